@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"context"
+	"time"
+)
+
+// An Authenticator talks to the identity provider. agent/cognito is the real one,
+// agenttest.Authenticator a scripted one.
+//
+// Errors are [*Error]s. CodeLoginRequired means that the sign-in is dead for
+// certain; with every other code the agent keeps the sign-in. Of these,
+// CodeUnavailable is ambiguous (the provider may have done the work): the agent
+// retries it promptly with the same refresh token.
+type Authenticator interface {
+	// Login signs in and puts challenges to ask. The Grant is complete, or there is an error.
+	Login(ctx context.Context, env Environment, req LoginRequest, ask Asker) (Grant, error)
+	// Refresh gets a new ID token. When the provider rotated the refresh token, the
+	// Grant's Sealed has the new one *even when err is not nil* (say, the signing keys
+	// could not be fetched, so the ID token is unverified and left out): the old one
+	// is dead by then, so the caller must keep what it is given.
+	Refresh(ctx context.Context, env Environment, s Sealed) (Grant, error)
+	// Revoke ends the sign-in at the provider. One that is not known there is no error.
+	Revoke(ctx context.Context, env Environment, s Sealed) error
+}
+
+// Sealed is the lasting part of a sign-in: what the store keeps, and what must
+// never leave the daemon.
+type Sealed struct {
+	Username     string    // the user's name at Cognito (`cognito:username`), which may not be what they typed
+	Subject      string    // `sub`: a refresh must not change it
+	RefreshToken Secret    // the live one
+	RefreshAPI   string    // which refresh call works: "initiate-auth", "tokens", or "" while unknown
+	SignedInAt   time.Time // when the person signed in; rotation does not extend a session
+}
+
+// A Grant is what a sign-in or a refresh yields.
+type Grant struct {
+	Sealed  Sealed
+	IDToken Secret
+	// Lifetime is the ID token's own `exp` − `iat`.
+	Lifetime time.Duration
+	// Skew is how far the provider's clock (its Date header) is ahead of ours.
+	Skew time.Duration
+}

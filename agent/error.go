@@ -1,0 +1,84 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A Code is the kind of a failure. Codes cross the wire and decide exit codes, so
+// the list only ever grows. A Code is an error, for errors.Is:
+//
+//	if errors.Is(err, agent.CodeLoginRequired) { … }
+type Code string
+
+// The codes, with the HTTP status and the kyc-token exit code of each.
+const (
+	CodeUsage              Code = "usage"               // 400, 64: the request itself is wrong
+	CodeLoginRequired      Code = "login_required"      // 401, 77: a person has to sign in
+	CodeDenied             Code = "denied"              // 403, 77: refused by a rule, here or at Cognito's firewall
+	CodeUnknownEnvironment Code = "unknown_environment" // 404, 78: no such environment is configured
+	CodeConfiguration      Code = "configuration"       // 422, 78: the environment's configuration cannot work
+	CodeLocked             Code = "locked"              // 423, 77: the store is locked
+	CodeThrottled          Code = "throttled"           // 429, 75: Cognito asks to slow down
+	CodeInternal           Code = "internal"            // 500, 70: a bug, or an answer that makes no sense
+	CodeUnavailable        Code = "unavailable"         // 503, 75: network, timeout, Cognito down: try again later
+)
+
+// Error returns the code's name.
+func (c Code) Error() string { return string(c) }
+
+// An Error says what was being done, for which environment, what went wrong and
+// what to type next. It never holds a secret, nor a message of Cognito's: those
+// have been seen to echo tokens.
+type Error struct {
+	Code        Code
+	Op          string        // "token", "login", "refresh", … for logs
+	Environment string        // empty where there is none
+	Message     string        // the cause, in words: "not signed in"
+	Hint        string        // the next step: "run: kyc-agentd login prod"; may be empty
+	RetryAfter  time.Duration // when trying again makes sense; 0 when unknown
+	Err         error         // the cause, for errors.Is and for the log; may be nil
+}
+
+// Error renders "environment: message; hint" on one line.
+func (e *Error) Error() string {
+	s := e.Message
+	if s == "" && e.Err != nil {
+		s = e.Err.Error()
+	}
+	if s == "" {
+		s = string(e.Code)
+	}
+	if e.Environment != "" {
+		s = e.Environment + ": " + s
+	}
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is matches a [Code].
+func (e *Error) Is(target error) bool {
+	c, ok := target.(Code)
+	return ok && c == e.Code
+}
+
+// CodeOf returns the code of err: an *Error's own, unavailable for a context
+// that ended, internal for anything else.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	if c, ok := errors.AsType[Code](err); ok {
+		return c
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return CodeUnavailable
+	}
+	return CodeInternal
+}

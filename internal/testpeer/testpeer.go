@@ -1,0 +1,103 @@
+// Package testpeer finds the real programs that tests run against: Program for one
+// on PATH, Npm for the JavaScript peers, Build for this module's own binaries.
+//
+// A peer that is missing skips the test and names what to install. Where
+// KYC_REQUIRE_PEERS is set, as in CI, it fails the test instead: a skip must not
+// pass for a proof.
+package testpeer
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+// Missing skips the test, or fails it where peers are required.
+func Missing(t testing.TB, what, install string) {
+	t.Helper()
+	if os.Getenv("KYC_REQUIRE_PEERS") != "" {
+		t.Fatalf("%s is missing and KYC_REQUIRE_PEERS is set; %s", what, install)
+	}
+	t.Skipf("%s is missing; %s", what, install)
+}
+
+// Program returns the path of the program called name; pkg is the Debian package it comes in.
+func Program(t testing.TB, name, pkg string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(t, name, "run: apt-get install "+pkg)
+	}
+	return path
+}
+
+// Root ends the test unless it runs as root, which a test of foreign user ids needs.
+func Root(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		Missing(t, "root", "run: sudo make test")
+	}
+}
+
+// Npm returns the folder whose node_modules holds the npm peers (package.json
+// beside it pins them), and the path of node.
+func Npm(t testing.TB) (dir, node string) {
+	t.Helper()
+	node = Program(t, "node", "nodejs")
+	dir = filepath.Join(ModuleRoot(), "agent", "cognito", "testdata", "npm")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json")); err != nil {
+		Missing(t, "node_modules of "+dir, "run: make peers")
+	}
+	return dir, node
+}
+
+// ModuleRoot is this module's top folder.
+func ModuleRoot() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+var (
+	buildMu  sync.Mutex
+	buildDir string
+	built    = map[string]string{}
+)
+
+// Build compiles the command in cmd/name as it is shipped (static, stripped, no
+// PIE), once per test process, and returns the binary's path. Call Cleanup from TestMain.
+func Build(t testing.TB, name string) string {
+	t.Helper()
+	buildMu.Lock()
+	defer buildMu.Unlock()
+	if path := built[name]; path != "" {
+		return path
+	}
+	if buildDir == "" {
+		dir, err := os.MkdirTemp("", "kyc-build-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		buildDir = dir
+	}
+	path := filepath.Join(buildDir, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildmode=exe", "-ldflags=-s -w", "-o", path, "./cmd/"+name)
+	cmd.Dir = ModuleRoot()
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build ./cmd/%s: %v\n%s", name, err, out)
+	}
+	built[name] = path
+	return path
+}
+
+// Cleanup removes what Build made.
+func Cleanup() {
+	buildMu.Lock()
+	defer buildMu.Unlock()
+	if buildDir != "" {
+		_ = os.RemoveAll(buildDir)
+	}
+}
