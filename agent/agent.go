@@ -1,7 +1,14 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/store"
@@ -11,8 +18,12 @@ import (
 type Config struct {
 	Environments       []Environment
 	DefaultEnvironment string
-	RefreshMargin      time.Duration // 0 means 5 minutes
+	RefreshMargin      time.Duration // 0 means DefaultRefreshMargin
 }
+
+// DefaultRefreshMargin is how long before its end a token is refreshed, unless a
+// fifth of its life is shorter.
+const DefaultRefreshMargin = 5 * time.Minute
 
 // Options is what an Agent is made of.
 type Options struct {
@@ -22,4 +33,228 @@ type Options struct {
 	Logger        *slog.Logger     // nil discards
 	Version       string           // shown by Status
 	Now           func() time.Time // the wall clock; nil means time.Now
+}
+
+// An Agent holds one session per environment. It is a [Service].
+type Agent struct {
+	auth    Authenticator
+	store   store.Store
+	log     *slog.Logger
+	version string
+	started time.Time
+	wall    func() time.Time
+
+	// view is what requests read: replaced whole by Configure, never changed.
+	view atomic.Pointer[view]
+
+	// life ends when Close gives up waiting; every flight runs on it.
+	life context.Context
+	end  context.CancelFunc
+	wake chan struct{} // cap 1: something for the scheduler to look at
+
+	configuring sync.Mutex
+	sessions    map[string]*session // every session there ever was, by environment
+
+	// mu is taken inside a session's mu, never the other way round.
+	mu      sync.Mutex
+	work    sync.WaitGroup // flights, saves and the scheduler
+	closing bool           // no work starts any more
+}
+
+var _ Service = (*Agent)(nil)
+
+// A view is one configuration with its sessions.
+type view struct {
+	config Config
+	byName map[string]*session
+	names  []string // ascending
+}
+
+// New returns an Agent that reads nothing until it is asked. An error says what
+// is wrong with the configuration.
+func New(o Options) (*Agent, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	life, end := context.WithCancel(context.Background())
+	a := &Agent{
+		auth: o.Authenticator, store: o.Store, log: o.Logger, version: o.Version,
+		wall: o.Now, started: time.Now(),
+		life: life, end: end, wake: make(chan struct{}, 1),
+		sessions: make(map[string]*session),
+	}
+	return a, a.Configure(o.Config)
+}
+
+// Configure replaces the configuration. A session whose environment stayed keeps
+// its tokens; one whose user pool or client changed starts anew from the store.
+// After an error the old configuration is in force.
+func (a *Agent) Configure(c Config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if c.RefreshMargin == 0 {
+		c.RefreshMargin = DefaultRefreshMargin
+	}
+	a.configuring.Lock()
+	defer a.configuring.Unlock()
+	v := &view{config: c, byName: make(map[string]*session)}
+	for _, env := range c.Environments {
+		s, ok := a.sessions[env.Name]
+		if !ok {
+			s = newSession(a, env)
+			a.sessions[env.Name] = s
+		}
+		s.configure(env)
+		v.byName[env.Name] = s
+		v.names = append(v.names, env.Name)
+	}
+	slices.Sort(v.names)
+	a.view.Store(v)
+	a.nudge()
+	return nil
+}
+
+func (c Config) check() error {
+	seen := make(map[string]bool)
+	for _, env := range c.Environments {
+		switch {
+		case !store.ValidKey(env.Name):
+			return configError("environment name %q: use lower-case letters, digits, '-' and '_'", env.Name)
+		case seen[env.Name]:
+			return configError("environment %q is there twice", env.Name)
+		case env.ClientID == "" || env.UserPoolID == "":
+			return configError("environment %q needs a user_pool_id and a client_id", env.Name)
+		case env.Region == "" && env.Endpoint == "":
+			return configError("environment %q needs a region", env.Name)
+		}
+		seen[env.Name] = true
+	}
+	if !seen[c.DefaultEnvironment] {
+		return configError("default_environment %q is not among the environments", c.DefaultEnvironment)
+	}
+	if c.RefreshMargin < 0 {
+		return configError("refresh_margin %s is below zero", c.RefreshMargin)
+	}
+	return nil
+}
+
+func configError(format string, args ...any) error {
+	return &Error{Code: CodeConfiguration, Op: "configure", Message: fmt.Sprintf(format, args...)}
+}
+
+// Start lists what the store keeps, so that Status can tell at once, and starts
+// refreshing ahead of time. It uses no network and reads no secret; a store that
+// does not answer is logged and asked again at the first request.
+func (a *Agent) Start(ctx context.Context) error {
+	keys, err := a.store.Keys(ctx)
+	switch {
+	case err == nil:
+		for name, s := range a.view.Load().byName {
+			s.listed(slices.Contains(keys, name))
+		}
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		a.log.Warn("the store cannot be listed yet", "op", "start", "error", err)
+	}
+	if !a.begin(a.schedule) {
+		return errors.New("agent: started after Close")
+	}
+	return nil
+}
+
+// Close lets the refreshes in hand finish and saves what is unsaved. When ctx ends
+// first they are cut off, and its error is returned.
+func (a *Agent) Close(ctx context.Context) error {
+	a.mu.Lock()
+	a.closing = true
+	a.mu.Unlock()
+	a.nudge()
+
+	defer a.end()
+	stop := context.AfterFunc(ctx, a.end)
+	defer stop()
+	a.work.Wait()
+	a.configuring.Lock()
+	defer a.configuring.Unlock()
+	for _, s := range a.sessions {
+		s.saveLast(ctx)
+	}
+	return ctx.Err()
+}
+
+// begin runs f as part of the agent's work, unless it is closing.
+func (a *Agent) begin(f func()) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closing {
+		return false
+	}
+	a.work.Go(f)
+	return true
+}
+
+func (a *Agent) isClosing() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closing
+}
+
+// nudge makes the scheduler look again.
+func (a *Agent) nudge() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// now is the wall clock without its monotonic reading, so that differences see
+// suspend and clock jumps.
+func (a *Agent) now() time.Time { return a.wall().Round(0) }
+
+// session finds the session of an environment; "" means the default one.
+func (a *Agent) session(op, name string) (*session, error) {
+	v := a.view.Load()
+	if name == "" {
+		name = v.config.DefaultEnvironment
+	}
+	if s, ok := v.byName[name]; ok {
+		return s, nil
+	}
+	return nil, &Error{
+		Code: CodeUnknownEnvironment, Op: op,
+		Message: fmt.Sprintf("unknown environment %q", name),
+		Hint:    fmt.Sprintf("configured are: %s", joinNames(v.names)),
+	}
+}
+
+func joinNames(names []string) string {
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}
+
+// Status tells what the agent holds, from memory.
+func (a *Agent) Status(context.Context) (Status, error) {
+	v := a.view.Load()
+	st := Status{
+		Version: a.version, PID: os.Getpid(),
+		StartedAt: a.started.UTC().Truncate(time.Second), UptimeSeconds: int64(time.Since(a.started).Seconds()),
+		DefaultEnvironment: v.config.DefaultEnvironment,
+		Store:              store.Describe(a.store),
+		Environments:       make([]EnvironmentStatus, 0, len(v.names)),
+	}
+	for _, name := range v.names {
+		st.Environments = append(st.Environments, v.byName[name].status())
+	}
+	return st, nil
 }

@@ -1,0 +1,37 @@
+// Package cognitotest is an Amazon Cognito user pool that misbehaves on demand,
+// shaped like net/http/httptest: for tests, and for demonstrations without a
+// network. It is not for production.
+//
+// Two calls make one and fill it:
+//
+//	srv := cognitotest.New(cognitotest.Rotation(30 * time.Second))
+//	defer srv.Close()
+//	srv.AddUser(cognitotest.User{Name: "ada", Password: "correct horse"})
+//
+// srv.URL is then the endpoint of Cognito's API, srv.PoolID and srv.ClientID name
+// the pool and the app client, and srv.Issuer is what its ID tokens carry as iss.
+// [NewInMemory] makes one that opens no socket: its [Server.Client] reaches it over
+// net.Pipe, so tests in a testing/synctest bubble can let hours pass.
+//
+// # What it does
+//
+// Sign-in by USER_PASSWORD_AUTH and by USER_SRP_AUTH with its proof checked, the
+// challenges NEW_PASSWORD_REQUIRED, SOFTWARE_TOKEN_MFA, SMS_MFA, EMAIL_OTP,
+// SELECT_MFA_TYPE and MFA_SETUP, both refresh calls, refresh token rotation with its
+// grace period, RevokeToken, GlobalSignOut, GetUser and the JWK set. Tokens are real
+// RS256 JWTs, refresh tokens have the size and shape of Cognito's. Error codes and
+// messages are Cognito's own words.
+//
+// # What it can be told to do
+//
+//   - [Server.Set] changes a setting while it runs: lifetimes, rotation, flows, clock skew.
+//   - [Server.FailNext] and [Server.SetLatency] disturb the next calls: see [Fault].
+//   - [Server.Forge] spoils the tokens it issues next: see [Forgery].
+//   - [Server.RotateKeys] changes the signing keys, [ForeignJWKS] publishes wrong ones.
+//   - [Server.EditUser], [Server.DeleteUser] and [Server.SignOutUser] do what an administrator would.
+//
+// [Server.Calls], [Server.Log], [Server.OnCall] and [Server.WaitCalls] tell what
+// arrived and when, so that no test has to sleep.
+//
+// All methods are safe for concurrent use.
+package cognitotest

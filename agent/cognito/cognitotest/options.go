@@ -1,0 +1,140 @@
+package cognitotest
+
+import (
+	"io"
+	"log"
+	"slices"
+	"time"
+)
+
+// An Option is given to New: a [Setting], or one of [Now], [Pool] and [Address],
+// which cannot change later.
+type Option interface{ apply(*Server) }
+
+// A Setting is an Option that [Server.Set] can change while the server runs.
+type Setting func(*settings)
+
+func (f Setting) apply(s *Server) { f(&s.set) }
+
+type option func(*Server)
+
+func (f option) apply(s *Server) { f(s) }
+
+// settings are the pool's and the app clients' configuration.
+type settings struct {
+	idLifetime, accessLifetime, refreshLifetime, sessionLifetime time.Duration
+
+	rotation        bool
+	grace           time.Duration
+	refusal         apiError // of REFRESH_TOKEN_AUTH while rotation is on
+	flows           []string // nil: all
+	secret          string
+	hideUnknown     bool
+	skew            time.Duration
+	code            string
+	foreignJWKS     bool
+	noRevocation    bool
+	withoutLifetime bool
+}
+
+func defaults() settings {
+	return settings{
+		idLifetime:      time.Hour,
+		accessLifetime:  time.Hour,
+		refreshLifetime: 30 * 24 * time.Hour,
+		sessionLifetime: 3 * time.Minute,
+		refusal:         apiError{Code: "NotAuthorizedException", Message: "Invalid Refresh Token."},
+		hideUnknown:     true,
+		code:            "123456",
+	}
+}
+
+// Set changes settings of the running server, for the calls that come after.
+func (s *Server) Set(settings ...Setting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range settings {
+		f(&s.set)
+	}
+}
+
+// Now gives the server another clock than time.Now.
+func Now(now func() time.Time) Option { return option(func(s *Server) { s.now = now }) }
+
+// Pool names the pool and its first app client. The pool id must have the region
+// before its underscore, as Cognito's have: SRP hashes what comes after it.
+func Pool(region, poolID, clientID string) Option {
+	return option(func(s *Server) { s.Region, s.PoolID, s.ClientID = region, poolID, clientID })
+}
+
+// Address makes New listen on addr, "127.0.0.1:9229", and not on a free port.
+func Address(addr string) Option { return option(func(s *Server) { s.addr = addr }) }
+
+// IDTokenLifetime is exp−iat of ID tokens; 1 h by default. Cognito's own least is 5 minutes.
+func IDTokenLifetime(d time.Duration) Setting { return func(c *settings) { c.idLifetime = d } }
+
+// AccessTokenLifetime is exp−iat of access tokens, and ExpiresIn; 1 h by default.
+func AccessTokenLifetime(d time.Duration) Setting { return func(c *settings) { c.accessLifetime = d } }
+
+// RefreshTokenLifetime is how long a sign-in can be refreshed; 30 days by default. It counts from
+// the sign-in and holds for sign-ins made after the setting: rotation extends nothing.
+func RefreshTokenLifetime(d time.Duration) Setting {
+	return func(c *settings) { c.refreshLifetime = d }
+}
+
+// SessionLifetime is how long a challenge waits for its answer; 3 minutes by default.
+func SessionLifetime(d time.Duration) Setting { return func(c *settings) { c.sessionLifetime = d } }
+
+// Rotation turns refresh token rotation on. A token that was rotated out can be
+// used again for grace, 0 to 60 s at Cognito.
+func Rotation(grace time.Duration) Setting {
+	return func(c *settings) { c.rotation, c.grace = true, grace }
+}
+
+// NoRotation turns refresh token rotation off, which is the default.
+func NoRotation() Setting { return func(c *settings) { c.rotation = false } }
+
+// RotationRefusal is what REFRESH_TOKEN_AUTH answers while rotation is on. AWS says
+// only that the two are incompatible and not with which code; the default is the worst
+// case for a client, NotAuthorizedException "Invalid Refresh Token.", which looks like
+// the end of the sign-in.
+func RotationRefusal(code, message string) Setting {
+	return func(c *settings) { c.refusal = apiError{Code: code, Message: message} }
+}
+
+// Flows names the sign-in flows that the app clients allow, as in "USER_PASSWORD_AUTH",
+// "USER_SRP_AUTH", "REFRESH_TOKEN_AUTH"; without any, all are allowed, as by default.
+func Flows(names ...string) Setting { return func(c *settings) { c.flows = slices.Clone(names) } }
+
+// ClientSecret gives the app clients a secret: SECRET_HASH is then asked for and checked.
+func ClientSecret(secret string) Setting { return func(c *settings) { c.secret = secret } }
+
+// HideUnknownUsers is the pool's PreventUserExistenceErrors: on, as by default and as
+// in Cognito's console, an unknown user looks like a wrong password.
+func HideUnknownUsers(on bool) Setting { return func(c *settings) { c.hideUnknown = on } }
+
+// ClockSkew sets the server's clock wrong: ahead of the true time when d is above 0.
+// It shows in the Date header and in the tokens' times.
+func ClockSkew(d time.Duration) Setting { return func(c *settings) { c.skew = d } }
+
+// Code is the code that every SMS and e-mail carries; "123456" by default.
+func Code(code string) Setting { return func(c *settings) { c.code = code } }
+
+// ForeignJWKS publishes, under the right key ids, keys that sign nothing.
+func ForeignJWKS(on bool) Setting { return func(c *settings) { c.foreignJWKS = on } }
+
+// Revocation is the app clients' EnableTokenRevocation, on by default. Off,
+// RevokeToken answers UnsupportedOperationException.
+func Revocation(on bool) Setting { return func(c *settings) { c.noRevocation = !on } }
+
+// OmitLifetime leaves ExpiresIn and TokenType out of the answers, as some emulators do.
+func OmitLifetime(on bool) Setting { return func(c *settings) { c.withoutLifetime = on } }
+
+// AddClient adds an app client, with the settings of the first.
+func (s *Server) AddClient(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients[id] = true
+}
+
+var quiet = log.New(io.Discard, "", 0)

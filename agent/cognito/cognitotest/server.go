@@ -1,0 +1,139 @@
+package cognitotest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A Server is one user pool with its app clients. New and NewInMemory make one.
+// The exported fields are set by then and must not be changed.
+type Server struct {
+	URL      string // the API's endpoint, without a slash at the end: "http://127.0.0.1:41233"
+	Region   string // "us-east-2"
+	PoolID   string // "us-east-2_cognitote"
+	ClientID string // the first app client, see AddClient
+
+	addr     string
+	now      func() time.Time
+	http     *http.Server
+	listener net.Listener
+	client   *http.Client
+	stopped  sync.WaitGroup
+	closed   chan struct{} // closed by Close: ends what hangs
+	close    sync.Once
+
+	calls  journal
+	faults faults
+
+	mu       sync.Mutex // guards everything below; held while a call is processed
+	set      settings
+	clients  map[string]bool
+	users    map[string]*user // by name
+	sessions map[string]*session
+	proofs   map[string]*session      // SRP handshakes, by secret block
+	tokens   map[string]*refreshToken // every refresh token ever issued
+	families map[string]*family       // sign-ins, by origin_jti
+	keys     []keyPair                // oldest first; the last one signs
+	nextKey  int
+	forgery  Forgery
+	forge    int // tokens still to forge; below 0: all
+	counts   counts
+}
+
+// New starts a pool on a free port of 127.0.0.1. The caller calls Close.
+func New(opts ...Option) *Server {
+	s := newServer(opts)
+	ln, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		panic("cognitotest: cannot listen on " + s.addr + ": " + err.Error())
+	}
+	s.URL = "http://" + ln.Addr().String()
+	s.start(ln, &net.Dialer{})
+	return s
+}
+
+// NewInMemory starts a pool that only [Server.Client] reaches: no socket is opened,
+// so it works in a testing/synctest bubble, where it must then be made. Its URL is
+// that of a loopback host on which nothing of it listens.
+func NewInMemory(opts ...Option) *Server {
+	s := newServer(opts)
+	s.URL = "http://127.0.0.1"
+	ln := newPipeListener()
+	s.start(ln, ln)
+	return s
+}
+
+func newServer(opts []Option) *Server {
+	s := &Server{
+		Region:   "us-east-2",
+		PoolID:   "us-east-2_cognitote",
+		ClientID: "4cognitotest0client0number1",
+		addr:     "127.0.0.1:0",
+		now:      time.Now,
+		closed:   make(chan struct{}),
+		set:      defaults(),
+		clients:  map[string]bool{},
+		users:    map[string]*user{},
+		sessions: map[string]*session{},
+		proofs:   map[string]*session{},
+		tokens:   map[string]*refreshToken{},
+		families: map[string]*family{},
+	}
+	s.calls.changed = make(chan struct{})
+	s.faults.gate = make(chan struct{})
+	for _, o := range opts {
+		o.apply(s)
+	}
+	s.clients[s.ClientID] = true
+	s.addKeys()
+	return s
+}
+
+type dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func (s *Server) start(ln net.Listener, d dialer) {
+	s.listener = ln
+	s.client = &http.Client{
+		Transport:     &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: 16},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	s.http = &http.Server{Handler: s.Handler(), ErrorLog: quiet}
+	s.stopped.Go(func() { _ = s.http.Serve(ln) })
+}
+
+// Close ends every call in hand, hung ones too, and stops listening.
+func (s *Server) Close() {
+	s.close.Do(func() {
+		close(s.closed)
+		_ = s.http.Close()
+		s.stopped.Wait()
+		s.client.CloseIdleConnections()
+	})
+}
+
+// Client returns an HTTP client that reaches this server, of NewInMemory too.
+func (s *Server) Client() *http.Client { return s.client }
+
+// Issuer is the iss of its tokens: URL, a slash and PoolID.
+func (s *Server) Issuer() string { return s.URL + "/" + s.PoolID }
+
+// JWKSURL is where its signing keys are.
+func (s *Server) JWKSURL() string { return s.Issuer() + "/.well-known/jwks.json" }
+
+// Handler serves the whole pool: the API at POST / and the JWK set beneath the
+// pool's id. New serves it already; it is here for tests that bring their own listener.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /{$}", s.serveAPI)
+	mux.HandleFunc("GET /"+s.PoolID+"/.well-known/jwks.json", s.serveJWKS)
+	return mux
+}
+
+// clock is the server's own idea of the time, which ClockSkew sets wrong. It
+// stamps tokens and the Date header; deadlines inside the server use now.
+func (s *Server) clock() time.Time { return s.now().Add(s.set.skew) }

@@ -1,0 +1,39 @@
+// Package agent holds sign-ins and hands out fresh ID tokens.
+//
+// A newcomer needs two calls: [New] makes an [Agent] out of an [Authenticator]
+// (the identity provider) and a [store.Store] (where sign-ins last), and
+// [Agent.Token] answers from memory whenever it can:
+//
+//	a, err := agent.New(agent.Options{Authenticator: cognito.New(…), Store: …, Config: …})
+//	err = a.Start(ctx)
+//	token, err := a.Token(ctx, agent.TokenRequest{Environment: "prod"})
+//
+// # What is promised
+//
+// A cached token never waits. While more than the margin is left of it (the
+// smaller of Config.RefreshMargin and a fifth of its life), a request reads one
+// atomic pointer. Inside the margin it still does, and starts a refresh in the
+// background. Only with less than a minute left does a request wait for that
+// refresh, up to the caller's own deadline.
+//
+// A sign-in is never lost. A refresh runs on the agent's own context, so a caller
+// that gives up cannot interrupt it, and a rotated refresh token is durable in the
+// store before the ID token that came with it is handed out. Should the store
+// fail, the new refresh token stays in memory ("unsaved") and is saved again and
+// again; the old one is never used again. Only a definite refusal by the provider
+// or Logout ends a sign-in, and even then the record stays until the next Login
+// or Logout.
+//
+// One call per need. All requests that need a refresh share one flight.
+//
+// # A session's life
+//
+//	unknown ──read──▶ absent ──login──▶ fresh ◀──refreshed── refreshing ──refused──▶ rejected
+//	   └─────read──▶ idle ──request──▶ refreshing                                      │ login
+//	                   ▲ expired ── fresh ◀──saved── unsaved ◀──store failed── refreshing ▼ fresh
+//
+// A refresh starts by itself at the margin while tokens are in demand, that is,
+// while the present one was used at all; an idle agent makes no calls. Timers are
+// hints: every request checks the wall clock and the monotonic one, so neither
+// suspend nor a clock set back can make the agent serve a dead token.
+package agent

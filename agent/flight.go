@@ -1,0 +1,257 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+const (
+	tryTimeout    = 10 * time.Second // one call to the provider
+	flightTimeout = 20 * time.Second // all tries of one flight
+	mostTries     = 3
+	storeTimeout  = 10 * time.Second  // stores have shorter ones of their own
+	promptTimeout = 130 * time.Second // where a person may have to unlock the store first
+)
+
+// fly is the one refresh of a session: it runs on the agent's life, so no caller
+// can interrupt it.
+func (s *session) fly(f *flight) {
+	started := time.Now()
+	err := s.refreshInTurn()
+	s.mu.Lock()
+	f.err, s.flight = err, nil
+	s.noteLocked(err)
+	s.mu.Unlock()
+	s.report(err, time.Since(started))
+	close(f.done)
+	s.a.nudge()
+}
+
+// noteLocked keeps count of failures that may pass. The caller holds mu.
+func (s *session) noteLocked(err *Error) {
+	switch {
+	case err == nil:
+		s.fail = failure{}
+		s.refreshes++
+	case err.Code == CodeLoginRequired || err.Code == CodeLocked:
+		// States of their own: the person's next move is not to be delayed.
+		s.fail = failure{}
+	default:
+		s.fail.add(err, s.a.now())
+	}
+}
+
+func (s *session) report(err *Error, took time.Duration) {
+	log := s.a.log.With("op", "refresh", "env", s.name, "duration", took.Round(time.Millisecond))
+	if err == nil {
+		log.Info("ID token refreshed")
+		return
+	}
+	log.Warn("no refresh", "code", string(err.Code), "error", err.Error(), "cause", causeOf(err))
+}
+
+func causeOf(e *Error) string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
+func (s *session) refreshInTurn() *Error {
+	if err := s.take(s.a.life); err != nil {
+		return s.wrap("refresh", err)
+	}
+	defer s.give()
+	ctx, cancel := context.WithTimeout(s.a.life, flightTimeout)
+	defer cancel()
+	if err := s.read(ctx); err != nil {
+		return err
+	}
+	err := s.refresh(ctx)
+	if err != nil && err.Code == CodeLoginRequired && s.readNewer(ctx) {
+		err = s.refresh(ctx)
+	}
+	if err != nil && err.Code == CodeLoginRequired {
+		s.reject(err)
+	}
+	return err
+}
+
+// read loads the sign-in from the store unless that is done. The caller has the turn.
+func (s *session) read(ctx context.Context) *Error {
+	s.mu.Lock()
+	known, k := s.known, s.kept
+	s.mu.Unlock()
+	if !known {
+		var err *Error
+		if k, err = s.load(ctx); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.known, s.kept = true, k
+		s.mu.Unlock()
+	}
+	return s.fits(k)
+}
+
+// fits refuses a missing sign-in, and one made at another pool or client: its
+// refresh token must not be shown to an endpoint it was not issued by.
+func (s *session) fits(k *kept) *Error {
+	if k == nil {
+		return s.notSignedIn("refresh")
+	}
+	env := s.environment()
+	if k.issuer == env.IssuerURL() && k.clientID == env.ClientID {
+		return nil
+	}
+	e := s.errorf("refresh", CodeLoginRequired, "the kept sign-in is for another user pool or client than the configured one")
+	e.Hint = s.loginHint()
+	s.reject(e)
+	return e
+}
+
+// load asks the store; nil without an error means that nothing is kept.
+func (s *session) load(ctx context.Context) (*kept, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	data, err := s.a.store.Get(ctx, s.name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, s.storeError("refresh", err)
+	}
+	k, err := decodeRecord(data)
+	if err != nil {
+		e := s.errorf("refresh", CodeLoginRequired, "%s", err)
+		e.Hint = s.loginHint()
+		if errors.Is(err, errNewer) {
+			e.Hint = "upgrade kyc-agentd, or " + e.Hint
+		}
+		s.reject(e)
+		return nil, e
+	}
+	return k, nil
+}
+
+// readNewer takes over a record that somebody else rotated meanwhile (a second
+// agent on the same store): the refusal was then about our old token only.
+func (s *session) readNewer(ctx context.Context) bool {
+	k, err := s.load(ctx)
+	if err != nil || k == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil || s.unsaved || k.generation <= s.kept.generation || k.RefreshToken.Equal(s.kept.RefreshToken) {
+		return false
+	}
+	s.kept = k
+	return true
+}
+
+func (s *session) reject(err *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known && s.kept == nil {
+		return // absent, which is a state of its own
+	}
+	s.rejected = err
+	s.held.Store(nil)
+}
+
+// refresh makes up to three tries with pauses of about a second: a provider that
+// did the work and lost the answer takes the same refresh token again, but only
+// for a short while (Cognito's grace period is at most 60 s, and may be 0).
+func (s *session) refresh(ctx context.Context) *Error {
+	for n := 1; ; n++ {
+		err := s.try(ctx)
+		if err == nil || err.Code != CodeUnavailable || n == mostTries {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(n)*500*time.Millisecond + rand.N(500*time.Millisecond)):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// try is one call. What it yields becomes durable before it becomes visible.
+func (s *session) try(ctx context.Context) *Error {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	s.mu.Lock()
+	env, epoch, k := s.env, s.epoch, s.kept
+	s.mu.Unlock()
+	wall, mono := s.a.now(), time.Now()
+	g, err := s.a.auth.Refresh(ctx, env, k.Sealed)
+	s.keep(k.next(g.Sealed))
+	if err != nil {
+		return s.wrap("refresh", err)
+	}
+	s.publish(newHeld(g, wall, mono, s.a.view.Load().config.RefreshMargin), g.Skew, epoch)
+	return nil
+}
+
+// next is the sign-in after a refresh, or k itself when nothing changed.
+func (k *kept) next(got Sealed) *kept {
+	n := *k
+	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(k.RefreshToken) {
+		n.RefreshToken = got.RefreshToken
+		n.generation++
+	}
+	if got.RefreshAPI != "" {
+		n.RefreshAPI = got.RefreshAPI
+	}
+	if n == *k {
+		return k
+	}
+	return &n
+}
+
+// keep makes k the sign-in: in memory at once, for it may be the only good copy,
+// and in the store before it returns, if the store can.
+func (s *session) keep(k *kept) {
+	s.mu.Lock()
+	same := s.kept == k
+	if !same {
+		s.kept, s.known, s.unsaved = k, true, true
+	}
+	s.mu.Unlock()
+	if !same {
+		s.save(context.Background())
+	}
+}
+
+// publish makes h the token that requests get, unless the environment changed
+// under it.
+func (s *session) publish(h *held, skew time.Duration, epoch int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skew = skew
+	if s.epoch == epoch {
+		s.held.Store(h)
+	}
+}
+
+func (s *session) environment() Environment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.env
+}
+
+// storeError turns a store's error into ours; its text is made for people.
+func (s *session) storeError(op string, err error) *Error {
+	code := CodeUnavailable
+	if errors.Is(err, store.ErrLocked) {
+		code = CodeLocked
+	}
+	e := s.errorf(op, code, "%s", err)
+	e.Err = err
+	return e
+}

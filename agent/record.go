@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// recordVersion is written into every record. A reader refuses a newer one, for it
+// may mean something else by the same names.
+const recordVersion = 1
+
+// A record is what the store keeps of a sign-in, as JSON. It stays below
+// store.MaxValue with a refresh token of Cognito's usual 1,800 bytes.
+type record struct {
+	Version      int       `json:"v"`
+	Issuer       string    `json:"iss"` // with ClientID: whom the refresh token may be shown to
+	ClientID     string    `json:"client_id"`
+	Username     string    `json:"username"`
+	Subject      string    `json:"sub"`
+	RefreshToken string    `json:"refresh_token"`
+	RefreshAPI   string    `json:"refresh_api,omitempty"`
+	SignedInAt   time.Time `json:"signed_in_at"`
+	Generation   int       `json:"generation"` // grows with every new refresh token
+}
+
+// A kept is a sign-in in memory, with its place in the rotation.
+type kept struct {
+	Sealed
+	issuer     string
+	clientID   string
+	generation int
+}
+
+func (k *kept) encode() ([]byte, error) {
+	return json.Marshal(record{
+		Version: recordVersion, Issuer: k.issuer, ClientID: k.clientID,
+		Username: k.Username, Subject: k.Subject,
+		RefreshToken: k.RefreshToken.Reveal(), RefreshAPI: k.RefreshAPI,
+		SignedInAt: k.SignedInAt.UTC(), Generation: k.generation,
+	})
+}
+
+var (
+	errDamaged = errors.New("the stored sign-in is damaged")
+	errNewer   = errors.New("the stored sign-in was written by a newer kyc-agentd")
+)
+
+// decodeRecord reads a record. Its errors hold nothing of the data: a JSON error
+// could quote the token.
+func decodeRecord(data []byte) (*kept, error) {
+	var v struct {
+		Version int `json:"v"`
+	}
+	if json.Unmarshal(data, &v) != nil || v.Version < 1 {
+		return nil, errDamaged
+	}
+	if v.Version > recordVersion {
+		return nil, fmt.Errorf("%w (record version %d, this one reads up to %d)", errNewer, v.Version, recordVersion)
+	}
+	var r record
+	if json.Unmarshal(data, &r) != nil || r.RefreshToken == "" || r.Subject == "" {
+		return nil, errDamaged
+	}
+	return &kept{
+		Sealed: Sealed{
+			Username: r.Username, Subject: r.Subject, RefreshToken: NewSecret(r.RefreshToken),
+			RefreshAPI: r.RefreshAPI, SignedInAt: r.SignedInAt,
+		},
+		issuer: r.Issuer, clientID: r.ClientID, generation: r.Generation,
+	}, nil
+}

@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// save writes the sign-in to the store. ctx says only whether a person may be
+// prompted: the write has its own deadline, and the agent's end does not cut it
+// off. The caller has the turn.
+func (s *session) save(ctx context.Context) {
+	s.mu.Lock()
+	k := s.kept
+	s.mu.Unlock()
+	if k == nil {
+		return
+	}
+	err := s.put(ctx, k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.unsaved, s.saveFail, s.hint = false, failure{}, StateIdle
+		return
+	}
+	e := s.storeError("save", err)
+	e.Message = "the newest refresh token is not saved, only in memory: " + e.Message
+	s.saveFail.add(e, s.a.now())
+	s.a.log.Error("the newest refresh token could not be saved; trying again", "op", "save", "env", s.name, "code", string(e.Code), "error", err)
+	s.a.nudge()
+}
+
+func (s *session) put(ctx context.Context, k *kept) error {
+	data, err := k.encode()
+	if err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	limit := storeTimeout
+	if store.MayPrompt(ctx) {
+		limit = promptTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return s.a.store.Put(ctx, s.name, data)
+}
+
+// saveAgain is the scheduler's retry of a save that failed.
+func (s *session) saveAgain() {
+	if s.take(s.a.life) != nil {
+		return
+	}
+	defer s.give()
+	s.mu.Lock()
+	wait := !s.unsaved || s.saveFail.wait(s.a.now(), false) > 0
+	s.mu.Unlock()
+	if !wait {
+		s.save(context.Background())
+	}
+}
+
+// saveLast is Close's: nothing else runs any more.
+func (s *session) saveLast(ctx context.Context) {
+	if s.take(ctx) != nil {
+		return
+	}
+	defer s.give()
+	s.mu.Lock()
+	unsaved := s.unsaved
+	s.mu.Unlock()
+	if unsaved {
+		s.save(context.Background())
+	}
+}

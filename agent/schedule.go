@@ -1,0 +1,76 @@
+package agent
+
+import "time"
+
+// tick is the longest the scheduler sleeps while tokens are in demand. Its timer
+// runs on the monotonic clock, which stands still in suspend; looking every minute
+// finds out soon after waking.
+const tick = time.Minute
+
+// schedule refreshes tokens in demand ahead of their end, and saves what is
+// unsaved. It sleeps for good while there is neither.
+func (a *Agent) schedule() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-a.life.Done():
+			return
+		case <-a.wake:
+		case <-timer.C:
+		}
+		if a.isClosing() {
+			return
+		}
+		timer.Stop()
+		if next := a.look(); next > 0 {
+			timer.Reset(min(next, tick))
+		}
+	}
+}
+
+// look starts what is due and says how long until it wants to look again; 0 is never.
+func (a *Agent) look() time.Duration {
+	var next time.Duration
+	for _, s := range a.view.Load().byName {
+		for _, d := range []time.Duration{s.lookSave(), s.lookRefresh()} {
+			if d > 0 && (next == 0 || d < next) {
+				next = d
+			}
+		}
+	}
+	return next
+}
+
+func (s *session) lookSave() time.Duration {
+	s.mu.Lock()
+	unsaved, pause := s.unsaved, s.saveFail.wait(s.a.now(), false)
+	busy := s.flight != nil
+	s.mu.Unlock()
+	switch {
+	case !unsaved || busy: // a flight saves by itself, and wakes us when it ends
+		return 0
+	case pause > 0:
+		return pause
+	}
+	s.a.begin(s.saveAgain)
+	return backoffFirst
+}
+
+func (s *session) lookRefresh() time.Duration {
+	h, now := s.held.Load(), s.a.now()
+	if h == nil || !s.inDemand(h, now) {
+		return 0
+	}
+	if d := s.due(h, now); d > 0 {
+		return d
+	}
+	s.mu.Lock()
+	pause := s.fail.wait(now, false)
+	s.mu.Unlock()
+	if pause > 0 {
+		return pause
+	}
+	_, _ = s.join(false) // a flight wakes us when it ends; a refusal needs a person
+	return 0
+}

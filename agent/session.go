@@ -1,0 +1,168 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A session is one environment's sign-in. Requests that find a good token read
+// only held and url and write only used; everything else is under mu, which is never held
+// across I/O, and changes to the sign-in itself go one at a time (turn).
+type session struct {
+	a    *Agent
+	name string
+
+	held atomic.Pointer[held]
+	used atomic.Int64 // when a request last asked, wall clock, Unix nanoseconds
+	url  atomic.Pointer[string]
+
+	// turn holds one item: whoever took it may change the sign-in (a flight, a
+	// save, a logout, the end of a login).
+	turn chan struct{}
+
+	mu        sync.Mutex
+	env       Environment
+	epoch     int     // grows when env changes so that tokens in flight no longer fit
+	hint      State   // StateIdle or StateAbsent as the store's list had it; "" unlisted
+	known     bool    // the store has been read, or written
+	kept      *kept   // nil: no sign-in
+	rejected  *Error  // why the sign-in is of no use; nil while it is
+	flight    *flight // the refresh going on, or nil
+	fail      failure // of refreshing
+	unsaved   bool    // kept is newer than the store's record
+	saveFail  failure // of saving
+	skew      time.Duration
+	refreshes int
+}
+
+func newSession(a *Agent, env Environment) *session {
+	s := &session{a: a, name: env.Name, env: env, turn: make(chan struct{}, 1)}
+	s.turn <- struct{}{}
+	return s
+}
+
+// configure takes a new configuration over. It clears failures, which it may have
+// mended.
+func (s *session) configure(env Environment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	moved := env.IssuerURL() != s.env.IssuerURL() || env.ClientID != s.env.ClientID || env.EndpointURL() != s.env.EndpointURL()
+	s.env = env
+	s.url.Store(&env.APIURL)
+	s.fail = failure{}
+	if !moved {
+		return
+	}
+	s.epoch++
+	s.held.Store(nil)
+	s.rejected = nil
+	if !s.unsaved { // else memory has the only copy
+		s.known, s.kept = false, nil
+	}
+}
+
+// listed notes whether the store's list had this session.
+func (s *session) listed(present bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hint = StateAbsent
+	if present {
+		s.hint = StateIdle
+	}
+}
+
+// take waits for the turn; the caller gives it back with give.
+func (s *session) take(ctx context.Context) error {
+	select {
+	case <-s.turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *session) give() { s.turn <- struct{}{} }
+
+// touch notes that a token is in demand. The first request since the token was
+// issued wakes the scheduler, which then plans its refresh.
+func (s *session) touch(h *held, now time.Time) {
+	before := s.used.Swap(now.UnixNano())
+	if h != nil && before < h.wall.UnixNano() {
+		s.a.nudge()
+	}
+}
+
+// inDemand reports whether the token in memory was used since it was issued, and
+// not longer ago than one of its lives.
+func (s *session) inDemand(h *held, now time.Time) bool {
+	used := time.Unix(0, s.used.Load())
+	return !used.Before(h.wall) && now.Sub(used) <= h.lifetime
+}
+
+func (s *session) margin(h *held) time.Duration {
+	return h.margin(s.a.view.Load().config.RefreshMargin)
+}
+
+// due is how long until the token's refresh starts by itself; 0 or less is now.
+func (s *session) due(h *held, now time.Time) time.Duration {
+	return h.left(now) - s.margin(h) - h.spread
+}
+
+// status renders the session; it takes mu for a moment and waits for nothing.
+func (s *session) status() EnvironmentStatus {
+	now := s.a.now()
+	h := s.held.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := EnvironmentStatus{
+		Name: s.name, APIURL: s.env.APIURL,
+		State: s.stateLocked(h, now), Refreshes: s.refreshes,
+		Degraded: s.fail.err != nil, SkewSeconds: s.skew.Seconds(),
+	}
+	if s.kept != nil {
+		st.User, st.SignedInAt = s.kept.Username, s.kept.SignedInAt.UTC().Truncate(time.Second)
+	}
+	if h.left(now) > 0 {
+		st.ExpiresAt = now.Add(h.left(now)).UTC().Truncate(time.Second)
+		st.NextRefresh = now.Add(max(s.due(h, now), 0)).UTC().Truncate(time.Second)
+	}
+	st.LastError, st.LastErrorAt = s.troubleLocked()
+	return st
+}
+
+// stateLocked: the caller holds mu.
+func (s *session) stateLocked(h *held, now time.Time) State {
+	switch {
+	case s.flight != nil:
+		return StateRefreshing
+	case s.rejected != nil:
+		return StateRejected
+	case s.unsaved:
+		return StateUnsaved
+	case h.left(now) > 0:
+		return StateFresh
+	case s.kept != nil:
+		return StateIdle
+	case s.known:
+		return StateAbsent
+	case s.hint != "":
+		return s.hint
+	default:
+		return StateUnknown
+	}
+}
+
+// troubleLocked is what a person should know; the caller holds mu.
+func (s *session) troubleLocked() (string, time.Time) {
+	switch {
+	case s.unsaved && s.saveFail.err != nil:
+		return s.saveFail.err.Error(), s.saveFail.at.UTC().Truncate(time.Second)
+	case s.rejected != nil:
+		return s.rejected.Error(), time.Time{}
+	case s.fail.err != nil:
+		return s.fail.err.Error(), s.fail.at.UTC().Truncate(time.Second)
+	}
+	return "", time.Time{}
+}
