@@ -1,0 +1,83 @@
+# kyc-agent. `make` lists the targets.
+
+SHELL  := /bin/bash
+GO     ?= go
+PREFIX ?= $(HOME)/.local
+override PREFIX := $(patsubst %/,%,$(PREFIX))
+FUZZTIME ?= 10s
+# More flags for `go test`, such as TESTFLAGS='-run Login -v'.
+TESTFLAGS ?=
+
+NPM := agent/cognito/testdata/npm
+# The race detector needs a C compiler; without one the tests run all the same.
+RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
+
+# Units go where the user manager looks for them: in the home of whoever installs
+# for themselves, in PREFIX/lib for everybody. packaging_test.go holds this true.
+UNITDIR = $(if $(filter $(HOME)/%,$(PREFIX)/),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
+BINARIES := kyc-agentd kyc-token
+UNITS    := kyc-agentd.socket kyc-agentd.service
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+.PHONY: build
+build: ## both binaries into bin/: static, stripped
+	CGO_ENABLED=0 $(GO) build -trimpath -buildmode=exe -ldflags='-s -w' -o bin/ $(BINARIES:%=./cmd/%)
+
+.PHONY: demo
+demo: ## the whole product against a Cognito and a KYC API on this machine
+	@$(GO) run ./examples/demo
+
+.PHONY: test
+test: check ## check, then every test; a peer that is missing is skipped by name
+	$(if $(RACE),,@echo 'No C compiler: testing without the race detector; run: apt-get install gcc')
+	$(GO) test $(RACE) $(TESTFLAGS) ./...
+
+.PHONY: check
+check: ## gofmt, go vet, staticcheck, go fix
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not gofmt'ed; run: gofmt -w" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools.mod staticcheck ./...
+	$(GO) fix -diff ./...
+
+.PHONY: peers
+peers: ## the npm programs some tests run against
+	cd $(NPM) && npm ci --no-audit --no-fund --loglevel=error
+
+.PHONY: bench
+bench: ## the measurements, into bench/RESULTS.md
+	$(GO) run ./bench
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@set -o pipefail; grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | \
+	while IFS=: read -r file func; do \
+		echo "$${file%/*} $${func#func }"; \
+		$(GO) test -run='^$$' -fuzz="^$${func#func }$$" -fuzztime=$(FUZZTIME) "$${file%/*}" || exit 1; \
+	done
+
+.PHONY: install
+install: prefix build ## binaries and units for PREFIX (~/.local); no root needed
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)"
+	install -m 0755 $(BINARIES:%=bin/%) "$(DESTDIR)$(PREFIX)/bin/"
+	@for unit in $(UNITS); do \
+		echo "install -m 0644 $$unit $(DESTDIR)$(UNITDIR)/"; \
+		sed 's|/usr/bin/kyc-agentd |$(PREFIX)/bin/kyc-agentd |' packaging/systemd/$$unit \
+		| install -m 0644 /dev/stdin "$(DESTDIR)$(UNITDIR)/$$unit" || exit 1; \
+	done
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo; echo 'Not on your PATH yet: $(PREFIX)/bin';; esac
+	@printf '\nNext:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n'
+
+.PHONY: uninstall
+uninstall: prefix ## remove what install put there
+	rm -f $(BINARIES:%="$(DESTDIR)$(PREFIX)/bin/%") $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
+	@printf '\nIf the agent was enabled, next:\n  systemctl --user disable --now kyc-agentd.socket\n'
+
+# The prefix is written into a unit file, where blanks, % and quotes have a meaning.
+.PHONY: prefix
+prefix:
+	@[[ '$(PREFIX)' =~ ^/[A-Za-z0-9._/+@-]*$$ ]] || \
+	{ echo 'PREFIX must be an absolute path of letters, digits and ./_+@-: $(PREFIX)' >&2; exit 64; }
