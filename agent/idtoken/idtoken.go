@@ -1,0 +1,153 @@
+// Package idtoken verifies the ID tokens of a Cognito user pool. It does no
+// network: the caller brings the signing keys.
+//
+// A newcomer needs one call: [Verify] with the token as it came, a [KeyFunc] that
+// finds a signing key by its id, and an [Expect] that says whose token it must be.
+// What passes has an RS256 signature by one of these keys and the claims expected;
+// what does not is refused with an [*Error] that names the check, what it wanted and
+// what it found. No error holds the token.
+//
+// The checks are those of Cognito's developer guide ("Verifying JSON web tokens")
+// and some more: `sub`, `iat` and the token's life.
+package idtoken
+
+import (
+	"crypto/rsa"
+	"errors"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// MaxSize is the longest token that is looked at, in bytes. A user's groups and
+// custom claims make tokens of several kB; servers refuse headers far below this.
+const MaxSize = 64 << 10
+
+// maxLifetime is the longest exp − iat that is believed. Cognito's own limit is
+// 24 hours; emulators take more. It keeps durations far from overflow.
+const maxLifetime = 366 * 24 * time.Hour
+
+// A KeyFunc finds the public key whose id is kid. (nil, nil) says that there is no
+// such key; an error says that the keys could not be had, and Verify wraps it.
+type KeyFunc func(kid string) (*rsa.PublicKey, error)
+
+// Expect says whose token it must be.
+type Expect struct {
+	Issuer   string // `iss`, exactly
+	Audience string // `aud`, the app client's id; exactly one
+	// Subject is the `sub` of the sign-in. Empty, as at the sign-in itself, takes any but an empty one.
+	Subject string
+	// Now is the issuer's time, not this machine's where the two differ.
+	Now time.Time
+	// Leeway is how far `iat` and `nbf` may lie in the future: Cognito's run ahead by
+	// a second now and then. `exp` has no leeway, an expired token is of no use.
+	Leeway time.Duration
+}
+
+// Claims are the claims of a verified token that the agent uses.
+type Claims struct {
+	Subject  string
+	Username string // `cognito:username`, the user's name at Cognito
+	IssuedAt time.Time
+	Expiry   time.Time
+}
+
+// Lifetime is the token's own exp − iat.
+func (c Claims) Lifetime() time.Duration { return c.Expiry.Sub(c.IssuedAt) }
+
+// payload is the JSON of an ID token, as far as it is looked at.
+type payload struct {
+	jwt.Claims
+	TokenUse string `json:"token_use"`
+	Username string `json:"cognito:username"`
+}
+
+// Verify checks that raw is an ID token as expected, and returns its claims.
+// Every error is an [*Error].
+func Verify(raw string, keys KeyFunc, want Expect) (Claims, error) {
+	token, kid, err := parse(raw)
+	if err != nil {
+		return Claims{}, err
+	}
+	key, err := keys(kid)
+	switch {
+	case err != nil:
+		return Claims{}, &Error{Check: CheckKey, Got: quote(kid), Err: err}
+	case key == nil:
+		return Claims{}, refuse(CheckKey, "one of the issuer's signing keys", "kid %s", quote(kid))
+	}
+	var p payload
+	if err := token.Claims(key, &p); errors.Is(err, jose.ErrCryptoFailure) {
+		return Claims{}, refuse(CheckSignature, "one by key "+quote(kid), "another")
+	} else if err != nil {
+		return Claims{}, refuse(CheckFormat, "claims in JSON and no critical extension", "something else")
+	}
+	if err := p.check(want); err != nil {
+		return Claims{}, err
+	}
+	return Claims{
+		Subject:  p.Subject,
+		Username: p.Username,
+		IssuedAt: p.IssuedAt.Time(),
+		Expiry:   p.Expiry.Time(),
+	}, nil
+}
+
+// parse takes a token apart. RS256 alone is allowed, here and not by the key's
+// type: else an HMAC made with the public key as its secret would pass.
+func parse(raw string) (*jwt.JSONWebToken, string, error) {
+	if len(raw) > MaxSize {
+		return nil, "", refuse(CheckFormat, "at most 64 KiB", "%d bytes", len(raw))
+	}
+	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+	if alg, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
+		return nil, "", refuse(CheckAlgorithm, "RS256", "%s", quote(string(alg.Got)))
+	}
+	if err != nil || len(token.Headers) != 1 {
+		return nil, "", refuse(CheckFormat, "a signed JWT of three parts", "something else, %d bytes", len(raw))
+	}
+	kid := token.Headers[0].KeyID
+	if kid == "" {
+		return nil, "", refuse(CheckKey, "one of the issuer's signing keys", "no kid")
+	}
+	return token, kid, nil
+}
+
+// check holds the claims of a token whose signature is good against want.
+func (p *payload) check(want Expect) error {
+	switch {
+	case p.TokenUse != "id":
+		return refuse(CheckUse, quote("id"), "%s", quote(p.TokenUse))
+	case want.Issuer == "" || p.Issuer != want.Issuer:
+		return refuse(CheckIssuer, quote(want.Issuer), "%s", quote(p.Issuer))
+	case want.Audience == "" || len(p.Audience) != 1 || p.Audience[0] != want.Audience:
+		return refuse(CheckAudience, quote(want.Audience), "%s", quote(p.Audience...))
+	case p.Subject == "":
+		return refuse(CheckSubject, "one", "none")
+	case want.Subject != "" && p.Subject != want.Subject:
+		return refuse(CheckSubject, quote(want.Subject), "%s", quote(p.Subject))
+	}
+	return p.checkTimes(want.Now, want.Leeway)
+}
+
+func (p *payload) checkTimes(now time.Time, leeway time.Duration) error {
+	if p.Expiry == nil {
+		return refuse(CheckExpiry, "a time", "none")
+	}
+	if p.IssuedAt == nil {
+		return refuse(CheckIssuedAt, "a time", "none")
+	}
+	expiry, issued := p.Expiry.Time(), p.IssuedAt.Time()
+	switch life := expiry.Sub(issued); {
+	case life <= 0 || life > maxLifetime:
+		return refuse(CheckLifetime, "exp after iat, by a year at most", "iat %s, exp %s", clock(issued), clock(expiry))
+	case !expiry.After(now):
+		return refuse(CheckExpiry, "after "+clock(now), "%s", clock(expiry))
+	case issued.After(now.Add(leeway)):
+		return refuse(CheckIssuedAt, "not after "+clock(now.Add(leeway)), "%s", clock(issued))
+	case p.NotBefore != nil && p.NotBefore.Time().After(now.Add(leeway)):
+		return refuse(CheckNotBefore, "not after "+clock(now.Add(leeway)), "%s", clock(p.NotBefore.Time()))
+	}
+	return nil
+}
