@@ -39,8 +39,9 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Asker) error 
 	}
 	// From here on there is a sign-in to lose: the rest is the agent's work, not the
 	// caller's, who may be gone.
+	h := newHeld(g, s.a.now(), time.Now(), s.a.view.Load().config.RefreshMargin)
 	done := make(chan error, 1)
-	if !s.a.begin(func() { done <- s.settleIn(store.WithPrompt(ctx), env, epoch, g) }) {
+	if !s.a.begin(func() { done <- s.settleIn(store.WithPrompt(ctx), env, epoch, g, h) }) {
 		return s.errorf("login", CodeUnavailable, "the agent is stopping; try again")
 	}
 	return <-done
@@ -48,21 +49,20 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Asker) error 
 
 // settleIn puts a new sign-in in the place of what was there, once a refresh in
 // hand has ended.
-func (s *session) settleIn(ctx context.Context, env Environment, epoch int, g Grant) error {
-	wall, mono := s.a.now(), time.Now()
+func (s *session) settleIn(ctx context.Context, env Environment, epoch int, g Grant, h *held) error {
 	if err := s.take(s.a.life); err != nil {
 		return s.errorf("login", CodeUnavailable, "the agent is stopping; try again")
 	}
 	defer s.give()
 	if g.Sealed.SignedInAt.IsZero() {
-		g.Sealed.SignedInAt = wall
+		g.Sealed.SignedInAt = h.wall
 	}
 	s.replace(&kept{
 		Sealed: g.Sealed, issuer: env.IssuerURL(), clientID: env.ClientID,
 		generation: s.generation() + 1,
 	})
 	s.save(ctx)
-	s.publish(newHeld(g, wall, mono, s.a.view.Load().config.RefreshMargin), g.Skew, epoch)
+	s.publish(h, g.Skew, epoch)
 	s.a.nudge()
 	return nil
 }

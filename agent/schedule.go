@@ -71,6 +71,6 @@ func (s *session) lookRefresh() time.Duration {
 	if pause > 0 {
 		return pause
 	}
-	_, _ = s.join(false) // a flight wakes us when it ends; a refusal needs a person
+	_, _ = s.join(h, false) // a flight wakes us when it ends; a refusal needs a person
 	return 0
 }

@@ -33,11 +33,10 @@ func (s *session) tokenSoon(ctx context.Context, h *held, minValid time.Duration
 	if err := s.beyond(h, now, minValid); err != nil {
 		return Token{}, err
 	}
-	f, refused := s.join(true)
+	f, failed := s.join(h, true)
 	if h != nil && h.left(now) >= max(minValid, min(shortLeft, s.margin(h)/2)) {
 		return s.token(h, now), nil
 	}
-	failed := refused
 	if f != nil {
 		failed = f.wait(ctx, s)
 	}
@@ -95,14 +94,18 @@ func (f *flight) wait(ctx context.Context, s *session) *Error {
 	}
 }
 
-// join returns the refresh going on, or starts one. asked says that a request
-// wants it, rather than the scheduler. Where no refresh is to be had it says why.
-func (s *session) join(asked bool) (*flight, *Error) {
+// join returns the refresh going on, or starts one to replace h, the token the
+// caller saw; where h was replaced meanwhile there is nothing to wait for, and both
+// results are nil. asked says that a request wants it, rather than the scheduler.
+// Where no refresh is to be had it says why.
+func (s *session) join(h *held, asked bool) (*flight, *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.flight != nil:
 		return s.flight, nil
+	case s.held.Load() != h && s.held.Load() != nil:
+		return nil, nil
 	case s.rejected != nil:
 		return nil, s.rejected
 	case s.known && s.kept == nil:

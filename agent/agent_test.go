@@ -1,0 +1,759 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/memory"
+)
+
+func TestAgentIsAService(t *testing.T) {
+	agenttest.TestService(t, func(t *testing.T, p *agenttest.Authenticator) agent.Service {
+		return agenttest.NewAgent(t, p)
+	})
+}
+
+// A clock is the wall clock of a test: time.Now, shifted.
+type clock struct{ shift atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Round(0).Add(time.Duration(c.shift.Load())) }
+
+// jump moves the wall clock and no timer, as suspend or a person does.
+func (c *clock) jump(d time.Duration) { c.shift.Add(int64(d)) }
+
+// A stage is an agent under test in a synctest bubble.
+type stage struct {
+	*testing.T
+	p     *agenttest.Authenticator
+	a     *agent.Agent
+	clock *clock
+	store *flaky
+	log   *bytes.Buffer
+}
+
+// inBubble runs body with an agent that is signed in to prod.
+func inBubble(t *testing.T, rules func(*agenttest.Rules), body func(s *stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{T: t, p: agenttest.NewAuthenticator(), clock: new(clock), store: &flaky{Store: memory.New()}}
+		if rules != nil {
+			s.p.Set(rules)
+		}
+		s.start()
+		agenttest.Login(t, s.a, "prod")
+		body(s)
+	})
+}
+
+func (s *stage) start() {
+	s.a = agenttest.NewAgent(s.T, s.p, func(o *agent.Options) {
+		o.Now, o.Store = s.clock.now, s.store
+	})
+}
+
+// restart stops the agent and starts another on the same store.
+func (s *stage) restart() {
+	s.Helper()
+	if err := s.a.Close(context.Background()); err != nil {
+		s.Fatal(err)
+	}
+	s.start()
+}
+
+func (s *stage) ask() (agent.Token, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	return s.a.Token(ctx, agent.TokenRequest{Environment: "prod"})
+}
+
+// must asks for a token and also says how long the answer took.
+func (s *stage) must() (agent.Token, time.Duration) {
+	s.Helper()
+	began := time.Now()
+	tok, err := s.ask()
+	if err != nil {
+		s.Fatalf("at %s: %v", time.Now().Format(time.TimeOnly), err)
+	}
+	return tok, time.Since(began)
+}
+
+func (s *stage) status() agent.EnvironmentStatus {
+	st, err := s.a.Status(context.Background())
+	if err != nil {
+		s.Fatal(err)
+	}
+	return st.Environments[0]
+}
+
+func (s *stage) state(want agent.State) {
+	s.Helper()
+	if got := s.status(); got.State != want {
+		s.Fatalf("state %s (%s), want %s", got.State, got.LastError, want)
+	}
+}
+
+func (s *stage) refreshes(want int) {
+	s.Helper()
+	if got := s.p.Refreshes(); got != want {
+		s.Fatalf("%d refreshes, want %d", got, want)
+	}
+}
+
+// A flaky store fails when told to.
+type flaky struct {
+	store.Store
+	mu   sync.Mutex
+	put  error
+	get  error
+	keys error
+	hold chan struct{} // Put waits for it when set
+	puts int
+}
+
+func (f *flaky) set(change func(*flaky)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
+func (f *flaky) Get(ctx context.Context, key string) ([]byte, error) {
+	f.mu.Lock()
+	err := f.get
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return f.Store.Get(ctx, key)
+}
+
+func (f *flaky) Keys(ctx context.Context) ([]string, error) {
+	f.mu.Lock()
+	err := f.keys
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return f.Store.Keys(ctx)
+}
+
+func (f *flaky) Put(ctx context.Context, key string, value []byte) error {
+	f.mu.Lock()
+	f.puts++
+	err, hold := f.put, f.hold
+	f.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	if err != nil {
+		return err
+	}
+	return f.Store.Put(ctx, key, value)
+}
+
+func TestDayOfRequests(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Latency = true, 300*time.Millisecond }, func(s *stage) {
+		for range 24 * 60 * 6 { // every 10 s for a day
+			tok, took := s.must()
+			if took > 0 {
+				t.Fatalf("a request waited %s", took)
+			}
+			if left := time.Until(tok.ExpiresAt); left < 4*time.Minute {
+				t.Fatalf("a token with %s left", left)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if n := s.p.Refreshes(); n < 24 || n > 28 {
+			t.Errorf("%d refreshes in a day of one-hour tokens", n)
+		}
+	})
+}
+
+func TestDayOfFiveMinuteTokens(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Lifetime, r.Latency = 5*time.Minute, 4*time.Second }, func(s *stage) {
+		for range 24 * 60 * 12 {
+			if _, took := s.must(); took > 0 {
+				t.Fatalf("a request waited %s", took)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		// Due at a fifth of the life: every 4 minutes, up to 12 s earlier.
+		if n := s.p.Refreshes(); n < 24*15-1 || n > 24*16 {
+			t.Errorf("%d refreshes in a day of five-minute tokens", n)
+		}
+	})
+}
+
+func TestIdleAgentMakesNoCalls(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		s.must()
+		time.Sleep(24 * time.Hour)
+		// The token was used, so it was refreshed once; the new one never was.
+		s.refreshes(1)
+		s.state(agent.StateIdle)
+		if _, took := s.must(); took > 0 {
+			t.Error("an instant provider took", took)
+		}
+		s.refreshes(2)
+	})
+}
+
+func TestUnusedTokenIsNotRefreshed(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		time.Sleep(24 * time.Hour)
+		s.refreshes(0)
+	})
+}
+
+func TestInsideTheMarginNobodyWaits(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		first, _ := s.must()
+		time.Sleep(50 * time.Minute)
+		s.p.Set(func(r *agenttest.Rules) { r.Latency = 4 * time.Second })
+		time.Sleep(5*time.Minute + time.Second) // the refresh is in flight now, or soon
+		tok, took := s.must()
+		if took > 0 || !tok.IDToken.Equal(first.IDToken) && s.p.Refreshes() != 1 {
+			t.Errorf("waited %s", took)
+		}
+		time.Sleep(5 * time.Second)
+		if tok, _ = s.must(); tok.IDToken.Equal(first.IDToken) {
+			t.Error("no refresh inside the margin")
+		}
+		s.refreshes(1)
+	})
+}
+
+func TestLastMinuteWaitsForTheRefresh(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		time.Sleep(59*time.Minute + 30*time.Second)
+		s.p.Set(func(r *agenttest.Rules) { r.Latency = 2 * time.Second })
+		if _, took := s.must(); took != 2*time.Second {
+			t.Errorf("waited %s, want the refresh's 2s", took)
+		}
+	})
+}
+
+func TestLastMinuteServesTheOldTokenWhenTheRefreshFails(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		s.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
+		})
+		time.Sleep(59*time.Minute + 30*time.Second)
+		s.must()
+		if _, err := s.a.Token(s.Context(), agent.TokenRequest{Environment: "prod", MinValid: time.Minute}); !errors.Is(err, agent.CodeUnavailable) {
+			t.Errorf("min_valid of a minute with 30 s left: %v", err)
+		}
+		time.Sleep(26 * time.Second) // under 5 s left: it would die on its way
+		if tok, err := s.ask(); err == nil {
+			t.Errorf("handed out a token with %s left", time.Until(tok.ExpiresAt))
+		}
+	})
+}
+
+func TestSuspend(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		first, _ := s.must()
+		s.clock.jump(3 * time.Hour)
+		tok, _ := s.must()
+		if tok.IDToken.Equal(first.IDToken) {
+			t.Fatal("a token that died in suspend was handed out")
+		}
+		s.clock.jump(57 * time.Minute)
+		time.Sleep(time.Minute) // nobody asks: the scheduler finds out by itself
+		synctest.Wait()
+		s.refreshes(2)
+		s.state(agent.StateFresh)
+	})
+}
+
+func TestClockSetBack(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		first, _ := s.must()
+		s.clock.jump(-24 * time.Hour)
+		time.Sleep(61 * time.Minute)
+		if tok, _ := s.must(); tok.IDToken.Equal(first.IDToken) {
+			t.Error("a dead token was handed out after the clock was set back")
+		}
+	})
+}
+
+func TestWrongClock(t *testing.T) {
+	for _, off := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		t.Run(off.String(), func(t *testing.T) {
+			inBubble(t, func(r *agenttest.Rules) { r.Skew = -off }, func(s *stage) {
+				s.clock.jump(off)
+				agenttest.Login(t, s.a, "prod")
+				for range 6 * 60 * 3 {
+					s.must()
+					time.Sleep(20 * time.Second)
+				}
+				if n := s.p.Refreshes(); n < 5 || n > 8 {
+					t.Errorf("%d refreshes in 6 h", n)
+				}
+				if got := s.status().SkewSeconds; got != -off.Seconds() {
+					t.Errorf("status says %g s skew", got)
+				}
+			})
+		})
+	}
+}
+
+func TestOutage(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		s.must()
+		s.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "connection refused") }
+		})
+		down := time.Now()
+		served := 0
+		for time.Since(down) < 2*time.Hour {
+			tok, err := s.ask()
+			switch {
+			case err == nil:
+				served++
+				if time.Until(tok.ExpiresAt) <= 0 {
+					t.Fatal("a dead token")
+				}
+			case !errors.Is(err, agent.CodeUnavailable) || !strings.Contains(err.Error(), "connection refused"):
+				t.Fatal(err)
+			case time.Since(down) < 59*time.Minute:
+				t.Fatalf("%s into the outage: %v", time.Since(down), err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if st := s.status(); !st.Degraded || st.LastError == "" || st.State == agent.StateRejected {
+			t.Errorf("status in the outage: %+v", st)
+		}
+		if n := s.p.Refreshes(); n > 400 {
+			t.Errorf("%d calls in 2 h of outage", n)
+		}
+		s.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
+		time.Sleep(5 * time.Second)
+		s.must()
+		if s.status().Degraded {
+			t.Error("still degraded")
+		}
+	})
+}
+
+func TestUnaskedOutageBacksOff(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		s.must()
+		s.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
+		})
+		time.Sleep(55 * time.Minute)
+		before := s.p.Refreshes()
+		time.Sleep(5 * time.Minute) // the used token is still in demand
+		if n := s.p.Refreshes() - before; n < 3 || n > 60 {
+			t.Errorf("%d calls in 5 min", n)
+		}
+		time.Sleep(time.Hour) // a life after its last use it is not
+		before = s.p.Refreshes()
+		time.Sleep(24 * time.Hour)
+		if n := s.p.Refreshes() - before; n != 0 {
+			t.Errorf("%d calls by an agent nobody asks", n)
+		}
+	})
+}
+
+func TestThrottledIsNotPressed(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		s.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error {
+				return &agent.Error{Code: agent.CodeThrottled, Message: "Too many requests. Please try again later.", RetryAfter: time.Minute}
+			}
+		})
+		time.Sleep(2 * time.Hour)
+		for range 30 {
+			_, err := s.ask()
+			e, ok := errors.AsType[*agent.Error](err)
+			if !ok || e.Code != agent.CodeThrottled || e.Environment != "prod" {
+				t.Fatal(err)
+			}
+			if e.RetryAfter <= 0 || e.RetryAfter > time.Minute {
+				t.Fatalf("retry after %s", e.RetryAfter)
+			}
+			time.Sleep(time.Second)
+		}
+		s.refreshes(1)
+	})
+}
+
+func TestAmbiguousFailureRetriesTheSameToken(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		s.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(_ context.Context, n int) error {
+				if n < 3 {
+					return agenttest.Unavailable("prod", "the answer was lost")
+				}
+				return nil
+			}
+		})
+		time.Sleep(2 * time.Hour)
+		_, took := s.must()
+		if took <= 0 || took > 5*time.Second {
+			t.Errorf("three tries took %s", took)
+		}
+		s.refreshes(3)
+	})
+}
+
+func TestHangingProvider(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		time.Sleep(2 * time.Hour)
+		s.p.Set(func(r *agenttest.Rules) { r.Latency = 24 * time.Hour })
+		began := time.Now()
+		_, err := s.ask()
+		if !errors.Is(err, agent.CodeUnavailable) || time.Since(began) != 8*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		s.state(agent.StateRefreshing)
+		time.Sleep(13 * time.Second)
+		s.state(agent.StateIdle) // the flight ended after 20 s
+	})
+}
+
+func TestRotatedTokenIsDurableBeforeItIsSeen(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		time.Sleep(2 * time.Hour)
+		hold := make(chan struct{})
+		s.store.set(func(f *flaky) { f.hold = hold })
+		got := make(chan agent.Token, 1)
+		go func() { tok, _ := s.must(); got <- tok }()
+		synctest.Wait()
+		select {
+		case <-got:
+			t.Fatal("an ID token was seen before its refresh token was durable")
+		default:
+		}
+		close(hold)
+		<-got
+	})
+}
+
+func TestUnrotatedRefreshWritesNothing(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		before := s.store.puts
+		time.Sleep(2 * time.Hour)
+		s.must()
+		if s.store.puts != before {
+			t.Errorf("%d writes for an unchanged record", s.store.puts-before)
+		}
+	})
+}
+
+func TestUnsaved(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		s.store.set(func(f *flaky) { f.put = errors.New("no space left on device") })
+		time.Sleep(2 * time.Hour)
+		s.must() // the token is good all the same
+		s.state(agent.StateUnsaved)
+		if e := s.status().LastError; !strings.Contains(e, "not saved") || !strings.Contains(e, "no space left") {
+			t.Errorf("status says %q", e)
+		}
+		time.Sleep(2 * time.Hour)
+		s.must() // with the token from memory, not the dead one from the store
+		s.store.set(func(f *flaky) { f.put = nil })
+		time.Sleep(6 * time.Minute)
+		s.state(agent.StateFresh)
+		s.restart()
+		s.must()
+	})
+}
+
+func TestUnsavedIsSavedAtTheEnd(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		s.store.set(func(f *flaky) { f.put = errors.New("busy") })
+		time.Sleep(2 * time.Hour)
+		s.must()
+		s.store.set(func(f *flaky) { f.put = nil })
+		s.restart()
+		s.must()
+	})
+}
+
+func TestRotatedTokenWithAnUnverifiedIDToken(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Processed, r.Delivered = true, true, true }, func(s *stage) {
+		s.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error {
+				return &agent.Error{Code: agent.CodeInternal, Message: "the ID token has the wrong audience"}
+			}
+		})
+		time.Sleep(2 * time.Hour)
+		if _, err := s.ask(); !errors.Is(err, agent.CodeInternal) {
+			t.Fatal(err)
+		}
+		s.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
+		s.restart() // the store has the rotated one
+		s.must()
+	})
+}
+
+func TestRejected(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		s.must()
+		s.p.RevokeAll()
+		time.Sleep(time.Hour)
+		for range 10 {
+			if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+		}
+		s.refreshes(1)
+		s.state(agent.StateRejected)
+		if keys, _ := s.store.Keys(s.Context()); len(keys) != 1 {
+			t.Error("the record of a rejected sign-in is gone")
+		}
+		agenttest.Login(t, s.a, "prod")
+		s.must()
+		s.state(agent.StateFresh)
+	})
+}
+
+func TestAnotherAgentRotated(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		other := agenttest.NewAgent(s.T, s.p, func(o *agent.Options) { o.Store = s.store })
+		if _, err := other.Token(s.Context(), agent.TokenRequest{Environment: "prod"}); err != nil {
+			t.Fatal(err)
+		}
+		s.refreshes(1)
+		time.Sleep(2 * time.Hour)
+		s.refreshes(2) // the other's token was used, so it was refreshed ahead
+		s.must()       // refused with the old token, then taken with the other's
+		s.refreshes(4)
+	})
+}
+
+func TestRestart(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		for i := range 5 {
+			s.restart()
+			s.state(agent.StateIdle)
+			s.must()
+			s.refreshes(i + 1)
+		}
+	})
+}
+
+func TestRecordsThatCannotBeUsed(t *testing.T) {
+	for name, c := range map[string]struct {
+		record string
+		code   agent.Code
+		says   string
+	}{
+		"damaged":       {"\x00garbage", agent.CodeLoginRequired, "damaged; run: kyc-agentd login prod"},
+		"empty":         {"", agent.CodeLoginRequired, "damaged"},
+		"no token":      {`{"v":1,"sub":"x"}`, agent.CodeLoginRequired, "damaged"},
+		"newer":         {`{"v":2,"refresh_token":"s3cret"}`, agent.CodeLoginRequired, "newer kyc-agentd (record version 2, this one reads up to 1); upgrade kyc-agentd, or run: kyc-agentd login prod"},
+		"another pool":  {`{"v":1,"iss":"https://evil.example","client_id":"client-prd","sub":"x","refresh_token":"s3cret"}`, agent.CodeLoginRequired, "another user pool or client"},
+		"torn":          {`{"v":1,"sub":"x","refresh_token":"s3cr`, agent.CodeLoginRequired, "damaged"},
+		"type mismatch": {`{"v":1,"sub":"x","refresh_token":["s3cret"]}`, agent.CodeLoginRequired, "damaged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, st := agenttest.NewAuthenticator(), memory.New()
+			if err := st.Put(t.Context(), "prod", []byte(c.record)); err != nil {
+				t.Fatal(err)
+			}
+			a := agenttest.NewAgent(t, p, func(o *agent.Options) { o.Store = st })
+			for range 2 {
+				_, err := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
+				if !errors.Is(err, c.code) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "s3cr") {
+					t.Fatal(err)
+				}
+			}
+			if p.Refreshes() != 0 {
+				t.Error("a call was made with it")
+			}
+			if got, _ := st.Get(t.Context(), "prod"); string(got) != c.record {
+				t.Error("the record was changed")
+			}
+			agenttest.Login(t, a, "prod")
+			if _, err := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"}); err != nil {
+				t.Error("after a new sign-in:", err)
+			}
+		})
+	}
+}
+
+func TestStoreThatDoesNotAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		code agent.Code
+	}{
+		"locked": {fmt.Errorf("the keyring is %w", store.ErrLocked), agent.CodeLocked},
+		"silent": {fmt.Errorf("the keyring did not answer: %w", store.ErrUnavailable), agent.CodeUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(s *stage) {
+				s.restart()
+				s.store.set(func(f *flaky) { f.get = c.err })
+				if _, err := s.ask(); !errors.Is(err, c.code) || !strings.Contains(err.Error(), "prod: the keyring") {
+					t.Fatal(err)
+				}
+				s.store.set(func(f *flaky) { f.get = nil })
+				time.Sleep(5 * time.Second)
+				s.must()
+			})
+		})
+	}
+}
+
+func TestConfigure(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		first, _ := s.must()
+		c := agenttest.Config()
+		c.Environments[1].APIURL = "https://new.example.com"
+		if err := s.a.Configure(c); err != nil {
+			t.Fatal(err)
+		}
+		if tok, _ := s.must(); !tok.IDToken.Equal(first.IDToken) || tok.APIURL != "https://new.example.com" {
+			t.Error("a new API URL cost the token, or did not arrive")
+		}
+		c.Environments[1].ClientID = "another"
+		if err := s.a.Configure(c); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) || !strings.Contains(err.Error(), "another user pool or client") {
+			t.Fatal(err)
+		}
+		s.refreshes(0)
+		if err := s.a.Configure(agenttest.Config()); err != nil {
+			t.Fatal(err)
+		}
+		s.must() // the record was there all along
+	})
+}
+
+func TestConfigureRefuses(t *testing.T) {
+	for name, change := range map[string]func(*agent.Config){
+		"twice":         func(c *agent.Config) { c.Environments[1].Name = "staging" },
+		"name":          func(c *agent.Config) { c.Environments[0].Name = "../x" },
+		"default":       func(c *agent.Config) { c.DefaultEnvironment = "moon" },
+		"client_id":     func(c *agent.Config) { c.Environments[0].ClientID = "" },
+		"region":        func(c *agent.Config) { c.Environments[0].Region = "" },
+		"below zero":    func(c *agent.Config) { c.RefreshMargin = -1 },
+		"user_pool_id":  func(c *agent.Config) { c.Environments[0].UserPoolID = "" },
+		"is not among ": func(c *agent.Config) { c.Environments = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := agenttest.NewAgent(t, agenttest.NewAuthenticator())
+			c := agenttest.Config()
+			change(&c)
+			if err := a.Configure(c); !errors.Is(err, agent.CodeConfiguration) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%v", err)
+			}
+			if st, _ := a.Status(t.Context()); len(st.Environments) != 2 {
+				t.Error("the old configuration is gone")
+			}
+		})
+	}
+}
+
+func TestCloseFinishesTheFlight(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Latency = true, 3*time.Second }, func(s *stage) {
+		time.Sleep(2 * time.Hour)
+		go func() { _, _ = s.ask() }()
+		synctest.Wait()
+		s.restart() // in mid-refresh
+		s.must()
+		s.refreshes(2)
+	})
+}
+
+func TestCloseCutsOffAHangingFlight(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Latency = time.Hour }, func(s *stage) {
+		time.Sleep(2 * time.Hour)
+		go func() { _, _ = s.ask() }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := s.a.Close(ctx); err == nil || time.Since(began) != 8*time.Second {
+			t.Errorf("closed after %s: %v", time.Since(began), err)
+		}
+		if _, err := s.ask(); !errors.Is(err, agent.CodeUnavailable) {
+			t.Errorf("a request after Close: %v", err)
+		}
+	})
+}
+
+func TestLoginWhileARefreshIsInFlight(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		time.Sleep(2 * time.Hour)
+		s.p.Set(func(r *agenttest.Rules) { r.Latency = 3 * time.Second })
+		waiter := make(chan error, 1)
+		go func() { _, err := s.ask(); waiter <- err }()
+		synctest.Wait()
+		agenttest.Login(t, s.a, "prod")
+		if err := <-waiter; err != nil {
+			t.Error(err)
+		}
+		s.p.Set(func(r *agenttest.Rules) { r.Latency = 0 })
+		s.restart()
+		s.must() // the store has the new sign-in, not the old one's rotation
+		s.refreshes(2)
+	})
+}
+
+func TestLogoutIsNotHalfDone(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		ctx, cancel := context.WithCancel(s.Context())
+		cancel()
+		_ = s.a.Logout(ctx, "prod")
+		synctest.Wait()
+		s.state(agent.StateAbsent)
+		if keys, _ := s.store.Keys(s.Context()); len(keys) != 0 || s.p.Live() != 0 {
+			t.Errorf("left: keys %v, %d live refresh tokens", keys, s.p.Live())
+		}
+	})
+}
+
+// TestSecrets runs a life with debug logging and looks for every secret.
+func TestSecrets(t *testing.T) {
+	p, out := agenttest.NewAuthenticator(), new(syncBuffer)
+	p.Set(func(r *agenttest.Rules) { r.Rotate, r.Lifetime = true, time.Nanosecond })
+	a := agenttest.NewAgent(t, p, func(o *agent.Options) {
+		o.Logger = slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	agenttest.Login(t, a, "prod")
+	_, err1 := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
+	p.RevokeAll()
+	_, err2 := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
+	st, _ := a.Status(t.Context())
+	_ = a.Close(t.Context())
+	fmt.Fprintf(out, "%v %+v %#v %+v %#v", err1, err2, err2, st, a)
+	for _, secret := range []string{agenttest.Password, "refresh-token-", "id-token-"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("%q leaked", secret)
+		}
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

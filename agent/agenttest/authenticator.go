@@ -1,0 +1,215 @@
+// Package agenttest tests implementations of [agent.Service] and stands in for
+// the identity provider.
+//
+// TestService runs one conformance body over any Service; NewAuthenticator makes
+// a provider whose every answer a test can script.
+package agenttest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// The sign-in that a new Authenticator accepts.
+const (
+	User     = "ada@example.com"
+	Password = "correct horse battery staple"
+	// MFACode answers the challenge that MFAUser is asked.
+	MFAUser = "grace@example.com"
+	MFACode = "123456"
+)
+
+// An Authenticator is an identity provider in memory. Its fields may be changed
+// between calls through Set; it models rotation as Cognito has it: a used
+// refresh token is dead at once, and its reuse is refused.
+type Authenticator struct {
+	mu       sync.Mutex
+	rules    Rules
+	serial   int
+	live     map[string]bool // refresh tokens that work
+	logins   int
+	refreshs int
+	revokes  int
+	called   chan string
+}
+
+// Rules is how an Authenticator answers.
+type Rules struct {
+	Lifetime time.Duration // of ID tokens; 0 means an hour
+	Rotate   bool          // every refresh yields a new refresh token and kills the old one
+	Latency  time.Duration // before every refresh's answer
+	Skew     time.Duration // reported with every grant
+	// Refresh, when set, decides the n-th refresh (from 1): an error, or nil to go on.
+	// The refresh token has been rotated by then if Processed says so.
+	Refresh func(ctx context.Context, n int) error
+	// Processed makes a refresh that fails rotate nevertheless, as when the answer is
+	// lost on its way; the new refresh token comes with the error when Delivered.
+	Processed, Delivered bool
+}
+
+var _ agent.Authenticator = (*Authenticator)(nil)
+
+// NewAuthenticator returns one that accepts User and MFAUser.
+func NewAuthenticator() *Authenticator {
+	return &Authenticator{live: make(map[string]bool), called: make(chan string, 10000)}
+}
+
+// Set changes the rules.
+func (p *Authenticator) Set(change func(*Rules)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.rules)
+}
+
+// Called yields "login", "refresh" or "revoke" as each call arrives.
+func (p *Authenticator) Called() <-chan string { return p.called }
+
+// Refreshes is how many refresh calls there were.
+func (p *Authenticator) Refreshes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refreshs
+}
+
+// Live is how many refresh tokens work.
+func (p *Authenticator) Live() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.live)
+}
+
+// RevokeAll ends every sign-in at the provider.
+func (p *Authenticator) RevokeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.live)
+}
+
+// Login accepts User with Password; MFAUser is asked for MFACode as well.
+func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Asker) (agent.Grant, error) {
+	p.called <- "login"
+	if req.Password.Reveal() != Password || req.Username != User && req.Username != MFAUser {
+		return agent.Grant{}, &agent.Error{
+			Code: agent.CodeLoginRequired, Op: "login", Environment: env.Name,
+			Message: "Invalid username or password", Hint: "run again: kyc-agentd login " + env.Name,
+		}
+	}
+	if req.Username == MFAUser {
+		if err := askCode(ctx, env, ask); err != nil {
+			return agent.Grant{}, err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.logins++
+	return p.grantLocked(agent.Sealed{Username: req.Username, Subject: "sub-of-" + req.Username}, p.issueLocked()), nil
+}
+
+func askCode(ctx context.Context, env agent.Environment, ask agent.Asker) error {
+	c := agent.Challenge{
+		Environment: env.Name, Name: "SOFTWARE_TOKEN_MFA", Prompt: "Code from your authenticator app",
+		Inputs: []agent.Input{{Name: "code", Label: "Code"}},
+	}
+	for {
+		answers, err := ask(ctx, c)
+		if err != nil {
+			return &agent.Error{Code: agent.CodeUsage, Op: "login", Environment: env.Name, Message: "sign-in given up", Err: err}
+		}
+		if answers["code"].Reveal() == MFACode {
+			return nil
+		}
+		c.Problem = "that code is wrong"
+	}
+}
+
+// Refresh follows the rules.
+func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed) (agent.Grant, error) {
+	p.called <- "refresh"
+	p.mu.Lock()
+	p.refreshs++
+	n, rules := p.refreshs, p.rules
+	p.mu.Unlock()
+	if err := pause(ctx, rules.Latency); err != nil {
+		return agent.Grant{}, Unavailable(env.Name, "no answer")
+	}
+	var failed error
+	if rules.Refresh != nil {
+		failed = rules.Refresh(ctx, n)
+	}
+	if failed != nil && !rules.Processed {
+		return agent.Grant{}, failed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	token := s.RefreshToken.Reveal()
+	if !p.live[token] {
+		return agent.Grant{}, Rejected(env.Name)
+	}
+	if rules.Rotate {
+		delete(p.live, token)
+		token = p.issueLocked()
+	}
+	switch {
+	case failed != nil && rules.Delivered:
+		return agent.Grant{Sealed: agent.Sealed{RefreshToken: agent.NewSecret(token)}}, failed
+	case failed != nil:
+		return agent.Grant{}, failed
+	}
+	return p.grantLocked(s, token), nil
+}
+
+// Revoke kills the refresh token.
+func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.Sealed) error {
+	p.called <- "revoke"
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revokes++
+	delete(p.live, s.RefreshToken.Reveal())
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Authenticator) issueLocked() string {
+	p.serial++
+	token := fmt.Sprintf("refresh-token-%d", p.serial)
+	p.live[token] = true
+	return token
+}
+
+func (p *Authenticator) grantLocked(s agent.Sealed, refreshToken string) agent.Grant {
+	p.serial++
+	s.RefreshToken = agent.NewSecret(refreshToken)
+	lifetime := p.rules.Lifetime
+	if lifetime == 0 {
+		lifetime = time.Hour
+	}
+	return agent.Grant{
+		Sealed: s, IDToken: agent.NewSecret(fmt.Sprintf("id-token-%d", p.serial)),
+		Lifetime: lifetime, Skew: p.rules.Skew,
+	}
+}
+
+// Unavailable is the error of a provider that cannot be reached.
+func Unavailable(env, why string) error {
+	return &agent.Error{Code: agent.CodeUnavailable, Op: "refresh", Environment: env, Message: "cannot reach Cognito: " + why, Hint: "try again"}
+}
+
+// Rejected is the definite refusal of a refresh token.
+func Rejected(env string) error {
+	return &agent.Error{Code: agent.CodeLoginRequired, Op: "refresh", Environment: env, Message: "Cognito refused the refresh token", Hint: "run: kyc-agentd login " + env}
+}

@@ -1,0 +1,165 @@
+package cognitotest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+)
+
+type initiateAuthInput struct {
+	AuthFlow       string
+	ClientId       string //nolint:revive // Cognito's spelling
+	AuthParameters map[string]string
+}
+
+// authOutput answers InitiateAuth and RespondToAuthChallenge: a challenge or tokens.
+type authOutput struct {
+	ChallengeName        string            `json:",omitempty"`
+	ChallengeParameters  map[string]string // never null: JavaScript reads from it
+	Session              string            `json:",omitempty"`
+	AuthenticationResult *authResult       `json:",omitempty"`
+}
+
+func (s *Server) initiateAuth(in initiateAuthInput) (any, error) {
+	flow := in.AuthFlow
+	if flow == "REFRESH_TOKEN" {
+		flow = "REFRESH_TOKEN_AUTH"
+	}
+	if err := s.checkClient(in.ClientId); err != nil {
+		return nil, err
+	}
+	if err := s.checkFlow(flow); err != nil {
+		return nil, err
+	}
+	p := in.AuthParameters
+	switch flow {
+	case "USER_PASSWORD_AUTH":
+		return s.passwordAuth(in.ClientId, p)
+	case "USER_SRP_AUTH":
+		return s.srpAuth(in.ClientId, p)
+	default:
+		return s.refreshAuth(in.ClientId, p)
+	}
+}
+
+func (s *Server) checkClient(id string) error {
+	if id == "" {
+		return invalidParameter("1 validation error detected: Value at 'clientId' failed to satisfy constraint: Member must not be null")
+	}
+	if !s.clients[id] {
+		return apiError{"ResourceNotFoundException", "User pool client " + id + " does not exist."}
+	}
+	return nil
+}
+
+func (s *Server) checkFlow(flow string) error {
+	switch flow {
+	case "USER_PASSWORD_AUTH", "USER_SRP_AUTH", "REFRESH_TOKEN_AUTH":
+	case "ADMIN_NO_SRP_AUTH", "ADMIN_USER_PASSWORD_AUTH":
+		return invalidParameter("Initiate Auth method not supported.")
+	case "CUSTOM_AUTH", "USER_AUTH":
+		return invalidParameter(flow + " flow not enabled for this client")
+	default:
+		return invalidParameter("1 validation error detected: Value at 'authFlow' failed to satisfy constraint: Member must satisfy enum value set")
+	}
+	if s.set.flows == nil || slices.Contains(s.set.flows, flow) {
+		return nil
+	}
+	if flow == "USER_SRP_AUTH" {
+		return invalidParameter("USER_SRP_AUTH is not enabled for the client.")
+	}
+	return invalidParameter(flow + " flow not enabled for this client")
+}
+
+// need returns the parameters called names, all of which must be there.
+func need(p map[string]string, names ...string) ([]string, error) {
+	values := make([]string, len(names))
+	for i, name := range names {
+		if p[name] == "" {
+			return nil, invalidParameter("Missing required parameter " + name)
+		}
+		values[i] = p[name]
+	}
+	return values, nil
+}
+
+// checkSecret checks SECRET_HASH, an HMAC of the user's name and the client's id.
+func (s *Server) checkSecret(client, username, hash string) error {
+	switch {
+	case s.set.secret == "":
+		return nil
+	case hash == "":
+		return notAuthorized("Client " + client + " is configured with secret but SECRET_HASH was not received")
+	case !hmac.Equal([]byte(hash), []byte(SecretHash(username, client, s.set.secret))):
+		return notAuthorized("SecretHash does not match for the client: " + client)
+	}
+	return nil
+}
+
+// SecretHash is the SECRET_HASH of a user at an app client with a secret.
+func SecretHash(username, client, secret string) string {
+	m := hmac.New(sha256.New, []byte(secret))
+	m.Write([]byte(username + client))
+	return base64.StdEncoding.EncodeToString(m.Sum(nil))
+}
+
+const badPassword = "Incorrect username or password."
+
+func (s *Server) passwordAuth(client string, p map[string]string) (any, error) {
+	v, err := need(p, "USERNAME", "PASSWORD")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSecret(client, v[0], p["SECRET_HASH"]); err != nil {
+		return nil, err
+	}
+	u, err := s.known(v[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := s.firstFactor(u, func() bool { return hmac.Equal([]byte(v[1]), []byte(u.Password)) }); err != nil {
+		return nil, err
+	}
+	return s.proceed(&session{user: u, client: client})
+}
+
+// known finds a user, or makes the error that the pool has for unknown ones.
+func (s *Server) known(name string) (*user, error) {
+	u := s.find(name)
+	switch {
+	case u != nil:
+		return u, nil
+	case s.set.hideUnknown:
+		return nil, notAuthorized(badPassword)
+	}
+	return nil, apiError{"UserNotFoundException", "User does not exist."}
+}
+
+// firstFactor checks a password by good, with the lockout and the account's state.
+func (s *Server) firstFactor(u *user, good func() bool) error {
+	now := s.now()
+	if u.Status == ResetRequired {
+		return apiError{"PasswordResetRequiredException", "Password reset required for the user"}
+	}
+	if u.lock.locked(now) {
+		return notAuthorized("Password attempts exceeded")
+	}
+	if !good() {
+		u.lock.fail(now)
+		return notAuthorized(badPassword)
+	}
+	u.lock = lockout{}
+	return usable(u)
+}
+
+// usable tells whether the account may sign in and refresh.
+func usable(u *user) error {
+	if u.Disabled {
+		return notAuthorized("User is disabled.")
+	}
+	if u.Status == Unconfirmed {
+		return apiError{"UserNotConfirmedException", "User is not confirmed."}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package cognitotest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"math/big"
+	"strings"
+	"time"
+)
+
+// The server's half of SRP-6a as Cognito speaks it: SHA-256, the 3072-bit group of
+// RFC 3526 with generator 2, and a session key of 16 bytes by HKDF. Every number is
+// hashed as the fewest bytes that hold it, with a zero before a first bit that is set.
+
+var (
+	srpN, _ = new(big.Int).SetString(""+
+		"FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74"+
+		"020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437"+
+		"4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"+
+		"EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF05"+
+		"98DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356208552BB"+
+		"9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B"+
+		"E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF695581718"+
+		"3995497CEA956AE515D2261898FA051015728E5A8AAAC42DAD33170D04507A33"+
+		"A85521ABDF1CBA64ECFB850458DBEF0A8AEA71575D060C7DB3970F85A6E1E4C7"+
+		"ABF5AE8CDB0933D71E8C94E04A25619DCEE3D2261AD2EE6BF12FFA06D98A0864"+
+		"D87602733EC86A64521F2B18177B200CBBE117577A615D6C770988C0BAD946E2"+
+		"08E24FA074E5AB3143DB5BFCE0FD108E4B82D120A93AD2CAFFFFFFFFFFFFFFFF", 16)
+	srpG = big.NewInt(2)
+	srpK = hashNumbers(srpN, srpG)
+)
+
+// srpTime is the layout of TIMESTAMP. The day has no leading zero: Cognito refuses one.
+const srpTime = "Mon Jan 2 15:04:05 UTC 2006"
+
+// padded returns a number's bytes as they are hashed.
+func padded(n *big.Int) []byte {
+	b := n.Bytes()
+	if len(b) == 0 || b[0]&0x80 != 0 {
+		return append([]byte{0}, b...)
+	}
+	return b
+}
+
+func hashNumbers(ns ...*big.Int) *big.Int {
+	h := sha256.New()
+	for _, n := range ns {
+		h.Write(padded(n))
+	}
+	return new(big.Int).SetBytes(h.Sum(nil))
+}
+
+// srpVerifier is v = g^x, with x over the salt and the pool's, the user's and the password's hash.
+func srpVerifier(poolName, userID, password string, salt []byte) *big.Int {
+	inner := sha256.Sum256([]byte(poolName + userID + ":" + password))
+	h := sha256.New()
+	h.Write(padded(new(big.Int).SetBytes(salt)))
+	h.Write(inner[:])
+	x := new(big.Int).SetBytes(h.Sum(nil))
+	return x.Exp(srpG, x, srpN)
+}
+
+// srpServerPublic is B = k·v + g^b.
+func srpServerPublic(v, b *big.Int) *big.Int {
+	n := new(big.Int).Mul(srpK, v)
+	n.Add(n, new(big.Int).Exp(srpG, b, srpN))
+	return n.Mod(n, srpN)
+}
+
+// srpServerKey is the session key: HKDF of S = (A·v^u)^b under u.
+func srpServerKey(bigA, bigB, v, b *big.Int) []byte {
+	u := hashNumbers(bigA, bigB)
+	n := new(big.Int).Exp(v, u, srpN)
+	n.Mul(n, bigA)
+	return srpDerive(u, n.Exp(n, b, srpN))
+}
+
+func srpDerive(u, secret *big.Int) []byte {
+	extracted := hmacSHA256(padded(u), padded(secret))
+	return hmacSHA256(extracted, []byte("Caldera Derived Key\x01"))[:16]
+}
+
+func hmacSHA256(key []byte, parts ...[]byte) []byte {
+	m := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		m.Write(p)
+	}
+	return m.Sum(nil)
+}
+
+// handshake is an SRP sign-in between its two calls.
+type handshake struct {
+	key   []byte
+	block []byte
+	ghost bool // of a user that does not exist: no proof is good
+}
+
+// poolName is what SRP hashes of the pool: its id after the underscore.
+func (s *Server) poolName() string {
+	_, name, _ := strings.Cut(s.PoolID, "_")
+	return name
+}
+
+// srpAuth answers USER_SRP_AUTH with a PASSWORD_VERIFIER challenge. It has no
+// Session: the secret block, which the client returns, stands for it.
+func (s *Server) srpAuth(client string, p map[string]string) (any, error) {
+	in, err := need(p, "USERNAME", "SRP_A")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSecret(client, in[0], p["SECRET_HASH"]); err != nil {
+		return nil, err
+	}
+	bigA, ok := new(big.Int).SetString(in[1], 16)
+	if !ok || bigA.Sign() < 0 || new(big.Int).Mod(bigA, srpN).Sign() == 0 {
+		return nil, invalidParameter("Invalid SRP_A")
+	}
+	u, err := s.known(in[0])
+	ghost := err != nil && s.set.hideUnknown
+	if ghost {
+		u, err = s.ghost(in[0]), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.shakeHands(u, client, bigA, ghost), nil
+}
+
+// ghost stands for a user that does not exist, with the same salt at each try.
+func (s *Server) ghost(name string) *user {
+	salt := sha256.Sum256([]byte(s.PoolID + name))
+	return &user{User: User{Name: name, Password: newUUID()}, salt: salt[:16]}
+}
+
+func (s *Server) shakeHands(u *user, client string, bigA *big.Int, ghost bool) authOutput {
+	v := s.verifierOf(u)
+	b := new(big.Int).SetBytes(random(64))
+	bigB := srpServerPublic(v, b)
+	h := &handshake{key: srpServerKey(bigA, bigB, v, b), block: random(1024), ghost: ghost}
+	block := base64.StdEncoding.EncodeToString(h.block)
+	s.proofs[block] = &session{
+		user: u, client: client, challenge: "PASSWORD_VERIFIER",
+		expires: s.now().Add(s.set.sessionLifetime), srp: h,
+	}
+	return authOutput{ChallengeName: "PASSWORD_VERIFIER", ChallengeParameters: map[string]string{
+		"SALT": hex.EncodeToString(u.salt), "SECRET_BLOCK": block, "SRP_B": bigB.Text(16),
+		"USERNAME": u.Name, "USER_ID_FOR_SRP": u.Name,
+	}}
+}
+
+// verifierOf computes v again only when the password has changed: it is slow.
+func (s *Server) verifierOf(u *user) *big.Int {
+	if u.verifier == nil || u.verified != u.Password {
+		u.verifier = srpVerifier(s.poolName(), u.Name, u.Password, u.salt)
+		u.verified = u.Password
+	}
+	return u.verifier
+}
+
+func (s *Server) answerPassword(ss *session, p map[string]string) (any, error) {
+	in, err := need(p, "PASSWORD_CLAIM_SIGNATURE", "PASSWORD_CLAIM_SECRET_BLOCK", "TIMESTAMP")
+	if err != nil {
+		return nil, err
+	}
+	at, err := time.Parse(srpTime, in[2])
+	if err != nil || at.Format(srpTime) != in[2] {
+		return nil, invalidParameter("TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
+	}
+	ss.used = true
+	if err := s.firstFactor(ss.user, func() bool { return s.proven(ss, in[0], in[2]) }); err != nil {
+		return nil, err
+	}
+	return s.proceed(ss)
+}
+
+// proven tells whether signature is what only the password's owner could make.
+func (s *Server) proven(ss *session, signature, timestamp string) bool {
+	want := hmacSHA256(ss.srp.key, []byte(s.poolName()), []byte(ss.user.Name), ss.srp.block, []byte(timestamp))
+	got, err := base64.StdEncoding.DecodeString(signature)
+	return err == nil && hmac.Equal(got, want) && !ss.srp.ghost
+}

@@ -1,0 +1,162 @@
+package cognitotest
+
+import (
+	"math/big"
+	"strings"
+	"time"
+)
+
+// A Status is a user's state at the pool.
+type Status int
+
+// The states of Cognito that a sign-in can meet.
+const (
+	Confirmed           Status = iota
+	Unconfirmed                // UserNotConfirmedException
+	ForceChangePassword        // NEW_PASSWORD_REQUIRED; Password is the temporary one
+	ResetRequired              // PasswordResetRequiredException
+)
+
+// A User is an account of the pool.
+type User struct {
+	Name     string // cognito:username
+	Password string
+	Sub      string // a new UUID when empty
+	Email    string // a second name to sign in by
+	Phone    string
+	Groups   []string
+	Claims   map[string]any // more claims of the ID token: "custom:role"
+	Status   Status
+	Disabled bool
+
+	// MFA names the second factors that are set up: "SOFTWARE_TOKEN_MFA", "SMS_MFA",
+	// "EMAIL_OTP". With more than one, SELECT_MFA_TYPE asks which. "MFA_SETUP" alone
+	// means that a software token must be set up during the sign-in.
+	MFA        []string
+	TOTPSecret string // base32, of SOFTWARE_TOKEN_MFA; a new one when empty, see [Server.User]
+
+	// RequiredAttributes must be given with a new password: "name".
+	RequiredAttributes []string
+}
+
+// user is a User with what the server remembers of it.
+type user struct {
+	User
+	lock     lockout
+	salt     []byte
+	verifier *big.Int // SRP's v; of the password in verified
+	verified string
+	usedStep int64  // the last TOTP step that was accepted: a code works once
+	pending  string // TOTP secret handed out by AssociateSoftwareToken
+}
+
+// AddUser adds an account, or puts it in the place of the one with that name.
+func (s *Server) AddUser(u User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u.Sub == "" {
+		u.Sub = newUUID()
+	}
+	if u.TOTPSecret == "" {
+		u.TOTPSecret = newTOTPSecret()
+	}
+	s.users[u.Name] = &user{User: u, salt: random(16), usedStep: -1}
+}
+
+// User returns the account called name as it is now.
+func (s *Server) User(name string) (User, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.find(name)
+	if u == nil {
+		return User{}, false
+	}
+	return u.User, true
+}
+
+// EditUser changes an account, all but its name; one that does not exist is left
+// alone. To disable one:
+//
+//	srv.EditUser("ada", func(u *cognitotest.User) { u.Disabled = true })
+func (s *Server) EditUser(name string, edit func(*User)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.find(name); u != nil {
+		name = u.Name
+		edit(&u.User)
+		u.Name = name
+	}
+}
+
+// DeleteUser removes an account and revokes its sign-ins.
+func (s *Server) DeleteUser(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.find(name); u != nil {
+		s.signOut(u.Name)
+		delete(s.users, u.Name)
+	}
+}
+
+// SignOutUser revokes all sign-ins of a user, as AdminUserGlobalSignOut does.
+func (s *Server) SignOutUser(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.find(name); u != nil {
+		s.signOut(u.Name)
+	}
+}
+
+// ForgetLockouts lets every user try passwords again at once.
+func (s *Server) ForgetLockouts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
+		u.lock = lockout{}
+	}
+}
+
+// find returns the user that name, e-mail address or sub belongs to, or nil.
+func (s *Server) find(name string) *user {
+	if u := s.users[name]; u != nil {
+		return u
+	}
+	for _, u := range s.users {
+		if name != "" && (u.Sub == name || strings.EqualFold(u.Email, name)) {
+			return u
+		}
+	}
+	return nil
+}
+
+// lockout counts bad passwords: after five, one second, doubling with each further
+// one up to 15 minutes. Tries while it lasts are refused and do not count; a good
+// password or 15 quiet minutes end it.
+// https://docs.aws.amazon.com/cognito/latest/developerguide/authentication.html
+type lockout struct {
+	failures int
+	last     time.Time
+}
+
+const (
+	freeFailures = 5
+	longestLock  = 15 * time.Minute
+)
+
+// locked tells whether passwords are refused unseen at the time now.
+func (l *lockout) locked(now time.Time) bool {
+	if now.Sub(l.last) >= longestLock {
+		l.failures = 0
+	}
+	return l.failures >= freeFailures && now.Before(l.last.Add(lockTime(l.failures)))
+}
+
+func (l *lockout) fail(now time.Time) { l.failures, l.last = l.failures+1, now }
+
+// lockTime is how long the n-th bad password in a row locks: 2^(n-5) seconds.
+func lockTime(n int) time.Duration {
+	if n < freeFailures {
+		return 0
+	}
+	return min(time.Second<<min(n-freeFailures, 20), longestLock)
+}

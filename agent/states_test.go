@@ -1,0 +1,92 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
+)
+
+// The events that move a session, each run to its end.
+var events = map[string]func(s *stage){
+	"ask":      func(s *stage) { _, _ = s.ask() },
+	"login":    func(s *stage) { agenttest.Login(s.T, s.a, "prod") },
+	"logout":   func(s *stage) { _ = s.a.Logout(context.Background(), "prod") },
+	"expire":   func(*stage) { time.Sleep(25 * time.Hour) },
+	"restart":  func(s *stage) { s.restart() },
+	"revoke":   func(s *stage) { s.p.RevokeAll() },
+	"disk out": func(s *stage) { s.store.set(func(f *flaky) { f.put = errors.New("disk full") }) },
+	"disk in":  func(s *stage) { s.store.set(func(f *flaky) { f.put = nil }); time.Sleep(5 * time.Minute) },
+	"list out": func(s *stage) { s.store.set(func(f *flaky) { f.keys = errors.New("silent") }) },
+	"net out": func(s *stage) {
+		s.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
+		})
+	},
+	"net in": func(s *stage) { s.p.Set(func(r *agenttest.Rules) { r.Refresh = nil }); time.Sleep(5 * time.Minute) },
+	"net slow": func(s *stage) {
+		s.p.Set(func(r *agenttest.Rules) { r.Latency = 5 * time.Second })
+		go func() { _, _ = s.ask() }()
+		synctest.Wait()
+	},
+	"wait": func(*stage) { time.Sleep(6 * time.Second) },
+}
+
+// TestStates walks every arrow of the life in the package comment. A step is an
+// event and the state that follows; every walk begins after a sign-in, fresh.
+func TestStates(t *testing.T) {
+	type step struct {
+		event string
+		state agent.State
+	}
+	for name, walk := range map[string][]step{
+		"expires, refreshes":       {{"expire", agent.StateIdle}, {"ask", agent.StateFresh}},
+		"stays fresh":              {{"ask", agent.StateFresh}, {"login", agent.StateFresh}},
+		"in flight":                {{"expire", agent.StateIdle}, {"net slow", agent.StateRefreshing}, {"wait", agent.StateFresh}},
+		"signs out":                {{"logout", agent.StateAbsent}, {"ask", agent.StateAbsent}, {"login", agent.StateFresh}},
+		"starts signed out":        {{"logout", agent.StateAbsent}, {"restart", agent.StateAbsent}, {"ask", agent.StateAbsent}},
+		"starts idle":              {{"restart", agent.StateIdle}, {"ask", agent.StateFresh}},
+		"starts unlisted":          {{"list out", agent.StateFresh}, {"restart", agent.StateUnknown}, {"ask", agent.StateFresh}},
+		"starts unlisted and out":  {{"logout", agent.StateAbsent}, {"list out", agent.StateAbsent}, {"restart", agent.StateUnknown}, {"ask", agent.StateAbsent}},
+		"refused":                  {{"revoke", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateRejected}, {"ask", agent.StateRejected}, {"login", agent.StateFresh}},
+		"refused, signs out":       {{"revoke", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateRejected}, {"logout", agent.StateAbsent}},
+		"refused, starts again":    {{"revoke", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateRejected}, {"restart", agent.StateIdle}, {"ask", agent.StateRejected}},
+		"unsaved":                  {{"disk out", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateUnsaved}, {"disk in", agent.StateFresh}},
+		"unsaved, then dead":       {{"disk out", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateUnsaved}, {"expire", agent.StateUnsaved}, {"ask", agent.StateUnsaved}},
+		"unsaved sign-in":          {{"disk out", agent.StateFresh}, {"login", agent.StateUnsaved}, {"disk in", agent.StateFresh}},
+		"unsaved, signs out":       {{"disk out", agent.StateFresh}, {"login", agent.StateUnsaved}, {"logout", agent.StateAbsent}},
+		"unsaved, refused":         {{"disk out", agent.StateFresh}, {"login", agent.StateUnsaved}, {"revoke", agent.StateUnsaved}, {"expire", agent.StateUnsaved}, {"ask", agent.StateRejected}},
+		"provider away":            {{"net out", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateIdle}, {"net in", agent.StateFresh}},
+		"provider away, signs out": {{"net out", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateIdle}, {"logout", agent.StateAbsent}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+				s.state(agent.StateFresh)
+				for i, step := range walk {
+					events[step.event](s)
+					synctest.Wait()
+					if got := s.status(); got.State != step.state {
+						s.Fatalf("step %d: after %q the state is %s (%s), want %s", i+1, step.event, got.State, got.LastError, step.state)
+					}
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkCachedToken(b *testing.B) {
+	a := agenttest.NewAgent(b, agenttest.NewAuthenticator())
+	agenttest.Login(b, a, "prod")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := a.Token(context.Background(), agent.TokenRequest{Environment: "prod"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
