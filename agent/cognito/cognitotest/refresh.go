@@ -50,7 +50,7 @@ func (s *Server) addToken(f *family) *refreshToken {
 func newRefreshToken() string {
 	b64 := base64.RawURLEncoding.EncodeToString
 	header := b64([]byte(`{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}`))
-	return header + "." + b64(random(256)) + "." + b64(random(12)) + "." + b64(random(1003)) + "." + b64(random(16))
+	return header + "." + b64(random(256)) + "." + b64(random(12)) + "." + b64(random(1004)) + "." + b64(random(16))
 }
 
 // refreshAuth is InitiateAuth with REFRESH_TOKEN_AUTH. It never rotates.
