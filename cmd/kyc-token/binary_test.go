@@ -1,0 +1,393 @@
+package main
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// forbidden are packages that would cost start-up time, or let more in than one
+// request needs. Each was measured: net/http alone is 1.4 ms and 4.7 MB.
+var forbidden = []string{
+	"net", "fmt", "flag", "encoding/json", "crypto/tls", "reflect", "context", "os/signal", "runtime/debug", "unicode/utf16",
+}
+
+func TestDependencies(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", ".")
+	list.Env = append(os.Environ(), "GOOS=linux")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		dep = strings.TrimSpace(dep)
+		for _, name := range forbidden {
+			if dep == name || strings.HasPrefix(dep, name+"/") {
+				t.Errorf("kyc-token depends on %s", dep)
+			}
+		}
+		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && !strings.HasSuffix(dep, "/cmd/kyc-token") {
+			t.Errorf("kyc-token depends on %s", dep)
+		}
+	}
+}
+
+func TestBuildsForMacOS(t *testing.T) {
+	build := exec.Command("go", "build", "-o", os.DevNull, ".")
+	build.Env = append(os.Environ(), "GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestBinaryIsStaticAndSmall(t *testing.T) {
+	path := testpeer.Build(t, "kyc-token")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > 1_600_000 {
+		t.Errorf("%d bytes, want 1.6 MB at most", info.Size())
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Type != elf.ET_EXEC {
+		t.Errorf("%v, want ET_EXEC: position-independent code starts 0.4 ms later", f.Type)
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("%v: it is not static", p.Type)
+		}
+	}
+	if f.Section(".symtab") != nil || f.Section(".debug_info") != nil {
+		t.Error("it is not stripped")
+	}
+}
+
+// program is a kyc-token about to run in an empty environment.
+func program(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(testpeer.Build(t, "kyc-token"), args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	return cmd
+}
+
+// finish runs cmd to its end.
+func finish(t testing.TB, cmd *exec.Cmd) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if cmd.Stdout == nil {
+		cmd.Stdout = &stdout
+	}
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if _, isExit := errors.AsType[*exec.ExitError](err); err != nil && !isExit {
+		t.Fatal(err)
+	}
+	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+func TestBinary(t *testing.T) {
+	agent := answering(t, ok(artefact))
+	finish(t, program(t, "-socket", agent.path)).wantSuccess(t, artefact)
+	finish(t, program(t, "--help")).wantSuccess(t, usage)
+	finish(t, program(t, "-x")).wantFailure(t, exitUsage, "", "no such flag")
+	finish(t, program(t, "-socket", agent.path+"x", "-f", "curl")).
+		wantFailure(t, exitUnavailable, failClosed, "no agent answers on "+agent.path+"x; run: "+startCommand)
+
+	cmd := program(t)
+	cmd.Env = []string{"KYC_AGENT_SOCK=" + agent.path, "KYC_ENV=prod"}
+	finish(t, cmd).wantSuccess(t, artefact)
+	if got := agent.seen(); !strings.HasPrefix(got[len(got)-1], "GET /v1/token?env=prod HTTP/1.0\r\n") {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestFindsTheSocketWithNothingExported(t *testing.T) {
+	dir := t.TempDir()
+	cmd := program(t)
+	cmd.Env = []string{"XDG_RUNTIME_DIR=" + dir}
+	finish(t, cmd).wantFailure(t, exitUnavailable, "", dir+"/kyc-agentd/agent.sock")
+	cmd = program(t)
+	cmd.Env = []string{}
+	if o := finish(t, cmd); o.exit != 0 { // unless this user has a real agent
+		o.wantFailure(t, o.exit, "", "/run/user/"+strconv.Itoa(os.Geteuid())+"/kyc-agentd/agent.sock")
+	}
+}
+
+func TestDeadlineOfTheBinary(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 8 seconds")
+	}
+	t.Parallel()
+	over := make(chan struct{})
+	agent := newFake(t, func(net.Conn) { <-over })
+	defer close(over)
+	start := time.Now()
+	finish(t, program(t, "-socket", agent.path)).wantFailure(t, exitTemporary, "", "did not answer in time")
+	if took := time.Since(start); took < limit || took > limit+4*time.Second {
+		t.Errorf("gave up after %v, want %v", took, limit)
+	}
+}
+
+func TestStdoutOfTheBinaryFails(t *testing.T) {
+	agent := answering(t, ok(artefact))
+
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	cmd := program(t, "-socket", agent.path)
+	cmd.Stdout = full
+	finish(t, cmd).wantFailure(t, exitInternal, "", "stdout: no space left on device")
+
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	_ = r.Close()
+	cmd = program(t, "-socket", agent.path)
+	cmd.Stdout = w
+	finish(t, cmd).wantFailure(t, exitInternal, "", "stdout: broken pipe")
+}
+
+func TestClosedStdoutDoesNotReachTheAgent(t *testing.T) {
+	sh := testpeer.Program(t, "sh", "dash")
+	rest := make(chan string, 1)
+	agent := newFake(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, ok(artefact))
+		more, _ := io.ReadAll(c)
+		rest <- string(more)
+	})
+	cmd := exec.Command(sh, "-c", `exec "$0" -socket "$1" >&-`, testpeer.Build(t, "kyc-token"), agent.path)
+	finish(t, cmd)
+	if got := <-rest; got != "" {
+		t.Errorf("the agent was sent %q", got)
+	}
+}
+
+// A caller such as Node hands out pipes that do not block.
+func TestNonBlockingStdout(t *testing.T) {
+	body := strings.Repeat("0123456789abcdef", 40_000) + "\n"
+	agent := answering(t, ok(body))
+	var fds [2]int
+	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	r, w := os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
+	defer r.Close()
+	cmd := program(t, "-socket", agent.path)
+	cmd.Stdout = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	got, err := io.ReadAll(r)
+	if err != nil || string(got) != body {
+		t.Errorf("read %d bytes of %d, %v", len(got), len(body), err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Signals interrupt system calls of a socket with a timeout, even those that the Go
+// runtime sends to itself.
+func TestSignalsDoNotDisturb(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	agent := newFake(t, func(c net.Conn) {
+		close(asked)
+		<-answer
+		_, _ = io.WriteString(c, ok(artefact))
+	})
+	var stdout, stderr bytes.Buffer
+	cmd := program(t, "-socket", agent.path)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	for range 200 {
+		interrupt(t, cmd.Process.Pid)
+	}
+	close(answer)
+	if err := cmd.Wait(); err != nil || stdout.String() != artefact {
+		t.Errorf("%v, %q, %s", err, stdout.String(), stderr.String())
+	}
+}
+
+// interrupt sends a preemption signal to each thread of pid.
+func interrupt(t *testing.T, pid int) {
+	t.Helper()
+	tasks, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(task.Name())
+		if _, _, errno := syscall.Syscall(syscall.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(syscall.SIGURG)); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+}
+
+// 200 at once, at an agent whose backlog takes 4.
+func TestManyAtOnce(t *testing.T) {
+	path, fd := listenRaw(t, 4)
+	file := os.NewFile(uintptr(fd), path)
+	ln, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := &fake{path: path}
+	agent.serve(t, ln, func(c net.Conn) {
+		if agent.record(c) == nil {
+			_, _ = io.WriteString(c, ok(artefact))
+		}
+	})
+	program(t) // built before the clock runs
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() { finish(t, program(t, "-socket", path)).wantSuccess(t, artefact) })
+	}
+	wg.Wait()
+	if n := len(agent.seen()); n != 200 {
+		t.Errorf("%d requests for 200 calls", n)
+	}
+}
+
+// foreignSocket listens at path as another user: the kernel notes who listens, and
+// on Linux each thread has a user id of its own. The thread ends with its goroutine.
+func foreignSocket(t *testing.T, path string, uid int) net.Listener {
+	t.Helper()
+	fd, err := newSocket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+			done <- errno
+			return
+		}
+		done <- syscall.Listen(fd, 1)
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	ln, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+func TestReallyForeignAgent(t *testing.T) {
+	testpeer.Root(t)
+	const uid = 12345
+	agent := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
+	agent.serve(t, foreignSocket(t, agent.path, uid), func(c net.Conn) { _ = agent.record(c) })
+	finish(t, program(t, "-socket", agent.path, "-f", "curl")).
+		wantFailure(t, exitDenied, failClosed, "is the agent of user id 12345, not of 0 who asks")
+	if got := agent.seen(); len(got) != 0 {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestPermissionDenied(t *testing.T) {
+	testpeer.Root(t)
+	agent := answering(t, ok(artefact))
+	for _, dir := range []string{filepath.Dir(agent.path), filepath.Dir(filepath.Dir(agent.path))} {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copied := filepath.Join(filepath.Dir(agent.path), "kyc-token")
+	binary, err := os.ReadFile(testpeer.Build(t, "kyc-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(agent.path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(copied, "-socket", agent.path)
+	cmd.Env = []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+	finish(t, cmd).wantFailure(t, exitDenied, "", agent.path+": permission denied; check -socket")
+}
+
+// TestCurl runs what the documentation tells people to type.
+func TestCurl(t *testing.T) {
+	testpeer.Program(t, "curl", "curl")
+	bash := testpeer.Program(t, "bash", "bash")
+	var mu sync.Mutex
+	var seen []string
+	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, r.Header.Get("Authorization"))
+	}))
+	defer api.Close()
+	curl := func(args string) int {
+		cmd := exec.Command(bash, "-c", `curl -sS --max-time 60 -K <("$0" `+args+`) "$1"`, testpeer.Build(t, "kyc-token"), api.URL)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+		return finish(t, cmd).exit
+	}
+
+	agent := answering(t, ok("header = \"Authorization: Bearer eyJ\"\n"))
+	if exit := curl("-f curl -socket " + agent.path); exit != 0 || len(seen) != 1 || seen[0] != "Bearer eyJ" {
+		t.Fatalf("curl ended with %d, the API saw %q", exit, seen)
+	}
+	seen = nil
+
+	denied := answering(t, say("401 Unauthorized", "prod: not signed in; run: kyc-agentd login prod\n"))
+	half := answering(t, ok("header = \"Authorization: Bearer eyJ\"\n")[:80])
+	empty := answering(t, ok(""))
+	for _, args := range []string{
+		"-f curl -socket " + denied.path,
+		"-f curl -socket " + half.path,
+		"-f curl -socket " + empty.path,
+		"-f curl -socket " + agent.path + ".gone",
+		"-f curl -no-such-flag",
+		"-no-such-flag --format=curl staging prod",
+		"-f curl ''",
+		"-f curl -socket " + agent.path + " -min-valid",
+	} {
+		if exit := curl(args); exit != 1 {
+			t.Errorf("%s: curl ended with %d, want 1", args, exit)
+		}
+	}
+	if len(seen) != 0 {
+		t.Errorf("the API got requests without a token: %q", seen)
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// A conn is a blocking Unix socket with one deadline for everything. Its calls
+// return system error numbers; EAGAIN means that the deadline has passed.
+//
+// Every call is retried after EINTR: the Go runtime preempts goroutines by signals,
+// and those interrupt blocking system calls of a socket that has a timeout.
+type conn struct {
+	fd       int
+	deadline time.Time
+}
+
+// dial connects to path. While the agent's backlog is full, it waits.
+func dial(path string, deadline time.Time) (conn, error) {
+	fd, err := newSocket()
+	if err != nil {
+		return conn{}, os.NewSyscallError("socket", err)
+	}
+	c := conn{fd, deadline}
+	err = c.within(syscall.SO_SNDTIMEO, func() error {
+		return syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
+	})
+	if err != nil && err != syscall.EISCONN { // EISCONN: connected before it was interrupted
+		c.close()
+		return conn{}, err
+	}
+	return c, nil
+}
+
+// write sends all of s.
+func (c conn) write(s string) error {
+	for len(s) > 0 {
+		var n int
+		err := c.within(syscall.SO_SNDTIMEO, func() (err error) {
+			n, err = syscall.Write(c.fd, []byte(s))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		s = s[n:]
+	}
+	return nil
+}
+
+// read reads what there is, at least a byte; io.EOF says that the agent has closed.
+func (c conn) read(p []byte) (n int, err error) {
+	err = c.within(syscall.SO_RCVTIMEO, func() (err error) {
+		n, err = syscall.Read(c.fd, p)
+		return err
+	})
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	return max(n, 0), err
+}
+
+// within calls f under the kernel's timeout opt, set to what is left.
+func (c conn) within(opt int, f func() error) error {
+	for {
+		left := time.Until(c.deadline)
+		if left < time.Microsecond { // to the kernel a timeout of 0 means none
+			return syscall.EAGAIN
+		}
+		tv := syscall.NsecToTimeval(left.Nanoseconds())
+		if err := syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, opt, &tv); err != nil {
+			return err
+		}
+		if err := f(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+func (c conn) close() { _ = syscall.Close(c.fd) }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"io"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// fetch asks the agent at path and returns its artefact, whole. The agent must run as uid.
+func fetch(path, request string, uid int, deadline time.Time) (string, error) {
+	c, err := dial(path, deadline)
+	if err != nil {
+		return "", dialFailure(path, err)
+	}
+	defer c.close()
+	if err := checkPeer(c, path, uid); err != nil {
+		return "", err
+	}
+	a, err := exchange(c, request)
+	if err != nil {
+		return "", answerFailure(path, err)
+	}
+	text, err := a.result()
+	if a.status == 200 && err != nil {
+		return "", answerFailure(path, err)
+	}
+	return text, err
+}
+
+// exchange sends request and reads until the answer is complete.
+func exchange(c conn, request string) (answer, error) {
+	// Whoever closes early may have said why: what it sent is still there to read.
+	if err := c.write(request); err != nil && err != syscall.EPIPE {
+		return answer{}, err
+	}
+	var raw []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.read(buf)
+		raw = append(raw, buf[:n]...)
+		if err != nil && err != io.EOF {
+			return answer{}, err
+		}
+		if len(raw) > maxAnswer {
+			return answer{}, errTooLarge
+		}
+		a, parseErr := parseAnswer(string(raw), err == io.EOF)
+		if parseErr != errIncomplete || err == io.EOF {
+			return a, parseErr
+		}
+	}
+}
+
+// checkPeer refuses an agent of another user before anything is sent: whatever it
+// answered, it would not be our token.
+func checkPeer(c conn, path string, uid int) error {
+	peer, err := c.peer()
+	if err != nil {
+		return failure{exitInternal, path + ": cannot tell whose agent it is: " + err.Error()}
+	}
+	if peer != uid {
+		return failure{exitDenied, path + " is the agent of user id " + strconv.Itoa(peer) + ", not of " +
+			strconv.Itoa(uid) + " who asks; " + checkSocket}
+	}
+	return nil
+}
+
+// checkSocket is the next step when something else listens there.
+const checkSocket = "check -socket and KYC_AGENT_SOCK"
+
+// dialFailure says why nothing is connected.
+func dialFailure(path string, err error) error {
+	switch err {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED:
+		return failure{exitUnavailable, "no agent answers on " + path + "; run: " + startCommand}
+	case syscall.EACCES, syscall.EPERM:
+		return failure{exitDenied, path + ": permission denied; " + checkSocket}
+	case syscall.EAGAIN:
+		return failure{exitTemporary, path + ": the agent accepted no connection in time; try again"}
+	}
+	return failure{exitUnavailable, "no agent answers on " + path + ": " + err.Error() + "; run: " + startCommand}
+}
+
+// answerFailure says why there is no answer.
+func answerFailure(path string, err error) error {
+	switch err {
+	case syscall.EAGAIN:
+		return failure{exitTemporary, path + ": the agent did not answer in time; try again, and see: kyc-agentd status"}
+	case syscall.ECONNRESET:
+		err = errIncomplete
+	}
+	if f, ok := err.(failure); ok {
+		return failure{f.exit, path + ": the answer " + f.text}
+	}
+	return failure{exitTemporary, path + ": " + err.Error() + "; try again"}
+}

@@ -1,0 +1,35 @@
+// Command kyc-token prints an ID token of the KYC API, out of the sign-in that
+// kyc-agentd holds. Two calls are all there is to know:
+//
+//	kyc-agentd login prod
+//	curl -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc -d @body.json
+//
+// It sends one HTTP/1.0 request over the agent's Unix socket and copies the answer
+// to stdout; the agent renders every format. Scripts call it in loops, so it is built
+// to start fast: raw system calls, and no net, fmt, flag or encoding/json, which a
+// test holds true. `kyc-token -h` is the manual.
+package main
+
+import (
+	"os"
+	"time"
+)
+
+// version is set by the build: -ldflags "-X main.version=v1.2.3".
+var version = "(devel)"
+
+// limit is how long the whole exchange with the agent may take. Callers of
+// credential helpers mostly wait for ever, so the end has to be set here.
+const limit = 8 * time.Second
+
+func main() {
+	p := process{
+		args:   os.Args[1:],
+		getenv: os.Getenv,
+		uid:    os.Geteuid(),
+		limit:  limit,
+		stdout: descriptor(1),
+		stderr: descriptor(2),
+	}
+	os.Exit(p.main())
+}

@@ -1,0 +1,353 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestPrintsTheAnswer(t *testing.T) {
+	for _, body := range []string{artefact, "two\nlines\n", strings.Repeat("x", 100_000) + "\n", "\x00\xff\n"} {
+		agent := answering(t, ok(body))
+		run(t, nil, "-socket", agent.path).wantSuccess(t, body)
+	}
+}
+
+func TestDoesNotWaitForTheClose(t *testing.T) {
+	over := make(chan struct{})
+	agent := newFake(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, ok(artefact))
+		<-over
+	})
+	defer close(over)
+	run(t, nil, "-socket", agent.path).wantSuccess(t, artefact)
+}
+
+func TestAnswerInPieces(t *testing.T) {
+	agent := newFake(t, func(c net.Conn) {
+		for _, b := range []byte(ok(artefact)) {
+			_, _ = c.Write([]byte{b})
+		}
+	})
+	run(t, nil, "-socket", agent.path).wantSuccess(t, artefact)
+}
+
+func TestRequestOnTheWire(t *testing.T) {
+	tests := []struct {
+		args   []string
+		env    []string
+		target string
+	}{
+		{nil, nil, "/v1/token"},
+		{[]string{"prod"}, []string{"KYC_ENV", "staging"}, "/v1/token?env=prod"},
+		{nil, []string{"KYC_ENV", "prod"}, "/v1/token?env=prod"},
+		{[]string{"-f", "curl", "--min-valid=5m", "prod"}, nil, "/v1/token?env=prod&min_valid=5m&format=curl"},
+		{[]string{"-f=json", "-min-valid", "300"}, nil, "/v1/token?min_valid=300&format=json"},
+		{[]string{"a b&env=prod#%\r\nX: y/ü"}, nil, "/v1/token?env=a%20b%26env%3Dprod%23%25%0D%0AX%3A%20y%2F%C3%BC"},
+	}
+	for _, test := range tests {
+		agent := answering(t, ok(artefact))
+		run(t, environ(test.env...), append(test.args, "-socket", agent.path)...).wantSuccess(t, artefact)
+		want := "GET " + test.target + " HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
+		if got := agent.seen(); len(got) != 1 || got[0] != want {
+			t.Errorf("%q: sent %q, want %q", test.args, got, want)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	const line = "prod: not signed in; run: kyc-agentd login prod"
+	codes := map[string]int{
+		"400 Bad Request": 64, "401 Unauthorized": 77, "403 Forbidden": 77, "404 Not Found": 78,
+		"422 Unprocessable Entity": 78, "423 Locked": 77, "429 Too Many Requests": 75,
+		"500 Internal Server Error": 70, "503 Service Unavailable": 75,
+		"204 No Content": 70, "302 Found": 70, "431 Request Header Fields Too Large": 70, "999 ": 70,
+	}
+	for status, exit := range codes {
+		t.Run(status, func(t *testing.T) {
+			agent := answering(t, say(status, line+"\n"))
+			run(t, nil, "-socket", agent.path).wantFailure(t, exit, "", "kyc-token: "+line+"\n")
+			run(t, nil, "-socket", agent.path, "-f", "curl").wantFailure(t, exit, failClosed, line)
+			run(t, nil, "-socket", agent.path, "-f", "json").wantFailure(t, exit, "", line)
+		})
+	}
+}
+
+func TestErrorWithoutLength(t *testing.T) {
+	agent := answering(t, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\nCognito is down\nsecond line")
+	run(t, nil, "-socket", agent.path).wantFailure(t, exitTemporary, "", "kyc-token: Cognito is down\n")
+}
+
+func TestErrorWithoutReason(t *testing.T) {
+	for _, body := range []string{"", "\n", "\r\n"} {
+		agent := answering(t, say("503 Service Unavailable", body))
+		run(t, nil, "-socket", agent.path).wantFailure(t, exitTemporary, "", "503", "kyc-agentd status")
+	}
+}
+
+func TestErrorCannotSteerTheTerminal(t *testing.T) {
+	agent := answering(t, say("401 Unauthorized", "\x1b]0;owned\a\x1b[2Jprod\u202e\u009b\x80: not signed in\r\nkyc-token: forged\n"))
+	run(t, nil, "-socket", agent.path).
+		wantFailure(t, exitDenied, "", "kyc-token: ?]0;owned??[2Jprod???: not signed in\n")
+}
+
+func TestAnswersThatCannotBeUsed(t *testing.T) {
+	big := strings.Repeat("x", maxAnswer)
+	tests := []struct {
+		name, raw string
+		exit      int
+		words     string
+	}{
+		{"nothing", "", 75, "incomplete"},
+		{"half a status line", "HTTP/1", 75, "incomplete"},
+		{"half a header", "HTTP/1.0 200 OK\r\nContent-Length: 30\r\n", 75, "incomplete"},
+		{"half a body", ok(artefact)[:len(ok(artefact))-1], 75, "incomplete"},
+		{"half an error", say("401 Unauthorized", "prod: not signed in")[:70], 75, "incomplete"},
+		{"no newline", ok("eyJ"), 75, "incomplete"},
+		{"no length", "HTTP/1.0 200 OK\r\n\r\n" + artefact, 70, "not kyc-agentd's"},
+		{"empty", ok(""), 70, "empty"},
+		{"longer than its length", ok(artefact) + "x", 70, "not kyc-agentd's"},
+		{"negative length", "HTTP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n" + artefact, 70, "not kyc-agentd's"},
+		{"signed length", "HTTP/1.0 200 OK\r\nContent-Length: +1\r\n\r\n\n", 70, "not kyc-agentd's"},
+		{"two lengths", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\ncontent-length: 2\r\n\r\n\n", 70, "not kyc-agentd's"},
+		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n", 70, "not kyc-agentd's"},
+		{"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n", 70, "not kyc-agentd's"},
+		{"a later HTTP", "HTTP/2 200\r\n\r\n", 70, "not kyc-agentd's"},
+		{"no status", "HTTP/1.0\r\n\r\n", 70, "not kyc-agentd's"},
+		{"a status of letters", "HTTP/1.0 abc\r\n\r\n", 70, "not kyc-agentd's"},
+		{"a short status", "HTTP/1.0 20 OK\r\n\r\n", 70, "not kyc-agentd's"},
+		{"1 MiB of header", "HTTP/1.0 200 OK\r\nX: " + big, 70, "larger than 1 MiB"},
+		{"1 MiB of body", ok(big + "\n"), 70, "larger than 1 MiB"},
+		{"a huge length", "HTTP/1.0 200 OK\r\nContent-Length: 2000000000\r\n\r\n", 70, "larger than 1 MiB"},
+		{"an endless error", "HTTP/1.0 500 Oops\r\n\r\n" + big, 70, "larger than 1 MiB"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			agent := answering(t, test.raw)
+			run(t, nil, "-socket", agent.path).wantFailure(t, test.exit, "", test.words, agent.path)
+			run(t, nil, "-socket", agent.path, "-f=curl").wantFailure(t, test.exit, failClosed, test.words)
+		})
+	}
+}
+
+func TestAgentDiesBeforeItReads(t *testing.T) {
+	f := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
+	ln, err := net.Listen("unix", f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Closing with the request unread makes the kernel reset the connection.
+	f.serve(t, ln, func(net.Conn) {})
+	for range 50 {
+		run(t, nil, "-socket", f.path).wantFailure(t, exitTemporary, "", "incomplete")
+	}
+}
+
+func TestAnswerOfAnAgentThatDoesNotRead(t *testing.T) {
+	f := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
+	ln, err := net.Listen("unix", f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.serve(t, ln, func(c net.Conn) { _, _ = io.WriteString(c, say("403 Forbidden", "not yours\n")) })
+	for range 50 {
+		run(t, nil, "-socket", f.path).wantFailure(t, exitDenied, "", "not yours")
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	tests := map[string]func(c net.Conn, over <-chan struct{}){
+		"no answer": func(_ net.Conn, over <-chan struct{}) { <-over },
+		"stalls half-way": func(c net.Conn, over <-chan struct{}) {
+			_, _ = io.WriteString(c, ok(artefact)[:60])
+			<-over
+		},
+		"drips": func(c net.Conn, over <-chan struct{}) {
+			_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\n")
+			for tick := time.Tick(5 * time.Millisecond); ; <-tick {
+				if _, err := io.WriteString(c, "x"); err != nil {
+					return
+				}
+			}
+		},
+	}
+	for name, handle := range tests {
+		t.Run(name, func(t *testing.T) {
+			over := make(chan struct{})
+			agent := newFake(t, func(c net.Conn) { handle(c, over) })
+			defer close(over)
+			start := time.Now()
+			run(t, within(100*time.Millisecond), "-socket", agent.path, "-f", "curl").
+				wantFailure(t, exitTemporary, failClosed, "did not answer in time", agent.path)
+			if took := time.Since(start); took < 100*time.Millisecond || took > 2*time.Second {
+				t.Errorf("gave up after %v", took)
+			}
+		})
+	}
+}
+
+func TestBacklogStaysFull(t *testing.T) {
+	path, _ := listenRaw(t, 0)
+	filler, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer filler.Close()
+	run(t, within(100*time.Millisecond), "-socket", path).
+		wantFailure(t, exitTemporary, "", "accepted no connection in time", path)
+}
+
+// listenRaw makes a listening socket with a backlog of n, which package net cannot.
+func listenRaw(t *testing.T, n int) (path string, fd int) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "agent.sock")
+	fd, err := newSocket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, n); err != nil {
+		t.Fatal(err)
+	}
+	return path, fd
+}
+
+func TestNoAgent(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stale, fd := listenRaw(t, 1)
+	if err := syscall.Close(fd); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{
+		"no file":        filepath.Join(dir, "agent.sock"),
+		"no folder":      filepath.Join(dir, "kyc-agentd", "agent.sock"),
+		"a file as such": filepath.Join(file, "agent.sock"),
+		"a plain file":   file,
+		"stale":          stale,
+		"a loop":         loop(t, dir),
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, nil, "-socket", path).
+				wantFailure(t, exitUnavailable, "", "no agent answers on "+path, "; run: "+startCommand)
+			run(t, nil, "-socket", path, "-f", "curl").wantFailure(t, exitUnavailable, failClosed)
+		})
+	}
+}
+
+func loop(t *testing.T, dir string) string {
+	path := filepath.Join(dir, "loop")
+	if err := os.Symlink(path, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestForeignAgent(t *testing.T) {
+	agent := newFake(t, func(net.Conn) { t.Error("it was asked") })
+	foreign := func(p *process) { p.uid++ }
+	run(t, foreign, "-socket", agent.path, "-f", "curl").
+		wantFailure(t, exitDenied, failClosed, agent.path+" is the agent of user id ", "check -socket")
+	if got := agent.seen(); len(got) != 0 {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	tests := []struct {
+		args  []string
+		words string
+	}{
+		{[]string{"-x"}, "no such flag: -x"},
+		{[]string{"--x=y"}, "no such flag: --x=y"},
+		{[]string{"-f"}, "-f needs a value"},
+		{[]string{"-f="}, "-f needs a value"},
+		{[]string{"-f", ""}, "-f needs a value"},
+		{[]string{"-min-valid="}, "-min-valid needs a value"},
+		{[]string{"-socket"}, "-socket needs a value"},
+		{[]string{"-min-valid", "-socket=/x"}, "-min-valid needs a value"},
+		{[]string{"-h=1"}, "-h takes no value"},
+		{[]string{"-version=x"}, "-version takes no value"},
+		{[]string{"staging", "prod"}, "not both staging and prod"},
+		{[]string{"--", "staging", "prod"}, "not both staging and prod"},
+		{[]string{""}, "ENVIRONMENT argument is empty"},
+		{[]string{"-x", "-y"}, "no such flag: -x"},
+		{[]string{"\x1b[2J", "\x1b"}, "?[2J and ?"},
+		{[]string{strings.Repeat("x", 5000)}, "too long"},
+	}
+	for _, test := range tests {
+		run(t, nil, test.args...).wantFailure(t, exitUsage, "", test.words, "run: kyc-token -h")
+		args := append([]string{"--f=curl"}, test.args...)
+		if test.args[0] != "-f=" && test.args[0] != "-f" {
+			run(t, nil, args...).wantFailure(t, exitUsage, failClosed, test.words)
+		}
+	}
+	run(t, nil, "-x", "staging", "prod", "-f", "curl").wantFailure(t, exitUsage, failClosed, "-x")
+	run(t, nil, "-min-valid", "-f", "curl", "prod").wantFailure(t, exitUsage, failClosed, "-min-valid needs a value")
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, arg := range []string{"-h", "-help", "--help", "--h"} {
+		run(t, nil, arg).wantSuccess(t, usage)
+	}
+	run(t, nil, "-version").wantSuccess(t, "kyc-token (devel)\n")
+	run(t, nil, "--version").wantSuccess(t, "kyc-token (devel)\n")
+}
+
+func TestUsageNamesEverything(t *testing.T) {
+	var o options
+	for _, word := range strings.FieldsFunc(usage, func(r rune) bool { return strings.ContainsRune(" ,[]=\n", r) }) {
+		if name, isFlag := strings.CutPrefix(word, "-"); isFlag && name != "d" && name != "K" && name != "r" {
+			if o.toggle(name) == nil && o.field(name) == nil {
+				t.Errorf("usage names %s, which is no flag", word)
+			}
+		}
+	}
+	for _, word := range []string{
+		"-f, -format FORMAT", "-min-valid DURATION", "-socket PATH", "-version", "-h, -help",
+		"KYC_ENV", "KYC_AGENT_SOCK", "XDG_RUNTIME_DIR", " token (default), header, curl or json",
+		"0 done", "64 ", "69 ", "70 ", "75 ", "77 ", "78 ",
+	} {
+		if !strings.Contains(usage, word) {
+			t.Errorf("usage lacks %q", word)
+		}
+	}
+	for line := range strings.Lines(usage) {
+		if len(line) > 81 {
+			t.Errorf("wider than 80: %s", line)
+		}
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestStdoutFails(t *testing.T) {
+	agent := answering(t, ok(artefact))
+	full := func(p *process) { p.stdout = broken{} }
+	run(t, full, "-socket", agent.path).
+		wantFailure(t, exitInternal, "", "stdout: no space left on device")
+	run(t, full, "-h").wantFailure(t, exitInternal, "", "stdout: no space left on device")
+}
+
+func TestPanicFailsClosed(t *testing.T) {
+	bug := func(p *process) { p.getenv = func(string) string { panic(errors.New("secret")) } }
+	o := run(t, bug, "-f", "curl")
+	o.wantFailure(t, exitInternal, failClosed, "bug", "run: ")
+	if strings.Contains(o.stderr, "secret") {
+		t.Errorf("the panic's value is shown: %s", o.stderr)
+	}
+}

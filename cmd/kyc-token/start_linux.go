@@ -1,0 +1,4 @@
+package main
+
+// startCommand is what to type when no agent is there.
+const startCommand = "systemctl --user start kyc-agentd.socket"

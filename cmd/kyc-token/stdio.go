@@ -1,0 +1,38 @@
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// A descriptor is stdout or stderr. Writing to a reader that is gone is an error
+// (os.File would end the process by SIGPIPE there, without a word).
+//
+// One that the caller closed is /dev/null: the Go runtime opens it at the start, so
+// the agent's socket never gets the number of stdout.
+type descriptor int
+
+func (d descriptor) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := syscall.Write(int(d), p[done:])
+		done += max(n, 0)
+		switch err {
+		case nil, syscall.EINTR:
+		case syscall.EAGAIN: // the caller made it non-blocking, and it is full
+			n, err := d.file().Write(p[done:])
+			return done + n, err
+		default:
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// file is the os package's own, which waits for room.
+func (d descriptor) file() *os.File {
+	if d == 2 {
+		return os.Stderr
+	}
+	return os.Stdout
+}
