@@ -1,0 +1,160 @@
+package file_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/file"
+)
+
+func TestDiskFull(t *testing.T) {
+	dir := tmpfs(t)
+	s := open(t, dir, hybrid(t))
+	put(t, s, "prod", []byte("old"))
+	noise := make([]byte, 64<<10)
+	_, _ = rand.Read(noise)
+	err := s.Put(t.Context(), "prod", noise)
+	wantError(t, err, "file store: cannot write "+dir+"/prod.age: no space left on device; free some space there")
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%v does not wrap ENOSPC", err)
+	}
+	want(t, s, "prod", "old")
+	if n := countTemps(t, dir); n != 0 {
+		t.Errorf("%d half-written files take up the space", n)
+	}
+	put(t, s, "prod", []byte("new"))
+	want(t, s, "prod", "new")
+}
+
+func TestReadOnlyFileSystem(t *testing.T) {
+	id, dir := hybrid(t), tmpfs(t)
+	s := open(t, dir, id)
+	put(t, s, "prod", []byte("old"))
+	// A bind mount can be made read-only though files are open for writing.
+	mount(t, dir, dir, "", unix.MS_BIND, "")
+	mount(t, "", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+	_, err := file.Open(dir, id)
+	wantError(t, err, "file store: cannot write to "+dir+": read-only file system; mount it writable, or set XDG_STATE_HOME to a folder that is")
+}
+
+func TestBecomesReadOnlyInUse(t *testing.T) {
+	outer := tmpfs(t)
+	dir := filepath.Join(outer, "kyc-agent")
+	s := open(t, dir, hybrid(t))
+	put(t, s, "prod", []byte("old"))
+	file.CloseLockForTest(s)
+	mount(t, "", outer, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	wantError(t, s.Put(t.Context(), "prod", []byte("new")), "cannot write "+dir+"/prod.age: read-only file system; mount it writable")
+	wantError(t, s.Delete(t.Context(), "prod"), "cannot remove "+dir+"/prod.age: read-only file system")
+}
+
+func TestNoRightToWrite(t *testing.T) {
+	id, dir := hybrid(t), privateDir(t)
+	s := open(t, dir, id)
+	put(t, s, "prod", []byte("old"))
+	asNobody(t, func() {
+		wantError(t, s.Put(t.Context(), "prod", []byte("new")), "permission denied; give yourself access to it, or set XDG_STATE_HOME")
+		_, err := s.Get(t.Context(), "prod")
+		wantError(t, err, "permission denied")
+		if errors.Is(err, store.ErrNotFound) {
+			t.Error("a file that may not be opened passes for none")
+		}
+	})
+	want(t, s, "prod", "old")
+}
+
+func TestForeignOwner(t *testing.T) {
+	testpeer.Root(t)
+	id := hybrid(t)
+	dir := privateDir(t)
+	chown(t, dir, 12345)
+	_, err := file.Open(dir, id)
+	wantError(t, err, "belongs to user id 12345, not to yours (0); run: sudo chown -R 0 ")
+
+	dir = privateDir(t)
+	s := open(t, dir, id)
+	put(t, s, "prod", []byte("old"))
+	chown(t, filepath.Join(dir, "prod.age"), 12345)
+	_, err = s.Get(t.Context(), "prod")
+	wantError(t, err, "prod.age belongs to user id 12345")
+
+	key := filepath.Join(t.TempDir(), "store.key")
+	if _, err := file.Keygen(key); err != nil {
+		t.Fatal(err)
+	}
+	chown(t, key, 12345)
+	_, _, err = file.FindIdentity(env(nil), key)
+	wantError(t, err, "store.key belongs to user id 12345")
+}
+
+func TestKeygenOnAFullDisk(t *testing.T) {
+	dir := tmpfs(t)
+	fill, err := os.Create(filepath.Join(dir, "fill"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = fill.Write(make([]byte, 4096))
+	}
+	if err := fill.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "store.key")
+	_, err = file.Keygen(path)
+	wantError(t, err, "cannot write the key "+path+": no space left on device; free some space there")
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a key was left: %v", err)
+	}
+}
+
+// tmpfs mounts a file system of 64 kB.
+func tmpfs(t *testing.T) string {
+	t.Helper()
+	testpeer.Root(t)
+	dir := t.TempDir()
+	mount(t, "tmpfs", dir, "tmpfs", 0, "size=64k,mode=0700")
+	return dir
+}
+
+func mount(t *testing.T, source, target, kind string, flags uintptr, data string) {
+	t.Helper()
+	err := unix.Mount(source, target, kind, flags, data)
+	if errors.Is(err, unix.EPERM) {
+		testpeer.Missing(t, "the right to mount", "run: sudo make test")
+	}
+	if err != nil {
+		t.Fatalf("mount %s: %v", target, err)
+	}
+	if flags&unix.MS_REMOUNT == 0 {
+		t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
+	}
+}
+
+// asNobody runs do on a thread that opens files with the rights of nobody.
+func asNobody(t *testing.T, do func()) {
+	t.Helper()
+	testpeer.Root(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Setfsuid(65534); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Setfsuid(0) }()
+	do()
+}
+
+func chown(t *testing.T, path string, uid int) {
+	t.Helper()
+	if err := os.Chown(path, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+}

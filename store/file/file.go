@@ -1,0 +1,324 @@
+// Package file keeps one age-encrypted file per key in a folder of the owner's.
+//
+// A newcomer needs two calls: FindIdentity, which loads the key that
+// `kyc-agentd keygen` made, and Open.
+//
+//	ids, _, err := file.FindIdentity(os.Getenv, cfg.StoreKeyFile)
+//	st, err := file.Open(file.DefaultDir(os.Getenv), ids...)
+//
+// What is promised: after Put returned nil the value survives kill -9 and power
+// loss; before that the old value or the new one is there, whole. Nobody but the
+// owner can open the folder, and without the identity its files tell only their
+// names, sizes and times.
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"filippo.io/age"
+
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/internal/args"
+)
+
+const (
+	suffix = ".age"
+	// tempPrefix begins the name of a file that is being written. No key begins
+	// with a dot, so it can never be taken for a value.
+	tempPrefix = ".new-"
+	lockName   = ".lock"
+	// maxFile bounds what is read into memory. The agent's records are below
+	// store.MaxValue; encryption adds about 1.7 kB.
+	maxFile  = 1 << 20
+	maxValue = maxFile / 2
+)
+
+var (
+	// ErrWrongKey says that a file is encrypted to other identities than the store's.
+	ErrWrongKey = errors.New("encrypted to another key")
+	// ErrDamaged says that a file is no age file, was cut short or was altered.
+	ErrDamaged = errors.New("damaged")
+)
+
+// Store is a [store.Store] in a folder. It is safe for concurrent use by one
+// process; Open keeps a second process out.
+type Store struct {
+	dir       string
+	root      *os.Root
+	lock      *os.File
+	ids       []age.Identity
+	recipient age.Recipient
+
+	// mu orders writers. Readers need none: a rename shows them the old file or the new one.
+	mu sync.Mutex
+	// unsynced says that a rename or a removal may not be on the disk yet.
+	unsynced bool
+}
+
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Describer = (*Store)(nil)
+	_ io.Closer       = (*Store)(nil)
+)
+
+// DefaultDir is where the files are kept: $XDG_STATE_HOME/kyc-agent, else
+// ~/.local/state/kyc-agent. It is empty where neither variable helps: the XDG
+// base directory specification has relative paths ignored.
+func DefaultDir(getenv func(string) string) string {
+	return xdg(getenv, "XDG_STATE_HOME", ".local/state")
+}
+
+func xdg(getenv func(string) string, name, below string) string {
+	if dir := getenv(name); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "kyc-agent")
+	}
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, below, "kyc-agent")
+	}
+	return ""
+}
+
+// Open opens the store in dir and makes the folder where there is none. The first
+// identity encrypts and all of them decrypt, so a key is changed by putting the
+// new one on top of the key file. Open reads no value.
+//
+// It fails where the folder is open to others, belongs to someone else, cannot be
+// written, or is in use by another process; the message says what to type.
+func Open(dir string, identities ...age.Identity) (*Store, error) {
+	if dir == "" {
+		return nil, errors.New("file store: no folder to keep files in; set HOME or XDG_STATE_HOME")
+	}
+	recipient, err := recipientOf(identities)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, explain(err, "make the folder", dir)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, explain(err, "open the folder", dir)
+	}
+	s := &Store{dir: dir, root: root, ids: identities, recipient: recipient, unsynced: true}
+	if err := s.prepare(); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func recipientOf(identities []age.Identity) (age.Recipient, error) {
+	if len(identities) == 0 {
+		return nil, errors.New("file store: no key; run: kyc-agentd keygen")
+	}
+	switch id := identities[0].(type) {
+	case *age.HybridIdentity:
+		return id.Recipient(), nil
+	case *age.X25519Identity:
+		return id.Recipient(), nil
+	}
+	return nil, errors.New("file store: the key is of a kind that cannot encrypt; make another: kyc-agentd keygen")
+}
+
+// prepare checks the folder, takes the lock, removes what a killed process left
+// behind, and makes its last rename durable in case the kill fell between the two.
+func (s *Store) prepare() error {
+	info, err := s.root.Stat(".")
+	if err != nil {
+		return explain(err, "look at the folder", s.dir)
+	}
+	if err := checkPrivate(info, s.dir, 0o700); err != nil {
+		return err
+	}
+	if s.lock, err = lockFolder(s.root, s.dir); err != nil {
+		return err
+	}
+	if err := s.removeTemps(); err != nil {
+		return explain(err, "clean the folder", s.dir)
+	}
+	if err := s.syncFolder(); err != nil {
+		return explain(err, "sync the folder", s.dir)
+	}
+	return nil
+}
+
+func (s *Store) removeTemps() error {
+	names, err := s.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, tempPrefix) {
+			if err := s.root.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close gives the folder free for another process. The store is of no use afterwards.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.root.Close()
+	if s.lock != nil {
+		err = errors.Join(err, unlockFolder(s.lock))
+		s.lock = nil
+	}
+	return err
+}
+
+// Get returns the value of key. Errors that are not ErrNotFound say what is
+// wrong with the file and what to do about it.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := args.Check(ctx, "file store", key); err != nil {
+		return nil, err
+	}
+	value, err := s.read(key, s.ids...)
+	switch path := s.path(key); {
+	case err == nil:
+		return value, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("file store: %s: %w", key, store.ErrNotFound)
+	case errors.Is(err, ErrWrongKey):
+		return nil, fmt.Errorf("%s is %w; give the daemon the right store_key_file, or sign in again: kyc-agentd login %s", path, ErrWrongKey, key)
+	case errors.Is(err, ErrDamaged):
+		return nil, fmt.Errorf("%s is %w (no age file, cut short or altered); sign in again: kyc-agentd login %s", path, ErrDamaged, key)
+	default:
+		return nil, explain(err, "read", path)
+	}
+}
+
+// read decrypts the file of key with one of ids. It returns ErrWrongKey and
+// ErrDamaged bare: age quotes a file's first bytes in its own messages.
+func (s *Store) read(key string, ids ...age.Identity) ([]byte, error) {
+	sealed, err := readPrivate(s.root, key+suffix, s.path(key))
+	if err != nil {
+		return nil, err
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), ids...)
+	if err == nil {
+		var value []byte
+		if value, err = io.ReadAll(r); err == nil {
+			return value, nil
+		}
+	}
+	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
+		return nil, ErrWrongKey
+	}
+	return nil, ErrDamaged
+}
+
+// Put makes value durable under key. A value that is there already is not written again.
+func (s *Store) Put(ctx context.Context, key string, value []byte) error {
+	if err := args.Check(ctx, "file store", key); err != nil {
+		return err
+	}
+	if len(value) > maxValue {
+		return fmt.Errorf("file store: a value of %d bytes is above the limit of %d", len(value), maxValue)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.putLocked(key, value); err != nil {
+		return explain(err, "write", s.path(key))
+	}
+	return nil
+}
+
+func (s *Store) putLocked(key string, value []byte) error {
+	if s.unchanged(key, value) {
+		return s.settle()
+	}
+	sealed, err := s.seal(value)
+	if err != nil {
+		return err
+	}
+	return s.replace(key+suffix, sealed)
+}
+
+// unchanged reports whether the file of key holds value, encrypted to the key in
+// use. A file that cannot be read does not, and is replaced.
+func (s *Store) unchanged(key string, value []byte) bool {
+	current, err := s.read(key, s.ids[0])
+	return err == nil && bytes.Equal(current, value)
+}
+
+func (s *Store) seal(value []byte) ([]byte, error) {
+	var sealed bytes.Buffer
+	w, err := age.Encrypt(&sealed, s.recipient)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(value); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return sealed.Bytes(), nil
+}
+
+// Delete removes key and makes that durable.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := args.Check(ctx, "file store", key); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.root.Remove(key + suffix)
+	if err == nil {
+		s.unsynced = true
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return explain(err, "remove", s.path(key))
+	}
+	if err := s.settle(); err != nil {
+		return explain(err, "remove", s.path(key))
+	}
+	return nil
+}
+
+// Keys lists the keys in ascending order. It opens no file and needs no identity.
+func (s *Store) Keys(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("file store: %w", err)
+	}
+	names, err := s.names()
+	if err != nil {
+		return nil, explain(err, "list", s.dir)
+	}
+	var keys []string
+	for _, name := range names {
+		if key, ok := strings.CutSuffix(name, suffix); ok && store.ValidKey(key) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+func (s *Store) names() ([]string, error) {
+	d, err := s.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
+// Describe says which folder the store is.
+func (s *Store) Describe() store.Info {
+	return store.Info{Kind: "file", Detail: s.dir, Lasting: true}
+}
+
+func (s *Store) path(key string) string { return filepath.Join(s.dir, key+suffix) }

@@ -1,0 +1,297 @@
+//go:build unix
+
+package file_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"filippo.io/age"
+
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/file"
+	"github.com/legaltalent/kyc-agent/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == writerVerb {
+		writer(os.Args[2], os.Args[3])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestConformance(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		id   age.Identity
+	}{
+		{"Hybrid", hybrid(t)},
+		{"X25519", x25519(t)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			open := func(t *testing.T) store.Store { return open(t, privateDir(t), c.id) }
+			storetest.Run(t, open, storetest.Reopen(func(t *testing.T, old store.Store) store.Store {
+				return reopen(t, old.(*file.Store), c.id)
+			}))
+		})
+	}
+}
+
+func TestFilesAreEncryptedAndPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state", "kyc-agent")
+	s := open(t, dir, hybrid(t))
+	value := []byte("a refresh token in the clear")
+	put(t, s, "prod", value)
+	data := readFile(t, filepath.Join(dir, "prod.age"))
+	if !bytes.HasPrefix(data, []byte("age-encryption.org/v1\n")) || bytes.Contains(data, value) {
+		t.Errorf("prod.age is not an encrypted age file: %.40q", data)
+	}
+	for path, want := range map[string]os.FileMode{
+		filepath.Dir(dir): 0o700, dir: 0o700, filepath.Join(dir, "prod.age"): 0o600, filepath.Join(dir, ".lock"): 0o600,
+	} {
+		if got := stat(t, path).Mode().Perm(); got != want {
+			t.Errorf("%s has mode %04o, want %04o", path, got, want)
+		}
+	}
+}
+
+func TestUnchangedValueIsNotWritten(t *testing.T) {
+	id, dir := hybrid(t), privateDir(t)
+	s := open(t, dir, id)
+	path := filepath.Join(dir, "prod.age")
+	put(t, s, "prod", []byte("value"))
+	before := stat(t, path)
+	put(t, s, "prod", []byte("value"))
+	if !os.SameFile(before, stat(t, path)) {
+		t.Error("an unchanged value was written again")
+	}
+	put(t, s, "prod", []byte("other"))
+	if os.SameFile(before, stat(t, path)) {
+		t.Error("a changed value was not written")
+	}
+}
+
+// A Put whose rename went through but whose sync of the folder failed was told as
+// an error. When it comes again there is nothing to write, but still that to do.
+func TestUnchangedValueIsMadeDurable(t *testing.T) {
+	s := open(t, privateDir(t), hybrid(t))
+	unsynced := file.UnsyncedForTest(s)
+	for name, change := range map[string]func(){
+		"Put":    func() { put(t, s, "prod", []byte("value")) },
+		"Delete": func() { _ = s.Delete(t.Context(), "staging") },
+	} {
+		change()
+		*unsynced = true
+		change()
+		if *unsynced {
+			t.Errorf("%s of what is there already left the folder unsynced", name)
+		}
+	}
+}
+
+// A key is changed by putting the new identity on top: the old file can still be
+// read, and the next Put encrypts it to the new one though the value is the same.
+func TestKeyRotation(t *testing.T) {
+	oldID, newID, dir := x25519(t), hybrid(t), privateDir(t)
+	s := open(t, dir, oldID)
+	put(t, s, "prod", []byte("value"))
+	s = reopen(t, s, newID, oldID)
+	want(t, s, "prod", "value")
+	put(t, s, "prod", []byte("value"))
+	s = reopen(t, s, newID)
+	want(t, s, "prod", "value")
+}
+
+func TestKeysNeedsNoIdentityAndListsOnlyKeys(t *testing.T) {
+	dir := privateDir(t)
+	s := open(t, dir, hybrid(t))
+	put(t, s, "staging", []byte("s"))
+	put(t, s, "prod", []byte("p"))
+	for _, name := range []string{"notes.txt", "UPPER.age", ".age", "a.b.age", "prod.age.bak"} {
+		writeFile(t, filepath.Join(dir, name), nil, 0o600)
+	}
+	s = reopen(t, s, x25519(t)) // another key: no value can be read
+	keys, err := s.Keys(t.Context())
+	if err != nil || strings.Join(keys, " ") != "prod staging" {
+		t.Errorf("Keys = %q, %v; want prod staging", keys, err)
+	}
+}
+
+func TestLeftoversOfAKilledProcessAreRemoved(t *testing.T) {
+	dir := privateDir(t)
+	writeFile(t, filepath.Join(dir, ".new-ABC"), []byte("half"), 0o600)
+	writeFile(t, filepath.Join(dir, "mine.txt"), []byte("kept"), 0o600)
+	open(t, dir, hybrid(t))
+	if _, err := os.Stat(filepath.Join(dir, ".new-ABC")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the leftover is still there: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mine.txt")); err != nil {
+		t.Errorf("a file that is not ours was removed: %v", err)
+	}
+}
+
+func TestUnreadableFiles(t *testing.T) {
+	id := hybrid(t)
+	sealed := func(t *testing.T) []byte {
+		dir := privateDir(t)
+		put(t, open(t, dir, id), "prod", []byte("value"))
+		return readFile(t, filepath.Join(dir, "prod.age"))
+	}(t)
+	foreign := func(t *testing.T) []byte {
+		dir := privateDir(t)
+		put(t, open(t, dir, x25519(t)), "prod", []byte("value"))
+		return readFile(t, filepath.Join(dir, "prod.age"))
+	}(t)
+	flipped := bytes.Clone(sealed)
+	flipped[len(flipped)-1] ^= 1
+	header := bytes.Clone(sealed)
+	header[bytes.Index(header, []byte("\n--- "))+10] ^= 1 // its MAC
+	regular := func(data []byte, mode os.FileMode) func(*testing.T, string) {
+		return func(t *testing.T, path string) { writeFile(t, path, data, mode) }
+	}
+	for _, c := range []struct {
+		name string
+		make func(t *testing.T, path string)
+		is   error
+		want string
+	}{
+		{"wrong key", regular(foreign, 0o600), file.ErrWrongKey, "prod.age is encrypted to another key; give the daemon the right store_key_file, or sign in again: kyc-agentd login prod"},
+		{"last byte altered", regular(flipped, 0o600), file.ErrDamaged, "prod.age is damaged (no age file, cut short or altered); sign in again: kyc-agentd login prod"},
+		{"header altered", regular(header, 0o600), file.ErrDamaged, "damaged"},
+		{"cut short", regular(sealed[:len(sealed)-5], 0o600), file.ErrDamaged, "damaged"},
+		{"cut in the header", regular(sealed[:30], 0o600), file.ErrDamaged, "damaged"},
+		{"empty", regular(nil, 0o600), file.ErrDamaged, "damaged"},
+		{"plain text", regular([]byte("refresh-token-in-the-clear"), 0o600), file.ErrDamaged, "damaged"},
+		{"too large", regular(bytes.Repeat([]byte("x"), 1<<20+1), 0o600), nil, "above the limit of 1048576 bytes; move it away: mv "},
+		{"open to the group", regular(sealed, 0o640), nil, "is open to others (mode 0640); run: chmod 600 "},
+		{"named pipe", func(t *testing.T, path string) {
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "is not a regular file; move it away: mv "},
+		{"link out of the folder", func(t *testing.T, path string) {
+			if err := os.Symlink("/etc/passwd", path); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "path escapes from parent"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := privateDir(t)
+			c.make(t, filepath.Join(dir, "prod.age"))
+			s := open(t, dir, id)
+			_, err := s.Get(t.Context(), "prod")
+			wantError(t, err, c.want)
+			if c.is != nil && !errors.Is(err, c.is) {
+				t.Errorf("error %v does not wrap %v", err, c.is)
+			}
+			if errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%v wraps ErrNotFound: the sign-in would be taken for gone", err)
+			}
+			if strings.Contains(err.Error(), "in-the-clear") {
+				t.Errorf("the message quotes the file: %v", err)
+			}
+			// A new sign-in heals it.
+			put(t, s, "prod", []byte("new"))
+			want(t, s, "prod", "new")
+		})
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	id := hybrid(t)
+	for _, c := range []struct {
+		name string
+		dir  func(t *testing.T) string
+		ids  []age.Identity
+		want string
+	}{
+		{"no folder", func(*testing.T) string { return "" }, []age.Identity{id}, "set HOME or XDG_STATE_HOME"},
+		{"no key", privateDir, nil, "no key; run: kyc-agentd keygen"},
+		{"a key that cannot encrypt", privateDir, []age.Identity{age.NewInjectedFileKeyIdentity(make([]byte, 16))}, "cannot encrypt; make another: kyc-agentd keygen"},
+		{"open to others", func(t *testing.T) string {
+			dir := filepath.Join(privateDir(t), "it's open")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			chmod(t, dir, 0o755)
+			return dir
+		}, []age.Identity{id}, `it's open is open to others (mode 0755); run: chmod 700 '`},
+		{"a file", func(t *testing.T) string {
+			path := filepath.Join(privateDir(t), "f")
+			writeFile(t, path, nil, 0o600)
+			return path
+		}, []age.Identity{id}, "cannot make the folder"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := file.Open(c.dir(t), c.ids...)
+			wantError(t, err, c.want)
+		})
+	}
+}
+
+func TestSecondOpenIsRefused(t *testing.T) {
+	id, dir := hybrid(t), privateDir(t)
+	first := open(t, dir, id)
+	_, err := file.Open(dir, id)
+	wantError(t, err, "is in use by another kyc-agentd (pid "+itoa(os.Getpid())+"); stop it first: kill "+itoa(os.Getpid()))
+	put(t, first, "prod", []byte("value"))
+	want(t, reopen(t, first, id), "prod", "value")
+}
+
+func TestClosedStore(t *testing.T) {
+	s := open(t, privateDir(t), hybrid(t))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, s.Put(t.Context(), "prod", []byte("v")), "closed")
+	_, err := s.Get(t.Context(), "prod")
+	wantError(t, err, "closed")
+	if errors.Is(err, store.ErrNotFound) {
+		t.Error("a closed store says that there is nothing")
+	}
+}
+
+func TestFolderRemovedInUse(t *testing.T) {
+	dir := privateDir(t)
+	s := open(t, dir, hybrid(t))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, s.Put(t.Context(), "prod", []byte("v")), "the folder was removed while it was in use: restart kyc-agentd")
+}
+
+func TestTooLargeAValue(t *testing.T) {
+	s := open(t, privateDir(t), hybrid(t))
+	wantError(t, s.Put(t.Context(), "prod", make([]byte, 1<<19+1)), "a value of 524289 bytes is above the limit of 524288")
+	put(t, s, "prod", make([]byte, 1<<19))
+	want(t, s, "prod", strings.Repeat("\x00", 1<<19))
+}
+
+func TestDefaultDir(t *testing.T) {
+	for _, c := range []struct{ xdg, home, want string }{
+		{"/state", "/home/ana", "/state/kyc-agent"},
+		{"", "/home/ana", "/home/ana/.local/state/kyc-agent"},
+		{"relative", "/home/ana", "/home/ana/.local/state/kyc-agent"},
+		{"", "", ""},
+		{"relative", "relative", ""},
+	} {
+		got := file.DefaultDir(env(map[string]string{"XDG_STATE_HOME": c.xdg, "HOME": c.home}))
+		if got != c.want {
+			t.Errorf("DefaultDir(XDG_STATE_HOME=%q, HOME=%q) = %q, want %q", c.xdg, c.home, got, c.want)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	dir := privateDir(t)
+	want := store.Info{Kind: "file", Detail: dir, Lasting: true}
+	if got := open(t, dir, hybrid(t)).Describe(); got != want {
+		t.Errorf("Describe = %+v, want %+v", got, want)
+	}
+}

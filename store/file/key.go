@@ -1,0 +1,161 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+)
+
+// credentialName is the key's name among the credentials systemd hands to a unit
+// (`LoadCredential=kyc-agentd.key:…`).
+const credentialName = "kyc-agentd.key"
+
+// ErrNoKey says that no key was given: neither a credential nor a key file.
+var ErrNoKey = errors.New("no key for the file store; run: kyc-agentd keygen, then set store_key_file")
+
+// DefaultKeyFile is where `kyc-agentd keygen` puts a key when it is not told:
+// $XDG_CONFIG_HOME/kyc-agent/store.key, else ~/.config/kyc-agent/store.key.
+// It is empty where neither XDG_CONFIG_HOME nor HOME is an absolute path.
+func DefaultKeyFile(getenv func(string) string) string {
+	dir := xdg(getenv, "XDG_CONFIG_HOME", ".config")
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "store.key")
+}
+
+// FindIdentity loads the store's age identities and says from which file: the
+// credential $CREDENTIALS_DIRECTORY/kyc-agentd.key where systemd gave one, else
+// keyFile. Without either the error is ErrNoKey; a key that is there and cannot
+// be used is another error, which says what to type.
+func FindIdentity(getenv func(string) string, keyFile string) (ids []age.Identity, path string, err error) {
+	if dir := getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		path = filepath.Join(dir, credentialName)
+		ids, err = loadKey(path, checkCredential)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return ids, path, err
+		}
+	}
+	if keyFile == "" {
+		return nil, "", ErrNoKey
+	}
+	ids, err = loadKey(keyFile, checkKeyFile)
+	return ids, keyFile, err
+}
+
+func checkKeyFile(info fs.FileInfo, path string) error { return checkPrivate(info, path, 0o600) }
+
+// checkCredential lets the group bits pass: systemd may grant the reader access by
+// an ACL, whose mask stat shows in their place.
+func checkCredential(info fs.FileInfo, path string) error {
+	if perm := info.Mode().Perm(); hasModes && perm&0o007 != 0 {
+		return refuse("%s is open to everybody (mode %04o); give the key by LoadCredential=", path, perm)
+	}
+	return nil
+}
+
+func loadKey(path string, check func(fs.FileInfo, string) error) ([]age.Identity, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, explainKey(err, path)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, explainKey(err, path)
+	}
+	for _, c := range []func(fs.FileInfo, string) error{checkRegular, check} {
+		if err := c(info, path); err != nil {
+			return nil, err
+		}
+	}
+	data, err := readAtMost(f, path)
+	if err != nil {
+		return nil, explainKey(err, path)
+	}
+	ids, err := age.ParseIdentities(bytes.NewReader(data))
+	if err != nil {
+		// age's own message is left out: it may come to quote the line.
+		return nil, refuse("%s holds no age identity (lines that begin with AGE-SECRET-KEY-); make one elsewhere: kyc-agentd keygen", path)
+	}
+	return ids, nil
+}
+
+func explainKey(err error, path string) error {
+	if _, ok := errors.AsType[*refusal](err); ok {
+		return err
+	}
+	cause := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		cause = e.Err
+	}
+	hint := ""
+	if errors.Is(cause, fs.ErrNotExist) {
+		hint = "; make one: kyc-agentd keygen"
+	}
+	return fmt.Errorf("cannot read the store's key %s: %w%s", path, cause, hint)
+}
+
+// Keygen makes an identity and writes it to path, mode 0600, durable before it
+// returns, never over a file that is there. It returns the public key. The folder
+// is made, mode 0700, where there is none.
+//
+// The identity is a hybrid one (X25519 and ML-KEM-768), which age recommends.
+func Keygen(path string) (publicKey string, err error) {
+	if path == "" {
+		return "", errors.New("no path for the key; say one, or set HOME")
+	}
+	id, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", explainKeygen(err, path)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", explainKeygen(err, path)
+	}
+	defer root.Close()
+	publicKey = id.Recipient().String()
+	text := fmt.Sprintf("# created: %s\n# public key: %s\n%s\n", time.Now().Format(time.RFC3339), publicKey, id)
+	if err := writeKey(root, filepath.Base(path), []byte(text)); err != nil {
+		return "", explainKeygen(err, path)
+	}
+	return publicKey, nil
+}
+
+// writeKey writes a file that must not be there: openat with O_EXCL, write, fsync,
+// close, fsync of the folder. What could not be written whole is removed.
+func writeKey(root *os.Root, name string, data []byte) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = writeSync(f, data)
+	if err == nil {
+		err = syncDir(root)
+	}
+	if err != nil {
+		_ = root.Remove(name)
+	}
+	return err
+}
+
+func explainKeygen(err error, path string) error {
+	cause := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		cause = e.Err
+	}
+	if errors.Is(cause, fs.ErrExist) {
+		return fmt.Errorf("%s is there already (%w), and a key is never overwritten; use it, or say another path", path, fs.ErrExist)
+	}
+	return fmt.Errorf("cannot write the key %s: %w%s", path, cause, nextStep(cause))
+}

@@ -1,0 +1,88 @@
+//go:build unix
+
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	hasModes = true
+	nonblock = unix.O_NONBLOCK
+)
+
+func checkOwner(info fs.FileInfo, path string) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	if uid := os.Geteuid(); int(st.Uid) != uid {
+		return refuse("%s belongs to user id %d, not to yours (%d); run: sudo chown -R %d %s", path, st.Uid, uid, uid, quote(path))
+	}
+	return nil
+}
+
+// lockFolder keeps a second daemon out of the folder: two of them would overwrite
+// each other's refresh tokens. The kernel frees an flock when its process dies, so
+// no lock is ever stale; the pid in the file is there for the message only.
+func lockFolder(root *os.Root, dir string) (*os.File, error) {
+	f, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, explain(err, "write to", dir)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		writePID(f)
+		return f, nil
+	}
+	defer f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, inUse(f, dir)
+	}
+	return nil, explain(err, "lock", dir)
+}
+
+// writePID does not report a full disk: the lock holds without it.
+func writePID(f *os.File) {
+	_ = f.Truncate(0)
+	_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
+}
+
+func inUse(f io.Reader, dir string) error {
+	text, _ := io.ReadAll(io.LimitReader(f, 32))
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(text)))
+	if err != nil || pid <= 0 {
+		return refuse("%s is in use by another kyc-agentd; stop that one first", dir)
+	}
+	return refuse("%s is in use by another kyc-agentd (pid %d); stop it first: kill %d", dir, pid, pid)
+}
+
+func unlockFolder(f *os.File) error {
+	_ = f.Truncate(0)
+	return f.Close()
+}
+
+func syncDir(root *os.Root) error {
+	d, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// isFull covers a full disk, a full quota and a file size limit.
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
+func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }

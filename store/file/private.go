@@ -1,0 +1,110 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// A refusal is a fault of the owner's making whose message is complete: what is
+// wrong, where, and what to type.
+type refusal struct{ message string }
+
+func (r *refusal) Error() string { return r.message }
+
+func refuse(format string, a ...any) error { return &refusal{fmt.Sprintf(format, a...)} }
+
+// checkPrivate refuses a file or folder that others can open or that belongs to
+// someone else. mode is what the chmod line in the message says.
+func checkPrivate(info fs.FileInfo, path string, mode fs.FileMode) error {
+	if err := checkOwner(info, path); err != nil {
+		return err
+	}
+	if perm := info.Mode().Perm(); hasModes && perm&0o077 != 0 {
+		return refuse("%s is open to others (mode %04o); run: chmod %o %s", path, perm, mode, quote(path))
+	}
+	return nil
+}
+
+// readPrivate reads a file of the owner's, at most maxFile bytes. path is the
+// name for messages.
+func readPrivate(root *os.Root, name, path string) ([]byte, error) {
+	// Without O_NONBLOCK the open of a named pipe would wait for a writer for ever.
+	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRegular(info, path); err != nil {
+		return nil, err
+	}
+	if err := checkPrivate(info, path, 0o600); err != nil {
+		return nil, err
+	}
+	return readAtMost(f, path)
+}
+
+func checkRegular(info fs.FileInfo, path string) error {
+	if !info.Mode().IsRegular() {
+		return refuse("%s is not a regular file; move it away: mv %s %s", path, quote(path), quote(path+".old"))
+	}
+	return nil
+}
+
+func readAtMost(r io.Reader, path string) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = refuse("%s is above the limit of %d bytes; move it away: mv %s %s", path, maxFile, quote(path), quote(path+".old"))
+	}
+	return data, err
+}
+
+// explain turns an error of the operating system into one line that says what
+// was being done to which path and what to do next.
+func explain(err error, doing, path string) error {
+	if _, ok := errors.AsType[*refusal](err); ok {
+		return err
+	}
+	cause := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		cause = e.Err // without the name of the temporary file, which tells nobody anything
+	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
+		cause = e.Err
+	}
+	return fmt.Errorf("file store: cannot %s %s: %w%s", doing, path, cause, nextStep(cause))
+}
+
+func nextStep(cause error) string {
+	switch {
+	case isFull(cause):
+		return "; free some space there"
+	case isReadOnly(cause):
+		return "; mount it writable, or set XDG_STATE_HOME to a folder that is"
+	case errors.Is(cause, fs.ErrPermission):
+		return "; give yourself access to it, or set XDG_STATE_HOME to a folder of yours"
+	case errors.Is(cause, fs.ErrNotExist):
+		return "; the folder was removed while it was in use: restart kyc-agentd"
+	case errors.Is(cause, os.ErrClosed):
+		return "; the store is closed"
+	}
+	return ""
+}
+
+// quote makes path one word of a shell command.
+func quote(path string) string {
+	if path != "" && !strings.ContainsFunc(path, needsQuotes) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+func needsQuotes(r rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=", r)
+}

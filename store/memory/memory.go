@@ -1,0 +1,85 @@
+// Package memory is the store that forgets: its values end with the process.
+//
+// It is what the agent falls back on where there is no keyring and no key for
+// store/file, and what tests use. A newcomer needs one call, New.
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/internal/args"
+)
+
+// Advice tells how to get a store that lasts.
+const Advice = "sign-ins end with the daemon; to keep them run: kyc-agentd keygen"
+
+// Store is a [store.Store] in memory.
+type Store struct {
+	mu     sync.Mutex
+	values map[string][]byte
+}
+
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Describer = (*Store)(nil)
+)
+
+// New returns an empty store.
+func New() *Store { return &Store{values: map[string][]byte{}} }
+
+// Get returns the value of key.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := args.Check(ctx, "memory", key); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.values[key]
+	if !ok {
+		return nil, fmt.Errorf("memory: %s: %w", key, store.ErrNotFound)
+	}
+	return bytes.Clone(v), nil
+}
+
+// Put keeps value under key.
+func (s *Store) Put(ctx context.Context, key string, value []byte) error {
+	if err := args.Check(ctx, "memory", key); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values[key] = bytes.Clone(value)
+	return nil
+}
+
+// Delete forgets key.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := args.Check(ctx, "memory", key); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.values, key)
+	return nil
+}
+
+// Keys lists the keys in ascending order.
+func (s *Store) Keys(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("memory: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.values)), nil
+}
+
+// Describe says what the store is and how to get one that lasts.
+func (s *Store) Describe() store.Info {
+	return store.Info{Kind: "memory", Advice: Advice}
+}
