@@ -1,0 +1,83 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience is how long the daemon may take to start and to stop.
+const patience = 20 * time.Second
+
+// A daemon is a running kyc-agentd.
+type daemon struct {
+	cmd  *exec.Cmd
+	log  bytes.Buffer // what it logged; read after exit
+	exit chan error
+}
+
+// startDaemon starts cmd and waits for READY=1, as the service manager does: the
+// daemon sends it to the datagram socket that NOTIFY_SOCKET names (sd_notify(3)).
+func startDaemon(ctx context.Context, cmd *exec.Cmd, notify string) (*daemon, error) {
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	d := &daemon{cmd: cmd, exit: make(chan error, 1)}
+	cmd.Env = append(slices.Clone(cmd.Env), "NOTIFY_SOCKET="+notify)
+	cmd.Stderr = &d.log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = patience
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start kyc-agentd: %w", err)
+	}
+	go func() {
+		d.exit <- cmd.Wait()
+		_ = conn.SetReadDeadline(time.Now()) // ends a wait for a daemon that is gone
+	}()
+	return d, d.awaitReady(ctx, conn)
+}
+
+func (d *daemon) awaitReady(ctx context.Context, conn *net.UnixConn) error {
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	buf := make([]byte, 4096)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return fmt.Errorf("kyc-agentd serve did not get ready: %w", err)
+		}
+		if slices.Contains(strings.Split(string(buf[:n]), "\n"), "READY=1") {
+			return nil
+		}
+	}
+}
+
+// stop ends the daemon by SIGTERM and returns an error unless it exits 0.
+func (d *daemon) stop() error {
+	if d == nil {
+		return nil
+	}
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	var err error
+	select {
+	case err = <-d.exit:
+	case <-time.After(patience):
+		_ = d.cmd.Process.Kill()
+		err = errors.Join(errors.New("did not stop on SIGTERM"), <-d.exit)
+	}
+	if err != nil {
+		return fmt.Errorf("kyc-agentd serve: %w; it logged:\n%s", err, d.log.Bytes())
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+// ID tokens for the KYC API from kyc-agentd, for Node 18 and later, with nothing
+// but Node's own modules.
+//
+// CognitoAuth has the methods of the API guide's class of that name; kycFetch is
+// fetch with a token on it:
+//
+//     import { kycFetch } from './kyc-auth.mjs'
+//     const response = await kycFetch('/kyc', { method: 'POST', body: … })
+//
+// The agent does the sign-in and the refreshes, and no password or refresh token
+// stays in this process. Nothing here prompts or waits for a person: without a
+// token every function throws AgentError, so no request leaves without one.
+
+import http from 'node:http'
+import path from 'node:path'
+
+const tokenTimeout = 8_000 // ms; the agent answers from memory, or refreshes at Cognito
+const loginTimeout = 120_000 // a person may have to unlock the keyring
+
+// Why there is no token, and what to do. code is the agent's word for it:
+// 'login_required', 'unavailable', …; 'no_agent' when nothing answers.
+export class AgentError extends Error {
+  constructor(code, detail) {
+    super(detail)
+    this.name = 'AgentError'
+    this.code = code
+  }
+}
+
+// A signed-in user of one environment of the KYC API.
+export class CognitoAuth {
+  // environment: 'staging' or 'prod'; else $KYC_ENV, else the agent's default.
+  constructor(environment = '', socketPath = defaultSocket()) {
+    this.environment = environment || process.env.KYC_ENV || ''
+    this.socketPath = socketPath
+  }
+
+  // Signs in, once; the agent keeps the sign-in. `kyc-agentd login` does the same at
+  // a terminal. answer(challenge) returns {input name: value}, or a promise of it, when
+  // Cognito asks for more than the password, as challenge.inputs lists it.
+  async login(username, password, answer) {
+    const { environment } = this
+    let reply = await this.#call('POST', '/v1/login', { environment, username, password })
+    while (reply.state === 'challenge') {
+      const { id, challenge } = reply
+      if (!answer) {
+        throw new AgentError('login_required',
+          `Cognito asks for more (${challenge.name}); run: kyc-agentd login ${challenge.environment}`)
+      }
+      reply = await this.#call('POST', `/v1/login/${id}`, { answers: await answer(challenge) })
+    }
+  }
+
+  // The agent's whole answer, all strings: token, token_type, expires_at, expires_in,
+  // environment, api_url. minValid: whole seconds of life the token must have left.
+  getToken(minValid = 0) {
+    const query = new URLSearchParams()
+    if (this.environment) query.set('env', this.environment)
+    if (minValid) query.set('min_valid', String(minValid))
+    return this.#call('GET', `/v1/token?${query}`)
+  }
+
+  // A valid ID token. Ask again for every request: it costs a millisecond.
+  async getIdToken() {
+    return (await this.getToken()).token
+  }
+
+  // An ID token newer than the one at hand, unless that is seconds old.
+  async refresh() {
+    const { token, expires_in } = await this.getToken()
+    try {
+      return (await this.getToken(Number(expires_in) + 1)).token
+    } catch (err) {
+      if (err.code === 'usage') return token // no token could live longer than this one
+      throw err
+    }
+  }
+
+  async getAuthorizationHeader() {
+    return { Authorization: `Bearer ${await this.getIdToken()}` }
+  }
+
+  async #call(method, target, body) {
+    const { status, text } = await this.#exchange(method, target, body).catch((err) => {
+      throw new AgentError('no_agent', `no agent answers at ${this.socketPath} (${err.message}); ` +
+        'run: systemctl --user start kyc-agentd.socket')
+    })
+    const reply = decode(status, text)
+    if (status !== 200) throw new AgentError(reply.code ?? 'internal', sentence(reply, status))
+    return reply
+  }
+
+  #exchange(method, target, body) {
+    const headers = { Host: 'kyc-agent', Accept: 'application/json' } // the Host the agent insists on
+    if (body) headers['Content-Type'] = 'application/json'
+    const signal = AbortSignal.timeout(body ? loginTimeout : tokenTimeout)
+    return new Promise((resolve, reject) => {
+      const options = { socketPath: this.socketPath, path: target, method, headers, signal, agent: false }
+      const request = http.request(options, (response) => {
+        let text = ''
+        response.setEncoding('utf8')
+        response.on('data', (part) => { text += part })
+        response.on('end', () => resolve({ status: response.statusCode, text }))
+        response.on('error', reject)
+      })
+      request.on('error', reject)
+      request.end(body && JSON.stringify(body))
+    })
+  }
+}
+
+// fetch with an ID token, for the environment's API and nothing else. target is a
+// path ('/kyc') or a whole URL there. A 401 is answered once, with a newer token.
+export async function kycFetch(target, init = {}, auth = new CognitoAuth()) {
+  const { token, api_url } = await auth.getToken()
+  const url = new URL(target, api_url)
+  if (url.origin !== new URL(api_url).origin) {
+    throw new AgentError('denied', `${url} is not at ${api_url}: no token for it`)
+  }
+  const response = await fetch(url, withToken(init, token))
+  // A body that is a stream is used up by now: the caller gets the 401.
+  if (response.status !== 401 || init.body instanceof ReadableStream) return response
+  const newer = await auth.refresh()
+  if (newer === token) return response // there is no newer one: the 401 stands
+  await response.body?.cancel()
+  return fetch(url, withToken(init, newer))
+}
+
+function withToken(init, token) {
+  const headers = new Headers(init.headers)
+  headers.set('Authorization', `Bearer ${token}`)
+  return { ...init, headers }
+}
+
+// Where the agent listens, with nothing exported too.
+export function defaultSocket() {
+  if (process.env.KYC_AGENT_SOCK) return process.env.KYC_AGENT_SOCK
+  const runtime = process.env.XDG_RUNTIME_DIR ?? ''
+  return path.join(path.isAbsolute(runtime) ? runtime : `/run/user/${process.getuid()}`, 'kyc-agentd', 'agent.sock')
+}
+
+function decode(status, text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new AgentError('internal', `the agent's answer (status ${status}) is not JSON`)
+  }
+}
+
+// One line of an RFC 9457 problem: "prod: not signed in; run: kyc-agentd login prod".
+function sentence({ environment, detail, hint }, status) {
+  const line = (environment ? `${environment}: ` : '') + (detail ?? `the agent answered with status ${status}`)
+  return hint ? `${line}; ${hint}` : line
+}

@@ -1,0 +1,140 @@
+"""ID tokens for the KYC API from kyc-agentd, with the standard library only.
+
+CognitoAuth has the methods of the API guide's class of that name, so a script
+that was written after the guide changes one import. What differs is inside: the
+agent does the sign-in and the refreshes, and no password or refresh token stays
+in this process.
+
+    from kyc_auth import CognitoAuth
+
+    auth = CognitoAuth("staging")
+    headers = auth.get_authorization_header()   # {"Authorization": "Bearer …"}
+
+Nothing here prompts or waits for a person. When there is no token to be had,
+every method raises AgentError, so no request leaves without one.
+"""
+
+import http.client
+import json
+import os
+import socket
+from urllib.parse import urlencode
+
+TOKEN_TIMEOUT = 8  # seconds; the agent answers from memory, or refreshes at Cognito
+LOGIN_TIMEOUT = 120  # a person may have to unlock the keyring
+
+
+class AgentError(Exception):
+    """Why there is no token, and what to do. `code` is the agent's word for it:
+    "login_required", "unavailable", ...; "no_agent" when nothing answers."""
+
+    def __init__(self, code, detail):
+        super().__init__(detail)
+        self.code = code
+
+
+class CognitoAuth:
+    """A signed-in user of one environment of the KYC API."""
+
+    def __init__(self, environment=None, socket_path=None):
+        """environment: "staging" or "prod"; else $KYC_ENV, else the agent's default."""
+        self.environment = environment or os.environ.get("KYC_ENV", "")
+        self.socket_path = socket_path or default_socket()
+
+    def login(self, username, password, answer=None):
+        """Signs in, once; the agent keeps the sign-in. `kyc-agentd login` does the same
+        at a terminal. answer(challenge) returns {input name: value} when Cognito asks
+        for more than the password, as challenge["inputs"] lists it."""
+        reply = self._call("POST", "/v1/login", {
+            "environment": self.environment, "username": username, "password": password})
+        while reply["state"] == "challenge":
+            challenge = reply["challenge"]
+            if answer is None:
+                raise AgentError("login_required", "Cognito asks for more (%s); run: kyc-agentd login %s"
+                                 % (challenge["name"], challenge["environment"]))
+            reply = self._call("POST", "/v1/login/" + reply["id"], {"answers": answer(challenge)})
+
+    def get_token(self, min_valid=0):
+        """The agent's whole answer, all strings: token, token_type, expires_at, expires_in,
+        environment, api_url. min_valid: whole seconds of life the token must have left."""
+        query = {"env": self.environment} if self.environment else {}
+        if min_valid:
+            query["min_valid"] = str(min_valid)
+        return self._call("GET", "/v1/token?" + urlencode(query))
+
+    def get_id_token(self):
+        """A valid ID token. Ask again for every request: it costs a millisecond."""
+        return self.get_token()["token"]
+
+    def refresh(self):
+        """An ID token newer than the one at hand, unless that is seconds old."""
+        token = self.get_token()
+        try:
+            return self.get_token(int(token["expires_in"]) + 1)["token"]
+        except AgentError as e:
+            if e.code == "usage":  # no token could live longer than this one
+                return token["token"]
+            raise
+
+    def get_authorization_header(self):
+        """For urllib and the like. With requests use kyc_requests.KycAuth instead:
+        requests lets an entry in ~/.netrc replace this header without a word."""
+        return {"Authorization": "Bearer " + self.get_id_token()}
+
+    def _call(self, method, path, body=None):
+        conn = _UnixConnection(self.socket_path, LOGIN_TIMEOUT if body else TOKEN_TIMEOUT)
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            body = json.dumps(body)
+            headers["Content-Type"] = "application/json"
+        try:
+            conn.request(method, path, body, headers)
+            response = conn.getresponse()
+            status, text = response.status, response.read()
+        except (OSError, http.client.HTTPException) as e:
+            raise AgentError("no_agent", "no agent answers at %s (%s); run: systemctl --user start kyc-agentd.socket"
+                             % (self.socket_path, e)) from None
+        finally:
+            conn.close()
+        return _decode(status, text)
+
+
+def default_socket():
+    """Where the agent listens, with nothing exported too."""
+    if os.environ.get("KYC_AGENT_SOCK"):
+        return os.environ["KYC_AGENT_SOCK"]
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not os.path.isabs(runtime):
+        runtime = "/run/user/%d" % os.getuid()
+    return os.path.join(runtime, "kyc-agentd", "agent.sock")
+
+
+def _decode(status, text):
+    try:
+        reply = json.loads(text)
+    except ValueError:
+        raise AgentError("internal", "the agent's answer (status %d) is not JSON" % status) from None
+    if status != 200:
+        raise AgentError(reply.get("code", "internal"), _sentence(reply, status))
+    return reply
+
+
+def _sentence(problem, status):
+    """One line of an RFC 9457 problem: "prod: not signed in; run: kyc-agentd login prod"."""
+    line = problem.get("detail") or "the agent answered with status %d" % status
+    if problem.get("environment"):
+        line = problem["environment"] + ": " + line
+    if problem.get("hint"):
+        line += "; " + problem["hint"]
+    return line
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("kyc-agent", timeout=timeout)  # the Host the agent insists on
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)

@@ -1,0 +1,66 @@
+"""KycAuth: the KYC API with requests.
+
+    session = requests.Session()
+    session.auth = KycAuth("staging")
+    session.post(session.auth.api_url + "/kyc", json={...}, timeout=30)
+
+Use auth=, not headers=: requests replaces an Authorization header by an entry in
+~/.netrc for the same host, and says nothing; it leaves auth= alone.
+"""
+
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from kyc_auth import AgentError, CognitoAuth
+
+
+class KycAuth(AuthBase):
+    """Puts an ID token on requests to the environment's API and on no others.
+    A 401 is answered once, with a newer token."""
+
+    def __init__(self, environment=None, socket_path=None):
+        self._auth = CognitoAuth(environment, socket_path)
+
+    @property
+    def api_url(self):
+        return self._auth.get_token()["api_url"]
+
+    def __call__(self, request):
+        token = self._auth.get_token()
+        if _origin(request.url) != _origin(token["api_url"]):
+            raise AgentError("denied", "%s is not at %s: no token for it" % (request.url, token["api_url"]))
+        sent = _set(request, token["token"])
+        body = request.body
+        start = body.tell() if hasattr(body, "tell") else None
+        request.register_hook("response", lambda r, **kw: self._again(r, sent, start, **kw))
+        return request
+
+    def _again(self, response, sent, start, **kwargs):
+        # After a redirect to another host requests has taken the header off: leave that so.
+        if response.status_code != 401 or response.request.headers.get("Authorization") != sent:
+            return response
+        token = self._auth.refresh()
+        again = response.request.copy()
+        if _set(again, token) == sent:
+            return response  # there is no newer one: the 401 stands
+        if start is not None:
+            again.body.seek(start)
+        response.content  # read to the end, so that the connection can be used again
+        response.close()
+        answer = response.connection.send(again, **kwargs)
+        answer.history.append(response)
+        answer.request = again
+        return answer
+
+
+def _set(request, token):
+    request.headers["Authorization"] = "Bearer " + token
+    return request.headers["Authorization"]
+
+
+def _origin(url):
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port

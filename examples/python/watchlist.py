@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Puts names on a watchlist, with requests.
+
+    watchlist.py LIST NAME...
+"""
+
+import json
+import sys
+
+import requests
+
+from kyc_auth import AgentError
+from kyc_requests import KycAuth
+
+
+def main(title, *names):
+    with requests.Session() as session:
+        session.auth = KycAuth()
+        body = {"name": title, "subjects": [{"name": n} for n in names]}
+        response = session.post(session.auth.api_url + "/kyc/watchlists", json=body, timeout=30)
+        response.raise_for_status()
+        print(json.dumps(response.json(), indent=2))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except (AgentError, requests.RequestException) as e:
+        sys.exit("watchlist: %s" % e)
