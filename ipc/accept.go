@@ -1,0 +1,94 @@
+package ipc
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxRefusals bounds the foreign peers that are being told at one time why they
+	// are refused; any more are dropped without a word.
+	maxRefusals    = 8
+	refusalTimeout = time.Second
+)
+
+// A listener accepts the connections of one user.
+type listener struct {
+	*net.UnixListener
+	uid      int
+	log      atomic.Pointer[slog.Logger]
+	refusals chan struct{} // holds one value per refusal going on
+	release  func()        // undoes what Listen did, before the socket closes
+
+	close    sync.Once
+	closeErr error
+}
+
+func newListener(ln *net.UnixListener, release func()) *listener {
+	l := &listener{UnixListener: ln, uid: os.Getuid(), refusals: make(chan struct{}, maxRefusals), release: release}
+	l.logTo(slog.New(slog.DiscardHandler))
+	return l
+}
+
+func (l *listener) logTo(log *slog.Logger) { l.log.Store(log) }
+
+// Accept returns the next connection of this user. Those of other users it refuses.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		p, err := peerOf(c)
+		switch {
+		case err != nil:
+			l.log.Load().Warn("dropped a peer that the kernel does not name", "error", err)
+			_ = c.Close()
+		case p.uid != l.uid:
+			l.log.Load().Warn("refused a process of another user", "uid", p.uid, "pid", p.pid)
+			l.refuse(c, p)
+		default:
+			return c, nil
+		}
+	}
+}
+
+// refuse tells a foreign peer why, without making anybody wait for it.
+func (l *listener) refuse(c *net.UnixConn, p peer) {
+	select {
+	case l.refusals <- struct{}{}:
+		go func() {
+			defer func() { <-l.refusals }()
+			sayNo(c, l.uid, p.uid)
+		}()
+	default:
+		_ = c.Close()
+	}
+}
+
+// sayNo answers a request that it has not read. It reads what comes all the same,
+// for a socket closed with data unread gives the peer ECONNRESET.
+func sayNo(c *net.UnixConn, owner, uid int) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(refusalTimeout))
+	line := fmt.Sprintf("this agent belongs to uid %d, you are uid %d\n", owner, uid)
+	_, _ = fmt.Fprintf(c, "HTTP/1.1 403 Forbidden\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", mediaText, len(line), line)
+	_ = c.CloseWrite()
+	_, _ = io.CopyN(io.Discard, c, maxBody)
+}
+
+// Close stops listening. What Listen made goes first, so that nobody finds a
+// socket that nobody answers.
+func (l *listener) Close() error {
+	l.close.Do(func() {
+		l.release()
+		l.closeErr = l.UnixListener.Close()
+	})
+	return l.closeErr
+}

@@ -1,0 +1,259 @@
+package ipc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// workTimeout bounds what one request may ask of the service. The service has
+// deadlines of its own well below it.
+const workTimeout = time.Minute
+
+// writeTimeout is how long a client may take to read an answer.
+const writeTimeout = 10 * time.Second
+
+// api answers the requests of one [Server.Serve].
+type api struct {
+	service agent.Service
+	reload  func(context.Context) error
+	log     *slog.Logger
+	base    context.Context // ends when requests in hand have had their time
+	desk    *desk
+}
+
+// A route is one method on one path.
+type route struct {
+	method, path string
+	query        []string // the parameters it knows
+	handle       func(a *api, x *exchange) (reply, error)
+}
+
+var routes = []route{
+	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid"}, (*api).token},
+	{http.MethodGet, "/v1/status", nil, (*api).status},
+	{http.MethodPost, "/v1/login", nil, (*api).login},
+	{http.MethodPost, loginPath, nil, (*api).answer},
+	{http.MethodDelete, loginPath, nil, (*api).giveUp},
+	{http.MethodPost, "/v1/logout", nil, (*api).logout},
+	{http.MethodPost, "/v1/reload", nil, (*api).reloadNow},
+}
+
+// loginPath is a pending sign-in.
+const loginPath = "/v1/login/{id}"
+
+// An exchange is a request taken apart.
+type exchange struct {
+	*http.Request
+	query url.Values
+	body  []byte
+	id    string // the {id} of the path
+}
+
+// A reply is an answer not yet written.
+type reply struct {
+	status     int // 0 means 200
+	mediaType  string
+	retryAfter string
+	body       []byte
+}
+
+func jsonReply(v any) reply { return reply{mediaType: mediaJSON, body: encode(v)} }
+
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	out, name, err := a.serve(w, r)
+	if err != nil {
+		out = failure(r, err)
+		if e, ok := err.(*httpError); ok && e.allow != "" {
+			h.Set("Allow", e.allow)
+		}
+	}
+	a.note(r, name, started, err)
+	write(w, out)
+}
+
+// serve answers r; name is for the log, where the path itself must not go: it may
+// hold the id of a sign-in.
+func (a *api) serve(w http.ResponseWriter, r *http.Request) (out reply, name string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = a.crashed(v)
+		}
+	}()
+	if err := foreign(r); err != nil {
+		return reply{}, "", err
+	}
+	rt, id, err := routeOf(r)
+	if err != nil {
+		return reply{}, "", err
+	}
+	name = r.Method + " " + rt.path
+	x, err := rt.takeApart(w, r)
+	if err != nil {
+		return reply{}, name, err
+	}
+	x.id = id
+	out, err = rt.handle(a, x)
+	return out, name, err
+}
+
+// crashed keeps a bug in one request from ending the others. The panic's value is
+// logged only where it cannot quote a secret.
+func (a *api) crashed(v any) error {
+	what := fmt.Sprintf("%T", v)
+	if e, ok := v.(runtime.Error); ok {
+		what = e.Error()
+	}
+	a.log.Error("a request panicked", "panic", what, "stack", string(debug.Stack()))
+	return &agent.Error{Code: agent.CodeInternal}
+}
+
+func routeOf(r *http.Request) (route, string, error) {
+	path, id := r.URL.Path, ""
+	if rest, ok := strings.CutPrefix(path, "/v1/login/"); ok && rest != "" && !strings.Contains(rest, "/") {
+		path, id = loginPath, rest
+	}
+	var allow []string
+	for _, rt := range routes {
+		if rt.path != path {
+			continue
+		}
+		if rt.method == r.Method {
+			return rt, id, nil
+		}
+		allow = append(allow, rt.method)
+	}
+	if allow == nil {
+		return route{}, "", usageStatus(http.StatusNotFound, "no such path: %s; this agent speaks /v1", quoted(r.URL.Path))
+	}
+	err := usageStatus(http.StatusMethodNotAllowed, "method %s does not work on %s; use %s", quoted(r.Method), path, strings.Join(allow, " or "))
+	err.allow = strings.Join(allow, ", ")
+	return route{}, "", err
+}
+
+// takeApart reads the request to its end. Until then the server's deadlines hold;
+// after that they are lifted, for the answer may take as long as a sign-in does,
+// and net/http takes a read deadline that passes for a client that went away.
+func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, error) {
+	x := &exchange{Request: r}
+	var err error
+	if x.query, err = parseQuery(r.URL.RawQuery, rt.query); err != nil {
+		return nil, err
+	}
+	if rt.method == http.MethodPost {
+		if x.body, err = readBody(w, r); err != nil {
+			return nil, err
+		}
+	} else if r.ContentLength != 0 {
+		return nil, usage("a %s request has no body", rt.method)
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Time{})
+	return x, nil
+}
+
+func write(w http.ResponseWriter, out reply) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	h := w.Header()
+	h.Set("Content-Type", out.mediaType)
+	h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	if out.retryAfter != "" {
+		h.Set("Retry-After", out.retryAfter)
+	}
+	w.WriteHeader(max(out.status, http.StatusOK))
+	_, _ = w.Write(out.body) // a client that is gone needs no answer
+}
+
+// note writes the request to the log: what was asked and how it ended. An internal
+// error brings its cause, which the client is not shown.
+func (a *api) note(r *http.Request, name string, started time.Time, err error) {
+	level, attrs := slog.LevelDebug, []slog.Attr{slog.String("request", name)}
+	if p, ok := r.Context().Value(peerKey{}).(peer); ok {
+		attrs = append(attrs, slog.Int("pid", p.pid))
+	}
+	attrs = append(attrs, slog.Duration("duration", time.Since(started)))
+	if err != nil {
+		e := public(err)
+		attrs = append(attrs, slog.String("code", string(e.Code)), slog.String("error", e.Error()))
+		if e.Code == agent.CodeInternal {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("cause", causeOf(err)))
+		}
+	}
+	a.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// causeOf is what an [agent.Error] wraps, in words.
+func causeOf(err error) string {
+	if e, ok := err.(*agent.Error); ok {
+		if e.Err == nil {
+			return ""
+		}
+		err = e.Err
+	}
+	return oneLine(err.Error())
+}
+
+// work is the context of a request's work. It is the server's, not the
+// connection's: net/http takes a client that closed its sending half (`nc -N`,
+// socat) for one that is gone, and such a client still wants its token.
+func (a *api) work() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(a.base, workTimeout)
+}
+
+func (a *api) status(*exchange) (reply, error) {
+	ctx, cancel := a.work()
+	defer cancel()
+	st, err := a.service.Status(ctx)
+	if err != nil {
+		return reply{}, err
+	}
+	if st.Environments == nil {
+		st.Environments = []agent.EnvironmentStatus{}
+	}
+	return jsonReply(st), nil
+}
+
+func (a *api) logout(x *exchange) (reply, error) {
+	var environment string
+	if err := (fields{"environment": &environment}).decode(x.body); err != nil {
+		return reply{}, err
+	}
+	ctx, cancel := a.work()
+	defer cancel()
+	if err := a.service.Logout(ctx, environment); err != nil {
+		return reply{}, err
+	}
+	return jsonReply(loginBody{State: stateDone}), nil
+}
+
+func (a *api) reloadNow(x *exchange) (reply, error) {
+	if len(x.body) > 0 {
+		if err := (fields{}).decode(x.body); err != nil {
+			return reply{}, err
+		}
+	}
+	if a.reload == nil {
+		return reply{}, usage("this agent has no configuration to read again")
+	}
+	ctx, cancel := a.work()
+	defer cancel()
+	if err := a.reload(ctx); err != nil {
+		return reply{}, err
+	}
+	return jsonReply(loginBody{State: stateDone}), nil
+}

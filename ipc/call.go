@@ -1,0 +1,216 @@
+package ipc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// maxAnswer is the largest answer, in bytes, that a Client reads. A status of a
+// thousand environments is about half of it.
+const maxAnswer = 1 << 20
+
+// A call is one request of a Client.
+type call struct {
+	op           string
+	environment  string
+	method, path string
+	body         []byte
+	limit        time.Duration // when the context has no deadline
+}
+
+func (c call) errorf(code agent.Code, format string, args ...any) *agent.Error {
+	return &agent.Error{Code: code, Op: c.op, Environment: c.environment, Message: fmt.Sprintf(format, args...)}
+}
+
+// wrap makes err an [agent.Error] of this call.
+func (c call) wrap(err error) *agent.Error {
+	if e, ok := errors.AsType[*agent.Error](err); ok {
+		out := *e
+		if out.Op == "" {
+			out.Op = c.op
+		}
+		if out.Environment == "" {
+			out.Environment = c.environment
+		}
+		return &out
+	}
+	e := c.errorf(agent.CodeOf(err), "%s", oneLine(err.Error()))
+	e.Err = err
+	return e
+}
+
+// do sends the request and decodes the answer into out.
+func (c *Client) do(ctx context.Context, call call, out any) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, call.limit)
+		defer cancel()
+	}
+	req, err := http.NewRequestWithContext(ctx, call.method, "http://"+host+call.path, bytes.NewReader(call.body))
+	if err != nil {
+		return call.wrap(err)
+	}
+	req.Header.Set("Accept", mediaJSON+", "+mediaProblem)
+	if call.method == http.MethodPost {
+		req.Header.Set("Content-Type", mediaJSON)
+	}
+	resp, err := c.transport().RoundTrip(req)
+	if err != nil {
+		return c.failed(ctx, call, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return c.failed(ctx, call, err)
+	}
+	return c.read(call, resp, body, out)
+}
+
+// transport makes one connection for one request: connecting to a Unix socket is
+// cheap, and no connection outlives an agent that was restarted. It follows no
+// proxy and no redirect.
+func (c *Client) transport() *http.Transport {
+	return &http.Transport{
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	if c.Dial != nil {
+		conn, err := c.Dial(ctx)
+		if err != nil {
+			return nil, c.unreachable(ctx, err)
+		}
+		return conn, nil
+	}
+	path := c.socket()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	p, err := peerOf(conn)
+	if err != nil || p.uid != os.Getuid() {
+		_ = conn.Close()
+		return nil, &agent.Error{
+			Code: agent.CodeDenied, Err: err, Hint: "set KYC_AGENT_SOCK to the socket of your own agent",
+			Message: fmt.Sprintf("%s is answered by uid %d, and you are uid %d: nothing was sent", path, p.uid, os.Getuid()),
+		}
+	}
+	return conn, nil
+}
+
+// unreachable is the error for a connection that was not made.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	path := c.socket()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, fs.ErrPermission):
+		return &agent.Error{Code: agent.CodeDenied, Err: err, Message: "no permission to use the socket " + path,
+			Hint: "set KYC_AGENT_SOCK to the socket of your own agent"}
+	case len(path) > maxSocketPath:
+		return &agent.Error{Code: agent.CodeUsage, Err: err,
+			Message: fmt.Sprintf("socket path %s has %d bytes, and the system takes %d", path, len(path), maxSocketPath)}
+	}
+	return &agent.Error{
+		Code: agent.CodeUnavailable, Err: err, Message: "no agent answers on " + path,
+		Hint: "run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)",
+	}
+}
+
+// failed is the error for a request that got no answer.
+func (c *Client) failed(ctx context.Context, call call, err error) error {
+	if e, ok := errors.AsType[*agent.Error](err); ok {
+		return call.wrap(e)
+	}
+	e := call.errorf(agent.CodeUnavailable, "")
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		e.Message, e.Err = "the call was cancelled", ctx.Err()
+	case ctx.Err() != nil:
+		e.Message, e.Err = "the agent on "+c.socket()+" did not answer in time", ctx.Err()
+		e.Hint = "see: systemctl --user status kyc-agentd.service"
+	case hungUp(err):
+		e.Message, e.Err = "the agent on "+c.socket()+" hung up without an answer", err
+		e.Hint = "try again"
+	default:
+		// The text of such an error quotes what came, so it goes nowhere.
+		return c.garbled(call.op)
+	}
+	return e
+}
+
+func hungUp(err error) bool {
+	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// garbled is the error for an answer that makes no sense.
+func (c *Client) garbled(op string) *agent.Error {
+	return &agent.Error{
+		Code: agent.CodeInternal, Op: op, Message: "what answers on " + c.socket() + " does not speak like kyc-agentd",
+		Hint: "set KYC_AGENT_SOCK to the agent's socket, or upgrade the older of the two",
+	}
+}
+
+func (c *Client) read(call call, resp *http.Response, body []byte, out any) error {
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch {
+	case len(body) > maxAnswer:
+		e := c.garbled(call.op)
+		e.Message = fmt.Sprintf("the answer on %s is larger than %d KiB", c.socket(), maxAnswer>>10)
+		return e
+	case resp.StatusCode == http.StatusOK && media == mediaJSON:
+		if json.Unmarshal(body, out) != nil {
+			return c.garbled(call.op)
+		}
+		return nil
+	case resp.StatusCode < 400:
+		return c.garbled(call.op)
+	case media == mediaProblem:
+		return c.readProblem(call, body)
+	case media == "text/plain":
+		return call.errorf(codeOfStatus(resp.StatusCode), "%s", firstLine(body))
+	}
+	return c.garbled(call.op)
+}
+
+func (c *Client) readProblem(call call, body []byte) error {
+	var p problem
+	if json.Unmarshal(body, &p) != nil || p.Code == "" {
+		return c.garbled(call.op)
+	}
+	return p.errorOf(call.op)
+}
+
+// firstLine is for the few answers that are not our server's handlers': net/http's
+// own, and the one a foreign peer gets.
+func firstLine(body []byte) string {
+	const most = 200
+	line, _, _ := strings.Cut(string(body), "\n")
+	if len(line) > most {
+		line = line[:most]
+	}
+	return oneLine(line)
+}

@@ -1,0 +1,74 @@
+// Package ipc is the agent's socket API: HTTP/1.1 with JSON over a Unix socket
+// that answers only its owner.
+//
+// A daemon needs two calls, [Listen] (or [Inherited], under systemd) and
+// [Server.Serve]; a Go program that wants a token needs one:
+//
+//	token, err := new(ipc.Client).Token(ctx, agent.TokenRequest{Environment: "prod"})
+//
+// *[Client] implements [agent.Service], so it does over the socket what the agent
+// does in its own process, with the same errors. For a person there is curl:
+//
+//	curl --unix-socket "$XDG_RUNTIME_DIR/kyc-agentd/agent.sock" http://kyc-agent/v1/token?env=prod
+//
+// openapi.yaml beside this file describes every call, and a test holds it to the
+// server.
+//
+// # Calls
+//
+//	GET    /v1/token?env=&min_valid=&format=   an ID token
+//	GET    /v1/status                          what the agent holds; never a secret
+//	POST   /v1/login                           {"environment", "username", "password"}
+//	POST   /v1/login/{id}                      {"answers": {name: value}}
+//	DELETE /v1/login/{id}                      gives a sign-in up
+//	POST   /v1/logout                          {"environment"}
+//	POST   /v1/reload                          reads the configuration again
+//
+// An empty or missing environment means the agent's default. min_valid is a Go
+// duration ("5m") or whole seconds ("300").
+//
+// The answer to a login is {"state":"done"}, or {"state":"challenge"} with the
+// question, an id for the answer and expires_at, three minutes away. A client that
+// disconnects before either arrives cancels the sign-in. (Half a close, as
+// `nc -N` does it, is a disconnect here; a token is answered all the same.)
+//
+// # Formats
+//
+// The agent renders a token, so that clients copy bytes. format= chooses:
+//
+//	token    the ID token                     the default for Accept: text/plain
+//	header   Authorization: Bearer <token>    for curl -H @file
+//	curl     oauth2-bearer = "<token>"        for curl -K
+//	json     a flat object of strings         the default otherwise
+//
+// Every one ends with a newline.
+//
+// # Errors
+//
+// The status and the code of a problem say the same:
+//
+//	400 usage                 the request itself is wrong (also 404 for a path or a
+//	                          sign-in that is not there, 405, 413, 415)
+//	401 login_required        a person has to sign in
+//	403 denied                refused by a rule
+//	404 unknown_environment   no such environment is configured
+//	422 configuration         the environment's configuration cannot work
+//	423 locked                the store is locked
+//	429 throttled             Cognito asks to slow down
+//	500 internal              a bug; the agent's log says more
+//	503 unavailable           try again later; Retry-After says when
+//
+// The body is application/problem+json (RFC 9457) with code, detail, hint and
+// environment. With Accept: text/plain it is one line of text. With format=curl
+// and no Accept: text/plain it is a curl configuration that makes curl send
+// nothing, because `curl -K <(…)` does not look at our status.
+//
+// # What is refused
+//
+// A request with Origin or Referer, or for a host other than kyc-agent, comes from
+// a browser by way of somebody's proxy: 403. Unknown and repeated query parameters
+// and JSON fields are 400, so that a misspelt one is not silently ignored. A head
+// of more than 8 KiB is 431, a body of more than 64 KiB 413. A request that takes
+// longer than 10 seconds to arrive is dropped. A process of another user gets 403
+// and nothing else.
+package ipc

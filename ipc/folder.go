@@ -1,0 +1,121 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// openFolder opens the socket's folder, makes it when it is missing, and refuses
+// one that anybody else could reach into. What it returns was checked itself, not
+// its name.
+func openFolder(dir string) (*os.File, error) {
+	made, err := makeFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, notAFolder(dir, err)
+	}
+	if made {
+		_ = f.Chmod(0o700) // whatever the umask left of it
+	}
+	if err := checkFolder(f, dir); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func makeFolder(dir string) (made bool, err error) {
+	err = os.Mkdir(dir, 0o700)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrExist):
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, listenError(agent.CodeConfiguration, err,
+			"set XDG_RUNTIME_DIR to a folder of yours, or "+anotherPath,
+			"there is no folder %s for the socket folder %s", filepath.Dir(dir), filepath.Base(dir))
+	}
+	return false, listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket folder %s: %s", dir, reason(err))
+}
+
+func notAFolder(dir string, err error) error {
+	what := "cannot be opened: " + reason(err)
+	if info, lerr := os.Lstat(dir); lerr == nil {
+		switch {
+		case info.Mode().Type() == fs.ModeSymlink:
+			what = "is a symbolic link; name the folder itself"
+		case !info.IsDir():
+			what = "is not a folder"
+		}
+	}
+	return listenError(agent.CodeConfiguration, err, anotherPath, "socket folder %s %s", dir, what)
+}
+
+func checkFolder(f *os.File, dir string) error {
+	info, err := f.Stat()
+	if err != nil {
+		return notAFolder(dir, err)
+	}
+	if uid := ownerOf(info); uid != os.Getuid() {
+		return listenError(agent.CodeConfiguration, nil, anotherPath,
+			"socket folder %s belongs to uid %d, and this agent runs as uid %d", dir, uid, os.Getuid())
+	}
+	mode := info.Mode()
+	if mode.Perm()&0o077 == 0 {
+		return nil
+	}
+	hint := "run: chmod 700 " + shellQuote(dir)
+	if mode&fs.ModeSticky != 0 { // /tmp, say: it is open on purpose
+		hint = anotherPath
+	}
+	return listenError(agent.CodeConfiguration, nil, hint, "socket folder %s has mode %04o", dir, mode.Perm())
+}
+
+func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+// takeLock locks the file beside the socket for as long as the returned file is
+// open, or tells who is there already.
+func takeLock(path string) (*os.File, error) {
+	name := path + ".lock"
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot open the lock file %s: %s", name, reason(err))
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	_ = f.Close()
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot lock %s: %s", name, reason(err))
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		defer c.Close()
+		return nil, alreadyAnswers(path, c)
+	}
+	return nil, listenError(agent.CodeUnavailable, nil, "try again in a second",
+		"another agent is just starting or stopping on %s: it holds %s", path, filepath.Base(name))
+}
+
+// shellQuote makes s one word of a shell command.
+func shellQuote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@,", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return fmt.Sprintf("'%s'", strings.ReplaceAll(s, "'", `'\''`))
+}

@@ -1,0 +1,143 @@
+package ipc
+
+import (
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// A format is a way to write a token.
+type format struct {
+	name      string
+	mediaType string
+	// render writes the token and a newline; left is its remaining life.
+	render func(t agent.Token, left time.Duration) string
+	// fail renders an error for a consumer that looks at the body alone; nil means
+	// that errors are problems as everywhere.
+	fail func(line string) []byte
+}
+
+// formats lists every format; the order is the one that error messages name them in.
+var formats = []format{
+	{name: "token", mediaType: mediaText, render: renderToken},
+	{name: "header", mediaType: mediaText, render: renderHeader},
+	{name: "curl", mediaType: mediaText, render: renderCurl, fail: failCurl},
+	{name: "json", mediaType: mediaJSON, render: renderJSON},
+}
+
+func renderToken(t agent.Token, _ time.Duration) string { return t.IDToken.Reveal() + "\n" }
+
+func renderHeader(t agent.Token, _ time.Duration) string {
+	return "Authorization: Bearer " + t.IDToken.Reveal() + "\n"
+}
+
+func renderCurl(t agent.Token, _ time.Duration) string {
+	return "oauth2-bearer = " + curlQuote(t.IDToken.Reveal()) + "\n"
+}
+
+func renderJSON(t agent.Token, left time.Duration) string {
+	return string(encode(tokenBody{
+		Token: t.IDToken.Reveal(), TokenType: "Bearer",
+		ExpiresAt:   t.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339),
+		ExpiresIn:   strconv.FormatInt(int64(max(0, left)/time.Second), 10),
+		Environment: t.Environment, APIURL: t.APIURL,
+	}))
+}
+
+// failCurl is a curl configuration that allows no protocol at all: curl then sends
+// nothing and fails, where with an empty one it would send the request without a
+// token.
+func failCurl(line string) []byte {
+	return []byte("# " + line + "\nproto = \"-all\"\n")
+}
+
+// curlQuote quotes for a curl configuration file, where \\ and \" are the escapes
+// that matter (curl(1), --config).
+func curlQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+func formatByName(name string) (format, bool) {
+	for _, f := range formats {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return format{}, false
+}
+
+func formatNames() string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// formatFor picks the format of an answer to r.
+func formatFor(r *http.Request, name string) (format, error) {
+	if name == "" {
+		name = "json"
+		if wantsText(r.Header) {
+			name = "token"
+		}
+	}
+	f, ok := formatByName(name)
+	if !ok {
+		return format{}, usage("unknown format %s; known: %s", quoted(name), formatNames())
+	}
+	return f, nil
+}
+
+// requestedFormat is the format that a request for a token names, even one that is
+// wrong in some other way.
+func requestedFormat(r *http.Request) string {
+	if r.URL.Path != "/v1/token" {
+		return ""
+	}
+	return r.URL.Query().Get("format")
+}
+
+// wantsText reports whether Accept prefers text/plain to application/json. A
+// wildcard is no wish.
+func wantsText(h http.Header) bool {
+	var text, json float64
+	for part := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		switch media {
+		case "text/plain":
+			text = max(text, quality(params))
+		case mediaJSON, mediaProblem:
+			json = max(json, quality(params))
+		}
+	}
+	return text > json
+}
+
+func quality(params map[string]string) float64 {
+	q, ok := params["q"]
+	if !ok {
+		return 1
+	}
+	f, err := strconv.ParseFloat(q, 64)
+	if err != nil {
+		return 0
+	}
+	return f
+}
+
+// quoted shows what a client sent, cut short.
+func quoted(s string) string {
+	const most = 40
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strconv.Quote(s)
+}

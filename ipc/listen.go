@@ -1,0 +1,192 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// Listen makes the agent's socket at path and listens on it. The folder of path is
+// made (0700) when it is missing, and must be the user's own and closed to others.
+// A socket that an agent answers on is left alone; one that nobody answers on is
+// replaced. The listener accepts processes of this user only, and its Close
+// removes the socket if it is still the same.
+//
+// Errors are [agent.Error]s: CodeConfiguration for a path or folder that cannot
+// serve, CodeUnavailable when another agent is there.
+func Listen(path string) (net.Listener, error) {
+	path, err := socketFile(path)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := openFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	// The lock decides between two agents that start at the same time. Its file
+	// stays: whoever removed it would let a third one in.
+	lock, err := takeLock(path)
+	if err != nil {
+		return nil, err
+	}
+	l, err := bindIn(dir, path, lock)
+	if err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func listenError(code agent.Code, err error, hint, format string, args ...any) *agent.Error {
+	return &agent.Error{Code: code, Op: "listen", Message: fmt.Sprintf(format, args...), Hint: hint, Err: err}
+}
+
+const anotherPath = "choose another path with --socket or KYC_AGENT_SOCK"
+
+// socketFile makes path absolute. Go takes a path that begins with @ for a name in
+// Linux's abstract namespace, which has no owner: an absolute path never does.
+func socketFile(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if path == "" || strings.ContainsRune(path, 0) || err != nil {
+		return "", listenError(agent.CodeConfiguration, err, anotherPath, "%q is no path for a socket", path)
+	}
+	if len(abs) > maxSocketPath {
+		return "", listenError(agent.CodeConfiguration, nil, anotherPath,
+			"socket path %s has %d bytes, and the system takes %d", abs, len(abs), maxSocketPath)
+	}
+	return abs, nil
+}
+
+// bindIn binds path, whose folder dir is known to be private and whose lock is held.
+func bindIn(dir *os.File, path string, lock *os.File) (*listener, error) {
+	if err := clearStale(path); err != nil {
+		return nil, err
+	}
+	ln, err := bind(path)
+	if err != nil {
+		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket %s: %s", path, reason(err))
+	}
+	mine, err := verify(dir, path)
+	if err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	return newListener(ln, func() {
+		removeIfSame(path, mine)
+		_ = lock.Close()
+	}), nil
+}
+
+func bind(path string) (*net.UnixListener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var tightErr error
+		err := c.Control(func(fd uintptr) { tightErr = tighten(int(fd)) })
+		return errors.Join(err, tightErr)
+	}}
+	ln, err := lc.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	ul := ln.(*net.UnixListener)
+	ul.SetUnlinkOnClose(false) // it would remove whatever is at path by then
+	return ul, os.Chmod(path, 0o600)
+}
+
+// verify looks at what bind made: a umask, an ACL or a folder swapped under us
+// could have made it something else than asked for.
+func verify(dir *os.File, path string) (fs.FileInfo, error) {
+	wrong := func(what string) error {
+		return listenError(agent.CodeConfiguration, nil, anotherPath, "the new socket %s %s", path, what)
+	}
+	mine, err := os.Lstat(path)
+	if err != nil {
+		return nil, wrong("is gone: " + reason(err))
+	}
+	opened, err := dir.Stat()
+	if err != nil {
+		return nil, wrong("is in a folder that is gone: " + reason(err))
+	}
+	if named, err := os.Stat(filepath.Dir(path)); err != nil || !os.SameFile(opened, named) {
+		return nil, wrong("is in a folder that was replaced meanwhile")
+	}
+	if mine.Mode() != fs.ModeSocket|0o600 {
+		return nil, wrong(fmt.Sprintf("has mode %s, not srw-------", mine.Mode()))
+	}
+	if uid := ownerOf(mine); uid != os.Getuid() {
+		return nil, wrong(fmt.Sprintf("belongs to uid %d", uid))
+	}
+	return mine, nil
+}
+
+// removeIfSame removes path if it is still the file that info tells of.
+func removeIfSame(path string, info fs.FileInfo) {
+	if now, err := os.Lstat(path); err == nil && os.SameFile(now, info) {
+		_ = os.Remove(path)
+	}
+}
+
+// clearStale removes a socket that nobody answers on.
+func clearStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return listenError(agent.CodeConfiguration, err, anotherPath, "cannot look at %s: %s", path, reason(err))
+	case info.Mode().Type() != fs.ModeSocket:
+		return listenError(agent.CodeConfiguration, nil, "move it away, or "+anotherPath, "%s is there and is not a socket", path)
+	}
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		defer c.Close()
+		return alreadyAnswers(path, c)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return listenError(agent.CodeUnavailable, err, anotherPath, "cannot tell whether an agent answers on %s: %s", path, reason(err))
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return listenError(agent.CodeConfiguration, err, anotherPath, "cannot replace the stale socket %s: %s", path, reason(err))
+	}
+	return nil
+}
+
+// alreadyAnswers names the process at the other end of c.
+func alreadyAnswers(path string, c net.Conn) error {
+	p, err := peerOf(c)
+	if err != nil || p.pid <= 0 {
+		return listenError(agent.CodeUnavailable, nil, "stop it with: systemctl --user stop kyc-agentd.service",
+			"an agent already answers on %s", path)
+	}
+	// Under socket activation the one who listens is the user's service manager,
+	// and killing that would end the session.
+	if isServiceManager(p.pid) {
+		return listenError(agent.CodeUnavailable, nil, "stop it with: systemctl --user stop kyc-agentd.socket kyc-agentd.service",
+			"systemd already listens on %s", path)
+	}
+	return listenError(agent.CodeUnavailable, nil, fmt.Sprintf("stop it with: systemctl --user stop kyc-agentd.service or kill %d", p.pid),
+		"an agent (pid %d) already answers on %s", p.pid, path)
+}
+
+func isServiceManager(pid int) bool {
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return pid == 1 || err == nil && string(comm) == "systemd\n"
+}
+
+// reason is the last part of an error's text: "permission denied".
+func reason(err error) string {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	return oneLine(err.Error())
+}

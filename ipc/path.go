@@ -1,0 +1,24 @@
+package ipc
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// SocketPath is where the agent's socket is: $KYC_AGENT_SOCK, else
+// kyc-agentd/agent.sock in $XDG_RUNTIME_DIR, else in /run/user/$UID, which is
+// where systemd puts it, so that cron and units find it with nothing exported.
+//
+// getenv is os.Getenv. A relative XDG_RUNTIME_DIR is ignored, as the XDG base
+// directory specification asks.
+func SocketPath(getenv func(string) string) string {
+	if path := getenv("KYC_AGENT_SOCK"); path != "" {
+		return path
+	}
+	dir := getenv("XDG_RUNTIME_DIR")
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
+	}
+	return filepath.Join(dir, "kyc-agentd", "agent.sock")
+}

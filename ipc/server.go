@@ -1,0 +1,171 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+const (
+	// maxHeader is what net/http is told so that a request's head may have 8 KiB: it
+	// reads 4 KiB more than it is told.
+	maxHeader = 4 << 10
+
+	headerTimeout = 5 * time.Second  // for the head of a request
+	readTimeout   = 10 * time.Second // for the whole of it
+	idleTimeout   = time.Minute      // between two requests of a connection
+
+	defaultGrace = 3 * time.Second
+)
+
+// A Server serves an [agent.Service] over a listener. Set the fields before the
+// first call of Serve.
+type Server struct {
+	Service agent.Service
+	// Reload reads the configuration again for POST /v1/reload; nil refuses that call.
+	Reload func(context.Context) error
+	Logger *slog.Logger // nil discards
+	// Grace is how long requests in hand may go on once Serve was told to stop; 0
+	// means 3 seconds.
+	Grace time.Duration
+}
+
+// Serve answers requests on ln until ctx ends. Then it closes ln, lets the requests
+// in hand finish within Grace, and returns nil. Any other error means that ln is
+// broken. Sign-ins are given up when Serve returns.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	log := s.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if l, ok := ln.(*listener); ok {
+		l.logTo(log)
+	}
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	a := &api{service: s.Service, reload: s.Reload, log: log, base: base}
+	a.desk = newDesk(base, s.Service, a.crashed)
+	live := &liveConns{conns: map[net.Conn]bool{}}
+	srv := newHTTPServer(a, live)
+
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stop()
+	err := srv.Serve(&patientListener{ln, ctx, log})
+
+	grace := s.Grace
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	a.desk.close()
+	srv.SetKeepAlivesEnabled(false) // ends idle connections now, the others after their answer
+	live.drain(grace)
+	cancel()
+	_ = srv.Close()
+	a.desk.wait(grace)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("socket: %w", err)
+}
+
+func newHTTPServer(a *api, live *liveConns) *http.Server {
+	return &http.Server{
+		Handler:           a,
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout, // for net/http's own answers; ours set theirs
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return a.base },
+		ConnContext:       withPeer,
+		ConnState:         live.track,
+
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused like the rest
+	}
+}
+
+// liveConns knows the connections that have a request in hand, or may have one
+// that is still arriving. http.Server.Shutdown would drop the latter.
+type liveConns struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	empty chan struct{} // closed when conns is empty; nil before drain
+}
+
+func (l *liveConns) track(c net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch state {
+	case http.StateNew, http.StateActive:
+		l.conns[c] = true
+	default:
+		delete(l.conns, c)
+	}
+	l.checkLocked()
+}
+
+func (l *liveConns) checkLocked() {
+	if l.empty != nil && len(l.conns) == 0 {
+		close(l.empty)
+		l.empty = nil
+	}
+}
+
+// drain waits until there are none, for at most limit.
+func (l *liveConns) drain(limit time.Duration) {
+	empty := make(chan struct{})
+	l.mu.Lock()
+	l.empty = empty
+	l.checkLocked()
+	l.mu.Unlock()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-empty:
+	case <-timer.C:
+	}
+}
+
+// A patientListener goes on after an Accept that failed for a reason that passes,
+// such as too many open files.
+type patientListener struct {
+	net.Listener
+	ctx context.Context
+	log *slog.Logger
+}
+
+func (l *patientListener) Accept() (net.Conn, error) {
+	const first, most = 5 * time.Millisecond, time.Second
+	for pause := first; ; pause = min(2*pause, most) {
+		c, err := l.Listener.Accept()
+		if err == nil || !passes(err) {
+			return c, err
+		}
+		l.log.Warn("cannot accept a connection; trying again", "error", err, "pause", pause)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-l.ctx.Done():
+			timer.Stop()
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+func passes(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,19 @@
+package ipc
+
+import "syscall"
+
+// maxSocketPath is what sun_path holds beside its terminating zero (unix(7)).
+const maxSocketPath = 107
+
+func peerOfSocket(fd int) (peer, error) {
+	cred, err := syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	if err != nil {
+		return peer{}, err
+	}
+	return peer{uid: int(cred.Uid), pid: int(cred.Pid)}, nil
+}
+
+// tighten makes the socket file that a later bind(2) creates 0600 from its first
+// instant: Linux takes the mode from the socket's own inode. A umask would do it
+// too, for the whole process.
+func tighten(fd int) error { return syscall.Fchmod(fd, 0o600) }
