@@ -1,0 +1,130 @@
+// Package cognito signs in to Amazon Cognito user pools, refreshes and revokes: it
+// is the agent's [agent.Authenticator], for any number of environments.
+//
+// A newcomer needs one call: [New], whose result goes into agent.Options.
+//
+// What it promises:
+//   - One call of Cognito's API per step: nothing here tries a call again, except
+//     that a refresh that is refused is made once by Cognito's other refresh call.
+//   - Every ID token it returns was verified (package idtoken), on Cognito's clock.
+//   - A sign-in is called dead (agent.CodeLoginRequired) on Cognito's definite word
+//     alone. No answer, a strange answer or a firewall's answer never does it.
+//   - A rotated refresh token is returned even when the rest of the answer is unusable.
+//   - No word of the server's is in an error or a log record: Cognito's messages have
+//     been seen to echo tokens, and the SDK's errors quote whole answers.
+//
+// It talks HTTPS, and plain HTTP to loopback addresses alone.
+package cognito
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// Options is what an [Authenticator] is made of. The zero Options is good.
+type Options struct {
+	// HTTPClient reaches Cognito and its signing keys. nil means one of our own, with
+	// the proxy of the environment, TLS 1.2 or later, and a new connection for each
+	// call. Redirects are not followed and cookies not kept with either.
+	HTTPClient *http.Client
+	// Logger gets one debug record per call. nil discards.
+	Logger *slog.Logger
+	// Now is this machine's wall clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// An Authenticator implements [agent.Authenticator]. It is safe for concurrent use
+// and keeps nothing but the pools' public signing keys.
+type Authenticator struct {
+	http *http.Client
+	log  *slog.Logger
+	now  func() time.Time
+	keys *keyCache
+}
+
+var _ agent.Authenticator = (*Authenticator)(nil)
+
+// New makes an Authenticator. It does no network.
+func New(o Options) *Authenticator {
+	a := &Authenticator{http: httpClient(o.HTTPClient), log: o.Logger, now: wall(o.Now)}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	a.keys = newKeyCache(a.http, a.log, a.now)
+	return a
+}
+
+// wall strips the monotonic reading of a clock: it stands still in a suspend, and a
+// server's date has none.
+func wall(now func() time.Time) func() time.Time {
+	if now == nil {
+		now = time.Now
+	}
+	return func() time.Time { return now().Round(0) }
+}
+
+// A task is one Login, Refresh or Revoke.
+type task struct {
+	*Authenticator
+	op  string // "login", "refresh", "revoke"
+	env agent.Environment
+	api *cip.Client
+}
+
+// begin checks the environment before a byte is sent, and makes the SDK's client
+// for it. That costs microseconds, so none is kept and a reload needs no care.
+func (a *Authenticator) begin(op string, env agent.Environment) (*task, error) {
+	t := &task{Authenticator: a, op: op, env: env}
+	if err := t.checkEnvironment(); err != nil {
+		return nil, err
+	}
+	t.api = cip.New(cip.Options{
+		Region:       env.Region,
+		BaseEndpoint: aws.String(env.EndpointURL()),
+		HTTPClient:   doer{a.http, a.now},
+		// The SDK would send a request up to three times when its answer got lost. A
+		// refresh token sent twice forks the sign-in or ends it.
+		Retryer: aws.NopRetryer{},
+	})
+	return t, nil
+}
+
+// callTimeout bounds one call of Cognito's API.
+const callTimeout = 10 * time.Second
+
+// invoke makes one call. f is handed a context that ends after callTimeout. Exactly
+// one of the results Out and *failure is set.
+func invoke[Out any](ctx context.Context, t *task, name string, f func(context.Context) (*Out, error)) (*Out, *exchange, *failure) {
+	x := &exchange{}
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), callTimeout)
+	defer cancel()
+	started := time.Now()
+	out, err := f(ctx)
+	took := time.Since(started)
+	var fail *failure
+	if err != nil {
+		fail = newFailure(ctx, name, host(t.env.EndpointURL()), took, x, err)
+	}
+	t.record(ctx, name, took, x, fail)
+	return out, x, fail
+}
+
+// record logs a call: its outcome, never what was in it.
+func (t *task) record(ctx context.Context, name string, took time.Duration, x *exchange, fail *failure) {
+	attrs := []slog.Attr{
+		slog.String("op", t.op), slog.String("env", t.env.Name), slog.String("call", name),
+		slog.Duration("duration", took.Round(time.Millisecond)), slog.Int("status", x.status),
+		slog.Duration("skew", x.skew()),
+	}
+	if fail != nil {
+		attrs = append(attrs, slog.String("error", fail.Error()))
+	}
+	t.log.LogAttrs(ctx, slog.LevelDebug, "Cognito call", attrs...)
+}

@@ -1,0 +1,145 @@
+package cognito
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// maxAnswer is the longest body that is read, in bytes. Cognito's are below 20 kB.
+const maxAnswer = 1 << 20
+
+var errTooLong = errors.New("answer above 1 MiB")
+
+// httpClient returns c without redirects and cookies, or a client of our own.
+func httpClient(c *http.Client) *http.Client {
+	own := http.Client{Transport: transport()}
+	if c != nil {
+		own = *c
+	}
+	own.Jar = nil
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+// transport makes a connection per call. Calls are an hour apart; a connection
+// kept over a suspend or a change of network is dead, and takes the next call
+// with it after a timeout.
+func transport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: checkProxy,
+		DialContext:            (&net.Dialer{Timeout: callTimeout}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    callTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+	}
+}
+
+// A proxyError is a proxy's refusal to connect; net/http has no type for it.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string { return fmt.Sprintf("proxy answered HTTP %d", e.status) }
+
+func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+	if res.StatusCode != http.StatusOK {
+		return &proxyError{res.StatusCode}
+	}
+	return nil
+}
+
+// An exchange is what the SDK does not tell of an HTTP call.
+type exchange struct {
+	sent, received time.Time // by this machine's clock
+	date           time.Time // by the server's, in whole seconds; zero when it did not say
+	status         int       // 0 when there was no answer
+	retryAfter     time.Duration
+}
+
+// exchangeKey is where a call's context carries its *exchange.
+type exchangeKey struct{}
+
+// doer is the SDK's way to the network. It fills the exchange of the request's
+// context and bounds the answer.
+type doer struct {
+	client *http.Client
+	now    func() time.Time
+}
+
+func (d doer) Do(req *http.Request) (*http.Response, error) {
+	x, _ := req.Context().Value(exchangeKey{}).(*exchange)
+	if x == nil {
+		return nil, errors.New("a call without an exchange")
+	}
+	x.sent = d.now()
+	res, err := d.client.Do(req)
+	x.received = d.now()
+	if err != nil {
+		return nil, err
+	}
+	x.read(res)
+	res.Body = &limited{res.Body, maxAnswer}
+	return res, nil
+}
+
+func (x *exchange) read(res *http.Response) {
+	x.status = res.StatusCode
+	x.date, _ = http.ParseTime(res.Header.Get("Date"))
+	x.retryAfter = retryAfter(res.Header.Get("Retry-After"), x.received)
+}
+
+// skew is how far the server's clock is ahead of ours. Date has whole seconds and
+// was written at some moment between sent and received: a difference that this
+// explains is none, and so is one below 2 s.
+func (x *exchange) skew() time.Duration {
+	if x.date.IsZero() {
+		return 0
+	}
+	least, most := x.date.Sub(x.received), x.date.Add(time.Second).Sub(x.sent)
+	if least <= 0 && most >= 0 {
+		return 0
+	}
+	skew := ((least + most) / 2).Round(time.Second)
+	if skew.Abs() < 2*time.Second {
+		return 0
+	}
+	return skew
+}
+
+// maxRetryAfter is the longest wait that a header can ask for.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
+func retryAfter(value string, now time.Time) time.Duration {
+	var d time.Duration
+	if n, err := strconv.Atoi(value); err == nil {
+		d = time.Duration(min(max(n, 0), int(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(value); err == nil {
+		d = at.Sub(now)
+	}
+	return min(max(d, 0), maxRetryAfter)
+}
+
+// limited reads up to left bytes and fails with errTooLong beyond.
+type limited struct {
+	io.ReadCloser
+	left int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := l.ReadCloser.Read(p[:min(int64(len(p)), l.left)])
+	l.left -= int64(n)
+	return n, err
+}

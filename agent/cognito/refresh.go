@@ -1,0 +1,137 @@
+package cognito
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// The two refresh calls, as Sealed.RefreshAPI names them. An app client with refresh
+// token rotation takes the second alone, others take both, and which kind a client
+// is cannot be asked without an AWS account's credentials.
+const (
+	byInitiateAuth = "initiate-auth" // InitiateAuth with REFRESH_TOKEN_AUTH
+	byTokens       = "tokens"        // GetTokensFromRefreshToken
+)
+
+func other(api string) string {
+	if api == byTokens {
+		return byInitiateAuth
+	}
+	return byTokens
+}
+
+// Refresh gets a new ID token with the refresh token in s. It begins with the call
+// that worked the last time; before it says that the sign-in is dead, or that the
+// app client does not allow refreshing, it tries the other one.
+func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed) (agent.Grant, error) {
+	t, err := a.begin("refresh", env)
+	if err != nil {
+		return agent.Grant{}, err
+	}
+	if s.RefreshToken.IsZero() {
+		return agent.Grant{}, t.errorf(agent.CodeLoginRequired, t.login(), "the kept sign-in has no refresh token")
+	}
+	api := byInitiateAuth
+	if s.RefreshAPI == byTokens {
+		api = byTokens
+	}
+	out, x, fail := t.refreshBy(ctx, api, s)
+	if fail != nil && fail.worthTheOther() {
+		api = other(api)
+		first := fail
+		if out, x, fail = t.refreshBy(ctx, api, s); fail != nil {
+			fail = verdict(first, fail)
+		}
+	}
+	if fail != nil {
+		return agent.Grant{}, t.failed(atRefresh, fail)
+	}
+	s.RefreshAPI = api
+	return t.grant(ctx, s, out, x)
+}
+
+// refreshBy makes one refresh call. Exactly one of the first and the last result is set.
+func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*types.AuthenticationResultType, *exchange, *failure) {
+	name, call := "InitiateAuth", t.refreshAuth
+	if api == byTokens {
+		name, call = "GetTokensFromRefreshToken", t.tokens
+	}
+	r, x, fail := invoke(ctx, t, name, func(ctx context.Context) (*types.AuthenticationResultType, error) {
+		return call(ctx, s.RefreshToken)
+	})
+	if fail == nil && (r == nil || aws.ToString(r.IdToken) == "" && aws.ToString(r.RefreshToken) == "") {
+		// As good as no answer: it may be asked for again.
+		fail = &failure{call: name, host: host(t.env.EndpointURL()), status: x.status}
+		fail.words = fail.host + " answered without tokens"
+	}
+	return r, x, fail
+}
+
+func (t *task) refreshAuth(ctx context.Context, token agent.Secret) (*types.AuthenticationResultType, error) {
+	out, err := t.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
+		AuthFlow:       types.AuthFlowTypeRefreshTokenAuth,
+		ClientId:       aws.String(t.env.ClientID),
+		AuthParameters: map[string]string{"REFRESH_TOKEN": token.Reveal()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out.AuthenticationResult, nil
+}
+
+func (t *task) tokens(ctx context.Context, token agent.Secret) (*types.AuthenticationResultType, error) {
+	out, err := t.api.GetTokensFromRefreshToken(ctx, &cip.GetTokensFromRefreshTokenInput{
+		ClientId:     aws.String(t.env.ClientID),
+		RefreshToken: aws.String(token.Reveal()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out.AuthenticationResult, nil
+}
+
+// worthTheOther reports whether the other refresh call may do better: after a
+// refusal of the token, for that is how a call can look that the app client does
+// not take, and after a refusal of the call. A token that was used twice
+// (RefreshTokenReuseException) is known to Cognito, and no other call helps.
+func (f *failure) worthTheOther() bool {
+	if f.code == "RefreshTokenReuseException" {
+		return false
+	}
+	return f.refusesCall() || f.dead()
+}
+
+// dead reports whether f is Cognito's definite word that the sign-in has ended.
+func (f *failure) dead() bool {
+	return meaningOf(atRefresh, f).code == agent.CodeLoginRequired
+}
+
+// refusesCall reports whether f is about the call and not about the token.
+func (f *failure) refusesCall() bool {
+	if f.missing() {
+		return true
+	}
+	if f.status >= 500 || f.reason == reasonSecret {
+		return false
+	}
+	switch f.code {
+	case "InvalidParameterException", "OperationNotEnabledException", "UnsupportedOperationException":
+		return true
+	}
+	return false
+}
+
+// verdict is what two failures come to. Where the second call was not on offer, the
+// first one's word stands. Else the second's does: it is the definite one, or one
+// that leaves the question open, and then the sign-in is kept.
+func verdict(first, second *failure) *failure {
+	if second.refusesCall() {
+		return first
+	}
+	return second
+}

@@ -1,0 +1,73 @@
+package cognito
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/idtoken"
+)
+
+// leeway is how far an ID token's iat may lie in the future.
+const leeway = 60 * time.Second
+
+// grant verifies the ID token of an answer and makes the Grant of it. On an error
+// the Grant still has the Sealed that must be kept: was, with a new refresh token
+// where the answer had one.
+func (t *task) grant(ctx context.Context, was agent.Sealed, r *types.AuthenticationResultType, x *exchange) (agent.Grant, error) {
+	g := agent.Grant{Sealed: was, Skew: x.skew()}
+	if token := aws.ToString(r.RefreshToken); token != "" {
+		g.Sealed.RefreshToken = agent.NewSecret(token)
+	}
+	claims, err := t.verify(ctx, aws.ToString(r.IdToken), was.Subject, g.Skew)
+	if err != nil {
+		return g, err
+	}
+	g.Sealed.Subject = claims.Subject
+	if claims.Username != "" {
+		g.Sealed.Username = claims.Username
+	}
+	g.IDToken = agent.NewSecret(aws.ToString(r.IdToken))
+	// Not ExpiresIn: that is the access token's, and emulators leave it out.
+	g.Lifetime = claims.Lifetime()
+	return g, nil
+}
+
+// verify checks an ID token on Cognito's clock, so that a machine whose own is
+// wrong works all the same.
+func (t *task) verify(ctx context.Context, raw, subject string, skew time.Duration) (idtoken.Claims, error) {
+	find := func(kid string) (*rsa.PublicKey, error) { return t.keys.find(ctx, t.env.KeysURL(), kid) }
+	claims, err := idtoken.Verify(raw, find, idtoken.Expect{
+		Issuer: t.env.IssuerURL(), Audience: t.env.ClientID, Subject: subject,
+		Now: t.now().Add(skew), Leeway: leeway,
+	})
+	if err == nil {
+		return claims, nil
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		e := t.errorf(agent.CodeUnavailable, t.again(), "the new ID token could not be verified: %s", f.words)
+		e.Err = f
+		return claims, e
+	}
+	e := t.errorf(agent.CodeInternal, t.verifyHint(err), "the new ID token was refused: %v", err)
+	e.Err = err
+	return claims, e
+}
+
+// verifyHint is the next step after a token failed a check.
+func (t *task) verifyHint(err error) string {
+	switch {
+	case errors.Is(err, idtoken.CheckSubject) && t.op == "refresh":
+		return t.login()
+	case errors.Is(err, idtoken.CheckIssuer), errors.Is(err, idtoken.CheckAudience), errors.Is(err, idtoken.CheckKey), errors.Is(err, idtoken.CheckSignature):
+		return "check user_pool_id, client_id, issuer and jwks_url of environment " + t.env.Name
+	case errors.Is(err, idtoken.CheckExpiry), errors.Is(err, idtoken.CheckIssuedAt), errors.Is(err, idtoken.CheckNotBefore):
+		return "check the clock of this machine, and of whatever answers at " + host(t.env.EndpointURL())
+	}
+	return "tell the user pool's administrator"
+}
