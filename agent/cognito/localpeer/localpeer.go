@@ -1,0 +1,271 @@
+// Package localpeer starts cognito-local, an emulator of Cognito that nobody of this
+// project wrote, for tests.
+//
+// One call does it:
+//
+//	srv := localpeer.Start(t, localpeer.Options{
+//		IDTokenLifetime: 10 * time.Second,
+//		Users:           []localpeer.User{{Name: "ada", Password: "correct horse"}},
+//	})
+//
+// It is an npm package, found by testpeer.Npm: where that is missing the test is
+// skipped, or fails if peers are required. It knows less than Cognito: no
+// GetTokensFromRefreshToken (HTTP 500 "CognitoLocal#Unsupported"), no rotation, no
+// SRP, and InvalidPasswordException for a bad password. cognitotest is what knows the rest.
+package localpeer
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// The names of the one pool and app client.
+const (
+	Region   = "us-east-2"
+	PoolID   = "us-east-2_localpeer"
+	ClientID = "localpeer0client"
+)
+
+// Options says what the pool is like.
+type Options struct {
+	// IDTokenLifetime is exp−iat of ID tokens, in whole seconds; 0 means an hour.
+	IDTokenLifetime time.Duration
+	Users           []User
+}
+
+// A User is an account of the pool.
+type User struct {
+	Name     string
+	Password string
+	Email    string // name@example.com when empty
+	// Status is Cognito's UserStatus: "CONFIRMED" when empty, "UNCONFIRMED",
+	// "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD".
+	Status string
+	// TOTPSecret, in base32, sets up an authenticator app.
+	TOTPSecret string
+}
+
+// Sub is the user's `sub`.
+func (u User) Sub() string { return "sub-of-" + u.Name }
+
+// A Server is a running cognito-local.
+type Server struct {
+	URL      string // the API's endpoint: "http://127.0.0.1:41233"
+	Region   string
+	PoolID   string
+	ClientID string
+
+	process *exec.Cmd
+	output  *output
+}
+
+// Issuer is the iss of its tokens.
+func (s *Server) Issuer() string { return s.URL + "/" + s.PoolID }
+
+// PID is the process id of the emulator.
+func (s *Server) PID() int { return s.process.Process.Pid }
+
+const readyTimeout = time.Minute // node starts slowly on a busy machine
+
+// Start runs cognito-local on a free port of 127.0.0.1 until the test ends, and
+// returns when it accepts calls.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	modules, node := testpeer.Npm(t)
+	dir := t.TempDir()
+	writeState(t, dir, o)
+	const attempts = 3 // somebody else may take the port in between
+	for n := 1; ; n++ {
+		s, err := start(t, modules, node, dir)
+		if err == nil {
+			t.Cleanup(func() { s.stop(t) })
+			return s
+		}
+		if n == attempts {
+			t.Fatalf("cognito-local: %v", err)
+		}
+		t.Logf("cognito-local, attempt %d: %v", n, err)
+	}
+}
+
+// The program runs inside a watcher that ends with our end of its standard input:
+// a test that is killed leaves no emulator behind.
+const watcher = `process.stdin.on("end", () => process.exit(0)).resume(); require(process.argv[1])`
+
+func start(t testing.TB, modules, node, dir string) (*Server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	script := filepath.Join(modules, "node_modules", "cognito-local", "lib", "bin", "start.js")
+	cmd := exec.Command(node, "-e", watcher, script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOST=127.0.0.1", fmt.Sprintf("PORT=%d", port), "CODE=123456", "HOME="+dir, "NO_COLOR=1")
+	if _, err := cmd.StdinPipe(); err != nil { // held open until stop
+		return nil, err
+	}
+	out := &output{ready: make(chan struct{})}
+	reader, writer := io.Pipe()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go out.read(reader)
+	s := &Server{
+		URL:    fmt.Sprintf("http://127.0.0.1:%d", port),
+		Region: Region, PoolID: PoolID, ClientID: ClientID,
+		process: cmd, output: out,
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		_ = writer.Close()
+		close(ended)
+	}()
+	s.output.ended = ended
+	return s, s.wait(t)
+}
+
+// wait returns when the program says that it listens, or says why it does not.
+func (s *Server) wait(t testing.TB) error {
+	timeout := time.NewTimer(readyTimeout)
+	defer timeout.Stop()
+	select {
+	case <-s.output.ready:
+		return nil
+	case <-s.output.ended:
+		return fmt.Errorf("ended at its start:\n%s", s.output.text())
+	case <-timeout.C:
+	case <-t.Context().Done():
+	}
+	_ = s.process.Process.Kill()
+	<-s.output.ended
+	return fmt.Errorf("not ready within %s:\n%s", readyTimeout, s.output.text())
+}
+
+// stop ends the process it started, by its id.
+func (s *Server) stop(t testing.TB) {
+	_ = s.process.Process.Kill()
+	<-s.output.ended
+	if t.Failed() {
+		t.Logf("cognito-local said:\n%s", s.output.text())
+	}
+}
+
+func freePort() (int, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().(*net.TCPAddr).Port, nil
+}
+
+// output is what the program says. It logs requests but no bodies.
+type output struct {
+	ready chan struct{}
+	ended <-chan struct{}
+
+	mu    sync.Mutex
+	lines []string
+}
+
+func (o *output) read(r io.Reader) {
+	said := false
+	for scanner := bufio.NewScanner(r); scanner.Scan(); {
+		line := scanner.Text()
+		o.mu.Lock()
+		o.lines = append(o.lines, line)
+		o.mu.Unlock()
+		if !said && strings.Contains(line, "Cognito Local running on") {
+			said = true
+			close(o.ready)
+		}
+	}
+}
+
+func (o *output) text() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Join(o.lines, "\n")
+}
+
+// writeState writes the database that cognito-local reads at its start, in the
+// folder it is started in.
+func writeState(t testing.TB, dir string, o Options) {
+	t.Helper()
+	lifetime := o.IDTokenLifetime
+	if lifetime == 0 {
+		lifetime = time.Hour
+	}
+	now := time.Now().UTC().Format(time.RFC3339)
+	users := map[string]any{}
+	for _, u := range o.Users {
+		users[u.Name] = u.record(now)
+	}
+	client := map[string]any{
+		"ClientId": ClientID, "ClientName": "localpeer", "UserPoolId": PoolID,
+		"CreationDate": now, "LastModifiedDate": now,
+		"AllowedOAuthFlowsUserPoolClient": false,
+		"ExplicitAuthFlows":               []string{"ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"},
+		"RefreshTokenValidity":            30,
+		"IdTokenValidity":                 int(lifetime / time.Second),
+		"TokenValidityUnits":              map[string]string{"IdToken": "seconds", "AccessToken": "hours", "RefreshToken": "days"},
+	}
+	writeJSON(t, dir, "clients", map[string]any{"Clients": map[string]any{ClientID: client}})
+	writeJSON(t, dir, PoolID, map[string]any{
+		"Options": map[string]any{"Id": PoolID, "Name": "localpeer", "MfaConfiguration": "OPTIONAL", "UsernameAttributes": []string{"email"}},
+		"Users":   users,
+		"Groups":  map[string]any{},
+	})
+}
+
+func (u User) record(now string) map[string]any {
+	email, status := u.Email, u.Status
+	if email == "" {
+		email = u.Name + "@example.com"
+	}
+	if status == "" {
+		status = "CONFIRMED"
+	}
+	r := map[string]any{
+		"Username": u.Name, "Password": u.Password, "UserStatus": status, "Enabled": true,
+		"UserCreateDate": now, "UserLastModifiedDate": now,
+		"RefreshTokens": []string{},
+		"Attributes": []map[string]string{
+			{"Name": "sub", "Value": u.Sub()}, {"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"},
+		},
+	}
+	if u.TOTPSecret != "" {
+		r["SoftwareTokenMfaConfiguration"] = map[string]any{"Secret": u.TOTPSecret, "Verified": true, "FriendlyDeviceName": "phone"}
+		r["UserMFASettingList"] = []string{"SOFTWARE_TOKEN_MFA"}
+	}
+	return r
+}
+
+func writeJSON(t testing.TB, dir, name string, v any) {
+	t.Helper()
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(dir, ".cognito", "db")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".json"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
