@@ -22,7 +22,7 @@ type session struct {
 }
 
 type respondInput struct {
-	ClientId           string //nolint:revive // Cognito's spelling
+	ClientId           string // spelled as on the wire
 	ChallengeName      string
 	Session            string
 	ChallengeResponses map[string]string

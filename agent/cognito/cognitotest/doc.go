@@ -11,7 +11,8 @@
 // srv.URL is then the endpoint of Cognito's API, srv.PoolID and srv.ClientID name
 // the pool and the app client, and srv.Issuer is what its ID tokens carry as iss.
 // [NewInMemory] makes one that opens no socket: its [Server.Client] reaches it over
-// net.Pipe, so tests in a testing/synctest bubble can let hours pass.
+// net.Pipe, so tests in a testing/synctest bubble can let hours pass. A demonstration
+// may want [Address] for a port that stays the same.
 //
 // # What it does
 //

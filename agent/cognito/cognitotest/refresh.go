@@ -76,7 +76,7 @@ func (s *Server) refreshAuth(client string, p map[string]string) (any, error) {
 
 type refreshTokensInput struct {
 	RefreshToken string
-	ClientId     string //nolint:revive // Cognito's spelling
+	ClientId     string // spelled as on the wire
 	ClientSecret string
 }
 
@@ -130,14 +130,8 @@ func (s *Server) refreshable(client, value string) (*refreshToken, *user, error)
 		// Nothing is revoked: the newest token goes on working.
 		return nil, nil, apiError{"RefreshTokenReuseException", "Refresh token reuse detected"}
 	}
-	u := s.users[t.family.user]
-	if u == nil {
-		return nil, nil, notAuthorized("Invalid Refresh Token.")
-	}
-	if err := usable(u); err != nil {
-		return nil, nil, err
-	}
-	return t, u, nil
+	u := s.users[t.family.user] // there: deleting it would have revoked the family
+	return t, u, usable(u)
 }
 
 // usable tells whether t is the live token, or was rotated out less than grace ago.

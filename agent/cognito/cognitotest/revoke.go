@@ -4,7 +4,7 @@ import "strings"
 
 type revokeTokenInput struct {
 	Token        string
-	ClientId     string //nolint:revive // Cognito's spelling
+	ClientId     string // spelled as on the wire
 	ClientSecret string
 }
 

@@ -2,28 +2,30 @@ package cognitotest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A Server is one user pool with its app clients. New and NewInMemory make one.
-// The exported fields are set by then and must not be changed.
+// The exported fields are set by then and must not be changed, but see Handler.
 type Server struct {
 	URL      string // the API's endpoint, without a slash at the end: "http://127.0.0.1:41233"
 	Region   string // "us-east-2"
 	PoolID   string // "us-east-2_cognitote"
 	ClientID string // the first app client, see AddClient
 
-	addr     string
-	now      func() time.Time
-	http     *http.Server
-	listener net.Listener
-	client   *http.Client
-	stopped  sync.WaitGroup
-	closed   chan struct{} // closed by Close: ends what hangs
-	close    sync.Once
+	addr    string
+	now     func() time.Time
+	http    *http.Server
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	client  *http.Client
+	stopped sync.WaitGroup
+	closed  chan struct{} // closed by Close: ends what hangs
+	close   sync.Once
 
 	calls  journal
 	faults faults
@@ -55,16 +57,19 @@ func New(opts ...Option) *Server {
 	return s
 }
 
-// NewInMemory starts a pool that only [Server.Client] reaches: no socket is opened,
-// so it works in a testing/synctest bubble, where it must then be made. Its URL is
-// that of a loopback host on which nothing of it listens.
+// NewInMemory starts a pool that only [Server.Client] and [ClientOf] reach: no socket
+// is opened, so it works in a testing/synctest bubble, where it must then be made. Its
+// URL has a loopback address of its own, on which nothing listens.
 func NewInMemory(opts ...Option) *Server {
 	s := newServer(opts)
-	s.URL = "http://127.0.0.1"
+	s.URL = fmt.Sprintf("http://127.0.0.1:%d", inMemory.Add(1))
 	ln := newPipeListener()
 	s.start(ln, ln)
 	return s
 }
+
+// inMemory numbers the servers of NewInMemory; the number stands for a port.
+var inMemory atomic.Uint32
 
 func newServer(opts []Option) *Server {
 	s := &Server{
@@ -96,12 +101,23 @@ type dialer interface {
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-func (s *Server) start(ln net.Listener, d dialer) {
-	s.listener = ln
-	s.client = &http.Client{
-		Transport:     &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: 16},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// ClientOf returns an HTTP client that reaches the given servers and no other, be
+// they in memory or not.
+func ClientOf(servers ...*Server) *http.Client {
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		for _, s := range servers {
+			if s.URL == "http://"+addr {
+				return s.dial(ctx, network, addr)
+			}
+		}
+		return nil, fmt.Errorf("cognitotest: no server at %s", addr)
 	}
+	return &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 16}}
+}
+
+func (s *Server) start(ln net.Listener, d dialer) {
+	s.dial = d.DialContext
+	s.client = ClientOf(s)
 	s.http = &http.Server{Handler: s.Handler(), ErrorLog: quiet}
 	s.stopped.Go(func() { _ = s.http.Serve(ln) })
 }
@@ -126,7 +142,8 @@ func (s *Server) Issuer() string { return s.URL + "/" + s.PoolID }
 func (s *Server) JWKSURL() string { return s.Issuer() + "/.well-known/jwks.json" }
 
 // Handler serves the whole pool: the API at POST / and the JWK set beneath the
-// pool's id. New serves it already; it is here for tests that bring their own listener.
+// pool's id. New serves it already; it is here for tests that bring their own listener,
+// and these set URL to where that is before the first call.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{$}", s.serveAPI)

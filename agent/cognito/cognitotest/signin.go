@@ -9,7 +9,7 @@ import (
 
 type initiateAuthInput struct {
 	AuthFlow       string
-	ClientId       string //nolint:revive // Cognito's spelling
+	ClientId       string // spelled as on the wire
 	AuthParameters map[string]string
 }
 

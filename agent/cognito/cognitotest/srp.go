@@ -52,14 +52,18 @@ func hashNumbers(ns ...*big.Int) *big.Int {
 	return new(big.Int).SetBytes(h.Sum(nil))
 }
 
-// srpVerifier is v = g^x, with x over the salt and the pool's, the user's and the password's hash.
-func srpVerifier(poolName, userID, password string, salt []byte) *big.Int {
+// srpSecret is x, over the salt and the hash of pool, user and password.
+func srpSecret(poolName, userID, password string, salt []byte) *big.Int {
 	inner := sha256.Sum256([]byte(poolName + userID + ":" + password))
 	h := sha256.New()
 	h.Write(padded(new(big.Int).SetBytes(salt)))
 	h.Write(inner[:])
-	x := new(big.Int).SetBytes(h.Sum(nil))
-	return x.Exp(srpG, x, srpN)
+	return new(big.Int).SetBytes(h.Sum(nil))
+}
+
+// srpVerifier is v = g^x, all that a server needs to know of a password.
+func srpVerifier(poolName, userID, password string, salt []byte) *big.Int {
+	return new(big.Int).Exp(srpG, srpSecret(poolName, userID, password, salt), srpN)
 }
 
 // srpServerPublic is B = k·v + g^b.

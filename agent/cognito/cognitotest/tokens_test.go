@@ -29,7 +29,7 @@ func fetchKeys(t *testing.T, srv *cognitotest.Server) jose.JSONWebKeySet {
 
 // verifies tells whether a key published under the token's kid made its signature.
 func verifies(set jose.JSONWebKeySet, token string) bool {
-	sig, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	sig, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return false
 	}

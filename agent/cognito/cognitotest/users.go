@@ -50,10 +50,12 @@ type user struct {
 	pending  string // TOTP secret handed out by AssociateSoftwareToken
 }
 
-// AddUser adds an account, or puts it in the place of the one with that name.
+// AddUser adds an account, or puts it in the place of the one with that name, whose
+// sign-ins end.
 func (s *Server) AddUser(u User) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.signOut(u.Name)
 	if u.Sub == "" {
 		u.Sub = newUUID()
 	}

@@ -1,0 +1,41 @@
+package cognitotest
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"math/big"
+)
+
+// SRPPublicForTest is the client's A = g^a.
+func SRPPublicForTest(a *big.Int) *big.Int { return new(big.Int).Exp(srpG, a, srpN) }
+
+// SRPClientKeyForTest is the client's half of the handshake: the same key by the
+// other formula, S = (B − k·g^x)^(a + u·x).
+func SRPClientKeyForTest(poolName, userID, password string, salt []byte, a, bigA, bigB *big.Int) []byte {
+	x := srpSecret(poolName, userID, password, salt)
+	u := hashNumbers(bigA, bigB)
+	base := new(big.Int).Mul(srpK, new(big.Int).Exp(srpG, x, srpN))
+	base.Sub(bigB, base)
+	exponent := new(big.Int).Add(a, new(big.Int).Mul(u, x))
+	return srpDerive(u, base.Mod(base, srpN).Exp(base, exponent, srpN))
+}
+
+// SRPServerKeyForTest answers A for a verifier and returns B and the server's key.
+func SRPServerKeyForTest(poolName, userID, password string, salt []byte, bigA, b *big.Int) (*big.Int, []byte) {
+	v := srpVerifier(poolName, userID, password, salt)
+	bigB := srpServerPublic(v, b)
+	return bigB, srpServerKey(bigA, bigB, v, b)
+}
+
+// SRPAnswerForTest signs a PASSWORD_VERIFIER challenge.
+func SRPAnswerForTest(poolName, password string, a *big.Int, p map[string]string, timestamp string) string {
+	salt, _ := hex.DecodeString(p["SALT"])
+	block, _ := base64.StdEncoding.DecodeString(p["SECRET_BLOCK"])
+	bigB, _ := new(big.Int).SetString(p["SRP_B"], 16)
+	key := SRPClientKeyForTest(poolName, p["USER_ID_FOR_SRP"], password, salt, a, SRPPublicForTest(a), bigB)
+	return base64.StdEncoding.EncodeToString(
+		hmacSHA256(key, []byte(poolName), []byte(p["USER_ID_FOR_SRP"]), block, []byte(timestamp)))
+}
+
+// SRPPrimeForTest is N.
+var SRPPrimeForTest = srpN
