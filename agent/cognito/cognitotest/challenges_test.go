@@ -127,6 +127,9 @@ func TestMFASetup(t *testing.T) {
 	verify := func(code string) reply {
 		return call(t, srv, "VerifySoftwareToken", m{"Session": secret.Session, "UserCode": code})
 	}
+	equal(t, "no session", call(t, srv, "AssociateSoftwareToken", m{}).Code, "InvalidParameterException")
+	equal(t, "made-up session", call(t, srv, "VerifySoftwareToken", m{"Session": "x"}).result(),
+		"NotAuthorizedException: Invalid session for the user.")
 	equal(t, "wrong code", verify("x").result(), "EnableSoftwareTokenMFAException: Code mismatch")
 	verified := verify(cognitotest.TOTP(secret.SecretCode, clock.Now()))
 	out.Session = verified.Session
@@ -167,6 +170,11 @@ func TestSessions(t *testing.T) {
 	session = challenged(t, srv, "SMS_MFA", withMFA("SMS_MFA")).Session
 	clock.Advance(3 * time.Minute)
 	equal(t, "late", respond(srv.ClientID, "SMS_MFA", session, userName), old)
+	equal(t, "no MFA_SETUP session", call(t, srv, "AssociateSoftwareToken", m{"Session": session}).result(), wrong)
+	srv.Set(cognitotest.SessionLifetime(15 * time.Minute))
+	session = challenged(t, srv, "SMS_MFA", withMFA("SMS_MFA")).Session
+	clock.Advance(14 * time.Minute)
+	equal(t, "late, but longer-lived", respond(srv.ClientID, "SMS_MFA", session, userName), "ok")
 	session = challenged(t, srv, "SMS_MFA", withMFA("SMS_MFA")).Session
 	srv.DeleteUser(userName)
 	equal(t, "user deleted meanwhile", respond(srv.ClientID, "SMS_MFA", session, userName), wrong)

@@ -113,6 +113,24 @@ func TestHang(t *testing.T) {
 	}
 }
 
+func TestHungClientGoesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := start(t)
+		srv.FailNext(cognitotest.JWKS, 1, cognitotest.Hang())
+		srv.SetLatency("GetUser", time.Hour)
+		client := srv.Client()
+		client.Timeout = time.Second
+		if _, err := client.Get(srv.JWKSURL()); err == nil {
+			t.Error("the hung fetch was answered")
+		}
+		if _, err := send(srv, "GetUser", m{}); err == nil {
+			t.Error("the slow call was answered")
+		}
+		synctest.Wait() // the bubble would not end if either were still being served
+		srv.Close()
+	})
+}
+
 func errText(err error) string {
 	if err == nil {
 		return ""

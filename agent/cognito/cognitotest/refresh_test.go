@@ -192,6 +192,46 @@ func TestRevokeToken(t *testing.T) {
 	equal(t, "access token after", user.result(), "NotAuthorizedException: Access Token has been revoked")
 }
 
+func TestRevocationOff(t *testing.T) {
+	srv := start(t, cognitotest.Revocation(false))
+	equal(t, "revoke", revoke(t, srv, signIn(t, srv).refresh()),
+		"UnsupportedOperationException: Revoke Token is not enabled for this client.")
+}
+
+func TestRevokeTokenWrongClient(t *testing.T) {
+	srv := start(t)
+	in := m{"ClientId": "nobody", "Token": signIn(t, srv).refresh()}
+	equal(t, "no such client", call(t, srv, "RevokeToken", in).Code, "ResourceNotFoundException")
+	srv.Set(cognitotest.ClientSecret("sekrit"))
+	in["ClientId"] = srv.ClientID
+	equal(t, "without the secret", call(t, srv, "RevokeToken", in).Code, "NotAuthorizedException")
+	in["ClientSecret"] = "sekrit"
+	equal(t, "with it", call(t, srv, "RevokeToken", in).result(), "ok")
+}
+
+// Turned off, rotation leaves the live token, which then stays.
+func TestRotationTurnedOff(t *testing.T) {
+	srv := start(t, cognitotest.Rotation(0))
+	first := signIn(t, srv).refresh()
+	second := byTokens(t, srv, first).refresh()
+	srv.Set(cognitotest.NoRotation())
+	for range 2 {
+		equal(t, "the live one", byAuth(t, srv, second).result(), "ok")
+	}
+	equal(t, "the one before", byAuth(t, srv, first).result(), reuse)
+}
+
+func TestAccessTokenRefusals(t *testing.T) {
+	clock := newClock()
+	srv := start(t, cognitotest.Now(clock.Now))
+	token := signIn(t, srv).AuthenticationResult.AccessToken
+	get := func(token string) string { return call(t, srv, "GetUser", m{"AccessToken": token}).result() }
+	equal(t, "tampered with", get(token[:len(token)-8]+"AAAAAAAA"), "NotAuthorizedException: Invalid Access Token")
+	equal(t, "not a token", get("x"), "NotAuthorizedException: Invalid Access Token")
+	clock.Advance(time.Hour)
+	equal(t, "expired", get(token), "NotAuthorizedException: Access Token has expired")
+}
+
 func TestGlobalSignOut(t *testing.T) {
 	srv := start(t)
 	a, b := signIn(t, srv), signIn(t, srv)

@@ -2,6 +2,7 @@ package cognitotest_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,6 +27,26 @@ func TestClientOf(t *testing.T) {
 	if _, err := client.Get(c.JWKSURL()); err == nil || !strings.Contains(err.Error(), "no server at") {
 		t.Errorf("a server that was not named: %v", err)
 	}
+}
+
+func TestHugeRequest(t *testing.T) {
+	srv := start(t)
+	out := call(t, srv, "RevokeToken", m{"Token": strings.Repeat("x", 256<<10)})
+	equal(t, "result", out.result(), "SerializationException: ")
+}
+
+func TestAddress(t *testing.T) {
+	srv := cognitotest.New(cognitotest.Address("localhost:0"))
+	defer srv.Close()
+	if !strings.HasPrefix(srv.URL, "http://127.0.0.1:") && !strings.HasPrefix(srv.URL, "http://[::1]:") {
+		t.Errorf("URL = %s", srv.URL)
+	}
+	defer func() {
+		if e := recover(); e == nil || !strings.Contains(fmt.Sprint(e), "cannot listen on "+srv.URL[len("http://"):]) {
+			t.Errorf("an address that is taken: %v", e)
+		}
+	}()
+	cognitotest.New(cognitotest.Address(srv.URL[len("http://"):]))
 }
 
 func TestPool(t *testing.T) {

@@ -82,11 +82,7 @@ func (s *Server) render(out any, err error) (int, string, []byte) {
 	if err == nil {
 		return http.StatusOK, "", mustJSON(out)
 	}
-	e, ok := errors.AsType[apiError](err)
-	if !ok {
-		e = apiError{"InternalErrorException", "Internal error"}
-		return http.StatusInternalServerError, e.Code, mustJSON(e)
-	}
+	e, _ := errors.AsType[apiError](err) // operations have no others
 	return http.StatusBadRequest, e.Code, mustJSON(e)
 }
 
