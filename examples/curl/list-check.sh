@@ -13,4 +13,4 @@ command -v kyc-token >/dev/null || { echo 'list-check: kyc-token is not on PATH;
 curl --silent --show-error --fail-with-body --max-time 30 \
   -K <(kyc-token -f curl staging) \
   -H 'Content-Type: application/json' -d @"${1:-$here/list-check.json}" \
-  "${KYC_API_URL:-https://stg.kyc.legaltalent.ai}/kyc"
+  "${API_URL:-https://stg.kyc.legaltalent.ai}/kyc"

@@ -67,13 +67,13 @@ export class CognitoAuth {
 
   // An ID token newer than the one at hand, unless that is seconds old.
   async refresh() {
-    const { token, expires_in } = await this.getToken()
+    const { expires_in } = await this.getToken()
     try {
       return (await this.getToken(Number(expires_in) + 1)).token
     } catch (err) {
-      if (err.code === 'usage') return token // no token could live longer than this one
-      throw err
+      if (err.code !== 'usage') throw err
     }
+    return this.getIdToken() // as new as can be: none would live longer
   }
 
   async getAuthorizationHeader() {

@@ -44,6 +44,7 @@ type API struct {
 	throttle   int
 	retryAfter time.Duration
 	refuse     int
+	before     func(*http.Request)
 }
 
 // A Call is one request that arrived, whatever became of it.
@@ -79,6 +80,13 @@ func (a *API) RefuseNext(n int) {
 	a.refuse = n
 }
 
+// Before has f called with every request while its caller waits.
+func (a *API) Before(f func(*http.Request)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.before = f
+}
+
 // Calls returns what has arrived so far, oldest first.
 func (a *API) Calls() []Call {
 	a.mu.Lock()
@@ -90,6 +98,12 @@ func (a *API) Calls() []Call {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 	call := Call{Path: r.URL.Path}
+	a.mu.Lock()
+	before := a.before
+	a.mu.Unlock()
+	if before != nil {
+		before(r)
+	}
 	call.User = a.serve(rec, r)
 	call.Status = rec.status
 	a.mu.Lock()

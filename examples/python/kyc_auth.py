@@ -68,13 +68,13 @@ class CognitoAuth:
 
     def refresh(self):
         """An ID token newer than the one at hand, unless that is seconds old."""
-        token = self.get_token()
+        left = int(self.get_token()["expires_in"])
         try:
-            return self.get_token(int(token["expires_in"]) + 1)["token"]
+            return self.get_token(left + 1)["token"]
         except AgentError as e:
-            if e.code == "usage":  # no token could live longer than this one
-                return token["token"]
-            raise
+            if e.code != "usage":
+                raise
+        return self.get_id_token()  # as new as can be: none would live longer
 
     def get_authorization_header(self):
         """For urllib and the like. With requests use kyc_requests.KycAuth instead:

@@ -32,21 +32,17 @@ class KycAuth(AuthBase):
         if _origin(request.url) != _origin(token["api_url"]):
             raise AgentError("denied", "%s is not at %s: no token for it" % (request.url, token["api_url"]))
         sent = _set(request, token["token"])
-        body = request.body
-        start = body.tell() if hasattr(body, "tell") else None
-        request.register_hook("response", lambda r, **kw: self._again(r, sent, start, **kw))
+        if request.body is None or isinstance(request.body, (bytes, str)):  # a stream cannot be sent twice
+            request.register_hook("response", lambda r, **kwargs: self._again(r, sent, **kwargs))
         return request
 
-    def _again(self, response, sent, start, **kwargs):
+    def _again(self, response, sent, **kwargs):
         # After a redirect to another host requests has taken the header off: leave that so.
         if response.status_code != 401 or response.request.headers.get("Authorization") != sent:
             return response
-        token = self._auth.refresh()
         again = response.request.copy()
-        if _set(again, token) == sent:
+        if _set(again, self._auth.refresh()) == sent:
             return response  # there is no newer one: the 401 stands
-        if start is not None:
-            again.body.seek(start)
         response.content  # read to the end, so that the connection can be used again
         response.close()
         answer = response.connection.send(again, **kwargs)

@@ -43,7 +43,10 @@ func startDaemon(ctx context.Context, cmd *exec.Cmd, notify string) (*daemon, er
 		d.exit <- cmd.Wait()
 		_ = conn.SetReadDeadline(time.Now()) // ends a wait for a daemon that is gone
 	}()
-	return d, d.awaitReady(ctx, conn)
+	if err := d.awaitReady(ctx, conn); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 func (d *daemon) awaitReady(ctx context.Context, conn *net.UnixConn) error {
@@ -55,13 +58,16 @@ func (d *daemon) awaitReady(ctx context.Context, conn *net.UnixConn) error {
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {
-			return fmt.Errorf("kyc-agentd serve did not get ready: %w", err)
+			return errors.Join(fmt.Errorf("kyc-agentd serve did not get ready: %w", err), d.stop(), d.logged())
 		}
 		if slices.Contains(strings.Split(string(buf[:n]), "\n"), "READY=1") {
 			return nil
 		}
 	}
 }
+
+// logged is the log of a daemon that has stopped, as an error.
+func (d *daemon) logged() error { return fmt.Errorf("it logged:\n%s", d.log.Bytes()) }
 
 // stop ends the daemon by SIGTERM and returns an error unless it exits 0.
 func (d *daemon) stop() error {
@@ -77,7 +83,7 @@ func (d *daemon) stop() error {
 		err = errors.Join(errors.New("did not stop on SIGTERM"), <-d.exit)
 	}
 	if err != nil {
-		return fmt.Errorf("kyc-agentd serve: %w; it logged:\n%s", err, d.log.Bytes())
+		return fmt.Errorf("kyc-agentd serve: %w", err)
 	}
 	return nil
 }

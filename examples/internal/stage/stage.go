@@ -73,7 +73,7 @@ func (s *Stage) environment(bin string) []string {
 		"KYC_STAGING_CLIENT_ID=" + s.Pool.ClientID,
 		"KYC_STAGING_ENDPOINT=" + s.Pool.URL,
 		"KYC_STAGING_API_URL=" + s.APIURL,
-		"KYC_API_URL=" + s.APIURL, // for the curl examples
+		"API_URL=" + s.APIURL, // for the curl examples
 	}
 }
 
@@ -119,8 +119,11 @@ func (s *Stage) SignIn(ctx context.Context) error {
 	return nil
 }
 
+// Log returns what the daemon logged. Call it after Close.
+func (s *Stage) Log() string { return s.daemon.log.String() }
+
 // Close stops the daemon and the servers and removes every file of theirs. It
-// returns an error when the daemon did not end by itself, with what it had logged.
+// returns an error when the daemon did not end by itself.
 func (s *Stage) Close() error {
 	err := s.daemon.stop()
 	s.api.Close()

@@ -1,0 +1,213 @@
+// Package examples_test runs every example as a person would, against a real
+// daemon, a Cognito and a KYC API on this machine: see examples/internal/stage.
+package examples_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/examples/internal/stage"
+	"github.com/legaltalent/kyc-agent/examples/kycapi"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	testpeer.Cleanup()
+	os.Exit(code)
+}
+
+func startStage(t *testing.T, opts ...cognitotest.Option) *stage.Stage {
+	t.Helper()
+	bin := filepath.Dir(testpeer.Build(t, "kyc-agentd"))
+	testpeer.Build(t, "kyc-token")
+	s, err := stage.Start(context.WithoutCancel(t.Context()), bin, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func signedIn(t *testing.T) *stage.Stage {
+	t.Helper()
+	s := startStage(t)
+	if err := s.SignIn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// An example is a program of this folder and what the API sees of it.
+type example struct {
+	name  string
+	argv  func(t *testing.T) []string // the interpreter first; skips where that is missing
+	calls []string
+	says  string // on stdout
+}
+
+var examples = []example{
+	{"curl list check, bash", shell("bash", "bash", "curl/list-check.sh"), []string{"/kyc"}, `"status":"clear"`},
+	{"curl watchlist, bash", shell("bash", "bash", "curl/watchlist.sh"), []string{"/kyc/watchlists"}, `"subjects":2`},
+	{"curl list check, sh", shell("sh", "dash", "curl/list-check-posix.sh"), []string{"/kyc"}, `"status":"clear"`},
+	{"curl list check, dash", shell("dash", "dash", "curl/list-check-posix.sh"), []string{"/kyc"}, `"status":"clear"`},
+	{"python list check", python("python/list_check.py", "Ivan Exampletov"), []string{"/kyc"}, `"status": "match"`},
+	{"python watchlist", python("python/watchlist.py", "Suppliers", "Jane Roe"), []string{"/kyc/watchlists"}, `"subjects": 1`},
+	{"node", node("javascript/example.mjs", "Jane Roe"), []string{"/kyc", "/kyc/watchlists"}, `status: 'clear'`},
+}
+
+func shell(name, pkg string, argv ...string) func(*testing.T) []string {
+	return func(t *testing.T) []string {
+		testpeer.Program(t, "curl", "curl")
+		return append([]string{testpeer.Program(t, name, pkg)}, argv...)
+	}
+}
+
+func node(argv ...string) func(*testing.T) []string {
+	return func(t *testing.T) []string { return append([]string{testpeer.Program(t, "node", "nodejs")}, argv...) }
+}
+
+func python(argv ...string) func(*testing.T) []string {
+	return func(t *testing.T) []string {
+		path := findPython()
+		if path == "" {
+			testpeer.Missing(t, "a python3 with requests", "run: apt-get install python3 python3-requests")
+		}
+		return append([]string{path, "-B"}, argv...)
+	}
+}
+
+// findPython finds one that has requests: the first on PATH may be somebody's own
+// build, while Debian's package is for /usr/bin/python3. A shim in front of the real
+// interpreter would lose its way in the stage's environment, so it is asked for that.
+var findPython = sync.OnceValue(func() string {
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		out, err := exec.Command(name, "-c", "import requests, sys; print(sys.executable)").Output()
+		if err == nil {
+			return strings.TrimSpace(string(out))
+		}
+	}
+	return ""
+})
+
+// A result is how a command ended.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs argv on s, with env added.
+func run(t *testing.T, s *stage.Stage, argv []string, env ...string) result {
+	t.Helper()
+	cmd := s.Command(t.Context(), argv[0], argv[1:]...)
+	cmd.Env = slices.Concat(cmd.Env, []string{"PYTHONPATH=python"}, env)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+func statuses(calls []kycapi.Call) (codes []int) {
+	for _, c := range calls {
+		codes = append(codes, c.Status)
+	}
+	return codes
+}
+
+func TestExamples(t *testing.T) {
+	s := signedIn(t)
+	for _, e := range examples {
+		t.Run(e.name, func(t *testing.T) {
+			before := len(s.API.Calls())
+			r := run(t, s, e.argv(t))
+			if r.code != 0 || !strings.Contains(r.stdout, e.says) || r.stderr != "" {
+				t.Errorf("want exit code 0 and %q, have %+v", e.says, r)
+			}
+			var want []kycapi.Call
+			for _, path := range e.calls {
+				want = append(want, kycapi.Call{Path: path, User: stage.User, Status: 200})
+			}
+			if got := s.API.Calls()[before:]; !slices.Equal(got, want) {
+				t.Errorf("the API saw %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+// TestFailClosed holds that without a token no request reaches the API at all.
+func TestFailClosed(t *testing.T) {
+	s := startStage(t)
+	for _, c := range []struct {
+		name string
+		env  []string
+		says string
+	}{
+		{"not signed in", nil, "staging: not signed in; run: kyc-agentd login staging"},
+		{"no agent", []string{"KYC_AGENT_SOCK=/nonexistent/agent.sock"}, "/nonexistent/agent.sock"},
+	} {
+		for _, e := range examples {
+			t.Run(c.name+"/"+e.name, func(t *testing.T) {
+				r := run(t, s, e.argv(t), c.env...)
+				if r.code == 0 || r.stdout != "" || !strings.Contains(r.stderr, c.says) {
+					t.Errorf("want a failure that says %q, have %+v", c.says, r)
+				}
+				if strings.Contains(r.stderr, "Traceback") || strings.Contains(r.stderr, "    at ") {
+					t.Errorf("a stack trace is no message for a person:\n%s", r.stderr)
+				}
+			})
+		}
+	}
+	if calls := s.API.Calls(); len(calls) != 0 {
+		t.Errorf("the API saw %+v, want no call", calls)
+	}
+}
+
+// TestNoClient holds that a curl example without kyc-token on PATH sends nothing.
+func TestNoClient(t *testing.T) {
+	s := startStage(t)
+	path := t.TempDir()
+	for _, name := range []string{"curl", "dirname"} {
+		if err := os.Symlink(testpeer.Program(t, name, name), filepath.Join(path, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range examples[:4] {
+		r := run(t, s, e.argv(t), "PATH="+path)
+		if r.code != 69 || !strings.Contains(r.stderr, "kyc-token is not on PATH") {
+			t.Errorf("%s: %+v", e.name, r)
+		}
+	}
+	if calls := s.API.Calls(); len(calls) != 0 {
+		t.Errorf("the API saw %+v, want no call", calls)
+	}
+}
+
+// TestErrorsOfTheAPI holds that an answer other than 200 fails the example and is shown.
+func TestErrorsOfTheAPI(t *testing.T) {
+	s := signedIn(t)
+	for _, e := range examples {
+		t.Run(e.name, func(t *testing.T) {
+			s.API.ThrottleNext(1, 0)
+			r := run(t, s, e.argv(t))
+			if r.code == 0 || !strings.Contains(r.stderr, "429") {
+				t.Errorf("want a failure that says 429, have %+v", r)
+			}
+		})
+	}
+}

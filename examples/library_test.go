@@ -1,0 +1,330 @@
+package examples_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/examples/internal/stage"
+	"github.com/legaltalent/kyc-agent/ipc"
+)
+
+// A script is an agent that gives one ID token, and another one when more life is
+// asked for than the first has left.
+type script struct {
+	agent.Service
+	first, second agent.Secret
+	apiURL        string
+
+	mu    sync.Mutex
+	asked []agent.TokenRequest
+	code  string // what a sign-in was answered with
+}
+
+func (s *script) Token(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, req)
+	token := agent.Token{Environment: "staging", IDToken: s.first, ExpiresAt: time.Now().Add(time.Hour), APIURL: s.apiURL}
+	if req.MinValid == 0 {
+		return token, nil
+	}
+	if s.second.IsZero() {
+		return agent.Token{}, &agent.Error{Code: agent.CodeUsage, Environment: "staging", Message: "ask for less"}
+	}
+	token.IDToken = s.second
+	return token, nil
+}
+
+func (s *script) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+	answers, err := ask(ctx, agent.Challenge{
+		Environment: "staging", Name: "SMS_MFA", Prompt: "Code sent to +•••• 89",
+		Inputs: []agent.Input{{Name: "code", Label: "Code"}},
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.code = req.Environment + " " + req.Username + " " + req.Password.Reveal() + " " + answers["code"].Reveal()
+	return nil
+}
+
+// serve puts s on a socket and returns the variable that leads to it.
+func (s *script) serve(t *testing.T) (env string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kyc-script-") // t.TempDir can be too long for a socket's path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	ln, err := ipc.Listen(filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := (&ipc.Server{Service: s}).Serve(ctx, ln); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); served.Wait() })
+	return "KYC_AGENT_SOCK=" + filepath.Join(dir, "s")
+}
+
+// realToken signs in anew at s's pool and returns the ID token.
+func realToken(t *testing.T, s *stage.Stage) agent.Secret {
+	t.Helper()
+	if err := s.SignIn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, s, []string{"kyc-token"})
+	if r.code != 0 {
+		t.Fatalf("kyc-token: %+v", r)
+	}
+	return agent.NewSecret(strings.TrimSpace(r.stdout))
+}
+
+// A binding is a library of this folder, with the same scenario written for each:
+// post sends one POST to the URL in $URL (else to /kyc) and prints its status.
+type binding struct {
+	name  string
+	argv  func(code string) func(*testing.T) []string
+	post  string
+	login string // signs in with a code, if asked for one
+	lone  string // signs in without being able to answer
+}
+
+var bindings = []binding{
+	{
+		name: "python",
+		argv: func(code string) func(*testing.T) []string { return python("-c", code) },
+		post: `
+import os, requests
+from kyc_auth import AgentError
+from kyc_requests import KycAuth
+s = requests.Session()
+s.auth = KycAuth()
+try:
+    url = os.environ.get("URL") or s.auth.api_url + "/kyc"
+    print(s.post(url, json={"name": "Jane Roe"}, timeout=30).status_code)
+except AgentError as e:
+    print(e.code, e)
+`,
+		login: `
+from kyc_auth import CognitoAuth
+CognitoAuth("staging").login("ana", "pa55", lambda c: {c["inputs"][0]["name"]: "123456"})
+print("in")
+`,
+		lone: `
+from kyc_auth import AgentError, CognitoAuth
+try:
+    CognitoAuth("staging").login("ana", "pa55")
+except AgentError as e:
+    print(e.code, e)
+`,
+	},
+	{
+		name: "javascript",
+		argv: func(code string) func(*testing.T) []string { return node("--input-type=module", "-e", code) },
+		post: `
+import { kycFetch } from './javascript/kyc-auth.mjs'
+const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"name":"Jane Roe"}' }
+try {
+  console.log((await kycFetch(process.env.URL || '/kyc', init)).status)
+} catch (err) {
+  console.log(err.code, err.message)
+}
+`,
+		login: `
+import { CognitoAuth } from './javascript/kyc-auth.mjs'
+await new CognitoAuth('staging').login('ana', 'pa55', (c) => ({ [c.inputs[0].name]: '123456' }))
+console.log('in')
+`,
+		lone: `
+import { CognitoAuth } from './javascript/kyc-auth.mjs'
+await new CognitoAuth('staging').login('ana', 'pa55').catch((err) => console.log(err.code, err.message))
+`,
+	},
+}
+
+// expect runs code and wants this on stdout.
+func (b binding) expect(t *testing.T, s *stage.Stage, code, want string, env ...string) {
+	t.Helper()
+	r := run(t, s, b.argv(code)(t), env...)
+	if r.code != 0 || strings.TrimSpace(r.stdout) != want {
+		t.Errorf("want %q, have %+v", want, r)
+	}
+}
+
+// TestAsksAgainOn401 holds that a 401 is answered with one newer token, and no more.
+func TestAsksAgainOn401(t *testing.T) {
+	s := startStage(t)
+	first, second := realToken(t, s), realToken(t, s)
+	for _, b := range bindings {
+		for _, c := range []struct {
+			name   string
+			second agent.Secret
+			refuse int
+			says   string
+			want   []int
+		}{
+			{"refused once", second, 1, "200", []int{401, 200}},
+			{"refused always", second, 5, "401", []int{401, 401}},
+			{"no newer token", agent.Secret{}, 1, "401", []int{401}},
+			{"not refused", second, 0, "200", []int{200}},
+		} {
+			t.Run(b.name+"/"+c.name, func(t *testing.T) {
+				service := &script{first: first, second: c.second, apiURL: s.APIURL}
+				before := len(s.API.Calls())
+				s.API.RefuseNext(c.refuse)
+				defer s.API.RefuseNext(0)
+				b.expect(t, s, b.post, c.says, service.serve(t))
+				if got := statuses(s.API.Calls()[before:]); !slices.Equal(got, c.want) {
+					t.Errorf("the API answered %v, want %v", got, c.want)
+				}
+			})
+		}
+	}
+}
+
+// TestOtherOrigin holds that no other server is sent a token: neither when asked for
+// directly nor by a redirect of the API's.
+func TestOtherOrigin(t *testing.T) {
+	s := startStage(t)
+	token := realToken(t, s)
+	var other thief
+	foreign := httptest.NewServer(&other)
+	defer foreign.Close()
+	// Another name for the same address: hosts are told apart by name.
+	_, port, _ := net.SplitHostPort(foreign.Listener.Addr().String())
+	redirect := httptest.NewServer(http.RedirectHandler("http://localhost:"+port+"/kyc", http.StatusTemporaryRedirect))
+	defer redirect.Close()
+
+	for _, b := range bindings {
+		t.Run(b.name+"/direct", func(t *testing.T) {
+			service := &script{first: token, second: token, apiURL: s.APIURL}
+			url := foreign.URL + "/kyc"
+			b.expect(t, s, b.post, "denied "+url+" is not at "+s.APIURL+": no token for it", service.serve(t), "URL="+url)
+			if got := other.take(); len(got) != 0 {
+				t.Errorf("the other server was asked, with %q", got)
+			}
+		})
+		t.Run(b.name+"/redirect", func(t *testing.T) {
+			service := &script{first: token, second: token, apiURL: redirect.URL}
+			b.expect(t, s, b.post, "401", service.serve(t))
+			if got := other.take(); !slices.Equal(got, []string{""}) {
+				t.Errorf("the other server was sent Authorization %q, want one request with none", got)
+			}
+		})
+	}
+}
+
+// A thief notes the Authorization headers it is sent and asks for more.
+type thief struct {
+	mu  sync.Mutex
+	got []string
+}
+
+func (h *thief) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.got = append(h.got, r.Header.Get("Authorization"))
+	w.WriteHeader(http.StatusUnauthorized)
+}
+
+func (h *thief) take() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	defer func() { h.got = nil }()
+	return h.got
+}
+
+// TestNetrc holds that an entry in ~/.netrc does not replace the token, as it does
+// with the plain header that the comment in kyc_auth.py warns of.
+func TestNetrc(t *testing.T) {
+	s := signedIn(t)
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	if err := os.WriteFile(netrc, []byte("machine 127.0.0.1 login mallory password x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := bindings[0]
+	b.expect(t, s, b.post, "200", "NETRC="+netrc)
+	b.expect(t, s, `
+import requests
+from kyc_auth import CognitoAuth
+auth = CognitoAuth()
+url = auth.get_token()["api_url"] + "/kyc"
+print(requests.post(url, json={"name": "x"}, headers=auth.get_authorization_header(), timeout=30).status_code)
+`, "401", "NETRC="+netrc)
+}
+
+func TestLoginByLibrary(t *testing.T) {
+	for _, b := range bindings {
+		t.Run(b.name, func(t *testing.T) {
+			s := startStage(t)
+			service := &script{}
+			env := service.serve(t)
+			b.expect(t, s, b.login, "in", env)
+			if service.code != "staging ana pa55 123456" {
+				t.Errorf("the agent was told %q", service.code)
+			}
+			b.expect(t, s, b.lone, "login_required Cognito asks for more (SMS_MFA); run: kyc-agentd login staging", env)
+
+			wrong := run(t, s, b.argv(b.lone)(t)) // at the stage's own agent, where ana is nobody
+			if !strings.Contains(wrong.stdout, "Invalid username or password") {
+				t.Errorf("want the guide's words, have %+v", wrong)
+			}
+			right := strings.NewReplacer("ana", stage.User, "pa55", stage.Password).Replace(b.login)
+			b.expect(t, s, right, "in")
+			b.expect(t, s, b.post, "200")
+		})
+	}
+}
+
+// TestNoTokenInSight holds that while the API is asked, the token is in no command
+// line, where everybody on the machine can read it, and in no environment.
+func TestNoTokenInSight(t *testing.T) {
+	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
+		t.Skip("no /proc on this system")
+	}
+	s := signedIn(t)
+	var looked, seen []string
+	s.API.Before(func(r *http.Request) {
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		for _, pattern := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ"} {
+			files, _ := filepath.Glob(pattern)
+			for _, file := range files {
+				text, _ := os.ReadFile(file) // processes come and go
+				looked = append(looked, filepath.Base(file))
+				if token != "" && strings.Contains(string(text), token) {
+					seen = append(seen, file+": "+strings.ReplaceAll(string(text[:min(len(text), 80)]), "\x00", " "))
+				}
+			}
+		}
+	})
+	for _, e := range examples {
+		t.Run(e.name, func(t *testing.T) {
+			looked, seen = nil, nil
+			if r := run(t, s, e.argv(t)); r.code != 0 {
+				t.Errorf("%+v", r)
+			}
+			if len(looked) == 0 {
+				t.Error("nothing was looked at")
+			}
+			for _, place := range seen {
+				t.Errorf("the token is in %s", place)
+			}
+		})
+	}
+}

@@ -1,0 +1,191 @@
+package packaging_test
+
+import (
+	"context"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// A machine is an empty home folder in which make runs.
+type machine struct {
+	t          *testing.T
+	make, home string
+	notes      string // a folder for what Go writes down
+	goVariable []string
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{t: t, make: testpeer.Program(t, "make", "make"), home: t.TempDir(), notes: t.TempDir()}
+	for _, name := range []string{"GOCACHE", "GOENV", "GOFLAGS", "GOMODCACHE", "GOPATH", "GOPROXY"} { // some follow HOME
+		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.goVariable = append(m.goVariable, name+"="+strings.TrimSpace(string(out)))
+	}
+	return m
+}
+
+// run runs make with args in the module and returns what it printed. There is no
+// user manager in reach, whatever the machine has. It finds the binaries built already.
+func (m *machine) run(args ...string) (string, error) {
+	testpeer.Build(m.t, "kyc-token")
+	bin := filepath.Dir(testpeer.Build(m.t, "kyc-agentd"))
+	cmd := exec.CommandContext(m.t.Context(), m.make, append([]string{"BIN=" + bin}, args...)...)
+	cmd.Dir = testpeer.ModuleRoot()
+	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.notes}, m.goVariable...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (m *machine) mustRun(args ...string) string {
+	m.t.Helper()
+	out, err := m.run(args...)
+	if err != nil {
+		m.t.Fatalf("make %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// files lists the regular files below dir with their modes.
+func files(t *testing.T, dir string) map[string]fs.FileMode {
+	t.Helper()
+	found := map[string]fs.FileMode{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		rel, _ := filepath.Rel(dir, path)
+		found[rel] = info.Mode()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestInstall(t *testing.T) {
+	const next = "Next:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n"
+	for name, c := range map[string]struct {
+		args    func(home, stage string) []string
+		root    func(home, stage string) string // where the files must be
+		bin     string                          // below root
+		units   string                          // below root
+		command func(home string) string        // in ExecStart
+	}{
+		"default": {
+			args:    func(_, _ string) []string { return nil },
+			root:    func(home, _ string) string { return home },
+			bin:     ".local/bin",
+			units:   ".config/systemd/user",
+			command: func(home string) string { return home + "/.local/bin/kyc-agentd" },
+		},
+		"elsewhere at home": {
+			args:    func(home, _ string) []string { return []string{"PREFIX=" + home + "/tools/"} },
+			root:    func(home, _ string) string { return home },
+			bin:     "tools/bin",
+			units:   ".config/systemd/user",
+			command: func(home string) string { return home + "/tools/bin/kyc-agentd" },
+		},
+		"for a package": {
+			args:    func(_, stage string) []string { return []string{"PREFIX=/usr", "DESTDIR=" + stage} },
+			root:    func(_, stage string) string { return stage },
+			bin:     "usr/bin",
+			units:   "usr/lib/systemd/user",
+			command: func(string) string { return "/usr/bin/kyc-agentd" },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, stage := newMachine(t), t.TempDir()
+			args, root := c.args(m.home, stage), c.root(m.home, stage)
+			out := m.mustRun(append([]string{"install"}, args...)...)
+			if !strings.HasSuffix(out, next) {
+				t.Errorf("make install ends with:\n%s\nwant:\n%s", out, next)
+			}
+			want := map[string]fs.FileMode{
+				c.bin + "/kyc-agentd":           0o755,
+				c.bin + "/kyc-token":            0o755,
+				c.units + "/kyc-agentd.service": 0o644,
+				c.units + "/kyc-agentd.socket":  0o644,
+			}
+			if got := files(t, root); !maps.Equal(got, want) {
+				t.Errorf("installed %v, want %v", got, want)
+			}
+			service := readUnit(t, filepath.Join(root, c.units, "kyc-agentd.service"))
+			service.expect(t, map[string]string{
+				"Service.ExecStart":  c.command(m.home) + " serve",
+				"Service.ExecReload": c.command(m.home) + " reload",
+			})
+
+			m.mustRun(append([]string{"install"}, args...)...) // a second time changes nothing
+			if got := files(t, root); !maps.Equal(got, want) {
+				t.Errorf("installed twice: %v, want %v", got, want)
+			}
+
+			other := filepath.Join(root, c.bin, "other")
+			if err := os.WriteFile(other, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			m.mustRun(append([]string{"uninstall"}, args...)...)
+			if got := slices.Collect(maps.Keys(files(t, root))); !slices.Equal(got, []string{c.bin + "/other"}) {
+				t.Errorf("after make uninstall there are %v", got)
+			}
+		})
+	}
+}
+
+func TestInstallRefusesPrefix(t *testing.T) {
+	m := newMachine(t)
+	for _, prefix := range []string{"local", "/a b", "/100%", `/a"b`, "/a'b", "/a$$(touch x)", ""} {
+		out, err := m.run("install", "PREFIX="+prefix)
+		if err == nil || !strings.Contains(out, "PREFIX must be an absolute path") {
+			t.Errorf("PREFIX=%s: %v\n%s", prefix, err, out)
+		}
+	}
+	if found := files(t, m.home); len(found) != 0 {
+		t.Errorf("it installed %v", found)
+	}
+}
+
+// TestVerify has systemd itself read the installed units.
+func TestVerify(t *testing.T) {
+	analyze := testpeer.Program(t, "systemd-analyze", "systemd")
+	m := newMachine(t)
+	m.mustRun("install")
+	verify := func(ctx context.Context, dir string) (string, error) {
+		// Without recursive-errors=no an unknown key is a warning and no error on systemd 252.
+		cmd := exec.CommandContext(ctx, analyze, "verify", "--user", "--man=no", "--recursive-errors=no",
+			filepath.Join(dir, "kyc-agentd.socket"), filepath.Join(dir, "kyc-agentd.service"))
+		cmd.Env = []string{"HOME=" + m.home, "XDG_RUNTIME_DIR=" + m.home, "PATH=" + os.Getenv("PATH")}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	units := filepath.Join(m.home, ".config/systemd/user")
+	if out, err := verify(t.Context(), units); err != nil || out != "" {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+
+	service := filepath.Join(units, "kyc-agentd.service")
+	text, err := os.ReadFile(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoiled := strings.Replace(string(text), "WatchdogSec=", "WatchdogSecs=", 1)
+	if err := os.WriteFile(service, []byte(spoiled), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := verify(t.Context(), units); err == nil {
+		t.Errorf("systemd-analyze verify takes an unknown key, so it proves nothing:\n%s", out)
+	}
+}
