@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -22,6 +23,9 @@ import (
 // maxAnswer is the largest answer, in bytes, that a Client reads. A status of a
 // thousand environments is about half of it.
 const maxAnswer = 1 << 20
+
+// maxAnswerHead is the same for an answer's head.
+const maxAnswerHead = 64 << 10
 
 // A call is one request of a Client.
 type call struct {
@@ -68,28 +72,44 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 	if call.method == http.MethodPost {
 		req.Header.Set("Content-Type", mediaJSON)
 	}
-	resp, err := c.transport().RoundTrip(req)
-	if err != nil {
-		return c.failed(ctx, call, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	resp, body, err := c.roundTrip(ctx, req)
 	if err != nil {
 		return c.failed(ctx, call, err)
 	}
 	return c.read(call, resp, body, out)
 }
 
-// transport makes one connection for one request: connecting to a Unix socket is
-// cheap, and no connection outlives an agent that was restarted. It follows no
-// proxy and no redirect.
-func (c *Client) transport() *http.Transport {
-	return &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
+// roundTrip makes one connection for one request: connecting to a Unix socket is
+// cheap, and no connection outlives an agent that was restarted. It is not an
+// [http.Transport], for that one prints an answer that comes too early, a token
+// say, to the standard logger.
+func (c *Client) roundTrip(ctx context.Context, req *http.Request) (*http.Response, []byte, error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	req.Close = true
+	// Whoever refuses us may answer before they have read everything.
+	go func() { _ = req.Write(conn) }()
+	return readResponse(conn, req)
+}
+
+// readResponse reads an answer and at most one byte more of its body than is taken.
+func readResponse(r io.Reader, req *http.Request) (*http.Response, []byte, error) {
+	limited := &io.LimitedReader{R: r, N: maxAnswerHead}
+	resp, err := http.ReadResponse(bufio.NewReader(limited), req)
+	if err != nil && limited.N <= 0 {
+		return nil, nil, errors.New("the head is too large")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	limited.N = maxAnswer + 4096 // what the buffer holds already does not count
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	return resp, body, err
 }
 
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {

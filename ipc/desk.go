@@ -128,6 +128,9 @@ func (l *login) ask(ctx context.Context, c agent.Challenge) (agent.Answers, erro
 // expect gives the question to the request that waits, and returns where the
 // answer will come.
 func (l *login) expect(c agent.Challenge) <-chan agent.Answers {
+	if c.Inputs == nil {
+		c.Inputs = []agent.Input{} // a list in JSON too
+	}
 	answers := make(chan agent.Answers, 1)
 	l.desk.mu.Lock()
 	l.answers, l.waiting, l.environment = answers, true, c.Environment

@@ -75,7 +75,7 @@ func bindIn(dir *os.File, path string, lock *os.File) (*listener, error) {
 	if err != nil {
 		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket %s: %s", path, reason(err))
 	}
-	mine, err := verify(dir, path)
+	mine, err := verify(dir, path, os.Chmod(path, 0o600))
 	if err != nil {
 		_ = ln.Close()
 		return nil, err
@@ -98,14 +98,17 @@ func bind(path string) (*net.UnixListener, error) {
 	}
 	ul := ln.(*net.UnixListener)
 	ul.SetUnlinkOnClose(false) // it would remove whatever is at path by then
-	return ul, os.Chmod(path, 0o600)
+	return ul, nil
 }
 
-// verify looks at what bind made: a umask, an ACL or a folder swapped under us
-// could have made it something else than asked for.
-func verify(dir *os.File, path string) (fs.FileInfo, error) {
+// verify looks at what bind and chmod made: a umask, a file system without modes
+// or a folder swapped under us could have made it something else than asked for.
+func verify(dir *os.File, path string, chmodErr error) (fs.FileInfo, error) {
 	wrong := func(what string) error {
 		return listenError(agent.CodeConfiguration, nil, anotherPath, "the new socket %s %s", path, what)
+	}
+	if chmodErr != nil {
+		return nil, wrong("cannot be made private: " + reason(chmodErr))
 	}
 	mine, err := os.Lstat(path)
 	if err != nil {

@@ -1,0 +1,265 @@
+package ipc
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// What a test binary that was started again is to do.
+const childMode = "KYC_IPC_TEST_CHILD"
+
+const nobody = 65534
+
+func child(mode string) int {
+	var err error
+	switch mode {
+	case "ask":
+		err = childAsk(os.Getenv("SOCKET"))
+	case "answer":
+		err = childAnswer(os.Getenv("SOCKET"))
+	case "inherited":
+		err = childInherited()
+	}
+	if err != nil {
+		fmt.Println("error:", err)
+		return 1
+	}
+	return 0
+}
+
+// childAsk sends a request and prints the answer.
+func childAsk(path string) error {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, request("GET", "/v1/token", "")); err != nil {
+		return err
+	}
+	_, err = io.Copy(os.Stdout, c)
+	return err
+}
+
+// childAnswer pretends to be an agent: it takes one connection and prints what
+// comes, until its stdin ends.
+func childAnswer(path string) error {
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	if err := os.Chmod(path, 0o666); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	c, err := ln.Accept()
+	if err != nil {
+		return err
+	}
+	go func() { _, _ = io.Copy(io.Discard, os.Stdin); _ = c.Close() }()
+	n, _ := io.Copy(io.Discard, c)
+	fmt.Println("bytes:", n)
+	return nil
+}
+
+// childInherited reports what Inherited says, and serves the listener if it is one.
+func childInherited() error {
+	if os.Getenv("LISTEN_PID") == "self" {
+		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	}
+	ln, err := Inherited()
+	if err != nil {
+		return err
+	}
+	if os.Getenv("LISTEN_FDS") != "" {
+		fmt.Println("LISTEN_FDS is still there")
+	}
+	if ln == nil {
+		fmt.Println("none")
+		return nil
+	}
+	fmt.Println("listening")
+	c, err := ln.Accept()
+	if err != nil {
+		return err
+	}
+	_, _ = io.WriteString(c, "hello")
+	_ = c.Close()
+	return ln.Close()
+}
+
+// childCommand is this test binary, started again where user nobody can run it.
+func childCommand(t *testing.T, mode string, env ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append([]string{childMode + "=" + mode, "GOCOVERDIR=" + t.TempDir()}, env...)
+	return cmd
+}
+
+// asNobody makes cmd run as another user, from a copy of the binary that they may read.
+func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	testpeer.Root(t)
+	dir := openDir(t)
+	binary, err := os.ReadFile(cmd.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Path = filepath.Join(dir, "child")
+	if err := os.WriteFile(cmd.Path, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return cmd
+}
+
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir := shortDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestForeignPeerIsRefused(t *testing.T) {
+	testpeer.Root(t)
+	book := &logBook{}
+	asked := 0
+	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	ln := listen(t, path)
+	serve(t, &Server{Logger: book.logger(), Service: &countingService{n: &asked}}, ln)
+	for p := path; len(p) > len(os.TempDir()); p = filepath.Dir(p) { // let anybody get there
+		if err := os.Chmod(p, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		out, err := asNobody(t, childCommand(t, "ask", "SOCKET="+path)).Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		head, body, _ := strings.Cut(string(out), "\r\n\r\n")
+		if !strings.HasPrefix(head, "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain") || body != "this agent belongs to uid 0, you are uid 65534\n" {
+			t.Errorf("the foreigner was told %q", out)
+		}
+	}
+	if asked != 0 {
+		t.Errorf("%d of its requests reached the service", asked)
+	}
+	if log := book.String(); strings.Count(log, "\n") != 3 || strings.Count(log, "level=WARN") != 3 || !strings.Contains(log, "uid=65534") {
+		t.Errorf("log:\n%s", log)
+	}
+	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
+		t.Errorf("the owner, after that: %v", err)
+	}
+}
+
+type countingService struct {
+	scripted
+	n *int
+}
+
+// Slow foreigners, many of them, keep nobody waiting: each holds one connection and
+// says nothing.
+func TestForeignPeersDoNotBlockAccept(t *testing.T) {
+	path := serveUnix(t, &scripted{})
+	inner := dialUnix(t, path) // only to have a real connection's type
+	_ = inner.Close()
+
+	raw, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(shortDir(t), "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newListener(raw, func() {})
+	l.uid = os.Getuid() + 1 // everybody is a foreigner here
+	served := make(chan error, 1)
+	go func() { _, err := l.Accept(); served <- err }()
+	var conns []*net.UnixConn
+	for range 3 * maxRefusals {
+		conns = append(conns, dialUnix(t, raw.Addr().String()))
+	}
+	told, dropped := 0, 0
+	for _, c := range conns {
+		got, _ := io.ReadAll(c)
+		switch {
+		case strings.Contains(string(got), "this agent belongs to uid"):
+			told++
+		case len(got) == 0:
+			dropped++
+		default:
+			t.Errorf("answer %q", got)
+		}
+	}
+	if told < maxRefusals || told+dropped != len(conns) {
+		t.Errorf("%d told, %d dropped of %d", told, dropped, len(conns))
+	}
+	_ = l.Close()
+	if err := <-served; err == nil {
+		t.Error("a foreigner was accepted")
+	}
+}
+
+func TestListenInForeignFolder(t *testing.T) {
+	testpeer.Root(t)
+	dir := mkdir(t, shortDir(t)+"/theirs", 0o700)
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Listen(dir + "/agent.sock")
+	wantError(t, err, agent.CodeConfiguration, dir+" belongs to uid 65534, and this agent runs as uid 0")
+}
+
+// A socket that somebody else answers gets no password.
+func TestClientChecksTheServer(t *testing.T) {
+	testpeer.Root(t)
+	dir := openDir(t)
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	path := dir + "/agent.sock"
+	cmd := asNobody(t, childCommand(t, "answer", "SOCKET="+path))
+	var stdout bytes.Buffer
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(&stdout, out, int64(len("ready\n"))); err != nil {
+		t.Fatal(err)
+	}
+	err = (&Client{Socket: path}).Login(t.Context(), agent.LoginRequest{Username: "u", Password: agent.NewSecret("p")}, nil)
+	wantError(t, err, agent.CodeDenied, path+" is answered by uid 65534, and you are uid 0: nothing was sent")
+	_ = stdin.Close()
+	rest, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil || string(rest) != "bytes: 0\n" {
+		t.Errorf("the impostor: %q, %v", rest, err)
+	}
+}
+
+func TestClientWithoutPermission(t *testing.T) {
+	testpeer.Root(t)
+	// Root may do anything, so the rule is tested where it is made.
+	err := (&Client{Socket: "/s"}).unreachable(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
+	wantError(t, err, agent.CodeDenied, "no permission to use the socket /s")
+}

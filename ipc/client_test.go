@@ -1,0 +1,335 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+)
+
+func TestService(t *testing.T) {
+	agenttest.TestService(t, func(t *testing.T, p *agenttest.Authenticator) agent.Service {
+		return &Client{Socket: serveUnix(t, agenttest.NewAgent(t, p))}
+	})
+}
+
+func TestServiceInMemory(t *testing.T) {
+	agenttest.TestService(t, func(t *testing.T, p *agenttest.Authenticator) agent.Service {
+		return &Client{Dial: serveMem(t, agenttest.NewAgent(t, p)).Dial}
+	})
+}
+
+func TestZeroClientFindsTheSocket(t *testing.T) {
+	path := serveUnix(t, &scripted{})
+	t.Setenv("KYC_AGENT_SOCK", "")
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Dir(filepath.Dir(path)))
+	if _, err := new(Client).Token(t.Context(), agent.TokenRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSocketPath(t *testing.T) {
+	uid := fmt.Sprint(uidNow())
+	for _, test := range []struct{ sock, runtime, want string }{
+		{"/a/b", "/run/x", "/a/b"},
+		{"", "/run/x", "/run/x/kyc-agentd/agent.sock"},
+		{"", "", "/run/user/" + uid + "/kyc-agentd/agent.sock"},
+		{"", "relative", "/run/user/" + uid + "/kyc-agentd/agent.sock"},
+	} {
+		env := map[string]string{"KYC_AGENT_SOCK": test.sock, "XDG_RUNTIME_DIR": test.runtime}
+		if got := SocketPath(func(k string) string { return env[k] }); got != test.want {
+			t.Errorf("%+v: %s", test, got)
+		}
+	}
+}
+
+// Every error crosses the wire whole, in every call.
+func TestErrorsCrossTheWire(t *testing.T) {
+	for _, want := range []agent.Error{
+		{Code: agent.CodeUsage, Environment: "prod", Message: "no user name"},
+		{Code: agent.CodeLoginRequired, Environment: "prod", Message: "not signed in", Hint: "run: kyc-agentd login prod"},
+		{Code: agent.CodeDenied, Message: "refused"},
+		{Code: agent.CodeUnknownEnvironment, Message: `no environment "é"`, Hint: "known: prod, staging"},
+		{Code: agent.CodeConfiguration, Environment: "prod", Message: "no such client"},
+		{Code: agent.CodeLocked, Message: "locked", Hint: "unlock it"},
+		{Code: agent.CodeThrottled, Message: "Too many requests. Please try again later.", RetryAfter: 1234567891 * time.Nanosecond},
+		{Code: agent.CodeInternal, Message: "a bug"},
+		{Code: agent.CodeUnavailable, Message: "no network", RetryAfter: 5 * time.Minute},
+		{Code: agent.CodeUnavailable, Message: "no network"},
+		{Code: "from-the-future", Message: "new"},
+	} {
+		ln := ipctest.Listen()
+		sent := want
+		sent.Op, sent.Err = "inner", errors.New("a cause that stays here")
+		serve(t, &Server{Service: failing(&sent), Reload: func(context.Context) error { return &sent }}, ln)
+		c := &Client{Dial: ln.Dial}
+		ctx := t.Context()
+		_, tokenErr := c.Token(ctx, agent.TokenRequest{Environment: "prod"})
+		_, statusErr := c.Status(ctx)
+		for op, err := range map[string]error{
+			"token": tokenErr, "status": statusErr, "logout": c.Logout(ctx, "prod"), "reload": c.Reload(ctx),
+			"login": c.Login(ctx, agent.LoginRequest{Environment: "prod"}, nil),
+		} {
+			got, ok := errors.AsType[*agent.Error](err)
+			if !ok {
+				t.Fatalf("%s: %v", op, err)
+			}
+			want.Op = op
+			if *got != want {
+				t.Errorf("%s: got %+v\nwant %+v", op, *got, want)
+			}
+		}
+	}
+}
+
+func TestNoAgent(t *testing.T) {
+	dir := shortDir(t)
+	none := filepath.Join(dir, "none.sock")
+	stale := staleSocket(t, dir)
+	closed := ipctest.Listen()
+	_ = closed.Close()
+	for name, c := range map[string]*Client{"no socket": {Socket: none}, "stale": {Socket: stale}, "no folder": {Socket: dir + "/x/y"}, "dialer": {Socket: stale, Dial: closed.Dial}} {
+		_, err := c.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
+		wantError(t, err, agent.CodeUnavailable, "no agent answers on "+c.Socket,
+			"run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)")
+		if t.Failed() {
+			t.Log(name)
+		}
+	}
+	_, err := (&Client{Socket: "/" + strings.Repeat("x", 120)}).Status(t.Context())
+	wantError(t, err, agent.CodeUsage, "has 121 bytes")
+}
+
+// answering serves raw bytes to whoever connects, once per connection.
+func answering(t *testing.T, raw string) *Client {
+	t.Helper()
+	ln := ipctest.Listen()
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				go func() { _, _ = io.Copy(io.Discard, c) }()
+				_, _ = io.WriteString(c, raw)
+			}()
+		}
+	}()
+	return &Client{Socket: "/the/socket", Dial: ln.Dial}
+}
+
+func response(status, media, body string) string {
+	return fmt.Sprintf("HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", status, media, len(body), body)
+}
+
+func TestGarbledAnswers(t *testing.T) {
+	const notOurs = "what answers on /the/socket does not speak like kyc-agentd"
+	for name, test := range map[string]struct {
+		raw  string
+		code agent.Code
+		say  string
+	}{
+		"no HTTP":         {"SSH-2.0-OpenSSH_9.2\r\n", agent.CodeInternal, notOurs},
+		"binary":          {"\x00\x01\x02\x03\x04\x05\x06\x07", agent.CodeInternal, notOurs},
+		"HTML":            {response("200 OK", "text/html", "<html>"), agent.CodeInternal, notOurs},
+		"HTML error":      {response("502 Bad Gateway", "text/html", "<html>"), agent.CodeInternal, notOurs},
+		"redirect":        {"HTTP/1.1 302 Found\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n", agent.CodeInternal, notOurs},
+		"half JSON":       {response("200 OK", mediaJSON, `{"token":`), agent.CodeInternal, notOurs},
+		"empty object":    {response("200 OK", mediaJSON, `{}`), agent.CodeInternal, notOurs},
+		"no expiry":       {response("200 OK", mediaJSON, `{"token":"x"}`), agent.CodeInternal, notOurs},
+		"wrong types":     {response("200 OK", mediaJSON, `{"token":1,"state":1,"pid":"x"}`), agent.CodeInternal, notOurs},
+		"half a problem":  {response("401 Unauthorized", mediaProblem, `{"code":`), agent.CodeInternal, notOurs},
+		"no code":         {response("401 Unauthorized", mediaProblem, `{}`), agent.CodeInternal, notOurs},
+		"large":           {response("200 OK", mediaJSON, strings.Repeat(" ", maxAnswer+1)), agent.CodeInternal, "the answer on /the/socket is larger than 1024 KiB"},
+		"large header":    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", agent.CodeInternal, notOurs},
+		"nothing":         {"", agent.CodeUnavailable, "hung up"},
+		"half a head":     {"HTTP/1.1 200 OK\r\nContent-Type: a", agent.CodeUnavailable, "hung up"},
+		"half a body":     {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{", agent.CodeUnavailable, "hung up"},
+		"text 431":        {response("431 Request Header Fields Too Large", mediaText, "431 Request Header Fields Too Large"), agent.CodeUsage, "431"},
+		"text 403":        {response("403 Forbidden", mediaText, "this agent belongs to uid 1, you are uid 2\n"), agent.CodeDenied, "belongs to uid 1"},
+		"text 503":        {response("503 Service Unavailable", mediaText, "gone"), agent.CodeUnavailable, "gone"},
+		"text 599":        {response("599 What", mediaText, "odd\x1b[2J"), agent.CodeInternal, "odd?[2J"},
+		"long text":       {response("400 Bad Request", mediaText, strings.Repeat("x", 5000)), agent.CodeUsage, "xxx"},
+		"escape in words": {response("401 Unauthorized", mediaProblem, `{"code":"login_required","detail":"a\u001b[31m\nb"}`), agent.CodeLoginRequired, "a?[31m b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := answering(t, test.raw)
+			_, tokenErr := c.Token(t.Context(), agent.TokenRequest{})
+			_, statusErr := c.Status(t.Context())
+			for op, err := range map[string]error{
+				"token": tokenErr, "status": statusErr, "logout": c.Logout(t.Context(), "prod"),
+				"reload": c.Reload(t.Context()), "login": c.Login(t.Context(), agent.LoginRequest{}, nil),
+			} {
+				if t.Run(op, func(t *testing.T) { wantError(t, err, test.code, test.say) }); len(err.Error()) > 400 {
+					t.Errorf("a line of %d bytes", len(err.Error()))
+				}
+			}
+		})
+	}
+}
+
+func TestLoginStepsThatMakeNoSense(t *testing.T) {
+	for _, body := range []string{`{"state":"challenge","id":"x"}`, `{"state":"perhaps"}`, `{"state":""}`} {
+		err := answering(t, response("200 OK", mediaJSON, body)).Login(t.Context(), agent.LoginRequest{}, nil)
+		wantError(t, err, agent.CodeInternal, "does not speak like kyc-agentd")
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := ipctest.Listen() // an agent that was stopped: connections are made, nobody reads
+		go func() {
+			for {
+				if _, err := ln.Accept(); err != nil {
+					return
+				}
+			}
+		}()
+		defer ln.Close()
+		c := &Client{Socket: "/the/socket", Dial: ln.Dial}
+
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		begin := time.Now()
+		_, err := c.Token(ctx, agent.TokenRequest{Environment: "prod"})
+		wantError(t, err, agent.CodeUnavailable, "prod: the agent on /the/socket did not answer in time")
+		if took := time.Since(begin); took != 8*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v after %s", err, took)
+		}
+
+		begin = time.Now()
+		_, err = c.Status(t.Context())
+		wantError(t, err, agent.CodeUnavailable, "did not answer in time")
+		if took := time.Since(begin); took != quickCall {
+			t.Errorf("without a deadline it took %s", took)
+		}
+
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err = c.Token(ctx, agent.TokenRequest{})
+		wantError(t, err, agent.CodeUnavailable, "cancelled")
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v does not wrap the context's error", err)
+		}
+	})
+}
+
+// Whatever goes wrong on the person's side, the agent keeps no pending sign-in.
+func TestLoginGivenUp(t *testing.T) {
+	gone := errors.New("the terminal is gone")
+	for name, test := range map[string]struct {
+		ask  func(cancel func()) agent.Asker
+		code agent.Code
+		say  string
+		is   error
+	}{
+		"error": {func(func()) agent.Asker {
+			return func(context.Context, agent.Challenge) (agent.Answers, error) { return nil, gone }
+		}, agent.CodeInternal, "the terminal is gone", gone},
+		"agent error": {func(func()) agent.Asker {
+			return func(context.Context, agent.Challenge) (agent.Answers, error) {
+				return nil, &agent.Error{Code: agent.CodeUsage, Message: "no terminal", Err: gone}
+			}
+		}, agent.CodeUsage, "prod: no terminal", gone},
+		"nobody": {func(func()) agent.Asker { return nil }, agent.CodeUsage, "SOFTWARE_TOKEN_MFA needs somebody", nil},
+		"not UTF-8": {func(func()) agent.Asker {
+			return func(context.Context, agent.Challenge) (agent.Answers, error) {
+				return agent.Answers{"code": agent.NewSecret("\xff")}, nil
+			}
+		}, agent.CodeUsage, "the answer to code is not UTF-8", nil},
+		"cancelled while asked": {func(cancel func()) agent.Asker {
+			return func(ctx context.Context, _ agent.Challenge) (agent.Answers, error) {
+				cancel()
+				return nil, ctx.Err()
+			}
+		}, agent.CodeUnavailable, "canceled", context.Canceled},
+		"cancelled before the answer is sent": {func(cancel func()) agent.Asker {
+			return func(context.Context, agent.Challenge) (agent.Answers, error) {
+				cancel()
+				return agent.Answers{"code": agent.NewSecret(agenttest.MFACode)}, nil
+			}
+		}, agent.CodeUnavailable, "cancelled", context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := agenttest.NewAuthenticator()
+			service := agenttest.NewAgent(t, p)
+			ended := make(chan error, 1)
+			ln := serveMem(t, &scripted{login: func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+				err := service.Login(ctx, req, ask)
+				ended <- err
+				return err
+			}})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err := (&Client{Dial: ln.Dial}).Login(ctx, agent.LoginRequest{
+				Environment: "prod", Username: agenttest.MFAUser, Password: agent.NewSecret(agenttest.Password),
+			}, test.ask(cancel))
+			wantError(t, err, test.code, test.say)
+			if test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("%v does not wrap %v", err, test.is)
+			}
+			if err := <-ended; err == nil || p.Live() != 0 {
+				t.Errorf("at the agent: %v, %d refresh tokens", err, p.Live())
+			}
+		})
+	}
+}
+
+func TestLoginCancelledWhileItRuns(t *testing.T) {
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	path := serveUnix(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
+		close(begun)
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		return ctx.Err()
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-begun; cancel() }()
+	wantError(t, (&Client{Socket: path}).Login(ctx, agent.LoginRequest{}, nil), agent.CodeUnavailable, "cancelled")
+	wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
+}
+
+func TestPasswordsCrossTheWireWhole(t *testing.T) {
+	got := make(chan agent.LoginRequest, 1)
+	c := &Client{Dial: serveMem(t, &scripted{login: func(_ context.Context, req agent.LoginRequest, _ agent.Asker) error {
+		got <- req
+		return nil
+	}}).Dial}
+	for _, password := range []string{"plain", `q"uo\te`, "<&>\u2028", "pässwörd 🔑", "\x00\x01\n\t", " "} {
+		if err := c.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: "ü", Password: agent.NewSecret(password)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if req := <-got; req.Password.Reveal() != password || req.Username != "ü" || req.Environment != "prod" {
+			t.Errorf("%q arrived as %q of %q", password, req.Password.Reveal(), req.Username)
+		}
+	}
+	err := c.Login(t.Context(), agent.LoginRequest{Password: agent.NewSecret("secret\xff")}, nil)
+	wantError(t, err, agent.CodeUsage, "not UTF-8")
+	if strings.Contains(err.Error(), "secret") {
+		t.Error("the password is in the error")
+	}
+}
+
+// A dialer that gets connected to nobody in particular.
+func TestDialErrorIsKept(t *testing.T) {
+	cause := errors.New("no route")
+	c := &Client{Socket: "/the/socket", Dial: func(context.Context) (net.Conn, error) { return nil, cause }}
+	_, err := c.Status(t.Context())
+	wantError(t, err, agent.CodeUnavailable, "no agent answers on /the/socket")
+	if !errors.Is(err, cause) {
+		t.Errorf("%v does not wrap the dialer's error", err)
+	}
+}

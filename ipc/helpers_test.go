@@ -1,0 +1,259 @@
+package ipc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+)
+
+// TestMain runs the child that a test asked for, see child_test.go, or the tests.
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(childMode); mode != "" {
+		os.Exit(child(mode))
+	}
+	os.Exit(m.Run())
+}
+
+// A scripted is an [agent.Service] whose answers a test writes down.
+type scripted struct {
+	token  func(context.Context, agent.TokenRequest) (agent.Token, error)
+	login  func(context.Context, agent.LoginRequest, agent.Asker) error
+	logout func(context.Context, string) error
+	status func(context.Context) (agent.Status, error)
+}
+
+func (s *scripted) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
+	if s.token == nil {
+		return someToken(req.Environment), nil
+	}
+	return s.token(ctx, req)
+}
+
+func (s *scripted) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+	return s.login(ctx, req, ask)
+}
+
+func (s *scripted) Logout(ctx context.Context, env string) error { return s.logout(ctx, env) }
+
+func (s *scripted) Status(ctx context.Context) (agent.Status, error) { return s.status(ctx) }
+
+const someJWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
+
+func someToken(env string) agent.Token {
+	if env == "" {
+		env = "staging"
+	}
+	return agent.Token{
+		Environment: env, IDToken: agent.NewSecret(someJWT),
+		ExpiresAt: time.Now().Add(time.Hour), APIURL: "https://" + env + ".example.com",
+	}
+}
+
+func failing(err error) *scripted {
+	return &scripted{
+		token:  func(context.Context, agent.TokenRequest) (agent.Token, error) { return agent.Token{}, err },
+		login:  func(context.Context, agent.LoginRequest, agent.Asker) error { return err },
+		logout: func(context.Context, string) error { return err },
+		status: func(context.Context) (agent.Status, error) { return agent.Status{}, err },
+	}
+}
+
+// serve runs s on ln until the test ends, or stop is called.
+func serve(t testing.TB, s *Server, ln net.Listener) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, ln) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// serveMem serves service in memory.
+func serveMem(t testing.TB, service agent.Service) *ipctest.Listener {
+	t.Helper()
+	ln := ipctest.Listen()
+	serve(t, &Server{Service: service}, ln)
+	return ln
+}
+
+// serveUnix serves service on a real socket and returns its path.
+func serveUnix(t testing.TB, service agent.Service) string {
+	t.Helper()
+	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	ln, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, &Server{Service: service}, ln)
+	return path
+}
+
+// shortDir is a temporary folder whose name leaves room for a socket's.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kyc-ipc-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func dial(t testing.TB, ln *ipctest.Listener) net.Conn {
+	t.Helper()
+	c, err := ln.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func dialUnix(t testing.TB, path string) *net.UnixConn {
+	t.Helper()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.(*net.UnixConn)
+}
+
+// An answer is a response read to its end.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// exchangeOn writes raw to c and reads one response.
+func exchangeOn(t testing.TB, c net.Conn, raw string) answer {
+	t.Helper()
+	go func() { _, _ = io.WriteString(c, raw) }()
+	return readAnswer(t, c)
+}
+
+func readAnswer(t testing.TB, c net.Conn) answer {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatalf("no response: %v", err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("half a response: %v", err)
+	}
+	return answer{resp, string(body)}
+}
+
+// ask sends raw on a connection of its own.
+func ask(t testing.TB, ln *ipctest.Listener, raw string) answer {
+	t.Helper()
+	return exchangeOn(t, dial(t, ln), raw)
+}
+
+// request is a raw HTTP/1.1 request; headers are whole lines.
+func request(method, target, body string, headers ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: kyc-agent\r\n", method, target)
+	for _, h := range headers {
+		b.WriteString(h + "\r\n")
+	}
+	if method == http.MethodPost {
+		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	}
+	return b.String() + "\r\n" + body
+}
+
+func post(target, body string) string { return request(http.MethodPost, target, body) }
+
+const textPlain = "Accept: text/plain"
+
+func (a answer) problem(t testing.TB) problem {
+	t.Helper()
+	if got := a.Header.Get("Content-Type"); got != mediaProblem {
+		t.Fatalf("content type %q of %q, want a problem", got, a.body)
+	}
+	var p problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Fatalf("%v in %q", err, a.body)
+	}
+	if p.Status != a.StatusCode {
+		t.Errorf("problem says %d, status is %d", p.Status, a.StatusCode)
+	}
+	return p
+}
+
+func (a answer) step(t testing.TB) loginBody {
+	t.Helper()
+	if a.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", a.StatusCode, a.body)
+	}
+	var step loginBody
+	if err := json.Unmarshal([]byte(a.body), &step); err != nil {
+		t.Fatalf("%v in %q", err, a.body)
+	}
+	return step
+}
+
+// wantError ends the test unless err is an [agent.Error] of the code with all the
+// parts in its one line.
+func wantError(t testing.TB, err error, code agent.Code, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %s", code)
+	}
+	if agent.CodeOf(err) != code {
+		t.Fatalf("error %v has code %s, want %s", err, agent.CodeOf(err), code)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %q", err, part)
+		}
+	}
+	if strings.ContainsAny(err.Error(), "\r\n\x1b") {
+		t.Errorf("error %q is not one plain line", err)
+	}
+}
+
+// A logBook keeps log lines.
+type logBook struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBook) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

@@ -1,0 +1,171 @@
+package ipc
+
+import (
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// A passer is a socket that can be given to a child.
+type passer interface {
+	File() (*os.File, error)
+	Close() error
+}
+
+func passed[T passer](t *testing.T, s T, err error) *os.File {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	f, err := s.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+func unixListener(t *testing.T, network string) *os.File {
+	t.Helper()
+	ln, err := net.ListenUnix(network, &net.UnixAddr{Name: filepath.Join(shortDir(t), "s"), Net: network})
+	return passed(t, ln, err)
+}
+
+func TestInherited(t *testing.T) {
+	for name, test := range map[string]struct {
+		pid, fds, names string
+		files           func(t *testing.T) []*os.File
+		want            string
+	}{
+		"none":            {"", "", "", nil, "none\n"},
+		"not for us":      {"1", "1", "agent", oneUnix, "none\n"},
+		"no pid":          {"", "1", "agent", oneUnix, "none\n"},
+		"zero":            {"self", "0", "", nil, "none\n"},
+		"named agent":     {"self", "1", "agent", oneUnix, "listening\n"},
+		"named as unit":   {"self", "1", "kyc-agentd.socket", oneUnix, "listening\n"},
+		"other name":      {"self", "1", "dbus.socket", oneUnix, `it is named "dbus.socket", and FileDescriptorName=agent is needed`},
+		"no name":         {"self", "1", "", oneUnix, `it is named "LISTEN_FD_3"`},
+		"two":             {"self", "2", "agent:extra", func(t *testing.T) []*os.File { return append(oneUnix(t), oneUnix(t)...) }, "2 came (agent, extra), and one named agent is needed"},
+		"TCP":             {"self", "1", "agent", oneTCP, "agent is a tcp socket, and a Unix stream socket is needed"},
+		"packets":         {"self", "1", "agent", func(t *testing.T) []*os.File { return []*os.File{unixListener(t, "unixpacket")} }, "agent is a unixpacket socket"},
+		"datagrams":       {"self", "1", "agent", oneUnixgram, "agent is not a listening socket"},
+		"a connection":    {"self", "1", "agent", oneConnection, "agent is not a listening socket"},
+		"a file":          {"self", "1", "agent", oneFile, "agent is not a listening socket"},
+		"not even a file": {"self", "1", "agent", nil, "agent is not a listening socket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := childCommand(t, "inherited", "LISTEN_PID="+test.pid, "LISTEN_FDS="+test.fds, "LISTEN_FDNAMES="+test.names)
+			if test.files != nil {
+				cmd.ExtraFiles = test.files(t)
+			}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if test.want == "listening\n" {
+				speakTo(t, cmd.ExtraFiles[0])
+			}
+			got, _ := io.ReadAll(out)
+			err = cmd.Wait()
+			if !strings.Contains(string(got), test.want) || strings.Count(string(got), "\n") != 1 {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if failed := strings.HasPrefix(string(got), "error: "); failed != (err != nil) {
+				t.Errorf("exit: %v", err)
+			}
+			if strings.HasPrefix(string(got), "error: ") && !strings.Contains(string(got), "see: systemctl --user cat kyc-agentd.socket") {
+				t.Errorf("no next step in %q", got)
+			}
+		})
+	}
+}
+
+func oneUnix(t *testing.T) []*os.File { return []*os.File{unixListener(t, "unix")} }
+
+func oneTCP(t *testing.T) []*os.File {
+	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return []*os.File{passed(t, ln, err)}
+}
+
+func oneUnixgram(t *testing.T) []*os.File {
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(shortDir(t), "s"), Net: "unixgram"})
+	return []*os.File{passed(t, c, err)}
+}
+
+func oneConnection(t *testing.T) []*os.File {
+	return []*os.File{passed(t, dialUnix(t, serveUnix(t, &scripted{})), nil)}
+}
+
+func oneFile(t *testing.T) []*os.File {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return []*os.File{f}
+}
+
+// speakTo connects to the listener behind f, and makes sure that it stays where it
+// is, and as it is, when the child closes it.
+func speakTo(t *testing.T, f *os.File) {
+	t.Helper()
+	ln, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	path := ln.Addr().String()
+	before := mode(t, path)
+	got, err := io.ReadAll(dialUnix(t, path))
+	if err != nil || string(got) != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if after := mode(t, path); after != before {
+		t.Errorf("the socket was %s and is %s", before, after)
+	}
+}
+
+// systemd's own idea of the protocol. This program makes the socket 0644.
+func TestInheritedFromSystemd(t *testing.T) {
+	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
+	path := filepath.Join(shortDir(t), "agent.sock")
+	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", os.Args[0])
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// "Listening on … as 3." is the first thing it says, once that is so.
+	if _, err := stderr.Read(make([]byte, 256)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, stderr) }()
+	c := dialUnix(t, path)
+	hello, err := io.ReadAll(c)
+	if err != nil || string(hello) != "hello" {
+		t.Errorf("%q, %v", hello, err)
+	}
+	got, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil || string(got) != "listening\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got := mode(t, path); got.Type() != os.ModeSocket {
+		t.Errorf("the socket is %s", got)
+	}
+}

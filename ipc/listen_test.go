@@ -1,0 +1,382 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+func uidNow() int { return os.Getuid() }
+
+// staleSocket leaves a socket in dir that nobody listens on.
+func staleSocket(t testing.TB, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "stale.sock")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	_ = ln.Close()
+	return path
+}
+
+func listen(t testing.TB, path string) net.Listener {
+	t.Helper()
+	ln, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	return ln
+}
+
+func mode(t testing.TB, path string) fs.FileMode {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Mode()
+}
+
+func TestListenMakesItPrivate(t *testing.T) {
+	for _, umask := range []int{0, 0o022, 0o077, 0o277, 0o777} {
+		t.Run(fmt.Sprintf("umask %04o", umask), func(t *testing.T) {
+			path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+			old := syscall.Umask(umask)
+			defer syscall.Umask(old)
+			ln := listen(t, path)
+			if got := mode(t, filepath.Dir(path)); got != fs.ModeDir|0o700 {
+				t.Errorf("folder is %s", got)
+			}
+			if got := mode(t, path); got != fs.ModeSocket|0o600 {
+				t.Errorf("socket is %s", got)
+			}
+			if got := mode(t, path+".lock").Perm(); got&0o077 != 0 {
+				t.Errorf("lock file is %s", got)
+			}
+			if got := ln.Addr().String(); got != path {
+				t.Errorf("address %s", got)
+			}
+		})
+	}
+}
+
+// Between bind and chmod there is no moment in which the socket is open to others.
+func TestBindIsTightFromTheStart(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	path := filepath.Join(shortDir(t), "s")
+	ln, err := bind(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if got := mode(t, path); got != fs.ModeSocket|0o600 {
+		t.Errorf("socket is %s before chmod", got)
+	}
+}
+
+func TestListenRefusesFolders(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, dir string) string // returns the socket's path
+		say     []string
+	}{
+		"wide": {func(t *testing.T, dir string) string {
+			return filepath.Join(mkdir(t, dir+"/wide", 0o755), "agent.sock")
+		}, []string{"socket folder ", "/wide has mode 0755; run: chmod 700 /"}},
+		"a bit wide": {func(t *testing.T, dir string) string {
+			return filepath.Join(mkdir(t, dir+"/wide", 0o701), "agent.sock")
+		}, []string{"mode 0701"}},
+		"wide with a space": {func(t *testing.T, dir string) string {
+			return filepath.Join(mkdir(t, dir+"/a b's", 0o750), "agent.sock")
+		}, []string{`run: chmod 700 '/`, `/a b'\''s'`}},
+		"sticky, like /tmp": {func(t *testing.T, dir string) string {
+			return filepath.Join(mkdir(t, dir+"/tmp", 0o777|fs.ModeSticky), "agent.sock")
+		}, []string{"mode 0777; choose another path"}},
+		"symlink": {func(t *testing.T, dir string) string {
+			mkdir(t, dir+"/real", 0o700)
+			if err := os.Symlink("real", dir+"/link"); err != nil {
+				t.Fatal(err)
+			}
+			return dir + "/link/agent.sock"
+		}, []string{"/link is a symbolic link"}},
+		"dangling symlink": {func(t *testing.T, dir string) string {
+			if err := os.Symlink("nowhere", dir+"/link"); err != nil {
+				t.Fatal(err)
+			}
+			return dir + "/link/agent.sock"
+		}, []string{"/link is a symbolic link"}},
+		"file": {func(t *testing.T, dir string) string {
+			return writeFile(t, dir+"/file") + "/agent.sock"
+		}, []string{"/file is not a folder"}},
+		"no parent": {func(_ *testing.T, dir string) string {
+			return dir + "/run/user/kyc-agentd/agent.sock"
+		}, []string{"there is no folder ", "/run/user for the socket folder kyc-agentd", "XDG_RUNTIME_DIR"}},
+		"too long": {func(_ *testing.T, dir string) string {
+			return dir + "/" + strings.Repeat("x", maxSocketPath-len(dir))
+		}, []string{fmt.Sprintf("has %d bytes, and the system takes %d", maxSocketPath+1, maxSocketPath)}},
+		"empty": {func(*testing.T, string) string { return "" }, []string{"is no path"}},
+		"zero":  {func(_ *testing.T, dir string) string { return dir + "/a\x00b" }, []string{"is no path"}},
+		"not a socket": {func(t *testing.T, dir string) string { return writeFile(t, dir+"/agent.sock") },
+			[]string{"/agent.sock is there and is not a socket"}},
+		"symlink to a socket": {func(t *testing.T, dir string) string {
+			if err := os.Symlink(staleSocket(t, dir), dir+"/agent.sock"); err != nil {
+				t.Fatal(err)
+			}
+			return dir + "/agent.sock"
+		}, []string{"/agent.sock is there and is not a socket"}},
+		"folder in its place": {func(t *testing.T, dir string) string { return mkdir(t, dir+"/agent.sock", 0o700) },
+			[]string{"is not a socket"}},
+		"lock is a symlink": {func(t *testing.T, dir string) string {
+			if err := os.Symlink(dir+"/elsewhere", dir+"/agent.sock.lock"); err != nil {
+				t.Fatal(err)
+			}
+			return dir + "/agent.sock"
+		}, []string{"cannot open the lock file "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := test.prepare(t, shortDir(t))
+			before, _ := os.Lstat(path)
+			ln, err := Listen(path)
+			if err == nil {
+				_ = ln.Close()
+			}
+			wantError(t, err, agent.CodeConfiguration, test.say...)
+			if after, _ := os.Lstat(path); before != nil && (after == nil || !os.SameFile(before, after)) {
+				t.Error("what was there is gone")
+			}
+		})
+	}
+}
+
+func mkdir(t *testing.T, path string, mode fs.FileMode) string {
+	t.Helper()
+	if err := errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func writeFile(t *testing.T, path string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Go would take "@x" for a name in the abstract namespace, which has no mode.
+func TestListenAtRelativePaths(t *testing.T) {
+	dir := shortDir(t)
+	t.Chdir(dir)
+	for _, name := range []string{"agent.sock", "@agent"} {
+		listen(t, name)
+		if got := mode(t, filepath.Join(dir, name)); got != fs.ModeSocket|0o600 {
+			t.Errorf("%s is %s", name, got)
+		}
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	path := staleSocket(t, shortDir(t))
+	serve(t, &Server{Service: &scripted{}}, listen(t, path))
+	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSecondAgentIsRefused(t *testing.T) {
+	path := serveUnix(t, &scripted{})
+	for range 2 {
+		_, err := Listen(path)
+		wantError(t, err, agent.CodeUnavailable, fmt.Sprintf("an agent (pid %d) already answers on %s", os.Getpid(), path),
+			fmt.Sprintf("stop it with: systemctl --user stop kyc-agentd.service or kill %d", os.Getpid()))
+	}
+	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
+		t.Errorf("the first agent: %v", err)
+	}
+}
+
+// Somebody who listens without our lock, as systemd does.
+func TestLiveSocketWithoutLockIsRefused(t *testing.T) {
+	path := filepath.Join(shortDir(t), "agent.sock")
+	other, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, err = Listen(path)
+	wantError(t, err, agent.CodeUnavailable, "already answers on "+path)
+	if c, err := net.Dial("unix", path); err != nil {
+		t.Errorf("it does not answer any more: %v", err)
+	} else {
+		_ = c.Close()
+	}
+}
+
+func TestLockWithoutSocket(t *testing.T) {
+	path := filepath.Join(shortDir(t), "agent.sock")
+	lock, err := takeLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Listen(path)
+	wantError(t, err, agent.CodeUnavailable, "another agent is just starting or stopping", "try again in a second")
+	_ = lock.Close()
+	listen(t, path)
+}
+
+func TestSocketOfAnotherKind(t *testing.T) {
+	path := filepath.Join(shortDir(t), "agent.sock")
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, err = Listen(path)
+	wantError(t, err, agent.CodeUnavailable, "cannot tell whether an agent answers")
+}
+
+// Of many that start at once on a stale socket exactly one gets it, and it answers.
+func TestStartingRace(t *testing.T) {
+	for range 20 {
+		path := staleSocket(t, shortDir(t))
+		var mu sync.Mutex
+		var winners []net.Listener
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				ln, err := Listen(path)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					winners = append(winners, ln)
+				} else if agent.CodeOf(err) != agent.CodeUnavailable {
+					t.Errorf("a loser got %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(winners) != 1 {
+			t.Fatalf("%d agents on one socket", len(winners))
+		}
+		c := dialUnix(t, path)
+		accepted, err := winners[0].Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = accepted.Close(), c.Close()
+		_ = winners[0].Close()
+	}
+}
+
+func TestCloseRemovesOnlyItsOwn(t *testing.T) {
+	path := filepath.Join(shortDir(t), "agent.sock")
+	ln := listen(t, path)
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+
+	ln = listen(t, path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path)
+	_ = ln.Close()
+	if got, err := os.ReadFile(path); err != nil || string(got) != "precious" {
+		t.Errorf("Close removed what was not its own: %v", err)
+	}
+}
+
+// An agent whose folder was removed and made again by its successor.
+func TestCloseLeavesTheSuccessorAlone(t *testing.T) {
+	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	first := listen(t, path)
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	second := listen(t, path)
+	_ = first.Close()
+	if got := mode(t, path); got.Type() != fs.ModeSocket {
+		t.Errorf("the successor's socket is %s", got)
+	}
+	_ = second.Close()
+}
+
+func TestFolderSwappedMeanwhile(t *testing.T) {
+	dir := shortDir(t)
+	path := filepath.Join(mkdir(t, dir+"/mine", 0o700), "agent.sock")
+	opened, err := openFolder(dir + "/mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	if err := os.Rename(dir+"/mine", dir+"/old"); err != nil {
+		t.Fatal(err)
+	}
+	mkdir(t, dir+"/mine", 0o700)
+	lock, err := takeLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	_, err = bindIn(opened, path, lock)
+	wantError(t, err, agent.CodeConfiguration, "replaced meanwhile")
+}
+
+func TestServeClosesTheSocket(t *testing.T) {
+	path := filepath.Join(shortDir(t), "agent.sock")
+	stop := serve(t, &Server{Service: &scripted{}}, listen(t, path))
+	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	_, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{})
+	wantError(t, err, agent.CodeUnavailable, "no agent answers")
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket after Serve: %v", err)
+	}
+}
+
+func TestPeerOfIsUs(t *testing.T) {
+	path := serveUnix(t, &scripted{})
+	p, err := peerOf(dialUnix(t, path))
+	if err != nil || p.uid != os.Getuid() || p.pid != os.Getpid() {
+		t.Errorf("%+v, %v", p, err)
+	}
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if _, err := peerOf(a); err == nil {
+		t.Error("a pipe has no peer")
+	}
+	if ctx := withPeer(context.Background(), a); ctx.Value(peerKey{}) != nil {
+		t.Error("a pipe has no peer")
+	}
+}
+
+func TestShellQuote(t *testing.T) {
+	for in, want := range map[string]string{"/run/x-1.y": "/run/x-1.y", "": "''", "a b": "'a b'", "a'b": `'a'\''b'`, "$x": "'$x'"} {
+		if got := shellQuote(in); got != want {
+			t.Errorf("%q: %s", in, got)
+		}
+	}
+}

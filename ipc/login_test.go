@@ -1,0 +1,282 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+)
+
+const mfaLogin = `{"environment":"prod","username":"` + agenttest.MFAUser + `","password":"` + agenttest.Password + `"}`
+
+func answers(code string) string { return `{"answers":{"code":"` + code + `"}}` }
+
+func TestChallengeFlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := agenttest.NewAuthenticator()
+		ln := serveMem(t, agenttest.NewAgent(t, p))
+
+		first := ask(t, ln, post("/v1/login", mfaLogin)).step(t)
+		if first.State != stateChallenge || first.Challenge.Name != "SOFTWARE_TOKEN_MFA" || len(first.ID) < 26 ||
+			!first.ExpiresAt.Equal(time.Now().Add(answerTimeout)) {
+			t.Fatalf("first step %+v", first)
+		}
+		time.Sleep(2 * time.Minute)
+		again := ask(t, ln, post("/v1/login/"+first.ID, answers("000000"))).step(t)
+		if again.State != stateChallenge || again.ID != first.ID || again.Challenge.Problem != "that code is wrong" ||
+			!again.ExpiresAt.Equal(time.Now().Add(answerTimeout)) {
+			t.Fatalf("second step %+v", again)
+		}
+		time.Sleep(2 * time.Minute) // four in all: each question has its own three
+		if a := ask(t, ln, post("/v1/login/"+first.ID, answers(agenttest.MFACode))); a.body != "{\"state\":\"done\"}\n" {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+		if a := ask(t, ln, request("GET", "/v1/token?env=prod", "")); a.StatusCode != http.StatusOK {
+			t.Errorf("no token: %s", a.body)
+		}
+		if a := ask(t, ln, post("/v1/login/"+first.ID, answers(agenttest.MFACode))); a.StatusCode != http.StatusNotFound {
+			t.Errorf("an answer too many: %d %s", a.StatusCode, a.body)
+		}
+	})
+}
+
+func TestChallengeExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := agenttest.NewAuthenticator()
+		ln := serveMem(t, agenttest.NewAgent(t, p))
+		step := ask(t, ln, post("/v1/login", mfaLogin)).step(t)
+		time.Sleep(answerTimeout + time.Second)
+		for range 2 {
+			a := ask(t, ln, post("/v1/login/"+step.ID, answers(agenttest.MFACode)))
+			if e := a.problem(t); a.StatusCode != http.StatusUnauthorized || e.Environment != "prod" ||
+				!strings.Contains(e.Detail, "3 minutes") || e.Hint != "run: kyc-agentd login prod" {
+				t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
+		}
+		if p.Live() != 0 {
+			t.Error("signed in all the same")
+		}
+	})
+}
+
+// An answer at the last instant either counts or is too late; it is never lost.
+func TestAnswerAtTheLastInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
+		for range 50 {
+			step := ask(t, ln, post("/v1/login", mfaLogin)).step(t)
+			time.Sleep(answerTimeout)
+			a := ask(t, ln, post("/v1/login/"+step.ID, answers(agenttest.MFACode)))
+			if a.StatusCode != http.StatusOK && a.StatusCode != http.StatusUnauthorized {
+				t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
+		}
+	})
+}
+
+func TestOldExpiriesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
+		var ids []string
+		for range maxLogins + 1 {
+			ids = append(ids, ask(t, ln, post("/v1/login", mfaLogin)).step(t).ID)
+			time.Sleep(answerTimeout + time.Second)
+		}
+		for i, id := range ids {
+			want := http.StatusUnauthorized
+			if i == 0 {
+				want = http.StatusNotFound
+			}
+			if a := ask(t, ln, post("/v1/login/"+id, answers("1"))); a.StatusCode != want {
+				t.Errorf("%d: %d %s", i, a.StatusCode, a.body)
+			}
+		}
+	})
+}
+
+func TestCancelLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := agenttest.NewAuthenticator()
+		ln := serveMem(t, agenttest.NewAgent(t, p))
+		step := ask(t, ln, post("/v1/login", mfaLogin)).step(t)
+		if a := ask(t, ln, request("DELETE", "/v1/login/"+step.ID, "")); a.body != "{\"state\":\"cancelled\"}\n" {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+		for _, raw := range []string{post("/v1/login/"+step.ID, answers(agenttest.MFACode)), request("DELETE", "/v1/login/"+step.ID, "")} {
+			if a := ask(t, ln, raw); a.StatusCode != http.StatusNotFound {
+				t.Errorf("after the end: %d %s", a.StatusCode, a.body)
+			}
+		}
+		if p.Live() != 0 {
+			t.Error("signed in all the same")
+		}
+	})
+}
+
+// A client that disconnects while it waits cancels the sign-in, at the first step
+// and after an answer; one that has its challenge may hang up and come back.
+func TestDisconnectCancelsLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		ln := serveMem(t, &scripted{login: func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+			if req.Username == "asked" {
+				if _, err := ask(ctx, agent.Challenge{Name: "X"}); err != nil {
+					return err
+				}
+			}
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return ctx.Err()
+		}})
+
+		c := dial(t, ln)
+		_, _ = io.WriteString(c, post("/v1/login", `{"username":"u"}`))
+		synctest.Wait()
+		_ = c.Close()
+		wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
+
+		step := ask(t, ln, post("/v1/login", `{"username":"asked"}`)).step(t)
+		c = dial(t, ln)
+		_, _ = io.WriteString(c, post("/v1/login/"+step.ID, `{"answers":{}}`))
+		synctest.Wait()
+		if a := ask(t, ln, post("/v1/login/"+step.ID, `{"answers":{}}`)); a.StatusCode != http.StatusBadRequest {
+			t.Errorf("a second answer while the first is on its way: %d %s", a.StatusCode, a.body)
+		}
+		_ = c.Close()
+		wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
+	})
+}
+
+func TestTooManyLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
+		ids := map[string]bool{}
+		for range maxLogins {
+			ids[ask(t, ln, post("/v1/login", mfaLogin)).step(t).ID] = true
+		}
+		if len(ids) != maxLogins {
+			t.Errorf("%d ids for %d sign-ins", len(ids), maxLogins)
+		}
+		a := ask(t, ln, post("/v1/login", mfaLogin))
+		if p := a.problem(t); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "16 sign-ins") {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+		for id := range ids {
+			ask(t, ln, request("DELETE", "/v1/login/"+id, ""))
+			break
+		}
+		ask(t, ln, post("/v1/login", mfaLogin)).step(t)
+	})
+}
+
+func TestStopCancelsWaitingLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		ln := ipctest.Listen()
+		stop := serve(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+			_, err := ask(ctx, agent.Challenge{})
+			ended <- err
+			return err
+		}}}, ln)
+		ask(t, ln, post("/v1/login", "{}")).step(t)
+		begin := time.Now()
+		stop()
+		wantError(t, <-ended, agent.CodeUnavailable, "stopping")
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("stopping waited %s for an answer that cannot come", took)
+		}
+	})
+}
+
+func TestStopLetsLoginInHandFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := ipctest.Listen()
+		stop := serve(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
+			time.Sleep(2 * time.Second)
+			return ctx.Err()
+		}}}, ln)
+		c := dial(t, ln)
+		_, _ = io.WriteString(c, post("/v1/login", "{}"))
+		synctest.Wait()
+		go stop()
+		if a := readAnswer(t, c); a.body != "{\"state\":\"done\"}\n" {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	})
+}
+
+// A service that does not listen to its context cannot keep Serve.
+func TestStopWithADeafService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		ln := ipctest.Listen()
+		stop := serve(t, &Server{Service: &scripted{login: func(context.Context, agent.LoginRequest, agent.Asker) error {
+			<-release
+			return nil
+		}}}, ln)
+		_, _ = io.WriteString(dial(t, ln), post("/v1/login", "{}"))
+		synctest.Wait()
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took != 2*defaultGrace {
+			t.Errorf("took %s", took)
+		}
+		close(release)
+	})
+}
+
+func TestFailedLogin(t *testing.T) {
+	ln := serveMem(t, failing(&agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "Invalid username or password", Hint: "run again: kyc-agentd login prod"}))
+	if a := ask(t, ln, request("POST", "/v1/login", `{}`, textPlain)); a.StatusCode != 401 ||
+		a.body != "prod: Invalid username or password; run again: kyc-agentd login prod\n" {
+		t.Errorf("%d %q", a.StatusCode, a.body)
+	}
+}
+
+// Everything a sign-in carries, with debug logging, and faults on the way.
+func TestNoSecretInTheLog(t *testing.T) {
+	book := &logBook{}
+	ln := ipctest.Listen()
+	serve(t, &Server{Service: agenttest.NewAgent(t, agenttest.NewAuthenticator()), Logger: book.logger()}, ln)
+	c := &Client{Dial: ln.Dial}
+	code := "987654"
+	tries := 0
+	err := c.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: agenttest.MFAUser, Password: agent.NewSecret(agenttest.Password)},
+		func(context.Context, agent.Challenge) (agent.Answers, error) {
+			if tries++; tries > 1 {
+				return nil, errors.New("given up")
+			}
+			return agent.Answers{"code": agent.NewSecret(code)}, nil
+		})
+	wantError(t, err, agent.CodeInternal, "given up")
+	agenttest.Login(t, c, "prod")
+	tok, err := c.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := ask(t, ln, post("/v1/login", mfaLogin)).step(t)
+	ask(t, ln, post("/v1/login/"+step.ID, `{"answers":{"code":5}}`))
+	ask(t, ln, post("/v1/login/"+step.ID, `{"answers":{"code":"`+code+`"},"x":1}`))
+	ask(t, ln, post("/v1/login", `{"password":"`+agenttest.Password+`"`))
+	ask(t, ln, request("GET", "/v1/login/"+step.ID, ""))
+	ask(t, ln, request("GET", "/v1/token/"+agenttest.Password[:5], ""))
+	log := book.String()
+	if strings.Count(log, "msg=request") < 8 {
+		t.Errorf("the requests are not in the log:\n%s", log)
+	}
+	for name, secret := range map[string]string{
+		"password": agenttest.Password, "code": code, "ID token": tok.IDToken.Reveal(), "login id": step.ID,
+	} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the %s is in the log:\n%s", name, log)
+		}
+	}
+}

@@ -1,0 +1,634 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+)
+
+func TestTokenFormats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, &scripted{})
+		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		jsonBody := `{"token":"` + someJWT + `","token_type":"Bearer","expires_at":"` + expires +
+			`","expires_in":"3600","environment":"staging","api_url":"https://staging.example.com"}` + "\n"
+		for _, test := range []struct{ query, accept, media, body string }{
+			{"", "", mediaJSON, jsonBody},
+			{"", "*/*", mediaJSON, jsonBody},
+			{"", "text/*", mediaJSON, jsonBody},
+			{"", "application/json, text/plain", mediaJSON, jsonBody},
+			{"", "application/json;q=0.5, text/plain", mediaText, someJWT + "\n"},
+			{"", "text/plain", mediaText, someJWT + "\n"},
+			{"", "TEXT/Plain; charset=utf-8", mediaText, someJWT + "\n"},
+			{"", "text/plain;q=0", mediaJSON, jsonBody},
+			{"", "text/plain;q=x", mediaJSON, jsonBody},
+			{"", "text/plain, ;;", mediaText, someJWT + "\n"},
+			{"?format=", "text/plain", mediaText, someJWT + "\n"},
+			{"?format=token", "", mediaText, someJWT + "\n"},
+			{"?format=header", "", mediaText, "Authorization: Bearer " + someJWT + "\n"},
+			{"?format=curl", "", mediaText, `oauth2-bearer = "` + someJWT + `"` + "\n"},
+			{"?format=curl", "text/plain", mediaText, `oauth2-bearer = "` + someJWT + `"` + "\n"},
+			{"?format=json", "text/plain", mediaJSON, jsonBody},
+		} {
+			a := ask(t, ln, request("GET", "/v1/token"+test.query, "", "Accept: "+test.accept))
+			if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != test.media || a.body != test.body {
+				t.Errorf("%q, Accept %q: %d %q %q\nwant %q %q", test.query, test.accept,
+					a.StatusCode, a.Header.Get("Content-Type"), a.body, test.media, test.body)
+			}
+			if a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("headers %v", a.Header)
+			}
+		}
+	})
+}
+
+func TestTokenRequestReachesTheService(t *testing.T) {
+	got := make(chan agent.TokenRequest, 1)
+	ln := serveMem(t, &scripted{token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
+		got <- req
+		return someToken(req.Environment), nil
+	}})
+	for query, want := range map[string]agent.TokenRequest{
+		"":                                  {},
+		"?env=&min_valid=":                  {},
+		"?env=prod":                         {Environment: "prod"},
+		"?min_valid=5m":                     {MinValid: 5 * time.Minute},
+		"?min_valid=300":                    {MinValid: 5 * time.Minute},
+		"?min_valid=1h30m&env=prod":         {Environment: "prod", MinValid: 90 * time.Minute},
+		"?min_valid=0":                      {},
+		"?min_valid=%2B5m&env=a%20b%26c%3D": {Environment: "a b&c=", MinValid: 5 * time.Minute},
+	} {
+		if a := ask(t, ln, request("GET", "/v1/token"+query, "")); a.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", query, a.StatusCode, a.body)
+		}
+		if req := <-got; req != want {
+			t.Errorf("%s: %+v, want %+v", query, req, want)
+		}
+	}
+}
+
+// As kyc-token sends it; the answer ends with the connection and is not chunked.
+func TestHTTP10(t *testing.T) {
+	path := serveUnix(t, &scripted{})
+	c := dialUnix(t, path)
+	_, err := io.WriteString(c, "GET /v1/token?env=prod&min_valid=300&format=header HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, body, _ := strings.Cut(string(all), "\r\n\r\n")
+	if !strings.HasPrefix(head, "HTTP/1.0 200 OK\r\n") || strings.Contains(head, "chunked") || body != "Authorization: Bearer "+someJWT+"\n" {
+		t.Errorf("answer %q", all)
+	}
+}
+
+func TestHTTP10WithoutHost(t *testing.T) {
+	if a := ask(t, serveMem(t, &scripted{}), "GET /v1/token HTTP/1.0\r\n\r\n"); a.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, test := range []struct {
+		err        error
+		status     int
+		line       string
+		retryAfter string
+	}{
+		{&agent.Error{Code: agent.CodeUsage, Environment: "prod", Message: "min_valid 2h is too much"}, 400, "prod: min_valid 2h is too much", ""},
+		{&agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "not signed in", Hint: "run: kyc-agentd login prod"}, 401,
+			"prod: not signed in; run: kyc-agentd login prod", ""},
+		{&agent.Error{Code: agent.CodeDenied, Message: "a rule says no"}, 403, "a rule says no", ""},
+		{&agent.Error{Code: agent.CodeUnknownEnvironment, Message: "no environment \"x\""}, 404, "no environment \"x\"", ""},
+		{&agent.Error{Code: agent.CodeConfiguration, Message: "no such pool"}, 422, "no such pool", ""},
+		{&agent.Error{Code: agent.CodeLocked, Message: "the keyring is locked"}, 423, "the keyring is locked", ""},
+		{&agent.Error{Code: agent.CodeThrottled, Message: "slow down"}, 429, "slow down", ""},
+		{&agent.Error{Code: agent.CodeThrottled, Message: "slow down", RetryAfter: 90 * time.Second}, 429, "slow down", "90"},
+		{&agent.Error{Code: agent.CodeUnavailable, Message: "cannot reach Cognito"}, 503, "cannot reach Cognito", "1"},
+		{&agent.Error{Code: agent.CodeUnavailable, Message: "cannot reach Cognito", RetryAfter: 1500 * time.Millisecond}, 503, "cannot reach Cognito", "2"},
+		{&agent.Error{Code: agent.CodeInternal, Message: "the record makes no sense", Err: errors.New("secret cause")}, 500, "the record makes no sense", ""},
+		{&agent.Error{Code: agent.CodeInternal, Err: errors.New("secret cause")}, 500, "internal error; the agent's log says more", ""},
+		{fmt.Errorf("wrapped: %w", &agent.Error{Code: agent.CodeLocked, Message: "locked"}), 423, "locked", ""},
+		{errors.New("secret cause"), 500, "internal error; the agent's log says more", ""},
+		{agent.CodeLocked, 423, "the store is locked", ""},
+		{context.DeadlineExceeded, 503, "not available right now; try again later", "1"},
+		{&agent.Error{Code: "from-the-future", Message: "new"}, 500, "new", ""},
+		{&agent.Error{Code: agent.CodeUsage, Message: "two\r\nlines \x1b[31mred\x00 \xff"}, 400, "two  lines ?[31mred? ?", ""},
+	} {
+		ln := serveMem(t, failing(test.err))
+
+		a := ask(t, ln, request("GET", "/v1/token", ""))
+		p := a.problem(t)
+		line := (&agent.Error{Environment: p.Environment, Message: p.Detail, Hint: p.Hint}).Error()
+		if a.StatusCode != test.status || p.Code != agent.CodeOf(test.err) || line != test.line || p.Title == "" || !strings.HasSuffix(p.Type, ":"+string(p.Code)) {
+			t.Errorf("%v: %d %s", test.err, a.StatusCode, a.body)
+		}
+		if got := a.Header.Get("Retry-After"); got != test.retryAfter {
+			t.Errorf("%v: Retry-After %q, want %q", test.err, got, test.retryAfter)
+		}
+
+		for _, format := range []string{"", "?format=token", "?format=curl", "?format=json"} {
+			a := ask(t, ln, request("GET", "/v1/token"+format, "", textPlain))
+			if a.StatusCode != test.status || a.body != test.line+"\n" || a.Header.Get("Content-Type") != mediaText {
+				t.Errorf("%v, text, %s: %d %q", test.err, format, a.StatusCode, a.body)
+			}
+		}
+
+		a = ask(t, ln, request("GET", "/v1/token?format=curl", ""))
+		if a.StatusCode != test.status || a.body != "# "+test.line+"\nproto = \"-all\"\n" {
+			t.Errorf("%v, curl: %d %q", test.err, a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestEveryErrorOfTokenClosesCurl(t *testing.T) {
+	ln := serveMem(t, &scripted{})
+	for _, raw := range []string{
+		request("GET", "/v1/token?format=curl&min_valid=x", ""),
+		request("GET", "/v1/token?format=curl&envv=prod", ""),
+		request("GET", "/v1/token?format=curl&env=a&env=b", ""),
+		request("GET", "/v1/token?format=curl", "", "Origin: http://evil.example"),
+		request("DELETE", "/v1/token?format=curl", ""),
+		strings.Replace(request("GET", "/v1/token?format=curl", ""), "Host: kyc-agent", "Host: evil", 1),
+	} {
+		if a := ask(t, ln, raw); a.StatusCode < 400 || !strings.HasSuffix(a.body, "\nproto = \"-all\"\n") || !strings.HasPrefix(a.body, "# ") {
+			t.Errorf("%q: %d %q", raw, a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestUnsendableToken(t *testing.T) {
+	for _, token := range []string{"", "a b", "a\r\nX: y", "a\x00", "é"} {
+		ln := serveMem(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
+			return agent.Token{Environment: "prod", IDToken: agent.NewSecret(token)}, nil
+		}})
+		a := ask(t, ln, request("GET", "/v1/token?format=header", "", textPlain))
+		if a.StatusCode != http.StatusInternalServerError || !strings.HasPrefix(a.body, "prod: the ID token") {
+			t.Errorf("%q: %d %q", token, a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestRefusedRequests(t *testing.T) {
+	ln := serveMem(t, &scripted{})
+	big := `{"username":"` + strings.Repeat("x", maxBody) + `"}`
+	for name, test := range map[string]struct {
+		raw    string
+		status int
+		code   agent.Code
+		say    string
+	}{
+		"origin":                             {request("GET", "/v1/token", "", "Origin: http://localhost"), 403, agent.CodeDenied, "Origin"},
+		"empty origin":                       {request("GET", "/v1/token", "", "Origin:"), 403, agent.CodeDenied, "Origin"},
+		"referer":                            {request("GET", "/v1/status", "", "Referer: http://x/"), 403, agent.CodeDenied, "Referer"},
+		"origin on POST":                     {request("POST", "/v1/logout", `{}`, "Origin: null"), 403, agent.CodeDenied, "Origin"},
+		"other host":                         {"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n\r\n", 403, agent.CodeDenied, `"localhost"`},
+		"host with a port":                   {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent:80\r\n\r\n", 403, agent.CodeDenied, "kyc-agent:80"},
+		"absolute form":                      {"GET http://evil.example/v1/token HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", 403, agent.CodeDenied, "evil.example"},
+		"a refused host comes before a path": {"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", 403, agent.CodeDenied, "localhost"},
+
+		"unknown parameter":           {request("GET", "/v1/token?environment=prod", ""), 400, agent.CodeUsage, `"environment"; known: env, format, min_valid`},
+		"parameter in the wrong case": {request("GET", "/v1/token?Env=prod", ""), 400, agent.CodeUsage, `"Env"`},
+		"repeated parameter":          {request("GET", "/v1/token?env=a&env=a", ""), 400, agent.CodeUsage, `"env" is there 2 times`},
+		"parameter where none is":     {request("GET", "/v1/status?x", ""), 400, agent.CodeUsage, `"x"; there are none`},
+		"parameter on a POST":         {request("POST", "/v1/logout?environment=prod", `{}`), 400, agent.CodeUsage, `"environment"`},
+		"bad escape":                  {request("GET", "/v1/token?env=%zz", ""), 400, agent.CodeUsage, "query"},
+		"semicolon":                   {request("GET", "/v1/token?env=a;format=json", ""), 400, agent.CodeUsage, "query"},
+		"long parameter":              {request("GET", "/v1/token?"+strings.Repeat("q", 500)+"=1", ""), 400, agent.CodeUsage, "…"},
+
+		"unknown format":     {request("GET", "/v1/token?format=xml", ""), 400, agent.CodeUsage, `"xml"; known: token, header, curl, json`},
+		"format in capitals": {request("GET", "/v1/token?format=JSON", ""), 400, agent.CodeUsage, `"JSON"`},
+		"negative min_valid": {request("GET", "/v1/token?min_valid=-5m", ""), 400, agent.CodeUsage, "below zero"},
+		"negative seconds":   {request("GET", "/v1/token?min_valid=-5", ""), 400, agent.CodeUsage, "write 5m"},
+		"no duration":        {request("GET", "/v1/token?min_valid=soon", ""), 400, agent.CodeUsage, `"soon"`},
+		"spaces":             {request("GET", "/v1/token?min_valid=%20300", ""), 400, agent.CodeUsage, "min_valid"},
+		"too many seconds":   {request("GET", "/v1/token?min_valid=9999999999999999", ""), 400, agent.CodeUsage, "min_valid"},
+		"too many digits":    {request("GET", "/v1/token?min_valid=99999999999999999999999", ""), 400, agent.CodeUsage, "min_valid"},
+
+		"unknown path":      {request("GET", "/", ""), 404, agent.CodeUsage, "/v1"},
+		"path with a slash": {request("GET", "/v1/token/", ""), 404, agent.CodeUsage, "/v1"},
+		"unclean path":      {request("GET", "//v1/token", ""), 404, agent.CodeUsage, "/v1"},
+		"dots":              {request("GET", "/v1/x/../token", ""), 404, agent.CodeUsage, "/v1"},
+		"star":              {request("OPTIONS", "*", ""), 404, agent.CodeUsage, "*"},
+		"login id + slash":  {request("POST", "/v1/login/", `{"answers":{}}`), 404, agent.CodeUsage, "/v1/login/"},
+		"POST token":        {request("POST", "/v1/token", `{}`), 405, agent.CodeUsage, "use GET"},
+		"GET login":         {request("GET", "/v1/login", ""), 405, agent.CodeUsage, "use POST"},
+		"PUT login id":      {request("PUT", "/v1/login/abc", ""), 405, agent.CodeUsage, "use POST or DELETE"},
+		"connect":           {"CONNECT kyc-agent HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", 404, agent.CodeUsage, "/v1"},
+		"body on a GET":     {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nContent-Length: 2\r\n\r\n{}", 400, agent.CodeUsage, "no body"},
+
+		"no content type": {"POST /v1/logout HTTP/1.1\r\nHost: kyc-agent\r\nContent-Length: 2\r\n\r\n{}", 415, agent.CodeUsage, "Content-Type: application/json"},
+		"form":            {"POST /v1/logout HTTP/1.1\r\nHost: kyc-agent\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415, agent.CodeUsage, "application/json"},
+		"body too large":  {post("/v1/login", big), 413, agent.CodeUsage, "64 KiB"},
+		"chunked and too large": {"POST /v1/login HTTP/1.1\r\nHost: kyc-agent\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(big), big), 413, agent.CodeUsage, "64 KiB"},
+		"empty body":              {post("/v1/logout", ""), 400, agent.CodeUsage, "not a JSON object"},
+		"no JSON":                 {post("/v1/logout", "environment=prod"), 400, agent.CodeUsage, "not a JSON object"},
+		"half JSON":               {post("/v1/logout", `{"environment":"prod"`), 400, agent.CodeUsage, "not a JSON object"},
+		"list":                    {post("/v1/logout", `[]`), 400, agent.CodeUsage, "not a JSON object"},
+		"null":                    {post("/v1/logout", `null`), 400, agent.CodeUsage, "not a JSON object"},
+		"null field":              {post("/v1/logout", `{"environment":null}`), 400, agent.CodeUsage, `"environment" of the body is not a string`},
+		"number":                  {post("/v1/login", `{"password":12345678}`), 400, agent.CodeUsage, `"password" of the body is not a string`},
+		"unknown field":           {post("/v1/logout", `{"env":"prod"}`), 400, agent.CodeUsage, `unknown field "env" in the body; known: environment`},
+		"field in the wrong case": {post("/v1/logout", `{"Environment":"prod"}`), 400, agent.CodeUsage, `"Environment"`},
+		"repeated field":          {post("/v1/logout", `{"environment":"a","environment":"b"}`), 400, agent.CodeUsage, "twice"},
+		"two objects":             {post("/v1/logout", `{} {}`), 400, agent.CodeUsage, "more in the body"},
+		"not UTF-8":               {post("/v1/login", "{\"password\":\"\xff\"}"), 400, agent.CodeUsage, "UTF-8"},
+		"answers missing":         {post("/v1/login/abc", `{}`), 400, agent.CodeUsage, `"answers"`},
+		"answers not a map":       {post("/v1/login/abc", `{"answers":["1"]}`), 400, agent.CodeUsage, "JSON object"},
+		"answer not a string":     {post("/v1/login/abc", `{"answers":{"code":123456}}`), 400, agent.CodeUsage, `"code" of the body is not a string`},
+		"no such login":           {post("/v1/login/abc", `{"answers":{}}`), 404, agent.CodeUsage, "no such sign-in"},
+		"cancel no such login":    {request("DELETE", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
+		"reload with a field":     {post("/v1/reload", `{"x":1}`), 400, agent.CodeUsage, `"x" in the body; known: none`},
+		"nothing to reload":       {post("/v1/reload", `{}`), 400, agent.CodeUsage, "no configuration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := ask(t, ln, test.raw)
+			p := a.problem(t)
+			if a.StatusCode != test.status || p.Code != test.code || !strings.Contains(p.Detail, test.say) {
+				t.Errorf("%d %s, want %d %s with %q", a.StatusCode, a.body, test.status, test.code, test.say)
+			}
+			if strings.Contains(a.body, "12345678") {
+				t.Errorf("a value is in %s", a.body)
+			}
+			if got := a.Header.Get("Allow"); (got != "") != (test.status == 405) {
+				t.Errorf("Allow %q", got)
+			}
+			text := ask(t, ln, strings.Replace(test.raw, "Host:", "Accept: text/plain\r\nHost:", 1))
+			if text.StatusCode != test.status || strings.Count(text.body, "\n") != 1 || text.Header.Get("Content-Type") != mediaText {
+				t.Errorf("as text: %d %q", text.StatusCode, text.body)
+			}
+		})
+	}
+}
+
+func TestHeaderLimit(t *testing.T) {
+	path := serveUnix(t, &scripted{})
+	for size, status := range map[int]int{7 << 10: 200, 9 << 10: 431, 1 << 20: 431} {
+		c := dialUnix(t, path)
+		raw := request("GET", "/v1/token", "", "X-Filler: "+strings.Repeat("x", size))
+		if a := exchangeOn(t, c, raw); a.StatusCode != status {
+			t.Errorf("%d bytes of header: %d, want %d", size, a.StatusCode, status)
+		}
+	}
+	long := request("GET", "/v1/token?env="+strings.Repeat("x", 9<<10), "")
+	if a := exchangeOn(t, dialUnix(t, path), long); a.StatusCode != 431 {
+		t.Errorf("a long target: %d", a.StatusCode)
+	}
+}
+
+func TestHalfARequest(t *testing.T) {
+	for raw, limit := range map[string]time.Duration{
+		"":                                   time.Hour, // nothing was promised yet; see below
+		"GET /v1/tok":                        headerTimeout,
+		request("GET", "/v1/token", "")[:30]: headerTimeout,
+		strings.TrimSuffix(post("/v1/login", `{"username":"x"}`), `}`): readTimeout,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			started := false
+			ln := serveMem(t, &scripted{login: func(context.Context, agent.LoginRequest, agent.Asker) error { started = true; return nil }})
+			c := dial(t, ln)
+			go func() { _, _ = io.WriteString(c, raw) }()
+			begin := time.Now()
+			got, _ := io.ReadAll(c)
+			if took := time.Since(begin); took > limit || took == 0 {
+				t.Errorf("%q held the connection for %s", raw, took)
+			}
+			if len(got) > 0 && !strings.HasPrefix(string(got), "HTTP/1.1 400 ") {
+				t.Errorf("%q was answered %q", raw, got)
+			}
+			if started {
+				t.Error("half a sign-in was started")
+			}
+		})
+	}
+}
+
+// No timing threshold: time in the bubble does not move while anything can run.
+func TestStalledClientsDelayNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, &scripted{})
+		stalls := []string{"", "GET /v1/tok", strings.TrimSuffix(post("/v1/login", "{}"), "}"), request("GET", "/v1/token", "")}
+		for i := range 52 {
+			c := dial(t, ln)
+			go func() { _, _ = io.WriteString(c, stalls[i%len(stalls)]) }() // and never reads
+		}
+		synctest.Wait()
+		begin := time.Now()
+		if a := ask(t, ln, request("GET", "/v1/token", "")); a.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("the answer waited %s", took)
+		}
+	})
+}
+
+// The same over a real socket: it is answered while all of them still stall.
+func TestStalledClientsOnASocket(t *testing.T) {
+	path := serveUnix(t, &scripted{})
+	var stalled []net.Conn
+	for range 50 {
+		c := dialUnix(t, path)
+		if _, err := io.WriteString(c, "GET /v1/token HTTP/1.1\r\nHost:"); err != nil {
+			t.Fatal(err)
+		}
+		stalled = append(stalled, c)
+	}
+	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range stalled { // each is still there to finish its request
+		if a := exchangeOn(t, c, " kyc-agent\r\n\r\n"); a.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestSlowReaderIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, &scripted{})
+		c := dial(t, ln)
+		if _, err := io.WriteString(c, request("GET", "/v1/token", "")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(writeTimeout + time.Second)
+		if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
+			t.Errorf("after the deadline: %q, %v", got, err)
+		}
+	})
+}
+
+// Longer than every timeout of the server: these are for clients, not for work.
+func TestSlowWorkIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, &scripted{
+			token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+				time.Sleep(workTimeout - time.Second)
+				return someToken("prod"), ctx.Err()
+			},
+			login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
+				time.Sleep(4 * time.Minute) // a person looks for the keyring's password
+				return ctx.Err()
+			},
+		})
+		c := dial(t, ln)
+		for _, raw := range []string{request("GET", "/v1/token", ""), post("/v1/login", `{"username":"u","password":"p"}`), request("GET", "/v1/token", "")} {
+			if a := exchangeOn(t, c, raw); a.StatusCode != http.StatusOK {
+				t.Errorf("%d %s", a.StatusCode, a.body)
+			}
+		}
+	})
+}
+
+func TestWorkHasALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := serveMem(t, &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+			<-ctx.Done()
+			return agent.Token{}, ctx.Err()
+		}})
+		begin := time.Now()
+		if a := ask(t, ln, request("GET", "/v1/token", "")); a.StatusCode != http.StatusServiceUnavailable || time.Since(begin) != workTimeout {
+			t.Errorf("%d after %s", a.StatusCode, time.Since(begin))
+		}
+	})
+}
+
+func TestIdleConnectionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, serveMem(t, &scripted{}))
+		exchangeOn(t, c, request("GET", "/v1/token", ""))
+		begin := time.Now()
+		if _, err := io.ReadAll(c); err != nil || time.Since(begin) != idleTimeout {
+			t.Errorf("closed after %s, %v", time.Since(begin), err)
+		}
+	})
+}
+
+// `nc -N` and socat close their half once the request is sent.
+func TestHalfClosedClientGetsItsToken(t *testing.T) {
+	closed := make(chan struct{})
+	path := serveUnix(t, &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+		<-closed
+		return someToken("prod"), ctx.Err()
+	}})
+	c := dialUnix(t, path)
+	if _, err := io.WriteString(c, request("GET", "/v1/token", "", textPlain)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	close(closed)
+	if a := readAnswer(t, c); a.body != someJWT+"\n" {
+		t.Errorf("%d %q", a.StatusCode, a.body)
+	}
+}
+
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		ln := ipctest.Listen()
+		stop := serve(t, &Server{Service: &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+			<-release
+			return someToken("prod"), ctx.Err()
+		}}}, ln)
+		idle := dial(t, ln)
+		exchangeOn(t, idle, request("GET", "/nothing", ""))
+		inHand := dial(t, ln)
+		_, _ = io.WriteString(inHand, request("GET", "/v1/token", "", textPlain))
+		arriving := dial(t, ln)
+		_, _ = io.WriteString(arriving, "GET /v1/nothing HTTP/1.1\r\n")
+		synctest.Wait()
+
+		begin := time.Now()
+		stopped := make(chan struct{})
+		go func() { stop(); close(stopped) }()
+		synctest.Wait()
+		if _, err := ln.Dial(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("a new connection: %v", err)
+		}
+		if _, err := io.ReadAll(idle); err != nil {
+			t.Errorf("the idle connection: %v", err)
+		}
+		if a := exchangeOn(t, arriving, "Host: kyc-agent\r\n\r\n"); a.StatusCode != http.StatusNotFound || !a.Close {
+			t.Errorf("the request that was arriving: %d, close %t", a.StatusCode, a.Close)
+		}
+		close(release)
+		if a := readAnswer(t, inHand); a.body != someJWT+"\n" || !a.Close {
+			t.Errorf("the request in hand: %q, close %t", a.body, a.Close)
+		}
+		<-stopped
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("it waited %s for nobody", took)
+		}
+	})
+}
+
+func TestStopDoesNotWaitForever(t *testing.T) {
+	for grace, want := range map[time.Duration]time.Duration{0: defaultGrace, time.Second: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			ln := ipctest.Listen()
+			stop := serve(t, &Server{Grace: grace, Service: &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+				<-ctx.Done()
+				return agent.Token{}, ctx.Err()
+			}}}, ln)
+			stalled := dial(t, ln)
+			_, _ = io.WriteString(stalled, "GET ")
+			busy := dial(t, ln)
+			_, _ = io.WriteString(busy, request("GET", "/v1/token", ""))
+			synctest.Wait()
+			begin := time.Now()
+			stop()
+			if took := time.Since(begin); took != want {
+				t.Errorf("grace %s: took %s", grace, took)
+			}
+			if _, err := stalled.Read(make([]byte, 1)); err == nil {
+				t.Error("the stalled connection is still there")
+			}
+		})
+	}
+}
+
+func TestBrokenListener(t *testing.T) {
+	ln := ipctest.Listen()
+	_ = ln.Close()
+	if err := (&Server{Service: &scripted{}}).Serve(t.Context(), ln); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve on a closed listener: %v", err)
+	}
+}
+
+// A troubled listener fails a few times before it accepts.
+type troubled struct {
+	net.Listener
+	failures atomic.Int32
+	err      error
+}
+
+func (l *troubled) Accept() (net.Conn, error) {
+	if l.failures.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "unix", Err: l.err}
+	}
+	return l.Listener.Accept()
+}
+
+func TestAcceptTroublePasses(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		synctest.Test(t, func(t *testing.T) {
+			mem, book := ipctest.Listen(), &logBook{}
+			ln := &troubled{Listener: mem, err: errno}
+			ln.failures.Store(10)
+			begin := time.Now()
+			serve(t, &Server{Service: &scripted{}, Logger: book.logger()}, ln)
+			if a := ask(t, mem, request("GET", "/v1/token", "")); a.StatusCode != http.StatusOK {
+				t.Errorf("%d", a.StatusCode)
+			}
+			if took := time.Since(begin); took < time.Second || took > time.Minute {
+				t.Errorf("%s of pauses after 10 failures", took)
+			}
+			if n := strings.Count(book.String(), "cannot accept"); n != 10 {
+				t.Errorf("%d lines for 10 failures:\n%s", n, book)
+			}
+		})
+	}
+}
+
+func TestStopDuringAcceptTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := &troubled{Listener: ipctest.Listen(), err: syscall.EMFILE}
+		ln.failures.Store(1 << 30)
+		stop := serve(t, &Server{Service: &scripted{}}, ln)
+		time.Sleep(10 * time.Second)
+		begin := time.Now()
+		stop()
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("stopping took %s", took)
+		}
+	})
+}
+
+func TestPanicIsOneAnswer(t *testing.T) {
+	book := &logBook{}
+	ln := ipctest.Listen()
+	var log string
+	service := &scripted{
+		token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("pass" + "word123") },
+		login: func(context.Context, agent.LoginRequest, agent.Asker) error { return nilMap()["x"]() },
+	}
+	serve(t, &Server{Service: service, Logger: book.logger()}, ln)
+	for _, raw := range []string{request("GET", "/v1/token", ""), post("/v1/login", "{}")} {
+		p := ask(t, ln, raw).problem(t)
+		if p.Code != agent.CodeInternal || strings.Contains(p.Detail, "panic") {
+			t.Errorf("problem %+v", p)
+		}
+	}
+	log = book.String()
+	if strings.Contains(log, "password123") || !strings.Contains(log, "panic=string") ||
+		!strings.Contains(log, "nil pointer dereference") || !strings.Contains(log, "nilMap") && !strings.Contains(log, "TestPanicIsOneAnswer") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+func nilMap() map[string]func() error { return nil }
+
+func TestInternalErrorsAreInTheLog(t *testing.T) {
+	book := &logBook{}
+	ln := ipctest.Listen()
+	serve(t, &Server{Logger: book.logger(), Service: failing(&agent.Error{
+		Code: agent.CodeInternal, Environment: "prod", Message: "it broke", Err: errors.New("the cause\nin two lines"),
+	})}, ln)
+	if a := ask(t, ln, request("GET", "/v1/token", "")); strings.Contains(a.body, "the cause") {
+		t.Errorf("the client was told %s", a.body)
+	}
+	if log := book.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, `cause="the cause in two lines"`) || !strings.Contains(log, `request="GET /v1/token"`) {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+func TestStatusAndLogoutAndReload(t *testing.T) {
+	var loggedOut string
+	reloads := 0
+	ln := ipctest.Listen()
+	serve(t, &Server{
+		Service: &scripted{
+			status: func(context.Context) (agent.Status, error) { return agent.Status{Version: "v1"}, nil },
+			logout: func(_ context.Context, env string) error { loggedOut = env; return nil },
+		},
+		Reload: func(context.Context) error {
+			reloads++
+			if reloads > 2 {
+				return &agent.Error{Code: agent.CodeConfiguration, Message: "config.toml, line 3: unknown key"}
+			}
+			return nil
+		},
+	}, ln)
+	if a := ask(t, ln, request("GET", "/v1/status", "")); !strings.Contains(a.body, `"environments":[]`) || !strings.HasSuffix(a.body, "}\n") {
+		t.Errorf("status %s", a.body)
+	}
+	if a := ask(t, ln, post("/v1/logout", `{"environment":"prod"}`)); a.body != "{\"state\":\"done\"}\n" || loggedOut != "prod" {
+		t.Errorf("logout %s of %q", a.body, loggedOut)
+	}
+	for _, body := range []string{"", "{}"} {
+		if a := ask(t, ln, post("/v1/reload", body)); a.body != "{\"state\":\"done\"}\n" {
+			t.Errorf("reload %s", a.body)
+		}
+	}
+	if p := ask(t, ln, post("/v1/reload", "")).problem(t); p.Status != 422 || p.Detail != "config.toml, line 3: unknown key" {
+		t.Errorf("reload %+v", p)
+	}
+}
