@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -19,7 +20,8 @@ func (p process) socket(o options) (string, error) {
 		return checkPath(path, "KYC_AGENT_SOCK", exitConfig)
 	}
 	const name = "/kyc-agentd/agent.sock"
-	if dir := p.getenv("XDG_RUNTIME_DIR"); dir != "" {
+	// The XDG base directory specification has relative paths ignored.
+	if dir := p.getenv("XDG_RUNTIME_DIR"); strings.HasPrefix(dir, "/") {
 		return checkPath(dir+name, "XDG_RUNTIME_DIR", exitConfig)
 	}
 	return "/run/user/" + strconv.Itoa(p.uid) + name, nil

@@ -17,6 +17,7 @@ func TestSocket(t *testing.T) {
 	}{
 		{"nothing", "", nil, "/run/user/1000" + tail, 0},
 		{"runtime folder", "", []string{"XDG_RUNTIME_DIR", "/r"}, "/r" + tail, 0},
+		{"relative runtime folder", "", []string{"XDG_RUNTIME_DIR", "r"}, "/run/user/1000" + tail, 0},
 		{"variable", "", []string{"KYC_AGENT_SOCK", "/s", "XDG_RUNTIME_DIR", "/r"}, "/s", 0},
 		{"flag", "/f", []string{"KYC_AGENT_SOCK", "/s", "XDG_RUNTIME_DIR", "/r"}, "/f", 0},
 		{"relative", "agent.sock", nil, "agent.sock", 0},
