@@ -54,6 +54,7 @@ type session struct {
 }
 
 func TestAmazonCognitoIdentityJS(t *testing.T) {
+	testpeer.Npm(t)
 	const newPassword = "Pä$$w0rd-new"
 	edit := func(f func(*cognitotest.User)) func(*cognitotest.Server) {
 		return func(s *cognitotest.Server) { s.EditUser(userName, f) }
@@ -149,6 +150,7 @@ type verification struct {
 }
 
 func TestAWSJWTVerify(t *testing.T) {
+	testpeer.Npm(t)
 	srv := listen(t)
 	tests := []struct {
 		name, pool, issuer       string

@@ -98,7 +98,6 @@ func hmacSHA256(key []byte, parts ...[]byte) []byte {
 type handshake struct {
 	key   []byte
 	block []byte
-	ghost bool // of a user that does not exist: no proof is good
 }
 
 // poolName is what SRP hashes of the pool: its id after the underscore.
@@ -122,27 +121,27 @@ func (s *Server) srpAuth(client string, p map[string]string) (any, error) {
 		return nil, invalidParameter("Invalid SRP_A")
 	}
 	u, err := s.known(in[0])
-	ghost := err != nil && s.set.hideUnknown
-	if ghost {
-		u, err = s.ghost(in[0]), nil
-	}
-	if err != nil {
+	if err != nil && !s.set.hideUnknown {
 		return nil, err
 	}
-	return s.shakeHands(u, client, bigA, ghost), nil
+	if u == nil {
+		u = s.ghost(in[0])
+	}
+	return s.shakeHands(u, client, bigA), nil
 }
 
-// ghost stands for a user that does not exist, with the same salt at each try.
+// ghost stands for a user that does not exist, with the same salt at each try and a
+// password that nobody knows.
 func (s *Server) ghost(name string) *user {
 	salt := sha256.Sum256([]byte(s.PoolID + name))
 	return &user{User: User{Name: name, Password: newUUID()}, salt: salt[:16]}
 }
 
-func (s *Server) shakeHands(u *user, client string, bigA *big.Int, ghost bool) authOutput {
+func (s *Server) shakeHands(u *user, client string, bigA *big.Int) authOutput {
 	v := s.verifierOf(u)
 	b := new(big.Int).SetBytes(random(64))
 	bigB := srpServerPublic(v, b)
-	h := &handshake{key: srpServerKey(bigA, bigB, v, b), block: random(1024), ghost: ghost}
+	h := &handshake{key: srpServerKey(bigA, bigB, v, b), block: random(1024)}
 	block := base64.StdEncoding.EncodeToString(h.block)
 	s.proofs[block] = &session{
 		user: u, client: client, challenge: "PASSWORD_VERIFIER",
@@ -183,5 +182,5 @@ func (s *Server) answerPassword(ss *session, p map[string]string) (any, error) {
 func (s *Server) proven(ss *session, signature, timestamp string) bool {
 	want := hmacSHA256(ss.srp.key, []byte(s.poolName()), []byte(ss.user.Name), ss.srp.block, []byte(timestamp))
 	got, err := base64.StdEncoding.DecodeString(signature)
-	return err == nil && hmac.Equal(got, want) && !ss.srp.ghost
+	return err == nil && hmac.Equal(got, want)
 }
