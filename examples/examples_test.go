@@ -182,8 +182,8 @@ func TestFailClosed(t *testing.T) {
 func TestNoClient(t *testing.T) {
 	s := startStage(t)
 	path := t.TempDir()
-	for _, name := range []string{"curl", "dirname"} {
-		if err := os.Symlink(testpeer.Program(t, name, name), filepath.Join(path, name)); err != nil {
+	for name, pkg := range map[string]string{"curl": "curl", "dirname": "coreutils"} {
+		if err := os.Symlink(testpeer.Program(t, name, pkg), filepath.Join(path, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
