@@ -32,7 +32,7 @@ type listener struct {
 
 func newListener(ln *net.UnixListener, release func()) *listener {
 	l := &listener{UnixListener: ln, uid: os.Getuid(), refusals: make(chan struct{}, maxRefusals), release: release}
-	l.logTo(slog.New(slog.DiscardHandler))
+	l.logTo(discard)
 	return l
 }
 

@@ -139,7 +139,7 @@ func speakTo(t *testing.T, f *os.File) {
 func TestInheritedFromSystemd(t *testing.T) {
 	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
 	path := filepath.Join(shortDir(t), "agent.sock")
-	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", os.Args[0])
+	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", "-E", noRaceSleep, os.Args[0])
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

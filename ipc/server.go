@@ -26,6 +26,8 @@ const (
 	defaultGrace = 3 * time.Second
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // A Server serves an [agent.Service] over a listener. Set the fields before the
 // first call of Serve.
 type Server struct {
@@ -44,7 +46,7 @@ type Server struct {
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	log := s.Logger
 	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+		log = discard
 	}
 	if l, ok := ln.(*listener); ok {
 		l.logTo(log)

@@ -1,0 +1,97 @@
+package ipc
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+const benchTarget = "/v1/token?env=prod&min_valid=5m&format=header"
+
+// The handler alone.
+func BenchmarkHandler(b *testing.B) {
+	a := benchAPI(b)
+	r := httptest.NewRequest(http.MethodGet, benchTarget, nil)
+	r.Host = host
+	r.Header.Set("Accept", "text/plain")
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		if a.ServeHTTP(w, r); w.Code != http.StatusOK {
+			b.Fatal(w.Body)
+		}
+	}
+}
+
+func BenchmarkHandlerParallel(b *testing.B) {
+	a := benchAPI(b)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		r := httptest.NewRequest(http.MethodGet, benchTarget, nil)
+		r.Host = host
+		for pb.Next() {
+			a.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	})
+}
+
+func benchAPI(b *testing.B) *api {
+	return &api{base: b.Context(), service: &scripted{}, log: discard}
+}
+
+// A connection per request, as kyc-token makes it.
+func BenchmarkSocketConnect(b *testing.B) {
+	path := serveUnix(b, &scripted{})
+	raw := []byte("GET " + benchTarget + " HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n")
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			c, err := net.Dial("unix", path)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, _ = c.Write(raw)
+			if got, err := io.ReadAll(c); err != nil || len(got) == 0 {
+				b.Error(err)
+			}
+			_ = c.Close()
+		}
+	})
+}
+
+// Connections that are kept.
+func BenchmarkSocketKeepAlive(b *testing.B) {
+	path := serveUnix(b, &scripted{})
+	raw := []byte(request("GET", benchTarget, "", textPlain))
+	b.RunParallel(func(pb *testing.PB) {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer c.Close()
+		buf := make([]byte, 4096)
+		for pb.Next() {
+			_, _ = c.Write(raw)
+			if _, err := c.Read(buf); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkClient(b *testing.B) {
+	c := &Client{Socket: serveUnix(b, &scripted{})}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := c.Token(b.Context(), agent.TokenRequest{Environment: "prod"}); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}

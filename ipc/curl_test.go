@@ -1,0 +1,68 @@
+package ipc
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// curl reads the configuration it is given as we mean it: the token arrives whole,
+// and after a failure nothing is sent at all.
+func TestCurlConfig(t *testing.T) {
+	curl := testpeer.Program(t, "curl", "curl")
+	seen := make(chan string, 10)
+	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") }))
+	defer api.Close()
+
+	odd := someToken("prod")
+	odd.IDToken = agent.NewSecret(`a\b"c\n#d'e`) // no JWT, but the quoting must hold
+	for _, token := range []agent.Token{someToken("prod"), odd} {
+		if out, err := runCurl(t, curl, renderCurl(token, 0), api.URL); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if got := <-seen; got != "Bearer "+token.IDToken.Reveal() {
+			t.Errorf("curl sent %q", got)
+		}
+	}
+	out, err := runCurl(t, curl, string(failCurl(`prod: not signed in; run: "kyc-agentd login prod"`)), api.URL)
+	if err == nil {
+		t.Errorf("curl was content: %s", out)
+	}
+	select {
+	case got := <-seen:
+		t.Errorf("curl sent a request, with %q", got)
+	default:
+	}
+}
+
+func runCurl(t *testing.T, curl, config, url string) ([]byte, error) {
+	cmd := exec.CommandContext(t.Context(), curl, "-q", "-sS", "--noproxy", "*", "-K", "-", url)
+	cmd.Stdin = strings.NewReader(config)
+	return cmd.CombinedOutput()
+}
+
+// The command line that the documentation shows.
+func TestCurlOverTheSocket(t *testing.T) {
+	curl := testpeer.Program(t, "curl", "curl")
+	path := serveUnix(t, &scripted{})
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), curl, append([]string{"-q", "-sS", "--unix-socket", path}, args...)...)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	if got := run("http://kyc-agent/v1/token?env=prod&format=token"); got != someJWT+"\n" {
+		t.Errorf("got %q", got)
+	}
+	if got := run("http://localhost/v1/token?env=prod"); !strings.Contains(got, `"code":"denied"`) {
+		t.Errorf("another host got %q", got)
+	}
+}

@@ -1,0 +1,153 @@
+package ipc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+)
+
+// FuzzServer sends bytes to a server and then nothing more. The server answers
+// with whole HTTP responses or hangs up, in the time its deadlines allow, and never
+// panics. It runs in a bubble, where waiting for a deadline takes no time.
+func FuzzServer(f *testing.F) {
+	for _, seed := range []string{
+		"", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		request("GET", "/v1/token?env=prod&min_valid=5m&format=curl", "", textPlain),
+		"GET /v1/token?env=E&min_valid=300&format=header HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n",
+		request("GET", "/v1/status", "") + request("GET", "/v1/token", ""),
+		post("/v1/login", `{"environment":"prod","username":"u","password":"p"}`),
+		post("/v1/login/ABC", `{"answers":{"code":"1"}}`), request("DELETE", "/v1/login/ABC", ""),
+		post("/v1/logout", `{"environment":"prod"}`), post("/v1/reload", ""),
+		"POST /v1/login HTTP/1.1\r\nHost: kyc-agent\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: kyc-agent\r\nOrigin: x\r\n\r\n", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
+		"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		synctest.Test(t, func(t *testing.T) { throw(t, raw) })
+	})
+}
+
+func throw(t *testing.T, raw []byte) {
+	book := &logBook{}
+	ln := ipctest.Listen()
+	stop := serve(t, &Server{Logger: book.logger(), Service: &scripted{
+		login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+			_, err := ask(ctx, agent.Challenge{Name: "X"})
+			return err
+		},
+		logout: func(context.Context, string) error { return nil },
+		status: func(context.Context) (agent.Status, error) { return agent.Status{}, nil },
+	}}, ln)
+	c := dial(t, ln)
+	go func() { _, _ = c.Write(raw) }()
+	begin := time.Now()
+	got, _ := io.ReadAll(c)
+	if took := time.Since(begin); took > 2*idleTimeout {
+		t.Errorf("it held the connection for %s", took)
+	}
+	stop()
+	r := bufio.NewReader(bytes.NewReader(got))
+	for r.Buffered() > 0 || peek(r) {
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatalf("%v in the answer %q", err, got)
+		}
+		if resp.StatusCode == http.StatusContinue {
+			continue
+		}
+		if _, err := io.ReadAll(resp.Body); err != nil {
+			t.Fatalf("half a body in the answer %q", got)
+		}
+	}
+	if strings.Contains(book.String(), "panic") {
+		t.Errorf("panic:\n%s", book)
+	}
+}
+
+func peek(r *bufio.Reader) bool {
+	_, err := r.Peek(1)
+	return err == nil
+}
+
+// FuzzQuery: what is accepted means the same to every other reader of a query.
+func FuzzQuery(f *testing.F) {
+	for _, seed := range []string{"", "env=prod&min_valid=5m&format=json", "env=%70rod", "env=a&env=b", "env=a;b", "%", "min_valid=-1", "min_valid=300", "&&=", "env+=x"} {
+		f.Add(seed)
+	}
+	known := routes[0].query
+	f.Fuzz(func(t *testing.T, raw string) {
+		q, err := parseQuery(raw, known)
+		if err != nil {
+			wantError(t, err, agent.CodeUsage)
+			return
+		}
+		again, err := parseQuery(q.Encode(), known)
+		if err != nil || again.Encode() != q.Encode() {
+			t.Errorf("%q is %v, then %v, %v", raw, q, again, err)
+		}
+		d, err := parseMinValid(q.Get("min_valid"))
+		if err != nil {
+			wantError(t, err, agent.CodeUsage)
+			return
+		}
+		if same, err := parseMinValid(d.String()); d < 0 || err != nil || same != d {
+			t.Errorf("%q is %s, then %s, %v", q.Get("min_valid"), d, same, err)
+		}
+	})
+}
+
+// FuzzBody: a body is taken or refused with one line that does not quote it.
+func FuzzBody(f *testing.F) {
+	for _, seed := range []string{`{"username":"u","password":"p"}`, `{"answers":{"a":"b"}}`, `{"username":"\ud800"}`, `{`, `[]`, `{"username":{}}`, "\xff"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var username, password string
+		var got agent.Answers
+		err := fields{"username": &username, "password": &password, "answers": &got}.decode(raw)
+		if err != nil {
+			wantError(t, err, agent.CodeUsage)
+			return
+		}
+		if len(username) > 3*len(raw) || strings.Contains(username, "\xff") {
+			t.Errorf("user name %q of %q", username, raw)
+		}
+	})
+}
+
+// FuzzAnswer: a client takes an answer or says in one line that it makes no sense.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"", "HTTP/1.1 200 OK\r\n\r\n", response("200 OK", mediaJSON, `{"state":"done"}`),
+		response("200 OK", mediaJSON, `{"token":"t","expires_at":"2026-01-02T03:04:05Z"}`),
+		response("401 Unauthorized", mediaProblem, `{"code":"login_required","detail":"not signed in","retry_after":1e300}`),
+		response("403 Forbidden", mediaText, "no\n"), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c := &Client{Socket: "/the/socket"}
+		req := &http.Request{Method: "GET", URL: &url.URL{Path: "/"}}
+		resp, body, err := readResponse(bytes.NewReader(raw), req)
+		if err != nil {
+			err = c.failed(t.Context(), call{}, err)
+		} else {
+			err = c.read(call{}, resp, body, new(tokenBody))
+		}
+		if err != nil {
+			wantError(t, err, agent.CodeOf(err))
+		}
+	})
+}

@@ -1,0 +1,234 @@
+package ipc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+)
+
+// loadSpec loads openapi.yaml and closes its objects, so that a field which the
+// server sends and the text does not know is an error. (The text itself leaves
+// answers open: fields may be added.)
+func loadSpec(t testing.TB) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
+		t.Fatal(err)
+	}
+	for _, schema := range doc.Components.Schemas {
+		closeObjects(schema)
+	}
+	return doc
+}
+
+func closeObjects(ref *openapi3.SchemaRef) {
+	if ref == nil || ref.Value == nil {
+		return
+	}
+	s := ref.Value
+	if len(s.Properties) > 0 && s.AdditionalProperties.Has == nil {
+		s.AdditionalProperties = openapi3.AdditionalProperties{Has: new(bool)}
+	}
+	for _, p := range s.Properties {
+		closeObjects(p)
+	}
+	closeObjects(s.Items)
+}
+
+func TestSpecHasEveryRoute(t *testing.T) {
+	var inSpec, inCode []string
+	for path, item := range loadSpec(t).Paths.Map() {
+		for method, op := range item.Operations() {
+			var query []string
+			for _, p := range op.Parameters {
+				if p.Value.In == openapi3.ParameterInQuery {
+					query = append(query, p.Value.Name)
+				}
+			}
+			slices.Sort(query)
+			inSpec = append(inSpec, method+" "+path+" "+strings.Join(query, ","))
+		}
+	}
+	for _, rt := range routes {
+		inCode = append(inCode, rt.method+" "+rt.path+" "+strings.Join(rt.query, ","))
+	}
+	slices.Sort(inSpec)
+	slices.Sort(inCode)
+	if !slices.Equal(inSpec, inCode) {
+		t.Errorf("openapi.yaml has\n\t%s\nthe server has\n\t%s", strings.Join(inSpec, "\n\t"), strings.Join(inCode, "\n\t"))
+	}
+}
+
+func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
+	doc := loadSpec(t)
+	enum := func(s *openapi3.SchemaRef) (out []string) {
+		for _, v := range s.Value.Enum {
+			out = append(out, v.(string))
+		}
+		slices.Sort(out)
+		return out
+	}
+	var codes []string
+	for code := range maps.Keys(kinds) {
+		codes = append(codes, string(code))
+	}
+	slices.Sort(codes)
+	if got := enum(doc.Components.Schemas["Problem"].Value.Properties["code"]); !slices.Equal(got, codes) {
+		t.Errorf("codes %v, in the server %v", got, codes)
+	}
+	states := []string{
+		string(agent.StateUnknown), string(agent.StateAbsent), string(agent.StateIdle), string(agent.StateFresh),
+		string(agent.StateRefreshing), string(agent.StateUnsaved), string(agent.StateRejected),
+	}
+	slices.Sort(states)
+	if got := enum(doc.Components.Schemas["EnvironmentStatus"].Value.Properties["state"]); !slices.Equal(got, states) {
+		t.Errorf("states %v, in the agent %v", got, states)
+	}
+	names := strings.Split(formatNames(), ", ")
+	slices.Sort(names)
+	param := doc.Paths.Value("/v1/token").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "format")
+	if got := enum(param.Schema); !slices.Equal(got, names) {
+		t.Errorf("formats %v, in the server %v", got, names)
+	}
+}
+
+// A witness holds every exchange with a server to the text.
+type witness struct {
+	t      *testing.T
+	router routers.Router
+	ln     *ipctest.Listener
+	seen   map[string]bool // "GET /v1/token 200"
+}
+
+func newWitness(t *testing.T, s *Server) *witness {
+	t.Helper()
+	router, err := legacy.NewRouter(loadSpec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := ipctest.Listen()
+	serve(t, s, ln)
+	return &witness{t: t, router: router, ln: ln, seen: map[string]bool{}}
+}
+
+// exchange sends a request and checks the answer; lawful requests are checked as well.
+func (w *witness) exchange(lawful bool, method, target, body string, header ...string) answer {
+	w.t.Helper()
+	raw := request(method, target, body, header...)
+	a := ask(w.t, w.ln, raw)
+	req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.URL.Scheme, req.URL.Host = "http", host
+	route, params, err := w.router.FindRoute(req)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, target, err)
+	}
+	options := &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true}
+	in := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route, Options: options}
+	reqErr := openapi3filter.ValidateRequest(context.Background(), in)
+	if lawful && reqErr != nil {
+		w.t.Errorf("%s %s is not as described: %v", method, target, reqErr)
+	}
+	out := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: in, Status: a.StatusCode, Header: a.Header,
+		Body: io.NopCloser(bytes.NewReader([]byte(a.body))), Options: options,
+	}
+	if err := openapi3filter.ValidateResponse(context.Background(), out); err != nil {
+		w.t.Errorf("%s %s answers %d %q, not as described: %v", method, target, a.StatusCode, a.body, err)
+	}
+	w.seen[method+" "+route.Path+" "+http.StatusText(a.StatusCode)] = true
+	return a
+}
+
+func TestServerIsAsDescribed(t *testing.T) {
+	p := agenttest.NewAuthenticator()
+	service := agenttest.NewAgent(t, p)
+	w := newWitness(t, &Server{Service: service, Reload: func(context.Context) error { return nil }})
+	const userLogin = `{"environment":"prod","username":"` + agenttest.User + `","password":"` + agenttest.Password + `"}`
+
+	w.exchange(true, "GET", "/v1/status", "")
+	w.exchange(true, "GET", "/v1/token?env=prod", "")
+	w.exchange(true, "GET", "/v1/token?env=prod", "", textPlain)
+	w.exchange(true, "GET", "/v1/token?env=prod&format=curl", "")
+	w.exchange(true, "POST", "/v1/login", userLogin)
+	for _, query := range []string{"", "&format=token", "&format=header", "&format=curl", "&format=json", "&min_valid=5m", "&min_valid=300"} {
+		w.exchange(true, "GET", "/v1/token?env=prod"+query, "")
+		w.exchange(true, "GET", "/v1/token?env=prod"+query, "", textPlain)
+	}
+	w.exchange(true, "GET", "/v1/status", "")
+	step := w.exchange(true, "POST", "/v1/login", mfaLogin).step(t)
+	step = w.exchange(true, "POST", "/v1/login/"+step.ID, answers("0")).step(t)
+	w.exchange(false, "POST", "/v1/login/"+step.ID, `{}`)
+	w.exchange(true, "POST", "/v1/login/"+step.ID, answers(agenttest.MFACode))
+	w.exchange(true, "POST", "/v1/login/"+step.ID, answers("0"))
+	step = w.exchange(true, "POST", "/v1/login", mfaLogin).step(t)
+	w.exchange(true, "DELETE", "/v1/login/"+step.ID, "")
+	w.exchange(true, "DELETE", "/v1/login/"+step.ID, "")
+	w.exchange(true, "POST", "/v1/logout", `{"environment":"prod"}`)
+	w.exchange(true, "POST", "/v1/logout", `{}`)
+	w.exchange(true, "POST", "/v1/reload", `{}`)
+
+	w.exchange(true, "GET", "/v1/token?env=moon", "")
+	w.exchange(true, "POST", "/v1/logout", `{"environment":"moon"}`)
+	w.exchange(true, "POST", "/v1/login", `{"environment":"prod","username":"x","password":"y"}`)
+	w.exchange(false, "GET", "/v1/token?format=xml", "")
+	for _, rt := range routes {
+		target := strings.Replace(rt.path, "{id}", "none", 1)
+		w.exchange(false, rt.method, target, "{}", "Origin: x")
+		w.exchange(false, rt.method, target, "{}", "Origin: x", textPlain)
+		w.exchange(false, rt.method, target+"?nonsense=1", "{}")
+		if rt.method == "POST" {
+			w.exchange(false, rt.method, target, `{"nonsense":""}`)
+			w.exchange(false, rt.method, target, strings.Repeat(" ", maxBody+1))
+		}
+	}
+	if len(w.seen) < 25 {
+		t.Errorf("only %d kinds of answer were seen: %v", len(w.seen), slices.Sorted(maps.Keys(w.seen)))
+	}
+}
+
+// Every code, from every call that can hand one on, is described.
+func TestErrorsAreAsDescribed(t *testing.T) {
+	for code, k := range kinds {
+		fail := &agent.Error{Code: code, Environment: "prod", Message: "m", Hint: "h", RetryAfter: 1500 * time.Millisecond}
+		w := newWitness(t, &Server{Service: failing(fail), Reload: func(context.Context) error { return fail }})
+		for target, codes := range map[string][]agent.Code{
+			"GET /v1/token":   nil,
+			"GET /v1/status":  {agent.CodeInternal, agent.CodeUnavailable},
+			"POST /v1/login":  nil,
+			"POST /v1/logout": {agent.CodeUsage, agent.CodeUnknownEnvironment, agent.CodeConfiguration, agent.CodeLocked, agent.CodeInternal, agent.CodeUnavailable},
+			"POST /v1/reload": {agent.CodeUsage, agent.CodeConfiguration, agent.CodeInternal, agent.CodeUnavailable},
+		} {
+			if codes != nil && !slices.Contains(codes, code) {
+				continue
+			}
+			method, path, _ := strings.Cut(target, " ")
+			if a := w.exchange(true, method, path, "{}"); a.StatusCode != k.status {
+				t.Errorf("%s %s: %d", target, code, a.StatusCode)
+			}
+			w.exchange(true, method, path, "{}", textPlain)
+		}
+		w.exchange(true, "GET", "/v1/token?format=curl", "")
+	}
+}
