@@ -25,15 +25,10 @@ type script struct {
 	first, second agent.Secret
 	apiURL        string
 
-	mu    sync.Mutex
-	asked []agent.TokenRequest
-	code  string // what a sign-in was answered with
+	ended chan string // a sign-in: what it was given, or "given up"
 }
 
 func (s *script) Token(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = append(s.asked, req)
 	token := agent.Token{Environment: "staging", IDToken: s.first, ExpiresAt: time.Now().Add(time.Hour), APIURL: s.apiURL}
 	if req.MinValid == 0 {
 		return token, nil
@@ -51,11 +46,10 @@ func (s *script) Login(ctx context.Context, req agent.LoginRequest, ask agent.As
 		Inputs: []agent.Input{{Name: "code", Label: "Code"}},
 	})
 	if err != nil {
+		s.ended <- "given up"
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.code = req.Environment + " " + req.Username + " " + req.Password.Reveal() + " " + answers["code"].Reveal()
+	s.ended <- req.Environment + " " + req.Username + " " + req.Password.Reveal() + " " + answers["code"].Reveal()
 	return nil
 }
 
@@ -273,13 +267,16 @@ func TestLoginByLibrary(t *testing.T) {
 	for _, b := range bindings {
 		t.Run(b.name, func(t *testing.T) {
 			s := startStage(t)
-			service := &script{}
+			service := &script{ended: make(chan string, 1)}
 			env := service.serve(t)
 			b.expect(t, s, b.login, "in", env)
-			if service.code != "staging ana pa55 123456" {
-				t.Errorf("the agent was told %q", service.code)
+			if got := <-service.ended; got != "staging ana pa55 123456" {
+				t.Errorf("the agent was told %q", got)
 			}
 			b.expect(t, s, b.lone, "login_required Cognito asks for more (SMS_MFA); run: kyc-agentd login staging", env)
+			if got := <-service.ended; got != "given up" {
+				t.Errorf("a sign-in that nobody answers ended with %q", got)
+			}
 
 			wrong := run(t, s, b.argv(b.lone)(t)) // at the stage's own agent, where ana is nobody
 			if !strings.Contains(wrong.stdout, "Invalid username or password") {

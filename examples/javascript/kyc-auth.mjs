@@ -38,16 +38,19 @@ export class CognitoAuth {
   // Signs in, once; the agent keeps the sign-in. `kyc-agentd login` does the same at
   // a terminal. answer(challenge) returns {input name: value}, or a promise of it, when
   // Cognito asks for more than the password, as challenge.inputs lists it.
-  async login(username, password, answer) {
+  async login(username, password, answer = refuse) {
     const { environment } = this
     let reply = await this.#call('POST', '/v1/login', { environment, username, password })
     while (reply.state === 'challenge') {
-      const { id, challenge } = reply
-      if (!answer) {
-        throw new AgentError('login_required',
-          `Cognito asks for more (${challenge.name}); run: kyc-agentd login ${challenge.environment}`)
+      const target = `/v1/login/${reply.id}`
+      let answers
+      try {
+        answers = await answer(reply.challenge)
+      } catch (err) {
+        await this.#call('DELETE', target) // gives this sign-in up; one from before stays
+        throw err
       }
-      reply = await this.#call('POST', `/v1/login/${id}`, { answers: await answer(challenge) })
+      reply = await this.#call('POST', target, { answers })
     }
   }
 
@@ -130,6 +133,10 @@ function withToken(init, token) {
   const headers = new Headers(init.headers)
   headers.set('Authorization', `Bearer ${token}`)
   return { ...init, headers }
+}
+
+function refuse({ name, environment }) {
+  throw new AgentError('login_required', `Cognito asks for more (${name}); run: kyc-agentd login ${environment}`)
 }
 
 // Where the agent listens, with nothing exported too.

@@ -48,11 +48,13 @@ class CognitoAuth:
         reply = self._call("POST", "/v1/login", {
             "environment": self.environment, "username": username, "password": password})
         while reply["state"] == "challenge":
-            challenge = reply["challenge"]
-            if answer is None:
-                raise AgentError("login_required", "Cognito asks for more (%s); run: kyc-agentd login %s"
-                                 % (challenge["name"], challenge["environment"]))
-            reply = self._call("POST", "/v1/login/" + reply["id"], {"answers": answer(challenge)})
+            path = "/v1/login/" + reply["id"]
+            try:
+                answers = (answer or _refuse)(reply["challenge"])
+            except BaseException:
+                self._call("DELETE", path)  # gives this sign-in up; one from before stays
+                raise
+            reply = self._call("POST", path, {"answers": answers})
 
     def get_token(self, min_valid=0):
         """The agent's whole answer, all strings: token, token_type, expires_at, expires_in,
@@ -97,6 +99,11 @@ class CognitoAuth:
         finally:
             conn.close()
         return _decode(status, text)
+
+
+def _refuse(challenge):
+    raise AgentError("login_required", "Cognito asks for more (%s); run: kyc-agentd login %s"
+                     % (challenge["name"], challenge["environment"]))
 
 
 def default_socket():
