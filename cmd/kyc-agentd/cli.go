@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc"
+)
+
+// cli is one run of the program.
+type cli struct {
+	stdio
+	vars   environ
+	socket string // --socket
+	// harden is the process-wide part of serve. It cannot be taken back, so tests
+	// that run in their own process leave it out.
+	harden func() error
+}
+
+// run is the whole program: it runs one verb, prints what went wrong, if anything
+// did, and returns the exit code.
+func run(ctx context.Context, args []string, io stdio, vars []string) int {
+	c := &cli{stdio: io, vars: vars, harden: harden}
+	return c.run(ctx, args)
+}
+
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.root()
+	root.SetArgs(slices.Clone(args)) // cobra takes os.Args for nil
+	err := root.ExecuteContext(ctx)
+	if exit, ok := errors.AsType[exitStatus](err); ok {
+		return int(exit)
+	}
+	if err != nil {
+		c.say("%s", unknownCommand(root, args, err))
+	}
+	return exitCode(err)
+}
+
+// exitStatus is the end of a verb that has said everything itself.
+type exitStatus int
+
+func (exitStatus) Error() string { return "exit" }
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "kyc-agentd",
+		Long:          usageRoot,
+		Args:          noSuchCommand,
+		RunE:          c.noCommand,
+		SilenceErrors: true, // run prints them, as one line
+		SilenceUsage:  true,
+	}
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
+	root.SetHelpTemplate("{{.Long}}")
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.noCommand})
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
+	root.AddCommand(c.serve(), c.login(), c.logout(), c.status(), c.reload(), c.keygen(), c.keyringChild(), c.version())
+	return root
+}
+
+func (c *cli) noCommand(*cobra.Command, []string) error {
+	_, _ = c.err.Write([]byte(usageRoot))
+	return exitStatus(exitUsage)
+}
+
+func noSuchCommand(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError("run: kyc-agentd --help", "unknown command %q", args[0])
+	}
+	return nil
+}
+
+// unknownCommand makes err, of a flag that the root does not have, one of the
+// command when that is what is unknown: `kyc-agentd srve --store file`.
+func unknownCommand(root *cobra.Command, args []string, err error) error {
+	if agent.CodeOf(err) != agent.CodeUsage || len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return err
+	}
+	if cmd, _, _ := root.Find(args[:1]); cmd != root {
+		return err
+	}
+	return noSuchCommand(root, args)
+}
+
+// flagError names the flag that is wrong and never shows a value: somebody may have
+// typed a password there.
+func flagError(cmd *cobra.Command, err error) error {
+	help := "run: " + cmd.CommandPath() + " --help"
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if e.GetSpecifiedShortnames() != "" {
+			return usageError(help, "unknown flag -%.1s", e.GetSpecifiedName())
+		}
+		return usageError(help, "unknown flag --%s", e.GetSpecifiedName())
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return usageError(help, "--%s needs a value", e.GetFlag().Name)
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if cause := errors.Unwrap(err); e.GetFlag().Value.Type() == textType && cause != nil {
+			return usageError(help, "--%s: %v", e.GetFlag().Name, cause)
+		}
+		return usageError(help, "--%s takes no such value", e.GetFlag().Name)
+	}
+	return usageError(help, "the command line cannot be understood")
+}
+
+// none and one say how many arguments a verb takes. They do not show what was typed:
+// it may be a password in the wrong place.
+func none(cmd *cobra.Command, args []string) error {
+	return tooMany(cmd, args, 0, "no arguments")
+}
+
+func one(cmd *cobra.Command, args []string) error {
+	return tooMany(cmd, args, 1, "at most one argument")
+}
+
+func tooMany(cmd *cobra.Command, args []string, most int, words string) error {
+	if len(args) <= most {
+		return nil
+	}
+	return usageError("run: "+cmd.CommandPath()+" --help", "%s takes %s", cmd.Name(), words)
+}
+
+// client is the agent, over its socket.
+func (c *cli) client() *ipc.Client { return &ipc.Client{Socket: c.socketPath()} }
+
+func (c *cli) socketPath() string {
+	if c.socket != "" {
+		return c.socket
+	}
+	return ipc.SocketPath(c.vars.get)
+}
+
+// environment is the one that a verb is for: its argument, else $KYC_ENV, else "",
+// which means the agent's default.
+func (c *cli) environment(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return c.vars.get("KYC_ENV")
+}

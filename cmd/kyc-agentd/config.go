@@ -1,0 +1,285 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// Config is config.toml. It is read from the file that --config names, else from
+// $XDG_CONFIG_HOME/kyc-agent/config.toml, else from ~/.config/kyc-agent/config.toml;
+// only a file named by --config has to be there. It holds no secret.
+//
+// A key that is left out, or is "", has its default. A key that is not listed here
+// is an error that names the file, the line and the key. What the file says is
+// overridden by the environment variables of [Environment], and that by the flags
+// of `kyc-agentd serve`.
+//
+// `kyc-agentd reload` reads it again. When anything in it is wrong the daemon keeps
+// what it had and says why.
+type Config struct {
+	// DefaultEnvironment is where a request goes that names none.
+	// Default "staging". It must be one of Environments.
+	DefaultEnvironment string `toml:"default_environment"`
+
+	// RefreshMargin is how long before its end an ID token is refreshed: "5m", "90s".
+	// A fifth of the token's own life, where that is shorter. Default "5m".
+	// More than 0 and at most 24h, the longest life Cognito gives an ID token.
+	RefreshMargin Duration `toml:"refresh_margin"`
+
+	// Store is where sign-ins are kept: "keyring", "file", "memory", or "auto" for
+	// the first of them that works. Default "auto". Anything else is an error. A
+	// change needs a restart.
+	Store StoreKind `toml:"store"`
+
+	// StoreKeyFile holds the age identity that the file store encrypts with: an
+	// absolute path, or one that begins with ~/. Default: store.key beside the default
+	// config.toml, if it is there; `kyc-agentd keygen` puts it there.
+	// $CREDENTIALS_DIRECTORY/kyc-agentd.key goes before both. A change needs a restart.
+	StoreKeyFile Path `toml:"store_key_file"`
+
+	// LogLevel is "debug", "info", "warn" or "error". Default "info". No level logs a secret.
+	LogLevel Level `toml:"log_level"`
+
+	// Environments are what one can sign in to: [environments.NAME]. staging and prod
+	// are built in; naming one of them changes only the keys that are given.
+	// A NAME is lower-case letters, digits, '-' and '_', at most 63 bytes.
+	Environments map[string]Environment `toml:"environments"`
+}
+
+// Environment is one deployment of the KYC API and the Cognito user pool that signs
+// its users in: [environments.NAME] in config.toml.
+//
+// The variable KYC_<NAME>_<KEY> overrides KEY (KYC_STAGING_CLIENT_ID; NAME in upper
+// case, with '_' for '-'), except when it is empty. A variable whose KEY is not one
+// of these is an error. One whose NAME is not configured defines nothing: it is
+// ignored, and the log says so.
+type Environment struct {
+	// Region is the AWS region of the user pool: "us-east-2". Required.
+	Region Region `toml:"region"`
+	// UserPoolID is the pool: "us-east-2_oGu06xbPS". Required; it begins with the
+	// region, except where endpoint is set.
+	UserPoolID PoolID `toml:"user_pool_id"`
+	// ClientID is the app client, one without a secret. Required.
+	ClientID ClientID `toml:"client_id"`
+	// APIURL is where the API is: "https://stg.kyc.legaltalent.ai". Required.
+	APIURL URL `toml:"api_url"`
+
+	// The keys below are for private endpoints and tests.
+
+	// Endpoint is where Cognito is called. Default https://cognito-idp.<region>.amazonaws.com.
+	Endpoint URL `toml:"endpoint"`
+	// Issuer is the `iss` of its ID tokens, to the letter. Default <endpoint>/<user_pool_id>.
+	Issuer URL `toml:"issuer"`
+	// JWKSURL is where its signing keys are. Default <issuer>/.well-known/jwks.json.
+	JWKSURL URL `toml:"jwks_url"`
+}
+
+// builtin is what an empty config.toml means.
+func builtin() Config {
+	return Config{
+		DefaultEnvironment: "staging",
+		RefreshMargin:      Duration{"5m"},
+		Store:              StoreKind{"auto"},
+		LogLevel:           Level{"info"},
+		Environments: map[string]Environment{
+			"staging": {
+				Region:     Region{"us-east-2"},
+				UserPoolID: PoolID{"us-east-2_oGu06xbPS"},
+				ClientID:   ClientID{"2raj3isqgeivk0m4b94858hice"},
+				APIURL:     URL{"https://stg.kyc.legaltalent.ai"},
+			},
+			"prod": {
+				Region:     Region{"us-east-2"},
+				UserPoolID: PoolID{"us-east-2_L37NAaTbI"},
+				ClientID:   ClientID{"17motn53rgao4bk26ojguv0ldu"},
+				APIURL:     URL{"https://kyc.legaltalent.ai"},
+			},
+		},
+	}
+}
+
+// loadConfig reads the configuration: the file, then the environment variables.
+// file is --config's value, or empty. warnings are for the log.
+func loadConfig(file string, vars environ) (c Config, warnings []string, err error) {
+	c, err = readConfigFile(file, vars)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	c = c.withDefaults(builtin())
+	if warnings, err = c.applyVariables(vars); err != nil {
+		return Config{}, nil, err
+	}
+	if err := c.check(); err != nil {
+		return Config{}, nil, err
+	}
+	return c, warnings, nil
+}
+
+// maxConfig bounds config.toml, in bytes; a real one has some hundred.
+const maxConfig = 1 << 20
+
+func readConfigFile(file string, vars environ) (Config, error) {
+	named := file != ""
+	if !named {
+		if file = defaultConfigFile(vars); file == "" {
+			return Config{}, nil
+		}
+	}
+	data, err := readRegular(file)
+	if !named && errors.Is(err, fs.ErrNotExist) {
+		return Config{}, nil
+	}
+	if err != nil {
+		return Config{}, configError("cannot read %s: %s", file, plainCause(err))
+	}
+	return parseConfig(file, data)
+}
+
+// readRegular reads a regular file. A pipe is refused: a reload could not read it again.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(data) > maxConfig {
+		err = errors.New("larger than 1 MiB")
+	}
+	return data, err
+}
+
+// parseConfig parses the text of config.toml. Keys that are left out stay zero.
+func parseConfig(file string, data []byte) (Config, error) {
+	var c Config
+	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c); err != nil {
+		return Config{}, tomlError(file, err)
+	}
+	for _, name := range c.names() {
+		if !store.ValidKey(name) {
+			return Config{}, configError("%s: environment %q: a name is lower-case letters, digits, '-' and '_', at most 63 bytes", file, name)
+		}
+	}
+	return c, nil
+}
+
+// withDefaults fills in what c leaves out.
+func (c Config) withDefaults(d Config) Config {
+	c.DefaultEnvironment = cmp.Or(c.DefaultEnvironment, d.DefaultEnvironment)
+	c.RefreshMargin = cmp.Or(c.RefreshMargin, d.RefreshMargin)
+	c.Store = cmp.Or(c.Store, d.Store)
+	c.StoreKeyFile = cmp.Or(c.StoreKeyFile, d.StoreKeyFile)
+	c.LogLevel = cmp.Or(c.LogLevel, d.LogLevel)
+	all := maps.Clone(d.Environments)
+	for name, e := range c.Environments {
+		all[name] = e.withDefaults(d.Environments[name])
+	}
+	c.Environments = all
+	return c
+}
+
+func (e Environment) withDefaults(d Environment) Environment {
+	for _, f := range environmentFields {
+		if to := f.in(&e); to.String() == "" {
+			_ = to.UnmarshalText([]byte(f.in(&d).String())) // checked before
+		}
+	}
+	return e
+}
+
+// check looks at what can only be seen in the whole.
+func (c Config) check() error {
+	if _, ok := c.Environments[c.DefaultEnvironment]; !ok {
+		return configError("default_environment: no environment %q is configured; configured: %s", c.DefaultEnvironment, strings.Join(c.names(), ", "))
+	}
+	byPrefix := map[string]string{}
+	for _, name := range c.names() {
+		if other, taken := byPrefix[variablePrefix(name)]; taken {
+			return configError("environments %s and %s share the variables %s*; rename one", other, name, variablePrefix(name))
+		}
+		byPrefix[variablePrefix(name)] = name
+		if err := c.Environments[name].check(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e Environment) check(name string) error {
+	for _, f := range environmentFields {
+		if f.required && f.in(&e).String() == "" {
+			return configError("environments.%s: %s is missing", name, f.key)
+		}
+	}
+	if e.Endpoint.s == "" && !strings.HasPrefix(e.UserPoolID.s, e.Region.s+"_") {
+		return configError("environments.%s: user_pool_id %s is not in region %s", name, e.UserPoolID.s, e.Region.s)
+	}
+	return nil
+}
+
+// names are the environments' in ascending order.
+func (c Config) names() []string { return slices.Sorted(maps.Keys(c.Environments)) }
+
+// agentConfig is what the agent is told of c.
+func (c Config) agentConfig() agent.Config {
+	margin, _ := time.ParseDuration(c.RefreshMargin.s) // checked before
+	a := agent.Config{DefaultEnvironment: c.DefaultEnvironment, RefreshMargin: margin}
+	for _, name := range c.names() {
+		a.Environments = append(a.Environments, c.Environments[name].agentEnvironment(name))
+	}
+	return a
+}
+
+func (e Environment) agentEnvironment(name string) agent.Environment {
+	return agent.Environment{
+		Name:       name,
+		Region:     e.Region.s,
+		UserPoolID: e.UserPoolID.s,
+		ClientID:   e.ClientID.s,
+		APIURL:     withoutSlash(e.APIURL),
+		Endpoint:   withoutSlash(e.Endpoint),
+		Issuer:     e.Issuer.s,
+		JWKSURL:    e.JWKSURL.s,
+	}
+}
+
+// defaultConfigFile is where config.toml is looked for, or "" where there is no home.
+func defaultConfigFile(vars environ) string { return vars.configPath("config.toml") }
+
+// configPath is the path of name in the user's configuration folder, or "". A
+// relative $XDG_CONFIG_HOME counts as unset: the XDG base directory specification.
+func (v environ) configPath(name string) string {
+	if dir := v.get("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "kyc-agent", name)
+	}
+	if home := v.get("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".config", "kyc-agent", name)
+	}
+	return ""
+}
+
+func configError(format string, args ...any) error {
+	return &agent.Error{Code: agent.CodeConfiguration, Op: "config", Message: oneLine(fmt.Sprintf(format, args...))}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// tomlError makes one line of a decoder's error: file, line, key, what is wrong. Of
+// many unknown keys it names the first.
+func tomlError(file string, err error) error {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+		first := &strict.Errors[0]
+		line, _ := first.Position()
+		return configError("%s:%d: unknown key %s", file, line, joinKey(first.Key()))
+	}
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := bad.Position()
+		return configError("%s:%d: %s", file, line, decodeMessage(bad))
+	}
+	return configError("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+// wrongKind is how go-toml says that a value has another kind than the key; it then
+// goes on with names of Go types, which mean nothing to the reader.
+var wrongKind = regexp.MustCompile(`^cannot decode TOML (.+?) into `)
+
+func decodeMessage(bad *toml.DecodeError) string {
+	message := strings.TrimPrefix(bad.Error(), "toml: ")
+	if m := wrongKind.FindStringSubmatch(message); m != nil {
+		message = fmt.Sprintf("not a value for this key (%s); want text in quotes", m[1])
+		if len(bad.Key()) > 0 && len(bad.Key()) < 3 && bad.Key()[0] == "environments" {
+			message = fmt.Sprintf("not a value for this key (%s); want a table [environments.NAME]", m[1])
+		}
+	}
+	if len(bad.Key()) == 0 {
+		return message
+	}
+	return joinKey(bad.Key()) + ": " + message
+}
+
+var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// joinKey writes a key as TOML does: a.b."c d".
+func joinKey(key toml.Key) string {
+	parts := make([]string, len(key))
+	for i, part := range key {
+		if parts[i] = part; !bareKey.MatchString(part) {
+			parts[i] = strconv.Quote(part)
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+// plainCause is the cause of a failed file operation without its name and path,
+// which the caller's line has already.
+func plainCause(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		err = p.Err
+	}
+	return err.Error()
+}

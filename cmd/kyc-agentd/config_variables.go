@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"encoding"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// environ is a process's environment: "NAME=value", as os.Environ gives it.
+type environ []string
+
+// get returns the value of name, or "". The last one counts, as in os/exec.
+func (v environ) get(name string) string {
+	for _, kv := range slices.Backward(v) {
+		if n, value, ok := strings.Cut(kv, "="); ok && n == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// value is one key of an [Environment].
+type value interface {
+	encoding.TextUnmarshaler
+	String() string
+}
+
+// environmentFields are the keys of an [Environment]. The name of a variable ends in
+// the key in upper case.
+var environmentFields = []struct {
+	key      string
+	required bool
+	in       func(*Environment) value
+}{
+	{"region", true, func(e *Environment) value { return &e.Region }},
+	{"user_pool_id", true, func(e *Environment) value { return &e.UserPoolID }},
+	{"client_id", true, func(e *Environment) value { return &e.ClientID }},
+	{"api_url", true, func(e *Environment) value { return &e.APIURL }},
+	{"endpoint", false, func(e *Environment) value { return &e.Endpoint }},
+	{"issuer", false, func(e *Environment) value { return &e.Issuer }},
+	{"jwks_url", false, func(e *Environment) value { return &e.JWKSURL }},
+}
+
+// notOurs are variables of the project that only look like an environment's.
+var notOurs = []string{"KYC_AGENT_SOCK", "KYC_ENV"}
+
+// applyVariables overrides c by the KYC_<NAME>_<KEY> in vars. warnings name those
+// that look like one and belong to no environment.
+func (c Config) applyVariables(vars environ) (warnings []string, err error) {
+	for _, kv := range vars {
+		variable, v, _ := strings.Cut(kv, "=")
+		if v == "" || !strings.HasPrefix(variable, "KYC_") || slices.Contains(notOurs, variable) {
+			continue
+		}
+		name, key := c.splitVariable(variable)
+		if name == "" {
+			if looksLikeOurs(variable) {
+				warnings = append(warnings, variable+" is ignored: no such environment is configured")
+			}
+			continue
+		}
+		e := c.Environments[name]
+		if err := e.setVariable(key, v); err != nil {
+			return nil, configError("%s: %v", variable, err)
+		}
+		c.Environments[name] = e
+	}
+	return warnings, nil
+}
+
+// splitVariable finds the environment a variable is of: the longest name that fits,
+// as KYC_PROD_EU_REGION may be of "prod-eu" and of "prod".
+func (c Config) splitVariable(variable string) (name, key string) {
+	names := c.names()
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	for _, name := range names {
+		if key, ok := strings.CutPrefix(variable, variablePrefix(name)); ok {
+			return name, key
+		}
+	}
+	return "", ""
+}
+
+func (e *Environment) setVariable(key, v string) error {
+	for _, f := range environmentFields {
+		if strings.ToUpper(f.key) == key {
+			return f.in(e).UnmarshalText([]byte(v))
+		}
+	}
+	return fmt.Errorf("unknown variable; known endings: %s", strings.Join(variableKeys(), ", "))
+}
+
+// variablePrefix begins the names of the variables that override environment name.
+func variablePrefix(name string) string {
+	return "KYC_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_") + "_"
+}
+
+// looksLikeOurs reports whether variable could be meant for some environment.
+func looksLikeOurs(variable string) bool {
+	return slices.ContainsFunc(variableKeys(), func(key string) bool { return strings.HasSuffix(variable, "_"+key) })
+}
+
+func variableKeys() []string {
+	keys := make([]string, len(environmentFields))
+	for i, f := range environmentFields {
+		keys[i] = strings.ToUpper(f.key)
+	}
+	return keys
+}

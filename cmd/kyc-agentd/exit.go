@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// The exit codes are those of sysexits.h and mean the same in kyc-token.
+const (
+	exitOK            = 0
+	exitUsage         = 64 // EX_USAGE: the command line is wrong
+	exitNoAgent       = 69 // EX_UNAVAILABLE: no agent listens on the socket
+	exitInternal      = 70 // EX_SOFTWARE
+	exitTemporary     = 75 // EX_TEMPFAIL: the same command may work later
+	exitDenied        = 77 // EX_NOPERM: sign-in needed, locked, or refused
+	exitConfiguration = 78 // EX_CONFIG: unknown environment, or a bad configuration
+)
+
+var exitCodes = map[agent.Code]int{
+	agent.CodeUsage:              exitUsage,
+	agent.CodeLoginRequired:      exitDenied,
+	agent.CodeDenied:             exitDenied,
+	agent.CodeLocked:             exitDenied,
+	agent.CodeUnknownEnvironment: exitConfiguration,
+	agent.CodeConfiguration:      exitConfiguration,
+	agent.CodeThrottled:          exitTemporary,
+	agent.CodeUnavailable:        exitTemporary,
+	agent.CodeInternal:           exitInternal,
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if noAgent(err) {
+		return exitNoAgent
+	}
+	if code, ok := exitCodes[agent.CodeOf(err)]; ok {
+		return code
+	}
+	return exitInternal
+}
+
+// noAgent reports whether err is a socket that nobody answered on. The code for it is
+// unavailable, as for much else, so the failed connect decides.
+func noAgent(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial" && agent.CodeOf(err) == agent.CodeUnavailable
+}
+
+// usageError is a wrong command line. hint is the next command to type.
+func usageError(hint, format string, args ...any) error {
+	return &agent.Error{Code: agent.CodeUsage, Op: "usage", Message: fmt.Sprintf(format, args...), Hint: hint}
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/store/file"
+)
+
+func (c *cli) keygen() *cobra.Command {
+	return &cobra.Command{
+		Use: "keygen", Long: usageKeygen, Args: one,
+		RunE: func(_ *cobra.Command, args []string) error {
+			standard := file.DefaultKeyFile(c.vars.get)
+			path := standard
+			if len(args) > 0 {
+				path = args[0]
+			}
+			public, err := file.Keygen(path)
+			if err != nil {
+				return keygenError(err)
+			}
+			c.say("made %s for %s", path, public)
+			if path != standard {
+				abs, err := filepath.Abs(path)
+				c.say("next, in config.toml: store_key_file = %s", strconv.Quote(cmp.Or(abs, path)))
+				return err
+			}
+			c.say("next: restart the daemon with store = \"file\", or \"auto\" where there is no keyring")
+			return nil
+		},
+	}
+}
+
+// keygenError says that a file that is there, or a folder that cannot be written,
+// is for the person to change.
+func keygenError(err error) error {
+	code := agent.CodeInternal
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		code = agent.CodeUsage
+	}
+	return &agent.Error{Code: code, Op: "keygen", Message: err.Error(), Err: err}
+}

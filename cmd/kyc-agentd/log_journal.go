@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/journal"
+)
+
+// journalHandler is a slog.Handler over the journal's own protocol. A record
+// becomes an entry whose MESSAGE is the line a person reads, with the attributes
+// behind it, and each attribute is a field too:
+//
+//	journalctl --user -t kyc-agentd KYC_ENVIRONMENT=prod
+//
+// The time is journald's: entries have no field for another.
+type journalHandler struct {
+	level  slog.Leveler
+	send   func(message string, priority journal.Priority, fields map[string]string) error
+	group  string            // open groups: "http."
+	text   string            // the attributes of WithAttrs, as they follow the message
+	fields map[string]string // the same, as fields; never changed in place
+}
+
+// newJournalHandler returns a handler that sends by send, as [journal.Send] does.
+func newJournalHandler(level slog.Leveler, send func(string, journal.Priority, map[string]string) error) slog.Handler {
+	return &journalHandler{level: level, send: send, fields: map[string]string{"SYSLOG_IDENTIFIER": "kyc-agentd"}}
+}
+
+func (h *journalHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= h.level.Level()
+}
+
+func (h *journalHandler) Handle(_ context.Context, r slog.Record) error {
+	entry := h.clone()
+	r.Attrs(func(a slog.Attr) bool {
+		entry.add(h.group, a)
+		return true
+	})
+	return h.send(oneLine(r.Message)+entry.text, priority(r.Level), entry.fields)
+}
+
+func (h *journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	next := h.clone()
+	for _, a := range attrs {
+		next.add(h.group, a)
+	}
+	return next
+}
+
+func (h *journalHandler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	next := h.clone()
+	next.group += name + "."
+	return next
+}
+
+func (h *journalHandler) clone() *journalHandler {
+	next := *h
+	next.fields = maps.Clone(h.fields)
+	return &next
+}
+
+// add puts a under group. The rules are slog's: values are resolved, empty
+// attributes are left out, a group without a name is spread.
+func (h *journalHandler) add(group string, a slog.Attr) {
+	a.Value = a.Value.Resolve()
+	if a.Equal(slog.Attr{}) {
+		return
+	}
+	if a.Value.Kind() != slog.KindGroup {
+		h.text += " " + group + a.Key + "=" + quoted(a.Value.String())
+		h.fields[fieldName(group+a.Key)] = a.Value.String()
+		return
+	}
+	if a.Key != "" {
+		group += a.Key + "."
+	}
+	for _, member := range a.Value.Group() {
+		h.add(group, member)
+	}
+}
+
+// quoted leaves a plain word as it is.
+func quoted(s string) string {
+	q := strconv.Quote(s)
+	if s == "" || strings.ContainsAny(s, ` ="`) || len(q) != len(s)+2 {
+		return q
+	}
+	return s
+}
+
+// maxField is the longest name that journald takes; it drops others without a word.
+const maxField = 64
+
+// fieldName makes a field's name of a key: KYC_ENVIRONMENT of "environment". The
+// journal takes A-Z, 0-9 and '_', and keeps names that begin with '_' for itself.
+func fieldName(key string) string {
+	name := "KYC_" + strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, key)
+	return name[:min(len(name), maxField)]
+}
+
+// priority is the journal's for a level; those between two names count as the lower.
+func priority(l slog.Level) journal.Priority {
+	switch {
+	case l >= slog.LevelError:
+		return journal.PriErr
+	case l >= slog.LevelWarn:
+		return journal.PriWarning
+	case l >= slog.LevelInfo:
+		return journal.PriInfo
+	default:
+		return journal.PriDebug
+	}
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/memory"
+)
+
+const signedIn = "staging: signed in as " + agenttest.User + ", kept in memory, only until the daemon stops"
+
+// newSocket is an agent over a scripted provider, on a socket.
+func newSocket(t *testing.T, change ...func(*agent.Options)) (vars environ, a *agent.Agent) {
+	t.Helper()
+	a = agenttest.NewAgent(t, agenttest.NewAuthenticator(), change...)
+	return environ{"KYC_AGENT_SOCK=" + serveOn(t, a, nil)}, a
+}
+
+// firstLine is the line that begins an outcome's stderr, without the program's name.
+func (o outcome) firstLine() string {
+	line, _, _ := strings.Cut(o.errOut, "\n")
+	return strings.TrimPrefix(line, "kyc-agentd: ")
+}
+
+// begin runs the program in the background.
+func (s session) begin(ctx context.Context, args ...string) (end func() outcome) {
+	done := make(chan outcome, 1)
+	go func() { done <- s.runContext(ctx, args...) }()
+	return func() outcome { return <-done }
+}
+
+func TestLoginAsks(t *testing.T) {
+	vars, a := newSocket(t)
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login")
+	p.sees("User: ")
+	p.types(agenttest.User + "\n")
+	p.sees("Password for " + agenttest.User + " (staging): ")
+	p.types(agenttest.Password + "\n")
+	got := end()
+	if got.exit != exitOK || got.out != "" || got.firstLine() != signedIn {
+		t.Errorf("%+v", got)
+	}
+	if strings.Contains(p.seen.String()+got.errOut, agenttest.Password) {
+		t.Errorf("the password is shown: %q %q", p.seen.String(), got.errOut)
+	}
+	if _, err := a.Token(t.Context(), agent.TokenRequest{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoginAnswersAChallenge(t *testing.T) {
+	vars, _ := newSocket(t)
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "prod", "-u", agenttest.MFAUser)
+	p.sees("(prod): ")
+	p.types(agenttest.Password + "\n")
+	p.sees(": ")
+	p.types(agenttest.MFACode + "\n")
+	if got := end(); got.exit != exitOK || !strings.HasPrefix(got.firstLine(), "prod: signed in as "+agenttest.MFAUser) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLoginOffersTheLastUser(t *testing.T) {
+	vars, a := newSocket(t)
+	agenttest.Login(t, a, "staging")
+	p := newPerson(t)
+	end := session{vars: append(vars, "KYC_ENV=staging"), tty: p.tty}.begin(t.Context(), "login")
+	p.sees("User [" + agenttest.User + "]: ")
+	p.types("\n")
+	p.sees("Password for " + agenttest.User + " (staging): ")
+	p.types(agenttest.Password + "\n")
+	if got := end(); got.exit != exitOK {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Ctrl-C at any prompt ends the sign-in, and the person's shell echoes again.
+func TestLoginCancelled(t *testing.T) {
+	at := map[string][]string{
+		"User: ":      nil,
+		"(staging): ": {"User: "},
+		"Code":        {"User: ", "(staging): "},
+	}
+	answers := map[string]string{"User: ": agenttest.MFAUser + "\n", "(staging): ": agenttest.Password + "\n"}
+	for prompt, before := range at {
+		t.Run(prompt, func(t *testing.T) {
+			vars, _ := newSocket(t)
+			p := newPerson(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			end := session{vars: vars, tty: p.tty}.begin(ctx, "login")
+			for _, earlier := range before {
+				p.sees(earlier)
+				p.types(answers[earlier])
+			}
+			p.sees(prompt)
+			cancel()
+			end().want(t, exitTemporary, cancelledLine(prompt))
+		})
+	}
+}
+
+func cancelledLine(prompt string) string {
+	if prompt == "Code" { // the client adds the environment to what an Asker says
+		return "staging: cancelled"
+	}
+	return "cancelled"
+}
+
+func TestLoginFromStandardInput(t *testing.T) {
+	tests := []struct {
+		name, stdin string
+		exit        int
+		line        string
+	}{
+		{"a line", agenttest.Password + "\n", exitOK, signedIn},
+		{"no end of line", agenttest.Password, exitOK, signedIn},
+		{"CRLF", agenttest.Password + "\r\n", exitOK, signedIn},
+		{"only the first line", agenttest.Password + "\nhunter2\n", exitOK, signedIn},
+		{"nothing", "", exitUsage, "the password on standard input is empty"},
+		{"an empty line", "\n" + agenttest.Password, exitUsage, "the password on standard input is empty"},
+		{"too long", strings.Repeat("x", maxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
+		{"not UTF-8", "\xff\n", exitUsage, "standard input: the answer is not UTF-8"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			vars, _ := newSocket(t)
+			got := session{vars: vars, stdin: tt.stdin}.run(t, "login", "-u", agenttest.User, "--password-stdin")
+			if got.exit != tt.exit || got.firstLine() != tt.line {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestLoginUsage(t *testing.T) {
+	vars, _ := newSocket(t)
+	tests := []struct {
+		args string
+		exit int
+		line string
+	}{
+		{"login", exitUsage, "no terminal to ask for the password; run: kyc-agentd login -u USER --password-stdin staging < FILE"},
+		{"login -u ana prod", exitUsage, "no terminal to ask for the password; run: kyc-agentd login -u USER --password-stdin prod < FILE"},
+		{"login --password-stdin", exitUsage, "--password-stdin needs the user's name; add -u USER"},
+		{"login dev -u ana --password-stdin", exitConfiguration, `unknown environment "dev"; configured are: prod, staging`},
+		{"logout dev", exitConfiguration, `unknown environment "dev"; configured are: prod, staging`},
+	}
+	for _, tt := range tests {
+		session{vars: vars, stdin: "hunter2"}.run(t, strings.Fields(tt.args)...).want(t, tt.exit, tt.line)
+	}
+}
+
+// A challenge cannot be answered where there is nobody to ask.
+func TestLoginFromStandardInputMeetsAChallenge(t *testing.T) {
+	vars, _ := newSocket(t)
+	got := session{vars: vars, stdin: agenttest.Password}.run(t, "login", "-u", agenttest.MFAUser, "--password-stdin")
+	if got.exit != exitUsage || !strings.HasPrefix(got.firstLine(), "staging: Cognito asks ") || !strings.HasSuffix(got.firstLine(), "run it at a terminal") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLoginAtAnEmptyPrompt(t *testing.T) {
+	vars, _ := newSocket(t)
+	p := newPerson(t)
+	p.types("\n")
+	session{vars: vars, tty: p.tty}.run(t, "login").want(t, exitUsage, "the user's name is empty")
+	p = newPerson(t)
+	p.types("ana\n\n")
+	session{vars: vars, tty: p.tty}.run(t, "login").want(t, exitUsage, "the password is empty")
+}
+
+// challenger asks what it is told to, and wants to be told "yes" twice.
+type challenger struct{ agent.Service }
+
+func (c challenger) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+	ch := agent.Challenge{Environment: req.Environment, Name: "NEW_PASSWORD_REQUIRED", Prompt: "A new password is needed", Inputs: []agent.Input{
+		{Name: "NEW_PASSWORD", Label: "New password", Secret: true}, {Name: "name", Label: "Your name"},
+	}}
+	answers, err := ask(ctx, ch)
+	if err != nil {
+		return err
+	}
+	if answers["NEW_PASSWORD"].Reveal() != "short" || answers["name"].Reveal() != "Ana" {
+		return errors.New("not what was typed")
+	}
+	ch.Problem = "the password is too short"
+	if answers, err = ask(ctx, ch); err != nil {
+		return err
+	}
+	if answers["NEW_PASSWORD"].Reveal() != "long enough" {
+		return errors.New("not what was typed")
+	}
+	return &agent.Error{Code: agent.CodeDenied, Message: "all is well"}
+}
+
+func TestLoginShowsPromptInputsAndProblem(t *testing.T) {
+	_, a := newSocket(t)
+	p := newPerson(t)
+	vars := environ{"KYC_AGENT_SOCK=" + serveOn(t, challenger{a}, nil)}
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
+	p.sees(": ")
+	p.types("x\n")
+	p.sees("A new password is needed\r\nNew password: ")
+	p.types("short\n")
+	p.sees("Your name: ")
+	p.types("Ana\n")
+	p.sees("the password is too short\r\nA new password is needed\r\nNew password: ")
+	p.types("long enough\n")
+	p.sees("Your name: ")
+	p.types("Ana\n")
+	end().want(t, exitDenied, "all is well")
+	if shown := p.seen.String(); strings.Contains(shown, "New password: short") || strings.Contains(shown, "long enough") || !strings.Contains(shown, "Ana") {
+		t.Errorf("%q", shown)
+	}
+}
+
+// fullStore takes nothing.
+type fullStore struct{ *memory.Store }
+
+func (fullStore) Put(context.Context, string, []byte) error {
+	return errors.New("no space left on device")
+}
+
+func (fullStore) Describe() store.Info {
+	return store.Info{Kind: "file", Detail: "/state", Lasting: true, Advice: "make room"}
+}
+
+func TestLoginWarnsWhenTheSignInIsNotSaved(t *testing.T) {
+	vars, _ := newSocket(t, func(o *agent.Options) { o.Store = fullStore{memory.New()} })
+	got := session{vars: vars, stdin: agenttest.Password}.run(t, "login", "-u", agenttest.User, "--password-stdin")
+	lines := strings.Split(got.errOut, "\n")
+	if got.exit != exitOK || len(lines) != 4 {
+		t.Fatalf("%+v", got)
+	}
+	if lines[0] != "kyc-agentd: staging: signed in as "+agenttest.User+", kept in files (/state)" ||
+		!strings.HasPrefix(lines[1], "kyc-agentd: staging: warning: the sign-in could not be saved and ends with the daemon: ") ||
+		lines[2] != "kyc-agentd: make room" {
+		t.Errorf("%q", lines)
+	}
+}
+
+func TestLoginRefused(t *testing.T) {
+	vars, _ := newSocket(t)
+	got := session{vars: vars, stdin: "hunter2"}.run(t, "login", "-u", agenttest.User, "--password-stdin")
+	if got.exit != exitDenied || strings.Contains(got.errOut, "hunter2") || strings.Count(got.errOut, "\n") != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLogout(t *testing.T) {
+	vars, a := newSocket(t)
+	agenttest.Login(t, a, "prod")
+	agenttest.Login(t, a, "staging")
+	session{vars: vars}.run(t, "logout", "prod").want(t, exitOK, "prod: signed out")
+	if _, err := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"}); agent.CodeOf(err) != agent.CodeLoginRequired {
+		t.Error(err)
+	}
+	if _, err := a.Token(t.Context(), agent.TokenRequest{Environment: "staging"}); err != nil {
+		t.Error(err)
+	}
+	session{vars: vars}.run(t, "logout").want(t, exitOK, "staging: signed out")
+}

@@ -1,0 +1,22 @@
+// Command kyc-agentd holds sign-ins to the KYC API, one per environment, and hands
+// out ID tokens over a Unix socket. A newcomer needs two of its verbs: `serve` is the
+// daemon, `login` signs in to it; kyc-token then prints a token.
+//
+// Each verb is one file: serve.go, login.go, logout.go, status.go, reload.go,
+// keygen.go, version.go. config.go is the manual of config.toml. serve.go alone
+// knows every adapter (ipc, agent/cognito, store/…) and wires them.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the default is back: a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], systemStdio(), os.Environ()))
+}

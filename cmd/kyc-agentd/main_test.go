@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc"
+)
+
+// TestMain lets the test binary be kyc-agentd, when it is started under that name.
+func TestMain(m *testing.M) {
+	testscript.Main(cleaned{m}, map[string]func(){"kyc-agentd": main})
+}
+
+type cleaned struct{ m *testing.M }
+
+func (c cleaned) Run() int {
+	defer testpeer.Cleanup()
+	return c.m.Run()
+}
+
+// serveOn serves s on a socket for the length of the test and returns its path.
+func serveOn(t *testing.T, s agent.Service, reload func(context.Context) error) string {
+	t.Helper()
+	path := filepath.Join(shortDir(t), "agent.sock")
+	ln, err := ipc.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = (&ipc.Server{Service: s, Reload: reload, Logger: slog.New(slog.DiscardHandler)}).Serve(ctx, ln) })
+	t.Cleanup(serving.Wait)
+	t.Cleanup(cancel)
+	return path
+}
+
+// A session is one run of the program in this process.
+type session struct {
+	stdin string
+	vars  environ
+	tty   *terminal // nil: there is none
+}
+
+type outcome struct {
+	exit        int
+	out, errOut string
+}
+
+func (s session) run(t *testing.T, args ...string) outcome {
+	t.Helper()
+	return s.runContext(t.Context(), args...)
+}
+
+func (s session) runContext(ctx context.Context, args ...string) outcome {
+	var out, errOut bytes.Buffer
+	c := &cli{
+		stdio: stdio{
+			in: strings.NewReader(s.stdin), out: &out, err: &errOut,
+			tty: func() (*terminal, error) {
+				if s.tty == nil {
+					return nil, errors.New("no such device or address")
+				}
+				return s.tty, nil
+			},
+		},
+		vars:   s.vars,
+		harden: func() error { return nil },
+	}
+	exit := c.run(ctx, args)
+	return outcome{exit, out.String(), errOut.String()}
+}
+
+// want checks an outcome whose stdout is empty and whose stderr is one line.
+func (o outcome) want(t *testing.T, exit int, line string) {
+	t.Helper()
+	if o.exit != exit || o.out != "" || o.errOut != "kyc-agentd: "+line+"\n" {
+		t.Errorf("got exit %d, stdout %q, stderr %q\nwant exit %d, line %q", o.exit, o.out, o.errOut, exit, line)
+	}
+}
+
+func TestCommandLineErrors(t *testing.T) {
+	tests := []struct {
+		args string
+		want string
+	}{
+		{"srve", `unknown command "srve"; run: kyc-agentd --help`},
+		{"srve --store file", `unknown command "srve"; run: kyc-agentd --help`},
+		{"help serve", `unknown command "help"; run: kyc-agentd --help`},
+		{"completion bash", `unknown command "completion"; run: kyc-agentd --help`},
+		{"--bogus", "unknown flag --bogus; run: kyc-agentd --help"},
+		{"--bogus=hunter2 status", "unknown flag --bogus; run: kyc-agentd status --help"},
+		{"serve --bogus", "unknown flag --bogus; run: kyc-agentd serve --help"},
+		{"serve -x", "unknown flag -x; run: kyc-agentd serve --help"},
+		{"serve --store disk", `--store: unknown store "disk"; want auto, keyring, file or memory; run: kyc-agentd serve --help`},
+		{"serve --log-level loud", `--log-level: unknown log level "loud"; want debug, info, warn or error; run: kyc-agentd serve --help`},
+		{"serve --config", "--config needs a value; run: kyc-agentd serve --help"},
+		{"serve now", "serve takes no arguments; run: kyc-agentd serve --help"},
+		{"status --json=hunter2", "--json takes no such value; run: kyc-agentd status --help"},
+		{"login staging hunter2", "login takes at most one argument; run: kyc-agentd login --help"},
+		{"logout a b", "logout takes at most one argument; run: kyc-agentd logout --help"},
+		{"login --password hunter2", "there is no --password: every process can read a command line; use --password-stdin, or leave it out to be asked"},
+		{"login --password=hunter2 prod", "there is no --password: every process can read a command line; use --password-stdin, or leave it out to be asked"},
+		{"login -phunter2", "there is no --password: every process can read a command line; use --password-stdin, or leave it out to be asked"},
+		{"login -xhunter2", "unknown flag -x; run: kyc-agentd login --help"},
+		{"login -u", "--user needs a value; run: kyc-agentd login --help"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			session{}.run(t, strings.Fields(tt.args)...).want(t, exitUsage, tt.want)
+		})
+	}
+}
+
+func TestNoCommandIsWrongUsage(t *testing.T) {
+	if got := (session{}).run(t); got.exit != exitUsage || got.out != "" || got.errOut != usageRoot {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	tests := []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{&agent.Error{Code: agent.CodeUsage}, 64},
+		{&agent.Error{Code: agent.CodeInternal}, 70},
+		{errors.New("anything else"), 70},
+		{&agent.Error{Code: "of a newer agent"}, 70},
+		{&agent.Error{Code: agent.CodeThrottled}, 75},
+		{&agent.Error{Code: agent.CodeUnavailable}, 75},
+		{context.Canceled, 75},
+		{&agent.Error{Code: agent.CodeLoginRequired}, 77},
+		{&agent.Error{Code: agent.CodeDenied}, 77},
+		{&agent.Error{Code: agent.CodeLocked}, 77},
+		{&agent.Error{Code: agent.CodeUnknownEnvironment}, 78},
+		{&agent.Error{Code: agent.CodeConfiguration}, 78},
+	}
+	for _, tt := range tests {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+// Every verb that asks the daemon says the same when there is none.
+func TestNoAgent(t *testing.T) {
+	socket := filepath.Join(shortDir(t), "agent.sock")
+	stale := filepath.Join(shortDir(t), "agent.sock")
+	leaveStaleSocket(t, stale)
+	const next = "; run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)"
+	for _, verb := range []string{"login", "logout", "status", "reload"} {
+		session{}.run(t, verb, "--socket", socket).want(t, exitNoAgent, "no agent answers on "+socket+next)
+		session{vars: environ{"KYC_AGENT_SOCK=" + stale}}.run(t, verb).want(t, exitNoAgent, "no agent answers on "+stale+next)
+	}
+}
+
+// leaveStaleSocket makes a socket that nobody listens on.
+func leaveStaleSocket(t *testing.T, path string) {
+	t.Helper()
+	ln, err := ipc.Listen(path + "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+"x", path); err != nil { // Close would remove it
+		t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	err := error(&agent.Error{Code: agent.CodeConfiguration, Message: "config.toml:1: unknown key x"})
+	socket := serveOn(t, nil, func(context.Context) error { return err })
+	session{}.run(t, "reload", "--socket", socket).want(t, exitConfiguration, "config.toml:1: unknown key x")
+	err = nil
+	session{}.run(t, "reload", "--socket", socket).want(t, exitOK, "configuration read again")
+}
+
+// A verb whose output cannot be written has failed, whatever it did.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	c := &cli{stdio: stdio{in: strings.NewReader(""), out: brokenWriter{}, err: io.Discard}, harden: func() error { return nil }}
+	if exit := c.run(t.Context(), []string{"version"}); exit != exitInternal {
+		t.Errorf("exit %d", exit)
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }

@@ -1,0 +1,16 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (c *cli) reload() *cobra.Command {
+	return &cobra.Command{
+		Use: "reload", Long: usageReload, Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.client().Reload(cmd.Context()); err != nil {
+				return err
+			}
+			c.say("configuration read again")
+			return nil
+		},
+	}
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// stopWithin bounds how long a refresh in hand may hold up the end. Cutting it off
+// could lose a refresh token that Cognito has rotated already.
+const stopWithin = 8 * time.Second
+
+// serveFlags go before the environment variables and config.toml.
+type serveFlags struct {
+	config string
+	store  StoreKind
+	level  Level
+}
+
+func (c *cli) serve() *cobra.Command {
+	var flags serveFlags
+	cmd := &cobra.Command{
+		Use: "serve", Long: usageServe, Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.runDaemon(cmd.Context(), flags)
+		},
+	}
+	cmd.Flags().StringVar(&flags.config, "config", "", "")
+	cmd.Flags().Var(&flags.store, "store", "")
+	cmd.Flags().Var(&flags.level, "log-level", "")
+	return cmd
+}
+
+// load reads the configuration as this daemon sees it.
+func (f serveFlags) load(vars environ) (c Config, warnings []string, err error) {
+	c, warnings, err = loadConfig(f.config, vars)
+	if f.store.s != "" {
+		c.Store = f.store
+	}
+	if f.level.s != "" {
+		c.LogLevel = f.level
+	}
+	return c, warnings, err
+}
+
+// daemon is a running `serve`.
+type daemon struct {
+	flags  serveFlags
+	vars   environ
+	log    *slog.Logger
+	level  *slog.LevelVar
+	store  store.Store
+	agent  *agent.Agent
+	notify notifier
+
+	reloading sync.Mutex
+	started   Config // with what it was started: a new store needs a restart
+}
+
+// runDaemon serves until ctx ends.
+func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
+	notHardened := c.harden()
+	d := &daemon{flags: flags, vars: c.vars, level: new(slog.LevelVar), notify: newNotifier(c.vars, os.Getpid())}
+	d.log = newLogger(c.err, d.level, c.vars)
+	scrubEnvironment()
+	if err := d.configure(); err != nil {
+		return err
+	}
+	if notHardened != nil {
+		d.log.Warn("this process is less private than it should be", "error", notHardened)
+	}
+	ln, err := listen(c.socketPath())
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	if err := d.makeAgent(ctx); err != nil {
+		return err
+	}
+	defer closeStore(d.store)
+	return d.serve(ctx, ln)
+}
+
+// configure reads the configuration for the first time.
+func (d *daemon) configure() error {
+	c, warnings, err := d.flags.load(d.vars)
+	if err != nil {
+		return err
+	}
+	d.started = c
+	d.apply(c, warnings)
+	return nil
+}
+
+// apply puts in force what is not the agent's.
+func (d *daemon) apply(c Config, warnings []string) {
+	d.level.Set(levels[c.LogLevel.s])
+	for _, w := range warnings {
+		d.log.Warn(w)
+	}
+}
+
+// listen takes the socket of the service manager, else makes one at path.
+func listen(path string) (net.Listener, error) {
+	if ln, err := ipc.Inherited(); ln != nil || err != nil {
+		return ln, err
+	}
+	return ipc.Listen(path)
+}
+
+// makeAgent opens the store and starts the agent on it.
+func (d *daemon) makeAgent(ctx context.Context) (err error) {
+	if d.store, err = d.openStore(ctx); err != nil {
+		return err
+	}
+	d.agent, err = agent.New(agent.Options{
+		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
+		Store:         d.store,
+		Config:        d.started.agentConfig(),
+		Logger:        d.log,
+		Version:       programVersion(),
+	})
+	if err != nil {
+		return err
+	}
+	return d.agent.Start(ctx)
+}
+
+// serve answers on ln until ctx ends, and then finishes what is in hand.
+func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
+	server := &ipc.Server{Service: d.agent, Reload: d.reload, Logger: d.log}
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	helped, stop := context.WithCancel(ctx)
+	defer stop()
+	helpers.Go(func() { d.reloadOnHangup(helped) })
+	helpers.Go(func() { d.notify.feed(helped, probe(ln.Addr().String()), d.silent) })
+	context.AfterFunc(helped, func() { d.notify.send("STOPPING=1", "STATUS=finishing what is in hand") })
+
+	d.log.Info("ready", "socket", ln.Addr().String(), "store", store.Describe(d.store).Kind, "version", programVersion())
+	d.notify.send("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
+	err := server.Serve(ctx, ln)
+	d.log.Info("stopping", "reason", context.Cause(ctx))
+	d.close()
+	d.log.Info("stopped")
+	return err
+}
+
+// close waits for the refresh in hand. ctx of serve has ended by now.
+func (d *daemon) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	if err := d.agent.Close(ctx); err != nil {
+		d.log.Error("a refresh in hand was cut off; if it does not work at the next start: kyc-agentd login", "error", err)
+	}
+}
+
+// probe asks the daemon for its status by the way every client takes.
+func probe(socket string) func(context.Context) error {
+	client := &ipc.Client{Socket: socket}
+	return func(ctx context.Context) error {
+		_, err := client.Status(ctx)
+		return err
+	}
+}
+
+func (d *daemon) silent(err error) {
+	d.log.Error("the daemon does not answer on its own socket; the service manager will restart it", "error", err)
+}
+
+// reloadOnHangup makes SIGHUP a reload, until ctx ends. `kyc-agentd reload` is
+// better: it waits, and says what is wrong.
+func (d *daemon) reloadOnHangup(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			_ = d.reload(ctx) // it logs
+		}
+	}
+}
+
+// reload reads the configuration again. After an error all is as before, except
+// where the message says otherwise.
+func (d *daemon) reload(context.Context) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	c, warnings, err := d.flags.load(d.vars)
+	if err == nil {
+		err = d.agent.Configure(c.agentConfig())
+	}
+	if err != nil {
+		d.log.Error("the configuration cannot be used; the old one stays", "error", err)
+		return err
+	}
+	d.apply(c, warnings)
+	d.log.Info("configuration read again")
+	if c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile {
+		err := &agent.Error{
+			Code: agent.CodeConfiguration, Op: "reload",
+			Message: "read again, but store and store_key_file need a restart", Hint: "run: systemctl --user restart kyc-agentd.service",
+		}
+		d.log.Warn(err.Error())
+		return err
+	}
+	return nil
+}

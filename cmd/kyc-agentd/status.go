@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+func (c *cli) status() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "status", Long: usageStatus, Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			st, err := c.client().Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(c.out, st)
+			}
+			return writeStatus(c.out, st, time.Now())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "")
+	return cmd
+}
+
+func writeJSON(w io.Writer, st agent.Status) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(st)
+}
+
+// writeStatus writes st for a person; now is when they read it.
+func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
+	fmt.Fprintf(w, "kyc-agentd %s, process %d, up %s; sign-ins are kept %s\n",
+		st.Version, st.PID, span(time.Duration(st.UptimeSeconds)*time.Second), where(st.Store))
+	if st.Store.Advice != "" {
+		fmt.Fprintln(w, oneLine(st.Store.Advice))
+	}
+	fmt.Fprintln(w)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ENVIRONMENT\tSTATE\tUSER\tTOKEN EXPIRES\tNEXT REFRESH")
+	for _, e := range st.Environments {
+		name := e.Name
+		if name == st.DefaultEnvironment {
+			name += " (default)"
+		}
+		fmt.Fprintln(table, strings.Join([]string{
+			name, state(e), cmp.Or(oneLine(e.User), "-"), when(e.ExpiresAt, now), when(e.NextRefresh, now),
+		}, "\t"))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return writeTrouble(w, st, now)
+}
+
+// writeTrouble writes one line for each thing that a person should know.
+func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
+	line := func(format string, args ...any) {
+		_, e := fmt.Fprintln(w, oneLine(fmt.Sprintf(format, args...)))
+		err = cmp.Or(err, e)
+	}
+	for _, e := range st.Environments {
+		if e.LastError != "" {
+			line("%s: %s, %s: %s", e.Name, troubleWord(e), when(e.LastErrorAt, now), e.LastError)
+		}
+		if skew := time.Duration(e.SkewSeconds * float64(time.Second)); math.Abs(e.SkewSeconds) > maxSkew.Seconds() {
+			line("%s: this machine's clock is %s %s; set it right", e.Name, span(skew.Abs()), behindOrAhead(skew))
+		}
+	}
+	return err
+}
+
+// maxSkew is how wrong the clock may be before status says so. Cognito's tokens are
+// checked with a minute of leeway.
+const maxSkew = 30 * time.Second
+
+func behindOrAhead(skew time.Duration) string {
+	if skew > 0 { // Cognito's clock is ahead
+		return "behind"
+	}
+	return "ahead"
+}
+
+func state(e agent.EnvironmentStatus) string {
+	if e.Degraded {
+		return string(e.State) + ", degraded"
+	}
+	return string(e.State)
+}
+
+func troubleWord(e agent.EnvironmentStatus) string {
+	if e.Degraded {
+		return "degraded"
+	}
+	return "last error"
+}
+
+// where says where sign-ins are kept: "in the keyring", "in memory".
+func where(i store.Info) string {
+	text := map[string]string{
+		"keyring": "in the keyring", "file": "in files", "memory": "in memory",
+	}[i.Kind]
+	text = cmp.Or(text, "in "+i.Kind)
+	if i.Detail != "" {
+		text += " (" + oneLine(i.Detail) + ")"
+	}
+	if !i.Lasting {
+		text += ", only until the daemon stops"
+	}
+	return text
+}
+
+// when says when t is: "in 54m", "2m ago", "-" when it is no time at all.
+func when(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := t.Round(0).Sub(now.Round(0))
+	if d < 0 {
+		return span(-d) + " ago"
+	}
+	return "in " + span(d)
+}
+
+// span writes a length of time with its two largest units: "1h05m", "54m10s", "3d4h".
+func span(d time.Duration) string {
+	d = d.Truncate(time.Second)
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}

@@ -1,0 +1,108 @@
+package main
+
+// The help texts, as `kyc-agentd [COMMAND] --help` prints them. They are written by
+// hand; a test holds each to its command's flags and to 80 columns.
+
+const usageRoot = `Usage: kyc-agentd COMMAND [ARGUMENTS]
+
+Holds sign-ins to the KYC API, one per environment, and hands out ID tokens to
+programs of the same user over a Unix socket. kyc-token prints one.
+
+  serve     run the daemon
+  login     sign in to an environment
+  logout    end a sign-in
+  status    show what the daemon holds
+  reload    have the daemon read its configuration again
+  keygen    make a key for the file store
+  version   print the version
+
+Every command has --help, and --socket PATH for another daemon than that at
+$KYC_AGENT_SOCK, else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock, else
+/run/user/UID/kyc-agentd/agent.sock.
+
+Example:
+  kyc-agentd login prod
+  curl -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc -d @body.json
+
+Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,
+75 temporary failure or cancelled, 77 sign-in needed, locked or denied,
+78 unknown environment or wrong configuration.
+`
+
+const usageServe = `Usage: kyc-agentd serve [--config FILE] [--socket PATH] [--store STORE]
+                        [--log-level LEVEL]
+
+Runs the daemon in the foreground, until SIGTERM or Ctrl-C. A refresh in hand is
+finished first; a second signal ends it at once. Under systemd it takes the
+socket it is given, and says when it is ready.
+
+  --config FILE      instead of $XDG_CONFIG_HOME/kyc-agent/config.toml
+                     (~/.config/kyc-agent/config.toml), which may be missing
+  --socket PATH      where to listen; its folder has to be private (mode 0700)
+  --store STORE      where sign-ins are kept: keyring, file, memory, or auto for
+                     the first of them that works
+  --log-level LEVEL  debug, info, warn or error
+
+Flags go before environment variables (KYC_STAGING_CLIENT_ID, …), these before
+the file. SIGHUP, like kyc-agentd reload, reads the file again.
+`
+
+const usageLogin = `Usage: kyc-agentd login [-u USER] [--password-stdin] [ENVIRONMENT]
+
+Signs in: asks for user and password at the terminal, then whatever Cognito asks
+(a code, a new password). The daemon keeps the sign-in, never the password.
+
+  ENVIRONMENT        staging, prod or another that the daemon knows;
+                     else $KYC_ENV, else the daemon's default
+  -u, --user USER    do not ask for the user
+  --password-stdin   read the password from standard input, one line
+  --socket PATH      the daemon's socket
+
+A password on a command line can be read by every process, so there is no flag
+for one. Example:
+  pass show kyc/prod | kyc-agentd login -u ana@example.com --password-stdin prod
+`
+
+const usageLogout = `Usage: kyc-agentd logout [ENVIRONMENT]
+
+Ends a sign-in: has Cognito revoke it, where Cognito can be reached, and forgets
+it in any case.
+
+  ENVIRONMENT    staging, prod or another that the daemon knows;
+                 else $KYC_ENV, else the daemon's default
+  --socket PATH  the daemon's socket
+`
+
+const usageStatus = `Usage: kyc-agentd status [--json]
+
+Shows what the daemon holds, never a secret. The exit status is 0 when the
+daemon answers, whatever it says.
+
+  --json         as JSON, for programs
+  --socket PATH  the daemon's socket
+`
+
+const usageReload = `Usage: kyc-agentd reload
+
+Has the daemon read its configuration again, and waits for it. When anything in
+it is wrong, the daemon keeps what it had, and this says what.
+
+  --socket PATH  the daemon's socket
+`
+
+const usageKeygen = `Usage: kyc-agentd keygen [PATH]
+
+Makes the key that the file store encrypts sign-ins with, readable by its owner
+alone. A file that is there is never overwritten.
+
+  PATH           else $XDG_CONFIG_HOME/kyc-agent/store.key
+                 (~/.config/kyc-agent/store.key), where serve looks for it
+  --socket PATH  not used
+`
+
+const usageVersion = `Usage: kyc-agentd version
+
+Prints the version.
+
+  --socket PATH  not used
+`

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The help texts are written by hand: each names its command's flags, and no others.
+func TestUsageNamesEveryFlag(t *testing.T) {
+	for _, cmd := range (&cli{}).root().Commands() {
+		if cmd.Hidden {
+			continue
+		}
+		named := map[string]bool{"help": true}
+		for word := range strings.FieldsSeq(cmd.Long) {
+			if name, ok := strings.CutPrefix(strings.Trim(word, "[],."), "--"); ok {
+				named[name] = true
+			}
+		}
+		flags := map[string]bool{"help": true}
+		visit := func(f *pflag.Flag) {
+			if flags[f.Name] = true; !f.Hidden && !named[f.Name] {
+				t.Errorf("the help text of %s does not name --%s", cmd.Name(), f.Name)
+			}
+		}
+		cmd.Flags().VisitAll(visit)
+		cmd.InheritedFlags().VisitAll(visit)
+		for name := range named {
+			if !flags[name] {
+				t.Errorf("the help text of %s names --%s, which it has not", cmd.Name(), name)
+			}
+		}
+	}
+}
+
+func TestUsageNamesEveryCommand(t *testing.T) {
+	for _, cmd := range (&cli{}).root().Commands() {
+		if got := strings.Contains(usageRoot, "\n  "+cmd.Name()+" "); got == cmd.Hidden {
+			t.Errorf("%s: named %t, hidden %t", cmd.Name(), got, cmd.Hidden)
+		}
+	}
+}
+
+func TestUsageFitsATerminal(t *testing.T) {
+	root := (&cli{}).root()
+	for _, cmd := range append(root.Commands(), root) {
+		for line := range strings.Lines(cmd.Long) {
+			if line = strings.TrimRight(line, "\n"); len(line) > 80 || line != strings.TrimRight(line, " ") || strings.Contains(line, "\t") {
+				t.Errorf("%s: %q", cmd.Name(), line)
+			}
+		}
+		if cmd != root && !cmd.Hidden && !strings.HasPrefix(cmd.Long, "Usage: kyc-agentd "+cmd.Name()) {
+			t.Errorf("%s begins %.40q", cmd.Name(), cmd.Long)
+		}
+	}
+}
+
+// --help is asked for, so it goes to stdout and is a success.
+func TestHelp(t *testing.T) {
+	root := (&cli{}).root()
+	check := func(want *cobra.Command, args ...string) {
+		t.Helper()
+		if got := (session{}).run(t, args...); got.exit != exitOK || got.out != want.Long || got.errOut != "" {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	check(root, "--help")
+	check(root, "-h")
+	for _, cmd := range root.Commands() {
+		if !cmd.Hidden {
+			check(cmd, cmd.Name(), "--help")
+		}
+	}
+}
