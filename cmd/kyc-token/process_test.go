@@ -192,6 +192,16 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// To the kernel a timeout of 0 would mean to wait for ever.
+func TestDeadlineHasPassed(t *testing.T) {
+	over := make(chan struct{})
+	agent := newFake(t, func(net.Conn) { <-over })
+	defer close(over)
+	for _, d := range []time.Duration{-time.Second, 0, 1} {
+		run(t, within(d), "-socket", agent.path).wantFailure(t, exitTemporary, "", "in time")
+	}
+}
+
 func TestBacklogStaysFull(t *testing.T) {
 	path, _ := listenRaw(t, 0)
 	filler, err := net.Dial("unix", path)
