@@ -1,0 +1,68 @@
+package keyring
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// attend's limits, by a backend that takes its time. The goroutine that is left
+// waiting is what the end of the process takes care of, so each test lets it go.
+func TestAttendLimits(t *testing.T) {
+	const ready, limit = 3 * time.Second, 120 * time.Second
+	for _, c := range []struct {
+		name       string
+		open, work time.Duration
+		want       code
+		after      time.Duration
+	}{
+		{"in time", time.Second, time.Second, codeNotFound, 2 * time.Second},
+		{"a person thinks", time.Second, 100 * time.Second, codeNotFound, 101 * time.Second},
+		{"silent", time.Hour, 0, codeSilent, ready},
+		{"nobody answers", time.Second, time.Hour, codeSilent, limit},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				a := attend(request{Op: opGet, Key: "prod", Ready: ready, Limit: limit}, func(bool) (backend, error) {
+					time.Sleep(c.open)
+					return slow(c.work), nil
+				})
+				if took := time.Since(start); a.Code != c.want || took != c.after {
+					t.Errorf("%q after %v, want %q after %v", a.Code, took, c.want, c.after)
+				}
+				time.Sleep(2 * time.Hour)
+			})
+		})
+	}
+}
+
+func TestAttendFailures(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		open func(bool) (backend, error)
+		want answer
+	}{
+		{"fault", func(bool) (backend, error) { return nil, &fault{codeNoBus, "dial"} }, answer{Code: codeNoBus, Detail: "dial"}},
+		{"other error", func(bool) (backend, error) { return nil, errors.New("odd\nthing") }, answer{Code: codeFailed, Detail: "odd thing"}},
+		{"runtime panic", func(bool) (backend, error) { var m map[string]int; m["x"]++; return nil, nil }, answer{Code: codePanic, Detail: "assignment to entry in nil map"}},
+		{"panic with a value", func(bool) (backend, error) { panic("the value") }, answer{Code: codePanic, Detail: "string"}},
+	} {
+		got := attend(request{Op: opKeys, Ready: time.Minute, Limit: time.Minute}, c.open)
+		if got.Code != c.want.Code || got.Detail != c.want.Detail {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// slow is a backend that finds nothing after a while.
+type slow time.Duration
+
+func (d slow) get(string) ([]byte, error) {
+	time.Sleep(time.Duration(d))
+	return nil, &fault{code: codeNotFound}
+}
+func (d slow) put(string, []byte) error { return nil }
+func (d slow) delete(string) error      { return nil }
+func (d slow) keys() ([]string, error)  { return nil, nil }

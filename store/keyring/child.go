@@ -1,0 +1,148 @@
+package keyring
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// A backend does the operations in the child. Its errors are faults.
+type backend interface {
+	get(key string) ([]byte, error)
+	put(key string, value []byte) error
+	// delete takes a key that is not there for deleted.
+	delete(key string) error
+	keys() ([]string, error)
+}
+
+// Child is the body of the child process: it reads one request from in, does it and
+// writes the answer to out. It returns the exit code: 0 when it answered. It calls
+// libraries that cannot be interrupted, so the process has to exit when it returns.
+func Child(in io.Reader, out io.Writer) int {
+	r, err := parseRequest(in)
+	if err != nil {
+		return write(out, answer{Code: codeFailed, Detail: "request: " + err.Error()})
+	}
+	return write(out, attend(r, newBackend))
+}
+
+func write(out io.Writer, a answer) int {
+	if err := json.NewEncoder(out).Encode(a); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// attend does r and gives up when the keyring does not say what state it is in
+// within r.Ready, or at r.Limit: where the system does not kill a child with its
+// parent, this ends one whose daemon was killed.
+func attend(r request, open func(prompt bool) (backend, error)) answer {
+	done, ready := make(chan answer, 1), make(chan struct{})
+	go func() { done <- work(r, open, ready) }()
+	first, limit := time.NewTimer(r.Ready), time.NewTimer(r.Limit)
+	defer first.Stop()
+	defer limit.Stop()
+	for {
+		select {
+		case a := <-done:
+			return a
+		case <-ready:
+			first.Stop()
+			ready = nil
+		case <-first.C:
+			return answer{Code: codeSilent}
+		case <-limit.C:
+			return answer{Code: codeSilent}
+		}
+	}
+}
+
+// work does r. It closes ready once the keyring has answered for the first time.
+func work(r request, open func(prompt bool) (backend, error), ready chan<- struct{}) (a answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			a = answer{Code: codePanic, Detail: panicText(p)}
+		}
+	}()
+	b, err := open(r.Prompt)
+	if err != nil {
+		return failure(err)
+	}
+	close(ready)
+	return operate(b, r)
+}
+
+func operate(b backend, r request) answer {
+	switch r.Op {
+	case opGet:
+		value, err := b.get(r.Key)
+		if err != nil {
+			return failure(err)
+		}
+		return answer{Code: codeOK, Value: value}
+	case opPut:
+		return failure(putAndCompare(b, r.Key, r.Value))
+	case opDelete:
+		return failure(deleteAndLook(b, r.Key))
+	}
+	keys, err := b.keys()
+	if err != nil {
+		return failure(err)
+	}
+	return answer{Code: codeOK, Keys: keys}
+}
+
+func putAndCompare(b backend, key string, value []byte) error {
+	if err := b.put(key, value); err != nil {
+		return err
+	}
+	got, err := b.get(key)
+	if is(err, codeNotFound) || err == nil && !bytes.Equal(got, value) {
+		return &fault{code: codeNotKept}
+	}
+	return err
+}
+
+func deleteAndLook(b backend, key string) error {
+	if err := b.delete(key); err != nil {
+		return err
+	}
+	switch _, err := b.get(key); {
+	case err == nil:
+		return &fault{code: codeNotKept}
+	case is(err, codeNotFound):
+		return nil
+	default:
+		return err
+	}
+}
+
+func is(err error, c code) bool {
+	f, ok := errors.AsType[*fault](err)
+	return ok && f.code == c
+}
+
+// failure returns the answer for err; nil is ok.
+func failure(err error) answer {
+	if err == nil {
+		return answer{Code: codeOK}
+	}
+	if f, ok := errors.AsType[*fault](err); ok {
+		return answer{Code: f.code, Detail: oneLine(f.detail)}
+	}
+	return answer{Code: codeFailed, Detail: oneLine(err.Error())}
+}
+
+// panicText tells a runtime error, which names no data. Other panics may hold anything.
+func panicText(p any) string {
+	if err, ok := p.(interface {
+		error
+		RuntimeError()
+	}); ok {
+		return oneLine(err.Error())
+	}
+	return fmt.Sprintf("%T", p)
+}

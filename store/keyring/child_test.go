@@ -1,0 +1,232 @@
+//go:build unix
+
+package keyring_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/keyring"
+)
+
+// with returns a store whose child is one of TestMain's.
+func with(timeout time.Duration, verb ...string) *keyring.Store {
+	return keyring.New(keyring.Options{
+		Command:       keyring.SelfCommand(verb...),
+		Getenv:        func(string) string { return "" },
+		Timeout:       timeout,
+		PromptTimeout: timeout,
+	})
+}
+
+const ample = time.Minute // for a child that answers or dies by itself
+
+func TestChildThatMisbehaves(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		command []string
+		want    string
+	}{
+		{"hangs", 300 * time.Millisecond, []string{"fake-hang"}, "no answer within 300ms"},
+		{"panics", ample, []string{"fake-panic"}, "its helper did not answer (exit status 2); try again"},
+		{"says nothing", ample, []string{"fake-mute"}, "its helper did not answer (it ended without a word); try again"},
+		{"fails", ample, []string{"fake-exit"}, "its helper did not answer (exit status 3); try again"},
+		{"never stops", ample, []string{"fake-huge"}, "its helper wrote more than 262144 bytes; reinstall kyc-agentd"},
+		{"garbage", ample, []string{"fake-answer", "Segmentation fault"}, "its helper's answer makes no sense (not the JSON object that was expected); reinstall kyc-agentd"},
+		{"empty line", ample, []string{"fake-answer", ""}, "makes no sense"},
+		{"unknown code", ample, []string{"fake-answer", `{"code":"fine"}`}, "makes no sense (unknown code)"},
+		{"unknown field", ample, []string{"fake-answer", `{"code":"ok","secret":1}`}, "makes no sense"},
+		{"a list of keys", ample, []string{"fake-answer", `{"code":"ok","keys":["prod"]}`}, "makes no sense (unexpected keys)"},
+		{"a value and an error", ample, []string{"fake-answer", `{"code":"locked","value":"eA=="}`}, "makes no sense (unexpected value)"},
+		{"two objects", ample, []string{"fake-answer", `{"code":"ok"} {"code":"ok"}`}, "makes no sense (something follows the JSON object)"},
+		{"failed", ample, []string{"fake-answer", `{"code":"failed","detail":"two\nlines"}`}, "it failed (two lines); try again"},
+		{"panic told", ample, []string{"fake-answer", `{"code":"panic","detail":"nil map"}`}, "its helper broke down (nil map)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := with(c.timeout, c.command...).Get(t.Context(), "prod")
+			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("Get: %v; want one line with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestChildThatCannotStart(t *testing.T) {
+	for name, command := range map[string][]string{"none": nil, "missing": {"/nonexistent/kyc-agentd"}} {
+		_, err := keyring.New(keyring.Options{Command: command}).Keys(t.Context())
+		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "its helper did not answer (") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCodes(t *testing.T) {
+	for code, c := range map[string]struct {
+		is   error
+		want string
+	}{
+		"not_found":     {store.ErrNotFound, "keyring: prod: not found"},
+		"locked":        {store.ErrLocked, "the keyring is locked; unlock it"},
+		"dismissed":     {store.ErrLocked, "the keyring is still locked: its prompt was not answered"},
+		"no_collection": {store.ErrUnavailable, "no default collection"},
+		"no_service":    {store.ErrUnavailable, "no secret service on the session bus; start gnome-keyring"},
+		"no_bus":        {store.ErrUnavailable, "no session bus; log in to a desktop session"},
+		"silent":        {store.ErrUnavailable, "no answer within 1m0s"},
+		"not_kept":      {nil, "it said yes to get prod, but did not do it"},
+		"too_big":       {nil, "more than this keyring takes"},
+	} {
+		_, err := with(ample, "fake-answer", `{"code":"`+code+`"}`).Get(t.Context(), "prod")
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want %q", code, err, c.want)
+		}
+		for _, is := range []error{store.ErrNotFound, store.ErrLocked, store.ErrUnavailable} {
+			if errors.Is(err, is) != (is == c.is) {
+				t.Errorf("%s: errors.Is(%v, %v) = %v", code, err, is, is != c.is)
+			}
+		}
+	}
+}
+
+// An answer is complete at the end of its line; what the child does then is of no interest.
+func TestChildThatAnswersAndHangs(t *testing.T) {
+	keys, err := with(ample, "fake-answer-and-hang", `{"code":"ok","keys":["a","b"]}`).Keys(t.Context())
+	if err != nil || !slices.Equal(keys, []string{"a", "b"}) {
+		t.Errorf("Keys = %q, %v", keys, err)
+	}
+}
+
+func TestCancelKillsTheChild(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	fifo := newFifo(t)
+	got := make(chan error)
+	go func() {
+		_, err := with(ample, "fake-hang", fifo.path).Get(ctx, "prod")
+		got <- err
+	}()
+	fifo.awaitStart(t)
+	cancel()
+	if err := <-got; !errors.Is(err, context.Canceled) || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Get: %v", err)
+	}
+	fifo.awaitEnd(t)
+}
+
+func TestDeadlineKillsTheChildAndItsChildren(t *testing.T) {
+	fifo := newFifo(t)
+	got := make(chan error)
+	go func() {
+		_, err := with(3*time.Second, "fake-family", fifo.path).Get(t.Context(), "prod")
+		got <- err
+	}()
+	fifo.awaitStart(t)
+	if err := <-got; !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Get: %v", err)
+	}
+	fifo.awaitEnd(t)
+}
+
+// A request behind one that hangs fails when its own time is up, or when its
+// context ends, whichever is first.
+func TestWaitingBehindAHungChild(t *testing.T) {
+	fifo := newFifo(t)
+	st := keyring.New(keyring.Options{
+		Command: keyring.SelfCommand("fake-hang", fifo.path),
+		Timeout: 200 * time.Millisecond, PromptTimeout: ample,
+	})
+	ctx, cancel := context.WithCancel(store.WithPrompt(t.Context()))
+	got := make(chan error)
+	go func() {
+		_, err := st.Get(ctx, "prod")
+		got <- err
+	}()
+	fifo.awaitStart(t)
+	_, err := st.Get(t.Context(), "staging")
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "still busy after 200ms with another operation") {
+		t.Errorf("Get behind a hung one: %v", err)
+	}
+	short, stop := context.WithTimeout(store.WithPrompt(t.Context()), 10*time.Millisecond)
+	defer stop()
+	if err := st.Put(short, "staging", nil); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Put behind a hung one with a deadline: %v", err)
+	}
+	cancel()
+	<-got
+	fifo.awaitEnd(t)
+}
+
+// Whatever the daemon's environment holds, the child gets what finds the keyring,
+// and the value by its standard input alone.
+func TestWhatTheChildIsGiven(t *testing.T) {
+	daemon := map[string]string{
+		"HOME": "/home/ana", "LANG": "de_DE.UTF-8", "XDG_RUNTIME_DIR": "/nonexistent",
+		"CREDENTIALS_DIRECTORY": "/run/credentials", "NOTIFY_SOCKET": "/run/notify", "KYC_PASSWORD": "hunter2",
+		"DISPLAY": ":0", "LD_PRELOAD": "/tmp/evil.so", "GODEBUG": "x=1",
+	}
+	st := keyring.New(keyring.Options{
+		Command: keyring.SelfCommand("fake-mirror"), Timeout: ample,
+		Getenv: func(name string) string { return daemon[name] },
+	})
+	data, err := st.Get(t.Context(), "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got mirrored
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got.Env)
+	want := []string{"DBUS_SESSION_BUS_ADDRESS=disabled:", "GOTRACEBACK=none", "HOME=/home/ana", "LANG=de_DE.UTF-8", "XDG_RUNTIME_DIR=/nonexistent"}
+	got.Env = slices.DeleteFunc(got.Env, func(e string) bool { return strings.HasPrefix(e, "SYSTEMROOT=") })
+	if !slices.Equal(got.Env, want) {
+		t.Errorf("the child's environment is %q, want %q", got.Env, want)
+	}
+	if len(got.Args) != 2 || !strings.Contains(got.Stdin, `"op":"get","key":"prod"`) {
+		t.Errorf("argv %q, standard input %q", got.Args, got.Stdin)
+	}
+}
+
+func TestTooLargeAValue(t *testing.T) {
+	err := with(ample, "fake-answer", `{"code":"ok"}`).Put(t.Context(), "prod", make([]byte, 1<<16+1))
+	if err == nil || !strings.Contains(err.Error(), "a value of 65537 bytes is above the limit of 65536") {
+		t.Errorf("Put: %v", err)
+	}
+}
+
+func TestChildRefusesRequests(t *testing.T) {
+	for name, request := range map[string]string{
+		"nothing":       ``,
+		"no JSON":       `get prod`,
+		"unknown op":    `{"op":"list","ready":1,"limit":1}`,
+		"invalid key":   `{"op":"get","key":"../prod","ready":1,"limit":1}`,
+		"key for keys":  `{"op":"keys","key":"prod","ready":1,"limit":1}`,
+		"value for get": `{"op":"get","key":"prod","value":"eA==","ready":1,"limit":1}`,
+		"no limits":     `{"op":"get","key":"prod"}`,
+		"too long":      `{"op":"get","key":"` + strings.Repeat("k", 1<<18) + `"}`,
+		"two":           `{"op":"keys","ready":1,"limit":1} {}`,
+	} {
+		var out strings.Builder
+		if exit := keyring.Child(strings.NewReader(request), &out); exit != 0 {
+			t.Errorf("%s: exit code %d", name, exit)
+		}
+		if !strings.HasPrefix(out.String(), `{"code":"failed","detail":"request: `) || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%s: answer %q", name, out.String())
+		}
+	}
+}
+
+func TestChildWithoutAReader(t *testing.T) {
+	if exit := keyring.Child(strings.NewReader(""), brokenPipe{}); exit != 1 {
+		t.Errorf("exit code %d, want 1", exit)
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }

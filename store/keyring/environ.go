@@ -1,0 +1,68 @@
+package keyring
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// passed are the variables the child needs to find the user's keyring; all others,
+// the service manager's and credentials among them, stay with the daemon.
+var passed = []string{
+	"HOME", "USER", "XDG_RUNTIME_DIR", "LANG", "LC_ALL", "TMPDIR",
+	"USERPROFILE", "APPDATA", "LOCALAPPDATA", "SYSTEMROOT", // Windows
+}
+
+// environ is the child's whole environment.
+func environ(getenv func(string) string) []string {
+	env := []string{
+		"DBUS_SESSION_BUS_ADDRESS=" + busAddress(getenv),
+		"GOTRACEBACK=none",
+	}
+	for _, name := range passed {
+		if value := getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// noBus is an address that cannot be dialled. Without an address the D-Bus library
+// would run dbus-launch, which starts a bus of its own and leaves it behind.
+const noBus = "disabled:"
+
+// busAddress is where the session bus is: DBUS_SESSION_BUS_ADDRESS, else the socket
+// "bus" in $XDG_RUNTIME_DIR, or in /run/user/UID where that variable is not set, as
+// in cron. There is no other guess.
+func busAddress(getenv func(string) string) string {
+	address := getenv("DBUS_SESSION_BUS_ADDRESS")
+	if address != "" && !strings.HasPrefix(address, "autolaunch:") {
+		return address
+	}
+	dir := getenv("XDG_RUNTIME_DIR")
+	if dir == "" {
+		dir = fmt.Sprintf("/run/user/%d", os.Getuid())
+	}
+	path := filepath.Join(dir, "bus")
+	if info, err := os.Stat(path); err != nil || info.Mode().Type() != os.ModeSocket {
+		return noBus
+	}
+	return "unix:path=" + escapeAddress(path)
+}
+
+// escapeAddress writes a path as the D-Bus specification wants it in an address:
+// bytes other than [-0-9A-Za-z_/.\*] become %XX.
+func escapeAddress(path string) string {
+	var b strings.Builder
+	for i := range len(path) {
+		c := path[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(`-_/.\*`, c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,84 @@
+package keyring
+
+import (
+	"fmt"
+
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// A code is what came of a request. Codes cross the pipe; sentences are made here.
+type code string
+
+const (
+	codeOK           code = "ok"
+	codeNotFound     code = "not_found"
+	codeLocked       code = "locked"
+	codeDismissed    code = "dismissed"     // it could ask, and stayed locked
+	codeNoCollection code = "no_collection" // a keyring without anywhere to put items
+	codeNoService    code = "no_service"
+	codeNoBus        code = "no_bus"
+	codeSilent       code = "silent" // a bus or a keyring that does not answer
+	codeNotKept      code = "not_kept"
+	codeTooBig       code = "too_big"
+	codePanic        code = "panic"
+	codeFailed       code = "failed"
+)
+
+var codes = []code{
+	codeOK, codeNotFound, codeLocked, codeDismissed, codeNoCollection, codeNoService, codeNoBus,
+	codeSilent, codeNotKept, codeTooBig, codePanic, codeFailed,
+}
+
+const (
+	// gnome-keyring takes all of its input for the password, a newline at the end as well.
+	unlockHint = `unlock it in your desktop's password manager; without a desktop run: read -rs P; printf %s "$P" | gnome-keyring-daemon --replace --unlock`
+	fileHint   = `or keep sign-ins in files: run kyc-agentd keygen, then set store_key_file and store = "file"`
+)
+
+// A fault is an error with its code, inside the child.
+type fault struct {
+	code   code
+	detail string
+}
+
+func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
+
+// err returns the answer to r as an error of the store's, nil when it is good.
+func (a answer) err(r request) error {
+	switch a.Code {
+	case codeOK:
+		return nil
+	case codeNotFound:
+		return fmt.Errorf("keyring: %s: %w", r.Key, store.ErrNotFound)
+	case codeLocked:
+		return fmt.Errorf("the keyring is %w; %s", store.ErrLocked, unlockHint)
+	case codeDismissed:
+		return fmt.Errorf("the keyring is still %w: its prompt was not answered, or could not be shown; %s", store.ErrLocked, unlockHint)
+	case codeTooBig:
+		return fmt.Errorf("keyring: a value of %d bytes is more than this keyring takes; %s", len(r.Value), fileHint)
+	case codeNotKept:
+		return fmt.Errorf("keyring: it said yes to %s %s, but did not do it: its prompt may have been dismissed; try again and answer it", r.Op, r.Key)
+	}
+	return fmt.Errorf("keyring %w: %s", store.ErrUnavailable, a.reason(r))
+}
+
+// reason says why the keyring is unavailable and what to do about it.
+func (a answer) reason(r request) string {
+	detail := ""
+	if a.Detail != "" {
+		detail = " (" + a.Detail + ")"
+	}
+	switch a.Code {
+	case codeNoCollection:
+		return "it has no default collection to keep sign-ins in; log in to your desktop once, which makes one, " + fileHint
+	case codeNoService:
+		return "no secret service on the session bus" + detail + "; start gnome-keyring, KWallet or KeePassXC, " + fileHint
+	case codeNoBus:
+		return "no session bus" + detail + "; log in to a desktop session, " + fileHint
+	case codeSilent:
+		return fmt.Sprintf("no answer within %v: it or the session bus hangs; restart it, %s", r.Ready, fileHint)
+	case codePanic:
+		return "its helper broke down" + detail + "; the session bus may have gone away: try again"
+	}
+	return "it failed" + detail + "; try again, " + fileHint
+}

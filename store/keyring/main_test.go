@@ -1,0 +1,87 @@
+//go:build unix
+
+package keyring_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/store/keyring"
+)
+
+// The test binary is also the child: the real one, and ones that misbehave.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch verb := os.Args[1]; {
+		case verb == "keyring-child":
+			os.Exit(keyring.Child(os.Stdin, os.Stdout))
+		case strings.HasPrefix(verb, "fake-"):
+			os.Exit(fake(verb, os.Args[2:]))
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// fake is a child that does not do as it should.
+func fake(verb string, args []string) int {
+	if verb == "fake-daemon" { // a parent, to be killed while its child hangs
+		st := keyring.New(keyring.Options{Command: keyring.SelfCommand("fake-hang", args[0])})
+		_, err := st.Get(context.Background(), "prod")
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	request, _ := io.ReadAll(os.Stdin)
+	switch verb {
+	case "fake-answer":
+		fmt.Println(args[0])
+	case "fake-answer-and-hang":
+		fmt.Println(args[0])
+		hang("")
+	case "fake-hang":
+		hang(strings.Join(args, ""))
+	case "fake-family": // hangs, and so does its own child
+		if err := exec.Command(os.Args[0], "fake-hang", args[0]).Start(); err == nil {
+			hang("")
+		}
+	case "fake-panic":
+		panic("the request was " + string(request))
+	case "fake-mute":
+		return 0
+	case "fake-exit":
+		return 3
+	case "fake-huge":
+		for chunk := strings.Repeat("{", 1<<16); ; {
+			if _, err := os.Stdout.WriteString(chunk); err != nil {
+				return 1
+			}
+		}
+	case "fake-mirror": // says what it was given, as the value it got
+		said, _ := json.Marshal(mirrored{os.Args, os.Environ(), string(request)})
+		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"code": "ok", "value": said})
+	}
+	return 0
+}
+
+type mirrored struct {
+	Args, Env []string
+	Stdin     string
+}
+
+// hang never returns. It holds the named pipe open, which tells a reader how long
+// this process lives.
+func hang(fifo string) {
+	if fifo != "" {
+		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintln(f, "here")
+	}
+	select {}
+}

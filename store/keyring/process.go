@@ -1,0 +1,130 @@
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// SelfCommand is the argv that runs this very program with args. On Linux it names
+// /proc/self/exe: after an upgrade the path the program was started by holds
+// another version, or nothing.
+func SelfCommand(args ...string) []string {
+	exe := "/proc/self/exe"
+	if runtime.GOOS != "linux" {
+		var err error
+		if exe, err = os.Executable(); err != nil {
+			exe = os.Args[0]
+		}
+	}
+	return append([]string{exe}, args...)
+}
+
+var errLimit = errors.New("the operation's time is up")
+
+// run does r in a child, which is killed after limit or when ctx ends.
+func (s *Store) run(ctx context.Context, r request, limit time.Duration) (answer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errLimit)
+	defer cancel()
+	out, err := s.converse(ctx, r)
+	switch {
+	case err == errTooLong:
+		return answer{}, fmt.Errorf("keyring %w: its helper wrote more than %d bytes; reinstall kyc-agentd", store.ErrUnavailable, maxMessage)
+	case context.Cause(ctx) == errLimit && err != nil:
+		return timedOut(r), nil
+	case ctx.Err() != nil && err != nil:
+		return answer{}, fmt.Errorf("keyring %w: %w", store.ErrUnavailable, ctx.Err())
+	case err != nil:
+		return answer{}, fmt.Errorf("keyring %w: its helper did not answer (%s); try again", store.ErrUnavailable, oneLine(err.Error()))
+	}
+	a, err := parseAnswer(r.Op, out)
+	if err != nil {
+		return answer{}, fmt.Errorf("keyring %w: its helper's answer makes no sense (%w); reinstall kyc-agentd", store.ErrUnavailable, err)
+	}
+	return a, nil
+}
+
+// timedOut is the answer of a child that had to be killed. One that could prompt
+// would have said codeSilent long before, so it was a person who did not answer.
+func timedOut(r request) answer {
+	if r.Prompt {
+		return answer{Code: codeDismissed}
+	}
+	return answer{Code: codeSilent}
+}
+
+// converse starts a child, hands it r and returns the line it wrote. With that
+// line the child has done its work, and is killed rather than waited for. The error
+// tells why there is no line.
+func (s *Store) converse(ctx context.Context, r request) ([]byte, error) {
+	if len(s.options.Command) == 0 {
+		return nil, errors.New("no command to run it by")
+	}
+	in, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out := line{end: cancel}
+	cmd := exec.CommandContext(ctx, s.options.Command[0], s.options.Command[1:]...)
+	cmd.Env = environ(s.options.Getenv)
+	cmd.Dir = os.TempDir() // not whatever folder the daemon was started in
+	cmd.Stdin, cmd.Stdout = bytes.NewReader(in), &out
+	cmd.WaitDelay = time.Second // a grandchild may hold the pipes open
+	detach(cmd)
+	// The kernel sends the parent-death signal when the thread that forked ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err = cmd.Run()
+	return out.result(err)
+}
+
+var (
+	errTooLong  = errors.New("too long an answer")
+	errNoAnswer = errors.New("it ended without a word")
+)
+
+// line takes what a child writes: one line of at most maxMessage bytes. It calls
+// end when it has all of it, or more than that.
+type line struct {
+	data []byte
+	end  func()
+}
+
+func (l *line) Write(p []byte) (int, error) {
+	if l.complete() || l.tooLong() {
+		return len(p), nil
+	}
+	l.data = append(l.data, p...)
+	if l.complete() || l.tooLong() {
+		l.end()
+	}
+	return len(p), nil
+}
+
+func (l *line) complete() bool { return bytes.IndexByte(l.data, '\n') >= 0 }
+
+func (l *line) tooLong() bool { return len(l.data) > maxMessage }
+
+// result is the line, or why there is none: err is how the child ended.
+func (l *line) result(err error) ([]byte, error) {
+	before, _, found := bytes.Cut(l.data, []byte("\n"))
+	switch {
+	case len(before) > maxMessage:
+		return nil, errTooLong
+	case found:
+		return before, nil
+	case err == nil:
+		return nil, errNoAnswer
+	}
+	return nil, err
+}

@@ -1,0 +1,137 @@
+package keyring
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// The store and its child exchange one JSON object each way: a request on the
+// child's standard input, an answer on its standard output.
+
+const (
+	maxValue   = 64 << 10
+	maxMessage = 256 << 10 // above a value in base64, and any list of keys
+	maxDetail  = 200
+)
+
+const (
+	opGet    = "get"
+	opPut    = "put"
+	opDelete = "delete"
+	opKeys   = "keys"
+)
+
+type request struct {
+	Op    string `json:"op"`
+	Key   string `json:"key,omitempty"`
+	Value []byte `json:"value,omitempty"`
+	// Prompt says that the keyring may ask a person to unlock it.
+	Prompt bool `json:"prompt,omitempty"`
+	// Ready is how long the keyring may take to say what state it is in, which
+	// needs no person, and Limit how long the whole operation may take.
+	Ready time.Duration `json:"ready"`
+	Limit time.Duration `json:"limit"`
+}
+
+type answer struct {
+	Code code `json:"code"`
+	// Detail is what the keyring said, for a person. It is never the value.
+	Detail string   `json:"detail,omitempty"`
+	Value  []byte   `json:"value,omitempty"`
+	Keys   []string `json:"keys,omitempty"`
+}
+
+// parseRequest reads a request, at most maxMessage bytes, up to the end of in.
+func parseRequest(in io.Reader) (request, error) {
+	data, err := io.ReadAll(io.LimitReader(in, maxMessage+1))
+	if err != nil {
+		return request{}, err
+	}
+	var r request
+	if err := decode(data, &r); err != nil {
+		return request{}, err
+	}
+	switch {
+	case !slices.Contains([]string{opGet, opPut, opDelete, opKeys}, r.Op):
+		return request{}, errors.New("unknown operation")
+	case r.Op == opKeys && r.Key != "" || r.Op != opKeys && !store.ValidKey(r.Key):
+		return request{}, errors.New("invalid key")
+	case r.Op != opPut && r.Value != nil || len(r.Value) > maxValue:
+		return request{}, errors.New("invalid value")
+	case r.Ready <= 0 || r.Limit < r.Ready:
+		return request{}, errors.New("invalid limits")
+	}
+	return r, nil
+}
+
+// parseAnswer reads what a child wrote in answer to a request for op. Whatever it
+// is, it is an answer that makes sense, or an error.
+func parseAnswer(op string, data []byte) (answer, error) {
+	var a answer
+	if err := decode(data, &a); err != nil {
+		return answer{}, err
+	}
+	a.Detail = oneLine(a.Detail)
+	good := a.Code == codeOK
+	switch {
+	case !slices.Contains(codes, a.Code):
+		return answer{}, errors.New("unknown code")
+	case a.Value != nil && (op != opGet || !good) || len(a.Value) > maxValue:
+		return answer{}, errors.New("unexpected value")
+	case a.Keys != nil && (op != opKeys || !good):
+		return answer{}, errors.New("unexpected keys")
+	case !slices.IsSortedFunc(a.Keys, ascending) || slices.ContainsFunc(a.Keys, invalid):
+		return answer{}, errors.New("invalid keys")
+	}
+	return a, nil
+}
+
+func invalid(key string) bool { return !store.ValidKey(key) }
+
+// ascending sorts equal keys as out of order.
+func ascending(a, b string) int {
+	if a == b {
+		return -1
+	}
+	return strings.Compare(a, b)
+}
+
+// decode reads one JSON object and nothing after it. Its errors do not quote data.
+func decode(data []byte, v any) error {
+	if len(data) > maxMessage {
+		return fmt.Errorf("above %d bytes", maxMessage)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return errors.New("not the JSON object that was expected")
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows the JSON object")
+	}
+	return nil
+}
+
+// oneLine makes a foreign text fit for the middle of a message.
+func oneLine(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	if len(s) > maxDetail {
+		s = s[:maxDetail]
+		for !utf8.ValidString(s) {
+			s = s[:len(s)-1]
+		}
+		s += "…"
+	}
+	return s
+}
