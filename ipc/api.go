@@ -181,6 +181,9 @@ func write(w http.ResponseWriter, out reply) {
 // note writes the request to the log: what was asked and how it ended. An internal
 // error brings its cause, which the client is not shown.
 func (a *api) note(r *http.Request, name string, started time.Time, err error) {
+	if err == nil && !a.log.Enabled(r.Context(), slog.LevelDebug) {
+		return
+	}
 	level, attrs := slog.LevelDebug, []slog.Attr{slog.String("request", name)}
 	if p, ok := r.Context().Value(peerKey{}).(peer); ok {
 		attrs = append(attrs, slog.Int("pid", p.pid))

@@ -17,16 +17,12 @@ import (
 // one that anybody else could reach into. What it returns was checked itself, not
 // its name.
 func openFolder(dir string) (*os.File, error) {
-	made, err := makeFolder(dir)
-	if err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, notAFolder(dir, err)
-	}
-	if made {
-		_ = f.Chmod(0o700) // whatever the umask left of it
 	}
 	if err := checkFolder(f, dir); err != nil {
 		_ = f.Close()
@@ -35,19 +31,20 @@ func openFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func makeFolder(dir string) (made bool, err error) {
-	err = os.Mkdir(dir, 0o700)
+func makeFolder(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		err = os.Chmod(dir, 0o700) // the umask may have left less
+	}
 	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, fs.ErrExist):
-		return false, nil
+	case err == nil || errors.Is(err, fs.ErrExist):
+		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		return false, listenError(agent.CodeConfiguration, err,
+		return listenError(agent.CodeConfiguration, err,
 			"set XDG_RUNTIME_DIR to a folder of yours, or "+anotherPath,
 			"there is no folder %s for the socket folder %s", filepath.Dir(dir), filepath.Base(dir))
 	}
-	return false, listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket folder %s: %s", dir, reason(err))
+	return listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket folder %s: %s", dir, reason(err))
 }
 
 func notAFolder(dir string, err error) error {
@@ -95,6 +92,7 @@ func takeLock(path string) (*os.File, error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
+		_ = f.Chmod(0o600) // whatever the umask left of it: the next agent must open it too
 		return f, nil
 	}
 	_ = f.Close()

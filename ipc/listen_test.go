@@ -63,7 +63,7 @@ func TestListenMakesItPrivate(t *testing.T) {
 			if got := mode(t, path); got != fs.ModeSocket|0o600 {
 				t.Errorf("socket is %s", got)
 			}
-			if got := mode(t, path+".lock").Perm(); got&0o077 != 0 {
+			if got := mode(t, path+".lock").Perm(); got != 0o600 {
 				t.Errorf("lock file is %s", got)
 			}
 			if got := ln.Addr().String(); got != path {
@@ -223,6 +223,32 @@ func TestLiveSocketWithoutLockIsRefused(t *testing.T) {
 		t.Errorf("it does not answer any more: %v", err)
 	} else {
 		_ = c.Close()
+	}
+}
+
+// Under socket activation the user's service manager listens, and nobody may be
+// told to kill that.
+func TestSocketOfSystemdIsRefused(t *testing.T) {
+	const name = "/proc/self/comm"
+	before, err := os.ReadFile(name)
+	if err != nil {
+		t.Skipf("no %s here", name)
+	}
+	defer func() { _ = os.WriteFile(name, before, 0) }()
+	if err := os.WriteFile(name, []byte("systemd"), 0); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(shortDir(t), "agent.sock")
+	other, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, err = Listen(path)
+	wantError(t, err, agent.CodeUnavailable, "systemd already listens on "+path,
+		"systemctl --user stop kyc-agentd.socket kyc-agentd.service")
+	if strings.Contains(err.Error(), "kill") {
+		t.Errorf("dangerous advice: %v", err)
 	}
 }
 
