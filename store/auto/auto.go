@@ -166,6 +166,6 @@ func (d described) Describe() store.Info { return d.info }
 func forgetful(unusable error) store.Store {
 	m := memory.New()
 	info := m.Describe()
-	info.Advice = memory.Advice + "; " + unusable.Error()
+	info.Advice = "sign-ins end with the daemon: " + unusable.Error()
 	return described{m, info}
 }

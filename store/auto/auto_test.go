@@ -66,7 +66,7 @@ func TestChoice(t *testing.T) {
 		{"silent", key, "file", ""},
 		{"failed", key, "file", ""},
 		{"rubbish", key, "file", ""},
-		{"no_service", "", "memory", "sign-ins end with the daemon; to keep them run: kyc-agentd keygen; keyring unavailable: no secret service on the session bus; start gnome-keyring"},
+		{"no_service", "", "memory", `sign-ins end with the daemon: keyring unavailable: no secret service on the session bus; start gnome-keyring, KWallet or KeePassXC, or keep sign-ins in files: run kyc-agentd keygen, set store = "file" and restart kyc-agentd`},
 		{"no_bus", "", "memory", "keyring unavailable: no session bus"},
 		{"rubbish", "", "memory", "keyring unavailable: its helper's answer makes no sense"},
 	} {
@@ -143,7 +143,7 @@ func TestNamedKindsFail(t *testing.T) {
 		want string
 	}{
 		{auto.Options{Kind: "keychain"}, `store = "keychain" is unknown; set it to auto, keyring, file or memory`},
-		{auto.Options{Kind: "file"}, `store = "file": no key for the file store; run: kyc-agentd keygen, then set store_key_file`},
+		{auto.Options{Kind: "file"}, `store = "file": no key for the file store; run: kyc-agentd keygen`},
 		{auto.Options{Kind: "file", KeyFile: newKey(t), Dir: "/dev/null"}, "file store: cannot make the folder /dev/null: not a directory"},
 	} {
 		if c.o.Getenv == nil {

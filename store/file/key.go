@@ -17,7 +17,7 @@ import (
 const credentialName = "kyc-agentd.key"
 
 // ErrNoKey says that no key was given: neither a credential nor a key file.
-var ErrNoKey = errors.New("no key for the file store; run: kyc-agentd keygen, then set store_key_file")
+var ErrNoKey = errors.New("no key for the file store; run: kyc-agentd keygen")
 
 // DefaultKeyFile is where `kyc-agentd keygen` puts a key when it is not told:
 // $XDG_CONFIG_HOME/kyc-agent/store.key, else ~/.config/kyc-agent/store.key.

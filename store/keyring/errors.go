@@ -32,7 +32,7 @@ var codes = []code{
 const (
 	// gnome-keyring takes all of its input for the password, a newline at the end as well.
 	unlockHint = `unlock it in your desktop's password manager; without a desktop run: read -rs P; printf %s "$P" | gnome-keyring-daemon --replace --unlock`
-	fileHint   = `or keep sign-ins in files: run kyc-agentd keygen, then set store_key_file and store = "file"`
+	fileHint   = `or keep sign-ins in files: run kyc-agentd keygen, set store = "file" and restart kyc-agentd`
 )
 
 // A fault is an error with its code, inside the child.

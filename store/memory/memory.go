@@ -17,7 +17,7 @@ import (
 )
 
 // Advice tells how to get a store that lasts.
-const Advice = "sign-ins end with the daemon; to keep them run: kyc-agentd keygen"
+const Advice = `sign-ins end with the daemon; to keep them run kyc-agentd keygen, set store = "auto" and restart kyc-agentd`
 
 // Store is a [store.Store] in memory.
 type Store struct {
