@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -228,19 +229,8 @@ func (a *Agent) session(op, name string) (*session, error) {
 	return nil, &Error{
 		Code: CodeUnknownEnvironment, Op: op,
 		Message: fmt.Sprintf("unknown environment %q", name),
-		Hint:    fmt.Sprintf("configured are: %s", joinNames(v.names)),
+		Hint:    fmt.Sprintf("configured are: %s", strings.Join(v.names, ", ")),
 	}
-}
-
-func joinNames(names []string) string {
-	s := ""
-	for i, n := range names {
-		if i > 0 {
-			s += ", "
-		}
-		s += n
-	}
-	return s
 }
 
 // Status tells what the agent holds, from memory.

@@ -40,7 +40,6 @@ type stage struct {
 	a     *agent.Agent
 	clock *clock
 	store *flaky
-	log   *bytes.Buffer
 }
 
 // inBubble runs body with an agent that is signed in to prod.

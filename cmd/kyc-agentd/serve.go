@@ -20,7 +20,7 @@ import (
 
 // stopWithin bounds how long a refresh in hand may hold up the end. Cutting it off
 // could lose a refresh token that Cognito has rotated already.
-const stopWithin = 8 * time.Second
+const stopWithin = 22 * time.Second
 
 // serveFlags go before the environment variables and config.toml.
 type serveFlags struct {
@@ -74,7 +74,6 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	notHardened := c.harden()
 	d := &daemon{flags: flags, vars: c.vars, level: new(slog.LevelVar), notify: newNotifier(c.vars, os.Getpid())}
 	d.log = newLogger(c.err, d.level, c.vars)
-	scrubEnvironment()
 	if err := d.configure(); err != nil {
 		return err
 	}
@@ -82,6 +81,7 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 		d.log.Warn("this process is less private than it should be", "error", notHardened)
 	}
 	ln, err := listen(c.socketPath())
+	scrubEnvironment() // not before: the inherited socket is found by it
 	if err != nil {
 		return err
 	}
