@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -80,6 +81,9 @@ func (d doer) Do(req *http.Request) (*http.Response, error) {
 	if x == nil {
 		return nil, errors.New("a call without an exchange")
 	}
+	if err := inMemory(req); err != nil {
+		return nil, err
+	}
 	x.sent = d.now()
 	res, err := d.client.Do(req)
 	x.received = d.now()
@@ -89,6 +93,24 @@ func (d doer) Do(req *http.Request) (*http.Response, error) {
 	x.read(res)
 	res.Body = &limited{res.Body, maxAnswer}
 	return res, nil
+}
+
+// inMemory gives a request a body that net/http knows to be in memory. The SDK's own
+// is not, so the headers and then the body are written as they come; and the SDK
+// closes it as soon as there is an answer. Where net/http has yet to look at the
+// end of the body by then, it takes the closing for an error and cuts the
+// connection, in the middle of the answer: a rotated refresh token would be lost.
+func inMemory(req *http.Request) error {
+	if req.Body == nil {
+		return nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return err
+	}
+	_ = req.Body.Close()
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return nil
 }
 
 func (x *exchange) read(res *http.Response) {
