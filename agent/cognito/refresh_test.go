@@ -1,0 +1,381 @@
+package cognito_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+const (
+	initiateAuth = "InitiateAuth"
+	tokens       = "GetTokensFromRefreshToken"
+)
+
+// refreshCalls are the refresh calls that arrived, in order.
+func refreshCalls(srv *cognitotest.Server) []string {
+	var ops []string
+	for _, c := range srv.Log() {
+		if c.Op == tokens || c.Op == initiateAuth && c.Flow == "REFRESH_TOKEN_AUTH" {
+			ops = append(ops, c.Op)
+		}
+	}
+	return ops
+}
+
+func wantCalls(t *testing.T, srv *cognitotest.Server, want ...string) {
+	t.Helper()
+	if got := refreshCalls(srv); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("calls %v, want %v", got, want)
+	}
+}
+
+// Whichever call is begun with, and whatever the app client takes.
+func TestRefresh(t *testing.T) {
+	tests := []struct {
+		name     string
+		settings []cognitotest.Setting
+		begin    string // Sealed.RefreshAPI before
+		rotates  bool
+		calls    []string
+		worked   string // Sealed.RefreshAPI after
+	}{
+		{"plain client", nil, "", false, []string{initiateAuth}, "initiate-auth"},
+		{"plain client, known", nil, "initiate-auth", false, []string{initiateAuth}, "initiate-auth"},
+		{"plain client, the new call", nil, "tokens", false, []string{tokens}, "tokens"},
+		{"a name from a later version", nil, "oauth", false, []string{initiateAuth}, "initiate-auth"},
+		{"rotation, looks dead", []cognitotest.Setting{cognitotest.Rotation(0)}, "", true, []string{initiateAuth, tokens}, "tokens"},
+		{"rotation, known", []cognitotest.Setting{cognitotest.Rotation(0)}, "tokens", true, []string{tokens}, "tokens"},
+		{"rotation, was plain", []cognitotest.Setting{cognitotest.Rotation(30 * time.Second)}, "initiate-auth", true, []string{initiateAuth, tokens}, "tokens"},
+		{"rotation, refused as a flow", []cognitotest.Setting{cognitotest.Rotation(0), cognitotest.RotationRefusal("InvalidParameterException", "Refresh token rotation is on")}, "", true, []string{initiateAuth, tokens}, "tokens"},
+		{"rotation, refused as switched off", []cognitotest.Setting{cognitotest.Rotation(0), cognitotest.RotationRefusal("OperationNotEnabledException", "m")}, "", true, []string{initiateAuth, tokens}, "tokens"},
+		{"rotation, refused as unsupported", []cognitotest.Setting{cognitotest.Rotation(0), cognitotest.RotationRefusal("UnsupportedOperationException", "m")}, "", true, []string{initiateAuth, tokens}, "tokens"},
+		{"flow not allowed", []cognitotest.Setting{cognitotest.Flows("USER_PASSWORD_AUTH")}, "", false, []string{initiateAuth, tokens}, "tokens"},
+		{"no ExpiresIn", []cognitotest.Setting{cognitotest.OmitLifetime(true)}, "", false, []string{initiateAuth}, "initiate-auth"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			srv := start(t, cognitotest.IDTokenLifetime(20*time.Minute))
+			a := cognito.New(cognito.Options{})
+			before := signIn(t, a, environment(srv))
+			srv.Set(test.settings...)
+			s := before.Sealed
+			s.RefreshAPI = test.begin
+			g, err := a.Refresh(t.Context(), environment(srv), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantCalls(t, srv, test.calls...)
+			if g.Sealed.RefreshAPI != test.worked {
+				t.Errorf("remembers %q, want %q", g.Sealed.RefreshAPI, test.worked)
+			}
+			if rotated := !g.Sealed.RefreshToken.Equal(before.Sealed.RefreshToken); rotated != test.rotates {
+				t.Errorf("refresh token changed: %v, want %v", rotated, test.rotates)
+			}
+			if g.Lifetime != 20*time.Minute || g.IDToken.IsZero() || g.IDToken.Equal(before.IDToken) {
+				t.Errorf("lifetime %v, new token %v", g.Lifetime, !g.IDToken.Equal(before.IDToken))
+			}
+			if g.Sealed.Subject != before.Sealed.Subject || g.Sealed.Username != username || !g.Sealed.SignedInAt.Equal(before.Sealed.SignedInAt) {
+				t.Errorf("sealed changed: %+v", g.Sealed)
+			}
+		})
+	}
+}
+
+// Ten in a row, each with what the one before returned.
+func TestRefreshChain(t *testing.T) {
+	srv := start(t, cognitotest.Rotation(0))
+	a := cognito.New(cognito.Options{})
+	g := signIn(t, a, environment(srv))
+	for n := range 10 {
+		var err error
+		if g, err = a.Refresh(t.Context(), environment(srv), g.Sealed); err != nil {
+			t.Fatalf("refresh %d: %v", n, err)
+		}
+	}
+	if n := srv.Calls(initiateAuth); n != 2 {
+		t.Errorf("InitiateAuth was called %d times, want the sign-in and one try", n)
+	}
+	if n := srv.Calls(cognitotest.JWKS); n != 1 {
+		t.Errorf("the signing keys were fetched %d times, want once", n)
+	}
+}
+
+func TestRefreshEndsASignIn(t *testing.T) {
+	const ended = "expired or was ended; run: kyc-agentd login prod"
+	tests := []struct {
+		name     string
+		settings []cognitotest.Setting
+		kill     func(*cognitotest.Server, agent.Sealed)
+		begin    string
+		calls    []string
+		says     string
+	}{
+		{"revoked", nil, signOut, "", []string{initiateAuth, tokens}, ended},
+		{"revoked, the new call first", nil, signOut, "tokens", []string{tokens, initiateAuth}, ended},
+		{"revoked, rotation", []cognitotest.Setting{cognitotest.Rotation(0)}, signOut, "tokens", []string{tokens, initiateAuth}, ended},
+		{"expired", []cognitotest.Setting{cognitotest.RefreshTokenLifetime(-time.Second)}, nil, "", []string{initiateAuth, tokens}, ended},
+		{"deleted user", nil, func(srv *cognitotest.Server, _ agent.Sealed) { srv.DeleteUser(username) }, "", []string{initiateAuth, tokens}, ended},
+		{"disabled user", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+			srv.EditUser(username, func(u *cognitotest.User) { u.Disabled = true })
+		}, "", []string{initiateAuth, tokens}, "this user is disabled"},
+		{"one call refused, the other not on offer", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+			srv.SignOutUser(username)
+			srv.FailNext(tokens, 1, cognitotest.Refuse("UnknownOperationException", ""))
+		}, "", []string{initiateAuth, tokens}, ended},
+		{"one call refused, the other as in cognito-local", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+			srv.SignOutUser(username)
+			srv.FailNext(tokens, 1, cognitotest.RefuseStatus(500, "CognitoLocal#Unsupported", "Cognito Local unsupported feature"))
+		}, "", []string{initiateAuth, tokens}, ended},
+		{"one call refused, the other switched off", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+			srv.SignOutUser(username)
+			srv.FailNext(tokens, 1, cognitotest.Refuse("OperationNotEnabledException", ""))
+		}, "", []string{initiateAuth, tokens}, ended},
+		{"the call not on offer, the other refused", []cognitotest.Setting{cognitotest.Flows("USER_PASSWORD_AUTH")}, signOut, "", []string{initiateAuth, tokens}, ended},
+		{"used twice", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+			srv.FailNext(cognitotest.Refresh, 1, cognitotest.Refuse("RefreshTokenReuseException", "Refresh token reuse detected"))
+		}, "tokens", []string{tokens}, "it was used a second time; run: kyc-agentd login prod"},
+		{"used twice, told by the other call", []cognitotest.Setting{cognitotest.Rotation(0)}, func(srv *cognitotest.Server, _ agent.Sealed) {
+			srv.FailNext(tokens, 1, cognitotest.Refuse("RefreshTokenReuseException", "Refresh token reuse detected"))
+		}, "", []string{initiateAuth, tokens}, "it was used a second time"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			srv := start(t, cognitotest.RefreshTokenLifetime(24*time.Hour))
+			srv.Set(test.settings...)
+			a := cognito.New(cognito.Options{})
+			s := signIn(t, a, environment(srv)).Sealed
+			if test.kill != nil {
+				test.kill(srv, s)
+			}
+			s.RefreshAPI = test.begin
+			g, err := a.Refresh(t.Context(), environment(srv), s)
+			wantError(t, err, agent.CodeLoginRequired, test.says)
+			wantCalls(t, srv, test.calls...)
+			if g != (agent.Grant{}) {
+				t.Error("a grant with a definite refusal")
+			}
+		})
+	}
+}
+
+func signOut(srv *cognitotest.Server, _ agent.Sealed) { srv.SignOutUser(username) }
+
+// Nothing but Cognito's definite word ends a sign-in: every other failure of either
+// call keeps it.
+func TestRefreshKeepsASignIn(t *testing.T) {
+	refused := cognitotest.Refuse("NotAuthorizedException", "Invalid Refresh Token.")
+	tests := []struct {
+		name  string
+		first cognitotest.Fault
+		other *cognitotest.Fault // of the second call; nil: it must not be made
+		code  agent.Code
+		says  string
+	}{
+		{"dropped", cognitotest.Drop(), nil, agent.CodeUnavailable, "closed the connection before it answered; the agent tries again by itself"},
+		{"502", cognitotest.BadGateway(), nil, agent.CodeUnavailable, "answered HTTP 502 with something that is not JSON"},
+		{"500", cognitotest.Internal(), nil, agent.CodeUnavailable, "internal error (InternalErrorException)"},
+		{"500 that says NotAuthorized", cognitotest.RefuseStatus(500, "NotAuthorizedException", "m"), nil, agent.CodeUnavailable, "internal error"},
+		{"503 that says NotAuthorized", cognitotest.RefuseStatus(503, "RefreshTokenReuseException", "m"), nil, agent.CodeUnavailable, "internal error"},
+		{"throttled", cognitotest.Throttle(), nil, agent.CodeThrottled, "Too many requests. Please try again later."},
+		{"throttled with 429", cognitotest.Throttle429(), nil, agent.CodeThrottled, "Too many requests. Please try again later."},
+		{"429", cognitotest.Bare429(), nil, agent.CodeThrottled, "Too many requests. Please try again later."},
+		{"firewall", cognitotest.Blocked(), nil, agent.CodeDenied, "blocked by a firewall (WAF)"},
+		{"403", cognitotest.Answer(403, "text/html", "<h1>Forbidden</h1>"), nil, agent.CodeDenied, "blocked by a firewall (WAF)"},
+		{"limit", cognitotest.Refuse("LimitExceededException", "m"), nil, agent.CodeThrottled, "limit of attempts"},
+		{"401 of a portal", cognitotest.Answer(401, "text/html", "<h1>Pay</h1>"), nil, agent.CodeUnavailable, "HTTP 401"},
+		{"401 of a portal that likes JSON", cognitotest.Answer(401, "application/json", `{"message":"NotAuthorizedException"}`), nil, agent.CodeUnavailable, "HTTP 401 with something that is not an error of Cognito's"},
+		{"404", cognitotest.Answer(404, "text/plain", "no"), nil, agent.CodeUnavailable, "HTTP 404"},
+		{"200 of a portal", cognitotest.Answer(200, "text/html", "<h1>Welcome</h1>"), nil, agent.CodeUnavailable, "not JSON"},
+		{"an empty 200", cognitotest.Answer(200, "application/x-amz-json-1.1", ""), nil, agent.CodeUnavailable, "answered without tokens"},
+		{"an empty object", cognitotest.Answer(200, "application/x-amz-json-1.1", "{}"), nil, agent.CodeUnavailable, "answered without tokens"},
+		{"half an answer", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":"ey`), nil, agent.CodeUnavailable, "half an answer"},
+		{"wrong types", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":7}}`), nil, agent.CodeUnavailable, "half an answer, or one that is not JSON"},
+		{"wrong client", cognitotest.Refuse("ResourceNotFoundException", "m"), nil, agent.CodeConfiguration, "does not know the app client"},
+		{"client secret", cognitotest.Refuse("NotAuthorizedException", "Unable to verify secret hash for client x"), nil, agent.CodeConfiguration, "has a secret"},
+		{"secret hash", cognitotest.Refuse("NotAuthorizedException", "SecretHash does not match for the client: x"), nil, agent.CodeConfiguration, "has a secret"},
+		{"trigger", cognitotest.Refuse("UnexpectedLambdaException", "m"), nil, agent.CodeUnavailable, "Lambda"},
+		{"the pool's own check", cognitotest.Refuse("UserLambdaValidationException", "m"), nil, agent.CodeDenied, "refused it"},
+		{"a code from the future", cognitotest.Refuse("SomethingNewException", "m"), nil, agent.CodeInternal, "InitiateAuth with SomethingNewException, which this version does not know"},
+		{"no flow at all", cognitotest.Refuse("InvalidParameterException", "m"), fault(cognitotest.Refuse("InvalidParameterException", "m")), agent.CodeConfiguration, "does not allow refresh tokens"},
+		{"refused, then dropped", refused, fault(cognitotest.Drop()), agent.CodeUnavailable, "closed the connection"},
+		{"refused, then 502", refused, fault(cognitotest.BadGateway()), agent.CodeUnavailable, "HTTP 502"},
+		{"refused, then 500", refused, fault(cognitotest.Internal()), agent.CodeUnavailable, "internal error"},
+		{"refused, then throttled", refused, fault(cognitotest.Throttle()), agent.CodeThrottled, "Too many requests."},
+		{"refused, then 429", refused, fault(cognitotest.Bare429()), agent.CodeThrottled, "Too many requests."},
+		{"refused, then firewall", refused, fault(cognitotest.Blocked()), agent.CodeDenied, "firewall"},
+		{"refused, then wrong client", refused, fault(cognitotest.Refuse("ResourceNotFoundException", "m")), agent.CodeConfiguration, "does not know the app client"},
+		{"refused, then a code from the future", refused, fault(cognitotest.Refuse("SomethingNewException", "m")), agent.CodeInternal, "SomethingNewException"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			srv := start(t)
+			a := cognito.New(cognito.Options{})
+			s := signIn(t, a, environment(srv)).Sealed
+			srv.FailNext(initiateAuth, 1, test.first)
+			want := []string{initiateAuth}
+			if test.other != nil {
+				srv.FailNext(tokens, 1, *test.other)
+				want = append(want, tokens)
+			}
+			g, err := a.Refresh(t.Context(), environment(srv), s)
+			wantError(t, err, test.code, test.says)
+			wantCalls(t, srv, want...)
+			if g != (agent.Grant{}) {
+				t.Error("a grant where nothing was granted")
+			}
+			if _, err := a.Refresh(t.Context(), environment(srv), s); err != nil {
+				t.Errorf("the sign-in did not survive: %v", err)
+			}
+		})
+	}
+}
+
+func fault(f cognitotest.Fault) *cognitotest.Fault { return &f }
+
+// An answer lost after the work: within the grace period the same token works
+// again; without, Cognito says so, and then it is over.
+func TestRefreshAnswerLost(t *testing.T) {
+	for _, grace := range []time.Duration{30 * time.Second, 0} {
+		t.Run(grace.String(), func(t *testing.T) {
+			srv := start(t, cognitotest.Rotation(grace))
+			a := cognito.New(cognito.Options{})
+			s := signIn(t, a, environment(srv)).Sealed
+			s.RefreshAPI = "tokens"
+			srv.FailNext(tokens, 1, cognitotest.Drop().After())
+			_, err := a.Refresh(t.Context(), environment(srv), s)
+			wantError(t, err, agent.CodeUnavailable)
+			if srv.Refreshes() != 1 {
+				t.Fatalf("%d refreshes granted, want the lost one", srv.Refreshes())
+			}
+			_, err = a.Refresh(t.Context(), environment(srv), s)
+			if grace > 0 && err != nil {
+				t.Errorf("within the grace period: %v", err)
+			}
+			if grace == 0 {
+				wantError(t, err, agent.CodeLoginRequired, "used a second time")
+				wantCalls(t, srv, tokens, tokens)
+			}
+		})
+	}
+}
+
+// The old refresh token is dead by then: whatever else is wrong with the answer,
+// the new one must come back.
+func TestRefreshReturnsTheNewTokenWithTheError(t *testing.T) {
+	for _, f := range forgeries() {
+		t.Run(f.name, func(t *testing.T) {
+			srv := start(t, cognitotest.Rotation(0))
+			a := cognito.New(cognito.Options{})
+			s := signIn(t, a, environment(srv)).Sealed
+			srv.Forge(1, f.forgery)
+			g, err := a.Refresh(t.Context(), environment(srv), s)
+			wantError(t, err, agent.CodeInternal, "the new ID token was refused: "+f.check+":")
+			mustBeLive(t, srv, a, s, g)
+		})
+	}
+	t.Run("keys out of reach", func(t *testing.T) {
+		srv := start(t, cognitotest.Rotation(0))
+		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+		srv.FailNext(cognitotest.JWKS, 1, cognitotest.Drop())
+		a := cognito.New(cognito.Options{}) // which has no keys yet
+		g, err := a.Refresh(t.Context(), environment(srv), s)
+		wantError(t, err, agent.CodeUnavailable, "could not be verified", "closed the connection", "the agent tries again by itself")
+		mustBeLive(t, srv, a, s, g)
+	})
+	t.Run("foreign keys", func(t *testing.T) {
+		srv := start(t, cognitotest.Rotation(0))
+		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+		srv.Set(cognitotest.ForeignJWKS(true))
+		a := cognito.New(cognito.Options{})
+		g, err := a.Refresh(t.Context(), environment(srv), s)
+		wantError(t, err, agent.CodeInternal, "signature: ", "jwks_url of environment prod")
+		srv.Set(cognitotest.ForeignJWKS(false))
+		mustBeLive(t, srv, cognito.New(cognito.Options{}), s, g)
+	})
+	t.Run("without rotation", func(t *testing.T) {
+		srv := start(t)
+		a := cognito.New(cognito.Options{})
+		s := signIn(t, a, environment(srv)).Sealed
+		srv.Forge(1, cognitotest.Forgery{WrongKey: true})
+		g, err := a.Refresh(t.Context(), environment(srv), s)
+		wantError(t, err, agent.CodeInternal)
+		if !g.Sealed.RefreshToken.Equal(s.RefreshToken) || g.Sealed.RefreshAPI != "initiate-auth" {
+			t.Errorf("sealed: %+v", g.Sealed)
+		}
+	})
+}
+
+func mustBeLive(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, was agent.Sealed, g agent.Grant) {
+	t.Helper()
+	if !g.IDToken.IsZero() {
+		t.Error("an unverified ID token got out")
+	}
+	if g.Sealed.RefreshToken.IsZero() || g.Sealed.RefreshToken.Equal(was.RefreshToken) || g.Sealed.RefreshAPI != "tokens" {
+		t.Fatalf("the new refresh token was lost: %+v", g.Sealed)
+	}
+	if g.Sealed.Subject != was.Subject || g.Sealed.Username != was.Username || !g.Sealed.SignedInAt.Equal(was.SignedInAt) {
+		t.Errorf("the rest of the sign-in was lost: %+v", g.Sealed)
+	}
+	if _, err := a.Refresh(t.Context(), environment(srv), g.Sealed); err != nil {
+		t.Errorf("the token that came back: %v", err)
+	}
+}
+
+func TestRefreshOfNothing(t *testing.T) {
+	srv := start(t)
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), agent.Sealed{})
+	wantError(t, err, agent.CodeLoginRequired, "no refresh token")
+	if srv.Calls(cognitotest.AnyCall) != 0 {
+		t.Error("a call without a token")
+	}
+}
+
+// Rotated signing keys are picked up at once, and by one fetch.
+func TestRefreshAfterKeyRotation(t *testing.T) {
+	srv := start(t)
+	a := cognito.New(cognito.Options{})
+	s := signIn(t, a, environment(srv)).Sealed
+	srv.RotateKeys()
+	srv.DropOldKeys()
+	for range 3 {
+		if _, err := a.Refresh(t.Context(), environment(srv), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := srv.Calls(cognitotest.JWKS); n != 2 {
+		t.Errorf("%d key fetches, want two", n)
+	}
+}
+
+func TestRefreshesShareOneKeyFetch(t *testing.T) {
+	srv := start(t)
+	s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+	srv.ForgetCalls()
+	srv.FailNext(cognitotest.JWKS, 1, cognitotest.Hang())
+	a := cognito.New(cognito.Options{})
+	var wg sync.WaitGroup
+	const n = 20
+	for range n {
+		wg.Go(func() {
+			if _, err := a.Refresh(t.Context(), environment(srv), s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := srv.WaitCalls(t.Context(), cognitotest.Refresh, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.WaitCalls(t.Context(), cognitotest.JWKS, 1); err != nil {
+		t.Fatal(err)
+	}
+	srv.Release()
+	wg.Wait()
+	if got := srv.Calls(cognitotest.JWKS); got != 1 {
+		t.Errorf("%d key fetches for %d refreshes", got, n)
+	}
+}
