@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) {
 			fmt.Println(os.Args[2])
 			return
 		case "fake-hang":
-			select {}
+			<-time.After(5 * time.Minute)
 		}
 	}
 	os.Exit(m.Run())

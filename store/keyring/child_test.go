@@ -105,9 +105,10 @@ func TestChildThatAnswersAndHangs(t *testing.T) {
 func TestCancelKillsTheChild(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	fifo := newFifo(t)
+	st := with(ample, "fake-hang", fifo.path)
 	got := make(chan error)
 	go func() {
-		_, err := with(ample, "fake-hang", fifo.path).Get(ctx, "prod")
+		_, err := st.Get(ctx, "prod")
 		got <- err
 	}()
 	fifo.awaitStart(t)
@@ -116,13 +117,16 @@ func TestCancelKillsTheChild(t *testing.T) {
 		t.Errorf("Get: %v", err)
 	}
 	fifo.awaitEnd(t)
+	if advice := st.Describe().Advice; advice != "" {
+		t.Errorf("a caller that gave up is told as the keyring's trouble: %q", advice)
+	}
 }
 
 func TestDeadlineKillsTheChildAndItsChildren(t *testing.T) {
 	fifo := newFifo(t)
 	got := make(chan error)
 	go func() {
-		_, err := with(3*time.Second, "fake-family", fifo.path).Get(t.Context(), "prod")
+		_, err := with(5*time.Second, "fake-family", fifo.path).Get(t.Context(), "prod")
 		got <- err
 	}()
 	fifo.awaitStart(t)

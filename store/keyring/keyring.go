@@ -97,7 +97,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return a.Value, nil
 }
 
-// Put keeps value under key. It is read back and compared before Put returns nil:
+// Put keeps value under key. After an ErrUnavailable a keyring that hung may still
+// take it up when it goes on; it does so before anything it is asked later. It is read back and compared before Put returns nil:
 // go-keyring reports success when a person dismissed the keyring's prompt.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	if err := args.Check(ctx, "keyring", key); err != nil {
@@ -178,8 +179,11 @@ func (s *Store) inTurn(ctx context.Context, r request, limit time.Duration) (ans
 	}
 }
 
-// remember keeps what Describe advises.
+// remember keeps what Describe advises. A caller that gave up says nothing about the keyring.
 func (s *Store) remember(err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
 	if errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) {
 		s.trouble.Store(new(err.Error()))
 	} else {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
@@ -73,7 +74,7 @@ type mirrored struct {
 	Stdin     string
 }
 
-// hang never returns. It holds the named pipe open, which tells a reader how long
+// hang takes longer than any test waits. It holds the named pipe open, which tells a reader how long
 // this process lives.
 func hang(fifo string) {
 	if fifo != "" {
@@ -81,7 +82,8 @@ func hang(fifo string) {
 		if err != nil {
 			panic(err)
 		}
+		defer f.Close()
 		fmt.Fprintln(f, "here")
 	}
-	select {}
+	<-time.After(5 * time.Minute)
 }
