@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,11 +23,11 @@ func (c *cli) keygen() *cobra.Command {
 			if len(args) > 0 {
 				path = args[0]
 			}
-			public, err := file.Keygen(path)
-			if err != nil {
+			// The public key is in the file; with 2 kB it is not for a terminal.
+			if _, err := file.Keygen(path); err != nil {
 				return keygenError(err)
 			}
-			c.say("made %s for %s", path, public)
+			c.say("made %s, which only you can read; without it the sign-ins in the file store are lost", path)
 			if path != standard {
 				abs, err := filepath.Abs(path)
 				c.say("next, in config.toml: store_key_file = %s", strconv.Quote(cmp.Or(abs, path)))
@@ -42,8 +43,10 @@ func (c *cli) keygen() *cobra.Command {
 // is for the person to change.
 func keygenError(err error) error {
 	code := agent.CodeInternal
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-		code = agent.CodeUsage
+	for _, theirs := range []error{fs.ErrExist, fs.ErrPermission, fs.ErrNotExist, syscall.ENOTDIR} {
+		if errors.Is(err, theirs) {
+			code = agent.CodeUsage
+		}
 	}
 	return &agent.Error{Code: code, Op: "keygen", Message: err.Error(), Err: err}
 }

@@ -16,7 +16,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal the default is back: a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], systemStdio(), os.Environ()))
+	exit := run(ctx, os.Args[1:], systemStdio(), os.Environ())
+	stop()
+	os.Exit(exit)
 }

@@ -19,9 +19,16 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// TestMain lets the test binary be kyc-agentd, when it is started under that name.
+// programs are what the test binary is when it is started under their names.
+var programs = map[string]func(){"kyc-agentd": main}
+
+// TestMain lets the test binary be one of programs.
 func TestMain(m *testing.M) {
-	testscript.Main(cleaned{m}, map[string]func(){"kyc-agentd": main})
+	// What the daemon starts as itself is then the test binary, under its own name.
+	if len(os.Args) == 2 && os.Args[1] == keyringVerb {
+		main()
+	}
+	testscript.Main(cleaned{m}, programs)
 }
 
 type cleaned struct{ m *testing.M }
@@ -41,7 +48,9 @@ func serveOn(t *testing.T, s agent.Service, reload func(context.Context) error) 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = (&ipc.Server{Service: s, Reload: reload, Logger: slog.New(slog.DiscardHandler)}).Serve(ctx, ln) })
+	serving.Go(func() {
+		_ = (&ipc.Server{Service: s, Reload: reload, Logger: slog.New(slog.DiscardHandler)}).Serve(ctx, ln)
+	})
 	t.Cleanup(serving.Wait)
 	t.Cleanup(cancel)
 	return path

@@ -145,6 +145,8 @@ func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
 	defer helpers.Wait()
 	helped, stop := context.WithCancel(ctx)
 	defer stop()
+	// The first signal has ended ctx; the second ends the process at once.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })
 	helpers.Go(func() { d.reloadOnHangup(helped) })
 	helpers.Go(func() { d.notify.feed(helped, probe(ln.Addr().String()), d.silent) })
 	context.AfterFunc(helped, func() { d.notify.send("STOPPING=1", "STATUS=finishing what is in hand") })

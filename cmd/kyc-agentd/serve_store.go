@@ -2,31 +2,28 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/auto"
 	"github.com/legaltalent/kyc-agent/store/file"
-	"github.com/legaltalent/kyc-agent/store/memory"
+	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
 // openStore opens the store that the configuration asks for.
-func (d *daemon) openStore(context.Context) (store.Store, error) {
-	switch d.started.Store.s {
-	case "file":
-		ids, _, err := file.FindIdentity(d.vars.get, d.keyFile())
-		if err != nil {
-			return nil, storeError(err)
-		}
-		s, err := file.Open(file.DefaultDir(d.vars.get), ids...)
-		if err != nil {
-			return nil, storeError(err)
-		}
-		return s, nil
-	default:
-		return memory.New(), nil
+func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
+	s, err := auto.Open(ctx, auto.Options{
+		Kind:           d.started.Store.s,
+		KeyFile:        d.keyFile(),
+		Getenv:         d.vars.get,
+		KeyringCommand: keyring.SelfCommand(keyringVerb),
+		Logger:         d.log,
+	})
+	if err != nil {
+		return nil, &agent.Error{Code: agent.CodeConfiguration, Op: "store", Message: err.Error(), Err: err}
 	}
+	return s, nil
 }
 
 // keyFile is store_key_file, else the default one where it is.
@@ -41,12 +38,6 @@ func (d *daemon) keyFile() string {
 	return path
 }
 
-func storeError(err error) error {
-	return &agent.Error{Code: agent.CodeConfiguration, Op: "store", Message: err.Error(), Err: err}
-}
-
-func closeStore(s store.Store) {
-	if c, ok := s.(io.Closer); ok {
-		_ = c.Close()
-	}
-}
+// closeStore frees the file store's folder for the next daemon. At the end of a
+// process nothing could be done about an error.
+func closeStore(s store.Store) { _ = auto.Close(s) }

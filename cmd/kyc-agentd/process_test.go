@@ -1,0 +1,447 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// kycAgentd is a command that runs the test binary as kyc-agentd.
+func kycAgentd(args ...string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Args[0] = "kyc-agentd"
+	return cmd
+}
+
+// running is a process whose end can be waited for by many.
+type running struct {
+	*exec.Cmd
+	exited chan struct{}
+}
+
+func start(cmd *exec.Cmd) (*running, error) {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	r := &running{cmd, make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(r.exited)
+	}()
+	return r, nil
+}
+
+// launch starts a daemon and waits until it is ready, by NOTIFY_SOCKET as systemd
+// does. The socket is made in dir for that long.
+func launch(cmd *exec.Cmd, dir string) (*running, error) {
+	notify := filepath.Join(dir, "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(notify)
+	defer conn.Close()
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+notify)
+	r, err := start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		<-r.exited
+		_ = conn.SetReadDeadline(time.Now())
+	}()
+	if err := awaitReady(conn); err != nil {
+		_ = r.Process.Kill()
+		<-r.exited
+		return nil, err
+	}
+	return r, nil
+}
+
+func awaitReady(conn *net.UnixConn) error {
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buf := make([]byte, 4096)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return errors.New("the daemon did not get ready; its log says why")
+		}
+		if strings.HasPrefix(string(buf[:n]), "READY=1\nSTATUS=") {
+			return nil
+		}
+	}
+}
+
+// house is a home folder with a Cognito.
+type house struct {
+	t       *testing.T
+	dir     string
+	env     []string
+	cognito *cognitotest.Server
+}
+
+func newHouse(t *testing.T, options ...cognitotest.Option) *house {
+	t.Helper()
+	srv := cognitotest.New(options...)
+	t.Cleanup(srv.Close)
+	srv.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
+	dir := shortDir(t)
+	return &house{t: t, dir: dir, cognito: srv, env: []string{
+		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
+		"KYC_STAGING_ENDPOINT=" + srv.URL, "KYC_STAGING_USER_POOL_ID=" + srv.PoolID, "KYC_STAGING_CLIENT_ID=" + srv.ClientID,
+	}}
+}
+
+func (h *house) socket() string { return filepath.Join(h.dir, "kyc-agentd", "agent.sock") }
+
+// daemon starts one that is killed at the end of the test.
+func (h *house) daemon(args ...string) *running {
+	h.t.Helper()
+	cmd := kycAgentd(append([]string{"serve"}, args...)...)
+	log := &logBuffer{t: h.t}
+	cmd.Env, cmd.Stderr = append([]string{}, h.env...), log
+	r, err := launch(cmd, h.dir)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() {
+		_ = r.Process.Kill()
+		<-r.exited
+	})
+	return r
+}
+
+// logBuffer shows a daemon's log when its test fails.
+type logBuffer struct{ t *testing.T }
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.t.Logf("daemon: %s", bytes.TrimSpace(p))
+	return len(p), nil
+}
+
+// run runs a command with stdin and returns its outcome.
+func (h *house) run(stdin string, cmd *exec.Cmd) outcome {
+	h.t.Helper()
+	var out, errOut bytes.Buffer
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = h.env, strings.NewReader(stdin), &out, &errOut
+	_ = cmd.Run()
+	return outcome{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
+}
+
+func (h *house) login() {
+	h.t.Helper()
+	if got := h.run("correct horse\n", kycAgentd("login", "-u", "ana", "--password-stdin")); got.exit != 0 {
+		h.t.Fatalf("%+v", got)
+	}
+}
+
+// ended waits for r and returns its exit code, -1 after a signal.
+func (h *house) ended(r *running) int {
+	h.t.Helper()
+	select {
+	case <-r.exited:
+	case <-time.After(20 * time.Second):
+		h.t.Fatal("the process does not end")
+	}
+	return r.ProcessState.ExitCode()
+}
+
+// sessionOn runs cmd with p's terminal as its controlling terminal.
+func (h *house) sessionOn(p *person, cmd *exec.Cmd) *running {
+	h.t.Helper()
+	cmd.Env = h.env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.tty.f, p.tty.f, p.tty.f
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	r, err := start(cmd)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
+
+func TestLoginAtATerminal(t *testing.T) {
+	h := newHouse(t)
+	h.daemon("--store", "memory")
+	p := newPerson(t)
+	r := h.sessionOn(p, kycAgentd("login"))
+	p.sees("User: ")
+	p.types("ana\n")
+	p.sees("Password for ana (staging): ")
+	p.types("correct horse\n")
+	p.sees("kyc-agentd: staging: signed in as ana, kept in memory, only until the daemon stops\r\n")
+	if exit := h.ended(r); exit != exitOK || strings.Contains(p.seen.String(), "horse") || !p.echoes() {
+		t.Errorf("exit %d, echo %t: %q", exit, p.echoes(), p.seen.String())
+	}
+}
+
+// The questions go to the terminal, wherever stdin, stdout and stderr go.
+func TestLoginAsksTheTerminalItself(t *testing.T) {
+	h := newHouse(t)
+	h.daemon("--store", "memory")
+	p := newPerson(t)
+	cmd := kycAgentd("login", "-u", "ana")
+	var out bytes.Buffer
+	cmd.Env, cmd.Stdout, cmd.Stderr = h.env, &out, io.Discard
+	cmd.ExtraFiles = []*os.File{p.tty.f}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
+	r, err := start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.sees("Password for ana (staging): ")
+	p.types("correct horse\n")
+	if exit := h.ended(r); exit != exitOK || out.Len() > 0 {
+		t.Errorf("exit %d, stdout %q", exit, out.String())
+	}
+}
+
+func TestLoginAsksForTheCode(t *testing.T) {
+	h := newHouse(t)
+	h.cognito.AddUser(cognitotest.User{Name: "grace", Password: "amazing", MFA: []string{"SOFTWARE_TOKEN_MFA"}})
+	h.daemon("--store", "memory")
+	grace, _ := h.cognito.User("grace")
+	p := newPerson(t)
+	r := h.sessionOn(p, kycAgentd("login", "-u", "grace"))
+	p.sees("Password for grace (staging): ")
+	p.types("amazing\n")
+	p.sees("authenticator app")
+	p.sees(": ")
+	p.types(cognitotest.TOTP(grace.TOTPSecret, time.Now()) + "\n")
+	p.sees("signed in as grace")
+	p.sees("\n")
+	if exit := h.ended(r); exit != exitOK {
+		t.Errorf("exit %d: %q", exit, p.seen.String())
+	}
+}
+
+// However a person leaves a prompt, their shell echoes again.
+func TestLoginLeavesTheTerminalAsItWas(t *testing.T) {
+	leave := map[string]func(*person, *running){
+		"Ctrl-C":   func(p *person, _ *running) { p.types("\x03") },
+		`Ctrl-\`:   func(p *person, _ *running) { p.types("\x1c") },
+		"Ctrl-D":   func(p *person, _ *running) { p.types("\x04") },
+		"SIGTERM":  func(_ *person, r *running) { _ = r.Process.Signal(syscall.SIGTERM) },
+		"SIGHUP":   func(_ *person, r *running) { _ = r.Process.Signal(syscall.SIGHUP) },
+		"in a row": func(p *person, _ *running) { p.types("\x03\x03\x03") },
+	}
+	h := newHouse(t)
+	h.daemon("--store", "memory")
+	for name, leaves := range leave {
+		t.Run(name, func(t *testing.T) {
+			p := newPerson(t)
+			r := h.sessionOn(p, kycAgentd("login", "-u", "ana"))
+			p.sees("(staging): ")
+			if p.echoes() {
+				t.Error("the prompt echoes")
+			}
+			leaves(p, r)
+			exit := h.ended(r)
+			if !p.echoes() {
+				t.Error("the terminal is left without echo")
+			}
+			if exit != exitTemporary {
+				t.Errorf("exit %d", exit)
+			}
+		})
+	}
+}
+
+// On a terminal the log is for a person: in colour, unless they do not want any.
+func TestServeLogsInColour(t *testing.T) {
+	for _, want := range []bool{true, false} {
+		h := newHouse(t)
+		if !want {
+			h.env = append(h.env, "NO_COLOR=1")
+		}
+		p := newPerson(t)
+		r := h.sessionOn(p, kycAgentd("serve", "--store", "memory"))
+		p.sees("ready")
+		p.sees("\n")
+		if got := strings.Contains(p.seen.String(), "\x1b["); got != want {
+			t.Errorf("coloured %t, want %t: %q", got, want, p.seen.String())
+		}
+		p.types("\x03")
+		p.sees("stopped")
+		if exit := h.ended(r); exit != exitOK {
+			t.Errorf("exit %d on Ctrl-C", exit)
+		}
+	}
+}
+
+// idleDaemon is one that holds a sign-in and no ID token: the next request costs a refresh.
+func (h *house) idleDaemon() *running {
+	h.t.Helper()
+	if got := h.run("", kycAgentd("keygen")); got.exit != 0 {
+		h.t.Fatalf("%+v", got)
+	}
+	d := h.daemon("--store", "file")
+	h.login()
+	_ = d.Process.Signal(syscall.SIGTERM)
+	h.ended(d)
+	return h.daemon("--store", "file")
+}
+
+// askDuring asks for a token while Cognito does fault to the refresh, and returns
+// when Cognito has been called.
+func (h *house) askDuring(fault cognitotest.Fault) (answer func() outcome) {
+	h.t.Helper()
+	h.cognito.FailNext(cognitotest.Refresh, 1, fault)
+	token := testpeer.Build(h.t, "kyc-token")
+	asked := make(chan outcome, 1)
+	go func() { asked <- h.run("", exec.Command(token)) }()
+	if err := h.cognito.WaitCalls(h.t.Context(), cognitotest.Refresh, 1); err != nil {
+		h.t.Fatal(err)
+	}
+	return func() outcome { return <-asked }
+}
+
+// A refresh that Cognito has begun is brought home before the daemon ends.
+func TestStopFinishesTheFlightInHand(t *testing.T) {
+	h := newHouse(t, cognitotest.Rotation(0))
+	d := h.idleDaemon()
+	answer := h.askDuring(cognitotest.Hang().After())
+	_ = d.Process.Signal(syscall.SIGTERM)
+	waitGone(t, h.socket())
+	h.cognito.Release()
+	if exit := h.ended(d); exit != exitOK {
+		t.Errorf("exit %d", exit)
+	}
+	if got := answer(); got.exit != exitOK || !strings.HasPrefix(got.out, "eyJ") {
+		t.Errorf("the request in hand got %d, %q", got.exit, got.errOut)
+	}
+	// Rotation has no grace here: had the new refresh token been lost, this would be the end.
+	h.daemon("--store", "file")
+	if got := h.run("", exec.Command(testpeer.Build(t, "kyc-token"))); got.exit != exitOK {
+		t.Errorf("after the restart: %+v", got)
+	}
+}
+
+// waitGone waits until nobody takes connections on a socket any more.
+func waitGone(t *testing.T, path string) {
+	t.Helper()
+	for poll, end := time.NewTicker(time.Millisecond), time.After(10*time.Second); ; {
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		select {
+		case <-poll.C:
+		case <-end:
+			t.Fatalf("%s is still answered", path)
+		}
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	h := newHouse(t)
+	d := h.idleDaemon()
+	answer := h.askDuring(cognitotest.Hang())
+	_ = d.Process.Signal(syscall.SIGTERM)
+	waitGone(t, h.socket())
+	began := time.Now()
+	_ = d.Process.Signal(syscall.SIGTERM)
+	h.ended(d)
+	if status := d.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v", d.ProcessState)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if got := answer(); got.exit == exitOK || got.out != "" {
+		t.Errorf("the request in hand got %+v", got)
+	}
+}
+
+// The service manager is told of the start, of being alive, and of the end.
+func TestServeNotifies(t *testing.T) {
+	h := newHouse(t)
+	path, next := serviceManager(t)
+	cmd := kycAgentd("serve", "--store", "memory")
+	cmd.Env = append(h.env, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=100000")
+	cmd.Stderr = &logBuffer{t}
+	r, err := start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for seen["WATCHDOG=1"] < 3 {
+		seen[next()]++
+	}
+	_ = r.Process.Signal(syscall.SIGTERM)
+	for last := ""; !strings.HasPrefix(last, "STOPPING=1\n"); last = next() {
+		seen[last]++
+	}
+	if seen["READY=1\nSTATUS=sign-ins are kept in memory, only until the daemon stops"] != 1 {
+		t.Errorf("%v", seen)
+	}
+	if exit := h.ended(r); exit != exitOK {
+		t.Errorf("exit %d", exit)
+	}
+}
+
+// A daemon that serves on an inherited socket leaves it in place.
+func TestServeOnAnInheritedSocket(t *testing.T) {
+	h := newHouse(t)
+	if err := os.Mkdir(filepath.Dir(h.socket()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: h.socket(), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	// LISTEN_PID has to be the daemon's own, and only a shell knows it before it is one.
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" serve --store memory`, filepath.Join(linkAsKycAgentd(t), "kyc-agentd"))
+	cmd.Env, cmd.Stderr = append([]string{"LISTEN_FDS=1", "LISTEN_FDNAMES=agent"}, h.env...), &logBuffer{t}
+	cmd.ExtraFiles = []*os.File{f}
+	r, err := launch(cmd, h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.run("", kycAgentd("status")); got.exit != exitOK || !strings.Contains(got.out, fmt.Sprintf("process %d,", r.Process.Pid)) {
+		t.Errorf("%+v", got)
+	}
+	_ = r.Process.Signal(syscall.SIGTERM)
+	if exit := h.ended(r); exit != exitOK {
+		t.Errorf("exit %d", exit)
+	}
+	if _, err := os.Stat(h.socket()); err != nil {
+		t.Error("the service manager's socket is gone")
+	}
+}
+
+// linkAsKycAgentd returns a folder in which the test binary is called kyc-agentd.
+func linkAsKycAgentd(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(self, filepath.Join(dir, "kyc-agentd")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

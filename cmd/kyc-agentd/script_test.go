@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// TestScripts runs testdata/script/*.txtar: both binaries, one behaviour a file. Beside
+// testscript's own commands there are:
+//
+//	exits CODE PROGRAM [ARGS…]   exec, and the exit code must be CODE
+//	daemon [ARGS…]               starts `kyc-agentd serve ARGS…`, waits for READY=1;
+//	                             its log goes to daemon.log
+//	stop [SIGNAL]                sends TERM (exit 0 is wanted), KILL, … and waits
+//	signal SIGNAL TEXT           sends SIGNAL and waits until the log has a line with TEXT
+//	cognito                      starts a Cognito, points staging and prod at it, and
+//	                             adds the user ana with the password "correct horse"
+//	cognito user NAME PASSWORD STATUS
+//	cognito fail CALL N FAULT    what the next N calls get
+//	cognito life DURATION        of ID tokens
+//	cognito calls CALL N         so many calls must have come in
+//	cognito signout USER         revokes the user's sign-ins
+//	cognito reveal on|off        whether an unknown user is told from a wrong password
+func TestScripts(t *testing.T) {
+	token := filepath.Dir(testpeer.Build(t, "kyc-token"))
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			return setUpScript(env, token)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "cognito": tellCognito,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Getuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// background is what a script has started.
+type background struct {
+	cognito *cognitotest.Server
+	daemon  *running
+}
+
+func setUpScript(env *testscript.Env, token string) error {
+	// A socket's path has at most 107 bytes, so it is not below $WORK.
+	run, err := os.MkdirTemp("", "kyc")
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { os.RemoveAll(run) })
+	env.Setenv("PATH", token+string(filepath.ListSeparator)+env.Getenv("PATH"))
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("XDG_RUNTIME_DIR", run)
+	env.Setenv("SOCKET", filepath.Join(run, "kyc-agentd", "agent.sock"))
+	env.Setenv("CONFIG", filepath.Join(env.WorkDir, "home", ".config", "kyc-agent"))
+	b := &background{}
+	env.Values["background"] = b
+	env.Defer(b.end)
+	return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o700)
+}
+
+func of(ts *testscript.TestScript) *background { return ts.Value("background").(*background) }
+
+// end stops what runs at the end of a script.
+func (b *background) end() {
+	if b.daemon != nil {
+		_ = b.daemon.Process.Signal(syscall.SIGTERM)
+		<-b.daemon.exited
+	}
+	if b.cognito != nil {
+		b.cognito.Close()
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARGS…]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s\nstderr: %s", got, args[0], ts.ReadFile("stderr"))
+	}
+}
+
+func startDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	b := of(ts)
+	if neg || b.daemon != nil {
+		ts.Fatalf("usage: daemon [ARGS…], one at a time")
+	}
+	log, err := os.OpenFile(ts.MkAbs("daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	defer log.Close()
+	cmd := kycAgentd(append([]string{"serve"}, args...)...)
+	cmd.Dir, cmd.Env, cmd.Stderr = ts.MkAbs("."), scriptEnv(ts), log
+	b.daemon, err = launch(cmd, ts.Getenv("XDG_RUNTIME_DIR"))
+	ts.Check(err)
+}
+
+// scriptEnv is the environment of a script, as far as the daemon may see it.
+func scriptEnv(ts *testscript.TestScript) []string {
+	env := []string{}
+	for _, name := range []string{
+		"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "KYC_AGENT_SOCK", "TMPDIR", "CREDENTIALS_DIRECTORY",
+		"KYC_STAGING_ENDPOINT", "KYC_STAGING_USER_POOL_ID", "KYC_STAGING_CLIENT_ID",
+		"KYC_PROD_ENDPOINT", "KYC_PROD_USER_POOL_ID", "KYC_PROD_CLIENT_ID",
+	} {
+		if v := ts.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP}
+
+func stopDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	b := of(ts)
+	name := strings.Join(append(args, "TERM")[:1], "")
+	if b.daemon == nil || signals[name] == 0 {
+		ts.Fatalf("usage: stop [SIGNAL], after daemon")
+	}
+	ts.Check(b.daemon.Process.Signal(signals[name]))
+	select {
+	case <-b.daemon.exited:
+	case <-time.After(20 * time.Second):
+		ts.Fatalf("the daemon does not stop on %s", name)
+	}
+	if code := b.daemon.ProcessState.ExitCode(); name != "KILL" && code != 0 {
+		ts.Fatalf("the daemon exited %d on %s", code, name)
+	}
+	b.daemon = nil
+}
+
+func signalDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || signals[args[0]] == 0 {
+		ts.Fatalf("usage: signal SIGNAL TEXT")
+	}
+	path := ts.MkAbs("daemon.log")
+	before, err := os.ReadFile(path)
+	ts.Check(err)
+	ts.Check(of(ts).daemon.Process.Signal(signals[args[0]]))
+	deadline := time.NewTimer(10 * time.Second)
+	for poll := time.NewTicker(5 * time.Millisecond); ; {
+		now, err := os.ReadFile(path)
+		ts.Check(err)
+		if bytes.Contains(now[len(before):], []byte(args[1])) {
+			return
+		}
+		select {
+		case <-deadline.C:
+			ts.Fatalf("the log does not say %q", args[1])
+		case <-poll.C:
+		}
+	}
+}
+
+var faults = map[string]func() cognitotest.Fault{
+	"502": cognitotest.BadGateway, "429": cognitotest.Throttle429, "throttle": cognitotest.Throttle,
+	"waf": cognitotest.Blocked, "500": cognitotest.Internal, "drop": cognitotest.Drop,
+}
+
+var statuses = map[string]cognitotest.Status{
+	"confirmed": cognitotest.Confirmed, "unconfirmed": cognitotest.Unconfirmed, "reset": cognitotest.ResetRequired,
+}
+
+func tellCognito(ts *testscript.TestScript, neg bool, args []string) {
+	b := of(ts)
+	if len(args) == 0 {
+		b.cognito = cognitotest.New()
+		b.cognito.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
+		for _, env := range []string{"STAGING", "PROD"} {
+			ts.Setenv("KYC_"+env+"_ENDPOINT", b.cognito.URL)
+			ts.Setenv("KYC_"+env+"_USER_POOL_ID", b.cognito.PoolID)
+			ts.Setenv("KYC_"+env+"_CLIENT_ID", b.cognito.ClientID)
+		}
+		return
+	}
+	knob, ok := knobs[args[0]]
+	if !ok || b.cognito == nil {
+		ts.Fatalf("usage: cognito [KNOB …], see TestScripts")
+	}
+	ts.Check(knob(b.cognito, args[1:]))
+}
+
+var knobs = map[string]func(*cognitotest.Server, []string) error{
+	"user": func(s *cognitotest.Server, args []string) error {
+		s.AddUser(cognitotest.User{Name: args[0], Password: args[1], Status: statuses[args[2]]})
+		return nil
+	},
+	"fail": func(s *cognitotest.Server, args []string) error {
+		n, err := strconv.Atoi(args[1])
+		if fault := faults[args[2]]; fault != nil && err == nil {
+			s.FailNext(args[0], n, fault())
+			return nil
+		}
+		return fmt.Errorf("no such fault: %s", args)
+	},
+	"life": func(s *cognitotest.Server, args []string) error {
+		d, err := time.ParseDuration(args[0])
+		s.Set(cognitotest.IDTokenLifetime(d))
+		return err
+	},
+	"calls": func(s *cognitotest.Server, args []string) error {
+		if got := strconv.Itoa(s.Calls(args[0])); got != args[1] {
+			return fmt.Errorf("%s calls of %s", got, args[0])
+		}
+		return nil
+	},
+	"signout": func(s *cognitotest.Server, args []string) error {
+		s.SignOutUser(args[0])
+		return nil
+	},
+	"reveal": func(s *cognitotest.Server, args []string) error {
+		s.Set(cognitotest.HideUnknownUsers(args[0] == "off"))
+		return nil
+	},
+}
