@@ -15,11 +15,11 @@ import (
 type Authenticator interface {
 	// Login signs in and puts challenges to ask. The Grant is complete, or there is an error.
 	Login(ctx context.Context, env Environment, req LoginRequest, ask Asker) (Grant, error)
-	// Refresh gets a new ID token. When the provider rotated the refresh token, the
-	// Grant's Sealed has the new one *even when err is not nil* (say, the signing keys
-	// could not be fetched, so the ID token is unverified and left out): the old one
-	// is dead by then, so the caller must keep what it is given.
-	Refresh(ctx context.Context, env Environment, s Sealed) (Grant, error)
+	// Refresh gets a new ID token. When the provider rotated the refresh token, it
+	// calls keep with the new one at once, before it verifies the ID token or does
+	// anything else that takes time or can fail: the old one is dead by then. keep
+	// returns when the new one is durable.
+	Refresh(ctx context.Context, env Environment, s Sealed, keep func(Sealed)) (Grant, error)
 	// Revoke ends the sign-in at the provider. One that is not known there is no error.
 	Revoke(ctx context.Context, env Environment, s Sealed) error
 }

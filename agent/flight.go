@@ -189,16 +189,18 @@ func (s *session) try(ctx context.Context) *Error {
 	env, epoch, k := s.env, s.epoch, s.kept
 	s.mu.Unlock()
 	wall, mono := s.a.now(), time.Now()
-	g, err := s.a.auth.Refresh(ctx, env, k.Sealed)
-	s.keep(k.next(g.Sealed))
+	g, err := s.a.auth.Refresh(ctx, env, k.Sealed, func(rotated Sealed) { s.keep(k.next(rotated)) })
 	if err != nil {
 		return s.wrap("refresh", err)
+	}
+	if n := k.next(g.Sealed); !s.has(n) {
+		s.keep(n)
 	}
 	s.publish(newHeld(g, wall, mono, s.a.view.Load().config.RefreshMargin), g.Skew, epoch)
 	return nil
 }
 
-// next is the sign-in after a refresh, or k itself when nothing changed.
+// next is the sign-in after a refresh of k that yielded got.
 func (k *kept) next(got Sealed) *kept {
 	n := *k
 	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(k.RefreshToken) {
@@ -208,24 +210,28 @@ func (k *kept) next(got Sealed) *kept {
 	if got.RefreshAPI != "" {
 		n.RefreshAPI = got.RefreshAPI
 	}
-	if n == *k {
-		return k
-	}
 	return &n
+}
+
+// same compares what a refresh can change.
+func (k *kept) same(o *kept) bool {
+	return k.generation == o.generation && k.RefreshToken.Equal(o.RefreshToken) && k.RefreshAPI == o.RefreshAPI
 }
 
 // keep makes k the sign-in: in memory at once, for it may be the only good copy,
 // and in the store before it returns, if the store can.
 func (s *session) keep(k *kept) {
 	s.mu.Lock()
-	same := s.kept == k
-	if !same {
-		s.kept, s.known, s.unsaved = k, true, true
-	}
+	s.kept, s.known, s.unsaved = k, true, true
 	s.mu.Unlock()
-	if !same {
-		s.save(context.Background())
-	}
+	s.save(context.Background())
+}
+
+// has reports whether the sign-in is k to the letter, so that nothing need be written.
+func (s *session) has(k *kept) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.same(k)
 }
 
 // publish makes h the token that requests get, unless the environment changed

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/store"
 )
 
 // revokeTimeout bounds the courtesy call of a logout.
@@ -38,7 +40,7 @@ func (s *session) logout() error {
 	defer s.give()
 	k := s.forget(ctx)
 	s.revoke(ctx, k)
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(store.WithPrompt(ctx), promptTimeout)
 	defer cancel()
 	if err := s.a.store.Delete(ctx, s.name); err != nil {
 		e := s.storeError("logout", err)

@@ -47,7 +47,7 @@ type Rules struct {
 	// The refresh token has been rotated by then if Processed says so.
 	Refresh func(ctx context.Context, n int) error
 	// Processed makes a refresh that fails rotate nevertheless, as when the answer is
-	// lost on its way; the new refresh token comes with the error when Delivered.
+	// lost on its way; the new refresh token is kept before the error when Delivered.
 	Processed, Delivered bool
 }
 
@@ -127,7 +127,7 @@ func askCode(ctx context.Context, env agent.Environment, ask agent.Asker) error 
 }
 
 // Refresh follows the rules.
-func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed) (agent.Grant, error) {
+func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed, keep func(agent.Sealed)) (agent.Grant, error) {
 	p.called <- "refresh"
 	p.mu.Lock()
 	p.refreshs++
@@ -143,23 +143,35 @@ func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 	if failed != nil && !rules.Processed {
 		return agent.Grant{}, failed
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	token := s.RefreshToken.Reveal()
-	if !p.live[token] {
+	token, ok := p.use(s.RefreshToken.Reveal(), rules.Rotate)
+	if !ok {
 		return agent.Grant{}, Rejected(env.Name)
 	}
-	if rules.Rotate {
+	if rules.Rotate && (failed == nil || rules.Delivered) {
+		rotated := s
+		rotated.RefreshToken = agent.NewSecret(token)
+		keep(rotated)
+	}
+	if failed != nil {
+		return agent.Grant{}, failed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.grantLocked(s, token), nil
+}
+
+// use takes a refresh token and returns the one that works from now on.
+func (p *Authenticator) use(token string, rotate bool) (string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.live[token] {
+		return "", false
+	}
+	if rotate {
 		delete(p.live, token)
 		token = p.issueLocked()
 	}
-	switch {
-	case failed != nil && rules.Delivered:
-		return agent.Grant{Sealed: agent.Sealed{RefreshToken: agent.NewSecret(token)}}, failed
-	case failed != nil:
-		return agent.Grant{}, failed
-	}
-	return p.grantLocked(s, token), nil
+	return token, true
 }
 
 // Revoke kills the refresh token.

@@ -9,7 +9,7 @@
 //   - Every ID token it returns was verified (package idtoken), on Cognito's clock.
 //   - A sign-in is called dead (agent.CodeLoginRequired) on Cognito's definite word
 //     alone. No answer, a strange answer or a firewall's answer never does it.
-//   - A rotated refresh token is returned even when the rest of the answer is unusable.
+//   - A rotated refresh token is kept before the rest of the answer is looked at.
 //   - No word of the server's is in an error or a log record: Cognito's messages have
 //     been seen to echo tokens, and the SDK's errors quote whole answers.
 //

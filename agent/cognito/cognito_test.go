@@ -282,7 +282,7 @@ func TestRevoke(t *testing.T) {
 	if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
 		t.Fatal(err)
 	}
-	_, err := a.Refresh(t.Context(), env, g.Sealed)
+	_, err := a.Refresh(t.Context(), env, g.Sealed, nobody)
 	wantError(t, err, agent.CodeLoginRequired, "expired or was ended; run: kyc-agentd login prod")
 	if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
 		t.Errorf("the second time: %v", err)
@@ -363,7 +363,7 @@ func TestEnvironmentIsCheckedFirst(t *testing.T) {
 			if strings.Contains(e.Error(), "hunter2") {
 				t.Error("the URL's password is in the error")
 			}
-			_, err = a.Refresh(t.Context(), env, sealed)
+			_, err = a.Refresh(t.Context(), env, sealed, nobody)
 			wantError(t, err, agent.CodeConfiguration, test.says)
 			wantError(t, a.Revoke(t.Context(), env, sealed), agent.CodeConfiguration, test.says)
 		})

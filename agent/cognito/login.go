@@ -169,12 +169,12 @@ func (t *task) signedIn(ctx context.Context, s step) (agent.Grant, error) {
 	if s.result.NewDeviceMetadata != nil {
 		t.log.Warn("the user pool remembers devices, which this version does not: it may refuse to refresh", "env", t.env.Name)
 	}
-	g, err := t.grant(ctx, agent.Sealed{Username: s.user, SignedInAt: t.now()}, s.result, s.x)
+	sealed := agent.Sealed{Username: s.user, RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken)), SignedInAt: t.now()}
+	g, err := t.grant(ctx, sealed, s.result, s.x)
 	if err != nil {
-		t.discard(ctx, g.Sealed)
-		return agent.Grant{}, err
+		t.discard(ctx, sealed)
 	}
-	return g, nil
+	return g, err
 }
 
 // discard revokes a refresh token that nobody will have; that it failed is in the log.

@@ -66,7 +66,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := failing(test.err).Refresh(t.Context(), at("https://cognito.example"), sealed)
+			_, err := failing(test.err).Refresh(t.Context(), at("https://cognito.example"), sealed, nobody)
 			e := wantError(t, err, agent.CodeUnavailable, test.says, "the agent tries again by itself")
 			if s := fmt.Sprintf("%v %v", e, e.Err); strings.Contains(s, "the-refresh-token") {
 				t.Errorf("the other side's text got out: %s", s)
@@ -93,7 +93,7 @@ func TestUntrustedCertificate(t *testing.T) {
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed)
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
 	wantError(t, err, agent.CodeUnavailable, "signed by an authority this machine does not know")
 }
 
@@ -103,7 +103,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	srv.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed)
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
 	wantError(t, err, agent.CodeUnavailable, "ended the TLS handshake")
 }
 
@@ -119,7 +119,7 @@ func TestProxyThatRefuses(t *testing.T) {
 	transport := cognito.TransportForTest()
 	transport.Proxy = http.ProxyURL(to)
 	a := cognito.New(cognito.Options{HTTPClient: &http.Client{Transport: transport}})
-	_, err := a.Refresh(t.Context(), at("https://cognito.example"), sealed)
+	_, err := a.Refresh(t.Context(), at("https://cognito.example"), sealed, nobody)
 	wantError(t, err, agent.CodeUnavailable, "the proxy answered HTTP 407 when asked for cognito.example")
 }
 
@@ -154,7 +154,7 @@ func TestEndlessAnswer(t *testing.T) {
 				}
 			}
 		}))
-		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed)
+		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
 		wantError(t, err, agent.CodeUnavailable, "an answer above 1 MiB")
 		srv.Close()
 	}
@@ -187,7 +187,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			w.WriteHeader(test.status)
 			_, _ = io.WriteString(w, test.body)
 		}))
-		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed)
+		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
 		e := wantError(t, err, test.code)
 		if e.RetryAfter != test.want {
 			t.Errorf("HTTP %d, Retry-After %q: %v, want %v", test.status, test.header, e.RetryAfter, test.want)
@@ -215,7 +215,7 @@ func TestHang(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, g agent.Grant) {
 		srv.FailNext(cognitotest.APICall, -1, cognitotest.Hang())
 		began := time.Now()
-		_, err := a.Refresh(t.Context(), environment(srv), g.Sealed)
+		_, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
 		wantError(t, err, agent.CodeUnavailable, "no answer from "+hostOf(srv)+" within 10 s; the agent tries again by itself")
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
@@ -223,7 +223,7 @@ func TestHang(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		_, err = a.Refresh(ctx, environment(srv), g.Sealed)
+		_, err = a.Refresh(ctx, environment(srv), g.Sealed, nobody)
 		wantError(t, err, agent.CodeUnavailable, "no answer from "+hostOf(srv)+" within 3 s")
 
 		ctx, cancel = context.WithCancel(t.Context())
@@ -243,24 +243,26 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// Keys that hang hold a refresh up, and its new refresh token comes back all the same.
+// Keys that hang hold a refresh up, and its new refresh token is kept all the same.
 func TestKeysHang(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *cognitotest.Server, _ *cognito.Authenticator, g agent.Grant) {
 		srv.FailNext(cognitotest.JWKS, 2, cognitotest.Hang())
 		a := cognito.New(cognito.Options{HTTPClient: srv.Client()})
 		began := time.Now()
-		got, err := a.Refresh(t.Context(), environment(srv), g.Sealed)
+		kept := g.Sealed
+		keep := func(s agent.Sealed) { kept = s }
+		_, err := a.Refresh(t.Context(), environment(srv), kept, keep)
 		wantError(t, err, agent.CodeUnavailable, "could not be verified: no answer from "+hostOf(srv)+" within 10 s")
-		if time.Since(began) != 10*time.Second || got.Sealed.RefreshToken.Equal(g.Sealed.RefreshToken) {
+		if time.Since(began) != 10*time.Second || kept.RefreshToken.Equal(g.Sealed.RefreshToken) {
 			t.Errorf("after %v", time.Since(began))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		got, err = a.Refresh(ctx, environment(srv), got.Sealed)
+		_, err = a.Refresh(ctx, environment(srv), kept, keep)
 		wantError(t, err, agent.CodeUnavailable, "signing keys of "+hostOf(srv)+" did not come in time")
 		srv.Release()
 		synctest.Wait()
-		if _, err := a.Refresh(t.Context(), environment(srv), got.Sealed); err != nil {
+		if _, err := a.Refresh(t.Context(), environment(srv), kept, keep); err != nil {
 			t.Error(err)
 		}
 	}, cognitotest.Rotation(0))
@@ -281,10 +283,10 @@ func TestClockIsWrong(t *testing.T) {
 					}
 				}
 				check(g, nil)
-				g, err := a.Refresh(t.Context(), environment(srv), g.Sealed)
+				g, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
 				check(g, err)
 				srv.SetLatency(cognitotest.APICall, 4*time.Second) // must not look like skew
-				g, err = a.Refresh(t.Context(), environment(srv), g.Sealed)
+				g, err = a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
 				if err != nil || (g.Skew-skew).Abs() > 3*time.Second {
 					t.Errorf("slow answer: skew %v, want %v, %v", g.Skew, skew, err)
 				}
@@ -317,7 +319,7 @@ func TestBodyOutlivesTheAnswer(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 502, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 	})}})
-	_, err := a.Refresh(t.Context(), at("https://cognito.example"), sealed)
+	_, err := a.Refresh(t.Context(), at("https://cognito.example"), sealed, nobody)
 	wantError(t, err, agent.CodeUnavailable)
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		t.Errorf("the body was closed under net/http: %v", err)

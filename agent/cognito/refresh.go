@@ -28,7 +28,7 @@ func other(api string) string {
 // Refresh gets a new ID token with the refresh token in s. It begins with the call
 // that worked the last time; before it says that the sign-in is dead, or that the
 // app client does not allow refreshing, it tries the other one.
-func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed) (agent.Grant, error) {
+func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed, keep func(agent.Sealed)) (agent.Grant, error) {
 	t, err := a.begin("refresh", env)
 	if err != nil {
 		return agent.Grant{}, err
@@ -52,6 +52,10 @@ func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 		return agent.Grant{}, t.failed(atRefresh, fail)
 	}
 	s.RefreshAPI = api
+	if token := aws.ToString(out.RefreshToken); token != "" {
+		s.RefreshToken = agent.NewSecret(token)
+		keep(s) // before the signing keys are fetched: the old one is dead
+	}
 	return t.grant(ctx, s, out, x)
 }
 

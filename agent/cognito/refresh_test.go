@@ -65,7 +65,7 @@ func TestRefresh(t *testing.T) {
 			srv.Set(test.settings...)
 			s := before.Sealed
 			s.RefreshAPI = test.begin
-			g, err := a.Refresh(t.Context(), environment(srv), s)
+			g, err := a.Refresh(t.Context(), environment(srv), s, nobody)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestRefreshChain(t *testing.T) {
 	g := signIn(t, a, environment(srv))
 	for n := range 10 {
 		var err error
-		if g, err = a.Refresh(t.Context(), environment(srv), g.Sealed); err != nil {
+		if g, err = a.Refresh(t.Context(), environment(srv), g.Sealed, nobody); err != nil {
 			t.Fatalf("refresh %d: %v", n, err)
 		}
 	}
@@ -153,7 +153,7 @@ func TestRefreshEndsASignIn(t *testing.T) {
 				test.kill(srv, s)
 			}
 			s.RefreshAPI = test.begin
-			g, err := a.Refresh(t.Context(), environment(srv), s)
+			g, err := a.Refresh(t.Context(), environment(srv), s, nobody)
 			wantError(t, err, agent.CodeLoginRequired, test.says)
 			wantCalls(t, srv, test.calls...)
 			if g != (agent.Grant{}) {
@@ -222,13 +222,13 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 				srv.FailNext(tokens, 1, *test.other)
 				want = append(want, tokens)
 			}
-			g, err := a.Refresh(t.Context(), environment(srv), s)
+			g, err := a.Refresh(t.Context(), environment(srv), s, nobody)
 			wantError(t, err, test.code, test.says)
 			wantCalls(t, srv, want...)
 			if g != (agent.Grant{}) {
 				t.Error("a grant where nothing was granted")
 			}
-			if _, err := a.Refresh(t.Context(), environment(srv), s); err != nil {
+			if _, err := a.Refresh(t.Context(), environment(srv), s, nobody); err != nil {
 				t.Errorf("the sign-in did not survive: %v", err)
 			}
 		})
@@ -247,12 +247,12 @@ func TestRefreshAnswerLost(t *testing.T) {
 			s := signIn(t, a, environment(srv)).Sealed
 			s.RefreshAPI = "tokens"
 			srv.FailNext(tokens, 1, cognitotest.Drop().After())
-			_, err := a.Refresh(t.Context(), environment(srv), s)
+			_, err := a.Refresh(t.Context(), environment(srv), s, nobody)
 			wantError(t, err, agent.CodeUnavailable)
 			if srv.Refreshes() != 1 {
 				t.Fatalf("%d refreshes granted, want the lost one", srv.Refreshes())
 			}
-			_, err = a.Refresh(t.Context(), environment(srv), s)
+			_, err = a.Refresh(t.Context(), environment(srv), s, nobody)
 			if grace > 0 && err != nil {
 				t.Errorf("within the grace period: %v", err)
 			}
@@ -265,17 +265,19 @@ func TestRefreshAnswerLost(t *testing.T) {
 }
 
 // The old refresh token is dead by then: whatever else is wrong with the answer,
-// the new one must come back.
-func TestRefreshReturnsTheNewTokenWithTheError(t *testing.T) {
+// the new one must be kept, and before
+// anything is looked at.
+func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 	for _, f := range forgeries() {
 		t.Run(f.name, func(t *testing.T) {
 			srv := start(t, cognitotest.Rotation(0))
 			a := cognito.New(cognito.Options{})
 			s := signIn(t, a, environment(srv)).Sealed
 			srv.Forge(1, f.forgery)
-			g, err := a.Refresh(t.Context(), environment(srv), s)
+			var kept agent.Sealed
+			g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
 			wantError(t, err, agent.CodeInternal, "the new ID token was refused: "+f.check+":")
-			mustBeLive(t, srv, a, s, g)
+			mustBeLive(t, srv, a, s, kept, g)
 		})
 	}
 	t.Run("keys out of reach", func(t *testing.T) {
@@ -283,52 +285,71 @@ func TestRefreshReturnsTheNewTokenWithTheError(t *testing.T) {
 		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
 		srv.FailNext(cognitotest.JWKS, 1, cognitotest.Drop())
 		a := cognito.New(cognito.Options{}) // which has no keys yet
-		g, err := a.Refresh(t.Context(), environment(srv), s)
+		var kept agent.Sealed
+		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
 		wantError(t, err, agent.CodeUnavailable, "could not be verified", "closed the connection", "the agent tries again by itself")
-		mustBeLive(t, srv, a, s, g)
+		mustBeLive(t, srv, a, s, kept, g)
 	})
 	t.Run("foreign keys", func(t *testing.T) {
 		srv := start(t, cognitotest.Rotation(0))
 		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
 		srv.Set(cognitotest.ForeignJWKS(true))
 		a := cognito.New(cognito.Options{})
-		g, err := a.Refresh(t.Context(), environment(srv), s)
+		var kept agent.Sealed
+		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
 		wantError(t, err, agent.CodeInternal, "signature: ", "jwks_url of environment prod")
 		srv.Set(cognitotest.ForeignJWKS(false))
-		mustBeLive(t, srv, cognito.New(cognito.Options{}), s, g)
+		mustBeLive(t, srv, cognito.New(cognito.Options{}), s, kept, g)
 	})
 	t.Run("without rotation", func(t *testing.T) {
 		srv := start(t)
 		a := cognito.New(cognito.Options{})
 		s := signIn(t, a, environment(srv)).Sealed
 		srv.Forge(1, cognitotest.Forgery{WrongKey: true})
-		g, err := a.Refresh(t.Context(), environment(srv), s)
+		var kept agent.Sealed
+		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
 		wantError(t, err, agent.CodeInternal)
-		if !g.Sealed.RefreshToken.Equal(s.RefreshToken) || g.Sealed.RefreshAPI != "initiate-auth" {
-			t.Errorf("sealed: %+v", g.Sealed)
+		if kept != (agent.Sealed{}) || g != (agent.Grant{}) {
+			t.Error("something was kept, or granted")
 		}
 	})
 }
 
-func mustBeLive(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, was agent.Sealed, g agent.Grant) {
+// The keys may take long to fetch; until the new refresh token is durable, a crash
+// would lose the sign-in.
+func TestRefreshKeepsBeforeItFetchesKeys(t *testing.T) {
+	srv := start(t, cognitotest.Rotation(0))
+	s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+	srv.ForgetCalls()
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), s, func(agent.Sealed) {
+		if n := srv.Calls(cognitotest.JWKS); n != 0 {
+			t.Errorf("the keys were fetched %d times before", n)
+		}
+	})
+	if err != nil || srv.Calls(cognitotest.JWKS) != 1 {
+		t.Errorf("%v; %d fetches of the keys", err, srv.Calls(cognitotest.JWKS))
+	}
+}
+
+func mustBeLive(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, was, kept agent.Sealed, g agent.Grant) {
 	t.Helper()
-	if !g.IDToken.IsZero() {
+	if g != (agent.Grant{}) {
 		t.Error("an unverified ID token got out")
 	}
-	if g.Sealed.RefreshToken.IsZero() || g.Sealed.RefreshToken.Equal(was.RefreshToken) || g.Sealed.RefreshAPI != "tokens" {
-		t.Fatalf("the new refresh token was lost: %+v", g.Sealed)
+	if kept.RefreshToken.IsZero() || kept.RefreshToken.Equal(was.RefreshToken) || kept.RefreshAPI != "tokens" {
+		t.Fatalf("the new refresh token was lost: %+v", kept)
 	}
-	if g.Sealed.Subject != was.Subject || g.Sealed.Username != was.Username || !g.Sealed.SignedInAt.Equal(was.SignedInAt) {
-		t.Errorf("the rest of the sign-in was lost: %+v", g.Sealed)
+	if kept.Subject != was.Subject || kept.Username != was.Username || !kept.SignedInAt.Equal(was.SignedInAt) {
+		t.Errorf("the rest of the sign-in was lost: %+v", kept)
 	}
-	if _, err := a.Refresh(t.Context(), environment(srv), g.Sealed); err != nil {
-		t.Errorf("the token that came back: %v", err)
+	if _, err := a.Refresh(t.Context(), environment(srv), kept, nobody); err != nil {
+		t.Errorf("the token that was kept: %v", err)
 	}
 }
 
 func TestRefreshOfNothing(t *testing.T) {
 	srv := start(t)
-	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), agent.Sealed{})
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), agent.Sealed{}, nobody)
 	wantError(t, err, agent.CodeLoginRequired, "no refresh token")
 	if srv.Calls(cognitotest.AnyCall) != 0 {
 		t.Error("a call without a token")
@@ -343,7 +364,7 @@ func TestRefreshAfterKeyRotation(t *testing.T) {
 	srv.RotateKeys()
 	srv.DropOldKeys()
 	for range 3 {
-		if _, err := a.Refresh(t.Context(), environment(srv), s); err != nil {
+		if _, err := a.Refresh(t.Context(), environment(srv), s, nobody); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -362,7 +383,7 @@ func TestRefreshesShareOneKeyFetch(t *testing.T) {
 	const n = 20
 	for range n {
 		wg.Go(func() {
-			if _, err := a.Refresh(t.Context(), environment(srv), s); err != nil {
+			if _, err := a.Refresh(t.Context(), environment(srv), s, nobody); err != nil {
 				t.Error(err)
 			}
 		})
@@ -379,3 +400,6 @@ func TestRefreshesShareOneKeyFetch(t *testing.T) {
 		t.Errorf("%d key fetches for %d refreshes", got, n)
 	}
 }
+
+// nobody keeps nothing.
+func nobody(agent.Sealed) {}

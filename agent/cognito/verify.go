@@ -16,17 +16,13 @@ import (
 // leeway is how far an ID token's iat may lie in the future.
 const leeway = 60 * time.Second
 
-// grant verifies the ID token of an answer and makes the Grant of it. On an error
-// the Grant still has the Sealed that must be kept: was, with a new refresh token
-// where the answer had one.
-func (t *task) grant(ctx context.Context, was agent.Sealed, r *types.AuthenticationResultType, x *exchange) (agent.Grant, error) {
-	g := agent.Grant{Sealed: was, Skew: x.skew()}
-	if token := aws.ToString(r.RefreshToken); token != "" {
-		g.Sealed.RefreshToken = agent.NewSecret(token)
-	}
-	claims, err := t.verify(ctx, aws.ToString(r.IdToken), was.Subject, g.Skew)
+// grant verifies the ID token of an answer and makes the Grant of it and of sealed,
+// which has the newest refresh token.
+func (t *task) grant(ctx context.Context, sealed agent.Sealed, r *types.AuthenticationResultType, x *exchange) (agent.Grant, error) {
+	g := agent.Grant{Sealed: sealed, Skew: x.skew()}
+	claims, err := t.verify(ctx, aws.ToString(r.IdToken), sealed.Subject, g.Skew)
 	if err != nil {
-		return g, err
+		return agent.Grant{}, err
 	}
 	g.Sealed.Subject = claims.Subject
 	if claims.Username != "" {
