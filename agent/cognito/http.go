@@ -130,11 +130,11 @@ func (x *exchange) skew() time.Duration {
 	if least <= 0 && most >= 0 {
 		return 0
 	}
-	skew := ((least + most) / 2).Round(time.Second)
+	skew := (least + most) / 2
 	if skew.Abs() < 2*time.Second {
 		return 0
 	}
-	return skew
+	return skew.Round(time.Second)
 }
 
 // maxRetryAfter is the longest wait that a header can ask for.
