@@ -1,6 +1,21 @@
 package cognito
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
 
 // TransportForTest is the transport of a zero Options.
 func TransportForTest() *http.Transport { return transport() }
+
+// KeysForTest are all keys of the tables of meanings: codes, and code/reason.
+func KeysForTest() []string {
+	all := map[string]bool{}
+	for _, p := range []phase{everywhere, atSignIn, atAnswer, atRefresh, atRevoke} {
+		for key := range p {
+			all[key] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}

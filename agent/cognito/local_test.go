@@ -1,0 +1,114 @@
+package cognito_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/agent/cognito/localpeer"
+)
+
+// Against a Cognito that nobody here wrote.
+func TestCognitoLocal(t *testing.T) {
+	const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	srv := localpeer.Start(t, localpeer.Options{
+		IDTokenLifetime: 10 * time.Second,
+		Users: []localpeer.User{
+			{Name: username, Password: password},
+			{Name: "unconfirmed", Password: password, Status: "UNCONFIRMED"},
+			{Name: "reset", Password: password, Status: "RESET_REQUIRED"},
+			{Name: "invited", Password: password, Status: "FORCE_CHANGE_PASSWORD"},
+			{Name: "totp", Password: password, TOTPSecret: totpSecret},
+		},
+	})
+	env := agent.Environment{Name: "prod", Region: srv.Region, UserPoolID: srv.PoolID, ClientID: srv.ClientID, Endpoint: srv.URL}
+	a := cognito.New(cognito.Options{})
+	as := func(name string) agent.LoginRequest {
+		return agent.LoginRequest{Username: name, Password: agent.NewSecret(password)}
+	}
+
+	t.Run("sign-in, refresh, revoke", func(t *testing.T) {
+		g := signIn(t, a, env)
+		if g.Sealed.Username != username || g.Sealed.Subject != (localpeer.User{Name: username}).Sub() || g.Lifetime != 10*time.Second {
+			t.Errorf("%+v, lifetime %v", g.Sealed, g.Lifetime)
+		}
+		for _, api := range []string{"", "initiate-auth", "tokens"} { // the last it does not have
+			s := g.Sealed
+			s.RefreshAPI = api
+			r, err := a.Refresh(t.Context(), env, s, func(agent.Sealed) { t.Error("a new refresh token, of a server that has none") })
+			if err != nil {
+				t.Fatalf("by %q: %v", api, err)
+			}
+			if r.Sealed.RefreshAPI != "initiate-auth" || !r.Sealed.RefreshToken.Equal(s.RefreshToken) || r.Lifetime != 10*time.Second {
+				t.Errorf("by %q: %+v, lifetime %v", api, r.Sealed, r.Lifetime)
+			}
+		}
+		if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
+			t.Fatal(err)
+		}
+		for _, api := range []string{"", "tokens"} {
+			s := g.Sealed
+			s.RefreshAPI = api
+			_, err := a.Refresh(t.Context(), env, s, nobody)
+			wantError(t, err, agent.CodeLoginRequired, "expired or was ended; run: kyc-agentd login prod")
+		}
+		if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
+			t.Errorf("revoking what it does not know: %v", err)
+		}
+	})
+
+	t.Run("by e-mail address", func(t *testing.T) {
+		g, err := a.Login(t.Context(), env, as(username+"@example.com"), unasked(t))
+		if err != nil || g.Sealed.Username != username {
+			t.Errorf("%q, %v", g.Sealed.Username, err)
+		}
+	})
+
+	for _, test := range []struct {
+		name, user, password, says string
+	}{
+		{"wrong password", username, "nope", "prod: Invalid username or password; check both"},
+		{"unknown user", "nobody", password, "prod: Invalid username or password; check both"},
+		{"unconfirmed", "unconfirmed", password, "prod: User account not confirmed. Please verify your email."},
+		{"reset", "reset", password, "prod: Password reset required"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req := agent.LoginRequest{Username: test.user, Password: agent.NewSecret(test.password)}
+			_, err := a.Login(t.Context(), env, req, unasked(t))
+			wantError(t, err, agent.CodeLoginRequired, test.says)
+		})
+	}
+
+	t.Run("wrong client", func(t *testing.T) {
+		other := env
+		other.ClientID = "other"
+		_, err := a.Login(t.Context(), other, as(username), unasked(t))
+		wantError(t, err, agent.CodeConfiguration, "does not know the app client other")
+	})
+
+	t.Run("another pool's name", func(t *testing.T) {
+		other := env
+		other.UserPoolID = "us-east-2_other"
+		_, err := a.Login(t.Context(), other, as(username), unasked(t))
+		wantError(t, err, agent.CodeInternal, "the new ID token was refused: iss: ")
+	})
+
+	t.Run("new password", func(t *testing.T) {
+		g, err := a.Login(t.Context(), env, as("invited"), script(t,
+			turn{"NEW_PASSWORD_REQUIRED", "", "", "new_password* new_password_again*", map[string]string{"new_password": "longer than that"}}))
+		if err != nil || g.Sealed.Username != "invited" {
+			t.Errorf("%+v, %v", g.Sealed, err)
+		}
+	})
+
+	t.Run("authenticator app", func(t *testing.T) {
+		g, err := a.Login(t.Context(), env, as("totp"), script(t,
+			turn{"SOFTWARE_TOKEN_MFA", "Code from your authenticator app (phone)", "", "code", code("000000")},
+			turn{"SOFTWARE_TOKEN_MFA", "", "wrong code", "code", code(cognitotest.TOTP(totpSecret, time.Now()))}))
+		if err != nil || g.Sealed.Username != "totp" {
+			t.Errorf("%+v, %v", g.Sealed, err)
+		}
+	})
+}

@@ -1,0 +1,166 @@
+package cognito_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+// witness keeps all that is logged and all errors, in every form they could be printed in.
+type witness struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *witness) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *witness) hear(values ...any) {
+	for _, v := range values {
+		_, _ = fmt.Fprintf(w, "%v %+v %#v %q\n", v, v, v, v)
+		if err, ok := v.(error); ok {
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				_, _ = fmt.Fprintf(w, "%T %v %+v\n", e, e, e)
+			}
+		}
+	}
+}
+
+func (w *witness) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))
+}
+
+// echo answers a call with all that was in it, as some servers have done.
+func echo(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": body.String()})
+	}
+}
+
+// Neither a log record at debug level nor an error, however it is printed, holds a
+// password, a code, a refresh token, an ID token or a session; whatever goes wrong.
+func TestSecrecy(t *testing.T) {
+	const newPassword, mfaCode = "a brand-new password", "918273"
+	w := &witness{}
+	srv := start(t, cognitotest.Rotation(0), cognitotest.Code(mfaCode))
+	srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Status = []string{"SMS_MFA"}, cognitotest.ForceChangePassword })
+	secrets := map[string]string{"password": password, "new password": newPassword, "code": mfaCode}
+	learn := func(name string, g agent.Grant) {
+		if !g.IDToken.IsZero() {
+			secrets["ID token of "+name] = g.IDToken.Reveal()
+			secrets["signature of "+name] = g.IDToken.Reveal()[strings.LastIndex(g.IDToken.Reveal(), ".")+1:]
+		}
+		if !g.Sealed.RefreshToken.IsZero() {
+			secrets["refresh token of "+name] = g.Sealed.RefreshToken.Reveal()
+		}
+	}
+	ask := func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
+		w.hear(c)
+		return agent.Answers{
+			"new_password": agent.NewSecret(newPassword), "new_password_again": agent.NewSecret(newPassword), "code": agent.NewSecret(mfaCode),
+		}, nil
+	}
+	a := cognito.New(cognito.Options{Logger: w.logger()})
+	env := environment(srv)
+
+	g, err := a.Login(t.Context(), env, ada(), ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hear(g)
+	learn("the sign-in", g)
+	req := ada()
+	req.Password = agent.NewSecret(newPassword)
+
+	faults := map[string]cognitotest.Fault{
+		"drop": cognitotest.Drop(), "lost": cognitotest.Drop().After(), "502": cognitotest.BadGateway(), "500": cognitotest.Internal(),
+		"throttled": cognitotest.Throttle(), "blocked": cognitotest.Blocked(),
+		"half": cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":"`+g.IDToken.Reveal()),
+		"odd":  cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"ExpiresIn":"`+g.IDToken.Reveal()+`"}}`),
+		"code": cognitotest.Refuse("NotAuthorizedException", "token "+g.Sealed.RefreshToken.Reveal()+" is bad"),
+	}
+	for name, f := range faults {
+		srv.ClearFaults()
+		srv.FailNext(cognitotest.APICall, 2, f)
+		_, err = a.Refresh(t.Context(), env, g.Sealed, func(s agent.Sealed) { learn(name, agent.Grant{Sealed: s}) })
+		w.hear(err)
+		srv.ClearFaults()
+		srv.FailNext(cognitotest.APICall, 1, f)
+		_, err := a.Login(t.Context(), env, req, ask)
+		w.hear(err)
+		srv.ClearFaults()
+		srv.FailNext("RespondToAuthChallenge", 1, f)
+		_, err = a.Login(t.Context(), env, req, ask)
+		w.hear(err)
+		srv.ClearFaults()
+		srv.FailNext("RevokeToken", 1, f)
+		w.hear(a.Revoke(t.Context(), env, g.Sealed))
+	}
+	srv.ClearFaults()
+	if g, err = a.Login(t.Context(), env, req, ask); err != nil {
+		t.Fatal(err)
+	}
+	learn("the second sign-in", g)
+	for _, f := range forgeries() {
+		srv.Forge(1, f.forgery)
+		var kept agent.Sealed
+		_, err := a.Refresh(t.Context(), env, g.Sealed, func(s agent.Sealed) { kept = s })
+		w.hear(err, kept)
+		g.Sealed = kept
+		learn(f.name, agent.Grant{Sealed: kept})
+	}
+	for _, code := range []string{"NotAuthorizedException", "InvalidParameterException", "UnheardOf", "", "InternalErrorException"} {
+		for _, status := range []int{200, 400, 403, 429, 500} {
+			mirror := httptest.NewServer(echo(status, code))
+			for _, err := range attempts(t, a, at(mirror.URL), req, g.Sealed) {
+				w.hear(err)
+			}
+			mirror.Close()
+		}
+	}
+	for _, c := range srv.Log() {
+		var body struct{ Session string }
+		if json.Unmarshal(c.Body, &body) == nil && body.Session != "" {
+			secrets["a session"] = body.Session
+		}
+	}
+	text := w.text.String()
+	for name, secret := range secrets {
+		if strings.Contains(text, secret) {
+			t.Errorf("the %s got out", name)
+		}
+	}
+	// What would make this test blind.
+	for _, must := range []string{`"call":"GetTokensFromRefreshToken"`, `"call":"RespondToAuthChallenge"`, `"call":"RevokeToken"`, "signing keys", "the new ID token was refused"} {
+		if !strings.Contains(text, must) {
+			t.Errorf("nothing was heard of %s", must)
+		}
+	}
+	if len(secrets) < 8+len(forgeries()) {
+		t.Errorf("only %d secrets were looked for", len(secrets))
+	}
+}
+
+func attempts(t *testing.T, a *cognito.Authenticator, env agent.Environment, req agent.LoginRequest, s agent.Sealed) []error {
+	_, login := a.Login(t.Context(), env, req, always("918273"))
+	_, refresh := a.Refresh(t.Context(), env, s, nobody)
+	return []error{login, refresh, a.Revoke(t.Context(), env, s)}
+}
