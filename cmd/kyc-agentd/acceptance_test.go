@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc"
+)
+
+// A site is a home folder in which the shipped binaries run, with nothing of the
+// caller's environment.
+type site struct {
+	t   *testing.T
+	dir string
+	env []string
+}
+
+// newSite configures staging, and prod alike, for the Cognito at endpoint.
+func newSite(t *testing.T, endpoint, pool, client string) *site {
+	t.Helper()
+	dir := shortDir(t)
+	s := &site{t: t, dir: dir, env: []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"), "LANG=C.UTF-8",
+	}}
+	for _, env := range []string{"STAGING", "PROD"} {
+		s.env = append(s.env, "KYC_"+env+"_ENDPOINT="+endpoint, "KYC_"+env+"_USER_POOL_ID="+pool, "KYC_"+env+"_CLIENT_ID="+client)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fileStore makes a key for the file store and has the daemon use it.
+func (s *site) fileStore() {
+	s.t.Helper()
+	key := filepath.Join(s.dir, "store.key")
+	s.must("kyc-agentd", "keygen", key)
+	config := filepath.Join(s.dir, ".config", "kyc-agent", "config.toml")
+	if err := os.MkdirAll(filepath.Dir(config), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(config, fmt.Appendf(nil, "store = \"file\"\nstore_key_file = %q\n", key), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) socket() string { return filepath.Join(s.dir, "run", "kyc-agentd", "agent.sock") }
+
+func (s *site) client() *ipc.Client { return &ipc.Client{Socket: s.socket()} }
+
+func (s *site) command(name string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	cmd := exec.Command(testpeer.Build(s.t, name), args...)
+	cmd.Env = slices.Clone(s.env)
+	return cmd
+}
+
+// run runs a command of ours and returns its exit code and output.
+func (s *site) run(stdin, name string, args ...string) (exit int, stdout, stderr string) {
+	s.t.Helper()
+	cmd := s.command(name, args...)
+	var out, errOut bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errOut
+	_ = cmd.Run()
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+// must is run for a command that has to succeed; it returns stdout.
+func (s *site) must(name string, args ...string) string {
+	s.t.Helper()
+	return s.mustWith("", name, args...)
+}
+
+func (s *site) mustWith(stdin, name string, args ...string) string {
+	s.t.Helper()
+	exit, out, errOut := s.run(stdin, name, args...)
+	if exit != 0 {
+		s.t.Fatalf("%s %s: exit %d: %s", name, strings.Join(args, " "), exit, errOut)
+	}
+	return out
+}
+
+// login signs in at env.
+func (s *site) login(env, user, password string) {
+	s.t.Helper()
+	s.mustWith(password+"\n", "kyc-agentd", "login", env, "-u", user, "--password-stdin")
+}
+
+// A process is a running kyc-agentd.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	log  lockedBuffer
+	done chan struct{}
+}
+
+// start starts the daemon and returns when it sent READY=1.
+func (s *site) start(args ...string) *process {
+	s.t.Helper()
+	notify := filepath.Join(s.dir, "run", "notify")
+	_ = os.Remove(notify)
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	p := &process{t: s.t, cmd: s.command("kyc-agentd", append([]string{"serve"}, args...)...), done: make(chan struct{})}
+	p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+notify)
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+		_ = conn.SetReadDeadline(time.Now())
+	}()
+	s.t.Cleanup(p.kill)
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buf := make([]byte, 4096)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			p.kill()
+			s.t.Fatalf("kyc-agentd did not get ready: %v\n%s", err, p.log.String())
+		}
+		if strings.Contains(string(buf[:n]), "READY=1") {
+			return p
+		}
+	}
+}
+
+// kill is SIGKILL, and the wait for the end.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// stop is SIGTERM; the daemon must exit 0.
+func (p *process) stop() {
+	p.t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(40 * time.Second):
+		p.kill()
+		p.t.Fatal("kyc-agentd did not stop on SIGTERM")
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		p.t.Fatalf("kyc-agentd exited %d on SIGTERM\n%s", code, p.log.String())
+	}
+}
+
+// A lockedBuffer is written by os/exec while the test reads it.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

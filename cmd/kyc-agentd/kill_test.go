@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+// TestKill is the proof of "a sign-in is never lost": with rotation on, the daemon
+// is killed (SIGKILL) at a random instant of a refresh, over and over, and started
+// again. With a grace period every sign-in survives. With none there is one gap
+// that nothing on this side can close: Cognito has answered and the new refresh
+// token is not on the disk yet; what falls into it is counted apart.
+//
+// KYC_KILL_ROUNDS sets the number of rounds; 500 by default, 25 with -short.
+func TestKill(t *testing.T) {
+	for _, grace := range []time.Duration{0, time.Minute} {
+		t.Run("grace "+grace.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newKillRun(t, grace)
+			for range killRounds(t) {
+				r.round()
+			}
+			t.Logf("%d kills in mid-refresh: %d before Cognito's answer was on its way, %d after; %d sign-ins lost in the gap between answer and write, %d otherwise",
+				r.kills, r.kills-r.answered, r.answered, r.lostInGap, r.lost)
+			if r.lost > 0 || grace > 0 && r.lostInGap > 0 {
+				t.Errorf("%d sign-ins lost, %d of them in the gap", r.lost+r.lostInGap, r.lostInGap)
+			}
+			if r.answered == 0 || r.answered == r.kills {
+				t.Error("the kills all fell on one side of Cognito's answer")
+			}
+		})
+	}
+}
+
+func killRounds(t *testing.T) int {
+	if s := os.Getenv("KYC_KILL_ROUNDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if testing.Short() {
+		return 25
+	}
+	return 500
+}
+
+type killRun struct {
+	*site
+	t     *testing.T
+	srv   *cognitotest.Server
+	usual time.Duration // what a cold token takes, as measured by the rounds before
+
+	kills, answered, lostInGap, lost int
+}
+
+func newKillRun(t *testing.T, grace time.Duration) *killRun {
+	srv := cognitotest.New(cognitotest.Rotation(grace))
+	t.Cleanup(srv.Close)
+	srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7"})
+	s := newSite(t, srv.URL, srv.PoolID, srv.ClientID)
+	s.fileStore()
+	p := s.start()
+	s.login("prod", "ada", "Correct-horse-7")
+	p.kill()
+	return &killRun{site: s, t: t, srv: srv, usual: 20 * time.Millisecond}
+}
+
+// round kills a cold daemon while it refreshes, and sees whether another one still
+// has the sign-in.
+func (r *killRun) round() {
+	granted, before := r.srv.Refreshes(), r.record()
+	p := r.start()
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		_, _ = r.client().Token(within(r.t, 10*time.Second), agent.TokenRequest{Environment: "prod"})
+	}()
+	<-time.After(rand.N(r.usual * 3 / 2))
+	p.kill()
+	<-asked
+	r.kills++
+	kept := r.record()
+
+	p = r.start()
+	began := time.Now()
+	_, err := r.client().Token(within(r.t, 30*time.Second), agent.TokenRequest{Environment: "prod"})
+	r.usual = (r.usual*7 + min(time.Since(began), time.Second)) / 8
+	if err == nil {
+		granted++ // this one
+	}
+	// Only now: Cognito may have worked on the killed daemon's request after the kill.
+	answered := r.srv.Refreshes() > granted
+	if answered {
+		r.answered++
+	}
+	switch {
+	case err == nil:
+	case !errors.Is(err, agent.CodeLoginRequired):
+		r.t.Fatal(err)
+	default:
+		if answered && kept == before {
+			r.lostInGap++
+		} else {
+			r.lost++
+		}
+		r.login("prod", "ada", "Correct-horse-7")
+	}
+	p.kill()
+}
+
+// record is the sign-in as it is on the disk, encrypted.
+func (r *killRun) record() string {
+	data, err := os.ReadFile(filepath.Join(r.dir, ".local", "state", "kyc-agent", "prod.age"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(data)
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+// The secrets of TestSecrecy. Every token of Cognito's is a JWT or a JWE, so it
+// begins with the base64 of `{"`.
+var secrets = []string{"Correct-horse-7", "Wrong-zebra-9", "eyJ"}
+
+// TestSecrecy runs every command and every fault with debug logging, in each
+// lasting store, and looks for secrets: in the daemon's log, in what the commands
+// print, in the command line and the environment of every process on the machine,
+// in the files, and in what a crash could leave.
+func TestSecrecy(t *testing.T) {
+	for kind, use := range map[string]func(*site){
+		"file":    (*site).fileStore,
+		"keyring": (*site).realKeyring,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			srv := cognitotest.New(cognitotest.Rotation(time.Minute))
+			defer srv.Close()
+			srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7"})
+			s := newSite(t, srv.URL, srv.PoolID, srv.ClientID)
+			use(s)
+			defer watchProcesses(t)()
+			w := &witness{site: s, t: t}
+			w.walk(srv, kind)
+			w.files()
+		})
+	}
+}
+
+// A witness runs commands and reads everything they say.
+type witness struct {
+	*site
+	t *testing.T
+}
+
+func (w *witness) walk(srv *cognitotest.Server, kind string) {
+	p := w.start("--store", kind, "--log-level", "debug")
+	defer func() { w.clean("the daemon's log", p.log.String()) }()
+	w.noCore(p)
+	w.signIn("Correct-horse-7")
+	w.signIn("Wrong-zebra-9")
+	w.commands()
+	for name, fault := range map[string]cognitotest.Fault{
+		"502": cognitotest.BadGateway(), "429": cognitotest.Throttle429(), "throttle": cognitotest.Throttle(),
+		"WAF": cognitotest.Blocked(), "500": cognitotest.Internal(), "drop": cognitotest.Drop(),
+		"lost answer":  cognitotest.Drop().After(),
+		"echoed token": cognitotest.Refuse("NotAuthorizedException", "Invalid token eyJhbGciOi.eyJzdWIi.c2ln and Wrong-zebra-9"),
+		"echoed body":  cognitotest.Answer(500, "application/json", `{"__type":"X","message":"eyJhbGciOi"}`),
+	} {
+		srv.FailNext(cognitotest.SignIn, 1, fault)
+		w.signIn("Correct-horse-7")
+		srv.ClearFaults()
+		srv.ForgetLockouts()
+		w.signIn("Correct-horse-7")
+		p = w.again(p, kind)
+		srv.FailNext(cognitotest.Refresh, 4, fault)
+		w.say(name, "", "kyc-token", "prod")
+		srv.ClearFaults()
+	}
+	w.signIn("Correct-horse-7")
+	for _, forgery := range []cognitotest.Forgery{
+		{Algorithm: "none"}, {Algorithm: "HS256"}, {KeyID: "nobody's"}, {WrongKey: true}, {Age: 2 * time.Hour},
+		{Claims: map[string]any{"aud": "someone else"}}, {Claims: map[string]any{"sub": "someone else"}},
+	} {
+		p = w.again(p, kind)
+		srv.Forge(1, forgery)
+		w.say("forged", "", "kyc-token", "prod")
+		srv.Forge(0, cognitotest.Forgery{})
+	}
+	w.say("logout", "", "kyc-agentd", "logout", "prod")
+}
+
+// again restarts the daemon, so that the next token costs a refresh.
+func (w *witness) again(p *process, kind string) *process {
+	p.stop()
+	w.clean("the daemon's log", p.log.String())
+	return w.start("--store", kind, "--log-level", "debug")
+}
+
+func (w *witness) signIn(password string) {
+	w.say("login", password+"\n", "kyc-agentd", "login", "prod", "-u", "ada", "--password-stdin")
+}
+
+// commands runs what is left of the command lines, the failing ones too.
+func (w *witness) commands() {
+	for _, args := range [][]string{
+		{"kyc-agentd", "status"}, {"kyc-agentd", "status", "--json"}, {"kyc-agentd", "reload"}, {"kyc-agentd", "version"},
+		{"kyc-agentd", "login", "moon", "-u", "ada", "--password-stdin"}, {"kyc-agentd", "login", "prod"},
+		{"kyc-agentd", "serve"}, {"kyc-agentd", "logout", "moon"}, {"kyc-agentd", "keygen", filepath.Join(w.dir, "store.key")},
+		{"kyc-token", "moon"}, {"kyc-token", "-f", "yaml"}, {"kyc-token", "-min-valid", "48h", "prod"}, {"kyc-token", "staging"},
+	} {
+		w.say(strings.Join(args, " "), "Correct-horse-7\n", args[0], args[1:]...)
+	}
+	// Where a token is asked for, it is on stdout and nowhere else.
+	for _, format := range []string{"token", "header", "curl", "json"} {
+		exit, out, errOut := w.run("", "kyc-token", "-f", format, "prod")
+		if exit != 0 || !strings.Contains(out, "eyJ") || errOut != "" {
+			w.t.Errorf("kyc-token -f %s: exit %d, stderr %q", format, exit, errOut)
+		}
+	}
+}
+
+// say runs a command and looks at all it prints. A token that it was asked for is
+// on the stdout of a kyc-token that succeeded.
+func (w *witness) say(what, stdin, name string, args ...string) {
+	exit, out, errOut := w.run(stdin, name, args...)
+	if name != "kyc-token" || exit != 0 {
+		w.clean(what+": stdout", out)
+	}
+	w.clean(what+": stderr", errOut)
+}
+
+func (w *witness) clean(where, text string) {
+	w.t.Helper()
+	for _, secret := range secrets {
+		if i := strings.Index(text, secret); i >= 0 {
+			w.t.Errorf("%s has %q: …%q…", where, secret, text[max(0, i-80):min(len(text), i+20)])
+		}
+	}
+}
+
+// files looks into everything below the home folder, and at its modes.
+func (w *witness) files() {
+	err := filepath.WalkDir(w.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 && path != w.dir && !strings.HasSuffix(path, "notify") {
+			w.t.Errorf("%s has mode %s", path, info.Mode())
+		}
+		if info.Mode().IsRegular() {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			w.clean(path, string(data))
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+}
+
+// noCore holds the daemon to a core file limit of 0, soft and hard.
+func (w *witness) noCore(p *process) {
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", p.cmd.Process.Pid))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(limits)) {
+		if strings.HasPrefix(line, "Max core file size") {
+			if f := strings.Fields(line); f[4] != "0" || f[5] != "0" {
+				w.t.Errorf("core files are possible: %s", line)
+			}
+			return
+		}
+	}
+	w.t.Error("no core limit in /proc/PID/limits")
+}
+
+// watchProcesses reads the command line and the environment of every process again
+// and again until the function it returns is called.
+func watchProcesses(t *testing.T) (stop func()) {
+	ending := make(chan struct{})
+	var wg sync.WaitGroup
+	rounds := 0
+	wg.Go(func() {
+		for ; ; rounds++ {
+			select {
+			case <-ending:
+				return
+			default:
+				lookAtProcesses(t)
+			}
+		}
+	})
+	return func() {
+		close(ending)
+		wg.Wait()
+		t.Logf("looked at all processes %d times", rounds)
+		if rounds < 10 {
+			t.Error("too few looks at /proc to prove anything")
+		}
+	}
+}
+
+func lookAtProcesses(t *testing.T) {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, cmdline := range files {
+		for _, file := range []string{cmdline, filepath.Join(filepath.Dir(cmdline), "environ")} {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				continue // gone, or not ours to read
+			}
+			for _, secret := range secrets[:2] {
+				if bytes.Contains(data, []byte(secret)) {
+					t.Errorf("%s has %q", file, secret)
+				}
+			}
+			if bytes.Contains(data, []byte("eyJ")) && bytes.Contains(data, []byte("kyc-")) {
+				t.Errorf("%s has a token", file)
+			}
+		}
+	}
+}
