@@ -502,7 +502,7 @@ func TestRotatedTokenWithAnUnverifiedIDToken(t *testing.T) {
 func TestRejected(t *testing.T) {
 	inBubble(t, nil, func(s *stage) {
 		s.must()
-		s.p.RevokeAll()
+		s.p.EndAll()
 		time.Sleep(time.Hour)
 		for range 10 {
 			if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) {
@@ -710,7 +710,7 @@ func TestLogoutIsNotHalfDone(t *testing.T) {
 	inBubble(t, nil, func(s *stage) {
 		ctx, cancel := context.WithCancel(s.Context())
 		cancel()
-		_ = s.a.Logout(ctx, "prod")
+		_ = s.a.Logout(ctx, agent.LogoutRequest{Environment: "prod"})
 		synctest.Wait()
 		s.state(agent.StateAbsent)
 		if keys, _ := s.store.Keys(s.Context()); len(keys) != 0 || s.p.Live() != 0 {
@@ -728,7 +728,7 @@ func TestSecrets(t *testing.T) {
 	})
 	agenttest.Login(t, a, "prod")
 	_, err1 := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
-	p.RevokeAll()
+	p.EndAll()
 	_, err2 := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 	st, _ := a.Status(t.Context())
 	_ = a.Close(t.Context())

@@ -21,6 +21,8 @@ const (
 	// MFACode answers the challenge that MFAUser is asked.
 	MFAUser = "grace@example.com"
 	MFACode = "123456"
+	// RecoveryCode is what Recover asks for.
+	RecoveryCode = "654321"
 )
 
 // An Authenticator is an identity provider in memory. Its fields may be changed
@@ -82,8 +84,8 @@ func (p *Authenticator) Live() int {
 	return len(p.live)
 }
 
-// RevokeAll ends every sign-in at the provider.
-func (p *Authenticator) RevokeAll() {
+// EndAll ends every sign-in at the provider, as an administrator would.
+func (p *Authenticator) EndAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.live)
@@ -181,6 +183,35 @@ func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.S
 	defer p.mu.Unlock()
 	p.revokes++
 	delete(p.live, s.RefreshToken.Reveal())
+	return nil
+}
+
+// RevokeAll kills every refresh token.
+func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s agent.Sealed, _ func(agent.Sealed)) error {
+	p.called <- "revoke"
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.live[s.RefreshToken.Reveal()] {
+		return Rejected(env.Name)
+	}
+	clear(p.live)
+	return nil
+}
+
+// Recover asks for RecoveryCode, and for a new password where the action is about one.
+func (p *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Asker) error {
+	p.called <- "recover"
+	if req.Action == agent.RecoverResend {
+		return nil
+	}
+	c := agent.Challenge{Environment: env.Name, Name: string(req.Action), Prompt: "Code sent by e-mail", Inputs: []agent.Input{{Name: "code", Label: "Code"}}}
+	answers, err := ask(ctx, c)
+	if err != nil {
+		return &agent.Error{Code: agent.CodeUsage, Op: "recover", Environment: env.Name, Message: "given up", Err: err}
+	}
+	if answers["code"].Reveal() != RecoveryCode {
+		return &agent.Error{Code: agent.CodeUsage, Op: "recover", Environment: env.Name, Message: "wrong code", Hint: "try again"}
+	}
 	return nil
 }
 

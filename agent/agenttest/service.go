@@ -118,7 +118,7 @@ func testNotSignedIn(t *testing.T, s agent.Service, p *Authenticator) {
 		_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 		want(t, err, agent.CodeLoginRequired, "prod", "prod: not signed in; run: kyc-agentd login prod")
 	}
-	if err := s.Logout(t.Context(), "prod"); err != nil {
+	if err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
 		t.Errorf("logout of nothing: %v", err)
 	}
 	if n := p.Refreshes(); n != 0 {
@@ -129,7 +129,7 @@ func testNotSignedIn(t *testing.T, s agent.Service, p *Authenticator) {
 func testUnknownEnvironment(t *testing.T, s agent.Service, _ *Authenticator) {
 	_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "moon"})
 	want(t, err, agent.CodeUnknownEnvironment, "", `"moon"`, "prod, staging")
-	want(t, s.Logout(t.Context(), "moon"), agent.CodeUnknownEnvironment, "", `"moon"`)
+	want(t, s.Logout(t.Context(), agent.LogoutRequest{Environment: "moon"}), agent.CodeUnknownEnvironment, "", `"moon"`)
 	err = s.Login(t.Context(), agent.LoginRequest{Environment: "moon", Username: "x", Password: agent.NewSecret("y")}, refuse)
 	want(t, err, agent.CodeUnknownEnvironment, "", `"moon"`)
 }
@@ -146,7 +146,7 @@ func testSignInAndOut(t *testing.T, s agent.Service, p *Authenticator) {
 	if again := token(t, s, agent.TokenRequest{Environment: "prod"}); !again.IDToken.Equal(tok.IDToken) {
 		t.Error("a second request got another token")
 	}
-	if err := s.Logout(t.Context(), "prod"); err != nil {
+	if err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
 		t.Fatal(err)
 	}
 	if p.Live() != 0 {
@@ -161,7 +161,7 @@ func testDefaultEnvironment(t *testing.T, s agent.Service, _ *Authenticator) {
 	if tok := token(t, s, agent.TokenRequest{}); tok.Environment != "staging" {
 		t.Errorf("token of %q", tok.Environment)
 	}
-	if err := s.Logout(t.Context(), ""); err != nil {
+	if err := s.Logout(t.Context(), agent.LogoutRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "staging"})
@@ -231,7 +231,7 @@ func testSignInAgain(t *testing.T, s agent.Service, _ *Authenticator) {
 func testRefused(t *testing.T, s agent.Service, p *Authenticator) {
 	p.Set(func(r *Rules) { r.Lifetime = time.Nanosecond })
 	Login(t, s, "prod")
-	p.RevokeAll()
+	p.EndAll()
 	for range 3 {
 		_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 		want(t, err, agent.CodeLoginRequired, "prod", "refused", "kyc-agentd login prod")
@@ -286,7 +286,7 @@ func testSeparate(t *testing.T, s agent.Service, p *Authenticator) {
 	Login(t, s, "staging")
 	p.Set(func(r *Rules) { r.Lifetime = time.Nanosecond })
 	Login(t, s, "prod")
-	p.RevokeAll()
+	p.EndAll()
 	_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 	want(t, err, agent.CodeLoginRequired, "prod")
 	token(t, s, agent.TokenRequest{Environment: "staging"})

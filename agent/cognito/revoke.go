@@ -2,6 +2,7 @@ package cognito
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,4 +47,14 @@ func (t *task) revoke(ctx context.Context, s agent.Sealed) (*exchange, *failure)
 		})
 	})
 	return x, fail
+}
+
+// RevokeAll ends every sign-in of the user.
+func (a *Authenticator) RevokeAll(context.Context, agent.Environment, agent.Sealed, func(agent.Sealed)) error {
+	return errors.ErrUnsupported
+}
+
+// Recover mends an account.
+func (a *Authenticator) Recover(context.Context, agent.Environment, agent.RecoverRequest, agent.Asker) error {
+	return errors.ErrUnsupported
 }
