@@ -4,6 +4,8 @@ import (
 	"cmp"
 
 	"github.com/spf13/cobra"
+
+	"github.com/legaltalent/kyc-agent/agent"
 )
 
 func (c *cli) logout() *cobra.Command {
@@ -16,7 +18,7 @@ func (c *cli) logout() *cobra.Command {
 				return err
 			}
 			environment := cmp.Or(c.environment(args), st.DefaultEnvironment)
-			if err := client.Logout(cmd.Context(), environment); err != nil {
+			if err := client.Logout(cmd.Context(), agent.LogoutRequest{Environment: environment}); err != nil {
 				return err
 			}
 			c.say("%s: signed out", environment)
