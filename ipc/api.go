@@ -232,13 +232,13 @@ func (a *api) status(*exchange) (reply, error) {
 }
 
 func (a *api) logout(x *exchange) (reply, error) {
-	var environment string
-	if err := (fields{"environment": &environment}).decode(x.body); err != nil {
+	var environment, scope string
+	if err := (fields{"environment": &environment, "scope": &scope}).decode(x.body); err != nil {
 		return reply{}, err
 	}
 	ctx, cancel := a.work()
 	defer cancel()
-	if err := a.service.Logout(ctx, environment); err != nil {
+	if err := a.service.Logout(ctx, agent.LogoutRequest{Environment: environment, Scope: agent.LogoutScope(scope)}); err != nil {
 		return reply{}, err
 	}
 	return jsonReply(loginBody{State: stateDone}), nil

@@ -77,7 +77,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 		_, tokenErr := c.Token(ctx, agent.TokenRequest{Environment: "prod"})
 		_, statusErr := c.Status(ctx)
 		for op, err := range map[string]error{
-			"token": tokenErr, "status": statusErr, "logout": c.Logout(ctx, "prod"), "reload": c.Reload(ctx),
+			"token": tokenErr, "status": statusErr, "logout": c.Logout(ctx, agent.LogoutRequest{Environment: "prod"}), "reload": c.Reload(ctx),
 			"login": c.Login(ctx, agent.LoginRequest{Environment: "prod"}, nil),
 		} {
 			got, ok := errors.AsType[*agent.Error](err)
@@ -170,7 +170,7 @@ func TestGarbledAnswers(t *testing.T) {
 			_, tokenErr := c.Token(t.Context(), agent.TokenRequest{})
 			_, statusErr := c.Status(t.Context())
 			for op, err := range map[string]error{
-				"token": tokenErr, "status": statusErr, "logout": c.Logout(t.Context(), "prod"),
+				"token": tokenErr, "status": statusErr, "logout": c.Logout(t.Context(), agent.LogoutRequest{Environment: "prod"}),
 				"reload": c.Reload(t.Context()), "login": c.Login(t.Context(), agent.LoginRequest{}, nil),
 			} {
 				if t.Run(op, func(t *testing.T) { wantError(t, err, test.code, test.say) }); len(err.Error()) > 400 {

@@ -48,7 +48,7 @@ func throw(t *testing.T, raw []byte) {
 			_, err := ask(ctx, agent.Challenge{Name: "X"})
 			return err
 		},
-		logout: func(context.Context, string) error { return nil },
+		logout: func(context.Context, agent.LogoutRequest) error { return nil },
 		status: func(context.Context) (agent.Status, error) { return agent.Status{}, nil },
 	}}, ln)
 	c := dial(t, ln)
