@@ -601,13 +601,13 @@ func TestInternalErrorsAreInTheLog(t *testing.T) {
 }
 
 func TestStatusAndLogoutAndReload(t *testing.T) {
-	var loggedOut string
+	var loggedOut agent.LogoutRequest
 	reloads := 0
 	ln := ipctest.Listen()
 	serve(t, &Server{
 		Service: &scripted{
 			status: func(context.Context) (agent.Status, error) { return agent.Status{Version: "v1"}, nil },
-			logout: func(_ context.Context, env string) error { loggedOut = env; return nil },
+			logout: func(_ context.Context, req agent.LogoutRequest) error { loggedOut = req; return nil },
 		},
 		Reload: func(context.Context) error {
 			reloads++
@@ -620,8 +620,8 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 	if a := ask(t, ln, request("GET", "/v1/status", "")); !strings.Contains(a.body, `"environments":[]`) || !strings.HasSuffix(a.body, "}\n") {
 		t.Errorf("status %s", a.body)
 	}
-	if a := ask(t, ln, post("/v1/logout", `{"environment":"prod"}`)); a.body != "{\"state\":\"done\"}\n" || loggedOut != "prod" {
-		t.Errorf("logout %s of %q", a.body, loggedOut)
+	if a := ask(t, ln, post("/v1/logout", `{"environment":"prod"}`)); a.body != "{\"state\":\"done\"}\n" || loggedOut != (agent.LogoutRequest{Environment: "prod"}) {
+		t.Errorf("logout %s of %+v", a.body, loggedOut)
 	}
 	for _, body := range []string{"", "{}"} {
 		if a := ask(t, ln, post("/v1/reload", body)); a.body != "{\"state\":\"done\"}\n" {
