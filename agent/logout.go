@@ -45,7 +45,11 @@ func (s *session) logout(scope LogoutScope) error {
 	}
 	defer s.give()
 	k := s.forget(ctx)
+	first := s.origin(ctx)
 	revoked := s.revoke(ctx, k, scope)
+	if scope != LogoutLocal {
+		s.revokeFirst(ctx, first)
+	}
 	if err := s.erase(ctx); err != nil {
 		return err
 	}
@@ -57,7 +61,11 @@ func (s *session) logout(scope LogoutScope) error {
 func (s *session) erase(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(store.WithPrompt(ctx), promptTimeout)
 	defer cancel()
-	if err := s.a.store.Delete(ctx, s.name); err != nil {
+	err := s.a.store.Delete(ctx, s.name)
+	if err == nil {
+		err = s.dropOrigin(ctx)
+	}
+	if err != nil {
 		e := s.storeError("logout", err)
 		e.Message = "forgotten, but still in the store: " + e.Message
 		e.Hint = "mend that, then run again: kyc-agentd logout " + s.name
@@ -79,6 +87,7 @@ func (s *session) forget(ctx context.Context) *kept {
 	s.held.Store(nil)
 	s.kept, s.known, s.unsaved, s.hint = nil, true, false, StateAbsent
 	s.rejected, s.fail, s.saveFail = nil, failure{}, failure{}
+	s.alone = lone{off: true}
 	s.skew, s.refreshes = 0, 0
 	return k
 }
@@ -87,7 +96,7 @@ func (s *session) forget(ctx context.Context) *kept {
 // end is a failure an error.
 func (s *session) revoke(ctx context.Context, k *kept, scope LogoutScope) error {
 	env := s.environment()
-	if k == nil || scope == LogoutLocal || s.fits(k) != nil {
+	if k == nil || scope == LogoutLocal || !k.apiKey.IsZero() || !k.belongs(env) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
@@ -109,4 +118,18 @@ func (s *session) revoke(ctx context.Context, k *kept, scope LogoutScope) error 
 	}
 	e.Message = "signed out here, but not elsewhere: " + e.Message
 	return e
+}
+
+// revokeFirst ends the sign-in by its first refresh token as well: the live one may
+// have been lost, and then this is the only one Cognito still takes.
+func (s *session) revokeFirst(ctx context.Context, first *kept) {
+	env := s.environment()
+	if first == nil || !first.belongs(env) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
+	defer cancel()
+	if err := s.a.auth.Revoke(ctx, env, first.Sealed); err != nil {
+		s.a.log.Debug("the first refresh token was not revoked", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
+	}
 }
