@@ -40,6 +40,8 @@ type stage struct {
 	a     *agent.Agent
 	clock *clock
 	store *flaky
+	// config is agenttest.Config unless set before start.
+	config agent.Config
 }
 
 // inBubble runs body with an agent that is signed in to prod.
@@ -58,6 +60,9 @@ func inBubble(t *testing.T, rules func(*agenttest.Rules), body func(s *stage)) {
 func (s *stage) start() {
 	s.a = agenttest.NewAgent(s.T, s.p, func(o *agent.Options) {
 		o.Now, o.Store = s.clock.now, s.store
+		if s.config.DefaultEnvironment != "" {
+			o.Config = s.config
+		}
 	})
 }
 
