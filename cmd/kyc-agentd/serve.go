@@ -122,13 +122,17 @@ func listen(path string) (net.Listener, error) {
 
 // makeAgent opens the store and starts the agent on it.
 func (d *daemon) makeAgent(ctx context.Context) (err error) {
+	config, err := d.started.agentConfig(d.vars)
+	if err != nil {
+		return err
+	}
 	if d.store, err = d.openStore(ctx); err != nil {
 		return err
 	}
 	d.agent, err = agent.New(agent.Options{
 		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
 		Store:         d.store,
-		Config:        d.started.agentConfig(),
+		Config:        config,
 		Logger:        d.log,
 		Version:       programVersion(),
 	})
@@ -204,8 +208,12 @@ func (d *daemon) reload(context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	c, warnings, err := d.flags.load(d.vars)
+	var config agent.Config
 	if err == nil {
-		err = d.agent.Configure(c.agentConfig())
+		config, err = c.agentConfig(d.vars)
+	}
+	if err == nil {
+		err = d.agent.Configure(config)
 	}
 	if err != nil {
 		d.log.Error("the configuration cannot be used; the old one stays", "error", err)
