@@ -31,7 +31,7 @@ func (t *terminal) showTOTP(c agent.Challenge, vars environ) {
 		t.printf("(in a terminal of %d columns and %d lines this would be a QR code as well)", width, len(drawing)+1)
 		return
 	}
-	_, _ = io.WriteString(t.f, strings.Join(drawing, "\r\n")+"\r\n")
+	_, _ = io.WriteString(t.f, strings.Join(drawing, "\n")+"\n")
 }
 
 // inFours writes a secret in groups of four, as people type it.

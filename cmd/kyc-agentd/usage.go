@@ -60,8 +60,8 @@ account needs). The daemon keeps the sign-in, never the password.
                      else $KYC_ENV, else the daemon's default
   -u, --user USER    do not ask for the user
   --password-stdin   read the password from standard input, one line
-  --api-key-stdin    keep a service key of the KYC API in the place of a sign-in;
-                     it is read from standard input, one line (sk_…)
+  --api-key-stdin    in the place of a sign-in keep a service key of the KYC API
+                     (sk_…), read from standard input, one line
   --socket PATH      the daemon's socket
 
 A password on a command line can be read by every process, so there is no flag
