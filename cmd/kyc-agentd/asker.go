@@ -20,7 +20,7 @@ const (
 // answer puts a challenge to the person. It is an [agent.Asker].
 func (d *dialog) answer(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
 	if d.terminal == nil {
-		return nil, nobody(c)
+		return nobody(c)
 	}
 	d.show(c)
 	answers := agent.Answers{}
@@ -43,16 +43,16 @@ func (d *dialog) answer(ctx context.Context, c agent.Challenge) (agent.Answers, 
 	return answers, nil
 }
 
-// nobody is the answer where there is no terminal. A challenge that mends an account
-// begins with its trouble, and that is then what the sign-in failed of.
-func nobody(c agent.Challenge) error {
-	if c.Problem != "" {
-		return &agent.Error{
-			Code: agent.CodeLoginRequired, Op: "login", Environment: c.Environment,
-			Message: c.Problem, Hint: "run at a terminal: kyc-agentd login " + c.Environment,
-		}
+// offers are the challenges that would mend the account before the sign-in goes on.
+// Whoever declines gets the error that the sign-in had.
+var offers = []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"}
+
+// nobody answers where there is no terminal.
+func nobody(c agent.Challenge) (agent.Answers, error) {
+	if slices.Contains(offers, c.Name) {
+		return agent.Answers{"code": agent.NewSecret("no")}, nil
 	}
-	return usageError("run it at a terminal", "Cognito asks %s, and there is no terminal", strconv.Quote(c.Prompt))
+	return nil, usageError("run it at a terminal", "Cognito asks %s, and there is no terminal", strconv.Quote(c.Prompt))
 }
 
 // show writes what comes before the inputs.

@@ -321,16 +321,20 @@ func TestVerbsCancelled(t *testing.T) {
 	}
 }
 
-// What mends an account needs a person. Where there is none, the sign-in failed of
-// what the account suffers from.
+// What mends an account needs a person. Where there is none it is declined, and the
+// sign-in ends with its own error and the command in that.
 func TestLoginFromStandardInputMeetsAStuckAccount(t *testing.T) {
-	c := agent.Challenge{Environment: "prod", Name: "RESET", Problem: "Password reset required", Prompt: "Reset it now?", Inputs: []agent.Input{{Name: "yes", Label: "yes or no"}}}
-	vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
-		_, err := ask(ctx, c)
-		return err
-	}})
-	session{vars: vars, stdin: "x"}.run(t, "login", "-u", "ana", "--password-stdin").
-		want(t, exitDenied, "prod: Password reset required; run at a terminal: kyc-agentd login prod")
+	for _, name := range []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"} {
+		c := agent.Challenge{Environment: "prod", Name: name, Prompt: "The code, or yes", Inputs: []agent.Input{{Name: "code", Label: "Code, yes or no"}}}
+		vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+			if given, err := ask(ctx, c); err != nil || given["code"].Reveal() != "no" {
+				t.Errorf("%q, %v", given["code"].Reveal(), err)
+			}
+			return &agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "Password reset required", Hint: "run: kyc-agentd password reset prod"}
+		}})
+		session{vars: vars, stdin: "x"}.run(t, "login", "-u", "ana", "--password-stdin").
+			want(t, exitDenied, "prod: Password reset required; run: kyc-agentd password reset prod")
+	}
 }
 
 func TestLogoutScopes(t *testing.T) {
