@@ -76,7 +76,7 @@ func TestCognitoLocal(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			req := agent.LoginRequest{Username: test.user, Password: agent.NewSecret(test.password)}
-			_, err := a.Login(t.Context(), env, req, unasked(t))
+			_, err := a.Login(t.Context(), env, req, nobodyThere)
 			wantError(t, err, agent.CodeLoginRequired, test.says)
 		})
 	}
