@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +16,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 const (
@@ -65,6 +70,33 @@ func TestDrawQR(t *testing.T) {
 	for _, at := range [][2]int{{quiet, quiet}, {n - 7, quiet}, {quiet, n - 7}} {
 		if row := dark[at[1]][at[0]-1 : at[0]+8]; fmt.Sprint(row[1:8]) != fmt.Sprint(slices.Repeat([]bool{true}, 7)) || row[0] || row[8] {
 			t.Errorf("no corner at %v: %v", at, row)
+		}
+	}
+}
+
+// A reader that nobody here wrote takes the URL off the screen.
+func TestQRIsRead(t *testing.T) {
+	reader := testpeer.Program(t, "zbarimg", "zbar-tools")
+	const module = 4 // pixels
+	for _, url := range []string{totpURL, "otpauth://totp/x?secret=ABCD", "otpauth://totp/" + strings.Repeat("long%20", 40) + "?secret=" + totpSecret} {
+		code, err := qr.Encode(url, qr.L)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dark := undraw(t, drawQR(code))
+		screen := image.NewGray(image.Rect(0, 0, len(dark[0])*module, len(dark)*module))
+		for i := range screen.Pix {
+			if x, y := i%screen.Stride/module, i/screen.Stride/module; !dark[y][x] {
+				screen.Pix[i] = 255
+			}
+		}
+		var file bytes.Buffer
+		if err := png.Encode(&file, screen); err != nil {
+			t.Fatal(err)
+		}
+		path := writeFile(t, "screen.png", file.String())
+		if got, err := exec.Command(reader, "--raw", "--quiet", path).Output(); err != nil || string(got) != url+"\n" {
+			t.Errorf("%s reads %q, %v", reader, got, err)
 		}
 	}
 }
