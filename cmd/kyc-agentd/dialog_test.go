@@ -295,9 +295,11 @@ func TestVerbsCancelled(t *testing.T) {
 				}
 				p, asked := newPerson(t), false
 				vars := at(t, &desk{
-					login:   func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error { return conversation(ctx, ask) },
-					recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error { return conversation(ctx, ask) },
-					logout:  func(agent.LogoutRequest) error { asked = true; return nil },
+					login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error { return conversation(ctx, ask) },
+					recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error {
+						return conversation(ctx, ask)
+					},
+					logout: func(agent.LogoutRequest) error { asked = true; return nil },
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				end := session{vars: vars, tty: p.tty}.begin(ctx, strings.Fields(tt.args)...)
