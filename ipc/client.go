@@ -17,8 +17,9 @@ import (
 // its clients with it.
 const (
 	quickCall = 10 * time.Second
-	tokenCall = 70 * time.Second
+	workCall  = 70 * time.Second
 	loginCall = 5 * time.Minute // a person may have to unlock a keyring
+	watchCall = time.Hour       // of many questions
 )
 
 // A Client is an [agent.Service] at the other end of the socket. The zero Client is
@@ -52,24 +53,34 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 	if req.MinValid != 0 {
 		q.Set("min_valid", req.MinValid.String())
 	}
-	call := call{op: "token", environment: req.Environment, method: http.MethodGet, path: "/v1/token?" + q.Encode(), limit: tokenCall}
-	var body tokenBody
-	if err := c.do(ctx, call, &body); err != nil {
+	call := call{op: "token", environment: req.Environment, method: http.MethodGet, path: "/v1/token?" + q.Encode(), limit: quickCall}
+	body := tokenBody{ExpiresAt: "missing"}
+	header, err := c.do(ctx, call, &body)
+	if err != nil {
 		return agent.Token{}, err
 	}
-	expires, err := time.Parse(time.RFC3339, body.ExpiresAt)
+	expires, err := body.expiry()
 	if err != nil || body.Token == "" {
 		return agent.Token{}, c.garbled("token")
 	}
 	return agent.Token{
 		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
+		Warning: oneLine(header.Get(headerWarning)),
 	}, nil
+}
+
+// expiry is the zero time for a token without end.
+func (b tokenBody) expiry() (time.Time, error) {
+	if b.ExpiresAt == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.RFC3339, b.ExpiresAt)
 }
 
 // Status implements [agent.Service].
 func (c *Client) Status(ctx context.Context) (agent.Status, error) {
 	var st agent.Status
-	err := c.do(ctx, call{op: "status", method: http.MethodGet, path: "/v1/status", limit: quickCall}, &st)
+	_, err := c.do(ctx, call{op: "status", method: http.MethodGet, path: "/v1/status", limit: quickCall}, &st)
 	if err == nil && st.Environments == nil { // the agent always sends the list
 		return agent.Status{}, c.garbled("status")
 	}
@@ -78,15 +89,15 @@ func (c *Client) Status(ctx context.Context) (agent.Status, error) {
 
 // Logout implements [agent.Service].
 func (c *Client) Logout(ctx context.Context, req agent.LogoutRequest) error {
-	return c.post(ctx, call{op: "logout", environment: req.Environment, path: "/v1/logout", limit: tokenCall},
-		map[string]string{"environment": req.Environment, "scope": string(req.Scope)}, stateDone, new(loginBody))
+	return c.post(ctx, call{op: "logout", environment: req.Environment, path: "/v1/logout", limit: workCall},
+		filled(map[string]string{"environment": req.Environment, "scope": string(req.Scope)}), stateDone, new(loginBody))
 }
 
 // Reload makes the agent read its configuration again; it returns when that is
 // done. A configuration that cannot be used is an error, and the agent keeps the
 // one it has.
 func (c *Client) Reload(ctx context.Context) error {
-	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: tokenCall}, struct{}{}, stateDone, new(loginBody))
+	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, struct{}{}, stateDone, new(loginBody))
 }
 
 // post sends in as JSON and checks that the answer in out has the state wanted, if any.
@@ -96,7 +107,7 @@ func (c *Client) post(ctx context.Context, call call, in any, state string, out 
 		return call.wrap(err)
 	}
 	call.method, call.body = http.MethodPost, body
-	if err := c.do(ctx, call, out); err != nil {
+	if _, err := c.do(ctx, call, out); err != nil {
 		return err
 	}
 	if state != "" && out.State != state {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -228,7 +229,7 @@ func TestRefusedRequests(t *testing.T) {
 		"login id + slash":  {request("POST", "/v1/login/", `{"answers":{}}`), 404, agent.CodeUsage, "/v1/login/"},
 		"POST token":        {request("POST", "/v1/token", `{}`), 405, agent.CodeUsage, "use GET"},
 		"GET login":         {request("GET", "/v1/login", ""), 405, agent.CodeUsage, "use POST"},
-		"PUT login id":      {request("PUT", "/v1/login/abc", ""), 405, agent.CodeUsage, "use POST or DELETE"},
+		"PUT login id":      {request("PUT", "/v1/login/abc", ""), 405, agent.CodeUsage, "use GET or POST or DELETE"},
 		"connect":           {"CONNECT kyc-agent HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", 404, agent.CodeUsage, "/v1"},
 		"body on a GET":     {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nContent-Length: 2\r\n\r\n{}", 400, agent.CodeUsage, "no body"},
 
@@ -378,9 +379,9 @@ func TestSlowReaderIsDropped(t *testing.T) {
 func TestSlowWorkIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{
-			token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+			logout: func(ctx context.Context, _ agent.LogoutRequest) error {
 				time.Sleep(workTimeout - time.Second)
-				return someToken("prod"), ctx.Err()
+				return ctx.Err()
 			},
 			login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
 				time.Sleep(4 * time.Minute) // a person looks for the keyring's password
@@ -388,7 +389,7 @@ func TestSlowWorkIsAnswered(t *testing.T) {
 			},
 		})
 		c := dial(t, ln)
-		for _, raw := range []string{request("GET", "/v1/token", ""), post("/v1/login", `{"username":"u","password":"p"}`), request("GET", "/v1/token", "")} {
+		for _, raw := range []string{post("/v1/logout", "{}"), post("/v1/login", `{"username":"u","password":"p"}`), post("/v1/logout", "{}")} {
 			if a := exchangeOn(t, c, raw); a.StatusCode != http.StatusOK {
 				t.Errorf("%d %s", a.StatusCode, a.body)
 			}
@@ -398,13 +399,45 @@ func TestSlowWorkIsAnswered(t *testing.T) {
 
 func TestWorkHasALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := serveMem(t, &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
-			<-ctx.Done()
-			return agent.Token{}, ctx.Err()
-		}})
+		ln := serveMem(t, &scripted{
+			token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+				<-ctx.Done()
+				return agent.Token{}, ctx.Err()
+			},
+			logout: func(ctx context.Context, _ agent.LogoutRequest) error { <-ctx.Done(); return ctx.Err() },
+		})
+		for raw, limit := range map[string]time.Duration{
+			request("GET", "/v1/token", ""): tokenTimeout, post("/v1/logout", "{}"): workTimeout,
+		} {
+			begin := time.Now()
+			if a := ask(t, ln, raw); a.StatusCode != http.StatusServiceUnavailable || time.Since(begin) != limit {
+				t.Errorf("%d after %s, want %s", a.StatusCode, time.Since(begin), limit)
+			}
+		}
+	})
+}
+
+// Who asks while Cognito is slow hears that, and the next gets the token.
+func TestTokenOfASlowRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := agenttest.NewAuthenticator()
+		p.Set(func(r *agenttest.Rules) { r.Lifetime = time.Second })
+		service := agenttest.NewAgent(t, p)
+		agenttest.Login(t, service, "prod")
+		time.Sleep(time.Minute)
+		p.Set(func(r *agenttest.Rules) { r.Lifetime, r.Latency = time.Hour, 10*time.Second })
+		ln := serveMem(t, service)
+
 		begin := time.Now()
-		if a := ask(t, ln, request("GET", "/v1/token", "")); a.StatusCode != http.StatusServiceUnavailable || time.Since(begin) != workTimeout {
-			t.Errorf("%d after %s", a.StatusCode, time.Since(begin))
+		a := ask(t, ln, request("GET", "/v1/token?env=prod", "", textPlain))
+		if a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(a.body, "prod: the refresh at Cognito is still going on") || a.Header.Get("Retry-After") != "1" {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+		if took := time.Since(begin); took != 7*time.Second {
+			t.Errorf("after %s", took)
+		}
+		if a := ask(t, ln, request("GET", "/v1/token?env=prod", "")); a.StatusCode != http.StatusOK || p.Refreshes() != 1 {
+			t.Errorf("%d %s, %d refreshes", a.StatusCode, a.body, p.Refreshes())
 		}
 	})
 }

@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -38,42 +39,68 @@ func (c *Client) converse(ctx context.Context, call call, start map[string]strin
 			return call.errorf(agent.CodeUsage, "the %s is not UTF-8", strings.ReplaceAll(name, "_", " "))
 		}
 	}
-	maps.DeleteFunc(start, func(_, value string) bool { return value == "" })
 	var step loginBody
-	err := c.post(ctx, call, start, "", &step)
-	for err == nil && step.State == stateChallenge {
-		call.path = "/v1/login/" + url.PathEscape(step.ID)
-		if step.Challenge == nil {
-			return c.garbled(call.op)
-		}
-		err = c.answer(ctx, call, &step, ask)
-	}
-	if err == nil && step.State != stateDone {
-		return c.garbled(call.op)
-	}
-	return err
-}
-
-// answer puts the challenge in step to a person, sends what they say, and sets step
-// to what comes of it.
-func (c *Client) answer(ctx context.Context, call call, step *loginBody, ask agent.Asker) error {
-	answers, err := askPerson(ctx, call, ask, *step.Challenge)
-	if err != nil {
-		c.giveUp(ctx, call)
+	if err := c.post(ctx, call, filled(start), "", &step); err != nil || step.State == stateDone {
 		return err
 	}
+	call.path = "/v1/login/" + url.PathEscape(step.ID)
+	watched, stop := c.watch(ctx, call)
+	defer stop()
+	for step.State == stateChallenge && step.Challenge != nil {
+		answers, err := askPerson(watched, call, ask, *step.Challenge)
+		if err != nil {
+			c.giveUp(ctx, call)
+			return err
+		}
+		if step, err = c.answer(ctx, call, answers); err != nil {
+			return err
+		}
+	}
+	if step.State != stateDone {
+		return c.garbled(call.op)
+	}
+	return nil
+}
+
+// watch waits at the agent for the end of the conversation. The context it returns
+// ends when the agent ends it while a person is still asked: it expired, say, or they
+// signed in elsewhere. The other way round, the agent gives the conversation up when
+// this process dies. stop is for when the conversation is over.
+func (c *Client) watch(ctx context.Context, call call) (watched context.Context, stop func()) {
+	watched, cancel := context.WithCancelCause(ctx)
+	call.method, call.limit = http.MethodGet, watchCall
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, err := c.do(watched, call, new(loginBody))
+		if err != nil && agent.CodeOf(err) != agent.CodeUsage { // usage: an older agent cannot tell
+			cancel(err)
+		}
+	}()
+	return watched, func() { cancel(nil); <-gone }
+}
+
+// filled leaves the empty fields out, which an agent of an older version may not know.
+func filled(fields map[string]string) map[string]string {
+	maps.DeleteFunc(fields, func(_, value string) bool { return value == "" })
+	return fields
+}
+
+// answer sends what the person said and returns what comes of it.
+func (c *Client) answer(ctx context.Context, call call, answers agent.Answers) (step loginBody, err error) {
 	plain := map[string]string{}
 	for name, s := range answers {
 		plain[name] = s.Reveal()
 	}
-	*step = loginBody{}
-	err = c.post(ctx, call, map[string]any{"answers": plain}, "", step)
+	err = c.post(ctx, call, map[string]any{"answers": plain}, "", &step)
 	if ctx.Err() != nil {
 		c.giveUp(ctx, call) // the answer may not have got there
 	}
-	return err
+	return step, err
 }
 
+// askPerson puts ch to a person. When ctx ended for a reason of the agent's, that is
+// the error, whatever ask makes of it.
 func askPerson(ctx context.Context, call call, ask agent.Asker, ch agent.Challenge) (agent.Answers, error) {
 	if ch.Environment != "" {
 		call.environment = ch.Environment
@@ -82,6 +109,9 @@ func askPerson(ctx context.Context, call call, ask agent.Asker, ch agent.Challen
 		return nil, call.errorf(agent.CodeUsage, "the challenge %s needs somebody to answer it", ch.Name)
 	}
 	answers, err := ask(ctx, ch)
+	if ended, ok := errors.AsType[*agent.Error](context.Cause(ctx)); ok {
+		return nil, call.wrap(ended)
+	}
 	if err != nil {
 		return nil, call.wrap(err)
 	}
@@ -99,5 +129,5 @@ func (c *Client) giveUp(ctx context.Context, call call) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	call.method = http.MethodDelete
-	_ = c.do(ctx, call, new(loginBody))
+	_, _ = c.do(ctx, call, new(loginBody))
 }
