@@ -72,6 +72,14 @@ func inputNames(c agent.Challenge) string {
 	return strings.Join(names, " ")
 }
 
+// after answers as ask does, and takes its time.
+func after(d time.Duration, ask agent.Asker) agent.Asker {
+	return func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
+		time.Sleep(d)
+		return ask(ctx, c)
+	}
+}
+
 func code(v string) map[string]string { return map[string]string{"code": v} }
 
 func TestChallenges(t *testing.T) {

@@ -201,15 +201,15 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 		{"trigger", cognitotest.Refuse("UnexpectedLambdaException", "m"), nil, agent.CodeUnavailable, "Lambda"},
 		{"the pool's own check", cognitotest.Refuse("UserLambdaValidationException", "m"), nil, agent.CodeDenied, "refused it"},
 		{"a code from the future", cognitotest.Refuse("SomethingNewException", "m"), nil, agent.CodeInternal, "InitiateAuth with SomethingNewException, which this version does not know"},
-		{"no flow at all", cognitotest.Refuse("InvalidParameterException", "m"), fault(cognitotest.Refuse("InvalidParameterException", "m")), agent.CodeConfiguration, "does not allow refresh tokens"},
-		{"refused, then dropped", refused, fault(cognitotest.Drop()), agent.CodeUnavailable, "closed the connection"},
-		{"refused, then 502", refused, fault(cognitotest.BadGateway()), agent.CodeUnavailable, "HTTP 502"},
-		{"refused, then 500", refused, fault(cognitotest.Internal()), agent.CodeUnavailable, "internal error"},
-		{"refused, then throttled", refused, fault(cognitotest.Throttle()), agent.CodeThrottled, "Too many requests."},
-		{"refused, then 429", refused, fault(cognitotest.Bare429()), agent.CodeThrottled, "Too many requests."},
-		{"refused, then firewall", refused, fault(cognitotest.Blocked()), agent.CodeDenied, "firewall"},
-		{"refused, then wrong client", refused, fault(cognitotest.Refuse("ResourceNotFoundException", "m")), agent.CodeConfiguration, "does not know the app client"},
-		{"refused, then a code from the future", refused, fault(cognitotest.Refuse("SomethingNewException", "m")), agent.CodeInternal, "SomethingNewException"},
+		{"no flow at all", cognitotest.Refuse("InvalidParameterException", "m"), new(cognitotest.Refuse("InvalidParameterException", "m")), agent.CodeConfiguration, "does not allow refresh tokens"},
+		{"refused, then dropped", refused, new(cognitotest.Drop()), agent.CodeUnavailable, "closed the connection"},
+		{"refused, then 502", refused, new(cognitotest.BadGateway()), agent.CodeUnavailable, "HTTP 502"},
+		{"refused, then 500", refused, new(cognitotest.Internal()), agent.CodeUnavailable, "internal error"},
+		{"refused, then throttled", refused, new(cognitotest.Throttle()), agent.CodeThrottled, "Too many requests."},
+		{"refused, then 429", refused, new(cognitotest.Bare429()), agent.CodeThrottled, "Too many requests."},
+		{"refused, then firewall", refused, new(cognitotest.Blocked()), agent.CodeDenied, "firewall"},
+		{"refused, then wrong client", refused, new(cognitotest.Refuse("ResourceNotFoundException", "m")), agent.CodeConfiguration, "does not know the app client"},
+		{"refused, then a code from the future", refused, new(cognitotest.Refuse("SomethingNewException", "m")), agent.CodeInternal, "SomethingNewException"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -234,8 +234,6 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 		})
 	}
 }
-
-func fault(f cognitotest.Fault) *cognitotest.Fault { return &f }
 
 // An answer lost after the work: within the grace period the same token works
 // again; without, Cognito says so, and then it is over.
