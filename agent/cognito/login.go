@@ -162,7 +162,7 @@ func (t *task) givenUp(c agent.Challenge, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		code = agent.CodeUnavailable
 	}
-	e := t.errorf(code, "begin again: "+t.rerun(), "%s was given up at %s", t.what(), c.Name)
+	e := t.errorf(code, "begin again: "+t.rerun(), "%sgiven up at %s", t.ended(), c.Name)
 	e.Err = err
 	return e
 }

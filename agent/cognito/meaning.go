@@ -162,6 +162,8 @@ var atSignOut = phase{
 
 // The phases of mending an account. atForgot is ForgotPassword.
 var atForgot = phase{
+	"LimitExceededException":         tooOften,
+	"TooManyFailedAttemptsException": tooOften,
 	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not reset the password of this user",
 		"ask the user pool's administrator", 0},
 	"NotAuthorizedException/state": {agent.CodeDenied, "Cognito does not reset the password of an account that was never used",
@@ -174,12 +176,16 @@ var atForgot = phase{
 
 // atReset is ConfirmForgotPassword.
 var atReset = phase{
+	"LimitExceededException":          tooOften,
+	"TooManyFailedAttemptsException":  tooOften,
 	"NotAuthorizedException":          {agent.CodeDenied, "Cognito does not set a new password for this user", "ask the user pool's administrator", 0},
 	"NotAuthorizedException/disabled": disabled,
 }
 
 // atConfirm is ConfirmSignUp.
 var atConfirm = phase{
+	"LimitExceededException":           tooOften,
+	"TooManyFailedAttemptsException":   tooOften,
 	"NotAuthorizedException":           {agent.CodeDenied, "Cognito does not confirm this account", "ask the user pool's administrator", 0},
 	"NotAuthorizedException/confirmed": confirmed,
 	"NotAuthorizedException/disabled":  disabled,
@@ -187,6 +193,8 @@ var atConfirm = phase{
 
 // atResend is ResendConfirmationCode.
 var atResend = phase{
+	"LimitExceededException":              tooOften,
+	"TooManyFailedAttemptsException":      tooOften,
 	"NotAuthorizedException":              {agent.CodeDenied, "Cognito sends this account no code", "ask the user pool's administrator", 0},
 	"NotAuthorizedException/disabled":     disabled,
 	"InvalidParameterException/confirmed": confirmed,
@@ -196,11 +204,18 @@ var atResend = phase{
 
 // atChange is ChangePassword, with an access token that is new.
 var atChange = phase{
+	"LimitExceededException":          tooOften,
+	"TooManyFailedAttemptsException":  tooOften,
 	"NotAuthorizedException":          {agent.CodeLoginRequired, "Cognito refused the present password", "{rerun}", 0},
 	"NotAuthorizedException/disabled": disabled,
 }
 
-var confirmed = meaning{agent.CodeUsage, "this account is confirmed already", "run: kyc-agentd login {env}", 0}
+var (
+	confirmed = meaning{agent.CodeUsage, "this account is confirmed already", "run: kyc-agentd login {env}", 0}
+	// Of codes that were sent and of those that were wrong Cognito allows some in an hour.
+	// https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html
+	tooOften = meaning{agent.CodeThrottled, "the limit of attempts for this user is reached", "wait (an hour at most), then {rerun}", time.Hour}
+)
 
 // failed turns a failure into the agent's error.
 func (t *task) failed(p phase, f *failure) *agent.Error {
@@ -267,12 +282,12 @@ func (t *task) errorf(code agent.Code, hint, format string, args ...any) *agent.
 
 func (t *task) rerun() string { return "run: " + t.command }
 
-// what is the task in an error's words.
-func (t *task) what() string {
+// ended says that the task ended by what follows.
+func (t *task) ended() string {
 	if t.op == "recover" {
-		return "it"
+		return ""
 	}
-	return "the sign-in"
+	return "the sign-in was "
 }
 
 func (t *task) again() string {
