@@ -139,7 +139,21 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	d.checkUnattended(config)
 	return d.agent.Start(ctx)
+}
+
+// checkUnattended says early what the first unattended sign-in would fail of. It is no
+// more than a warning: the file may come later than the daemon.
+func (d *daemon) checkUnattended(c agent.Config) {
+	for _, e := range c.Environments {
+		if e.Unattended == nil {
+			continue
+		}
+		if _, err := e.Unattended.Credential(); err != nil {
+			d.log.Warn("the agent cannot sign in by itself yet", "env", e.Name, "error", err)
+		}
+	}
 }
 
 // serve answers on ln until ctx ends, and then finishes what is in hand.
@@ -220,6 +234,7 @@ func (d *daemon) reload(context.Context) error {
 		return err
 	}
 	d.apply(c, warnings)
+	d.checkUnattended(config)
 	d.log.Info("configuration read again")
 	if c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile {
 		err := &agent.Error{
