@@ -3,6 +3,7 @@ package cognito_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -253,9 +254,7 @@ func TestNoProofForImpostors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			params := map[string]string{}
-			for k, v := range good {
-				params[k] = v
-			}
+			maps.Copy(params, good)
 			params[test.key] = test.value
 			env := challenger(t, "PASSWORD_VERIFIER", params)
 			env.AuthFlow = agent.FlowSRP

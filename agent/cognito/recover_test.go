@@ -31,13 +31,6 @@ func request(action agent.RecoverAction) agent.RecoverRequest {
 	return agent.RecoverRequest{Environment: "prod", Action: action, Username: username, Password: agent.NewSecret(password)}
 }
 
-// withPassword is ada's sign-in with another password.
-func withPassword(p string) agent.LoginRequest {
-	req := ada()
-	req.Password = agent.NewSecret(p)
-	return req
-}
-
 func TestRecover(t *testing.T) {
 	reset, change, confirm := "RESET_PASSWORD", "CHANGE_PASSWORD", "CONFIRM_SIGN_UP"
 	form := "code " + passwords
