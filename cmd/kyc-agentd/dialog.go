@@ -78,12 +78,9 @@ func (d *dialog) askUser(ctx context.Context) (string, error) {
 	return user, nil
 }
 
-// askPassword asks for the password that user has now.
+// askPassword asks for the password that user has now. It may be empty.
 func (d *dialog) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
 	typed, err := d.terminal.ask(ctx, what+" for "+user+" ("+d.known.Name+")", true)
-	if err == nil && typed == "" {
-		err = usageError("", "the password is empty")
-	}
 	return agent.NewSecret(typed), err
 }
 

@@ -189,6 +189,32 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8", "new_password_again": "Brand-new-8", "userAttributes.name": "Ana"})
 }
 
+func TestPasswordChangeFromNothing(t *testing.T) {
+	vars := at(t, &desk{recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { panic("called") }})
+	p := newPerson(t)
+	p.types("\n")
+	session{vars: vars, tty: p.tty}.run(t, "password", "change", "-u", "ana").want(t, exitUsage, "the password is empty")
+}
+
+// Whether there is a way without a password is for the agent to say.
+func TestLoginWithoutAPassword(t *testing.T) {
+	var req agent.LoginRequest
+	var got agent.Answers
+	c := agent.Challenge{Environment: "prod", Name: "SELECT_CHALLENGE", Prompt: "Choose: 1 = password, 2 = code by e-mail", Inputs: []agent.Input{{Name: "choice", Label: "Number or name"}}}
+	vars := at(t, &desk{login: func(ctx context.Context, r agent.LoginRequest, ask agent.Asker) error {
+		req = r
+		return asking(c, &got)(ctx, ask)
+	}})
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
+	p.plays(line{"(prod): ", ""}, line{"Choose: 1 = password, 2 = code by e-mail\r\nNumber or name: ", "2"})
+	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
+	wantAnswers(t, got, map[string]string{"choice": "2"})
+	if req.Username != "ana" || !req.Password.IsZero() {
+		t.Errorf("%+v", req)
+	}
+}
+
 func TestConfirm(t *testing.T) {
 	var done []string
 	var got agent.Answers

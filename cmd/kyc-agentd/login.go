@@ -86,6 +86,7 @@ func (s *signIn) credentials(ctx context.Context) (user string, password agent.S
 	if user, err = s.askUser(ctx); err != nil {
 		return "", agent.Secret{}, err
 	}
+	// Without one the agent may have another way: a code, where the pool offers a choice.
 	password, err = s.askPassword(ctx, "Password", user)
 	return user, password, err
 }
@@ -138,7 +139,7 @@ func (s *signIn) report(ctx context.Context) error {
 		s.say("%s: signed in as %s, kept %s", env.Name, env.User, where(st.Store))
 	}
 	if env.State == agent.StateUnsaved {
-		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, env.LastError)
+		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, lastError(env))
 	}
 	if st.Store.Advice != "" {
 		s.say("%s", st.Store.Advice)

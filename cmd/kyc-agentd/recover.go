@@ -50,6 +50,9 @@ func (d *dialog) changePassword(ctx context.Context) (err error) {
 		return err
 	}
 	present, err := d.askPassword(ctx, "Present password", d.user)
+	if err == nil && present.IsZero() {
+		err = usageError("", "the password is empty")
+	}
 	if err != nil {
 		return err
 	}
