@@ -104,6 +104,17 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	if got := enum(doc.Components.Schemas["EnvironmentStatus"].Value.Properties["state"]); !slices.Equal(got, states) {
 		t.Errorf("states %v, in the agent %v", got, states)
 	}
+	bodyOf := func(path string) openapi3.Schemas {
+		return doc.Paths.Value(path).Post.RequestBody.Value.Content[mediaJSON].Schema.Value.Properties
+	}
+	scopes := []string{string(agent.LogoutHere), string(agent.LogoutAllDevices), string(agent.LogoutLocal)}
+	if got := enum(bodyOf("/v1/logout")["scope"]); !slices.Equal(got, scopes) {
+		t.Errorf("scopes %q, in the agent %q", got, scopes)
+	}
+	actions := []string{string(agent.RecoverChange), string(agent.RecoverConfirm), string(agent.RecoverResend), string(agent.RecoverReset)}
+	if got := enum(bodyOf("/v1/account")["action"]); !slices.Equal(got, actions) {
+		t.Errorf("actions %q, in the agent %q", got, actions)
+	}
 	names := strings.Split(formatNames(), ", ")
 	slices.Sort(names)
 	param := doc.Paths.Value("/v1/token").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "format")

@@ -55,6 +55,30 @@ func TestTokenFormats(t *testing.T) {
 	})
 }
 
+// In any format, a token without end has none, and a warning goes beside it.
+func TestAPIKeyAndWarning(t *testing.T) {
+	warning := "prod: the sign-in ends in 2d; run: kyc-agentd login prod"
+	ln := serveMem(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
+		return agent.Token{Environment: "prod", IDToken: agent.NewSecret("sk_1"), APIURL: "https://prod.example.com", Warning: warning}, nil
+	}})
+	for format, body := range map[string]string{
+		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n",
+		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"https://prod.example.com"}` + "\n",
+	} {
+		a := ask(t, ln, request("GET", "/v1/token?format="+format, ""))
+		if got := a.Header.Get("Kyc-Warning"); a.body != body || got != warning {
+			t.Errorf("%s: %q, warning %q", format, a.body, got)
+		}
+	}
+	for in, out := range map[string]string{"": "", "two\r\nX-Header: lines\x1b[2J": "two  X-Header: lines?[2J"} {
+		warning = in
+		a := ask(t, ln, request("GET", "/v1/token", ""))
+		if got := a.Header.Values("Kyc-Warning"); strings.Join(got, "|") != out || a.Header.Get("X-Header") != "" || (in == "") != (got == nil) {
+			t.Errorf("%q arrives as %q", in, got)
+		}
+	}
+}
+
 func TestTokenRequestReachesTheService(t *testing.T) {
 	got := make(chan agent.TokenRequest, 1)
 	ln := serveMem(t, &scripted{token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
@@ -245,7 +269,10 @@ func TestRefusedRequests(t *testing.T) {
 		"null":                    {post("/v1/logout", `null`), 400, agent.CodeUsage, "not a JSON object"},
 		"null field":              {post("/v1/logout", `{"environment":null}`), 400, agent.CodeUsage, `"environment" of the body is not a string`},
 		"number":                  {post("/v1/login", `{"password":12345678}`), 400, agent.CodeUsage, `"password" of the body is not a string`},
-		"unknown field":           {post("/v1/logout", `{"env":"prod"}`), 400, agent.CodeUsage, `unknown field "env" in the body; known: environment`},
+		"unknown field":           {post("/v1/logout", `{"env":"prod"}`), 400, agent.CodeUsage, `unknown field "env" in the body; known: environment, scope`},
+		"unknown field of login":  {post("/v1/login", `{"apikey":"sk_"}`), 400, agent.CodeUsage, `"apikey" in the body; known: api_key, environment, password, username`},
+		"unknown of account":      {post("/v1/account", `{"api_key":"sk_"}`), 400, agent.CodeUsage, `"api_key" in the body; known: action, environment, password, username`},
+		"GET account":             {request("GET", "/v1/account", ""), 405, agent.CodeUsage, "use POST"},
 		"field in the wrong case": {post("/v1/logout", `{"Environment":"prod"}`), 400, agent.CodeUsage, `"Environment"`},
 		"repeated field":          {post("/v1/logout", `{"environment":"a","environment":"b"}`), 400, agent.CodeUsage, "twice"},
 		"two objects":             {post("/v1/logout", `{} {}`), 400, agent.CodeUsage, "more in the body"},
@@ -254,6 +281,7 @@ func TestRefusedRequests(t *testing.T) {
 		"answers not a map":       {post("/v1/login/abc", `{"answers":["1"]}`), 400, agent.CodeUsage, "JSON object"},
 		"answer not a string":     {post("/v1/login/abc", `{"answers":{"code":123456}}`), 400, agent.CodeUsage, `"code" of the body is not a string`},
 		"no such login":           {post("/v1/login/abc", `{"answers":{}}`), 404, agent.CodeUsage, "no such sign-in"},
+		"watch no such login":     {request("GET", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
 		"cancel no such login":    {request("DELETE", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
 		"reload with a field":     {post("/v1/reload", `{"x":1}`), 400, agent.CodeUsage, `"x" in the body; known: none`},
 		"nothing to reload":       {post("/v1/reload", `{}`), 400, agent.CodeUsage, "no configuration"},
