@@ -144,9 +144,9 @@ func routeOf(r *http.Request) (route, string, error) {
 	return route{}, "", err
 }
 
-// takeApart reads the request to its end. Until then the server's deadlines hold;
-// after that they are lifted, for the answer may take as long as a sign-in does,
-// and net/http takes a read deadline that passes for a client that went away.
+// takeApart reads the request to its end. Until then the server's deadlines hold.
+// Then net/http lifts the one for reading, and this the one for writing, for the
+// answer may take as long as a sign-in does; write sets its own.
 func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, error) {
 	x := &exchange{Request: r}
 	var err error
@@ -160,9 +160,7 @@ func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, er
 	} else if r.ContentLength != 0 {
 		return nil, usage("a %s request has no body", rt.method)
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Time{})
-	_ = rc.SetWriteDeadline(time.Time{})
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	return x, nil
 }
 

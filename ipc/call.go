@@ -84,6 +84,9 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 // [http.Transport], for that one prints an answer that comes too early, a token
 // say, to the standard logger.
 func (c *Client) roundTrip(ctx context.Context, req *http.Request) (*http.Response, []byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err // a Dial of the caller's may not look
+	}
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, nil, err

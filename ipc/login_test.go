@@ -82,6 +82,60 @@ func TestAnswerAtTheLastInstant(t *testing.T) {
 	})
 }
 
+// The two instants that no test over the wire can hit at will.
+func TestAnswerMeetsExpiry(t *testing.T) {
+	d := newDesk(t.Context(), nil, nil)
+	l := &login{desk: d, id: "x", ctx: t.Context(), asked: make(chan question, 1)}
+	d.logins["x"] = l
+	pending := l.expect(agent.Challenge{})
+	want := agent.Answers{"code": agent.NewSecret("1")}
+	if _, err := d.answer("x", want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.expire(pending) // the timer fired, but the answer was first
+	if err != nil || !got["code"].Equal(want["code"]) || d.logins["x"] == nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestChallengeMeetsDisconnect(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	l := &login{ctx: ctx, cancel: cancel, asked: make(chan question, 1)}
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	for range 20 { // select picks one of the two at random
+		l.asked <- question{}
+		_, err := l.next(gone)
+		wantError(t, err, agent.CodeUnavailable, "the client went away")
+		select {
+		case <-l.asked:
+		default:
+		}
+	}
+	if ctx.Err() == nil {
+		t.Error("the sign-in goes on")
+	}
+}
+
+func TestNoLoginAfterStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := ipctest.Listen()
+		stop := serve(t, &Server{Service: &scripted{login: func(context.Context, agent.LoginRequest, agent.Asker) error {
+			t.Error("a sign-in was begun")
+			return nil
+		}}}, ln)
+		c := dial(t, ln)
+		raw := post("/v1/login", "{}")
+		_, _ = io.WriteString(c, raw[:20])
+		synctest.Wait()
+		go stop()
+		synctest.Wait()
+		if p := exchangeOn(t, c, raw[20:]).problem(t); p.Code != agent.CodeUnavailable || p.Detail != "the agent is stopping" {
+			t.Errorf("%+v", p)
+		}
+	})
+}
+
 func TestOldExpiriesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
