@@ -32,12 +32,12 @@ type Call struct {
 func newCall(op string, r *http.Request, body []byte) Call {
 	c := Call{Op: op, Header: r.Header.Clone(), Body: body}
 	var in struct {
-		AuthFlow, ChallengeName            string
+		AuthFlow, ChallengeName, Username  string
 		AuthParameters, ChallengeResponses map[string]string
 	}
 	_ = json.Unmarshal(body, &in) // whatever it is, it is recorded
 	c.Flow = in.AuthFlow + in.ChallengeName
-	c.Username = in.AuthParameters["USERNAME"] + in.ChallengeResponses["USERNAME"]
+	c.Username = in.Username + in.AuthParameters["USERNAME"] + in.ChallengeResponses["USERNAME"]
 	return c
 }
 

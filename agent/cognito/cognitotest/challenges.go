@@ -1,8 +1,6 @@
 package cognitotest
 
 import (
-	"crypto/subtle"
-	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
@@ -10,16 +8,29 @@ import (
 
 // A session is a sign-in between two calls. It is bound to its user, its app client
 // and its challenge, and good for one right answer within SessionLifetime; the next
-// challenge comes with a new one. A wrong code leaves it usable.
+// challenge comes with a new one. A wrong code leaves it usable, three times.
 type session struct {
 	user      *user
 	client    string
 	challenge string
+	id        string // the Session of the wire; empty where a secret block alone stands for it
 	expires   time.Time
 	used      bool
-	second    bool       // the second factor has been given
-	srp       *handshake // of PASSWORD_VERIFIER
+	refusals  int        // wrong codes
+	code      string     // the one that was sent
+	srp       *handshake // of the VERIFIER challenges
+
+	told    bool // the user's real name has been in ChallengeParameters
+	aliased bool // and yet an answer has had another
+
+	second        bool   // the second factor has been given
+	rounds, round int    // of CUSTOM_AUTH, and those done
+	device        string // DEVICE_KEY
+	proven        bool   // the device's password has been
 }
+
+// codeTries is how many wrong codes end a session. Cognito publishes no number.
+const codeTries = 3
 
 type respondInput struct {
 	ClientId           string // spelled as on the wire
@@ -30,13 +41,21 @@ type respondInput struct {
 
 // answers check the answer to each challenge.
 var answers = map[string]func(*Server, *session, map[string]string) (any, error){
-	"PASSWORD_VERIFIER":     (*Server).answerPassword,
-	"NEW_PASSWORD_REQUIRED": (*Server).answerNewPassword,
-	"SOFTWARE_TOKEN_MFA":    (*Server).answerTOTP,
-	"SMS_MFA":               (*Server).answerSMS,
-	"EMAIL_OTP":             (*Server).answerEmail,
-	"SELECT_MFA_TYPE":       (*Server).answerSelect,
-	"MFA_SETUP":             (*Server).answerSetup,
+	"PASSWORD_VERIFIER":        (*Server).answerProof,
+	"NEW_PASSWORD_REQUIRED":    (*Server).answerNewPassword,
+	"SOFTWARE_TOKEN_MFA":       (*Server).answerTOTP,
+	"SMS_MFA":                  (*Server).answerCode,
+	"SMS_OTP":                  (*Server).answerCode,
+	"EMAIL_OTP":                (*Server).answerCode,
+	"SELECT_MFA_TYPE":          (*Server).answerSelect,
+	"MFA_SETUP":                (*Server).answerSetup,
+	"SELECT_CHALLENGE":         (*Server).answerChoice,
+	"PASSWORD":                 (*Server).answerPlain,
+	"PASSWORD_SRP":             (*Server).answerSRP,
+	"WEB_AUTHN":                (*Server).answerPasskey,
+	"CUSTOM_CHALLENGE":         (*Server).answerCustom,
+	"DEVICE_SRP_AUTH":          (*Server).answerDevice,
+	"DEVICE_PASSWORD_VERIFIER": (*Server).answerDeviceProof,
 }
 
 func (s *Server) respond(in respondInput) (any, error) {
@@ -51,19 +70,31 @@ func (s *Server) respond(in respondInput) (any, error) {
 	if _, err := need(p, "USERNAME"); err != nil {
 		return nil, err
 	}
-	if err := s.checkSecret(in.ClientId, p["USERNAME"], p["SECRET_HASH"]); err != nil {
-		return nil, err
-	}
 	ss, err := s.resume(in)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkSecret(in.ClientId, ss.hashed(p["USERNAME"]), p["SECRET_HASH"]); err != nil {
+		return nil, err
+	}
+	if err := s.present(ss, p); err != nil {
+		return nil, err
+	}
+	ss.aliased = ss.aliased || ss.told && p["USERNAME"] != ss.user.Name
 	return f(s, ss, p)
+}
+
+// hashed is the name that SECRET_HASH is over, when an answer has the name sent.
+func (ss *session) hashed(sent string) string {
+	if ss.told {
+		return ss.user.Name
+	}
+	return sent
 }
 
 // resume finds the session of an answer and checks what it is bound to.
 func (s *Server) resume(in respondInput) (*session, error) {
-	if in.ChallengeName == "PASSWORD_VERIFIER" {
+	if strings.HasSuffix(in.ChallengeName, "PASSWORD_VERIFIER") {
 		ss := s.proofs[in.ChallengeResponses["PASSWORD_CLAIM_SECRET_BLOCK"]]
 		if err := s.valid(ss, in); err != nil {
 			return nil, notAuthorized(badPassword)
@@ -82,6 +113,7 @@ func (s *Server) valid(ss *session, in respondInput) error {
 	case ss == nil,
 		ss.client != in.ClientId,
 		ss.challenge != in.ChallengeName,
+		ss.id != "" && ss.id != in.Session,
 		!ss.belongsTo(in.ChallengeResponses["USERNAME"]):
 		return notAuthorized("Invalid session for the user.")
 	}
@@ -90,7 +122,7 @@ func (s *Server) valid(ss *session, in respondInput) error {
 
 func (s *Server) alive(ss *session) error {
 	switch {
-	case ss == nil:
+	case ss == nil, ss.refusals >= codeTries:
 		return notAuthorized("Invalid session for the user.")
 	case ss.used:
 		return notAuthorized("Invalid session for the user, session can only be used once.")
@@ -108,41 +140,65 @@ func (ss *session) belongsTo(name string) bool {
 // proceed goes on after a right answer: to the next challenge, or to tokens.
 func (s *Server) proceed(ss *session) (any, error) {
 	ss.used = true
-	u := ss.user
+	u, d := ss.user, ss.remembers()
 	switch {
 	case s.users[u.Name] != u: // deleted meanwhile
 		return nil, notAuthorized("Invalid session for the user.")
+	case ss.round < ss.rounds:
+		return s.askQuestion(ss, 0)
 	case u.Status == ForceChangePassword:
 		return s.ask(ss, "NEW_PASSWORD_REQUIRED", newPasswordParameters(u)), nil
-	case len(u.MFA) > 0 && !ss.second:
+	case len(u.MFA) > 0 && !ss.second && (d == nil || s.set.deviceAndMFA):
 		return s.askSecond(ss), nil
+	case d != nil && !ss.proven:
+		return s.ask(ss, "DEVICE_SRP_AUTH", map[string]string{"USERNAME": u.Name}), nil
 	}
-	s.counts.signIns++
-	f := s.newFamily(u, ss.client)
-	return authOutput{
-		ChallengeParameters:  map[string]string{},
-		AuthenticationResult: s.issue(u, f, f.live().value),
-	}, nil
+	return s.grant(ss), nil
 }
 
-// ask puts a challenge to the user of ss, in a new session.
+// grant ends a sign-in with tokens, and with a device key where the client sent none.
+func (s *Server) grant(ss *session) authOutput {
+	s.counts.signIns++
+	f := s.newFamily(ss.user, ss.client)
+	f.device, f.aliased = ss.device, ss.aliased
+	var added *newDevice
+	if s.set.devices != DevicesOff && ss.user.confirmed(f.device) == nil {
+		added = s.addDevice(ss.user)
+		f.device = added.DeviceKey
+	}
+	out := s.issue(ss.user, f, f.live().value)
+	out.NewDeviceMetadata = added
+	return authOutput{ChallengeParameters: map[string]string{}, AuthenticationResult: out}
+}
+
+// ask puts a challenge to the user of ss in a new session, and says what the user is
+// really called.
 func (s *Server) ask(ss *session, challenge string, parameters map[string]string) authOutput {
 	parameters["USER_ID_FOR_SRP"] = ss.user.Name
-	return authOutput{
-		ChallengeName: challenge, ChallengeParameters: parameters,
-		Session: s.renew(ss, challenge),
-	}
+	return s.put(ss, challenge, parameters)
+}
+
+// put is ask without the name.
+func (s *Server) put(ss *session, challenge string, parameters map[string]string) authOutput {
+	next := s.renew(ss, challenge)
+	next.told = ss.told || parameters["USER_ID_FOR_SRP"]+parameters["USERNAME"] != ""
+	return authOutput{ChallengeName: challenge, ChallengeParameters: parameters, Session: next.id}
 }
 
 // renew opens the session that comes after ss.
-func (s *Server) renew(ss *session, challenge string) string {
+func (s *Server) renew(ss *session, challenge string) *session {
 	ss.used = true
-	id := base64.RawURLEncoding.EncodeToString(random(1158)) // 1,544 characters, as at Cognito
-	s.sessions[id] = &session{
-		user: ss.user, client: ss.client, challenge: challenge, second: ss.second,
-		expires: s.now().Add(s.set.sessionLifetime),
-	}
-	return id
+	next := *ss
+	next.used, next.refusals, next.code, next.srp = false, 0, "", nil
+	next.id = b64URL(random(1158)) // 1,544 characters, as at Cognito
+	s.sessions[next.id] = s.withoutID(&next, challenge)
+	return &next
+}
+
+// withoutID makes ss wait for the answer to a challenge.
+func (s *Server) withoutID(ss *session, challenge string) *session {
+	ss.challenge, ss.expires = challenge, s.now().Add(s.set.sessionLifetime)
+	return ss
 }
 
 func newPasswordParameters(u *user) map[string]string {
@@ -160,8 +216,7 @@ func newPasswordParameters(u *user) map[string]string {
 	}
 }
 
-// answerNewPassword takes a new password: 8 characters or more, as in Cognito's
-// default policy, of which the rest is not modelled.
+// answerNewPassword takes a new password. One that is refused leaves the session usable.
 func (s *Server) answerNewPassword(ss *session, p map[string]string) (any, error) {
 	in, err := need(p, "NEW_PASSWORD")
 	if err != nil {
@@ -172,10 +227,9 @@ func (s *Server) answerNewPassword(ss *session, p map[string]string) (any, error
 			return nil, invalidParameter("Invalid attributes given, " + a + " is missing")
 		}
 	}
-	if len(in[0]) < 8 {
-		return nil, apiError{"InvalidPasswordException", "Password did not conform with policy: Password not long enough"}
+	if err := s.setPassword(ss.user, in[0]); err != nil {
+		return nil, err
 	}
-	ss.user.Password, ss.user.Status = in[0], Confirmed
 	return s.proceed(ss)
 }
 
@@ -188,16 +242,26 @@ func (s *Server) askSecond(ss *session) authOutput {
 }
 
 func (s *Server) askFactor(ss *session, factor string) authOutput {
-	p := map[string]string{}
+	name := map[string]string{"USER_ID_FOR_SRP": ss.user.Name}
 	switch factor {
-	case "SMS_MFA":
-		p["CODE_DELIVERY_DELIVERY_MEDIUM"], p["CODE_DELIVERY_DESTINATION"] = "SMS", maskPhone(ss.user.Phone)
-	case "EMAIL_OTP":
-		p["CODE_DELIVERY_DELIVERY_MEDIUM"], p["CODE_DELIVERY_DESTINATION"] = "EMAIL", maskEmail(ss.user.Email)
+	case "SMS_MFA", "EMAIL_OTP":
+		return s.putCode(ss, factor, name)
 	case "MFA_SETUP":
-		p["MFAS_CAN_SETUP"] = `["SOFTWARE_TOKEN_MFA"]`
+		name["MFAS_CAN_SETUP"] = `["SOFTWARE_TOKEN_MFA"]`
 	}
-	return s.ask(ss, factor, p)
+	return s.put(ss, factor, name)
+}
+
+// putCode sends a code and asks for it.
+func (s *Server) putCode(ss *session, challenge string, parameters map[string]string) authOutput {
+	medium, destination := "SMS", maskPhone(ss.user.Phone)
+	if challenge == "EMAIL_OTP" {
+		medium, destination = "EMAIL", maskEmail(ss.user.Email)
+	}
+	parameters["CODE_DELIVERY_DELIVERY_MEDIUM"], parameters["CODE_DELIVERY_DESTINATION"] = medium, destination
+	out := s.put(ss, challenge, parameters)
+	s.sessions[out.Session].code = s.send(ss.user, challenge, medium)
+	return out
 }
 
 // maskPhone leaves the last four digits: "+*******1234".
@@ -218,27 +282,25 @@ func (s *Server) answerTOTP(ss *session, p map[string]string) (any, error) {
 		return nil, err
 	}
 	if err := ss.user.checkTOTP(ss.user.TOTPSecret, in[0], s.now()); err != nil {
+		ss.refusals++
 		return nil, err
 	}
 	ss.second = true
 	return s.proceed(ss)
 }
 
-func (s *Server) answerSMS(ss *session, p map[string]string) (any, error) {
-	return s.answerCode(ss, p, "SMS_MFA_CODE")
-}
-
-func (s *Server) answerEmail(ss *session, p map[string]string) (any, error) {
-	return s.answerCode(ss, p, "EMAIL_OTP_CODE")
-}
-
-func (s *Server) answerCode(ss *session, p map[string]string, name string) (any, error) {
-	in, err := need(p, name)
+// answerCode takes a code that was sent, as a second factor or, in USER_AUTH, as the only one.
+func (s *Server) answerCode(ss *session, p map[string]string) (any, error) {
+	in, err := need(p, ss.challenge+"_CODE")
 	if err != nil {
 		return nil, err
 	}
-	if subtle.ConstantTimeCompare([]byte(in[0]), []byte(s.set.code)) == 0 {
+	if !sameCode(in[0], ss.code) {
+		ss.refusals++
 		return nil, apiError{"CodeMismatchException", "Invalid code or auth state for the user."}
+	}
+	if err := usable(ss.user); err != nil {
+		return nil, err
 	}
 	ss.second = true
 	return s.proceed(ss)

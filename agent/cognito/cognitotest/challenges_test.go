@@ -1,6 +1,7 @@
 package cognitotest_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,7 @@ func TestMFASetup(t *testing.T) {
 		return call(t, srv, "VerifySoftwareToken", m{"Session": secret.Session, "UserCode": code})
 	}
 	equal(t, "no session", call(t, srv, "AssociateSoftwareToken", m{}).Code, "InvalidParameterException")
+	equal(t, "an access token in its place", call(t, srv, "AssociateSoftwareToken", m{"AccessToken": "x"}).Code, "InvalidParameterException")
 	equal(t, "made-up session", call(t, srv, "VerifySoftwareToken", m{"Session": "x"}).result(),
 		"NotAuthorizedException: Invalid session for the user.")
 	equal(t, "wrong code", verify("x").result(), "EnableSoftwareTokenMFAException: Code mismatch")
@@ -137,6 +139,84 @@ func TestMFASetup(t *testing.T) {
 	user, _ := srv.User(userName)
 	equal(t, "secret kept", user.TOTPSecret, secret.SecretCode)
 	challenged(t, srv, "SOFTWARE_TOKEN_MFA", func(*cognitotest.User) {})
+}
+
+// Three wrong codes end a session; one that has been used counts as wrong.
+func TestWrongCodes(t *testing.T) {
+	const (
+		mismatch = "CodeMismatchException: Invalid code or auth state for the user."
+		over     = "NotAuthorizedException: Invalid session for the user."
+	)
+	clock := newClock()
+	tests := []struct {
+		challenge, parameter string
+		wrong                string
+	}{
+		{"SMS_MFA", "SMS_MFA_CODE", mismatch},
+		{"EMAIL_OTP", "EMAIL_OTP_CODE", mismatch},
+		{"SOFTWARE_TOKEN_MFA", "SOFTWARE_TOKEN_MFA_CODE", "CodeMismatchException: Invalid code received for user"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.challenge, func(t *testing.T) {
+			srv := start(t, cognitotest.Now(clock.Now))
+			user, _ := srv.User(userName)
+			right := m{tt.parameter: "123456"}
+			if tt.challenge == "SOFTWARE_TOKEN_MFA" {
+				right = m{tt.parameter: cognitotest.TOTP(user.TOTPSecret, clock.Now())}
+			}
+			out := challenged(t, srv, tt.challenge, withMFA(tt.challenge))
+			for range 2 {
+				equal(t, "wrong", answer(t, srv, out, m{tt.parameter: "x"}).result(), tt.wrong)
+			}
+			equal(t, "right after two wrong", answer(t, srv, out, right).result(), "ok")
+			out = challenged(t, srv, tt.challenge, withMFA(tt.challenge))
+			for range 3 {
+				equal(t, "wrong", answer(t, srv, out, m{tt.parameter: "x"}).result(), tt.wrong)
+			}
+			equal(t, "right after three wrong", answer(t, srv, out, right).result(), over)
+		})
+	}
+}
+
+// Each challenge takes the code that was sent for it, and no other.
+func TestEachMessageHasItsCode(t *testing.T) {
+	srv := start(t, cognitotest.Code("111111"))
+	first := challenged(t, srv, "SMS_MFA", withMFA("SMS_MFA"))
+	srv.Set(cognitotest.Code("222222"))
+	second := challenged(t, srv, "SMS_MFA", withMFA("SMS_MFA"))
+	sent := srv.Messages()
+	equal(t, "messages", len(sent), 2)
+	sent[0].Time = time.Time{}
+	equal(t, "the first", sent[0], cognitotest.Message{
+		User: userName, Purpose: "SMS_MFA", Medium: "SMS", Destination: "+15551234567", Code: "111111"})
+	equal(t, "another session's code", answer(t, srv, second, m{"SMS_MFA_CODE": "111111"}).Code, "CodeMismatchException")
+	equal(t, "the first's own", answer(t, srv, first, m{"SMS_MFA_CODE": "111111"}).result(), "ok")
+	equal(t, "the second's own", answer(t, srv, second, m{"SMS_MFA_CODE": "222222"}).result(), "ok")
+	srv.Set(cognitotest.Code(""))
+	challenged(t, srv, "SMS_MFA", withMFA("SMS_MFA"))
+	if code := srv.Messages()[2].Code; len(code) != 6 || strings.Trim(code, "0123456789") != "" {
+		t.Errorf("random code %q, want six digits", code)
+	}
+}
+
+func TestThreeKindsOfMFA(t *testing.T) {
+	clock := newClock()
+	srv := start(t, cognitotest.Now(clock.Now))
+	user, _ := srv.User(userName)
+	all := withMFA("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
+	for choice, code := range map[string]m{
+		"SMS_MFA":            {"SMS_MFA_CODE": "123456"},
+		"EMAIL_OTP":          {"EMAIL_OTP_CODE": "123456"},
+		"SOFTWARE_TOKEN_MFA": {"SOFTWARE_TOKEN_MFA_CODE": cognitotest.TOTP(user.TOTPSecret, clock.Now())},
+	} {
+		out := challenged(t, srv, "SELECT_MFA_TYPE", all)
+		equal(t, "choice", out.ChallengeParameters["MFAS_CAN_CHOOSE"], `["SMS_MFA","SOFTWARE_TOKEN_MFA","EMAIL_OTP"]`)
+		next := answer(t, srv, out, m{"ANSWER": choice})
+		equal(t, "chosen", next.result(), choice)
+		equal(t, "answered", answer(t, srv, next, code).result(), "ok")
+		equal(t, "the choice again", answer(t, srv, out, m{"ANSWER": choice}).result(),
+			"NotAuthorizedException: Invalid session for the user, session can only be used once.")
+	}
 }
 
 func TestSessions(t *testing.T) {

@@ -57,13 +57,17 @@ type reply struct {
 
 	ChallengeName        string
 	ChallengeParameters  map[string]string
+	AvailableChallenges  []string
 	Session              string
 	SecretCode           string
 	Username             string
+	CodeDeliveryDetails  struct{ AttributeName, DeliveryMedium, Destination string }
 	AuthenticationResult *struct {
 		AccessToken, IdToken, RefreshToken, TokenType string
 		ExpiresIn                                     int
+		NewDeviceMetadata                             *struct{ DeviceKey, DeviceGroupKey string }
 	}
+	UserConfirmationNecessary bool
 }
 
 // result is "ok", the name of the challenge, or "code: message".
@@ -78,6 +82,8 @@ func (r reply) result() string {
 }
 
 func (r reply) refresh() string { return r.AuthenticationResult.RefreshToken }
+
+func (r reply) access() string { return r.AuthenticationResult.AccessToken }
 
 type m = map[string]any
 
@@ -113,6 +119,15 @@ func call(t *testing.T, srv *cognitotest.Server, op string, in any) reply {
 func passwordAuth(srv *cognitotest.Server, name, password string) m {
 	return m{"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": srv.ClientID,
 		"AuthParameters": m{"USERNAME": name, "PASSWORD": password}}
+}
+
+// initiate starts a sign-in by flow with the given parameters.
+func initiate(t *testing.T, srv *cognitotest.Server, flow string, parameters m) reply {
+	t.Helper()
+	if parameters["USERNAME"] == nil {
+		parameters["USERNAME"] = userName
+	}
+	return call(t, srv, "InitiateAuth", m{"AuthFlow": flow, "ClientId": srv.ClientID, "AuthParameters": parameters})
 }
 
 func try(t *testing.T, srv *cognitotest.Server, name, password string) string {

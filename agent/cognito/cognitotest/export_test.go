@@ -29,12 +29,23 @@ func SRPServerKeyForTest(poolName, userID, password string, salt []byte, bigA, b
 
 // SRPAnswerForTest signs a PASSWORD_VERIFIER challenge.
 func SRPAnswerForTest(poolName, password string, a *big.Int, p map[string]string, timestamp string) string {
+	return SRPProofForTest(poolName, p["USER_ID_FOR_SRP"], password, a, p, timestamp)
+}
+
+// SRPProofForTest signs a challenge for a password of id in group: a user's in its pool,
+// or a device's.
+func SRPProofForTest(group, id, password string, a *big.Int, p map[string]string, timestamp string) string {
 	salt, _ := hex.DecodeString(p["SALT"])
 	block, _ := base64.StdEncoding.DecodeString(p["SECRET_BLOCK"])
 	bigB, _ := new(big.Int).SetString(p["SRP_B"], 16)
-	key := SRPClientKeyForTest(poolName, p["USER_ID_FOR_SRP"], password, salt, a, SRPPublicForTest(a), bigB)
+	key := SRPClientKeyForTest(group, id, password, salt, a, SRPPublicForTest(a), bigB)
 	return base64.StdEncoding.EncodeToString(
-		hmacSHA256(key, []byte(poolName), []byte(p["USER_ID_FOR_SRP"]), block, []byte(timestamp)))
+		hmacSHA256(key, []byte(group), []byte(id), block, []byte(timestamp)))
+}
+
+// DeviceVerifierForTest is what ConfirmDevice takes for a device's password.
+func DeviceVerifierForTest(group, key, password string, salt []byte) string {
+	return base64.StdEncoding.EncodeToString(padded(srpVerifier(group, key, password, salt)))
 }
 
 // SRPPrimeForTest is N.

@@ -35,6 +35,12 @@ type settings struct {
 	foreignJWKS     bool
 	noRevocation    bool
 	withoutLifetime bool
+
+	devices      DeviceMode
+	deviceAndMFA bool
+	firstFactors []string // of USER_AUTH; nil: all
+	policy       PasswordPolicy
+	attempts     int // of what Cognito limits by the hour
 }
 
 func defaults() settings {
@@ -46,6 +52,8 @@ func defaults() settings {
 		refusal:         apiError{Code: "NotAuthorizedException", Message: "Invalid Refresh Token."},
 		hideUnknown:     true,
 		code:            "123456",
+		policy:          PasswordPolicy{MinLength: 8, Temporary: StandardPasswords().Temporary},
+		attempts:        5,
 	}
 }
 
@@ -103,10 +111,13 @@ func RotationRefusal(code, message string) Setting {
 }
 
 // Flows names the sign-in flows that the app clients allow, as in "USER_PASSWORD_AUTH",
-// "USER_SRP_AUTH", "REFRESH_TOKEN_AUTH"; without any, all are allowed, as by default.
+// "USER_SRP_AUTH", "USER_AUTH", "CUSTOM_AUTH", "REFRESH_TOKEN_AUTH"; without any, all are
+// allowed, as by default. USER_AUTH takes passwords even where the first two are not.
 func Flows(names ...string) Setting { return func(c *settings) { c.flows = slices.Clone(names) } }
 
-// ClientSecret gives the app clients a secret: SECRET_HASH is then asked for and checked.
+// ClientSecret gives the app clients a secret: SECRET_HASH is then asked for and checked,
+// over the user's real name from the moment the pool has told it (USER_ID_FOR_SRP or
+// USERNAME in ChallengeParameters); before that, over the name as it was sent.
 func ClientSecret(secret string) Setting { return func(c *settings) { c.secret = secret } }
 
 // HideUnknownUsers is the pool's PreventUserExistenceErrors: on, as by default and as
@@ -117,7 +128,8 @@ func HideUnknownUsers(on bool) Setting { return func(c *settings) { c.hideUnknow
 // It shows in the Date header and in the tokens' times.
 func ClockSkew(d time.Duration) Setting { return func(c *settings) { c.skew = d } }
 
-// Code is the code that every SMS and e-mail carries; "123456" by default.
+// Code is the code that every SMS and e-mail carries; "123456" by default. With "" each
+// has its own random one: see [Server.Messages].
 func Code(code string) Setting { return func(c *settings) { c.code = code } }
 
 // ForeignJWKS publishes, under the right key ids, keys that sign nothing.
@@ -126,6 +138,17 @@ func ForeignJWKS(on bool) Setting { return func(c *settings) { c.foreignJWKS = o
 // Revocation is the app clients' EnableTokenRevocation, on by default. Off,
 // RevokeToken answers UnsupportedOperationException.
 func Revocation(on bool) Setting { return func(c *settings) { c.noRevocation = !on } }
+
+// FirstFactors names what USER_AUTH offers of "PASSWORD", "PASSWORD_SRP", "EMAIL_OTP",
+// "SMS_OTP" and "WEB_AUTHN" to users who have it; without any, all, as by default.
+func FirstFactors(names ...string) Setting {
+	return func(c *settings) { c.firstFactors = slices.Clone(names) }
+}
+
+// AttemptLimit is how many times in an hour a user can ask for a password reset or give a
+// wrong code or password outside a sign-in; 5 by default. Cognito's own limit is
+// between 5 and 20, by its view of the risk.
+func AttemptLimit(n int) Setting { return func(c *settings) { c.attempts = n } }
 
 // OmitLifetime leaves ExpiresIn and TokenType out of the answers, as some emulators do.
 func OmitLifetime(on bool) Setting { return func(c *settings) { c.withoutLifetime = on } }

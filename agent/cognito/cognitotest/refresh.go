@@ -12,6 +12,8 @@ type family struct {
 	expires      time.Time // of every token in it: rotation does not extend a sign-in
 	originJTI    string
 	eventID      string
+	device       string          // key of the device that it was made on; empty where none is remembered
+	aliased      bool            // an answer named the user otherwise than the challenge
 	tokens       []*refreshToken // oldest first; the first is the sign-in's own
 	revoked      bool
 }
@@ -33,7 +35,7 @@ func (s *Server) newFamily(u *user, client string) *family {
 		signedIn: s.now(), expires: s.now().Add(s.set.refreshLifetime),
 		originJTI: newUUID(), eventID: newUUID(),
 	}
-	s.families[f.originJTI] = f
+	s.families[f.eventID] = f
 	s.addToken(f)
 	return f
 }
@@ -62,7 +64,7 @@ func (s *Server) refreshAuth(client string, p map[string]string) (any, error) {
 	if s.set.rotation {
 		return nil, s.set.refusal
 	}
-	t, u, err := s.refreshable(client, v[0])
+	t, u, err := s.refreshable(client, v[0], p["DEVICE_KEY"])
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +80,7 @@ type refreshTokensInput struct {
 	RefreshToken string
 	ClientId     string // spelled as on the wire
 	ClientSecret string
+	DeviceKey    string
 }
 
 type refreshTokensOutput struct{ AuthenticationResult *authResult }
@@ -93,7 +96,7 @@ func (s *Server) refreshTokens(in refreshTokensInput) (any, error) {
 	if err := s.checkPlainSecret(in.ClientId, in.ClientSecret); err != nil {
 		return nil, err
 	}
-	t, u, err := s.refreshable(in.ClientId, in.RefreshToken)
+	t, u, err := s.refreshable(in.ClientId, in.RefreshToken, in.DeviceKey)
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +117,9 @@ func (s *Server) checkPlainSecret(client, secret string) error {
 }
 
 // refreshable returns the token and the user that may refresh with it, or the
-// refusal. Cognito gives the same error to a bad token and to one of another client.
-func (s *Server) refreshable(client, value string) (*refreshToken, *user, error) {
+// refusal. Cognito gives the same error to a bad token, to one of another client and to
+// one that comes without its device's key.
+func (s *Server) refreshable(client, value, device string) (*refreshToken, *user, error) {
 	t := s.tokens[value]
 	if t == nil || t.family.client != client {
 		return nil, nil, notAuthorized("Invalid Refresh Token.")
@@ -131,6 +135,9 @@ func (s *Server) refreshable(client, value string) (*refreshToken, *user, error)
 		return nil, nil, apiError{"RefreshTokenReuseException", "Refresh token reuse detected"}
 	}
 	u := s.users[t.family.user] // there: deleting it would have revoked the family
+	if !s.fitsDevice(t.family, u, device) {
+		return nil, nil, notAuthorized("Invalid Refresh Token.")
+	}
 	return t, u, usable(u)
 }
 

@@ -34,7 +34,7 @@ func (s *Server) revokeToken(in revokeTokenInput) (any, error) {
 type accessTokenInput struct{ AccessToken string }
 
 func (s *Server) globalSignOut(in accessTokenInput) (any, error) {
-	u, err := s.bearer(in.AccessToken)
+	u, _, err := s.bearer(in.AccessToken)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (s *Server) signOut(name string) {
 type attribute struct{ Name, Value string }
 
 func (s *Server) getUser(in accessTokenInput) (any, error) {
-	u, err := s.bearer(in.AccessToken)
+	u, _, err := s.bearer(in.AccessToken)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,8 @@ type Server struct {
 	sessions map[string]*session
 	proofs   map[string]*session      // SRP handshakes, by secret block
 	tokens   map[string]*refreshToken // every refresh token ever issued
-	families map[string]*family       // sign-ins, by origin_jti
+	families map[string]*family       // sign-ins, by event_id
+	messages []Message                // oldest first
 	keys     []keyPair                // oldest first; the last one signs
 	nextKey  int
 	forgery  Forgery

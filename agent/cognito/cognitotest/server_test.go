@@ -116,11 +116,22 @@ func TestOneOfManyRotates(t *testing.T) {
 	equal(t, "refused", count[reuse], cap(results)-1)
 }
 
+// fuzzToken is the access token of a sign-in on a new device.
+func fuzzToken(f *testing.F, srv *cognitotest.Server) string {
+	f.Helper()
+	out, err := send(srv, "InitiateAuth", passwordAuth(srv, userName, password))
+	if err != nil || out.AuthenticationResult == nil {
+		f.Fatalf("sign-in: %s, %v", out.result(), err)
+	}
+	return out.access()
+}
+
 // Whatever arrives is answered as Cognito would, with 200 or 400.
 func FuzzAPI(f *testing.F) {
-	srv := cognitotest.NewInMemory()
+	srv := cognitotest.NewInMemory(cognitotest.RememberDevices(cognitotest.DevicesAlways))
 	f.Cleanup(srv.Close)
-	srv.AddUser(cognitotest.User{Name: userName, Password: password, MFA: []string{"SMS_MFA"}})
+	srv.AddUser(cognitotest.User{Name: userName, Password: password, Custom: []cognitotest.Question{{Answer: "a"}}})
+	access := fuzzToken(f, srv)
 	for op, in := range map[string]any{
 		"InitiateAuth":              passwordAuth(srv, userName, password),
 		"RespondToAuthChallenge":    m{"ClientId": srv.ClientID, "ChallengeName": "SMS_MFA", "Session": "x", "ChallengeResponses": m{"USERNAME": userName}},
@@ -128,11 +139,22 @@ func FuzzAPI(f *testing.F) {
 		"RevokeToken":               m{"ClientId": srv.ClientID, "Token": "a.b.c"},
 		"GetUser":                   m{"AccessToken": "a.b.c"},
 		"VerifySoftwareToken":       m{"Session": "x", "UserCode": "1"},
+		"ConfirmDevice": m{"AccessToken": access, "DeviceKey": srv.Devices(userName)[0].Key,
+			"DeviceSecretVerifierConfig": m{"PasswordVerifier": "AQ==", "Salt": "AQ=="}},
+		"UpdateDeviceStatus":     m{"AccessToken": access, "DeviceKey": "x", "DeviceRememberedStatus": "remembered"},
+		"ForgetDevice":           m{"AccessToken": access, "DeviceKey": "x"},
+		"ForgotPassword":         m{"ClientId": srv.ClientID, "Username": userName},
+		"ConfirmForgotPassword":  m{"ClientId": srv.ClientID, "Username": userName, "ConfirmationCode": "123456", "Password": password},
+		"ConfirmSignUp":          m{"ClientId": srv.ClientID, "Username": userName, "ConfirmationCode": "123456"},
+		"ResendConfirmationCode": m{"ClientId": srv.ClientID, "Username": userName},
+		"ChangePassword":         m{"AccessToken": access, "PreviousPassword": password, "ProposedPassword": password},
 	} {
 		body, _ := json.Marshal(in)
 		f.Add(op, string(body))
 	}
 	f.Add("InitiateAuth", `{"AuthFlow":"USER_SRP_AUTH","ClientId":"`+srv.ClientID+`","AuthParameters":{"USERNAME":"ada","SRP_A":"-0"}}`)
+	f.Add("InitiateAuth", `{"AuthFlow":"USER_AUTH","ClientId":"`+srv.ClientID+`","AuthParameters":{"USERNAME":"ada","PREFERRED_CHALLENGE":"PASSWORD"}}`)
+	f.Add("InitiateAuth", `{"AuthFlow":"CUSTOM_AUTH","ClientId":"`+srv.ClientID+`","AuthParameters":{"USERNAME":"ada","DEVICE_KEY":null}}`)
 	handler := srv.Handler()
 	f.Fuzz(func(t *testing.T, op, body string) {
 		req := httptest.NewRequest("POST", "/", strings.NewReader(body))

@@ -14,7 +14,7 @@ func (s *Server) associateToken(in associateInput) (any, error) {
 		return nil, err
 	}
 	ss.user.pending = newTOTPSecret()
-	return associateOutput{ss.user.pending, s.renew(ss, "MFA_SETUP")}, nil
+	return associateOutput{ss.user.pending, s.renew(ss, "MFA_SETUP").id}, nil
 }
 
 type verifyInput struct{ Session, AccessToken, UserCode string }
@@ -28,12 +28,13 @@ func (s *Server) verifyToken(in verifyInput) (any, error) {
 	}
 	u := ss.user
 	if u.pending == "" || u.checkTOTP(u.pending, in.UserCode, s.now()) != nil {
+		ss.refusals++
 		return nil, apiError{"EnableSoftwareTokenMFAException", "Code mismatch"}
 	}
 	u.TOTPSecret, u.pending = u.pending, ""
 	u.MFA = []string{"SOFTWARE_TOKEN_MFA"}
 	ss.second = true
-	return verifyOutput{"SUCCESS", s.renew(ss, "MFA_SETUP")}, nil
+	return verifyOutput{"SUCCESS", s.renew(ss, "MFA_SETUP").id}, nil
 }
 
 // setupSession is the live MFA_SETUP session called id. Only a sign-in sets a token

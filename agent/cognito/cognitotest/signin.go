@@ -17,6 +17,7 @@ type initiateAuthInput struct {
 type authOutput struct {
 	ChallengeName        string            `json:",omitempty"`
 	ChallengeParameters  map[string]string // never null: JavaScript reads from it
+	AvailableChallenges  []string          `json:",omitempty"`
 	Session              string            `json:",omitempty"`
 	AuthenticationResult *authResult       `json:",omitempty"`
 }
@@ -38,6 +39,10 @@ func (s *Server) initiateAuth(in initiateAuthInput) (any, error) {
 		return s.passwordAuth(in.ClientId, p)
 	case "USER_SRP_AUTH":
 		return s.srpAuth(in.ClientId, p)
+	case "USER_AUTH":
+		return s.choiceAuth(in.ClientId, p)
+	case "CUSTOM_AUTH":
+		return s.customAuth(in.ClientId, p)
 	default:
 		return s.refreshAuth(in.ClientId, p)
 	}
@@ -55,11 +60,9 @@ func (s *Server) checkClient(id string) error {
 
 func (s *Server) checkFlow(flow string) error {
 	switch flow {
-	case "USER_PASSWORD_AUTH", "USER_SRP_AUTH", "REFRESH_TOKEN_AUTH":
+	case "USER_PASSWORD_AUTH", "USER_SRP_AUTH", "USER_AUTH", "CUSTOM_AUTH", "REFRESH_TOKEN_AUTH":
 	case "ADMIN_NO_SRP_AUTH", "ADMIN_USER_PASSWORD_AUTH":
 		return invalidParameter("Initiate Auth method not supported.")
-	case "CUSTOM_AUTH", "USER_AUTH":
-		return invalidParameter(flow + " flow not enabled for this client")
 	default:
 		return invalidParameter("1 validation error detected: Value at 'authFlow' failed to satisfy constraint: Member must satisfy enum value set")
 	}
@@ -118,10 +121,19 @@ func (s *Server) passwordAuth(client string, p map[string]string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.firstFactor(u, func() bool { return hmac.Equal([]byte(v[1]), []byte(u.Password)) }); err != nil {
+	if err := s.firstFactor(u, u.passwordIs(v[1])); err != nil {
 		return nil, err
 	}
-	return s.proceed(&session{user: u, client: client})
+	ss := &session{user: u, client: client}
+	if err := s.present(ss, p); err != nil {
+		return nil, err
+	}
+	return s.proceed(ss)
+}
+
+// passwordIs returns the check of a password as it was typed, for firstFactor.
+func (u *user) passwordIs(password string) func() bool {
+	return func() bool { return hmac.Equal([]byte(password), []byte(u.Password)) }
 }
 
 // known finds a user, or makes the error that the pool has for unknown ones.
@@ -134,6 +146,15 @@ func (s *Server) known(name string) (*user, error) {
 		return nil, notAuthorized(badPassword)
 	}
 	return nil, apiError{"UserNotFoundException", "User does not exist."}
+}
+
+// knownOrGhost finds a user. One that does not exist has a ghost where the pool hides
+// that, which goes as far as the password and never past it.
+func (s *Server) knownOrGhost(name string) (*user, error) {
+	if u := s.find(name); u == nil && s.set.hideUnknown {
+		return s.ghost(name), nil
+	}
+	return s.known(name)
 }
 
 // firstFactor checks a password by good, with the lockout and the account's state.
@@ -150,6 +171,9 @@ func (s *Server) firstFactor(u *user, good func() bool) error {
 		return notAuthorized(badPassword)
 	}
 	u.lock = lockout{}
+	if s.stale(u) {
+		return notAuthorized("Temporary password has expired and must be reset by an administrator.")
+	}
 	return usable(u)
 }
 

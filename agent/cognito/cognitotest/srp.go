@@ -94,10 +94,48 @@ func hmacSHA256(key []byte, parts ...[]byte) []byte {
 	return m.Sum(nil)
 }
 
-// handshake is an SRP sign-in between its two calls.
+// handshake is an SRP proof between its two calls, of a user's password or of a device's.
 type handshake struct {
-	key   []byte
-	block []byte
+	group, id  string // pool and user, or the device's group key and key
+	key, block []byte
+}
+
+// newHandshake answers a client's A for a verifier, with B.
+func newHandshake(group, id string, v, bigA *big.Int) (*handshake, *big.Int) {
+	b := new(big.Int).SetBytes(random(64))
+	bigB := srpServerPublic(v, b)
+	return &handshake{group, id, srpServerKey(bigA, bigB, v, b), random(1024)}, bigB
+}
+
+// proves tells whether c is what only the password's owner could make.
+func (h *handshake) proves(c claim) bool {
+	want := hmacSHA256(h.key, []byte(h.group), []byte(h.id), h.block, []byte(c.timestamp))
+	got, err := base64.StdEncoding.DecodeString(c.signature)
+	return err == nil && hmac.Equal(got, want)
+}
+
+// claim is a client's proof.
+type claim struct{ signature, timestamp string }
+
+func claimIn(p map[string]string) (claim, error) {
+	in, err := need(p, "PASSWORD_CLAIM_SIGNATURE", "PASSWORD_CLAIM_SECRET_BLOCK", "TIMESTAMP")
+	if err != nil {
+		return claim{}, err
+	}
+	at, err := time.Parse(srpTime, in[2])
+	if err != nil || at.Format(srpTime) != in[2] {
+		return claim{}, invalidParameter("TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
+	}
+	return claim{in[0], in[2]}, nil
+}
+
+// srpClientPublic reads a client's A.
+func srpClientPublic(digits string) (*big.Int, error) {
+	bigA, ok := new(big.Int).SetString(digits, 16)
+	if !ok || bigA.Sign() < 0 || new(big.Int).Mod(bigA, srpN).Sign() == 0 {
+		return nil, invalidParameter("Invalid SRP_A")
+	}
+	return bigA, nil
 }
 
 // poolName is what SRP hashes of the pool: its id after the underscore.
@@ -116,18 +154,16 @@ func (s *Server) srpAuth(client string, p map[string]string) (any, error) {
 	if err := s.checkSecret(client, in[0], p["SECRET_HASH"]); err != nil {
 		return nil, err
 	}
-	bigA, ok := new(big.Int).SetString(in[1], 16)
-	if !ok || bigA.Sign() < 0 || new(big.Int).Mod(bigA, srpN).Sign() == 0 {
-		return nil, invalidParameter("Invalid SRP_A")
-	}
-	u, err := s.known(in[0])
-	if err != nil && !s.set.hideUnknown {
+	bigA, err := srpClientPublic(in[1])
+	if err != nil {
 		return nil, err
 	}
-	if u == nil {
-		u = s.ghost(in[0])
+	u, err := s.knownOrGhost(in[0])
+	if err != nil {
+		return nil, err
 	}
-	return s.shakeHands(u, client, bigA), nil
+	ss := &session{user: u, client: client, device: p["DEVICE_KEY"]}
+	return s.shakeHands(s.withoutID(ss, "PASSWORD_VERIFIER"), bigA), nil
 }
 
 // ghost stands for a user that does not exist, with the same salt at each try and a
@@ -137,20 +173,23 @@ func (s *Server) ghost(name string) *user {
 	return &user{User: User{Name: name, Password: newUUID()}, salt: salt[:16]}
 }
 
-func (s *Server) shakeHands(u *user, client string, bigA *big.Int) authOutput {
-	v := s.verifierOf(u)
-	b := new(big.Int).SetBytes(random(64))
-	bigB := srpServerPublic(v, b)
-	h := &handshake{key: srpServerKey(bigA, bigB, v, b), block: random(1024)}
-	block := base64.StdEncoding.EncodeToString(h.block)
-	s.proofs[block] = &session{
-		user: u, client: client, challenge: "PASSWORD_VERIFIER",
-		expires: s.now().Add(s.set.sessionLifetime), srp: h,
-	}
-	return authOutput{ChallengeName: "PASSWORD_VERIFIER", ChallengeParameters: map[string]string{
-		"SALT": hex.EncodeToString(u.salt), "SECRET_BLOCK": block, "SRP_B": bigB.Text(16),
+// shakeHands asks in ss for the proof of its user's password.
+func (s *Server) shakeHands(ss *session, bigA *big.Int) authOutput {
+	u := ss.user
+	h, bigB := newHandshake(s.poolName(), u.Name, s.verifierOf(u), bigA)
+	return s.askProof(ss, h, map[string]string{
+		"SALT": hex.EncodeToString(u.salt), "SRP_B": bigB.Text(16),
 		"USERNAME": u.Name, "USER_ID_FOR_SRP": u.Name,
-	}}
+	})
+}
+
+// askProof asks in ss for the proof that h is waiting for.
+func (s *Server) askProof(ss *session, h *handshake, parameters map[string]string) authOutput {
+	block := base64.StdEncoding.EncodeToString(h.block)
+	ss.srp, ss.told = h, true
+	s.proofs[block] = ss
+	parameters["SECRET_BLOCK"] = block
+	return authOutput{ChallengeName: ss.challenge, ChallengeParameters: parameters, Session: ss.id}
 }
 
 // verifierOf computes v again only when the password has changed: it is slow.
@@ -162,25 +201,14 @@ func (s *Server) verifierOf(u *user) *big.Int {
 	return u.verifier
 }
 
-func (s *Server) answerPassword(ss *session, p map[string]string) (any, error) {
-	in, err := need(p, "PASSWORD_CLAIM_SIGNATURE", "PASSWORD_CLAIM_SECRET_BLOCK", "TIMESTAMP")
+func (s *Server) answerProof(ss *session, p map[string]string) (any, error) {
+	c, err := claimIn(p)
 	if err != nil {
 		return nil, err
 	}
-	at, err := time.Parse(srpTime, in[2])
-	if err != nil || at.Format(srpTime) != in[2] {
-		return nil, invalidParameter("TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.")
-	}
 	ss.used = true
-	if err := s.firstFactor(ss.user, func() bool { return s.proven(ss, in[0], in[2]) }); err != nil {
+	if err := s.firstFactor(ss.user, func() bool { return ss.srp.proves(c) }); err != nil {
 		return nil, err
 	}
 	return s.proceed(ss)
-}
-
-// proven tells whether signature is what only the password's owner could make.
-func (s *Server) proven(ss *session, signature, timestamp string) bool {
-	want := hmacSHA256(ss.srp.key, []byte(s.poolName()), []byte(ss.user.Name), ss.srp.block, []byte(timestamp))
-	got, err := base64.StdEncoding.DecodeString(signature)
-	return err == nil && hmac.Equal(got, want)
 }

@@ -20,6 +20,8 @@ type authResult struct {
 	IdToken      string // spelled as on the wire
 	RefreshToken string `json:",omitempty"`
 	TokenType    string `json:",omitempty"`
+
+	NewDeviceMetadata *newDevice `json:",omitempty"`
 }
 
 // issue makes an ID and an access token. refreshToken is empty unless there is a
@@ -42,14 +44,15 @@ func (s *Server) issue(u *user, f *family, refreshToken string) *authResult {
 // commonClaims are those of both tokens. Times are whole seconds.
 func (s *Server) commonClaims(u *user, f *family, now time.Time, lifetime time.Duration) map[string]any {
 	c := map[string]any{
-		"sub":        u.Sub,
-		"iss":        s.Issuer(),
-		"origin_jti": f.originJTI,
-		"event_id":   f.eventID,
-		"jti":        newUUID(),
-		"auth_time":  f.signedIn.Add(s.set.skew).Unix(),
-		"iat":        now.Unix(),
-		"exp":        now.Add(lifetime).Unix(),
+		"sub":       u.Sub,
+		"iss":       s.Issuer(),
+		"event_id":  f.eventID,
+		"auth_time": f.signedIn.Add(s.set.skew).Unix(),
+		"iat":       now.Unix(),
+		"exp":       now.Add(lifetime).Unix(),
+	}
+	if !s.set.noRevocation {
+		c["origin_jti"], c["jti"] = f.originJTI, newUUID()
 	}
 	if len(u.Groups) > 0 {
 		c["cognito:groups"] = u.Groups
@@ -78,14 +81,16 @@ func (s *Server) accessClaims(u *user, f *family, now time.Time) map[string]any 
 	c["client_id"] = f.client
 	c["username"] = u.Name
 	c["scope"] = "aws.cognito.signin.user.admin"
+	if f.device != "" && !f.aliased {
+		c["device_key"] = f.device
+	}
 	return c
 }
 
 // jwt joins a header and claims with the signature that sign makes of them.
 func jwt(header map[string]string, claims map[string]any, sign func(input string) []byte) string {
-	b64 := base64.RawURLEncoding.EncodeToString
-	input := b64(mustJSON(header)) + "." + b64(mustJSON(claims))
-	return input + "." + b64(sign(input))
+	input := b64URL(mustJSON(header)) + "." + b64URL(mustJSON(claims))
+	return input + "." + b64URL(sign(input))
 }
 
 func (k *signingKey) rs256(input string) []byte {
@@ -97,28 +102,29 @@ func (k *signingKey) rs256(input string) []byte {
 	return sig
 }
 
-// bearer returns the user of a valid access token.
-func (s *Server) bearer(token string) (*user, error) {
+// bearer returns the user of a valid access token, and its claims.
+func (s *Server) bearer(token string) (*user, ownClaims, error) {
 	c, ok := s.open(token)
 	if !ok || c.Use != "access" {
-		return nil, notAuthorized("Invalid Access Token")
+		return nil, c, notAuthorized("Invalid Access Token")
 	}
-	f := s.families[c.OriginJTI]
+	f := s.families[c.EventID]
 	switch {
 	case f == nil:
-		return nil, notAuthorized("Invalid Access Token")
+		return nil, c, notAuthorized("Invalid Access Token")
 	case f.revoked:
-		return nil, notAuthorized("Access Token has been revoked")
+		return nil, c, notAuthorized("Access Token has been revoked")
 	case s.clock().Unix() >= c.Expires:
-		return nil, notAuthorized("Access Token has expired")
+		return nil, c, notAuthorized("Access Token has expired")
 	}
 	u := s.users[f.user]
-	return u, usable(u)
+	return u, c, usable(u)
 }
 
 type ownClaims struct {
 	Use       string `json:"token_use"`
-	OriginJTI string `json:"origin_jti"`
+	EventID   string `json:"event_id"`
+	DeviceKey string `json:"device_key"`
 	Expires   int64  `json:"exp"`
 }
 
@@ -139,6 +145,8 @@ func (s *Server) open(token string) (ownClaims, bool) {
 	}
 	return c, false
 }
+
+func b64URL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 func random(n int) []byte {
 	b := make([]byte, n)

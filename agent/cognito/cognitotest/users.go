@@ -12,14 +12,19 @@ type Status int
 // The states of Cognito that a sign-in can meet.
 const (
 	Confirmed           Status = iota
-	Unconfirmed                // UserNotConfirmedException
+	Unconfirmed                // UserNotConfirmedException; a code has been sent to confirm with
 	ForceChangePassword        // NEW_PASSWORD_REQUIRED; Password is the temporary one
-	ResetRequired              // PasswordResetRequiredException
+	ResetRequired              // PasswordResetRequiredException; a code has been sent to reset with
 )
+
+// String is the state's name at Cognito: "CONFIRMED".
+func (st Status) String() string {
+	return [...]string{"CONFIRMED", "UNCONFIRMED", "FORCE_CHANGE_PASSWORD", "RESET_REQUIRED"}[st]
+}
 
 // A User is an account of the pool.
 type User struct {
-	Name     string // cognito:username
+	Name     string // cognito:username; a UUID like Sub where users sign in by e-mail address
 	Password string
 	Sub      string // a new UUID when empty
 	Email    string // a second name to sign in by
@@ -37,6 +42,9 @@ type User struct {
 
 	// RequiredAttributes must be given with a new password: "name".
 	RequiredAttributes []string
+
+	Passkey bool       // USER_AUTH offers WEB_AUTHN, which no answer here passes
+	Custom  []Question // the rounds of CUSTOM_AUTH, in order
 }
 
 // user is a User with what the server remembers of it.
@@ -48,6 +56,12 @@ type user struct {
 	verified string
 	usedStep int64  // the last TOTP step that was accepted: a code works once
 	pending  string // TOTP secret handed out by AssociateSoftwareToken
+
+	devices  map[string]*device   // by device key
+	issued   time.Time            // of a temporary password
+	previous []string             // passwords, oldest first, without the current one
+	codes    map[string]*sentCode // by purpose
+	attempts map[string]*attempts // by purpose
 }
 
 // AddUser adds an account, or puts it in the place of the one with that name, whose
@@ -62,7 +76,26 @@ func (s *Server) AddUser(u User) {
 	if u.TOTPSecret == "" {
 		u.TOTPSecret = newTOTPSecret()
 	}
-	s.users[u.Name] = &user{User: u, salt: random(16), usedStep: -1}
+	added := &user{
+		User: u, salt: random(16), usedStep: -1,
+		devices:  map[string]*device{},
+		codes:    map[string]*sentCode{},
+		attempts: map[string]*attempts{},
+	}
+	s.users[u.Name] = added
+	s.entered(added)
+}
+
+// entered does what comes with the state that an account has just got.
+func (s *Server) entered(u *user) {
+	switch u.Status {
+	case ForceChangePassword:
+		u.issued = s.now()
+	case Unconfirmed:
+		s.sendCode(u, confirmPurpose)
+	case ResetRequired:
+		s.sendCode(u, resetPurpose)
+	}
 }
 
 // User returns the account called name as it is now.
@@ -77,16 +110,23 @@ func (s *Server) User(name string) (User, bool) {
 }
 
 // EditUser changes an account, all but its name; one that does not exist is left
-// alone. To disable one:
+// alone. A new Status does what an administrator's change would: it sends the code that
+// goes with it, or starts a temporary password's time. To disable an account:
 //
 //	srv.EditUser("ada", func(u *cognitotest.User) { u.Disabled = true })
 func (s *Server) EditUser(name string, edit func(*User)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if u := s.find(name); u != nil {
-		name = u.Name
+		before := u.User
 		edit(&u.User)
-		u.Name = name
+		u.Name = before.Name
+		if u.Password != before.Password {
+			u.previous = append(u.previous, before.Password)
+		}
+		if u.Status != before.Status || u.Status == ForceChangePassword && u.Password != before.Password {
+			s.entered(u)
+		}
 	}
 }
 
@@ -109,12 +149,13 @@ func (s *Server) SignOutUser(name string) {
 	}
 }
 
-// ForgetLockouts lets every user try passwords again at once.
+// ForgetLockouts lets every user try passwords and codes again at once.
 func (s *Server) ForgetLockouts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, u := range s.users {
 		u.lock = lockout{}
+		clear(u.attempts)
 	}
 }
 

@@ -40,6 +40,14 @@ var operations = map[string]func(*Server, []byte) (any, error){
 	"GetUser":                   operation((*Server).getUser),
 	"AssociateSoftwareToken":    operation((*Server).associateToken),
 	"VerifySoftwareToken":       operation((*Server).verifyToken),
+	"ConfirmDevice":             operation((*Server).confirmDevice),
+	"UpdateDeviceStatus":        operation((*Server).updateDevice),
+	"ForgetDevice":              operation((*Server).forgetDevice),
+	"ForgotPassword":            operation((*Server).forgotPassword),
+	"ConfirmForgotPassword":     operation((*Server).confirmForgotPassword),
+	"ConfirmSignUp":             operation((*Server).confirmSignUp),
+	"ResendConfirmationCode":    operation((*Server).resendCode),
+	"ChangePassword":            operation((*Server).changePassword),
 }
 
 func operation[In any](f func(*Server, In) (any, error)) func(*Server, []byte) (any, error) {

@@ -1,0 +1,124 @@
+package cognitotest
+
+import "slices"
+
+// USER_AUTH: the pool says what the user can sign in with, and the user chooses.
+
+// firstFactors are what USER_AUTH has, in the order in which it offers them.
+var firstFactors = []string{"PASSWORD", "PASSWORD_SRP", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN"}
+
+// offers returns the first factors that are open to a user. With MFA those are the
+// passwords: one-time codes and passkeys cannot be followed by a second factor.
+// https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-mfa.html
+func (s *Server) offers(u *user) []string {
+	open := map[string]bool{
+		"PASSWORD":     u.Password != "",
+		"PASSWORD_SRP": u.Password != "",
+		"EMAIL_OTP":    u.Email != "" && len(u.MFA) == 0,
+		"SMS_OTP":      u.Phone != "" && len(u.MFA) == 0,
+		"WEB_AUTHN":    u.Passkey && len(u.MFA) == 0,
+	}
+	list := []string{}
+	for _, f := range firstFactors {
+		if open[f] && (s.set.firstFactors == nil || slices.Contains(s.set.firstFactors, f)) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// choiceAuth answers USER_AUTH: with the preferred challenge where the user has it, else
+// with the choice. A preferred password can come with its value, and is then checked at once.
+func (s *Server) choiceAuth(client string, p map[string]string) (any, error) {
+	in, err := need(p, "USERNAME")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSecret(client, in[0], p["SECRET_HASH"]); err != nil {
+		return nil, err
+	}
+	u, err := s.knownOrGhost(in[0])
+	if err != nil {
+		return nil, err
+	}
+	ss := &session{user: u, client: client, device: p["DEVICE_KEY"]}
+	preferred := p["PREFERRED_CHALLENGE"]
+	switch {
+	case preferred != "" && !slices.Contains(firstFactors, preferred):
+		return nil, invalidParameter("Invalid PREFERRED_CHALLENGE.")
+	case !slices.Contains(s.offers(u), preferred):
+		out := s.put(ss, "SELECT_CHALLENGE", map[string]string{})
+		out.AvailableChallenges = s.offers(u)
+		return out, nil
+	case preferred == "PASSWORD" && p["PASSWORD"] == "", preferred == "PASSWORD_SRP" && p["SRP_A"] == "":
+		return s.put(ss, preferred, map[string]string{}), nil
+	}
+	return s.begin(ss, preferred, p)
+}
+
+// begin starts a first factor, with its value in p where it has one.
+func (s *Server) begin(ss *session, factor string, p map[string]string) (any, error) {
+	switch factor {
+	case "PASSWORD":
+		return s.answerPlain(ss, p)
+	case "PASSWORD_SRP":
+		return s.answerSRP(ss, p)
+	case "WEB_AUTHN":
+		return s.put(ss, factor, map[string]string{"CREDENTIAL_REQUEST_OPTIONS": s.passkeyRequest()}), nil
+	}
+	return s.putCode(ss, factor, map[string]string{}), nil
+}
+
+// answerChoice answers SELECT_CHALLENGE.
+func (s *Server) answerChoice(ss *session, p map[string]string) (any, error) {
+	in, err := need(p, "ANSWER")
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(s.offers(ss.user), in[0]) {
+		return nil, invalidParameter("The selected challenge is not available.")
+	}
+	return s.begin(ss, in[0], p)
+}
+
+// answerPlain takes a password in USER_AUTH. A wrong one ends the session.
+func (s *Server) answerPlain(ss *session, p map[string]string) (any, error) {
+	in, err := need(p, "PASSWORD")
+	if err != nil {
+		return nil, err
+	}
+	ss.used = true
+	if err := s.firstFactor(ss.user, ss.user.passwordIs(in[0])); err != nil {
+		return nil, err
+	}
+	return s.proceed(ss)
+}
+
+// answerSRP starts the proof of a password in USER_AUTH.
+func (s *Server) answerSRP(ss *session, p map[string]string) (any, error) {
+	in, err := need(p, "SRP_A")
+	if err != nil {
+		return nil, err
+	}
+	bigA, err := srpClientPublic(in[0])
+	if err != nil {
+		return nil, err
+	}
+	return s.shakeHands(s.renew(ss, "PASSWORD_VERIFIER"), bigA), nil
+}
+
+// passkeyRequest is a WebAuthn request for a passkey's signature.
+func (s *Server) passkeyRequest() string {
+	return string(mustJSON(map[string]any{
+		"challenge": b64URL(random(32)), "timeout": 180000, "rpId": "example.com", "userVerification": "preferred",
+	}))
+}
+
+// answerPasskey refuses every passkey: there is none that this server would know.
+func (s *Server) answerPasskey(ss *session, p map[string]string) (any, error) {
+	if _, err := need(p, "CREDENTIAL"); err != nil {
+		return nil, err
+	}
+	ss.used = true
+	return nil, notAuthorized(badPassword)
+}
