@@ -185,7 +185,7 @@ func (s *signIn) report(ctx context.Context, environment string) error {
 	}
 	s.say("%s: signed in as %s, kept %s", environment, env.User, where(st.Store))
 	if env.State == agent.StateUnsaved {
-		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", environment, env.LastError)
+		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", environment, lastError(env))
 	}
 	if st.Store.Advice != "" {
 		s.say("%s", st.Store.Advice)
