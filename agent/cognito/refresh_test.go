@@ -193,23 +193,25 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 		{"200 of a portal", cognitotest.Answer(200, "text/html", "<h1>Welcome</h1>"), nil, agent.CodeUnavailable, "not JSON"},
 		{"an empty 200", cognitotest.Answer(200, "application/x-amz-json-1.1", ""), nil, agent.CodeUnavailable, "answered without tokens"},
 		{"an empty object", cognitotest.Answer(200, "application/x-amz-json-1.1", "{}"), nil, agent.CodeUnavailable, "answered without tokens"},
+		{"an empty result", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{}}`), nil, agent.CodeUnavailable, "answered without tokens"},
 		{"half an answer", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":"ey`), nil, agent.CodeUnavailable, "half an answer"},
 		{"wrong types", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":7}}`), nil, agent.CodeUnavailable, "half an answer, or one that is not JSON"},
 		{"wrong client", cognitotest.Refuse("ResourceNotFoundException", "m"), nil, agent.CodeConfiguration, "does not know the app client"},
 		{"client secret", cognitotest.Refuse("NotAuthorizedException", "Unable to verify secret hash for client x"), nil, agent.CodeConfiguration, "has a secret"},
+		{"client secret, as a parameter", cognitotest.Refuse("InvalidParameterException", "Client x is configured for secret but secret was not received"), nil, agent.CodeConfiguration, "has a secret"},
 		{"secret hash", cognitotest.Refuse("NotAuthorizedException", "SecretHash does not match for the client: x"), nil, agent.CodeConfiguration, "has a secret"},
 		{"trigger", cognitotest.Refuse("UnexpectedLambdaException", "m"), nil, agent.CodeUnavailable, "Lambda"},
 		{"the pool's own check", cognitotest.Refuse("UserLambdaValidationException", "m"), nil, agent.CodeDenied, "refused it"},
 		{"a code from the future", cognitotest.Refuse("SomethingNewException", "m"), nil, agent.CodeInternal, "InitiateAuth with SomethingNewException, which this version does not know"},
-		{"no flow at all", cognitotest.Refuse("InvalidParameterException", "m"), fault(cognitotest.Refuse("InvalidParameterException", "m")), agent.CodeConfiguration, "does not allow refresh tokens"},
-		{"refused, then dropped", refused, fault(cognitotest.Drop()), agent.CodeUnavailable, "closed the connection"},
-		{"refused, then 502", refused, fault(cognitotest.BadGateway()), agent.CodeUnavailable, "HTTP 502"},
-		{"refused, then 500", refused, fault(cognitotest.Internal()), agent.CodeUnavailable, "internal error"},
-		{"refused, then throttled", refused, fault(cognitotest.Throttle()), agent.CodeThrottled, "Too many requests."},
-		{"refused, then 429", refused, fault(cognitotest.Bare429()), agent.CodeThrottled, "Too many requests."},
-		{"refused, then firewall", refused, fault(cognitotest.Blocked()), agent.CodeDenied, "firewall"},
-		{"refused, then wrong client", refused, fault(cognitotest.Refuse("ResourceNotFoundException", "m")), agent.CodeConfiguration, "does not know the app client"},
-		{"refused, then a code from the future", refused, fault(cognitotest.Refuse("SomethingNewException", "m")), agent.CodeInternal, "SomethingNewException"},
+		{"no flow at all", cognitotest.Refuse("InvalidParameterException", "m"), new(cognitotest.Refuse("InvalidParameterException", "m")), agent.CodeConfiguration, "does not allow refresh tokens"},
+		{"refused, then dropped", refused, new(cognitotest.Drop()), agent.CodeUnavailable, "closed the connection"},
+		{"refused, then 502", refused, new(cognitotest.BadGateway()), agent.CodeUnavailable, "HTTP 502"},
+		{"refused, then 500", refused, new(cognitotest.Internal()), agent.CodeUnavailable, "internal error"},
+		{"refused, then throttled", refused, new(cognitotest.Throttle()), agent.CodeThrottled, "Too many requests."},
+		{"refused, then 429", refused, new(cognitotest.Bare429()), agent.CodeThrottled, "Too many requests."},
+		{"refused, then firewall", refused, new(cognitotest.Blocked()), agent.CodeDenied, "firewall"},
+		{"refused, then wrong client", refused, new(cognitotest.Refuse("ResourceNotFoundException", "m")), agent.CodeConfiguration, "does not know the app client"},
+		{"refused, then a code from the future", refused, new(cognitotest.Refuse("SomethingNewException", "m")), agent.CodeInternal, "SomethingNewException"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -234,8 +236,6 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 		})
 	}
 }
-
-func fault(f cognitotest.Fault) *cognitotest.Fault { return &f }
 
 // An answer lost after the work: within the grace period the same token works
 // again; without, Cognito says so, and then it is over.
@@ -265,8 +265,7 @@ func TestRefreshAnswerLost(t *testing.T) {
 }
 
 // The old refresh token is dead by then: whatever else is wrong with the answer,
-// the new one must be kept, and before
-// anything is looked at.
+// the new one must be kept, and before anything is looked at.
 func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 	for _, f := range forgeries() {
 		t.Run(f.name, func(t *testing.T) {
