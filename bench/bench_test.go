@@ -30,7 +30,7 @@ func TestMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report := render(t.Context(), sections)
+	report := render(machine(t.Context()), sections)
 	for _, want := range []string{
 		"| " + nameTrue, "| " + nameGo, "| " + nameToken, "| 256, a connection each time", "| status while Cognito needs 4s",
 		"20 kyc-token at once on a cold session, while a refresh takes 0.5 s: 1 refresh at Cognito for all, 1 token",

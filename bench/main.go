@@ -53,11 +53,12 @@ func run(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
+	about := machine(ctx)
 	sections, err := measure(ctx, p, root)
 	if err != nil {
 		return err
 	}
-	text := render(ctx, sections)
+	text := render(about, sections)
 	fmt.Print(text)
 	return os.WriteFile(filepath.Join(root, "bench", "RESULTS.md"), []byte(text), 0o644)
 }

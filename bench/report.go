@@ -36,9 +36,9 @@ func (s *section) target(text string, met bool) {
 }
 
 // render writes the report as Markdown that also reads well as it is.
-func render(ctx context.Context, sections []section) string {
+func render(machine string, sections []section) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Measurements\n\nBy `make bench` on %s. %s\n", time.Now().UTC().Format("2006-01-02"), machine(ctx))
+	fmt.Fprintf(&b, "# Measurements\n\nBy `make bench` on %s. %s\n", time.Now().UTC().Format("2006-01-02"), machine)
 	for _, s := range sections {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.title, s.about)
 		table(&b, s.head, s.rows)
@@ -91,8 +91,18 @@ func machine(ctx context.Context) string {
 	if out, err := exec.CommandContext(ctx, "uname", "-sr").Output(); err == nil {
 		kernel, _, _ = strings.Cut(strings.TrimSpace(string(out)), "-")
 	}
-	return fmt.Sprintf("%d cores, %s of memory, %s, %s %s/%s.",
-		runtime.NumCPU(), memory(), kernel, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%d cores, %s of memory, %s, %s %s/%s. %s", runtime.NumCPU(), memory(), kernel,
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, load())
+}
+
+// load says how busy the machine is without the bench, or nothing where that is unknown.
+func load() string {
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	minute, _, _ := strings.Cut(string(raw), " ")
+	return "Load average at the start: " + minute + "."
 }
 
 // memory is the machine's, in whole GB.
