@@ -1,6 +1,7 @@
 package cognitotest
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -222,15 +223,37 @@ func (s *Server) answerNewPassword(ss *session, p map[string]string) (any, error
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range ss.user.RequiredAttributes {
+	u := ss.user
+	for _, a := range u.RequiredAttributes {
 		if p["userAttributes."+a] == "" {
 			return nil, invalidParameter("Invalid attributes given, " + a + " is missing")
 		}
 	}
-	if err := s.setPassword(ss.user, in[0]); err != nil {
+	if p["userAttributes.email"] != "" && u.Email != "" && !slices.Contains(u.RequiredAttributes, "email") {
+		return nil, notAuthorized("Cannot modify an already provided email")
+	}
+	if err := s.setPassword(u, in[0]); err != nil {
 		return nil, err
 	}
+	for _, a := range u.RequiredAttributes {
+		u.setAttribute(a, p["userAttributes."+a])
+	}
+	u.RequiredAttributes = nil
 	return s.proceed(ss)
+}
+
+// setAttribute keeps an attribute, which ID tokens then have as a claim.
+func (u *user) setAttribute(name, value string) {
+	switch name {
+	case "email":
+		u.Email = value
+	case "phone_number":
+		u.Phone = value
+	default:
+		claims := map[string]any{name: value} // a new one: u.Claims is the caller's
+		maps.Copy(claims, u.Claims)
+		u.Claims = claims
+	}
 }
 
 // askSecond asks for the second factor, or which of several it shall be.
@@ -246,6 +269,10 @@ func (s *Server) askFactor(ss *session, factor string) authOutput {
 	switch factor {
 	case "SMS_MFA", "EMAIL_OTP":
 		return s.putCode(ss, factor, name)
+	case "SOFTWARE_TOKEN_MFA":
+		if ss.user.tokenName != "" {
+			name["FRIENDLY_DEVICE_NAME"] = ss.user.tokenName
+		}
 	case "MFA_SETUP":
 		name["MFAS_CAN_SETUP"] = `["SOFTWARE_TOKEN_MFA"]`
 	}

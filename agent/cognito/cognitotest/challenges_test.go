@@ -44,9 +44,24 @@ func TestNewPassword(t *testing.T) {
 		"InvalidParameterException: Invalid attributes given, name is missing")
 	equal(t, "too short", answer(t, srv, out, m{"NEW_PASSWORD": "short", "userAttributes.name": "Ada"}).result(),
 		"InvalidPasswordException: Password did not conform with policy: Password not long enough")
+	equal(t, "an attribute that is there", answer(t, srv, out, m{"NEW_PASSWORD": "New-Horse-22", "userAttributes.name": "Ada", "userAttributes.email": "x@example.com"}).result(),
+		"NotAuthorizedException: Cannot modify an already provided email")
+	equal(t, "no password", answer(t, srv, out, m{"userAttributes.name": "Ada"}).result(), "InvalidParameterException: Missing required parameter NEW_PASSWORD")
 	equal(t, "good, in the same session", answer(t, srv, out, m{"NEW_PASSWORD": "New-Horse-22", "userAttributes.name": "Ada"}).result(), "ok")
 	equal(t, "old password", try(t, srv, userName, password), bad)
-	equal(t, "new password", try(t, srv, userName, "New-Horse-22"), "ok")
+	tokens := call(t, srv, "InitiateAuth", passwordAuth(srv, userName, "New-Horse-22"))
+	equal(t, "new password", tokens.result(), "ok")
+	equal(t, "the attribute", claims(t, tokens.AuthenticationResult.IdToken)["name"], any("Ada"))
+}
+
+func TestNewPasswordWithAddresses(t *testing.T) {
+	srv := start(t)
+	srv.AddUser(cognitotest.User{Name: "bob", Password: password, Status: cognitotest.ForceChangePassword, RequiredAttributes: []string{"email", "phone_number"}})
+	out := call(t, srv, "InitiateAuth", passwordAuth(srv, "bob", password))
+	equal(t, "answered", answer(t, srv, out, m{"USERNAME": "bob", "NEW_PASSWORD": "New-Horse-22",
+		"userAttributes.email": "bob@example.com", "userAttributes.phone_number": "+15550001111"}).result(), "ok")
+	bob, _ := srv.User("bob@example.com")
+	equal(t, "telephone", bob.Phone, "+15550001111")
 }
 
 func TestTOTPChallenge(t *testing.T) {
@@ -103,6 +118,7 @@ func TestSelectMFAType(t *testing.T) {
 	srv := start(t)
 	out := challenged(t, srv, "SELECT_MFA_TYPE", withMFA("SMS_MFA", "EMAIL_OTP"))
 	equal(t, "choice", out.ChallengeParameters["MFAS_CAN_CHOOSE"], `["SMS_MFA","EMAIL_OTP"]`)
+	equal(t, "nothing", answer(t, srv, out, m{}).Code, "InvalidParameterException")
 	equal(t, "none of them", answer(t, srv, out, m{"ANSWER": "SOFTWARE_TOKEN_MFA"}).Code, "InvalidParameterException")
 	next := answer(t, srv, out, m{"ANSWER": "EMAIL_MFA"})
 	equal(t, "chosen", next.result(), "EMAIL_OTP")
@@ -126,7 +142,7 @@ func TestMFASetup(t *testing.T) {
 	equal(t, "before the setup", answer(t, srv, out, m{}).Code, "InvalidParameterException")
 	secret := call(t, srv, "AssociateSoftwareToken", m{"Session": out.Session})
 	verify := func(code string) reply {
-		return call(t, srv, "VerifySoftwareToken", m{"Session": secret.Session, "UserCode": code})
+		return call(t, srv, "VerifySoftwareToken", m{"Session": secret.Session, "UserCode": code, "FriendlyDeviceName": "phone"})
 	}
 	equal(t, "no session", call(t, srv, "AssociateSoftwareToken", m{}).Code, "InvalidParameterException")
 	equal(t, "an access token in its place", call(t, srv, "AssociateSoftwareToken", m{"AccessToken": "x"}).Code, "InvalidParameterException")
@@ -138,7 +154,22 @@ func TestMFASetup(t *testing.T) {
 	equal(t, "after the setup", answer(t, srv, out, m{}).result(), "ok")
 	user, _ := srv.User(userName)
 	equal(t, "secret kept", user.TOTPSecret, secret.SecretCode)
-	challenged(t, srv, "SOFTWARE_TOKEN_MFA", func(*cognitotest.User) {})
+	out = challenged(t, srv, "SOFTWARE_TOKEN_MFA", func(*cognitotest.User) {})
+	equal(t, "the token's name", out.ChallengeParameters["FRIENDLY_DEVICE_NAME"], "phone")
+	equal(t, "no code", answer(t, srv, out, m{}).result(), "InvalidParameterException: Missing required parameter SOFTWARE_TOKEN_MFA_CODE")
+}
+
+func TestMFASetupEndsWithTheThirdWrongCode(t *testing.T) {
+	srv := start(t)
+	out := challenged(t, srv, "MFA_SETUP", withMFA("MFA_SETUP"))
+	secret := call(t, srv, "AssociateSoftwareToken", m{"Session": out.Session})
+	verify := func(code string) string {
+		return call(t, srv, "VerifySoftwareToken", m{"Session": secret.Session, "UserCode": code}).result()
+	}
+	for range 3 {
+		equal(t, "wrong", verify("x"), "EnableSoftwareTokenMFAException: Code mismatch")
+	}
+	equal(t, "right after that", verify(cognitotest.TOTP(secret.SecretCode, time.Now())), "NotAuthorizedException: Invalid session for the user.")
 }
 
 // Three wrong codes end a session; one that has been used counts as wrong.

@@ -41,7 +41,10 @@ func (s *Server) choiceAuth(client string, p map[string]string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ss := &session{user: u, client: client, device: p["DEVICE_KEY"]}
+	ss := &session{user: u, client: client}
+	if err := s.present(ss, p); err != nil {
+		return nil, err
+	}
 	preferred := p["PREFERRED_CHALLENGE"]
 	switch {
 	case preferred != "" && !slices.Contains(firstFactors, preferred):

@@ -88,6 +88,7 @@ func TestPreferredChallenge(t *testing.T) {
 		{"e-mail", m{"PREFERRED_CHALLENGE": "EMAIL_OTP"}, "EMAIL_OTP"},
 		{"not available to the user", m{"PREFERRED_CHALLENGE": "SMS_OTP"}, "SELECT_CHALLENGE"},
 		{"unknown", m{"PREFERRED_CHALLENGE": "x"}, "InvalidParameterException: Invalid PREFERRED_CHALLENGE."},
+		{"no name", m{"USERNAME": ""}, "InvalidParameterException: Missing required parameter USERNAME"},
 		{"unknown user", m{"USERNAME": "bob", "PREFERRED_CHALLENGE": "EMAIL_OTP"}, "SELECT_CHALLENGE"},
 		{"unknown user's password", m{"USERNAME": "bob", "PREFERRED_CHALLENGE": "PASSWORD", "PASSWORD": password}, bad},
 	}
@@ -173,9 +174,10 @@ func TestChoiceOnADevice(t *testing.T) {
 	equal(t, "after the code", out.result(), "DEVICE_SRP_AUTH")
 	equal(t, "after the proof", d.prove(t, srv, d.start(t, srv, out), deviceWord).result(), "ok")
 	srv.ForgetDevice(userName, "")
-	out = initiate(t, srv, "USER_AUTH", m{"PREFERRED_CHALLENGE": "EMAIL_OTP", "DEVICE_KEY": d.key})
-	equal(t, "forgotten", answer(t, srv, out, m{"EMAIL_OTP_CODE": "123456"}).result(), noDevice)
-	equal(t, "and once more", answer(t, srv, out, m{"EMAIL_OTP_CODE": "123456"}).result(), "ok")
+	equal(t, "forgotten", initiate(t, srv, "USER_AUTH", m{"DEVICE_KEY": d.key}).result(), noDevice)
+	out = initiate(t, srv, "USER_AUTH", m{"PREFERRED_CHALLENGE": "EMAIL_OTP"})
+	equal(t, "forgotten, with the code", answer(t, srv, out, m{"EMAIL_OTP_CODE": "123456", "DEVICE_KEY": d.key}).result(), noDevice)
+	equal(t, "the same without it", answer(t, srv, out, m{"EMAIL_OTP_CODE": "123456"}).result(), "ok")
 }
 
 func TestPasskey(t *testing.T) {

@@ -137,11 +137,8 @@ type attempts struct {
 	since time.Time
 }
 
-// attempt counts one attempt for a purpose.
+// attempt counts one attempt for a purpose, which exhausted has let pass.
 func (s *Server) attempt(u *user, purpose string) {
-	if s.exhausted(u, purpose) {
-		return
-	}
 	if u.attempts[purpose] == nil {
 		u.attempts[purpose] = &attempts{since: s.now()}
 	}

@@ -26,7 +26,10 @@ func (s *Server) customAuth(client string, p map[string]string) (any, error) {
 		return nil, invalidParameter("Custom auth lambda trigger is not configured for the user pool.")
 	}
 	// The Lambda functions alone decide what is asked, so there is no MFA.
-	ss := &session{user: u, client: client, device: p["DEVICE_KEY"], second: true, rounds: len(u.Custom)}
+	ss := &session{user: u, client: client, second: true, rounds: len(u.Custom)}
+	if err := s.present(ss, p); err != nil {
+		return nil, err
+	}
 	if p["CHALLENGE_NAME"] != "SRP_A" {
 		if err := usable(u); err != nil {
 			return nil, err

@@ -99,4 +99,6 @@ func TestCustomAuthOnADevice(t *testing.T) {
 	out = answer(t, srv, out, m{"ANSWER": "mini", "DEVICE_KEY": d.key})
 	equal(t, "after the answers", out.result(), "DEVICE_SRP_AUTH")
 	equal(t, "after the proof", d.prove(t, srv, d.start(t, srv, out), deviceWord).result(), "ok")
+	srv.ForgetDevice(userName, "")
+	equal(t, "forgotten", initiate(t, srv, "CUSTOM_AUTH", m{"DEVICE_KEY": d.key}).result(), noDevice)
 }

@@ -98,6 +98,9 @@ func (u *user) confirmed(key string) *device {
 // sign-in is used up.
 func (s *Server) present(ss *session, p map[string]string) error {
 	if key, ok := p["DEVICE_KEY"]; ok {
+		if strings.HasPrefix(ss.challenge, "DEVICE_") && key != ss.device {
+			return noDevice() // the challenge is for one device
+		}
 		ss.device = key
 	}
 	if s.set.devices == DevicesOff {
@@ -209,7 +212,7 @@ func (s *Server) answerDevice(ss *session, p map[string]string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := ss.remembers() // of DEVICE_KEY: see present
+	d := ss.remembers()
 	if d == nil {
 		return nil, noDevice()
 	}
@@ -223,6 +226,9 @@ func (s *Server) answerDevice(ss *session, p map[string]string) (any, error) {
 
 // answerDeviceProof checks that the device knows its password.
 func (s *Server) answerDeviceProof(ss *session, p map[string]string) (any, error) {
+	if _, err := need(p, "DEVICE_KEY"); err != nil {
+		return nil, err
+	}
 	c, err := claimIn(p)
 	if err != nil {
 		return nil, err
@@ -231,7 +237,7 @@ func (s *Server) answerDeviceProof(ss *session, p map[string]string) (any, error
 	if ss.remembers() == nil {
 		return nil, noDevice()
 	}
-	if p["DEVICE_KEY"] == "" || !ss.srp.proves(c) {
+	if !ss.srp.proves(c) {
 		return nil, notAuthorized(badPassword)
 	}
 	ss.proven = true

@@ -2,6 +2,7 @@ package cognitotest_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"math/big"
 	"strings"
@@ -132,7 +133,19 @@ func TestDeviceProofRefusals(t *testing.T) {
 	equal(t, "no A", answer(t, srv, out, m{"DEVICE_KEY": d.key}).result(), "InvalidParameterException: Missing required parameter SRP_A")
 	equal(t, "A = 0", answer(t, srv, out, m{"DEVICE_KEY": d.key, "SRP_A": "0"}).result(), "InvalidParameterException: Invalid SRP_A")
 	equal(t, "made-up device", aDevice{"us-east-2_x", d.group}.start(t, srv, out).result(), noDevice)
+	equal(t, "another device", other.start(t, srv, out).result(), noDevice)
 	proof := d.start(t, srv, out)
+	p := proof.ChallengeParameters
+	for key, want := range map[any]string{other.key: noDevice, "": noDevice, nil: "InvalidParameterException: Missing required parameter DEVICE_KEY"} {
+		in := m{"TIMESTAMP": goodTime, "PASSWORD_CLAIM_SECRET_BLOCK": p["SECRET_BLOCK"],
+			"PASSWORD_CLAIM_SIGNATURE": cognitotest.SRPProofForTest(d.group, d.key, deviceWord, smallA, p, goodTime)}
+		if key != nil {
+			in["DEVICE_KEY"] = key
+		}
+		equal(t, fmt.Sprintf("a good proof for device %v", key), answer(t, srv, proof, in).result(), want)
+	}
+	equal(t, "a proof without its time", answer(t, srv, proof, m{"DEVICE_KEY": d.key, "PASSWORD_CLAIM_SECRET_BLOCK": p["SECRET_BLOCK"],
+		"PASSWORD_CLAIM_SIGNATURE": "AAAA"}).result(), "InvalidParameterException: Missing required parameter TIMESTAMP")
 	stolen := proof
 	stolen.Session = ""
 	equal(t, "proof without its session", d.prove(t, srv, stolen, deviceWord).result(), bad)
@@ -200,6 +213,27 @@ func TestOptInDevice(t *testing.T) {
 	equal(t, "not signed in", call(t, srv, "UpdateDeviceStatus", m{"AccessToken": "x"}).Code, "NotAuthorizedException")
 }
 
+// What the user does elsewhere counts at once.
+func TestDeviceNotRememberedInBetween(t *testing.T) {
+	for _, step := range []string{"before A", "before the proof"} {
+		srv := start(t, cognitotest.RememberDevices(cognitotest.DevicesAlways))
+		d, first := confirmed(t, srv)
+		forget := func() {
+			out := call(t, srv, "UpdateDeviceStatus", m{"AccessToken": first.access(), "DeviceKey": d.key, "DeviceRememberedStatus": "not_remembered"})
+			equal(t, "UpdateDeviceStatus", out.result(), "ok")
+		}
+		out := d.signIn(t, srv)
+		if step == "before A" {
+			forget()
+			equal(t, step, d.start(t, srv, out).result(), noDevice)
+			continue
+		}
+		out = d.start(t, srv, out)
+		forget()
+		equal(t, step, d.prove(t, srv, out, deviceWord).result(), noDevice)
+	}
+}
+
 func TestDeviceBesidesMFA(t *testing.T) {
 	srv := start(t, cognitotest.RememberDevices(cognitotest.DevicesAlways), cognitotest.DeviceBesidesMFA(true))
 	d, _ := confirmed(t, srv)
@@ -256,6 +290,9 @@ func TestRefreshOnDevices(t *testing.T) {
 	forget := call(t, srv, "ForgetDevice", m{"AccessToken": out.access(), "DeviceKey": other.key})
 	equal(t, "ForgetDevice", forget.result(), "ok")
 	equal(t, "devices left", len(srv.Devices(userName)), 1)
+	newDevice(t, srv)
+	list := srv.Devices(userName)
+	equal(t, "devices then, by key", len(list) == 2 && list[0].Key < list[1].Key, true)
 	equal(t, "ForgetDevice again", call(t, srv, "ForgetDevice", m{"AccessToken": out.access(), "DeviceKey": other.key}).result(), noDevice)
 	equal(t, "sign-in on the forgotten one", other.signIn(t, srv).result(), noDevice)
 	srv.ForgetDevice(userName, d.key)

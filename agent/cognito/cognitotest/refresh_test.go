@@ -198,6 +198,20 @@ func TestRevocationOff(t *testing.T) {
 		"UnsupportedOperationException: Revoke Token is not enabled for this client.")
 }
 
+// Without revocation, tokens have no origin_jti and no jti; GlobalSignOut works all the same.
+func TestTokensWithoutRevocation(t *testing.T) {
+	srv := start(t, cognitotest.Revocation(false))
+	out := signIn(t, srv)
+	for _, token := range []string{out.access(), out.AuthenticationResult.IdToken} {
+		c := claims(t, token)
+		equal(t, "origin_jti", c["origin_jti"], nil)
+		equal(t, "jti", c["jti"], nil)
+	}
+	equal(t, "GetUser", call(t, srv, "GetUser", m{"AccessToken": out.access()}).result(), "ok")
+	equal(t, "GlobalSignOut", call(t, srv, "GlobalSignOut", m{"AccessToken": out.access()}).result(), "ok")
+	equal(t, "refresh", byTokens(t, srv, out.refresh()).result(), revoked)
+}
+
 func TestRevokeTokenWrongClient(t *testing.T) {
 	srv := start(t)
 	in := m{"ClientId": "nobody", "Token": signIn(t, srv).refresh()}
@@ -240,6 +254,27 @@ func TestGlobalSignOut(t *testing.T) {
 		"NotAuthorizedException: Invalid Access Token")
 	equal(t, "sign-out", call(t, srv, "GlobalSignOut", m{"AccessToken": a.AuthenticationResult.AccessToken}).result(), "ok")
 	equal(t, "the other sign-in", byTokens(t, srv, b.refresh()).result(), revoked)
+}
+
+// It ends all sign-ins of the user, with every client and in every state of rotation, and
+// nobody else's.
+func TestGlobalSignOutEndsEveryFamily(t *testing.T) {
+	srv := start(t, cognitotest.Rotation(time.Minute))
+	srv.AddClient("another")
+	srv.AddUser(cognitotest.User{Name: "bob", Password: password})
+	bob := call(t, srv, "InitiateAuth", passwordAuth(srv, "bob", password))
+	in := passwordAuth(srv, userName, password)
+	in["ClientId"] = "another"
+	elsewhere := call(t, srv, "InitiateAuth", in)
+	first := signIn(t, srv)
+	second := byTokens(t, srv, first.refresh())
+	equal(t, "sign-out", call(t, srv, "GlobalSignOut", m{"AccessToken": second.access()}).result(), "ok")
+	equal(t, "the sign-in's own token", byTokens(t, srv, first.refresh()).result(), revoked)
+	equal(t, "the rotated one", byTokens(t, srv, second.refresh()).result(), revoked)
+	equal(t, "another client's", call(t, srv, "GetTokensFromRefreshToken", m{"ClientId": "another", "RefreshToken": elsewhere.refresh()}).result(), revoked)
+	equal(t, "its access token", call(t, srv, "GetUser", m{"AccessToken": elsewhere.access()}).result(), "NotAuthorizedException: Access Token has been revoked")
+	equal(t, "another user's", byTokens(t, srv, bob.refresh()).result(), "ok")
+	equal(t, "a new sign-in", byTokens(t, srv, signIn(t, srv).refresh()).result(), "ok")
 }
 
 func TestRefreshTokenShape(t *testing.T) {

@@ -17,7 +17,7 @@ func (s *Server) associateToken(in associateInput) (any, error) {
 	return associateOutput{ss.user.pending, s.renew(ss, "MFA_SETUP").id}, nil
 }
 
-type verifyInput struct{ Session, AccessToken, UserCode string }
+type verifyInput struct{ Session, AccessToken, UserCode, FriendlyDeviceName string }
 
 type verifyOutput struct{ Status, Session string }
 
@@ -32,7 +32,7 @@ func (s *Server) verifyToken(in verifyInput) (any, error) {
 		return nil, apiError{"EnableSoftwareTokenMFAException", "Code mismatch"}
 	}
 	u.TOTPSecret, u.pending = u.pending, ""
-	u.MFA = []string{"SOFTWARE_TOKEN_MFA"}
+	u.MFA, u.tokenName = []string{"SOFTWARE_TOKEN_MFA"}, in.FriendlyDeviceName
 	ss.second = true
 	return verifyOutput{"SUCCESS", s.renew(ss, "MFA_SETUP").id}, nil
 }

@@ -40,7 +40,7 @@ type User struct {
 	MFA        []string
 	TOTPSecret string // base32, of SOFTWARE_TOKEN_MFA; a new one when empty, see [Server.User]
 
-	// RequiredAttributes must be given with a new password: "name".
+	// RequiredAttributes must be given with a new password: "name". ID tokens have them then.
 	RequiredAttributes []string
 
 	Passkey bool       // USER_AUTH offers WEB_AUTHN, which no answer here passes
@@ -56,6 +56,8 @@ type user struct {
 	verified string
 	usedStep int64  // the last TOTP step that was accepted: a code works once
 	pending  string // TOTP secret handed out by AssociateSoftwareToken
+
+	tokenName string // FriendlyDeviceName of the software token
 
 	devices  map[string]*device   // by device key
 	issued   time.Time            // of a temporary password
