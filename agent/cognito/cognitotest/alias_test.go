@@ -9,15 +9,15 @@ import (
 // The user of these tests signs in by e-mail address at a client with a secret, and is
 // really called by a UUID.
 const (
-	alias  = "grace@example.com"
-	real   = "7c1b0a4e-52d1-4f0c-9a3e-0d8f5b1f6a11"
-	secret = "sekrit"
+	alias    = "grace@example.com"
+	realName = "7c1b0a4e-52d1-4f0c-9a3e-0d8f5b1f6a11"
+	secret   = "sekrit"
 )
 
 func aliased(t *testing.T, opts ...cognitotest.Option) *cognitotest.Server {
 	t.Helper()
 	srv := start(t, append(opts, cognitotest.ClientSecret(secret))...)
-	srv.AddUser(cognitotest.User{Name: real, Sub: real, Email: alias, Phone: "+15551234567", Password: password})
+	srv.AddUser(cognitotest.User{Name: realName, Sub: realName, Email: alias, Phone: "+15551234567", Password: password})
 	return srv
 }
 
@@ -54,15 +54,15 @@ func TestSecretHashInAnswers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := aliased(t)
-			srv.EditUser(real, tt.edit)
-			tt.in["USERNAME"], tt.in["SECRET_HASH"] = alias, hash(srv, real)
+			srv.EditUser(realName, tt.edit)
+			tt.in["USERNAME"], tt.in["SECRET_HASH"] = alias, hash(srv, realName)
 			equal(t, "start with the real name's hash", initiate(t, srv, tt.flow, tt.in).result(), wrongHash)
 			tt.in["SECRET_HASH"] = hash(srv, alias)
 			out := initiate(t, srv, tt.flow, tt.in)
-			right, wrong := alias, real
+			right, wrong := alias, realName
 			if tt.told != "" {
-				equal(t, tt.told, out.ChallengeParameters[tt.told], real)
-				right, wrong = real, alias
+				equal(t, tt.told, out.ChallengeParameters[tt.told], realName)
+				right, wrong = realName, alias
 			}
 			tt.answer["USERNAME"] = alias
 			equal(t, "no hash", answer(t, srv, out, tt.answer).Code, "NotAuthorizedException")
@@ -78,30 +78,30 @@ func TestSecretHashOfAProof(t *testing.T) {
 	srv := aliased(t)
 	out := initiate(t, srv, "USER_SRP_AUTH", m{"USERNAME": alias, "SRP_A": cognitotest.SRPPublicForTest(smallA).Text(16), "SECRET_HASH": hash(srv, alias)})
 	p := out.ChallengeParameters
-	equal(t, "real name", p["USER_ID_FOR_SRP"]+" "+p["USERNAME"], real+" "+real)
+	equal(t, "real name", p["USER_ID_FOR_SRP"]+" "+p["USERNAME"], realName+" "+realName)
 	prove := func(name string) string {
-		return answer(t, srv, out, m{"USERNAME": real, "SECRET_HASH": hash(srv, name), "TIMESTAMP": goodTime,
+		return answer(t, srv, out, m{"USERNAME": realName, "SECRET_HASH": hash(srv, name), "TIMESTAMP": goodTime,
 			"PASSWORD_CLAIM_SECRET_BLOCK": p["SECRET_BLOCK"],
 			"PASSWORD_CLAIM_SIGNATURE":    cognitotest.SRPAnswerForTest("cognitote", password, smallA, p, goodTime)}).result()
 	}
 	equal(t, "hash over the address", prove(alias), wrongHash)
-	equal(t, "hash over the real name", prove(real), "ok")
+	equal(t, "hash over the real name", prove(realName), "ok")
 }
 
 func TestSecretOfARefresh(t *testing.T) {
 	srv := aliased(t)
 	out := initiate(t, srv, "USER_PASSWORD_AUTH", m{"USERNAME": alias, "PASSWORD": password, "SECRET_HASH": hash(srv, alias)})
 	equal(t, "sign-in", out.result(), "ok")
-	equal(t, "cognito:username", claims(t, out.AuthenticationResult.IdToken)["cognito:username"], any(real))
+	equal(t, "cognito:username", claims(t, out.AuthenticationResult.IdToken)["cognito:username"], any(realName))
 	refresh := func(hash string) string {
 		return call(t, srv, "InitiateAuth", m{"AuthFlow": "REFRESH_TOKEN_AUTH", "ClientId": srv.ClientID,
 			"AuthParameters": m{"REFRESH_TOKEN": out.refresh(), "SECRET_HASH": hash}}).result()
 	}
 	equal(t, "hash over the address", refresh(hash(srv, alias)), wrongHash)
-	equal(t, "hash over the real name", refresh(hash(srv, real)), "ok")
+	equal(t, "hash over the real name", refresh(hash(srv, realName)), "ok")
 	for _, op := range []string{"GetTokensFromRefreshToken", "RevokeToken"} {
 		in := m{"ClientId": srv.ClientID, "RefreshToken": out.refresh(), "Token": out.refresh()}
-		for _, bad := range []string{"", "x", hash(srv, real)} {
+		for _, bad := range []string{"", "x", hash(srv, realName)} {
 			in["ClientSecret"] = bad
 			equal(t, op+" with "+bad, call(t, srv, op, in).result(), "NotAuthorizedException: Unable to verify secret for client "+srv.ClientID)
 		}
@@ -116,10 +116,10 @@ func TestSecretOfARefresh(t *testing.T) {
 func TestSecretHashOfASetUp(t *testing.T) {
 	clock := newClock()
 	srv := aliased(t, cognitotest.Now(clock.Now))
-	srv.EditUser(real, func(u *cognitotest.User) { u.MFA = []string{"MFA_SETUP"} })
+	srv.EditUser(realName, func(u *cognitotest.User) { u.MFA = []string{"MFA_SETUP"} })
 	out := initiate(t, srv, "USER_PASSWORD_AUTH", m{"USERNAME": alias, "PASSWORD": password, "SECRET_HASH": hash(srv, alias)})
 	token := call(t, srv, "AssociateSoftwareToken", m{"Session": out.Session})
 	out.Session = call(t, srv, "VerifySoftwareToken", m{"Session": token.Session, "UserCode": cognitotest.TOTP(token.SecretCode, clock.Now())}).Session
 	equal(t, "hash over the address", answer(t, srv, out, m{"USERNAME": alias, "SECRET_HASH": hash(srv, alias)}).result(), wrongHash)
-	equal(t, "hash over the real name", answer(t, srv, out, m{"USERNAME": real, "SECRET_HASH": hash(srv, real)}).result(), "ok")
+	equal(t, "hash over the real name", answer(t, srv, out, m{"USERNAME": realName, "SECRET_HASH": hash(srv, realName)}).result(), "ok")
 }
