@@ -153,8 +153,8 @@ func routeOf(r *http.Request) (route, string, error) {
 }
 
 // takeApart reads the request to its end. Until then the server's deadlines hold.
-// Then net/http lifts the one for reading, and this the one for writing, for the
-// answer may take as long as a sign-in does; write sets its own.
+// Then net/http lifts the one for reading, and write sets a new one for writing, so
+// that the answer may take as long as a sign-in does.
 func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, error) {
 	x := &exchange{Request: r}
 	var err error
@@ -168,7 +168,6 @@ func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, er
 	} else if r.ContentLength != 0 {
 		return nil, usage("a %s request has no body", rt.method)
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	return x, nil
 }
 

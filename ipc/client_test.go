@@ -323,6 +323,14 @@ func TestPasswordsCrossTheWireWhole(t *testing.T) {
 	}
 }
 
+func TestEndedContextDialsNobody(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := &Client{Dial: func(context.Context) (net.Conn, error) { panic("dialled") }}
+	_, err := c.Token(ctx, agent.TokenRequest{})
+	wantError(t, err, agent.CodeUnavailable, "cancelled")
+}
+
 // A dialer that gets connected to nobody in particular.
 func TestDialErrorIsKept(t *testing.T) {
 	cause := errors.New("no route")

@@ -138,7 +138,7 @@ func (s *signIn) report(ctx context.Context) error {
 		s.say("%s: signed in as %s, kept %s", env.Name, env.User, where(st.Store))
 	}
 	if env.State == agent.StateUnsaved {
-		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, env.LastError)
+		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, lastError(env))
 	}
 	if st.Store.Advice != "" {
 		s.say("%s", st.Store.Advice)

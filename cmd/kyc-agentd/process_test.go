@@ -103,6 +103,7 @@ func newHouse(t *testing.T, options ...cognitotest.Option) *house {
 	srv.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
 	dir := shortDir(t)
 	return &house{t: t, dir: dir, cognito: srv, env: []string{
+		"GOCOVERDIR=" + dir, // under -cover each process would say on stderr that it has none
 		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
 		"KYC_STAGING_ENDPOINT=" + srv.URL, "KYC_STAGING_USER_POOL_ID=" + srv.PoolID, "KYC_STAGING_CLIENT_ID=" + srv.ClientID,
 	}}

@@ -129,7 +129,7 @@ func scriptEnv(ts *testscript.TestScript) []string {
 	for _, name := range []string{
 		"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "KYC_AGENT_SOCK", "TMPDIR", "CREDENTIALS_DIRECTORY",
 		"KYC_STAGING_ENDPOINT", "KYC_STAGING_USER_POOL_ID", "KYC_STAGING_CLIENT_ID",
-		"KYC_PROD_ENDPOINT", "KYC_PROD_USER_POOL_ID", "KYC_PROD_CLIENT_ID",
+		"KYC_DEV_CLIENT_ID", "KYC_PROD_ENDPOINT", "KYC_PROD_USER_POOL_ID", "KYC_PROD_CLIENT_ID",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)

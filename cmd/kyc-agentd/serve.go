@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -144,27 +145,33 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 
 // serve answers on ln until ctx ends, and then finishes what is in hand.
 func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
-	server := &ipc.Server{Service: d.agent, Reload: d.reload, Logger: d.log}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { d.windDown(stop) })
 	var helpers sync.WaitGroup
-	defer helpers.Wait()
-	helped, stop := context.WithCancel(ctx)
+	defer helpers.Wait() // after stop
 	defer stop()
-	// The first signal has ended ctx; the second ends the process at once.
-	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })
-	helpers.Go(func() { d.reloadOnHangup(helped) })
-	helpers.Go(func() { d.notify.feed(helped, probe(ln.Addr().String()), d.silent) })
-	context.AfterFunc(helped, func() { d.notify.send("STOPPING=1", "STATUS=finishing what is in hand") })
+	helpers.Go(func() { d.reloadOnHangup(serving) })
+	helpers.Go(func() { d.notify.feed(serving, probe(ln.Addr().String()), d.silent) })
 
 	d.log.Info("ready", "socket", ln.Addr().String(), "store", store.Describe(d.store).Kind, "version", programVersion())
 	d.notify.send("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
-	err := server.Serve(ctx, ln)
-	d.log.Info("stopping", "reason", context.Cause(ctx))
+	server := &ipc.Server{Service: d.agent, Reload: d.reload, Logger: d.log}
+	err := server.Serve(serving, ln)
+	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()
 	d.log.Info("stopped")
 	return err
 }
 
-// close waits for the refresh in hand. ctx of serve has ended by now.
+// windDown is what the first signal does. The second ends the process at once, for
+// a person who will not wait; so the default comes back before anything is stopped.
+func (d *daemon) windDown(stop func()) {
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	d.notify.send("STOPPING=1", "STATUS=finishing what is in hand")
+	stop()
+}
+
+// close waits for the refresh in hand.
 func (d *daemon) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()

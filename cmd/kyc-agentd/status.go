@@ -69,16 +69,17 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 
 // writeTrouble writes one line for each thing that a person should know.
 func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
+	before := "\n"
 	line := func(format string, args ...any) {
-		_, e := fmt.Fprintln(w, oneLine(fmt.Sprintf(format, args...)))
-		err = cmp.Or(err, e)
+		_, e := fmt.Fprintf(w, "%s%s\n", before, oneLine(fmt.Sprintf(format, args...)))
+		err, before = cmp.Or(err, e), ""
 	}
 	for _, e := range st.Environments {
 		if e.Warning != "" {
 			line("%s", e.Warning)
 		}
 		if e.LastError != "" {
-			line("%s: %s, %s: %s", e.Name, troubleWord(e), when(e.LastErrorAt, now), e.LastError)
+			line("%s: %s, %s: %s", e.Name, troubleWord(e), when(e.LastErrorAt, now), lastError(e))
 		}
 		if skew := time.Duration(e.SkewSeconds * float64(time.Second)); math.Abs(e.SkewSeconds) > maxSkew.Seconds() {
 			line("%s: this machine's clock is %s %s; set it right", e.Name, span(skew.Abs()), behindOrAhead(skew))
@@ -117,6 +118,11 @@ func who(e agent.EnvironmentStatus) string {
 		return user + " (by itself)"
 	}
 	return user
+}
+
+// lastError leaves out the environment, which every line has before it.
+func lastError(e agent.EnvironmentStatus) string {
+	return strings.TrimPrefix(e.LastError, e.Name+": ")
 }
 
 func troubleWord(e agent.EnvironmentStatus) string {
