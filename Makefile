@@ -17,6 +17,7 @@ RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
 # for themselves, in PREFIX/lib for everybody. packaging_test.go holds this true.
 UNITDIR = $(if $(filter $(HOME)/%,$(PREFIX)/),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
 BINARIES := kyc-agentd kyc-token
+VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),(devel))
 UNITS    := kyc-agentd.socket kyc-agentd.service
 
 .PHONY: help
@@ -29,7 +30,7 @@ build: $(BINARIES) ## both binaries into bin/: static, stripped
 # Not PIE, whatever GOFLAGS say: relocation costs kyc-token a quarter of its time.
 .PHONY: $(BINARIES)
 $(BINARIES):
-	CGO_ENABLED=0 $(GO) build -trimpath -buildmode=exe -ldflags='-s -w' -o $(BIN)/$@ ./cmd/$@
+	CGO_ENABLED=0 $(GO) build -trimpath -buildmode=exe -ldflags='-s -w -X main.version=$(VERSION)' -o $(BIN)/$@ ./cmd/$@
 
 .PHONY: demo
 demo: ## the whole product against a Cognito and a KYC API on this machine

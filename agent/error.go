@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,8 @@ type Error struct {
 	Err         error         // the cause, for errors.Is and for the log; may be nil
 }
 
-// Error renders "environment: message; hint" on one line.
+// Error renders "environment: message; hint" on one line. A message that is a
+// sentence, as those of the API's guide are, gets no semicolon after its full stop.
 func (e *Error) Error() string {
 	s := e.Message
 	if s == "" && e.Err != nil {
@@ -53,10 +55,14 @@ func (e *Error) Error() string {
 	if e.Environment != "" {
 		s = e.Environment + ": " + s
 	}
-	if e.Hint != "" {
-		s += "; " + e.Hint
+	switch {
+	case e.Hint == "":
+		return s
+	case strings.HasSuffix(s, "."):
+		return s + " " + e.Hint
+	default:
+		return s + "; " + e.Hint
 	}
-	return s
 }
 
 // Unwrap returns the cause.

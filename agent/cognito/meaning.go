@@ -30,8 +30,9 @@ const lockedFor = 15 * time.Minute
 // Keys are codes, or code/reason where Cognito's message tells more.
 type phase map[string]meaning
 
-// The messages in quotes with a full stop, and the short ones beside them, are those
-// of the KYC API's guide, word for word.
+// Five messages are the KYC API guide's own, word for word: "Invalid username or
+// password", "User not found", "User account not confirmed. Please verify your email.",
+// "Password reset required" and "Too many requests. Please try again later."
 var (
 	badPassword = meaning{agent.CodeLoginRequired, "Invalid username or password", "check both, then {rerun}", 0}
 	locked      = meaning{agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",

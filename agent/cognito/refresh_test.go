@@ -193,10 +193,12 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 		{"200 of a portal", cognitotest.Answer(200, "text/html", "<h1>Welcome</h1>"), nil, agent.CodeUnavailable, "not JSON"},
 		{"an empty 200", cognitotest.Answer(200, "application/x-amz-json-1.1", ""), nil, agent.CodeUnavailable, "answered without tokens"},
 		{"an empty object", cognitotest.Answer(200, "application/x-amz-json-1.1", "{}"), nil, agent.CodeUnavailable, "answered without tokens"},
+		{"an empty result", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{}}`), nil, agent.CodeUnavailable, "answered without tokens"},
 		{"half an answer", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":"ey`), nil, agent.CodeUnavailable, "half an answer"},
 		{"wrong types", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":7}}`), nil, agent.CodeUnavailable, "half an answer, or one that is not JSON"},
 		{"wrong client", cognitotest.Refuse("ResourceNotFoundException", "m"), nil, agent.CodeConfiguration, "does not know the app client"},
 		{"client secret", cognitotest.Refuse("NotAuthorizedException", "Unable to verify secret hash for client x"), nil, agent.CodeConfiguration, "has a secret"},
+		{"client secret, as a parameter", cognitotest.Refuse("InvalidParameterException", "Client x is configured for secret but secret was not received"), nil, agent.CodeConfiguration, "has a secret"},
 		{"secret hash", cognitotest.Refuse("NotAuthorizedException", "SecretHash does not match for the client: x"), nil, agent.CodeConfiguration, "has a secret"},
 		{"trigger", cognitotest.Refuse("UnexpectedLambdaException", "m"), nil, agent.CodeUnavailable, "Lambda"},
 		{"the pool's own check", cognitotest.Refuse("UserLambdaValidationException", "m"), nil, agent.CodeDenied, "refused it"},
@@ -263,8 +265,7 @@ func TestRefreshAnswerLost(t *testing.T) {
 }
 
 // The old refresh token is dead by then: whatever else is wrong with the answer,
-// the new one must be kept, and before
-// anything is looked at.
+// the new one must be kept, and before anything is looked at.
 func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 	for _, f := range forgeries() {
 		t.Run(f.name, func(t *testing.T) {

@@ -1,3 +1,8 @@
+// A process of two milliseconds need not watch how many CPUs it may use; this is one
+// goroutine and 0.05 ms less.
+//
+//go:debug updatemaxprocs=0
+
 // Command kyc-token prints an ID token of the KYC API, out of the sign-in that
 // kyc-agentd holds. Two calls are all there is to know:
 //

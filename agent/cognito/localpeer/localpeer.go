@@ -55,6 +55,9 @@ type User struct {
 	Status string
 	// TOTPSecret, in base32, sets up an authenticator app.
 	TOTPSecret string
+	// ConfirmationCode is the one that was sent when the account was made. Every code
+	// that the emulator sends by itself is "123456".
+	ConfirmationCode string
 }
 
 // Sub is the user's `sub`.
@@ -251,6 +254,9 @@ func (u User) record(now string) map[string]any {
 	if u.TOTPSecret != "" {
 		r["SoftwareTokenMfaConfiguration"] = map[string]any{"Secret": u.TOTPSecret, "Verified": true, "FriendlyDeviceName": "phone"}
 		r["UserMFASettingList"] = []string{"SOFTWARE_TOKEN_MFA"}
+	}
+	if u.ConfirmationCode != "" {
+		r["ConfirmationCode"] = u.ConfirmationCode
 	}
 	return r
 }

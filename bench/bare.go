@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// bareVerb is the argument by which the bench runs itself as the bare server.
+const bareVerb = "bare-server"
+
+// serveBare answers every request on socket with the answer read from in: what a
+// net/http handler can do at best, in a process of its own as the agent is.
+func serveBare(socket string, in io.Reader, out io.Writer) error {
+	answer, err := http.ReadResponse(bufio.NewReader(in), nil)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	answer.Header.Del("Date")
+	answer.Header.Del("Connection")
+	answer.Header.Set("Content-Length", fmt.Sprint(len(body)))
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "ready")
+	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		maps.Copy(w.Header(), answer.Header)
+		_, _ = w.Write(body)
+	}))
+}
+
+// newBare starts the bare server with the agent's own answer.
+func (l *lab) newBare(ctx context.Context, answer string) (socket string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	socket = l.path("bare.sock")
+	cmd := exec.CommandContext(ctx, self, bareVerb, socket)
+	cmd.Env = l.environ()
+	cmd.Stdin = strings.NewReader(answer)
+	c, err := l.start(cmd, "bare")
+	if err != nil {
+		return "", err
+	}
+	if err := c.awaitSocket(ctx, socket); err != nil {
+		return "", l.say(err, "bare")
+	}
+	return socket, nil
+}
+
+// rawAnswer is the agent's answer to request, as it is on the wire.
+func rawAnswer(socket, request string) (string, error) {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		return "", err
+	}
+	raw, err := io.ReadAll(conn)
+	return string(raw), err
+}

@@ -1,0 +1,87 @@
+// Command bench measures kyc-agent as it is shipped: real binaries, a real socket,
+// and a Cognito of its own on loopback.
+//
+//	make bench
+//
+// prints the tables and writes them to bench/RESULTS.md, in less than 3 minutes.
+// Machines differ and are never quiet, so what is compared runs interleaved, in an
+// order shuffled each round, and what counts is the ratio within one run. A peer
+// program that is not installed is left out by name.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == bareVerb {
+		exitOn(serveBare(os.Args[2], os.Stdin, os.Stdout))
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	exitOn(run(ctx, full))
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// A plan is how much to measure.
+type plan struct {
+	rounds   int           // of whole processes
+	slice    time.Duration // of load on one server, before it is the other one's turn
+	slices   int           // for each server and number of clients
+	answers  int           // timed in each row of the stall table
+	requests int           // between the two looks at the daemon's memory
+}
+
+var full = plan{rounds: 1000, slice: 200 * time.Millisecond, slices: 8, answers: 600, requests: 100_000}
+
+// run measures everything and writes the report.
+func run(ctx context.Context, p plan) error {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	about := machine(ctx)
+	sections, err := measure(ctx, p, root)
+	if err != nil {
+		return err
+	}
+	text := render(about, sections)
+	fmt.Print(text)
+	return os.WriteFile(filepath.Join(root, "bench", "RESULTS.md"), []byte(text), 0o644)
+}
+
+// measure runs every part in a lab of its own.
+func measure(ctx context.Context, p plan, root string) ([]section, error) {
+	l, err := openLab(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	var sections []section
+	for _, part := range []func(context.Context, *lab, plan) (section, error){
+		memoryPart, processPart, loadPart, stallPart,
+	} {
+		s, err := part(ctx, l, p)
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		sections = append(sections, s)
+	}
+	return append(sections[1:], sections[0]), nil // memory is measured first and read last
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+)
+
+// oidcToken sets up oidc-agent with one account at a provider of the bench's own.
+// The provider is asked once: what is timed is the cached access token.
+func (l *lab) oidcToken(ctx context.Context) (*contender, error) {
+	agent, token, err := lookBoth("oidc-agent", "oidc-token")
+	if err != nil {
+		return nil, err
+	}
+	provider := newProvider()
+	l.cleanup = append(l.cleanup, provider.Close)
+	ca := l.path("oidc-ca.pem")
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: provider.Certificate().Raw}
+	if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o600); err != nil {
+		return nil, err
+	}
+	// It refuses to make its folder's parent.
+	if err := os.MkdirAll(l.path(".config"), 0o700); err != nil {
+		return nil, err
+	}
+	socket := l.path("oidc.sock")
+	cmd := exec.CommandContext(ctx, agent, "--console", "--no-autoreauthenticate", "--socket-path="+socket)
+	cmd.Env = l.environ()
+	c, err := l.start(cmd, "oidc-agent")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.awaitSocket(ctx, socket); err != nil {
+		return nil, l.say(err, "oidc-agent")
+	}
+	env := l.environ("OIDC_SOCK="+socket, "PW=bench")
+	gen := exec.CommandContext(ctx, "oidc-gen", "bench", "--manual", "--issuer", provider.URL,
+		"--client-id", "bench", "--client-secret", "bench", "--redirect-uri", "http://localhost:4242",
+		"--flow=password", "--op-username", user, "--op-password", password, "--scope", "openid offline_access",
+		"--cp", ca, "--pw-env=PW", "--prompt=none", "--confirm-default", "--no-url-call")
+	gen.Env = env
+	if _, err := output(gen); err != nil {
+		return nil, err
+	}
+	return &contender{argv: []string{token, "bench"}, env: env, want: accessToken}, nil
+}
+
+const accessToken = "an-access-token-of-the-bench"
+
+// newProvider is as much of an OpenID provider as oidc-agent asks for: discovery,
+// and a token endpoint that says yes.
+func newProvider() *httptest.Server {
+	mux := http.NewServeMux()
+	srv := httptest.NewUnstartedServer(mux)
+	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		sendJSON(w, map[string]any{
+			"issuer": srv.URL, "token_endpoint": srv.URL + "/token", "authorization_endpoint": srv.URL + "/authorize",
+			"jwks_uri": srv.URL + "/jwks", "scopes_supported": []string{"openid", "offline_access"},
+			"grant_types_supported":    []string{"password", "refresh_token"},
+			"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
+			"id_token_signing_alg_values_supported": []string{"RS256"},
+		})
+	})
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, _ *http.Request) {
+		sendJSON(w, map[string]any{
+			"access_token": accessToken, "token_type": "Bearer", "expires_in": 3600,
+			"refresh_token": "a-refresh-token-of-the-bench", "scope": "openid offline_access",
+		})
+	})
+	srv.StartTLS()
+	return srv
+}
+
+func sendJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}

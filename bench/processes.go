@@ -1,0 +1,149 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// A contender is a program that is timed from fork to its end.
+type contender struct {
+	name  string
+	argv  []string
+	env   []string
+	stdin string // the file to read; empty is /dev/null
+	want  string // what stdout must contain
+	times timings
+}
+
+// once runs the contender and times it: from fork until stdout has ended and the
+// process is gone.
+func (c *contender) once() (time.Duration, error) {
+	stdin, err := os.Open(cmp.Or(c.stdin, os.DevNull))
+	if err != nil {
+		return 0, err
+	}
+	defer stdin.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	attr := &os.ProcAttr{Env: c.env, Files: []*os.File{stdin, w, nil}}
+
+	began := time.Now()
+	p, err := os.StartProcess(c.argv[0], c.argv, attr)
+	_ = w.Close()
+	if err != nil {
+		return 0, err
+	}
+	out, readErr := io.ReadAll(r)
+	state, waitErr := p.Wait()
+	took := time.Since(began)
+
+	if err := errors.Join(readErr, waitErr); err != nil {
+		return 0, err
+	}
+	if !state.Success() || !strings.Contains(string(out), c.want) {
+		return 0, fmt.Errorf("%s: %v, or not the answer that was wanted", c.name, state)
+	}
+	return took, nil
+}
+
+// interleave runs each contender once a round, in an order shuffled each time, after
+// some rounds that do not count.
+func interleave(ctx context.Context, contenders []*contender, rounds int) error {
+	const warmUp = 10
+	for round := range warmUp + rounds {
+		order := rand.Perm(len(contenders))
+		for _, i := range order {
+			took, err := contenders[i].once()
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			if round >= warmUp {
+				contenders[i].times = append(contenders[i].times, took)
+			}
+		}
+	}
+	return nil
+}
+
+// processPart times kyc-token on a cached token beside other programs.
+func processPart(ctx context.Context, l *lab, p plan) (section, error) {
+	s := section{
+		title: "The whole process",
+		about: fmt.Sprintf("From fork to the end of stdout and of the process, %d rounds, each command once a round in shuffled order.", p.rounds),
+		head:  []string{"command", "median ms", "p90", "p99", "× /bin/true", "× empty Go"},
+	}
+	d, err := l.newDaemon(ctx, "processes", "memory")
+	if err != nil {
+		return s, err
+	}
+	defer d.stop()
+	if err := d.login(ctx, "staging"); err != nil {
+		return s, err
+	}
+	token, err := d.token(ctx, "staging")
+	if err != nil {
+		return s, err
+	}
+	contenders, err := l.contenders(ctx, d, token, &s)
+	if err != nil {
+		return s, err
+	}
+	if err := interleave(ctx, contenders, p.rounds); err != nil {
+		return s, err
+	}
+	s.compare(contenders)
+	s.notes = append(s.notes,
+		"oidc-token has its cached access token to print: ID tokens it does not keep, it asks the provider for each.",
+		"Versions: "+versions(ctx)+".")
+	return s, nil
+}
+
+// compare fills in the rows and the targets.
+func (s *section) compare(contenders []*contender) {
+	medians := map[string]time.Duration{}
+	for _, c := range contenders {
+		medians[c.name] = c.times.median()
+	}
+	for _, c := range contenders {
+		s.rows = append(s.rows, []string{
+			c.name, millis(c.times.median()), millis(c.times.at(0.9)), millis(c.times.at(0.99)),
+			ratio(c.times.median(), medians[nameTrue]), ratio(c.times.median(), medians[nameGo]),
+		})
+	}
+	own := medians[nameToken]
+	s.target("kyc-token takes "+ratio(own, medians[nameGo])+" × an empty Go program, target 1.5 at most", 2*own <= 3*medians[nameGo])
+	if m, ok := medians[nameSSH]; ok {
+		s.target("kyc-token takes "+ratio(own, m)+" × ssh-add -l, target below 1", own < m)
+	}
+	for _, name := range []string{nameGit, nameOIDC, nameC} {
+		if m, ok := medians[name]; ok {
+			s.notes = append(s.notes, "kyc-token takes "+ratio(own, m)+" × "+name+".")
+		}
+	}
+}
+
+// versions are those of the peers that are installed.
+func versions(ctx context.Context) string {
+	var all []string
+	for _, ask := range [][]string{{"gcc", "--version"}, {"git", "--version"}, {"ssh", "-V"}, {"oidc-token", "--version"}} {
+		out, err := exec.CommandContext(ctx, ask[0], ask[1:]...).CombinedOutput() // ssh -V speaks on stderr
+		if line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); err == nil {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all, "; ")
+}

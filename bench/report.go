@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A section is one table of the report.
+type section struct {
+	title string
+	about string // what was measured and how
+	head  []string
+	rows  [][]string
+	notes []string
+}
+
+// skip notes that a row is missing.
+func (s *section) skip(what string, err error) {
+	s.notes = append(s.notes, fmt.Sprintf("Left out: %s: %v.", what, err))
+}
+
+// target notes what was aimed at and what was reached.
+func (s *section) target(text string, met bool) {
+	verdict := "met"
+	if !met {
+		verdict = "MISSED"
+	}
+	s.notes = append(s.notes, text+": "+verdict+".")
+}
+
+// render writes the report as Markdown that also reads well as it is.
+func render(machine string, sections []section) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Measurements\n\nBy `make bench` on %s. %s\n", time.Now().UTC().Format("2006-01-02"), machine)
+	for _, s := range sections {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.title, s.about)
+		table(&b, s.head, s.rows)
+		if len(s.notes) > 0 {
+			b.WriteString("\n")
+		}
+		for _, note := range s.notes {
+			fmt.Fprintf(&b, "- %s\n", note)
+		}
+	}
+	return b.String()
+}
+
+// table writes head and rows; the first column to the left, the others to the right.
+func table(b *strings.Builder, head []string, rows [][]string) {
+	width := make([]int, len(head))
+	for _, row := range append([][]string{head}, rows...) {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	line := func(row []string) {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				fmt.Fprintf(b, "| %s%s |", cell, pad)
+			} else {
+				fmt.Fprintf(b, " %s%s |", pad, cell)
+			}
+		}
+		b.WriteString("\n")
+	}
+	line(head)
+	for i, w := range width {
+		if i == 0 {
+			fmt.Fprintf(b, "|%s|", strings.Repeat("-", w+2))
+		} else {
+			fmt.Fprintf(b, "%s:|", strings.Repeat("-", w+1))
+		}
+	}
+	b.WriteString("\n")
+	for _, row := range rows {
+		line(row)
+	}
+}
+
+// machine describes the shape of this machine, and not which one it is.
+func machine(ctx context.Context) string {
+	kernel := "unknown kernel"
+	if out, err := exec.CommandContext(ctx, "uname", "-sr").Output(); err == nil {
+		kernel, _, _ = strings.Cut(strings.TrimSpace(string(out)), "-")
+	}
+	return fmt.Sprintf("%d cores, %s of memory, %s, %s %s/%s. %s", runtime.NumCPU(), memory(), kernel,
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, load())
+}
+
+// load says how busy the machine is without the bench, or nothing where that is unknown.
+func load() string {
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	minute, _, _ := strings.Cut(string(raw), " ")
+	return "Load average at the start: " + minute + "."
+}
+
+// memory is the machine's, in whole GB.
+func memory() string {
+	kb := procField("/proc/meminfo", "MemTotal")
+	return strconv.Itoa((kb+512*1024)/(1024*1024)) + " GB"
+}
+
+// procField reads a number of one of the kernel's "Name:  123 kB" files; 0 when it is not there.
+func procField(path, name string) int {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(raw)) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			n, _ := strconv.Atoi(strings.Fields(value)[0])
+			return n
+		}
+	}
+	return 0
+}

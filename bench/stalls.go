@@ -1,0 +1,243 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+const (
+	slowCognito = 4 * time.Second
+	stalled     = 50                   // clients
+	target      = 5 * time.Millisecond // for the p99 of any answer from memory
+	pace        = 2 * time.Millisecond // between two timed answers
+	// nearlyAll of a token's hour, less what slowCognito takes of it: a token that is
+	// older than age does not do, and the agent has to ask Cognito. It does not ask
+	// for what a token just received could not meet either.
+	nearlyAll = "3594s"
+	age       = 7 * time.Second
+)
+
+// stallPart times answers from memory while something is in the way.
+func stallPart(ctx context.Context, l *lab, p plan) (section, error) {
+	s := section{
+		title: "Answers while something is in the way",
+		about: fmt.Sprintf("Up to %d answers each, a connection of its own for every one, %v apart. Target for p99: %v.", p.answers, pace, target),
+		head:  []string{"situation", "p50 ms", "p99 ms", "slowest", "target"},
+	}
+	d, err := l.newDaemon(ctx, "stall", "memory")
+	if err != nil {
+		return s, err
+	}
+	defer d.stop()
+	for _, environment := range []string{"staging", "prod"} {
+		if err := d.login(ctx, environment); err != nil {
+			return s, err
+		}
+	}
+	if err := pause(ctx, age); err != nil {
+		return s, err
+	}
+	for _, situation := range []func(context.Context, *daemon, plan) error{
+		s.nothing, s.slowRefresh, s.stalledClients, s.rejected,
+	} {
+		if err := situation(ctx, d, p); err != nil {
+			return s, err
+		}
+	}
+	for _, n := range []int{20, 200} {
+		if err := s.cold(ctx, l, n); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// row adds one situation.
+func (s *section) row(name string, t timings) {
+	verdict := "met"
+	if t.at(0.99) >= target {
+		verdict = "MISSED"
+	}
+	s.rows = append(s.rows, []string{name, millis(t.median()), millis(t.at(0.99)), millis(t.at(1)), verdict})
+}
+
+// answers times n answers to each of the requests, in turn. When ctx ends before, it
+// returns those it has, and why.
+func answers(ctx context.Context, socket string, n int, requests ...string) ([]timings, error) {
+	times := make([]timings, len(requests))
+	for range n {
+		for i, request := range requests {
+			began := time.Now()
+			if _, err := newCaller(socket, request).call(); err != nil {
+				return nil, err
+			}
+			took := time.Since(began)
+			if err := pause(ctx, pace); err != nil {
+				return times, err
+			}
+			times[i] = append(times[i], took)
+		}
+	}
+	return times, nil
+}
+
+// fresh is a request for a token that the agent does not have.
+func fresh(environment string) string {
+	return "GET /v1/token?env=" + environment + "&min_valid=" + nearlyAll +
+		" HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
+}
+
+func (s *section) nothing(ctx context.Context, d *daemon, p plan) error {
+	t, err := answers(ctx, d.socket, p.answers, tokenOnce)
+	if err == nil {
+		s.row("cached token, nothing in the way", t[0])
+	}
+	return err
+}
+
+// slowRefresh: a refresh of the same environment is in flight all the time.
+func (s *section) slowRefresh(ctx context.Context, d *daemon, p plan) error {
+	pool := d.lab.staging
+	pool.ForgetCalls()
+	pool.SetLatency(cognitotest.Refresh, slowCognito)
+	defer pool.SetLatency(cognitotest.Refresh, 0)
+	flight, landed := context.WithCancelCause(ctx)
+	go func() {
+		_, err := newCaller(d.socket, fresh("staging")).call()
+		landed(cmp.Or(err, errLanded))
+	}()
+	if err := pool.WaitCalls(flight, cognitotest.Refresh, 1); err != nil {
+		return fmt.Errorf("no refresh: %w", context.Cause(flight))
+	}
+	t, err := answers(flight, d.socket, p.answers, tokenOnce, statusGet)
+	if err != nil && err != errLanded { // a slow machine gets through fewer in that time
+		return err
+	}
+	s.row(fmt.Sprintf("cached token while Cognito needs %v", slowCognito), t[0])
+	s.row(fmt.Sprintf("status while Cognito needs %v", slowCognito), t[1])
+	<-flight.Done()
+	if err := context.Cause(flight); err != errLanded {
+		return err
+	}
+	return nil
+}
+
+var errLanded = errors.New("the refresh came to its end")
+
+// stalledClients: many have sent half a request.
+func (s *section) stalledClients(ctx context.Context, d *daemon, p plan) error {
+	var clients []net.Conn
+	for range stalled {
+		c, err := net.Dial("unix", d.socket)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, tokenOnce[:len(tokenOnce)/2]); err != nil {
+			return err
+		}
+		clients = append(clients, c)
+	}
+	t, err := answers(ctx, d.socket, p.answers, tokenOnce)
+	if err != nil {
+		return err
+	}
+	for _, c := range clients {
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("a stalled client was dropped before the measurement was over: %v", err)
+		}
+	}
+	s.row(fmt.Sprintf("cached token while %d clients stall in mid-request", stalled), t[0])
+	return nil
+}
+
+// rejected: Cognito has ended the other environment's sign-in, and somebody keeps
+// asking for it.
+func (s *section) rejected(ctx context.Context, d *daemon, p plan) error {
+	d.lab.prod.SignOutUser(user)
+	refused := newCaller(d.socket, fresh("prod"))
+	refused.want = 401
+	if _, err := refused.call(); err != nil {
+		return err
+	}
+	over, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	var failed error
+	wg.Go(func() {
+		for over.Err() == nil && failed == nil {
+			_, failed = refused.call()
+		}
+	})
+	t, err := answers(ctx, d.socket, p.answers, tokenOnce)
+	stop()
+	wg.Wait()
+	if err := errors.Join(err, failed); err != nil {
+		return err
+	}
+	s.row("cached token while the other environment is rejected", t[0])
+	return nil
+}
+
+// cold counts what many kyc-token at once cost Cognito, when the daemon has just
+// started and knows nothing but the refresh token in its file.
+func (s *section) cold(ctx context.Context, l *lab, n int) error {
+	d, err := l.newColdDaemon(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	l.staging.ForgetCalls()
+	l.staging.SetLatency(cognitotest.Refresh, 500*time.Millisecond)
+	defer l.staging.SetLatency(cognitotest.Refresh, 0)
+	tokens, times, err := atOnce(n, func() (string, error) { return d.token(ctx, "staging") })
+	if err != nil {
+		return err
+	}
+	slices.Sort(tokens)
+	different := len(slices.Compact(tokens))
+	calls := l.staging.Calls(cognitotest.Refresh)
+	s.target(fmt.Sprintf("%d kyc-token at once on a cold session, while a refresh takes 0.5 s: %d refresh at Cognito for all, %d token, "+
+		"p50 %.2f s, p99 %.2f s; target 1 refresh", n, calls, different, times.median().Seconds(), times.at(0.99).Seconds()),
+		calls == 1 && different == 1)
+	return nil
+}
+
+// atOnce calls f n times at the same time.
+func atOnce(n int, f func() (string, error)) ([]string, timings, error) {
+	results, times, errs := make([]string, n), make(timings, n), make([]error, n)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			results[i], errs[i] = f()
+			times[i] = time.Since(began)
+		})
+	}
+	wg.Wait()
+	return results, times, errors.Join(errs...)
+}
+
+// newColdDaemon starts a daemon on the file that another one has left.
+func (l *lab) newColdDaemon(ctx context.Context) (*daemon, error) {
+	first, err := l.newDaemon(ctx, "cold", "file")
+	if err != nil {
+		return nil, err
+	}
+	err = first.login(ctx, "staging")
+	first.stop()
+	if err != nil {
+		return nil, err
+	}
+	return l.newDaemon(ctx, "cold", "file")
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// timings are the durations of equal things, in no order.
+type timings []time.Duration
+
+// at is the q-quantile, 0 to 1, by nearest rank; 0 of none.
+func (t timings) at(q float64) time.Duration {
+	if len(t) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(t))
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
+func (t timings) median() time.Duration { return t.at(0.5) }
+
+// millis writes d in milliseconds with two decimals.
+func millis(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*1e3) }
+
+// micros writes d in whole microseconds.
+func micros(d time.Duration) string { return fmt.Sprintf("%d", d.Microseconds()) }
+
+// ratio writes a/b.
+func ratio(a, b time.Duration) string {
+	if b == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", float64(a)/float64(b))
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+// A status with everything in it that status can say.
+var fullStatus = agent.Status{
+	Version: "v1.2.3", PID: 4711, StartedAt: noon.Add(-26 * time.Hour), UptimeSeconds: 26 * 3600, DefaultEnvironment: "staging",
+	Store: store.Info{Kind: "keyring", Detail: "gnome-keyring", Lasting: true},
+	Environments: []agent.EnvironmentStatus{
+		{Name: "dev", State: agent.StateAbsent},
+		{
+			Name: "prod", State: agent.StateIdle, User: "ana@example.com", Degraded: true, SkewSeconds: -90.4,
+			LastError: "prod: Cognito answered with HTTP 502\x1b[2J\nX", LastErrorAt: noon.Add(-2 * time.Minute), NextRefresh: noon.Add(40 * time.Second),
+		},
+		{Name: "qa", State: agent.StateRejected, User: "bob", LastError: "the sign-in has expired; run: kyc-agentd login qa", LastErrorAt: noon.Add(-49 * time.Hour), SkewSeconds: 30},
+		{Name: "staging", State: agent.StateFresh, User: "ana@example.com", ExpiresAt: noon.Add(54*time.Minute + 10*time.Second), NextRefresh: noon.Add(49 * time.Minute), SkewSeconds: 45},
+	},
+}
+
+const fullText = `kyc-agentd v1.2.3, process 4711, up 1d2h; sign-ins are kept in the keyring (gnome-keyring)
+
+ENVIRONMENT        STATE           USER             TOKEN EXPIRES  NEXT REFRESH
+dev                absent          -                -              -
+prod               idle, degraded  ana@example.com  -              in 40s
+qa                 rejected        bob              -              -
+staging (default)  fresh           ana@example.com  in 54m10s      in 49m00s
+
+prod: degraded, 2m00s ago: Cognito answered with HTTP 502?[2J X
+prod: this machine's clock is 1m30s ahead; set it right
+qa: last error, 2d1h ago: the sign-in has expired; run: kyc-agentd login qa
+staging: this machine's clock is 45s behind; set it right
+`
+
+func TestStatusTable(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeStatus(&out, fullStatus, noon); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != fullText {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), fullText)
+	}
+}
+
+func TestStatusThatCannotBeWritten(t *testing.T) {
+	if writeStatus(brokenWriter{}, fullStatus, noon) == nil || writeJSON(brokenWriter{}, fullStatus) == nil {
+		t.Error("no error")
+	}
+}
+
+func TestStatusJSONIsTheWires(t *testing.T) {
+	vars, a := newSocket(t)
+	agenttest.Login(t, a, "prod")
+	got := session{vars: vars}.run(t, "status", "--json")
+	var st agent.Status
+	if err := json.Unmarshal([]byte(got.out), &st); err != nil || got.exit != exitOK || got.errOut != "" {
+		t.Fatalf("%+v: %v", got, err)
+	}
+	want, _ := a.Status(t.Context())
+	st.UptimeSeconds, want.UptimeSeconds = 0, 0
+	st.StartedAt, want.StartedAt = time.Time{}, time.Time{}
+	for i := range want.Environments {
+		e := &want.Environments[i]
+		e.SignedInAt, e.ExpiresAt, e.NextRefresh = e.SignedInAt.UTC().Round(0), e.ExpiresAt.UTC().Round(0), e.NextRefresh.UTC().Round(0)
+		g := &st.Environments[i]
+		for _, pair := range [][2]*time.Time{{&g.SignedInAt, &e.SignedInAt}, {&g.ExpiresAt, &e.ExpiresAt}, {&g.NextRefresh, &e.NextRefresh}} {
+			if d := pair[0].Sub(*pair[1]).Abs(); d < time.Second { // the wire may round
+				*pair[0] = *pair[1]
+			}
+		}
+	}
+	if !reflect.DeepEqual(st, want) {
+		t.Errorf("got  %+v\nwant %+v", st, want)
+	}
+}
+
+// A status is an answer, whatever it says.
+func TestStatusSucceedsWhenNobodyIsSignedIn(t *testing.T) {
+	vars, _ := newSocket(t)
+	got := session{vars: vars}.run(t, "status")
+	if got.exit != exitOK || !strings.Contains(got.out, "staging (default)  absent") || got.errOut != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 999 * time.Millisecond: "0s", 59 * time.Second: "59s", time.Minute: "1m00s", 59*time.Minute + 59*time.Second: "59m59s",
+		time.Hour: "1h00m", 23*time.Hour + 59*time.Minute: "23h59m", 24 * time.Hour: "1d0h", 400 * 24 * time.Hour: "400d0h",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestWhere(t *testing.T) {
+	tests := []struct {
+		info store.Info
+		want string
+	}{
+		{store.Info{Kind: "keyring", Lasting: true}, "in the keyring"},
+		{store.Info{Kind: "file", Detail: "/home/ana/.local/state/kyc-agent", Lasting: true}, "in files (/home/ana/.local/state/kyc-agent)"},
+		{store.Info{Kind: "memory"}, "in memory, only until the daemon stops"},
+		{store.Info{Kind: "vault", Lasting: true}, "in vault"}, // of a newer daemon
+	}
+	for _, tt := range tests {
+		if got := where(tt.info); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.info, got, tt.want)
+		}
+	}
+}
