@@ -55,15 +55,15 @@ func (si *signIn) usual(available []types.ChallengeNameType) types.ChallengeName
 func (si *signIn) chosen(ctx context.Context, way types.ChallengeNameType) (map[string]string, error) {
 	responses := map[string]string{"ANSWER": string(way)}
 	switch way {
-	case types.ChallengeNameTypePasswordSrp, types.ChallengeNameTypePassword:
+	case types.ChallengeNameTypePasswordSrp:
 		if err := si.needPassword(ctx); err != nil {
 			return nil, err
 		}
-	}
-	switch way {
-	case types.ChallengeNameTypePasswordSrp:
 		responses["SRP_A"] = si.shakeHands()
 	case types.ChallengeNameTypePassword:
+		if err := si.needPassword(ctx); err != nil {
+			return nil, err
+		}
 		responses["PASSWORD"] = si.password.Reveal()
 	}
 	return responses, nil

@@ -3,6 +3,10 @@
 //
 // A newcomer needs one call: [New], whose result goes into agent.Options.
 //
+// A sign-in begins by the environment's flow (flow.go) and goes from challenge to challenge
+// until there are tokens: questions (challenge.go) are put to the person, procedures
+// (login.go) do more than ask, or need nobody. Package srp has the mathematics.
+//
 // What it promises:
 //   - One call of Cognito's API per step: nothing here tries a call again, except
 //     that a refresh that is refused is made once by Cognito's other refresh call, and

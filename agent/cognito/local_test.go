@@ -134,7 +134,7 @@ func TestCognitoLocal(t *testing.T) {
 		}
 	})
 
-	t.Run("reset", func(t *testing.T) {
+	t.Run("forgotten password", func(t *testing.T) {
 		req := agent.RecoverRequest{Action: agent.RecoverReset, Username: "forgetful"}
 		err := a.Recover(t.Context(), env, req, script(t,
 			turn{"RESET_PASSWORD", "", "", "code " + passwords, typed("code", "000000", "new_password", next)},
@@ -147,7 +147,7 @@ func TestCognitoLocal(t *testing.T) {
 		}
 	})
 
-	t.Run("change", func(t *testing.T) {
+	t.Run("change of password", func(t *testing.T) {
 		req := agent.RecoverRequest{Action: agent.RecoverChange, Username: "careful", Password: agent.NewSecret(password)}
 		err := a.Recover(t.Context(), env, req, script(t, turn{"CHANGE_PASSWORD", "", "", passwords, typed("new_password", next)}))
 		if err != nil {
