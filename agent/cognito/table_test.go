@@ -131,7 +131,7 @@ func tableOfTokens() []tableRow {
 		{name: "rotation", calls: []string{tokens}, run: rotates, options: []cognitotest.Option{cognitotest.Rotation(0)},
 			jsCase: "rotation", identity: notInCode, local: unsupported},
 		{name: "client secret", calls: []string{"USER_PASSWORD_AUTH"}, run: hasSecret, edit: secondFactors("SMS_MFA"),
-			options: []cognitotest.Option{cognitotest.ClientSecret(clientSecret)},
+			options: []cognitotest.Option{cognitotest.ClientSecret(tableSecret)},
 			word:    "SECRET_HASH", identity: "no: SECRET_HASH not in its code", amplify: "no: SECRET_HASH not in its code",
 			local: "no: it takes a wrong secret"},
 		{name: "RevokeToken", calls: []string{"RevokeToken"}, run: revokes},
@@ -386,7 +386,7 @@ func sources(t *testing.T, folder string) string {
 }
 
 const (
-	clientSecret = "a-client-secret"
+	tableSecret  = "a-client-secret"
 	nextPassword = "Better horse, 2nd battery"
 	customAnswer = "rex"
 	appSecret    = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -560,7 +560,7 @@ func hasSecret(ctx context.Context, c *caller) error {
 	if _, err := c.signIn(ctx); !errors.Is(err, agent.CodeConfiguration) {
 		return errors.New("it takes a wrong secret")
 	}
-	c.env.ClientSecret = agent.NewSecret(clientSecret)
+	c.env.ClientSecret = agent.NewSecret(tableSecret)
 	g, err := c.signIn(ctx)
 	if err != nil || g.Sealed.Username != name {
 		return fmt.Errorf("signed in as %q: %w", g.Sealed.Username, err)

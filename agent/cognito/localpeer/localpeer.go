@@ -58,8 +58,10 @@ type User struct {
 	Email    string // name@example.com when empty
 	Phone    string
 	// Status is Cognito's UserStatus: "CONFIRMED" when empty, "UNCONFIRMED",
-	// "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD". Code has been sent with the second and third.
+	// "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD".
 	Status string
+	// ConfirmationCode has been sent with the second and third; Code when empty.
+	ConfirmationCode string
 	// TOTPSecret, in base32, sets up an authenticator app.
 	TOTPSecret string
 	// MFA is UserMFASettingList. It knows "SMS_MFA", which wants a Phone, and
@@ -250,7 +252,7 @@ func (u User) record(now string) map[string]any {
 		"Attributes":    u.attributes(),
 	}
 	if u.Status == "UNCONFIRMED" || u.Status == "RESET_REQUIRED" {
-		r["ConfirmationCode"] = Code
+		r["ConfirmationCode"] = cmp.Or(u.ConfirmationCode, Code)
 	}
 	u.addMFA(r)
 	return r
