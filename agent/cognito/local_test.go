@@ -21,7 +21,7 @@ func TestCognitoLocal(t *testing.T) {
 			{Name: "reset", Password: password, Status: "RESET_REQUIRED"},
 			{Name: "invited", Password: password, Status: "FORCE_CHANGE_PASSWORD"},
 			{Name: "totp", Password: password, TOTPSecret: totpSecret},
-			{Name: "new", Password: password, Status: "UNCONFIRMED", ConfirmationCode: "998877"},
+			{Name: "new", Password: password, Status: "UNCONFIRMED"},
 			{Name: "stuck", Password: password, Status: "RESET_REQUIRED"},
 			{Name: "forgetful", Password: password},
 			{Name: "careful", Password: password},
@@ -119,7 +119,7 @@ func TestCognitoLocal(t *testing.T) {
 	t.Run("confirmed at the sign-in", func(t *testing.T) {
 		_, err := a.Login(t.Context(), env, as("new"), script(t,
 			turn{"CONFIRM_SIGN_UP", "", "", "code", code("1")},
-			turn{"CONFIRM_SIGN_UP", "", "wrong code", "code", code("998877")}))
+			turn{"CONFIRM_SIGN_UP", "", "wrong code", "code", code(localpeer.Code)}))
 		if err != nil {
 			t.Error(err)
 		}
@@ -128,7 +128,7 @@ func TestCognitoLocal(t *testing.T) {
 	t.Run("reset at the sign-in", func(t *testing.T) {
 		_, err := a.Login(t.Context(), env, as("stuck"), script(t,
 			turn{"PASSWORD_RESET_REQUIRED", "", "", "code", code("yes")},
-			turn{"RESET_PASSWORD", "Code sent by e-mail to stuck@example.com", "", "code " + passwords, typed("code", "123456", "new_password", next)}))
+			turn{"RESET_PASSWORD", "Code sent by e-mail to stuck@example.com", "", "code " + passwords, typed("code", localpeer.Code, "new_password", next)}))
 		if err != nil {
 			t.Error(err)
 		}
@@ -138,7 +138,7 @@ func TestCognitoLocal(t *testing.T) {
 		req := agent.RecoverRequest{Action: agent.RecoverReset, Username: "forgetful"}
 		err := a.Recover(t.Context(), env, req, script(t,
 			turn{"RESET_PASSWORD", "", "", "code " + passwords, typed("code", "000000", "new_password", next)},
-			turn{"RESET_PASSWORD", "", "wrong code", "code " + passwords, typed("code", "123456", "new_password", next)}))
+			turn{"RESET_PASSWORD", "", "wrong code", "code " + passwords, typed("code", localpeer.Code, "new_password", next)}))
 		if err != nil {
 			t.Fatal(err)
 		}
