@@ -178,7 +178,7 @@ func TestLoginFailures(t *testing.T) {
 			set:  []cognitotest.Setting{cognitotest.HideUnknownUsers(false)},
 			code: agent.CodeLoginRequired, want: "prod: User not found; check the user name, then run: kyc-agentd login prod"},
 		{name: "unconfirmed", edit: func(u *cognitotest.User) { u.Status = cognitotest.Unconfirmed },
-			code: agent.CodeLoginRequired, want: "prod: User account not confirmed. Please verify your email.; run: kyc-agentd confirm prod"},
+			code: agent.CodeLoginRequired, want: "prod: User account not confirmed. Please verify your email. Run: kyc-agentd confirm prod"},
 		{name: "reset", edit: func(u *cognitotest.User) { u.Status = cognitotest.ResetRequired },
 			code: agent.CodeLoginRequired, want: "prod: Password reset required; run: kyc-agentd password reset prod"},
 		{name: "disabled", edit: func(u *cognitotest.User) { u.Disabled = true },

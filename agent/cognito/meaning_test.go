@@ -108,7 +108,7 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 		outcome{agent.CodeLoginRequired, "User not found"},
 		outcome{agent.CodeLoginRequired, "User not found; ask the user pool's administrator, then run: kyc-agentd login prod"},
 	},
-	"UserNotConfirmedException":                {signIn: outcome{agent.CodeLoginRequired, "User account not confirmed. Please verify your email.; run: kyc-agentd confirm prod"}},
+	"UserNotConfirmedException":                {signIn: outcome{agent.CodeLoginRequired, "User account not confirmed. Please verify your email. Run: kyc-agentd confirm prod"}},
 	"PasswordResetRequiredException":           {signIn: outcome{agent.CodeLoginRequired, "Password reset required; run: kyc-agentd password reset prod"}},
 	"TooManyRequestsException":                 {signIn: tooMany},
 	"ThrottlingException":                      {signIn: tooMany},

@@ -353,7 +353,7 @@ func TestLoginCures(t *testing.T) {
 // No: the error there was, with its next step.
 func TestLoginCuresNobody(t *testing.T) {
 	lines := map[cognitotest.Status]string{
-		cognitotest.Unconfirmed:   "prod: User account not confirmed. Please verify your email.; run: kyc-agentd confirm prod",
+		cognitotest.Unconfirmed:   "prod: User account not confirmed. Please verify your email. Run: kyc-agentd confirm prod",
 		cognitotest.ResetRequired: "prod: Password reset required; run: kyc-agentd password reset prod",
 	}
 	for status, line := range lines {
