@@ -127,7 +127,7 @@ func tableOfDevices() []tableRow {
 func tableOfTokens() []tableRow {
 	return []tableRow{
 		{name: "refresh by InitiateAuth", calls: []string{"REFRESH_TOKEN_AUTH"}, run: refreshesBy("initiate-auth"), amplify: notInCode},
-		{name: "refresh by GetTokens...", calls: []string{tokens}, run: refreshesBy("tokens"), identity: notInCode, local: unsupported},
+		{name: "refresh by GetTokensFromRefreshToken", calls: []string{tokens}, run: refreshesBy("tokens"), identity: notInCode, local: unsupported},
 		{name: "rotation", calls: []string{tokens}, run: rotates, options: []cognitotest.Option{cognitotest.Rotation(0)},
 			jsCase: "rotation", identity: notInCode, local: unsupported},
 		{name: "client secret", calls: []string{"USER_PASSWORD_AUTH"}, run: hasSecret, edit: secondFactors("SMS_MFA"),
@@ -221,8 +221,16 @@ func tableText(rows []tableRow, columns []tableColumn) string {
 		line(row.name, func(c tableColumn) string { return c.cells[i] })
 	}
 	_ = w.Flush()
+	b.WriteString(tableLegend)
 	return b.String()
 }
+
+const tableLegend = `
+
+"not in its code": the client's source has no such name.
+"in none of its cases": it was not seen to do that (package jspeer has the cases).
+"HTTP 500 Unsupported": cognito-local's answer to that very call.
+`
 
 // ownCells runs our own client against a pool of cognitotest for each row.
 func ownCells(t *testing.T, rows []tableRow) []string {
