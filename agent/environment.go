@@ -38,7 +38,11 @@ const (
 	FlowPassword AuthFlow = "password" // USER_PASSWORD_AUTH: the password goes to Cognito, in TLS
 	FlowSRP      AuthFlow = "srp"      // USER_SRP_AUTH: the password never leaves this machine
 	FlowChoice   AuthFlow = "choice"   // USER_AUTH: Cognito offers ways, the person chooses
+	FlowCustom   AuthFlow = "custom"   // CUSTOM_AUTH: functions of the user pool's ask, after a proof as by srp
 )
+
+// open reports whether a sign-in can begin without a password.
+func (f AuthFlow) open() bool { return f == FlowChoice || f == FlowCustom }
 
 // A CredentialSource yields what the agent signs in with by itself.
 type CredentialSource interface {

@@ -36,7 +36,7 @@ const apiKeyPrefix = "sk_"
 func (s *session) checkLogin(req LoginRequest) error {
 	key := req.APIKey.Reveal()
 	switch {
-	case key == "" && (req.Username == "" || req.Password.IsZero()):
+	case key == "" && (req.Username == "" || req.Password.IsZero() && !s.environment().AuthFlow.open()):
 		return s.errorf("login", CodeUsage, "a sign-in needs a user name and a password")
 	case key == "":
 		return nil

@@ -20,16 +20,12 @@ type flow struct {
 	open bool
 }
 
-// flowCustom is CUSTOM_AUTH: functions of the user pool's ask the questions, after the
-// password where there is one.
-const flowCustom agent.AuthFlow = "custom"
-
 // flows are the values of auth_flow.
 var flows = map[agent.AuthFlow]flow{
 	agent.FlowPassword: {types.AuthFlowTypeUserPasswordAuth, types.ExplicitAuthFlowsTypeAllowUserPasswordAuth, byPassword, false},
 	agent.FlowSRP:      {types.AuthFlowTypeUserSrpAuth, types.ExplicitAuthFlowsTypeAllowUserSrpAuth, bySRP, false},
 	agent.FlowChoice:   {types.AuthFlowTypeUserAuth, types.ExplicitAuthFlowsTypeAllowUserAuth, byChoice, true},
-	flowCustom:         {types.AuthFlowTypeCustomAuth, types.ExplicitAuthFlowsTypeAllowCustomAuth, byCustom, true},
+	agent.FlowCustom:   {types.AuthFlowTypeCustomAuth, types.ExplicitAuthFlowsTypeAllowCustomAuth, byCustom, true},
 }
 
 func byPassword(si *signIn) map[string]string {

@@ -83,7 +83,8 @@ type Environment struct {
 	// AuthFlow is how a user name and password are put to Cognito: "password" sends
 	// them (USER_PASSWORD_AUTH), "srp" proves the password without sending it
 	// (USER_SRP_AUTH), "choice" has Cognito offer what the user may sign in with
-	// (USER_AUTH). Default "password". The app client must allow it; Cognito refuses
+	// (USER_AUTH), "custom" has functions of the user pool's ask (CUSTOM_AUTH). With the
+	// last two a user may have no password. Default "password". The app client must allow it; Cognito refuses
 	// a sign-in otherwise, and the error says so.
 	AuthFlow AuthFlow `toml:"auth_flow"`
 	// ClientSecretFile holds the app client's secret, in one line, where it has one: an

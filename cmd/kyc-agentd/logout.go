@@ -51,6 +51,9 @@ func (s *signOut) do(ctx context.Context) error {
 		return err
 	}
 	s.say(done, s.known.Name)
+	if s.known.Unattended {
+		s.say("%s: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)", s.known.Name)
+	}
 	return nil
 }
 

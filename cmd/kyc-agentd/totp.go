@@ -61,14 +61,14 @@ const quiet = 2
 // as a code with dark and light exchanged is not for every reader.
 func drawQR(code *qr.Code) []string {
 	const blackOnWhite, plain = "\x1b[30;107m", "\x1b[0m"
-	blocks := map[[2]bool]string{{false, false}: " ", {true, false}: "▀", {false, true}: "▄", {true, true}: "█"}
+	blocks := map[[2]bool]rune{{false, false}: ' ', {true, false}: '▀', {false, true}: '▄', {true, true}: '█'}
 	var lines []string
 	for y := -quiet; y < code.Size+quiet; y += 2 {
-		line := blackOnWhite
+		var line []rune
 		for x := -quiet; x < code.Size+quiet; x++ {
-			line += blocks[[2]bool{code.Black(x, y), code.Black(x, y+1)}]
+			line = append(line, blocks[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
 		}
-		lines = append(lines, line+plain)
+		lines = append(lines, blackOnWhite+string(line)+plain)
 	}
 	return lines
 }

@@ -183,7 +183,8 @@ func TestUnattendedSignInAfterLogout(t *testing.T) {
 	h.unattended("correct horse")
 	h.daemon("--store", "memory")
 	h.token("staging")
-	if got := h.run("", kycAgentd("logout")); got.exit != exitOK {
+	if got := h.run("", kycAgentd("logout")); got.exit != exitOK || got.errOut != "kyc-agentd: staging: signed out\n"+
+		"kyc-agentd: staging: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)\n" {
 		t.Fatalf("%+v", got)
 	}
 	if got := h.kycToken(); got.exit != exitDenied || h.cognito.Calls(cognitotest.SignIn) != 1 {
