@@ -180,6 +180,7 @@ func TestWatch(t *testing.T) {
 		step := ask(t, ln, post("/v1/login", "{}")).step(t)
 		c := dial(t, ln)
 		_, _ = io.WriteString(c, request("GET", "/v1/login/"+step.ID, ""))
+		synctest.Wait()
 		ask(t, ln, post("/v1/login/"+step.ID, answers("1")))
 		if a := readAnswer(t, c); a.body != "{\"state\":\"done\"}\n" {
 			t.Errorf("%d %s", a.StatusCode, a.body)
@@ -215,7 +216,7 @@ func TestPromptEndsWithTheConversation(t *testing.T) {
 		<-asked
 		<-book
 
-		go func() { <-asked; stop() }()
+		go func() { <-asked; synctest.Wait(); stop() }() // the watch is there by then
 		err = c.Recover(t.Context(), agent.RecoverRequest{Environment: "prod"}, waitFor(asked))
 		wantError(t, err, agent.CodeUnavailable, "the agent is stopping")
 	})
