@@ -58,13 +58,12 @@ func (f serveFlags) load(vars environ) (c Config, warnings []string, err error) 
 
 // daemon is a running `serve`.
 type daemon struct {
-	flags  serveFlags
-	vars   environ
-	log    *slog.Logger
-	level  *slog.LevelVar
-	store  store.Store
-	agent  *agent.Agent
-	notify notifier
+	flags serveFlags
+	vars  environ
+	log   *slog.Logger
+	level *slog.LevelVar
+	store store.Store
+	agent *agent.Agent
 
 	reloading sync.Mutex
 	started   Config // with what it was started: a new store needs a restart
@@ -73,7 +72,7 @@ type daemon struct {
 // runDaemon serves until ctx ends.
 func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	notHardened := c.harden()
-	d := &daemon{flags: flags, vars: c.vars, level: new(slog.LevelVar), notify: newNotifier(c.vars, os.Getpid())}
+	d := &daemon{flags: flags, vars: c.vars, level: new(slog.LevelVar)}
 	d.log = newLogger(c.err, d.level, c.vars)
 	if err := d.configure(); err != nil {
 		return err
@@ -82,7 +81,6 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 		d.log.Warn("this process is less private than it should be", "error", notHardened)
 	}
 	ln, err := listen(c.socketPath())
-	scrubEnvironment() // not before: the inherited socket is found by it
 	if err != nil {
 		return err
 	}
@@ -168,7 +166,7 @@ func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
 	helpers.Go(func() { d.notify.feed(serving, probe(ln.Addr().String()), d.silent) })
 
 	d.log.Info("ready", "socket", ln.Addr().String(), "store", store.Describe(d.store).Kind, "version", programVersion())
-	d.notify.send("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
+	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
 	server := &ipc.Server{Service: d.agent, Reload: d.reload, Logger: d.log}
 	err := server.Serve(serving, ln)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
@@ -181,7 +179,7 @@ func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
 // a person who will not wait; so the default comes back before anything is stopped.
 func (d *daemon) windDown(stop func()) {
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
-	d.notify.send("STOPPING=1", "STATUS=finishing what is in hand")
+	notify("STOPPING=1", "STATUS=finishing what is in hand")
 	stop()
 }
 
