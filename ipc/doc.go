@@ -21,6 +21,7 @@
 //	POST   /v1/login                           {"environment", "username", "password"}, or {"environment", "api_key"}
 //	POST   /v1/account                         {"environment", "action", "username", "password"}
 //	POST   /v1/login/{id}                      {"answers": {name: value}}
+//	GET    /v1/login/{id}                      waits until a sign-in or a recovery is over
 //	DELETE /v1/login/{id}                      gives a sign-in or a recovery up
 //	POST   /v1/logout                          {"environment", "scope"}
 //	POST   /v1/reload                          reads the configuration again
@@ -35,7 +36,8 @@
 // disconnects before either arrives cancels the sign-in. (Half a close, as
 // `nc -N` does it, is a disconnect here; a token is answered all the same.) An answer
 // to a challenge that has ended meanwhile, by its three minutes or at Cognito, gets
-// the error it ended with.
+// the error it ended with. GET /v1/login/{id} tells it at once; a program at a prompt
+// holds that call open, and by hanging up, as its death does, gives the sign-in up.
 //
 // A recovery, /v1/account, goes the same way, and its challenges are answered at
 // /v1/login/{id} too. Its action is "reset-password", "change-password", "confirm" or
