@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -218,6 +219,33 @@ func TestRecordedRecoveries(t *testing.T) {
 		p.plays(line{"End all sign-ins of ana at staging, on every machine? [yes/no]: ", "yes"})
 		h.ends(p, r, "staging: signed out on all devices")
 	})
+}
+
+// A pool that offers a choice needs no password, nor does one with questions of its own.
+func TestRecordedSignInsWithoutAPassword(t *testing.T) {
+	h := newHouse(t, cognitotest.Code(""))
+	h.cognito.AddUser(cognitotest.User{
+		Name: "bob", Password: "Correct-horse-7", Email: "bob@example.com",
+		Custom: []cognitotest.Question{{Parameters: map[string]string{"question": "The magic word?"}, Answer: "please"}},
+	})
+	for flow, first := range map[string]line{
+		"choice": {"3 = code by e-mail (EMAIL_OTP)\r\nNumber or name: ", "3"},
+		"custom": {"The magic word?\r\nAnswer: ", "please"},
+	} {
+		t.Run(flow, func(t *testing.T) {
+			h := &house{t: t, dir: shortDir(t), cognito: h.cognito, env: append(slices.Clone(h.env), "KYC_STAGING_AUTH_FLOW="+flow)}
+			h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
+			h.daemon("--store", "memory")
+			p, r := h.atTerminal("login", "-u", "bob")
+			p.plays(line{"Password for bob (staging): ", ""}, first)
+			if flow == "choice" {
+				p.sees("Code: ")
+				p.types(h.sent("bob") + "\n")
+			}
+			h.ends(p, r, "staging: signed in as bob, kept in memory, only until the daemon stops")
+			h.token("staging")
+		})
+	}
 }
 
 // However a person leaves a sign-in that is waiting for their answer, the agent

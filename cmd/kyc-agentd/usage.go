@@ -56,7 +56,7 @@ Signs in: asks for user and password at the terminal, then whatever Cognito asks
 (a code, a new password, the set-up of an authenticator app, what a stuck
 account needs). The daemon keeps the sign-in, never the password. An empty
 password leads to the pool's other ways, such as a code, where auth_flow is
-"choice".
+"choice" or "custom".
 
   ENVIRONMENT        staging, prod or another that the daemon knows;
                      else $KYC_ENV, else the daemon's default
