@@ -163,7 +163,7 @@ func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
 	defer helpers.Wait() // after stop
 	defer stop()
 	helpers.Go(func() { d.reloadOnHangup(serving) })
-	helpers.Go(func() { d.notify.feed(serving, probe(ln.Addr().String()), d.silent) })
+	helpers.Go(func() { feedWatchdog(serving, probe(ln.Addr().String()), d.silent) })
 
 	d.log.Info("ready", "socket", ln.Addr().String(), "store", store.Describe(d.store).Kind, "version", programVersion())
 	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
