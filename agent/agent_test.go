@@ -711,6 +711,37 @@ func TestLoginWhileARefreshIsInFlight(t *testing.T) {
 	})
 }
 
+// A sign-in that another one replaces would live on at the provider, and no logout
+// would reach it.
+func TestReplacedSignInIsEnded(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		for range 2 {
+			time.Sleep(2 * time.Hour)
+			s.must()
+		}
+		agenttest.Login(t, s.a, "prod")
+		synctest.Wait()
+		if s.p.Live() != 1 {
+			t.Errorf("%d sign-ins live at the provider", s.p.Live())
+		}
+		if revoked := s.p.Revoked(); len(revoked) != 2 || revoked[1] != "refresh-token-1" {
+			t.Errorf("revoked %v, want the live one and the first", revoked)
+		}
+		s.must()
+	})
+}
+
+func TestUnsavedSignInEndsNothing(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		s.store.set(func(f *flaky) { f.put = errors.New("disk full") })
+		agenttest.Login(t, s.a, "prod")
+		synctest.Wait()
+		if s.p.Live() != 2 {
+			t.Error("the sign-in that the store still has was ended")
+		}
+	})
+}
+
 func TestLogoutIsNotHalfDone(t *testing.T) {
 	inBubble(t, nil, func(s *stage) {
 		ctx, cancel := context.WithCancel(s.Context())
@@ -760,4 +791,17 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+func TestSignInWithoutAPassword(t *testing.T) {
+	for flow, code := range map[agent.AuthFlow]agent.Code{
+		agent.FlowPassword: agent.CodeUsage, agent.FlowSRP: agent.CodeUsage,
+		agent.FlowChoice: agent.CodeLoginRequired, agent.FlowCustom: agent.CodeLoginRequired, // refused by the provider
+	} {
+		a := agenttest.NewAgent(t, agenttest.NewAuthenticator(), func(o *agent.Options) { o.Config.Environments[1].AuthFlow = flow })
+		err := a.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: agenttest.User}, nil)
+		if !errors.Is(err, code) {
+			t.Errorf("%s: %v, want %s", flow, err, code)
+		}
+	}
 }

@@ -3,11 +3,17 @@ package agent
 import (
 	"context"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/store"
 )
 
 // alonePause is the least time between two sign-ins the agent makes by itself.
 // Cognito locks an account after five wrong passwords in a row, for up to 15 minutes.
 const alonePause = 5 * time.Minute
+
+// opCredential marks the failure to read a credential: no call was made, so nothing
+// need be waited for when it is mended.
+const opCredential = "credential"
 
 // A lone is the state of a session's unattended sign-in.
 type lone struct {
@@ -67,12 +73,70 @@ func (s *session) signInAlone(ctx context.Context, why *Error) *Error {
 	}
 	c, err := env.Unattended.Credential()
 	if err != nil {
-		return s.wrap("login", err)
+		e := s.wrap("login", err)
+		e.Op = opCredential
+		return e
 	}
-	if alone.err != nil && c.Stamp == alone.refused {
-		return alone.err
+	if c.Stamp == s.refusedStamp(ctx) {
+		return s.stillRefused()
 	}
 	return s.callAlone(ctx, env, epoch, c)
+}
+
+// refusedSuffix makes the key under which the Stamp of a refused credential is kept,
+// so that a daemon that is started again and again does not lock the account.
+const refusedSuffix = "--refused"
+
+// refusedStamp is the Stamp of the credential that was refused, by this daemon or by
+// one before.
+func (s *session) refusedStamp(ctx context.Context) string {
+	s.mu.Lock()
+	stamp := s.alone.refused
+	s.mu.Unlock()
+	if stamp != "" || !store.ValidKey(s.name+refusedSuffix) {
+		return stamp
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	kept, err := s.a.store.Get(ctx, s.name+refusedSuffix)
+	if err != nil {
+		return ""
+	}
+	return string(kept)
+}
+
+// keepRefused stores stamp, where the store can; "" deletes it.
+func (s *session) keepRefused(stamp string) {
+	if !store.ValidKey(s.name + refusedSuffix) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	err := error(nil)
+	if stamp == "" {
+		err = s.a.store.Delete(ctx, s.name+refusedSuffix)
+	} else {
+		err = s.a.store.Put(ctx, s.name+refusedSuffix, []byte(stamp))
+	}
+	if err != nil {
+		s.a.log.Debug("whether the credential was refused is not kept", "op", "save", "env", s.name, "error", err)
+	}
+}
+
+// stillRefused is the refusal itself, or what a daemon knows of one before it.
+func (s *session) stillRefused() *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.alone.err == nil {
+		e := s.errorf("login", CodeLoginRequired, "unattended sign-in: Cognito has refused this credential before")
+		e.Hint = s.mendHint()
+		s.alone.err = e
+	}
+	return s.alone.err
+}
+
+func (s *session) mendHint() string {
+	return "mend the credential (it is tried again when its file changes, at most every 5 minutes), or " + s.loginHint()
 }
 
 func (s *session) pauseError(pause time.Duration) *Error {
@@ -96,6 +160,7 @@ func (s *session) callAlone(ctx context.Context, env Environment, epoch int, c C
 	tried := s.a.now()
 	k, h := s.granted(env, g)
 	s.install(ctx, k, h, g.Skew, epoch)
+	s.keepRefused("")
 	s.mu.Lock()
 	s.alone.tried = tried // install forgot it
 	s.mu.Unlock()
@@ -108,15 +173,17 @@ func (s *session) callAlone(ctx context.Context, env Environment, epoch int, c C
 func (s *session) refusedAlone(e *Error, c Credential) *Error {
 	e.Message = "unattended sign-in: " + e.Message
 	s.a.log.Warn("not signed in", "op", "login", "env", s.name, "code", string(e.Code), "error", e.Error(), "cause", causeOf(e))
+	passes := e.Code == CodeUnavailable || e.Code == CodeThrottled
+	if !passes {
+		e.Code, e.Hint = CodeLoginRequired, s.mendHint()
+		s.keepRefused(c.Stamp)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alone.err = e
-	if e.Code == CodeUnavailable || e.Code == CodeThrottled {
-		return e
+	if !passes {
+		s.alone.refused = c.Stamp
 	}
-	e.Code = CodeLoginRequired
-	e.Hint = "mend the credential (it is tried again when its file changes, at most every 5 minutes), or " + s.loginHint()
-	s.alone.refused = c.Stamp
 	return e
 }
 

@@ -37,7 +37,7 @@ func (s *session) noteLocked(err *Error) {
 	case err == nil:
 		s.fail = failure{}
 		s.refreshes++
-	case err.Code == CodeLoginRequired || err.Code == CodeLocked:
+	case err.Code == CodeLoginRequired || err.Code == CodeLocked || err.Op == opCredential:
 		// States of their own: the person's next move is not to be delayed.
 		s.fail = failure{}
 	default:

@@ -134,10 +134,43 @@ func (s *session) settleIn(ctx context.Context, k *kept, h *held, skew time.Dura
 
 // install is settleIn for whoever has the turn.
 func (s *session) install(ctx context.Context, k *kept, h *held, skew time.Duration, epoch int) {
+	old, first := s.replaced(ctx)
 	s.replace(k)
 	s.save(ctx)
 	s.publish(h, skew, epoch)
 	s.a.nudge()
+	s.retire(old, first)
+}
+
+// replaced is the sign-in that a new one takes the place of, with its first refresh
+// token; both may be nil.
+func (s *session) replaced(ctx context.Context) (old, first *kept) {
+	s.mu.Lock()
+	known, old := s.known, s.kept
+	s.mu.Unlock()
+	if !known {
+		old, _ = s.load(ctx)
+	}
+	if old == nil {
+		return nil, nil
+	}
+	return old, s.origin(ctx)
+}
+
+// retire ends a replaced sign-in at the provider, beside everything else: out of our
+// hands its refresh tokens would work for weeks, and no logout would reach them. While
+// the new one is not saved the old one is all that a crash would leave.
+func (s *session) retire(old, first *kept) {
+	s.mu.Lock()
+	unsaved := s.unsaved
+	s.mu.Unlock()
+	if old == nil || unsaved {
+		return
+	}
+	s.a.begin(func() {
+		_ = s.revoke(s.a.life, old, LogoutHere)
+		s.revokeFirst(s.a.life, first)
+	})
 }
 
 // replace puts a new sign-in in memory, where no trouble of the old one counts.

@@ -64,6 +64,7 @@ func (s *session) erase(ctx context.Context) error {
 	err := s.a.store.Delete(ctx, s.name)
 	if err == nil {
 		err = s.dropOrigin(ctx)
+		s.keepRefused("")
 	}
 	if err != nil {
 		e := s.storeError("logout", err)

@@ -169,6 +169,8 @@ func (s *session) troubleLocked() (string, time.Time) {
 		return s.rejected.Error(), time.Time{}
 	case s.fail.err != nil:
 		return s.fail.err.Error(), s.fail.at.UTC().Truncate(time.Second)
+	case s.alone.err != nil:
+		return s.alone.err.Error(), s.alone.tried.UTC().Truncate(time.Second)
 	}
 	return "", time.Time{}
 }

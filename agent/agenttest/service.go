@@ -224,12 +224,17 @@ func testChallengeGivenUp(t *testing.T, s agent.Service, p *Authenticator) {
 	}
 }
 
-func testSignInAgain(t *testing.T, s agent.Service, _ *Authenticator) {
+func testSignInAgain(t *testing.T, s agent.Service, p *Authenticator) {
 	Login(t, s, "prod")
 	first := token(t, s, agent.TokenRequest{Environment: "prod"})
 	Login(t, s, "prod")
 	if second := token(t, s, agent.TokenRequest{Environment: "prod"}); second.IDToken.Equal(first.IDToken) {
 		t.Error("the old token after a new sign-in")
+	}
+	for c := range p.Called() { // the replaced sign-in is ended, beside the answer
+		if c == "revoke" {
+			break
+		}
 	}
 }
 
