@@ -125,6 +125,8 @@ func (c Config) check() error {
 		switch {
 		case !store.ValidKey(env.Name):
 			return configError("environment name %q: use lower-case letters, digits, '-' and '_'", env.Name)
+		case strings.HasSuffix(env.Name, originSuffix), strings.HasSuffix(env.Name, refusedSuffix):
+			return configError("environment name %q: the endings %q and %q are taken", env.Name, originSuffix, refusedSuffix)
 		case seen[env.Name]:
 			return configError("environment %q is there twice", env.Name)
 		case env.ClientID == "" || env.UserPoolID == "":

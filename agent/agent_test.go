@@ -40,6 +40,8 @@ type stage struct {
 	a     *agent.Agent
 	clock *clock
 	store *flaky
+	// config is agenttest.Config unless set before start.
+	config agent.Config
 }
 
 // inBubble runs body with an agent that is signed in to prod.
@@ -58,6 +60,9 @@ func inBubble(t *testing.T, rules func(*agenttest.Rules), body func(s *stage)) {
 func (s *stage) start() {
 	s.a = agenttest.NewAgent(s.T, s.p, func(o *agent.Options) {
 		o.Now, o.Store = s.clock.now, s.store
+		if s.config.DefaultEnvironment != "" {
+			o.Config = s.config
+		}
 	})
 }
 
@@ -502,7 +507,7 @@ func TestRotatedTokenWithAnUnverifiedIDToken(t *testing.T) {
 func TestRejected(t *testing.T) {
 	inBubble(t, nil, func(s *stage) {
 		s.must()
-		s.p.RevokeAll()
+		s.p.EndAll()
 		time.Sleep(time.Hour)
 		for range 10 {
 			if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) {
@@ -706,11 +711,42 @@ func TestLoginWhileARefreshIsInFlight(t *testing.T) {
 	})
 }
 
+// A sign-in that another one replaces would live on at the provider, and no logout
+// would reach it.
+func TestReplacedSignInIsEnded(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+		for range 2 {
+			time.Sleep(2 * time.Hour)
+			s.must()
+		}
+		agenttest.Login(t, s.a, "prod")
+		synctest.Wait()
+		if s.p.Live() != 1 {
+			t.Errorf("%d sign-ins live at the provider", s.p.Live())
+		}
+		if revoked := s.p.Revoked(); len(revoked) != 2 || revoked[1] != "refresh-token-1" {
+			t.Errorf("revoked %v, want the live one and the first", revoked)
+		}
+		s.must()
+	})
+}
+
+func TestUnsavedSignInEndsNothing(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		s.store.set(func(f *flaky) { f.put = errors.New("disk full") })
+		agenttest.Login(t, s.a, "prod")
+		synctest.Wait()
+		if s.p.Live() != 2 {
+			t.Error("the sign-in that the store still has was ended")
+		}
+	})
+}
+
 func TestLogoutIsNotHalfDone(t *testing.T) {
 	inBubble(t, nil, func(s *stage) {
 		ctx, cancel := context.WithCancel(s.Context())
 		cancel()
-		_ = s.a.Logout(ctx, "prod")
+		_ = s.a.Logout(ctx, agent.LogoutRequest{Environment: "prod"})
 		synctest.Wait()
 		s.state(agent.StateAbsent)
 		if keys, _ := s.store.Keys(s.Context()); len(keys) != 0 || s.p.Live() != 0 {
@@ -728,7 +764,7 @@ func TestSecrets(t *testing.T) {
 	})
 	agenttest.Login(t, a, "prod")
 	_, err1 := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
-	p.RevokeAll()
+	p.EndAll()
 	_, err2 := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 	st, _ := a.Status(t.Context())
 	_ = a.Close(t.Context())
@@ -755,4 +791,17 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+func TestSignInWithoutAPassword(t *testing.T) {
+	for flow, code := range map[agent.AuthFlow]agent.Code{
+		agent.FlowPassword: agent.CodeUsage, agent.FlowSRP: agent.CodeUsage,
+		agent.FlowChoice: agent.CodeLoginRequired, agent.FlowCustom: agent.CodeLoginRequired, // refused by the provider
+	} {
+		a := agenttest.NewAgent(t, agenttest.NewAuthenticator(), func(o *agent.Options) { o.Config.Environments[1].AuthFlow = flow })
+		err := a.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: agenttest.User}, nil)
+		if !errors.Is(err, code) {
+			t.Errorf("%s: %v, want %s", flow, err, code)
+		}
+	}
 }

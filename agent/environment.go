@@ -1,18 +1,62 @@
 package agent
 
+import "time"
+
 // An Environment is one deployment of the KYC API and the Cognito user pool that
-// signs its users in. All fields are public knowledge; none is a secret.
+// signs its users in. All fields but ClientSecret are public knowledge.
 type Environment struct {
 	Name       string // "staging", "prod": also the key in the store, see store.ValidKey
 	Region     string // "us-east-2"
 	UserPoolID string // "us-east-2_oGu06xbPS"
-	ClientID   string // the app client, without a secret
+	ClientID   string // the app client
 	APIURL     string // "https://stg.kyc.legaltalent.ai"
+
+	// AuthFlow is how a sign-in begins; empty means FlowPassword.
+	AuthFlow AuthFlow
+	// ClientSecret of an app client that has one.
+	ClientSecret Secret
+	// RefreshTokenValidity is the app client's: a sign-in ends that long after it was
+	// made, whatever is refreshed. 0 means DefaultRefreshTokenValidity.
+	RefreshTokenValidity time.Duration
+	// Unattended lets the agent sign in by itself; nil means that a person does.
+	Unattended CredentialSource
 
 	// For private endpoints and tests; empty means AWS's own.
 	Endpoint string // where Cognito's API is: "http://127.0.0.1:9229"
 	Issuer   string // the `iss` its ID tokens carry
 	JWKSURL  string // where its signing keys are
+}
+
+// DefaultRefreshTokenValidity is Cognito's own default.
+const DefaultRefreshTokenValidity = 30 * 24 * time.Hour
+
+// An AuthFlow is the way a user name and password are put to Cognito.
+type AuthFlow string
+
+// The flows. The app client must allow the one that is configured.
+const (
+	FlowPassword AuthFlow = "password" // USER_PASSWORD_AUTH: the password goes to Cognito, in TLS
+	FlowSRP      AuthFlow = "srp"      // USER_SRP_AUTH: the password never leaves this machine
+	FlowChoice   AuthFlow = "choice"   // USER_AUTH: Cognito offers ways, the person chooses
+	FlowCustom   AuthFlow = "custom"   // CUSTOM_AUTH: functions of the user pool's ask, after a proof as by srp
+)
+
+// open reports whether a sign-in can begin without a password.
+func (f AuthFlow) open() bool { return f == FlowChoice || f == FlowCustom }
+
+// A CredentialSource yields what the agent signs in with by itself.
+type CredentialSource interface {
+	// Credential reads the user name and password as they are now. Stamp changes
+	// whenever what is read does: a credential that Cognito refused for good is not
+	// tried again before. The error says what to mend, in a line.
+	Credential() (Credential, error)
+}
+
+// A Credential is a user name and password from a file.
+type Credential struct {
+	Username string
+	Password Secret
+	Stamp    string // not secret
 }
 
 // EndpointURL is where Cognito's API is called.

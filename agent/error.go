@@ -43,7 +43,7 @@ type Error struct {
 }
 
 // Error renders "environment: message; hint" on one line. A message that is a
-// sentence, as those of the API's guide are, gets no semicolon after its full stop.
+// sentence, as those of the API's guide are, is followed by another.
 func (e *Error) Error() string {
 	s := e.Message
 	if s == "" && e.Err != nil {
@@ -59,7 +59,7 @@ func (e *Error) Error() string {
 	case e.Hint == "":
 		return s
 	case strings.HasSuffix(s, "."):
-		return s + " " + e.Hint
+		return s + " " + strings.ToUpper(e.Hint[:1]) + e.Hint[1:]
 	default:
 		return s + "; " + e.Hint
 	}

@@ -21,7 +21,7 @@ const (
 // can interrupt it.
 func (s *session) fly(f *flight) {
 	started := time.Now()
-	err := s.refreshInTurn()
+	err := s.refreshInTurn(f.replaces)
 	s.mu.Lock()
 	f.err, s.flight = err, nil
 	s.noteLocked(err)
@@ -37,7 +37,7 @@ func (s *session) noteLocked(err *Error) {
 	case err == nil:
 		s.fail = failure{}
 		s.refreshes++
-	case err.Code == CodeLoginRequired || err.Code == CodeLocked:
+	case err.Code == CodeLoginRequired || err.Code == CodeLocked || err.Op == opCredential:
 		// States of their own: the person's next move is not to be delayed.
 		s.fail = failure{}
 	default:
@@ -61,24 +61,51 @@ func causeOf(e *Error) string {
 	return e.Err.Error()
 }
 
-func (s *session) refreshInTurn() *Error {
+func (s *session) refreshInTurn(h *held) *Error {
 	if err := s.take(s.a.life); err != nil {
 		return s.wrap("refresh", err)
 	}
 	defer s.give()
+	if now := s.held.Load(); now != nil && now != h {
+		return nil // a sign-in came first
+	}
 	ctx, cancel := context.WithTimeout(s.a.life, flightTimeout)
 	defer cancel()
-	if err := s.read(ctx); err != nil {
-		return err
-	}
-	err := s.refresh(ctx)
-	if err != nil && err.Code == CodeLoginRequired && s.readNewer(ctx) {
-		err = s.refresh(ctx)
+	err := s.renew(ctx)
+	if err != nil && err.Code == CodeLoginRequired {
+		err = s.signInAlone(ctx, err)
 	}
 	if err != nil && err.Code == CodeLoginRequired {
 		s.reject(err)
 	}
 	return err
+}
+
+// renew makes the sign-in that is kept yield a token.
+func (s *session) renew(ctx context.Context) *Error {
+	if err := s.read(ctx); err != nil {
+		return err
+	}
+	if s.useAPIKey() {
+		return nil
+	}
+	err := s.refresh(ctx)
+	if err != nil && err.Code == CodeLoginRequired && s.readNewer(ctx) {
+		err = s.refresh(ctx)
+	}
+	return err
+}
+
+// useAPIKey publishes the API key, if that is what is kept.
+func (s *session) useAPIKey() bool {
+	s.mu.Lock()
+	k, epoch := s.kept, s.epoch
+	s.mu.Unlock()
+	if k == nil || k.apiKey.IsZero() {
+		return false
+	}
+	s.publish(newEndless(k.apiKey, s.a.now(), time.Now()), 0, epoch)
+	return true
 }
 
 // read loads the sign-in from the store unless that is done. The caller has the turn.
@@ -104,8 +131,7 @@ func (s *session) fits(k *kept) *Error {
 	if k == nil {
 		return s.notSignedIn("refresh")
 	}
-	env := s.environment()
-	if k.issuer == env.IssuerURL() && k.clientID == env.ClientID {
+	if !k.apiKey.IsZero() || k.belongs(s.environment()) {
 		return nil
 	}
 	e := s.errorf("refresh", CodeLoginRequired, "the kept sign-in is for another user pool or client than the configured one")
@@ -189,14 +215,22 @@ func (s *session) try(ctx context.Context) *Error {
 	env, epoch, k := s.env, s.epoch, s.kept
 	s.mu.Unlock()
 	wall, mono := s.a.now(), time.Now()
-	g, err := s.a.auth.Refresh(ctx, env, k.Sealed, func(rotated Sealed) { s.keep(k.next(rotated)) })
+	g, err := s.a.auth.Refresh(ctx, env, k.Sealed, func(rotated Sealed) {
+		s.keep(k.next(rotated))
+		s.keepOrigin(k)
+	})
 	if err != nil {
 		return s.wrap("refresh", err)
 	}
 	if n := k.next(g.Sealed); !s.has(n) {
 		s.keep(n)
 	}
-	s.publish(newHeld(g, wall, mono, s.a.view.Load().config.RefreshMargin), g.Skew, epoch)
+	h := newHeld(g, wall, mono, s.a.view.Load().config.RefreshMargin)
+	h.end = endOf(k, env)
+	s.publish(h, g.Skew, epoch)
+	if w := h.end.warning(s.name, wall); w != "" {
+		s.a.log.Warn(w, "op", "refresh", "env", s.name)
+	}
 	return nil
 }
 
@@ -210,12 +244,15 @@ func (k *kept) next(got Sealed) *kept {
 	if got.RefreshAPI != "" {
 		n.RefreshAPI = got.RefreshAPI
 	}
+	if got.Device.Key != "" {
+		n.Device = got.Device
+	}
 	return &n
 }
 
 // same compares what a refresh can change.
 func (k *kept) same(o *kept) bool {
-	return k.generation == o.generation && k.RefreshToken.Equal(o.RefreshToken) && k.RefreshAPI == o.RefreshAPI
+	return k.generation == o.generation && k.RefreshToken.Equal(o.RefreshToken) && k.RefreshAPI == o.RefreshAPI && k.Device.Key == o.Device.Key
 }
 
 // keep makes k the sign-in: in memory at once, for it may be the only good copy,

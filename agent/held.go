@@ -16,6 +16,16 @@ type held struct {
 	wall     time.Time     // when it was asked for, on the wall clock: sees suspend
 	mono     time.Time     // the same on the monotonic clock: sees a clock set back
 	spread   time.Duration // jitter: how much before the margin its refresh starts by itself
+	endless  bool          // an API key: none of the above counts
+	end      signInEnd     // of the sign-in it came from
+}
+
+// endlessLife is what an API key has left: more than anybody asks for.
+const endlessLife = 100 * 365 * 24 * time.Hour
+
+// newEndless makes an API key look like a token.
+func newEndless(key Secret, wall, mono time.Time) *held {
+	return &held{token: key, lifetime: endlessLife, wall: wall, mono: mono, endless: true}
 }
 
 // newHeld notes a token asked for at the given instants. Counting from the
@@ -33,8 +43,11 @@ func (h *held) age(now time.Time) time.Duration {
 
 // left is how much life the token has; 0 or less means dead. A nil held is dead.
 func (h *held) left(now time.Time) time.Duration {
-	if h == nil {
+	switch {
+	case h == nil:
 		return 0
+	case h.endless:
+		return endlessLife
 	}
 	return h.lifetime - h.age(now)
 }

@@ -10,17 +10,23 @@ import (
 // revokeTimeout bounds the courtesy call of a logout.
 const revokeTimeout = 5 * time.Second
 
-// Logout forgets the sign-in of an environment and revokes it at the provider. A
-// provider that cannot be reached is logged; a store that cannot delete is an
-// error, for the record would come back with the next start. It goes on when ctx
-// ends, so that it is never half done.
-func (a *Agent) Logout(ctx context.Context, environment string) error {
-	s, err := a.session("logout", environment)
+// Logout forgets the sign-in of an environment and revokes it at the provider, as
+// far as the scope goes. A provider that cannot be reached is logged; where all of
+// the user's sign-ins should have ended it is an error, after all is forgotten here.
+// A store that cannot delete is an error, for the record would come back with the
+// next start. Logout goes on when ctx ends, so that it is never half done.
+func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
+	s, err := a.session("logout", req.Environment)
 	if err != nil {
 		return err
 	}
+	switch req.Scope {
+	case LogoutHere, LogoutLocal, LogoutAllDevices:
+	default:
+		return s.errorf("logout", CodeUsage, "unknown scope %q; there are: %s, %s", string(req.Scope), LogoutLocal, LogoutAllDevices)
+	}
 	done := make(chan error, 1)
-	if !a.begin(func() { done <- s.logout() }) {
+	if !a.begin(func() { done <- s.logout(req.Scope) }) {
 		return s.errorf("logout", CodeUnavailable, "the agent is stopping; try again")
 	}
 	select {
@@ -31,7 +37,7 @@ func (a *Agent) Logout(ctx context.Context, environment string) error {
 	}
 }
 
-func (s *session) logout() error {
+func (s *session) logout(scope LogoutScope) error {
 	s.held.Store(nil) // nobody gets this token from here on
 	ctx := s.a.life
 	if err := s.take(ctx); err != nil {
@@ -39,16 +45,33 @@ func (s *session) logout() error {
 	}
 	defer s.give()
 	k := s.forget(ctx)
-	s.revoke(ctx, k)
+	first := s.origin(ctx)
+	revoked := s.revoke(ctx, k, scope)
+	if scope != LogoutLocal {
+		s.revokeFirst(ctx, first)
+	}
+	if err := s.erase(ctx); err != nil {
+		return err
+	}
+	s.a.log.Info("signed out", "op", "logout", "env", s.name, "scope", string(scope))
+	return revoked
+}
+
+// erase deletes what the store has of the session.
+func (s *session) erase(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(store.WithPrompt(ctx), promptTimeout)
 	defer cancel()
-	if err := s.a.store.Delete(ctx, s.name); err != nil {
+	err := s.a.store.Delete(ctx, s.name)
+	if err == nil {
+		err = s.dropOrigin(ctx)
+		s.keepRefused("")
+	}
+	if err != nil {
 		e := s.storeError("logout", err)
-		e.Message = "revoked, but still in the store: " + e.Message
+		e.Message = "forgotten, but still in the store: " + e.Message
 		e.Hint = "mend that, then run again: kyc-agentd logout " + s.name
 		return e
 	}
-	s.a.log.Info("signed out", "op", "logout", "env", s.name)
 	return nil
 }
 
@@ -65,19 +88,49 @@ func (s *session) forget(ctx context.Context) *kept {
 	s.held.Store(nil)
 	s.kept, s.known, s.unsaved, s.hint = nil, true, false, StateAbsent
 	s.rejected, s.fail, s.saveFail = nil, failure{}, failure{}
+	s.alone = lone{off: true}
 	s.skew, s.refreshes = 0, 0
 	return k
 }
 
-func (s *session) revoke(ctx context.Context, k *kept) {
+// revoke ends k at the provider as far as scope goes. Only where everything was to
+// end is a failure an error.
+func (s *session) revoke(ctx context.Context, k *kept, scope LogoutScope) error {
 	env := s.environment()
-	if k == nil || k.issuer != env.IssuerURL() || k.clientID != env.ClientID {
+	if k == nil || scope == LogoutLocal || !k.apiKey.IsZero() || !k.belongs(env) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
+	defer cancel()
+	var err error
+	if scope == LogoutAllDevices {
+		latest := k.Sealed
+		err = s.a.auth.RevokeAll(ctx, env, latest, func(rotated Sealed) { latest = rotated })
+	} else {
+		err = s.a.auth.Revoke(ctx, env, k.Sealed)
+	}
+	if err == nil {
+		return nil
+	}
+	e := s.wrap("logout", err)
+	s.a.log.Warn("forgotten here, but not revoked at Cognito", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
+	if scope != LogoutAllDevices {
+		return nil
+	}
+	e.Message = "signed out here, but not elsewhere: " + e.Message
+	return e
+}
+
+// revokeFirst ends the sign-in by its first refresh token as well: the live one may
+// have been lost, and then this is the only one Cognito still takes.
+func (s *session) revokeFirst(ctx context.Context, first *kept) {
+	env := s.environment()
+	if first == nil || !first.belongs(env) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	if err := s.a.auth.Revoke(ctx, env, k.Sealed); err != nil {
-		e := s.wrap("logout", err)
-		s.a.log.Warn("forgotten here, but not revoked at Cognito", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
+	if err := s.a.auth.Revoke(ctx, env, first.Sealed); err != nil {
+		s.a.log.Debug("the first refresh token was not revoked", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
 	}
 }

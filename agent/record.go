@@ -22,7 +22,15 @@ type record struct {
 	RefreshToken string    `json:"refresh_token"`
 	RefreshAPI   string    `json:"refresh_api,omitempty"`
 	SignedInAt   time.Time `json:"signed_in_at"`
-	Generation   int       `json:"generation"` // grows with every new refresh token
+	Generation   int       `json:"generation"`      // grows with every new refresh token
+	First        int       `json:"first,omitempty"` // the generation the sign-in began with
+
+	DeviceKey      string `json:"device_key,omitempty"`
+	DeviceGroupKey string `json:"device_group_key,omitempty"`
+	DevicePassword string `json:"device_password,omitempty"`
+
+	// APIKey takes the place of everything but the version and the time.
+	APIKey string `json:"api_key,omitempty"`
 }
 
 // A kept is a sign-in in memory, with its place in the rotation.
@@ -31,6 +39,14 @@ type kept struct {
 	issuer     string
 	clientID   string
 	generation int
+	first      int    // the generation the sign-in began with
+	apiKey     Secret // when set, there is no sign-in but this
+}
+
+// belongs reports whether k was made at the pool and client of env: its refresh
+// token must not be shown to another.
+func (k *kept) belongs(env Environment) bool {
+	return k.issuer == env.IssuerURL() && k.clientID == env.ClientID
 }
 
 func (k *kept) encode() ([]byte, error) {
@@ -38,7 +54,9 @@ func (k *kept) encode() ([]byte, error) {
 		Version: recordVersion, Issuer: k.issuer, ClientID: k.clientID,
 		Username: k.Username, Subject: k.Subject,
 		RefreshToken: k.RefreshToken.Reveal(), RefreshAPI: k.RefreshAPI,
-		SignedInAt: k.SignedInAt.UTC(), Generation: k.generation,
+		SignedInAt: k.SignedInAt.UTC(), Generation: k.generation, First: k.first,
+		DeviceKey: k.Device.Key, DeviceGroupKey: k.Device.GroupKey, DevicePassword: k.Device.Password.Reveal(),
+		APIKey: k.apiKey.Reveal(),
 	})
 }
 
@@ -60,14 +78,16 @@ func decodeRecord(data []byte) (*kept, error) {
 		return nil, fmt.Errorf("%w (record version %d, this one reads up to %d)", errNewer, v.Version, recordVersion)
 	}
 	var r record
-	if json.Unmarshal(data, &r) != nil || r.RefreshToken == "" || r.Subject == "" {
+	if json.Unmarshal(data, &r) != nil || r.APIKey == "" && (r.RefreshToken == "" || r.Subject == "") {
 		return nil, errDamaged
 	}
 	return &kept{
 		Sealed: Sealed{
 			Username: r.Username, Subject: r.Subject, RefreshToken: NewSecret(r.RefreshToken),
 			RefreshAPI: r.RefreshAPI, SignedInAt: r.SignedInAt,
+			Device: Device{Key: r.DeviceKey, GroupKey: r.DeviceGroupKey, Password: NewSecret(r.DevicePassword)},
 		},
-		issuer: r.Issuer, clientID: r.ClientID, generation: r.Generation,
+		issuer: r.Issuer, clientID: r.ClientID, generation: r.Generation, first: r.First,
+		apiKey: NewSecret(r.APIKey),
 	}, nil
 }

@@ -19,8 +19,11 @@ type Service interface {
 	// an error from ask ends the sign-in, and nothing is kept. A sign-in that was
 	// there before stays until the new one is complete.
 	Login(ctx context.Context, req LoginRequest, ask Asker) error
-	// Logout revokes the sign-in at Cognito, best effort, and forgets it, always.
-	Logout(ctx context.Context, environment string) error
+	// Logout ends a sign-in: see LogoutRequest.
+	Logout(ctx context.Context, req LogoutRequest) error
+	// Recover mends an account that cannot sign in, or changes its password. ask is
+	// put what has to be known besides: the code that was sent, the new password.
+	Recover(ctx context.Context, req RecoverRequest, ask Asker) error
 	// Status tells what the agent holds. It answers from memory and has no secret in it.
 	Status(ctx context.Context) (Status, error)
 }
@@ -38,11 +41,13 @@ type TokenRequest struct {
 type Token struct {
 	Environment string
 	IDToken     Secret
-	// ExpiresAt is on this machine's clock: the time the token was received plus
-	// the life Cognito gave it.
+	// ExpiresAt is on this machine's clock: the time the token was asked for plus
+	// the life Cognito gave it. Zero for an API key, which has no end.
 	ExpiresAt time.Time
 	// APIURL is where the environment's API is.
 	APIURL string
+	// Warning is for a person: the sign-in ends soon. Mostly empty.
+	Warning string
 }
 
 // A LoginRequest starts a sign-in.
@@ -50,7 +55,49 @@ type LoginRequest struct {
 	Environment string // empty means the agent's default
 	Username    string
 	Password    Secret
+	// APIKey, when set, is kept in the place of a sign-in; Username and Password are
+	// empty then. It is one of the KYC API's service keys and begins with "sk_".
+	APIKey Secret
+	// Device is filled in by the agent: what the pool remembers this machine by from
+	// the user's sign-in before.
+	Device Device
 }
+
+// A LogoutRequest ends the sign-in of an environment.
+type LogoutRequest struct {
+	Environment string // empty means the agent's default
+	Scope       LogoutScope
+}
+
+// A LogoutScope is how much a Logout ends. The sign-in here is forgotten in any case.
+type LogoutScope string
+
+// The scopes.
+const (
+	LogoutHere       LogoutScope = ""            // this sign-in, revoked at Cognito, best effort
+	LogoutLocal      LogoutScope = "local"       // this sign-in; Cognito is not asked
+	LogoutAllDevices LogoutScope = "all-devices" // every sign-in of the user, everywhere; an error when Cognito did not do it
+)
+
+// A RecoverRequest says what to do about an account.
+type RecoverRequest struct {
+	Environment string // empty means the agent's default
+	Action      RecoverAction
+	Username    string
+	// Password is the present one, for RecoverChange; else empty.
+	Password Secret
+}
+
+// A RecoverAction is something to do about an account.
+type RecoverAction string
+
+// The actions.
+const (
+	RecoverReset   RecoverAction = "reset-password"  // a code is sent, and with it a new password set
+	RecoverChange  RecoverAction = "change-password" // the present password is replaced
+	RecoverConfirm RecoverAction = "confirm"         // a new account is confirmed with the code that was sent
+	RecoverResend  RecoverAction = "resend-code"     // that code is sent again
+)
 
 // A Challenge is a question Cognito asks before it signs a user in.
 type Challenge struct {
@@ -59,6 +106,10 @@ type Challenge struct {
 	Prompt      string  `json:"prompt"`            // one line for the person: "Code from your authenticator app"
 	Inputs      []Input `json:"inputs"`            // what to answer, in order
 	Problem     string  `json:"problem,omitempty"` // why the answer before was refused; empty at first
+	// TOTPURL is the otpauth:// URL of MFA_SETUP, for a QR code, and TOTPSecret the
+	// secret in it, for typing. They are for the person's eyes, and for no log.
+	TOTPURL    string `json:"totp_url,omitempty"`
+	TOTPSecret string `json:"totp_secret,omitempty"`
 }
 
 // An Input is one field of a challenge's answer.
@@ -101,11 +152,20 @@ type Status struct {
 
 // EnvironmentStatus tells where one sign-in is. Times that do not apply are left out.
 type EnvironmentStatus struct {
-	Name        string    `json:"name"`
-	APIURL      string    `json:"api_url"`
-	State       State     `json:"state"`
-	User        string    `json:"user,omitempty"`
-	SignedInAt  time.Time `json:"signed_in_at,omitzero"`
+	Name       string    `json:"name"`
+	APIURL     string    `json:"api_url"`
+	State      State     `json:"state"`
+	User       string    `json:"user,omitempty"`
+	SignedInAt time.Time `json:"signed_in_at,omitzero"`
+	// SignInEndsAt is when the refresh token ends, as far as the configured
+	// refresh_token_validity is right.
+	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`
+	// Warning says that this is soon.
+	Warning string `json:"warning,omitempty"`
+	// APIKey says that an API key is kept and no sign-in.
+	APIKey bool `json:"api_key,omitempty"`
+	// Unattended says that the agent signs in by itself.
+	Unattended  bool      `json:"unattended,omitempty"`
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`   // of the ID token in memory
 	NextRefresh time.Time `json:"next_refresh,omitzero"` // when it is due; an idle agent may let it pass
 	Refreshes   int       `json:"refreshes"`             // successful ones since the start

@@ -35,6 +35,8 @@ type session struct {
 	saveFail  failure // of saving
 	skew      time.Duration
 	refreshes int
+	ongoing   *context.CancelCauseFunc // ends the sign-in going on, or nil
+	alone     lone                     // the unattended sign-in
 }
 
 func newSession(a *Agent, env Environment) *session {
@@ -50,6 +52,7 @@ func (s *session) configure(env Environment) {
 	defer s.mu.Unlock()
 	moved := env.IssuerURL() != s.env.IssuerURL() || env.ClientID != s.env.ClientID || env.EndpointURL() != s.env.EndpointURL()
 	s.env = env
+	s.alone.off = false
 	s.url.Store(&env.APIURL)
 	s.fail = failure{}
 	if !moved {
@@ -121,10 +124,13 @@ func (s *session) status() EnvironmentStatus {
 		State: s.stateLocked(h, now), Refreshes: s.refreshes,
 		Degraded: s.fail.err != nil, SkewSeconds: s.skew.Seconds(),
 	}
+	st.Unattended = s.env.Unattended != nil
 	if s.kept != nil {
-		st.User, st.SignedInAt = s.kept.Username, s.kept.SignedInAt.UTC().Truncate(time.Second)
+		end := endOf(s.kept, s.env)
+		st.User, st.SignedInAt, st.APIKey = s.kept.Username, s.kept.SignedInAt.UTC().Truncate(time.Second), !s.kept.apiKey.IsZero()
+		st.SignInEndsAt, st.Warning = end.at.UTC().Truncate(time.Second), end.warning(s.name, now)
 	}
-	if h.left(now) > 0 {
+	if h.left(now) > 0 && !h.endless {
 		st.ExpiresAt = now.Add(h.left(now)).UTC().Truncate(time.Second)
 		st.NextRefresh = now.Add(max(s.due(h, now), 0)).UTC().Truncate(time.Second)
 	}
@@ -163,6 +169,8 @@ func (s *session) troubleLocked() (string, time.Time) {
 		return s.rejected.Error(), time.Time{}
 	case s.fail.err != nil:
 		return s.fail.err.Error(), s.fail.at.UTC().Truncate(time.Second)
+	case s.alone.err != nil:
+		return s.alone.err.Error(), s.alone.tried.UTC().Truncate(time.Second)
 	}
 	return "", time.Time{}
 }

@@ -15,10 +15,10 @@ import (
 var events = map[string]func(s *stage){
 	"ask":      func(s *stage) { _, _ = s.ask() },
 	"login":    func(s *stage) { agenttest.Login(s.T, s.a, "prod") },
-	"logout":   func(s *stage) { _ = s.a.Logout(context.Background(), "prod") },
+	"logout":   func(s *stage) { _ = s.a.Logout(context.Background(), agent.LogoutRequest{Environment: "prod"}) },
 	"expire":   func(*stage) { time.Sleep(25 * time.Hour) },
 	"restart":  func(s *stage) { s.restart() },
-	"revoke":   func(s *stage) { s.p.RevokeAll() },
+	"revoke":   func(s *stage) { s.p.EndAll() },
 	"disk out": func(s *stage) { s.store.set(func(f *flaky) { f.put = errors.New("disk full") }) },
 	"disk in":  func(s *stage) { s.store.set(func(f *flaky) { f.put = nil }); time.Sleep(5 * time.Minute) },
 	"list out": func(s *stage) { s.store.set(func(f *flaky) { f.keys = errors.New("silent") }) },

@@ -71,13 +71,18 @@ func (s *session) beyond(h *held, now time.Time, minValid time.Duration) error {
 }
 
 func (s *session) token(h *held, now time.Time) Token {
-	return Token{Environment: s.name, IDToken: h.token, ExpiresAt: now.Add(h.left(now)), APIURL: *s.url.Load()}
+	t := Token{Environment: s.name, IDToken: h.token, APIURL: *s.url.Load(), Warning: h.end.warning(s.name, now)}
+	if !h.endless {
+		t.ExpiresAt = now.Add(h.left(now))
+	}
+	return t
 }
 
 // A flight is one refresh, shared by all who wait for it.
 type flight struct {
-	done chan struct{}
-	err  *Error // read after done is closed
+	replaces *held // the token in memory when it was started
+	done     chan struct{}
+	err      *Error // read after done is closed
 }
 
 // wait returns the flight's error, or one that says that ctx ended first. The
@@ -106,15 +111,15 @@ func (s *session) join(h *held, asked bool) (*flight, *Error) {
 		return s.flight, nil
 	case s.held.Load() != h && s.held.Load() != nil:
 		return nil, nil
-	case s.rejected != nil:
-		return nil, s.rejected
-	case s.known && s.kept == nil:
-		return nil, s.notSignedIn("token")
+	case s.rejected != nil || s.known && s.kept == nil:
+		if err := s.loneRefusalLocked(); err != nil {
+			return nil, err
+		}
 	}
 	if pause := s.fail.wait(s.a.now(), asked); pause > 0 {
 		return nil, s.fail.again(pause)
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{replaces: h, done: make(chan struct{})}
 	if !s.a.begin(func() { s.fly(f) }) {
 		return nil, s.errorf("token", CodeUnavailable, "the agent is stopping; try again")
 	}

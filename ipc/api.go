@@ -19,6 +19,11 @@ import (
 // deadlines of its own well below it.
 const workTimeout = time.Minute
 
+// tokenTimeout is the same for a token. It is below the 8 seconds after which
+// kyc-token gives up, so that whoever waits hears why from the agent instead of a
+// mere timeout. A refresh goes on regardless, for the next who asks.
+const tokenTimeout = 7 * time.Second
+
 // writeTimeout is how long a client may take to read an answer.
 const writeTimeout = 10 * time.Second
 
@@ -42,13 +47,15 @@ var routes = []route{
 	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid"}, (*api).token},
 	{http.MethodGet, "/v1/status", nil, (*api).status},
 	{http.MethodPost, "/v1/login", nil, (*api).login},
+	{http.MethodGet, loginPath, nil, (*api).watch},
 	{http.MethodPost, loginPath, nil, (*api).answer},
 	{http.MethodDelete, loginPath, nil, (*api).giveUp},
+	{http.MethodPost, "/v1/account", nil, (*api).account},
 	{http.MethodPost, "/v1/logout", nil, (*api).logout},
 	{http.MethodPost, "/v1/reload", nil, (*api).reloadNow},
 }
 
-// loginPath is a pending sign-in.
+// loginPath is a sign-in, or a recovery, that waits for an answer.
 const loginPath = "/v1/login/{id}"
 
 // An exchange is a request taken apart.
@@ -64,6 +71,7 @@ type reply struct {
 	status     int // 0 means 200
 	mediaType  string
 	retryAfter string
+	warning    string // for the person at the other end
 	body       []byte
 }
 
@@ -171,6 +179,9 @@ func write(w http.ResponseWriter, out reply) {
 	if out.retryAfter != "" {
 		h.Set("Retry-After", out.retryAfter)
 	}
+	if out.warning != "" {
+		h.Set(headerWarning, out.warning)
+	}
 	w.WriteHeader(max(out.status, http.StatusOK))
 	_, _ = w.Write(out.body) // a client that is gone needs no answer
 }
@@ -211,12 +222,12 @@ func causeOf(err error) string {
 // work is the context of a request's work. It is the server's, not the
 // connection's: net/http takes a client that closed its sending half (`nc -N`,
 // socat) for one that is gone, and such a client still wants its token.
-func (a *api) work() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(a.base, workTimeout)
+func (a *api) work(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(a.base, limit)
 }
 
 func (a *api) status(*exchange) (reply, error) {
-	ctx, cancel := a.work()
+	ctx, cancel := a.work(workTimeout)
 	defer cancel()
 	st, err := a.service.Status(ctx)
 	if err != nil {
@@ -229,13 +240,13 @@ func (a *api) status(*exchange) (reply, error) {
 }
 
 func (a *api) logout(x *exchange) (reply, error) {
-	var environment string
-	if err := (fields{"environment": &environment}).decode(x.body); err != nil {
+	var environment, scope string
+	if err := (fields{"environment": &environment, "scope": &scope}).decode(x.body); err != nil {
 		return reply{}, err
 	}
-	ctx, cancel := a.work()
+	ctx, cancel := a.work(workTimeout)
 	defer cancel()
-	if err := a.service.Logout(ctx, environment); err != nil {
+	if err := a.service.Logout(ctx, agent.LogoutRequest{Environment: environment, Scope: agent.LogoutScope(scope)}); err != nil {
 		return reply{}, err
 	}
 	return jsonReply(loginBody{State: stateDone}), nil
@@ -250,7 +261,7 @@ func (a *api) reloadNow(x *exchange) (reply, error) {
 	if a.reload == nil {
 		return reply{}, usage("this agent has no configuration to read again")
 	}
-	ctx, cancel := a.work()
+	ctx, cancel := a.work(workTimeout)
 	defer cancel()
 	if err := a.reload(ctx); err != nil {
 		return reply{}, err

@@ -57,8 +57,8 @@ func (c call) wrap(err error) *agent.Error {
 	return e
 }
 
-// do sends the request and decodes the answer into out.
-func (c *Client) do(ctx context.Context, call call, out any) error {
+// do sends the request, decodes the answer into out and returns its header.
+func (c *Client) do(ctx context.Context, call call, out any) (http.Header, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, call.limit)
@@ -66,7 +66,7 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, call.method, "http://"+host+call.path, bytes.NewReader(call.body))
 	if err != nil {
-		return call.wrap(err)
+		return nil, call.wrap(err)
 	}
 	req.Header.Set("Accept", mediaJSON+", "+mediaProblem)
 	if call.method == http.MethodPost {
@@ -74,9 +74,9 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 	}
 	resp, body, err := c.roundTrip(ctx, req)
 	if err != nil {
-		return c.failed(ctx, call, err)
+		return nil, c.failed(ctx, call, err)
 	}
-	return c.read(call, resp, body, out)
+	return resp.Header, c.read(call, resp, body, out)
 }
 
 // roundTrip makes one connection for one request: connecting to a Unix socket is

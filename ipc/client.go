@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"time"
-	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
 )
@@ -18,8 +17,9 @@ import (
 // its clients with it.
 const (
 	quickCall = 10 * time.Second
-	tokenCall = 70 * time.Second
+	workCall  = 70 * time.Second
 	loginCall = 5 * time.Minute // a person may have to unlock a keyring
+	watchCall = time.Hour       // of many questions
 )
 
 // A Client is an [agent.Service] at the other end of the socket. The zero Client is
@@ -53,24 +53,34 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 	if req.MinValid != 0 {
 		q.Set("min_valid", req.MinValid.String())
 	}
-	call := call{op: "token", environment: req.Environment, method: http.MethodGet, path: "/v1/token?" + q.Encode(), limit: tokenCall}
-	var body tokenBody
-	if err := c.do(ctx, call, &body); err != nil {
+	call := call{op: "token", environment: req.Environment, method: http.MethodGet, path: "/v1/token?" + q.Encode(), limit: quickCall}
+	body := tokenBody{ExpiresAt: "missing"}
+	header, err := c.do(ctx, call, &body)
+	if err != nil {
 		return agent.Token{}, err
 	}
-	expires, err := time.Parse(time.RFC3339, body.ExpiresAt)
+	expires, err := body.expiry()
 	if err != nil || body.Token == "" {
 		return agent.Token{}, c.garbled("token")
 	}
 	return agent.Token{
 		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
+		Warning: oneLine(header.Get(headerWarning)),
 	}, nil
+}
+
+// expiry is the zero time for a token without end.
+func (b tokenBody) expiry() (time.Time, error) {
+	if b.ExpiresAt == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.RFC3339, b.ExpiresAt)
 }
 
 // Status implements [agent.Service].
 func (c *Client) Status(ctx context.Context) (agent.Status, error) {
 	var st agent.Status
-	err := c.do(ctx, call{op: "status", method: http.MethodGet, path: "/v1/status", limit: quickCall}, &st)
+	_, err := c.do(ctx, call{op: "status", method: http.MethodGet, path: "/v1/status", limit: quickCall}, &st)
 	if err == nil && st.Environments == nil { // the agent always sends the list
 		return agent.Status{}, c.garbled("status")
 	}
@@ -78,87 +88,16 @@ func (c *Client) Status(ctx context.Context) (agent.Status, error) {
 }
 
 // Logout implements [agent.Service].
-func (c *Client) Logout(ctx context.Context, environment string) error {
-	return c.post(ctx, call{op: "logout", environment: environment, path: "/v1/logout", limit: tokenCall},
-		map[string]string{"environment": environment}, stateDone, new(loginBody))
+func (c *Client) Logout(ctx context.Context, req agent.LogoutRequest) error {
+	return c.post(ctx, call{op: "logout", environment: req.Environment, path: "/v1/logout", limit: workCall},
+		filled(map[string]string{"environment": req.Environment, "scope": string(req.Scope)}), stateDone, new(loginBody))
 }
 
 // Reload makes the agent read its configuration again; it returns when that is
 // done. A configuration that cannot be used is an error, and the agent keeps the
 // one it has.
 func (c *Client) Reload(ctx context.Context) error {
-	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: tokenCall}, struct{}{}, stateDone, new(loginBody))
-}
-
-// Login implements [agent.Service].
-func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
-	call := call{op: "login", environment: req.Environment, path: "/v1/login", limit: loginCall}
-	if !utf8.ValidString(req.Username) || !utf8.ValidString(req.Password.Reveal()) {
-		return call.errorf(agent.CodeUsage, "the user name or the password is not UTF-8")
-	}
-	var step loginBody
-	err := c.post(ctx, call, map[string]string{
-		"environment": req.Environment, "username": req.Username, "password": req.Password.Reveal(),
-	}, "", &step)
-	for err == nil && step.State == stateChallenge {
-		call.path = "/v1/login/" + url.PathEscape(step.ID)
-		if step.Challenge == nil {
-			return c.garbled("login")
-		}
-		err = c.answer(ctx, call, &step, ask)
-	}
-	if err == nil && step.State != stateDone {
-		return c.garbled("login")
-	}
-	return err
-}
-
-// answer puts the challenge in step to a person, sends what they say, and sets step
-// to what comes of it.
-func (c *Client) answer(ctx context.Context, call call, step *loginBody, ask agent.Asker) error {
-	answers, err := askPerson(ctx, call, ask, *step.Challenge)
-	if err != nil {
-		c.giveUp(ctx, call)
-		return err
-	}
-	plain := map[string]string{}
-	for name, s := range answers {
-		plain[name] = s.Reveal()
-	}
-	*step = loginBody{}
-	err = c.post(ctx, call, map[string]any{"answers": plain}, "", step)
-	if ctx.Err() != nil {
-		c.giveUp(ctx, call) // the answer may not have got there
-	}
-	return err
-}
-
-func askPerson(ctx context.Context, call call, ask agent.Asker, ch agent.Challenge) (agent.Answers, error) {
-	if ch.Environment != "" {
-		call.environment = ch.Environment
-	}
-	if ask == nil {
-		return nil, call.errorf(agent.CodeUsage, "the challenge %s needs somebody to answer it", ch.Name)
-	}
-	answers, err := ask(ctx, ch)
-	if err != nil {
-		return nil, call.wrap(err)
-	}
-	for name, s := range answers {
-		if !utf8.ValidString(s.Reveal()) {
-			return nil, call.errorf(agent.CodeUsage, "the answer to %s is not UTF-8", name)
-		}
-	}
-	return answers, nil
-}
-
-// giveUp cancels a pending sign-in, best effort: without it the agent would keep
-// it until it expires.
-func (c *Client) giveUp(ctx context.Context, call call) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	call.method = http.MethodDelete
-	_ = c.do(ctx, call, new(loginBody))
+	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, struct{}{}, stateDone, new(loginBody))
 }
 
 // post sends in as JSON and checks that the answer in out has the state wanted, if any.
@@ -168,7 +107,7 @@ func (c *Client) post(ctx context.Context, call call, in any, state string, out 
 		return call.wrap(err)
 	}
 	call.method, call.body = http.MethodPost, body
-	if err := c.do(ctx, call, out); err != nil {
+	if _, err := c.do(ctx, call, out); err != nil {
 		return err
 	}
 	if state != "" && out.State != state {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -77,8 +78,9 @@ func TestErrorsCrossTheWire(t *testing.T) {
 		_, tokenErr := c.Token(ctx, agent.TokenRequest{Environment: "prod"})
 		_, statusErr := c.Status(ctx)
 		for op, err := range map[string]error{
-			"token": tokenErr, "status": statusErr, "logout": c.Logout(ctx, "prod"), "reload": c.Reload(ctx),
-			"login": c.Login(ctx, agent.LoginRequest{Environment: "prod"}, nil),
+			"token": tokenErr, "status": statusErr, "logout": c.Logout(ctx, agent.LogoutRequest{Environment: "prod"}), "reload": c.Reload(ctx),
+			"login":   c.Login(ctx, agent.LoginRequest{Environment: "prod"}, nil),
+			"recover": c.Recover(ctx, agent.RecoverRequest{Environment: "prod"}, nil),
 		} {
 			got, ok := errors.AsType[*agent.Error](err)
 			if !ok {
@@ -150,6 +152,8 @@ func TestGarbledAnswers(t *testing.T) {
 		"half JSON":       {response("200 OK", mediaJSON, `{"token":`), agent.CodeInternal, notOurs},
 		"empty object":    {response("200 OK", mediaJSON, `{}`), agent.CodeInternal, notOurs},
 		"no expiry":       {response("200 OK", mediaJSON, `{"token":"x"}`), agent.CodeInternal, notOurs},
+		"no token":        {response("200 OK", mediaJSON, `{"token":"","expires_at":""}`), agent.CodeInternal, notOurs},
+		"odd expiry":      {response("200 OK", mediaJSON, `{"token":"x","expires_at":"soon"}`), agent.CodeInternal, notOurs},
 		"wrong types":     {response("200 OK", mediaJSON, `{"token":1,"state":1,"pid":"x"}`), agent.CodeInternal, notOurs},
 		"half a problem":  {response("401 Unauthorized", mediaProblem, `{"code":`), agent.CodeInternal, notOurs},
 		"no code":         {response("401 Unauthorized", mediaProblem, `{}`), agent.CodeInternal, notOurs},
@@ -170,8 +174,9 @@ func TestGarbledAnswers(t *testing.T) {
 			_, tokenErr := c.Token(t.Context(), agent.TokenRequest{})
 			_, statusErr := c.Status(t.Context())
 			for op, err := range map[string]error{
-				"token": tokenErr, "status": statusErr, "logout": c.Logout(t.Context(), "prod"),
+				"token": tokenErr, "status": statusErr, "logout": c.Logout(t.Context(), agent.LogoutRequest{Environment: "prod"}),
 				"reload": c.Reload(t.Context()), "login": c.Login(t.Context(), agent.LoginRequest{}, nil),
+				"recover": c.Recover(t.Context(), agent.RecoverRequest{}, nil),
 			} {
 				if t.Run(op, func(t *testing.T) { wantError(t, err, test.code, test.say) }); len(err.Error()) > 400 {
 					t.Errorf("a line of %d bytes", len(err.Error()))
@@ -182,9 +187,10 @@ func TestGarbledAnswers(t *testing.T) {
 }
 
 func TestLoginStepsThatMakeNoSense(t *testing.T) {
-	for _, body := range []string{`{"state":"challenge","id":"x"}`, `{"state":"perhaps"}`, `{"state":""}`} {
-		err := answering(t, response("200 OK", mediaJSON, body)).Login(t.Context(), agent.LoginRequest{}, nil)
-		wantError(t, err, agent.CodeInternal, "does not speak like kyc-agentd")
+	for _, body := range []string{`{"state":"challenge","id":"x"}`, `{"state":"perhaps"}`, `{"state":""}`, `{"state":"cancelled"}`} {
+		c := answering(t, response("200 OK", mediaJSON, body))
+		wantError(t, c.Login(t.Context(), agent.LoginRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
+		wantError(t, c.Recover(t.Context(), agent.RecoverRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
 	}
 }
 
@@ -227,8 +233,8 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// Whatever goes wrong on the person's side, the agent keeps no pending sign-in.
-func TestLoginGivenUp(t *testing.T) {
+// Whatever goes wrong on the person's side, the agent keeps no question.
+func TestGivenUp(t *testing.T) {
 	gone := errors.New("the terminal is gone")
 	for name, test := range map[string]struct {
 		ask  func(cancel func()) agent.Asker
@@ -244,7 +250,7 @@ func TestLoginGivenUp(t *testing.T) {
 				return nil, &agent.Error{Code: agent.CodeUsage, Message: "no terminal", Err: gone}
 			}
 		}, agent.CodeUsage, "prod: no terminal", gone},
-		"nobody": {func(func()) agent.Asker { return nil }, agent.CodeUsage, "SOFTWARE_TOKEN_MFA needs somebody", nil},
+		"nobody": {func(func()) agent.Asker { return nil }, agent.CodeUsage, "the challenge X needs somebody", nil},
 		"not UTF-8": {func(func()) agent.Asker {
 			return func(context.Context, agent.Challenge) (agent.Answers, error) {
 				return agent.Answers{"code": agent.NewSecret("\xff")}, nil
@@ -264,25 +270,26 @@ func TestLoginGivenUp(t *testing.T) {
 		}, agent.CodeUnavailable, "cancelled", context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := agenttest.NewAuthenticator()
-			service := agenttest.NewAgent(t, p)
 			ended := make(chan error, 1)
-			ln := serveMem(t, &scripted{login: func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
-				err := service.Login(ctx, req, ask)
-				ended <- err
-				return err
-			}})
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			err := (&Client{Dial: ln.Dial}).Login(ctx, agent.LoginRequest{
-				Environment: "prod", Username: agenttest.MFAUser, Password: agent.NewSecret(agenttest.Password),
-			}, test.ask(cancel))
-			wantError(t, err, test.code, test.say)
-			if test.is != nil && !errors.Is(err, test.is) {
-				t.Errorf("%v does not wrap %v", err, test.is)
-			}
-			if err := <-ended; err == nil || p.Live() != 0 {
-				t.Errorf("at the agent: %v, %d refresh tokens", err, p.Live())
+			c := &Client{Dial: serveMem(t, asking(func(err error) { ended <- err })).Dial}
+			for op, begin := range map[string]func(context.Context, agent.Asker) error{
+				"login": func(ctx context.Context, ask agent.Asker) error {
+					return c.Login(ctx, agent.LoginRequest{Environment: "prod"}, ask)
+				},
+				"recover": func(ctx context.Context, ask agent.Asker) error {
+					return c.Recover(ctx, agent.RecoverRequest{Environment: "prod"}, ask)
+				},
+			} {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				err := begin(ctx, test.ask(cancel))
+				wantError(t, err, test.code, test.say)
+				if test.is != nil && !errors.Is(err, test.is) {
+					t.Errorf("%s: %v does not wrap %v", op, err, test.is)
+				}
+				if e, _ := errors.AsType[*agent.Error](<-ended); e == nil || e.Op != op || e.Code != agent.CodeUnavailable {
+					t.Errorf("%s at the agent: %+v", op, e)
+				}
 			}
 		})
 	}
@@ -302,24 +309,101 @@ func TestLoginCancelledWhileItRuns(t *testing.T) {
 	wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
 }
 
-func TestPasswordsCrossTheWireWhole(t *testing.T) {
-	got := make(chan agent.LoginRequest, 1)
-	c := &Client{Dial: serveMem(t, &scripted{login: func(_ context.Context, req agent.LoginRequest, _ agent.Asker) error {
-		got <- req
-		return nil
-	}}).Dial}
-	for _, password := range []string{"plain", `q"uo\te`, "<&>\u2028", "pässwörd 🔑", "\x00\x01\n\t", " "} {
-		if err := c.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: "ü", Password: agent.NewSecret(password)}, nil); err != nil {
-			t.Fatal(err)
+// awkward are strings that an encoding may spoil.
+var awkward = []string{"plain", `q"uo\te`, "<&>\u2028", "pässwörd 🔑", "\x00\x01\n\t", " ", ""}
+
+func TestRequestsCrossTheWireWhole(t *testing.T) {
+	var got any
+	c := &Client{Dial: serveMem(t, &scripted{
+		login: func(_ context.Context, req agent.LoginRequest, _ agent.Asker) error {
+			got = [5]string{req.Environment, req.Username, req.Password.Reveal(), req.APIKey.Reveal()}
+			return nil
+		},
+		recover: func(_ context.Context, req agent.RecoverRequest, _ agent.Asker) error {
+			got = [5]string{req.Environment, req.Username, req.Password.Reveal(), "", string(req.Action)}
+			return nil
+		},
+		logout: func(_ context.Context, req agent.LogoutRequest) error { got = req; return nil },
+	}).Dial}
+	for _, s := range awkward {
+		secret := agent.NewSecret(s)
+		err := c.Login(t.Context(), agent.LoginRequest{Environment: "e" + s, Username: s, Password: secret, APIKey: agent.NewSecret("sk_" + s)}, nil)
+		if err != nil || got != [5]string{"e" + s, s, s, "sk_" + s} {
+			t.Errorf("login with %q: %v, %q", s, err, got)
 		}
-		if req := <-got; req.Password.Reveal() != password || req.Username != "ü" || req.Environment != "prod" {
-			t.Errorf("%q arrived as %q of %q", password, req.Password.Reveal(), req.Username)
+		for _, action := range []agent.RecoverAction{agent.RecoverReset, agent.RecoverChange, agent.RecoverConfirm, agent.RecoverResend, "explode", ""} {
+			err = c.Recover(t.Context(), agent.RecoverRequest{Environment: "e" + s, Action: action, Username: s, Password: secret}, nil)
+			if err != nil || got != [5]string{"e" + s, s, s, "", string(action)} {
+				t.Errorf("%s with %q: %v, %q", action, s, err, got)
+			}
 		}
 	}
-	err := c.Login(t.Context(), agent.LoginRequest{Password: agent.NewSecret("secret\xff")}, nil)
-	wantError(t, err, agent.CodeUsage, "not UTF-8")
-	if strings.Contains(err.Error(), "secret") {
-		t.Error("the password is in the error")
+	for _, req := range []agent.LogoutRequest{
+		{}, {Environment: "prod"}, {Scope: agent.LogoutLocal}, {Environment: "prod", Scope: agent.LogoutAllDevices}, {Scope: "moon"},
+	} {
+		if err := c.Logout(t.Context(), req); err != nil || got != req {
+			t.Errorf("logout: %v, got %+v, want %+v", err, got, req)
+		}
+	}
+}
+
+// JSON has no bytes, and would put U+FFFD in the place of what is not UTF-8.
+func TestNotUTF8(t *testing.T) {
+	c := &Client{Dial: serveMem(t, &scripted{}).Dial}
+	bad := agent.NewSecret("secret\xff")
+	for say, err := range map[string]error{
+		"the password is not UTF-8": c.Login(t.Context(), agent.LoginRequest{Password: bad}, nil),
+		"the api key is not UTF-8":  c.Login(t.Context(), agent.LoginRequest{APIKey: bad}, nil),
+		"the username is not UTF-8": c.Recover(t.Context(), agent.RecoverRequest{Username: bad.Reveal()}, nil),
+	} {
+		wantError(t, err, agent.CodeUsage, say)
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v tells it", err)
+		}
+	}
+}
+
+// What the agent sends of a challenge, the person sees.
+func TestChallengesCrossTheWireWhole(t *testing.T) {
+	want := agent.Challenge{
+		Environment: "prod", Name: "MFA_SETUP", Prompt: "Scan <this> & type the code", Problem: "that code is wrong",
+		Inputs:  []agent.Input{{Name: "code", Label: "Code"}, {Name: "SOFTWARE \"ü\"", Label: "Device", Secret: true}},
+		TOTPURL: "otpauth://totp/KYC:ada@example.com?secret=JBSWY3DP&issuer=KYC", TOTPSecret: "JBSWY3DP",
+	}
+	got := make(chan agent.Answers, 1)
+	c := &Client{Dial: serveMem(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+		answers, err := ask(ctx, want)
+		got <- answers
+		return err
+	}}).Dial}
+	for _, s := range awkward {
+		err := c.Login(t.Context(), agent.LoginRequest{}, func(_ context.Context, ch agent.Challenge) (agent.Answers, error) {
+			if !reflect.DeepEqual(ch, want) {
+				t.Errorf("got %+v\nwant %+v", ch, want)
+			}
+			return agent.Answers{ch.Inputs[1].Name: agent.NewSecret(s)}, nil
+		})
+		if answers := <-got; err != nil || len(answers) != 1 || answers[want.Inputs[1].Name].Reveal() != s {
+			t.Errorf("%q: %v, %d answers", s, err, len(answers))
+		}
+	}
+}
+
+func TestTokensCrossTheWireWhole(t *testing.T) {
+	for _, want := range []agent.Token{
+		{Environment: "prod", IDToken: agent.NewSecret(someJWT), ExpiresAt: time.Now().Add(time.Hour).UTC().Truncate(time.Second), APIURL: "https://kyc.example.com"},
+		{Environment: "prod", IDToken: agent.NewSecret("sk_live_1"), APIURL: "https://kyc.example.com"},
+		{Environment: "prod", IDToken: agent.NewSecret("sk_live_1"), Warning: "prod: the sign-in ends in 2d — run: kyc-agentd login prod"},
+	} {
+		c := &Client{Dial: serveMem(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { return want, nil }}).Dial}
+		got, err := c.Token(t.Context(), agent.TokenRequest{})
+		if err != nil || !got.IDToken.Equal(want.IDToken) {
+			t.Fatalf("%v", err)
+		}
+		got.IDToken = want.IDToken
+		if got != want {
+			t.Errorf("got %+v\nwant %+v", got, want)
+		}
 	}
 }
 

@@ -12,242 +12,148 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-const (
-	// answerTimeout is how long a challenge waits for its answer. Cognito's own
-	// session for it lasts 3 minutes by default (AuthSessionValidity).
-	answerTimeout = 3 * time.Minute
-	// maxLogins bounds the sign-ins going on at one time.
-	maxLogins = 16
-)
+// maxConversations bounds those going on at one time.
+const maxConversations = 16
 
-// A desk keeps the sign-ins that are going on. Each runs in a goroutine of its own,
-// because it outlives the request that began it: the answer to a challenge comes
-// with another request.
+// A desk keeps the conversations that are going on.
 type desk struct {
-	service agent.Service
 	base    context.Context
 	crashed func(v any) error
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
-	logins map[string]*login
-	// expired remembers the last few that nobody answered, to tell those who come late.
-	expired []lapsed
+	going  map[string]*conversation
+	// unheard are the last few that ended while their question was out, to tell those
+	// who come with an answer.
+	unheard []ending
 }
 
-type lapsed struct{ id, environment string }
-
-// A login is one sign-in.
-type login struct {
-	desk   *desk
-	id     string
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	asked  chan question // of capacity 1: a challenge for the request that waits
-	done   chan struct{} // closed after err is set
-	err    error
-
-	// Guarded by desk.mu.
-	answers     chan agent.Answers // of capacity 1, one per question
-	waiting     bool               // a question is out and has no answer yet
-	environment string
+// An ending is how the conversation called id ended.
+type ending struct {
+	id  string
+	err error
 }
 
-type question struct {
-	challenge agent.Challenge
-	expiresAt time.Time
+// A serviceCall is a call of the service that may put challenges to ask.
+type serviceCall func(ctx context.Context, ask agent.Asker) error
+
+func newDesk(base context.Context, crashed func(any) error) *desk {
+	return &desk{base: base, crashed: crashed, going: map[string]*conversation{}}
 }
 
-func newDesk(base context.Context, service agent.Service, crashed func(any) error) *desk {
-	return &desk{service: service, base: base, crashed: crashed, logins: map[string]*login{}}
-}
-
-// begin starts a sign-in.
-func (d *desk) begin(req agent.LoginRequest) (*login, error) {
+// begin starts a conversation.
+func (d *desk) begin(about matter, call serviceCall) (*conversation, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, stopping()
+		return nil, about.stopping()
 	}
-	if len(d.logins) >= maxLogins {
+	if len(d.going) >= maxConversations {
 		return nil, &agent.Error{
-			Code: agent.CodeUnavailable, Op: "login", RetryAfter: 30 * time.Second,
-			Message: fmt.Sprintf("%d sign-ins are going on already", maxLogins), Hint: "finish or cancel one, then try again",
+			Code: agent.CodeUnavailable, Op: about.op, RetryAfter: 30 * time.Second,
+			Message: fmt.Sprintf("%d sign-ins or recoveries are going on already", maxConversations), Hint: "finish or cancel one, then try again",
 		}
 	}
-	l := &login{
-		desk: d, id: rand.Text(), environment: req.Environment,
+	c := &conversation{
+		desk: d, id: rand.Text(), about: about,
 		asked: make(chan question, 1), done: make(chan struct{}),
 	}
-	l.ctx, l.cancel = context.WithCancelCause(d.base)
-	d.logins[l.id] = l
-	d.wg.Go(func() { l.run(req) })
-	return l, nil
+	c.ctx, c.cancel = context.WithCancelCause(d.base)
+	d.going[c.id] = c
+	d.wg.Go(func() { c.run(call) })
+	return c, nil
 }
 
-func stopping() error {
-	return &agent.Error{Code: agent.CodeUnavailable, Op: "login", Message: "the agent is stopping", Hint: "try again"}
-}
-
-func (l *login) run(req agent.LoginRequest) {
-	defer l.cancel(nil)
-	defer close(l.done)
-	defer l.desk.remove(l)
-	defer func() {
-		if v := recover(); v != nil {
-			l.err = l.desk.crashed(v)
-		}
-	}()
-	l.err = l.desk.service.Login(l.ctx, req, l.ask)
-}
-
-func (d *desk) remove(l *login) {
+// remove takes away a conversation whose service call has returned. Where its
+// question is still out, Cognito or the agent ended it over the person's head.
+func (d *desk) remove(c *conversation) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.logins, l.id)
+	if c.waiting && c.err != nil {
+		d.endLocked(c, c.err)
+	}
+	delete(d.going, c.id)
 }
 
-// ask is the service's [agent.Asker].
-func (l *login) ask(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
-	expiry := time.NewTimer(answerTimeout)
-	defer expiry.Stop()
-	answers := l.expect(c)
-	select {
-	case a := <-answers:
-		return a, nil
-	case <-expiry.C:
-		return l.expire(answers)
-	case <-l.ctx.Done():
-		return nil, context.Cause(l.ctx)
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+// endLocked ends a conversation whose question is out; the caller holds mu.
+func (d *desk) endLocked(c *conversation, err error) {
+	c.waiting = false
+	delete(d.going, c.id)
+	d.unheard = append(d.unheard, ending{c.id, err})
+	if len(d.unheard) > maxConversations {
+		d.unheard = slices.Delete(d.unheard, 0, 1)
 	}
 }
 
-// expect gives the question to the request that waits, and returns where the
-// answer will come.
-func (l *login) expect(c agent.Challenge) <-chan agent.Answers {
-	if c.Inputs == nil {
-		c.Inputs = []agent.Input{} // a list in JSON too
-	}
-	answers := make(chan agent.Answers, 1)
-	l.desk.mu.Lock()
-	l.answers, l.waiting, l.environment = answers, true, c.Environment
-	l.desk.mu.Unlock()
-	select {
-	case l.asked <- question{c, time.Now().Add(answerTimeout)}:
-	case <-l.ctx.Done():
-	}
-	return answers
-}
-
-// expire ends a sign-in that nobody answered, unless the answer came just now.
-func (l *login) expire(answers <-chan agent.Answers) (agent.Answers, error) {
-	d := l.desk
+// answer hands answers to the conversation called id and returns it.
+func (d *desk) answer(id string, answers agent.Answers) (*conversation, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !l.waiting {
-		return <-answers, nil // desk.answer put it there before it let go of the lock
-	}
-	l.waiting = false
-	delete(d.logins, l.id)
-	d.expired = append(d.expired, lapsed{l.id, l.environment})
-	if len(d.expired) > maxLogins {
-		d.expired = slices.Delete(d.expired, 0, 1)
-	}
-	return nil, tooLate(l.environment)
-}
-
-func tooLate(environment string) error {
-	hint := "run: kyc-agentd login"
-	if environment != "" {
-		hint += " " + environment
-	}
-	return &agent.Error{
-		Code: agent.CodeLoginRequired, Op: "login", Environment: environment,
-		Message: fmt.Sprintf("this sign-in waited more than %d minutes for an answer and has expired", answerTimeout/time.Minute),
-		Hint:    hint,
-	}
-}
-
-// answer hands answers to the sign-in called id and returns it.
-func (d *desk) answer(id string, answers agent.Answers) (*login, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l, err := d.findLocked(id)
+	c, err := d.findLocked(id)
 	if err != nil {
 		return nil, err
 	}
-	if !l.waiting {
-		return nil, usage("this sign-in has not asked anything; an answer to it may be on its way already")
+	if !c.waiting {
+		return nil, usage("this %s has not asked anything; an answer to it may be on its way already", c.about.what)
 	}
-	l.waiting = false
-	l.answers <- answers
-	return l, nil
+	c.waiting = false
+	c.answers <- answers
+	return c, nil
 }
 
-// giveUp cancels the sign-in called id and returns it.
-func (d *desk) giveUp(id string) (*login, error) {
+// giveUp cancels the conversation called id and returns it.
+func (d *desk) giveUp(id string) (*conversation, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l, err := d.findLocked(id)
-	if err != nil {
-		return nil, err
+	c := d.going[id]
+	if c == nil {
+		return nil, notGoing()
 	}
-	l.cancel(cancelled("the sign-in was cancelled"))
-	return l, nil
+	c.waiting = false
+	c.cancel(c.about.cancelled("the " + c.about.what + " was cancelled"))
+	return c, nil
 }
 
-func (d *desk) findLocked(id string) (*login, error) {
-	if l := d.logins[id]; l != nil {
-		return l, nil
+// find returns the conversation called id.
+func (d *desk) find(id string) (*conversation, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.findLocked(id)
+}
+
+func (d *desk) findLocked(id string) (*conversation, error) {
+	if c := d.going[id]; c != nil {
+		return c, nil
 	}
-	for _, e := range d.expired {
+	for _, e := range d.unheard {
 		if e.id == id {
-			return nil, tooLate(e.environment)
+			return nil, e.err
 		}
 	}
-	err := usageStatus(http.StatusNotFound, "no such sign-in is going on; it may have ended already")
-	err.err.Hint = "run: kyc-agentd login"
-	return nil, err
+	return nil, notGoing()
 }
 
-func cancelled(message string) error {
-	return &agent.Error{Code: agent.CodeUnavailable, Op: "login", Message: message, Hint: "try again"}
+func notGoing() error {
+	err := usageStatus(http.StatusNotFound, "no such sign-in or recovery is going on; it may have ended already")
+	err.err.Hint = "run the command that asked once more"
+	return err
 }
 
-// next waits for the sign-in's next question, or its end. When ctx, the request's,
-// ends first, the sign-in is cancelled: nobody is there to hear how it went.
-func (l *login) next(ctx context.Context) (loginBody, error) {
-	select {
-	case q := <-l.asked:
-		if ctx.Err() == nil {
-			return loginBody{State: stateChallenge, ID: l.id, Challenge: &q.challenge, ExpiresAt: q.expiresAt.UTC()}, nil
-		}
-	case <-l.done:
-		return loginBody{State: stateDone}, l.err
-	case <-ctx.Done():
-	}
-	err := cancelled("the client went away, so the sign-in was cancelled")
-	l.cancel(err)
-	return loginBody{}, err
-}
-
-// close takes no more sign-ins and cancels those that wait for an answer: it would
-// come with a new request, and there will be none.
+// close takes no more conversations and cancels those that wait for an answer: it
+// would come with a new request, and there will be none.
 func (d *desk) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
-	for _, l := range d.logins {
-		if l.waiting {
-			l.cancel(stopping())
+	for _, c := range d.going {
+		if c.waiting {
+			c.cancel(c.about.stopping())
 		}
 	}
 }
 
-// wait waits for the sign-ins to end, for at most limit.
+// wait waits for the conversations to end, for at most limit.
 func (d *desk) wait(limit time.Duration) {
 	ended := make(chan struct{})
 	go func() { d.wg.Wait(); close(ended) }()

@@ -18,19 +18,31 @@
 //
 //	GET    /v1/token?env=&min_valid=&format=   an ID token
 //	GET    /v1/status                          what the agent holds; never a secret
-//	POST   /v1/login                           {"environment", "username", "password"}
+//	POST   /v1/login                           {"environment", "username", "password"}, or {"environment", "api_key"}
+//	POST   /v1/account                         {"environment", "action", "username", "password"}
 //	POST   /v1/login/{id}                      {"answers": {name: value}}
-//	DELETE /v1/login/{id}                      gives a sign-in up
-//	POST   /v1/logout                          {"environment"}
+//	GET    /v1/login/{id}                      waits until a sign-in or a recovery is over
+//	DELETE /v1/login/{id}                      gives a sign-in or a recovery up
+//	POST   /v1/logout                          {"environment", "scope"}
 //	POST   /v1/reload                          reads the configuration again
 //
 // An empty or missing environment means the agent's default. min_valid is a Go
-// duration ("5m") or whole seconds ("300").
+// duration ("5m") or whole seconds ("300"). A token is answered within 7 seconds;
+// where Cognito takes longer it is 503, and the refresh goes on for the next request.
+// A Kyc-Warning header beside a token is a line for the person: the sign-in ends soon.
 //
 // The answer to a login is {"state":"done"}, or {"state":"challenge"} with the
 // question, an id for the answer and expires_at, three minutes away. A client that
 // disconnects before either arrives cancels the sign-in. (Half a close, as
-// `nc -N` does it, is a disconnect here; a token is answered all the same.)
+// `nc -N` does it, is a disconnect here; a token is answered all the same.) An answer
+// to a challenge that has ended meanwhile, by its three minutes or at Cognito, gets
+// the error it ended with. GET /v1/login/{id} tells it at once; a program at a prompt
+// holds that call open, and by hanging up, as its death does, gives the sign-in up.
+//
+// A recovery, /v1/account, goes the same way, and its challenges are answered at
+// /v1/login/{id} too. Its action is "reset-password", "change-password", "confirm" or
+// "resend-code". A scope of "local" or "all-devices" makes a logout end less or more
+// than this sign-in.
 //
 // # Formats
 //
@@ -41,15 +53,16 @@
 //	curl     oauth2-bearer = "<token>"        for curl -K
 //	json     a flat object of strings         the default otherwise
 //
-// Every one ends with a newline.
+// Every one ends with a newline. An API key has no end: its expires_at and
+// expires_in in json are empty.
 //
 // # Errors
 //
 // The status and the code of a problem say the same:
 //
 //	400 usage                 the request itself is wrong (also 404 for a path or a
-//	                          sign-in that is not there, 405, 413, 415)
-//	401 login_required        a person has to sign in
+//	                          challenge that is not there, 405, 413, 415)
+//	401 login_required        a person has to sign in, or to begin again
 //	403 denied                refused by a rule
 //	404 unknown_environment   no such environment is configured
 //	422 configuration         the environment's configuration cannot work

@@ -40,12 +40,12 @@ func renderCurl(t agent.Token, _ time.Duration) string {
 }
 
 func renderJSON(t agent.Token, left time.Duration) string {
-	return string(encode(tokenBody{
-		Token: t.IDToken.Reveal(), TokenType: "Bearer",
-		ExpiresAt:   t.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339),
-		ExpiresIn:   strconv.FormatInt(int64(max(0, left)/time.Second), 10),
-		Environment: t.Environment, APIURL: t.APIURL,
-	}))
+	body := tokenBody{Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL}
+	if !t.ExpiresAt.IsZero() {
+		body.ExpiresAt = t.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339)
+		body.ExpiresIn = strconv.FormatInt(int64(max(0, left)/time.Second), 10)
+	}
+	return string(encode(body))
 }
 
 // failCurl is a curl configuration that allows no protocol at all: curl then sends

@@ -28,7 +28,8 @@ func FuzzServer(f *testing.F) {
 		request("GET", "/v1/status", "") + request("GET", "/v1/token", ""),
 		post("/v1/login", `{"environment":"prod","username":"u","password":"p"}`),
 		post("/v1/login/ABC", `{"answers":{"code":"1"}}`), request("DELETE", "/v1/login/ABC", ""),
-		post("/v1/logout", `{"environment":"prod"}`), post("/v1/reload", ""),
+		post("/v1/logout", `{"environment":"prod","scope":"local"}`), post("/v1/reload", ""),
+		post("/v1/account", `{"action":"confirm","username":"u"}`), request("GET", "/v1/login/ABC", ""),
 		"POST /v1/login HTTP/1.1\r\nHost: kyc-agent\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: kyc-agent\r\nOrigin: x\r\n\r\n", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
 		"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
@@ -48,7 +49,11 @@ func throw(t *testing.T, raw []byte) {
 			_, err := ask(ctx, agent.Challenge{Name: "X"})
 			return err
 		},
-		logout: func(context.Context, string) error { return nil },
+		recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error {
+			_, err := ask(ctx, agent.Challenge{Name: "X"})
+			return err
+		},
+		logout: func(context.Context, agent.LogoutRequest) error { return nil },
 		status: func(context.Context) (agent.Status, error) { return agent.Status{}, nil },
 	}}, ln)
 	c := dial(t, ln)
@@ -142,6 +147,7 @@ func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		"", "HTTP/1.1 200 OK\r\n\r\n", response("200 OK", mediaJSON, `{"state":"done"}`),
 		response("200 OK", mediaJSON, `{"token":"t","expires_at":"2026-01-02T03:04:05Z"}`),
+		strings.Replace(response("200 OK", mediaJSON, `{"token":"sk_1","expires_at":""}`), "\r\n", "\r\nKyc-Warning: soon\x1b \r\n", 1),
 		response("401 Unauthorized", mediaProblem, `{"code":"login_required","detail":"not signed in","retry_after":1e300}`),
 		response("403 Forbidden", mediaText, "no\n"), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
 	} {

@@ -31,10 +31,11 @@ func TestMain(m *testing.M) {
 
 // A scripted is an [agent.Service] whose answers a test writes down.
 type scripted struct {
-	token  func(context.Context, agent.TokenRequest) (agent.Token, error)
-	login  func(context.Context, agent.LoginRequest, agent.Asker) error
-	logout func(context.Context, string) error
-	status func(context.Context) (agent.Status, error)
+	token   func(context.Context, agent.TokenRequest) (agent.Token, error)
+	login   func(context.Context, agent.LoginRequest, agent.Asker) error
+	logout  func(context.Context, agent.LogoutRequest) error
+	recover func(context.Context, agent.RecoverRequest, agent.Asker) error
+	status  func(context.Context) (agent.Status, error)
 }
 
 func (s *scripted) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
@@ -48,7 +49,13 @@ func (s *scripted) Login(ctx context.Context, req agent.LoginRequest, ask agent.
 	return s.login(ctx, req, ask)
 }
 
-func (s *scripted) Logout(ctx context.Context, env string) error { return s.logout(ctx, env) }
+func (s *scripted) Logout(ctx context.Context, req agent.LogoutRequest) error {
+	return s.logout(ctx, req)
+}
+
+func (s *scripted) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Asker) error {
+	return s.recover(ctx, req, ask)
+}
 
 func (s *scripted) Status(ctx context.Context) (agent.Status, error) { return s.status(ctx) }
 
@@ -66,10 +73,11 @@ func someToken(env string) agent.Token {
 
 func failing(err error) *scripted {
 	return &scripted{
-		token:  func(context.Context, agent.TokenRequest) (agent.Token, error) { return agent.Token{}, err },
-		login:  func(context.Context, agent.LoginRequest, agent.Asker) error { return err },
-		logout: func(context.Context, string) error { return err },
-		status: func(context.Context) (agent.Status, error) { return agent.Status{}, err },
+		token:   func(context.Context, agent.TokenRequest) (agent.Token, error) { return agent.Token{}, err },
+		login:   func(context.Context, agent.LoginRequest, agent.Asker) error { return err },
+		logout:  func(context.Context, agent.LogoutRequest) error { return err },
+		recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { return err },
+		status:  func(context.Context) (agent.Status, error) { return agent.Status{}, err },
 	}
 }
 

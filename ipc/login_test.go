@@ -17,6 +17,8 @@ import (
 
 const mfaLogin = `{"environment":"prod","username":"` + agenttest.MFAUser + `","password":"` + agenttest.Password + `"}`
 
+const resetPassword = `{"environment":"prod","action":"reset-password","username":"` + agenttest.User + `"}`
+
 func answers(code string) string { return `{"answers":{"code":"` + code + `"}}` }
 
 func TestChallengeFlow(t *testing.T) {
@@ -84,23 +86,23 @@ func TestAnswerAtTheLastInstant(t *testing.T) {
 
 // The two instants that no test over the wire can hit at will.
 func TestAnswerMeetsExpiry(t *testing.T) {
-	d := newDesk(t.Context(), nil, nil)
-	l := &login{desk: d, id: "x", ctx: t.Context(), asked: make(chan question, 1)}
-	d.logins["x"] = l
-	pending := l.expect(agent.Challenge{})
+	d := newDesk(t.Context(), nil)
+	l := &conversation{desk: d, id: "x", ctx: t.Context(), asked: make(chan question, 1)}
+	d.going["x"] = l
+	pending := l.expect(question{})
 	want := agent.Answers{"code": agent.NewSecret("1")}
 	if _, err := d.answer("x", want); err != nil {
 		t.Fatal(err)
 	}
 	got, err := l.expire(pending) // the timer fired, but the answer was first
-	if err != nil || !got["code"].Equal(want["code"]) || d.logins["x"] == nil {
+	if err != nil || !got["code"].Equal(want["code"]) || d.going["x"] == nil {
 		t.Errorf("%v, %v", got, err)
 	}
 }
 
 func TestChallengeMeetsDisconnect(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	l := &login{ctx: ctx, cancel: cancel, asked: make(chan question, 1)}
+	l := &conversation{ctx: ctx, cancel: cancel, asked: make(chan question, 1)}
 	gone, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	for range 20 { // select picks one of the two at random
@@ -140,7 +142,7 @@ func TestOldExpiriesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
 		var ids []string
-		for range maxLogins + 1 {
+		for range maxConversations + 1 {
 			ids = append(ids, ask(t, ln, post("/v1/login", mfaLogin)).step(t).ID)
 			time.Sleep(answerTimeout + time.Second)
 		}
@@ -209,25 +211,40 @@ func TestDisconnectCancelsLogin(t *testing.T) {
 	})
 }
 
-func TestTooManyLogins(t *testing.T) {
+// asking is a service whose every call puts one question.
+func asking(ended func(error)) *scripted {
+	talk := func(ctx context.Context, ask agent.Asker) error {
+		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "X"})
+		ended(err)
+		return err
+	}
+	return &scripted{
+		login:   func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error { return talk(ctx, ask) },
+		recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error { return talk(ctx, ask) },
+	}
+}
+
+func TestTooManyConversations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
+		ln := serveMem(t, asking(func(error) {}))
 		ids := map[string]bool{}
-		for range maxLogins {
-			ids[ask(t, ln, post("/v1/login", mfaLogin)).step(t).ID] = true
+		for i := range maxConversations {
+			ids[ask(t, ln, post([]string{"/v1/login", "/v1/account"}[i%2], "{}")).step(t).ID] = true
 		}
-		if len(ids) != maxLogins {
-			t.Errorf("%d ids for %d sign-ins", len(ids), maxLogins)
+		if len(ids) != maxConversations {
+			t.Errorf("%d ids for %d conversations", len(ids), maxConversations)
 		}
-		a := ask(t, ln, post("/v1/login", mfaLogin))
-		if p := a.problem(t); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "16 sign-ins") {
-			t.Fatalf("%d %s", a.StatusCode, a.body)
+		for _, path := range []string{"/v1/login", "/v1/account"} {
+			a := ask(t, ln, post(path, "{}"))
+			if p := a.problem(t); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "16 sign-ins or recoveries") {
+				t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
 		}
 		for id := range ids {
 			ask(t, ln, request("DELETE", "/v1/login/"+id, ""))
 			break
 		}
-		ask(t, ln, post("/v1/login", mfaLogin)).step(t)
+		ask(t, ln, post("/v1/login", "{}")).step(t)
 	})
 }
 
@@ -320,7 +337,7 @@ func TestNoSecretInTheLog(t *testing.T) {
 	ask(t, ln, post("/v1/login/"+step.ID, `{"answers":{"code":5}}`))
 	ask(t, ln, post("/v1/login/"+step.ID, `{"answers":{"code":"`+code+`"},"x":1}`))
 	ask(t, ln, post("/v1/login", `{"password":"`+agenttest.Password+`"`))
-	ask(t, ln, request("GET", "/v1/login/"+step.ID, ""))
+	ask(t, ln, request("PUT", "/v1/login/"+step.ID, ""))
 	ask(t, ln, request("GET", "/v1/token/"+agenttest.Password[:5], ""))
 	log := book.String()
 	if strings.Count(log, "msg=request") < 8 {

@@ -3,6 +3,7 @@ package ipc
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -103,6 +104,17 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	if got := enum(doc.Components.Schemas["EnvironmentStatus"].Value.Properties["state"]); !slices.Equal(got, states) {
 		t.Errorf("states %v, in the agent %v", got, states)
 	}
+	bodyOf := func(path string) openapi3.Schemas {
+		return doc.Paths.Value(path).Post.RequestBody.Value.Content[mediaJSON].Schema.Value.Properties
+	}
+	scopes := []string{string(agent.LogoutHere), string(agent.LogoutAllDevices), string(agent.LogoutLocal)}
+	if got := enum(bodyOf("/v1/logout")["scope"]); !slices.Equal(got, scopes) {
+		t.Errorf("scopes %q, in the agent %q", got, scopes)
+	}
+	actions := []string{string(agent.RecoverChange), string(agent.RecoverConfirm), string(agent.RecoverResend), string(agent.RecoverReset)}
+	if got := enum(bodyOf("/v1/account")["action"]); !slices.Equal(got, actions) {
+		t.Errorf("actions %q, in the agent %q", got, actions)
+	}
 	names := strings.Split(formatNames(), ", ")
 	slices.Sort(names)
 	param := doc.Paths.Value("/v1/token").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "format")
@@ -185,7 +197,23 @@ func TestServerIsAsDescribed(t *testing.T) {
 	step = w.exchange(true, "POST", "/v1/login", mfaLogin).step(t)
 	w.exchange(true, "DELETE", "/v1/login/"+step.ID, "")
 	w.exchange(true, "DELETE", "/v1/login/"+step.ID, "")
+	step = w.exchange(true, "POST", "/v1/login", mfaLogin).step(t)
+	w.exchange(true, "POST", "/v1/login", userLogin) // ends the one before
+	w.exchange(true, "GET", "/v1/login/"+step.ID, "")
+	w.exchange(true, "POST", "/v1/login/"+step.ID, answers("0"))
+	step = w.exchange(true, "POST", "/v1/account", resetPassword).step(t)
+	w.exchange(true, "POST", "/v1/login/"+step.ID, answers(agenttest.RecoveryCode))
+	w.exchange(true, "GET", "/v1/login/"+step.ID, "")
+	w.exchange(true, "POST", "/v1/account", `{"action":"resend-code","username":"x"}`)
+	w.exchange(false, "POST", "/v1/account", `{"action":"explode","username":"x"}`)
+	w.exchange(true, "POST", "/v1/login", `{"environment":"staging","api_key":"sk_1"}`)
+	w.exchange(true, "GET", "/v1/token?env=staging", "")
+	w.exchange(true, "GET", "/v1/status", "")
 	w.exchange(true, "POST", "/v1/logout", `{"environment":"prod"}`)
+	w.exchange(true, "POST", "/v1/logout", `{"scope":"local"}`)
+	w.exchange(true, "POST", "/v1/logout", `{"scope":"all-devices"}`)
+	w.exchange(true, "POST", "/v1/logout", `{"scope":""}`)
+	w.exchange(false, "POST", "/v1/logout", `{"scope":"moon"}`)
 	w.exchange(true, "POST", "/v1/logout", `{}`)
 	w.exchange(true, "POST", "/v1/reload", `{}`)
 
@@ -203,7 +231,7 @@ func TestServerIsAsDescribed(t *testing.T) {
 			w.exchange(false, rt.method, target, strings.Repeat(" ", maxBody+1))
 		}
 	}
-	if len(w.seen) < 25 {
+	if len(w.seen) < 40 {
 		t.Errorf("only %d kinds of answer were seen: %v", len(w.seen), slices.Sorted(maps.Keys(w.seen)))
 	}
 }
@@ -214,21 +242,43 @@ func TestErrorsAreAsDescribed(t *testing.T) {
 		fail := &agent.Error{Code: code, Environment: "prod", Message: "m", Hint: "h", RetryAfter: 1500 * time.Millisecond}
 		w := newWitness(t, &Server{Service: failing(fail), Reload: func(context.Context) error { return fail }})
 		for target, codes := range map[string][]agent.Code{
-			"GET /v1/token":   nil,
-			"GET /v1/status":  {agent.CodeInternal, agent.CodeUnavailable},
-			"POST /v1/login":  nil,
-			"POST /v1/logout": {agent.CodeUsage, agent.CodeUnknownEnvironment, agent.CodeConfiguration, agent.CodeLocked, agent.CodeInternal, agent.CodeUnavailable},
-			"POST /v1/reload": {agent.CodeUsage, agent.CodeConfiguration, agent.CodeInternal, agent.CodeUnavailable},
+			"GET /v1/token":    nil,
+			"GET /v1/status":   {agent.CodeInternal, agent.CodeUnavailable},
+			"POST /v1/login":   nil,
+			"POST /v1/account": nil,
+			"POST /v1/logout":  nil,
+			"POST /v1/reload":  {agent.CodeUsage, agent.CodeConfiguration, agent.CodeInternal, agent.CodeUnavailable},
 		} {
 			if codes != nil && !slices.Contains(codes, code) {
 				continue
 			}
 			method, path, _ := strings.Cut(target, " ")
-			if a := w.exchange(true, method, path, "{}"); a.StatusCode != k.status {
+			body := map[string]string{"/v1/account": resetPassword}[path]
+			if a := w.exchange(true, method, path, cmp.Or(body, "{}")); a.StatusCode != k.status {
 				t.Errorf("%s %s: %d", target, code, a.StatusCode)
 			}
-			w.exchange(true, method, path, "{}", textPlain)
+			w.exchange(true, method, path, cmp.Or(body, "{}"), textPlain)
 		}
 		w.exchange(true, "GET", "/v1/token?format=curl", "")
+	}
+}
+
+// A sign-in that ends while its question is out, with every code it can end with.
+func TestEndsAreAsDescribed(t *testing.T) {
+	for code := range kinds {
+		end := make(chan struct{})
+		w := newWitness(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+			ctx, cancel := context.WithCancel(ctx)
+			go func() { <-end; cancel() }()
+			_, _ = ask(ctx, agent.Challenge{Environment: "prod"})
+			return &agent.Error{Code: code, Environment: "prod", Message: "m"}
+		}}})
+		step := w.exchange(true, "POST", "/v1/login", "{}").step(t)
+		close(end)
+		for _, method := range []string{"GET", "POST"} {
+			if a := w.exchange(true, method, "/v1/login/"+step.ID, answers("1")); a.problem(t).Code != code {
+				t.Errorf("%s after %s: %s", method, code, a.body)
+			}
+		}
 	}
 }

@@ -42,7 +42,8 @@ type Server struct {
 
 // Serve answers requests on ln until ctx ends. Then it closes ln, lets the requests
 // in hand finish within Grace, and returns nil. Any other error means that ln is
-// broken. Sign-ins are given up when Serve returns.
+// broken. Sign-ins and
+// recoveries are given up when Serve returns.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	log := s.Logger
 	if log == nil {
@@ -54,7 +55,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	a := &api{service: s.Service, reload: s.Reload, log: log, base: base}
-	a.desk = newDesk(base, s.Service, a.crashed)
+	a.desk = newDesk(base, a.crashed)
 	live := &liveConns{conns: map[net.Conn]bool{}}
 	srv := newHTTPServer(a, live)
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -52,6 +53,30 @@ func TestTokenFormats(t *testing.T) {
 			}
 		}
 	})
+}
+
+// In any format, a token without end has none, and a warning goes beside it.
+func TestAPIKeyAndWarning(t *testing.T) {
+	warning := "prod: the sign-in ends in 2d; run: kyc-agentd login prod"
+	ln := serveMem(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
+		return agent.Token{Environment: "prod", IDToken: agent.NewSecret("sk_1"), APIURL: "https://prod.example.com", Warning: warning}, nil
+	}})
+	for format, body := range map[string]string{
+		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n",
+		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"https://prod.example.com"}` + "\n",
+	} {
+		a := ask(t, ln, request("GET", "/v1/token?format="+format, ""))
+		if got := a.Header.Get("Kyc-Warning"); a.body != body || got != warning {
+			t.Errorf("%s: %q, warning %q", format, a.body, got)
+		}
+	}
+	for in, out := range map[string]string{"": "", "two\r\nX-Header: lines\x1b[2J": "two  X-Header: lines?[2J"} {
+		warning = in
+		a := ask(t, ln, request("GET", "/v1/token", ""))
+		if got := a.Header.Values("Kyc-Warning"); strings.Join(got, "|") != out || a.Header.Get("X-Header") != "" || (in == "") != (got == nil) {
+			t.Errorf("%q arrives as %q", in, got)
+		}
+	}
 }
 
 func TestTokenRequestReachesTheService(t *testing.T) {
@@ -228,7 +253,7 @@ func TestRefusedRequests(t *testing.T) {
 		"login id + slash":  {request("POST", "/v1/login/", `{"answers":{}}`), 404, agent.CodeUsage, "/v1/login/"},
 		"POST token":        {request("POST", "/v1/token", `{}`), 405, agent.CodeUsage, "use GET"},
 		"GET login":         {request("GET", "/v1/login", ""), 405, agent.CodeUsage, "use POST"},
-		"PUT login id":      {request("PUT", "/v1/login/abc", ""), 405, agent.CodeUsage, "use POST or DELETE"},
+		"PUT login id":      {request("PUT", "/v1/login/abc", ""), 405, agent.CodeUsage, "use GET or POST or DELETE"},
 		"connect":           {"CONNECT kyc-agent HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", 404, agent.CodeUsage, "/v1"},
 		"body on a GET":     {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nContent-Length: 2\r\n\r\n{}", 400, agent.CodeUsage, "no body"},
 
@@ -244,7 +269,10 @@ func TestRefusedRequests(t *testing.T) {
 		"null":                    {post("/v1/logout", `null`), 400, agent.CodeUsage, "not a JSON object"},
 		"null field":              {post("/v1/logout", `{"environment":null}`), 400, agent.CodeUsage, `"environment" of the body is not a string`},
 		"number":                  {post("/v1/login", `{"password":12345678}`), 400, agent.CodeUsage, `"password" of the body is not a string`},
-		"unknown field":           {post("/v1/logout", `{"env":"prod"}`), 400, agent.CodeUsage, `unknown field "env" in the body; known: environment`},
+		"unknown field":           {post("/v1/logout", `{"env":"prod"}`), 400, agent.CodeUsage, `unknown field "env" in the body; known: environment, scope`},
+		"unknown field of login":  {post("/v1/login", `{"apikey":"sk_"}`), 400, agent.CodeUsage, `"apikey" in the body; known: api_key, environment, password, username`},
+		"unknown of account":      {post("/v1/account", `{"api_key":"sk_"}`), 400, agent.CodeUsage, `"api_key" in the body; known: action, environment, password, username`},
+		"GET account":             {request("GET", "/v1/account", ""), 405, agent.CodeUsage, "use POST"},
 		"field in the wrong case": {post("/v1/logout", `{"Environment":"prod"}`), 400, agent.CodeUsage, `"Environment"`},
 		"repeated field":          {post("/v1/logout", `{"environment":"a","environment":"b"}`), 400, agent.CodeUsage, "twice"},
 		"two objects":             {post("/v1/logout", `{} {}`), 400, agent.CodeUsage, "more in the body"},
@@ -253,6 +281,7 @@ func TestRefusedRequests(t *testing.T) {
 		"answers not a map":       {post("/v1/login/abc", `{"answers":["1"]}`), 400, agent.CodeUsage, "JSON object"},
 		"answer not a string":     {post("/v1/login/abc", `{"answers":{"code":123456}}`), 400, agent.CodeUsage, `"code" of the body is not a string`},
 		"no such login":           {post("/v1/login/abc", `{"answers":{}}`), 404, agent.CodeUsage, "no such sign-in"},
+		"watch no such login":     {request("GET", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
 		"cancel no such login":    {request("DELETE", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
 		"reload with a field":     {post("/v1/reload", `{"x":1}`), 400, agent.CodeUsage, `"x" in the body; known: none`},
 		"nothing to reload":       {post("/v1/reload", `{}`), 400, agent.CodeUsage, "no configuration"},
@@ -378,9 +407,9 @@ func TestSlowReaderIsDropped(t *testing.T) {
 func TestSlowWorkIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{
-			token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+			logout: func(ctx context.Context, _ agent.LogoutRequest) error {
 				time.Sleep(workTimeout - time.Second)
-				return someToken("prod"), ctx.Err()
+				return ctx.Err()
 			},
 			login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
 				time.Sleep(4 * time.Minute) // a person looks for the keyring's password
@@ -388,7 +417,7 @@ func TestSlowWorkIsAnswered(t *testing.T) {
 			},
 		})
 		c := dial(t, ln)
-		for _, raw := range []string{request("GET", "/v1/token", ""), post("/v1/login", `{"username":"u","password":"p"}`), request("GET", "/v1/token", "")} {
+		for _, raw := range []string{post("/v1/logout", "{}"), post("/v1/login", `{"username":"u","password":"p"}`), post("/v1/logout", "{}")} {
 			if a := exchangeOn(t, c, raw); a.StatusCode != http.StatusOK {
 				t.Errorf("%d %s", a.StatusCode, a.body)
 			}
@@ -398,13 +427,45 @@ func TestSlowWorkIsAnswered(t *testing.T) {
 
 func TestWorkHasALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := serveMem(t, &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
-			<-ctx.Done()
-			return agent.Token{}, ctx.Err()
-		}})
+		ln := serveMem(t, &scripted{
+			token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+				<-ctx.Done()
+				return agent.Token{}, ctx.Err()
+			},
+			logout: func(ctx context.Context, _ agent.LogoutRequest) error { <-ctx.Done(); return ctx.Err() },
+		})
+		for raw, limit := range map[string]time.Duration{
+			request("GET", "/v1/token", ""): tokenTimeout, post("/v1/logout", "{}"): workTimeout,
+		} {
+			begin := time.Now()
+			if a := ask(t, ln, raw); a.StatusCode != http.StatusServiceUnavailable || time.Since(begin) != limit {
+				t.Errorf("%d after %s, want %s", a.StatusCode, time.Since(begin), limit)
+			}
+		}
+	})
+}
+
+// Who asks while Cognito is slow hears that, and the next gets the token.
+func TestTokenOfASlowRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := agenttest.NewAuthenticator()
+		p.Set(func(r *agenttest.Rules) { r.Lifetime = time.Second })
+		service := agenttest.NewAgent(t, p)
+		agenttest.Login(t, service, "prod")
+		time.Sleep(time.Minute)
+		p.Set(func(r *agenttest.Rules) { r.Lifetime, r.Latency = time.Hour, 10*time.Second })
+		ln := serveMem(t, service)
+
 		begin := time.Now()
-		if a := ask(t, ln, request("GET", "/v1/token", "")); a.StatusCode != http.StatusServiceUnavailable || time.Since(begin) != workTimeout {
-			t.Errorf("%d after %s", a.StatusCode, time.Since(begin))
+		a := ask(t, ln, request("GET", "/v1/token?env=prod", "", textPlain))
+		if a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(a.body, "prod: the refresh at Cognito is still going on") || a.Header.Get("Retry-After") != "1" {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+		if took := time.Since(begin); took != 7*time.Second {
+			t.Errorf("after %s", took)
+		}
+		if a := ask(t, ln, request("GET", "/v1/token?env=prod", "")); a.StatusCode != http.StatusOK || p.Refreshes() != 1 {
+			t.Errorf("%d %s, %d refreshes", a.StatusCode, a.body, p.Refreshes())
 		}
 	})
 }
@@ -601,13 +662,13 @@ func TestInternalErrorsAreInTheLog(t *testing.T) {
 }
 
 func TestStatusAndLogoutAndReload(t *testing.T) {
-	var loggedOut string
+	var loggedOut agent.LogoutRequest
 	reloads := 0
 	ln := ipctest.Listen()
 	serve(t, &Server{
 		Service: &scripted{
 			status: func(context.Context) (agent.Status, error) { return agent.Status{Version: "v1"}, nil },
-			logout: func(_ context.Context, env string) error { loggedOut = env; return nil },
+			logout: func(_ context.Context, req agent.LogoutRequest) error { loggedOut = req; return nil },
 		},
 		Reload: func(context.Context) error {
 			reloads++
@@ -620,8 +681,8 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 	if a := ask(t, ln, request("GET", "/v1/status", "")); !strings.Contains(a.body, `"environments":[]`) || !strings.HasSuffix(a.body, "}\n") {
 		t.Errorf("status %s", a.body)
 	}
-	if a := ask(t, ln, post("/v1/logout", `{"environment":"prod"}`)); a.body != "{\"state\":\"done\"}\n" || loggedOut != "prod" {
-		t.Errorf("logout %s of %q", a.body, loggedOut)
+	if a := ask(t, ln, post("/v1/logout", `{"environment":"prod"}`)); a.body != "{\"state\":\"done\"}\n" || loggedOut != (agent.LogoutRequest{Environment: "prod"}) {
+		t.Errorf("logout %s of %+v", a.body, loggedOut)
 	}
 	for _, body := range []string{"", "{}"} {
 		if a := ask(t, ln, post("/v1/reload", body)); a.body != "{\"state\":\"done\"}\n" {

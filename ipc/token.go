@@ -17,7 +17,7 @@ func (a *api) token(x *exchange) (reply, error) {
 	if err != nil {
 		return reply{}, inEnvironment(env, err)
 	}
-	ctx, cancel := a.work()
+	ctx, cancel := a.work(tokenTimeout)
 	defer cancel()
 	t, err := a.service.Token(ctx, agent.TokenRequest{Environment: env, MinValid: minValid})
 	if err != nil {
@@ -28,7 +28,7 @@ func (a *api) token(x *exchange) (reply, error) {
 	}
 	// Round(0) drops the monotonic reading, which stands still while the machine sleeps.
 	left := t.ExpiresAt.Round(0).Sub(time.Now().Round(0))
-	return reply{mediaType: f.mediaType, body: []byte(f.render(t, left))}, nil
+	return reply{mediaType: f.mediaType, warning: oneLine(t.Warning), body: []byte(f.render(t, left))}, nil
 }
 
 // inEnvironment says which environment a usage error is about.

@@ -15,13 +15,16 @@ const (
 	mediaText    = "text/plain; charset=utf-8"
 )
 
+// headerWarning carries an [agent.Token]'s Warning, in any format.
+const headerWarning = "Kyc-Warning"
+
 // tokenBody is format=json of GET /v1/token. All values are strings, because that
 // is what shell tools and Terraform's external data source take.
 type tokenBody struct {
 	Token       string `json:"token"`
 	TokenType   string `json:"token_type"` // "Bearer"
-	ExpiresAt   string `json:"expires_at"` // RFC 3339, UTC, whole seconds
-	ExpiresIn   string `json:"expires_in"` // seconds, rounded down
+	ExpiresAt   string `json:"expires_at"` // RFC 3339, UTC, whole seconds; empty for a token without end
+	ExpiresIn   string `json:"expires_in"` // seconds, rounded down; empty for a token without end
 	Environment string `json:"environment"`
 	APIURL      string `json:"api_url"`
 }
@@ -33,7 +36,7 @@ const (
 	stateCancelled = "cancelled"
 )
 
-// loginBody answers POST /v1/login and POST /v1/login/{id}; with no more than the
+// loginBody answers POST /v1/login, /v1/account and /v1/login/{id}; with no more than the
 // state it answers the other POSTs and DELETE.
 type loginBody struct {
 	State     string           `json:"state"`

@@ -8,6 +8,7 @@ package agenttest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	// MFACode answers the challenge that MFAUser is asked.
 	MFAUser = "grace@example.com"
 	MFACode = "123456"
+	// RecoveryCode is what Recover asks for.
+	RecoveryCode = "654321"
 )
 
 // An Authenticator is an identity provider in memory. Its fields may be changed
@@ -33,7 +36,8 @@ type Authenticator struct {
 	live     map[string]bool // refresh tokens that work
 	logins   int
 	refreshs int
-	revokes  int
+	revoked  []string
+	device   agent.Device
 	called   chan string
 }
 
@@ -43,6 +47,12 @@ type Rules struct {
 	Rotate   bool          // every refresh yields a new refresh token and kills the old one
 	Latency  time.Duration // before every refresh's answer
 	Skew     time.Duration // reported with every grant
+	// SignedInAgo makes sign-ins look that old.
+	SignedInAgo time.Duration
+	// Login, when set, is the error of every sign-in.
+	Login error
+	// Device is given to every new sign-in.
+	Device agent.Device
 	// Refresh, when set, decides the n-th refresh (from 1): an error, or nil to go on.
 	// The refresh token has been rotated by then if Processed says so.
 	Refresh func(ctx context.Context, n int) error
@@ -75,6 +85,20 @@ func (p *Authenticator) Refreshes() int {
 	return p.refreshs
 }
 
+// Revoked is every refresh token that was revoked, in order.
+func (p *Authenticator) Revoked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.revoked)
+}
+
+// Device is what the last sign-in or refresh said it comes from.
+func (p *Authenticator) Device() agent.Device {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.device
+}
+
 // Live is how many refresh tokens work.
 func (p *Authenticator) Live() int {
 	p.mu.Lock()
@@ -82,8 +106,8 @@ func (p *Authenticator) Live() int {
 	return len(p.live)
 }
 
-// RevokeAll ends every sign-in at the provider.
-func (p *Authenticator) RevokeAll() {
+// EndAll ends every sign-in at the provider, as an administrator would.
+func (p *Authenticator) EndAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.live)
@@ -92,6 +116,13 @@ func (p *Authenticator) RevokeAll() {
 // Login accepts User with Password; MFAUser is asked for MFACode as well.
 func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Asker) (agent.Grant, error) {
 	p.called <- "login"
+	p.mu.Lock()
+	failed := p.rules.Login
+	p.device = req.Device
+	p.mu.Unlock()
+	if failed != nil {
+		return agent.Grant{}, failed
+	}
 	if req.Password.Reveal() != Password || req.Username != User && req.Username != MFAUser {
 		return agent.Grant{}, &agent.Error{
 			Code: agent.CodeLoginRequired, Op: "login", Environment: env.Name,
@@ -106,7 +137,11 @@ func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req ag
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.logins++
-	return p.grantLocked(agent.Sealed{Username: req.Username, Subject: "sub-of-" + req.Username}, p.issueLocked()), nil
+	s := agent.Sealed{Username: req.Username, Subject: "sub-of-" + req.Username, Device: p.rules.Device}
+	if p.rules.SignedInAgo > 0 {
+		s.SignedInAt = time.Now().Add(-p.rules.SignedInAgo)
+	}
+	return p.grantLocked(s, p.issueLocked()), nil
 }
 
 func askCode(ctx context.Context, env agent.Environment, ask agent.Asker) error {
@@ -132,6 +167,7 @@ func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 	p.mu.Lock()
 	p.refreshs++
 	n, rules := p.refreshs, p.rules
+	p.device = s.Device
 	p.mu.Unlock()
 	if err := pause(ctx, rules.Latency); err != nil {
 		return agent.Grant{}, Unavailable(env.Name, "no answer")
@@ -179,8 +215,37 @@ func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.S
 	p.called <- "revoke"
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.revokes++
+	p.revoked = append(p.revoked, s.RefreshToken.Reveal())
 	delete(p.live, s.RefreshToken.Reveal())
+	return nil
+}
+
+// RevokeAll kills every refresh token.
+func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s agent.Sealed, _ func(agent.Sealed)) error {
+	p.called <- "revoke"
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.live[s.RefreshToken.Reveal()] {
+		return Rejected(env.Name)
+	}
+	clear(p.live)
+	return nil
+}
+
+// Recover asks for RecoveryCode, and for a new password where the action is about one.
+func (p *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Asker) error {
+	p.called <- "recover"
+	if req.Action == agent.RecoverResend {
+		return nil
+	}
+	c := agent.Challenge{Environment: env.Name, Name: string(req.Action), Prompt: "Code sent by e-mail", Inputs: []agent.Input{{Name: "code", Label: "Code"}}}
+	answers, err := ask(ctx, c)
+	if err != nil {
+		return &agent.Error{Code: agent.CodeUsage, Op: "recover", Environment: env.Name, Message: "given up", Err: err}
+	}
+	if answers["code"].Reveal() != RecoveryCode {
+		return &agent.Error{Code: agent.CodeUsage, Op: "recover", Environment: env.Name, Message: "wrong code", Hint: "try again"}
+	}
 	return nil
 }
 

@@ -75,6 +75,11 @@ func TestService(t *testing.T, newService func(t *testing.T, p *Authenticator) a
 		"separate":             testSeparate,
 		"caller that gives up": testGiveUp,
 		"status":               testStatus,
+		"API key":              testAPIKey,
+		"two sign-ins at once": testTwoLogins,
+		"logout scopes":        testLogoutScopes,
+		"recover":              testRecover,
+		"warning":              testWarning,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := NewAuthenticator()
@@ -118,7 +123,7 @@ func testNotSignedIn(t *testing.T, s agent.Service, p *Authenticator) {
 		_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 		want(t, err, agent.CodeLoginRequired, "prod", "prod: not signed in; run: kyc-agentd login prod")
 	}
-	if err := s.Logout(t.Context(), "prod"); err != nil {
+	if err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
 		t.Errorf("logout of nothing: %v", err)
 	}
 	if n := p.Refreshes(); n != 0 {
@@ -129,7 +134,7 @@ func testNotSignedIn(t *testing.T, s agent.Service, p *Authenticator) {
 func testUnknownEnvironment(t *testing.T, s agent.Service, _ *Authenticator) {
 	_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "moon"})
 	want(t, err, agent.CodeUnknownEnvironment, "", `"moon"`, "prod, staging")
-	want(t, s.Logout(t.Context(), "moon"), agent.CodeUnknownEnvironment, "", `"moon"`)
+	want(t, s.Logout(t.Context(), agent.LogoutRequest{Environment: "moon"}), agent.CodeUnknownEnvironment, "", `"moon"`)
 	err = s.Login(t.Context(), agent.LoginRequest{Environment: "moon", Username: "x", Password: agent.NewSecret("y")}, refuse)
 	want(t, err, agent.CodeUnknownEnvironment, "", `"moon"`)
 }
@@ -146,7 +151,7 @@ func testSignInAndOut(t *testing.T, s agent.Service, p *Authenticator) {
 	if again := token(t, s, agent.TokenRequest{Environment: "prod"}); !again.IDToken.Equal(tok.IDToken) {
 		t.Error("a second request got another token")
 	}
-	if err := s.Logout(t.Context(), "prod"); err != nil {
+	if err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
 		t.Fatal(err)
 	}
 	if p.Live() != 0 {
@@ -161,7 +166,7 @@ func testDefaultEnvironment(t *testing.T, s agent.Service, _ *Authenticator) {
 	if tok := token(t, s, agent.TokenRequest{}); tok.Environment != "staging" {
 		t.Errorf("token of %q", tok.Environment)
 	}
-	if err := s.Logout(t.Context(), ""); err != nil {
+	if err := s.Logout(t.Context(), agent.LogoutRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "staging"})
@@ -219,19 +224,24 @@ func testChallengeGivenUp(t *testing.T, s agent.Service, p *Authenticator) {
 	}
 }
 
-func testSignInAgain(t *testing.T, s agent.Service, _ *Authenticator) {
+func testSignInAgain(t *testing.T, s agent.Service, p *Authenticator) {
 	Login(t, s, "prod")
 	first := token(t, s, agent.TokenRequest{Environment: "prod"})
 	Login(t, s, "prod")
 	if second := token(t, s, agent.TokenRequest{Environment: "prod"}); second.IDToken.Equal(first.IDToken) {
 		t.Error("the old token after a new sign-in")
 	}
+	for c := range p.Called() { // the replaced sign-in is ended, beside the answer
+		if c == "revoke" {
+			break
+		}
+	}
 }
 
 func testRefused(t *testing.T, s agent.Service, p *Authenticator) {
 	p.Set(func(r *Rules) { r.Lifetime = time.Nanosecond })
 	Login(t, s, "prod")
-	p.RevokeAll()
+	p.EndAll()
 	for range 3 {
 		_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 		want(t, err, agent.CodeLoginRequired, "prod", "refused", "kyc-agentd login prod")
@@ -286,7 +296,7 @@ func testSeparate(t *testing.T, s agent.Service, p *Authenticator) {
 	Login(t, s, "staging")
 	p.Set(func(r *Rules) { r.Lifetime = time.Nanosecond })
 	Login(t, s, "prod")
-	p.RevokeAll()
+	p.EndAll()
 	_, err := s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 	want(t, err, agent.CodeLoginRequired, "prod")
 	token(t, s, agent.TokenRequest{Environment: "staging"})
@@ -340,5 +350,127 @@ func testStatus(t *testing.T, s agent.Service, _ *Authenticator) {
 	}
 	if st.DefaultEnvironment != "staging" || st.PID == 0 || st.Version == "" || st.Store.Kind == "" {
 		t.Errorf("status %+v", st)
+	}
+}
+
+func testAPIKey(t *testing.T, s agent.Service, p *Authenticator) {
+	const key = "sk_live_0123456789"
+	if err := s.Login(t.Context(), agent.LoginRequest{Environment: "prod", APIKey: agent.NewSecret(key)}, refuse); err != nil {
+		t.Fatal(err)
+	}
+	tok := token(t, s, agent.TokenRequest{Environment: "prod", MinValid: 24 * time.Hour})
+	if tok.IDToken.Reveal() != key || !tok.ExpiresAt.IsZero() {
+		t.Errorf("got %q until %s", tok.IDToken.Reveal(), tok.ExpiresAt)
+	}
+	st, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := st.Environments[0]; !e.APIKey || e.State != agent.StateFresh || !e.ExpiresAt.IsZero() || !e.SignInEndsAt.IsZero() || e.User != "" {
+		t.Errorf("status %+v", e)
+	}
+	if err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod", Scope: agent.LogoutAllDevices}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
+	want(t, err, agent.CodeLoginRequired, "prod", "not signed in")
+	for _, bad := range []string{"pk_1", "sk_", "sk_a b", "sk_" + strings.Repeat("a", 600)} {
+		err := s.Login(t.Context(), agent.LoginRequest{Environment: "prod", APIKey: agent.NewSecret(bad)}, refuse)
+		want(t, err, agent.CodeUsage, "prod", "no API key", "sk_")
+	}
+	err = s.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: User, Password: agent.NewSecret(Password), APIKey: agent.NewSecret(key)}, refuse)
+	want(t, err, agent.CodeUsage, "prod", "one or the other")
+	if n := p.Refreshes(); n != 0 {
+		t.Errorf("%d calls for an API key", n)
+	}
+}
+
+func testTwoLogins(t *testing.T, s agent.Service, p *Authenticator) {
+	asked, first := make(chan struct{}), make(chan error, 1)
+	go func() {
+		first <- s.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: MFAUser, Password: agent.NewSecret(Password)},
+			func(ctx context.Context, _ agent.Challenge) (agent.Answers, error) {
+				close(asked)
+				select {
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				case <-t.Context().Done():
+					return nil, t.Context().Err()
+				}
+			})
+	}()
+	<-asked
+	Login(t, s, "prod")
+	want(t, <-first, agent.CodeUnavailable, "prod", "another sign-in")
+	token(t, s, agent.TokenRequest{Environment: "prod"})
+	if p.Live() != 1 {
+		t.Errorf("%d sign-ins at the provider", p.Live())
+	}
+}
+
+func testLogoutScopes(t *testing.T, s agent.Service, p *Authenticator) {
+	want(t, s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod", Scope: "moon"}), agent.CodeUsage, "prod", `"moon"`)
+	Login(t, s, "staging")
+	Login(t, s, "prod")
+	if err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod", Scope: agent.LogoutLocal}); err != nil || p.Live() != 2 {
+		t.Fatalf("local: %v; %d live at the provider, want both", err, p.Live())
+	}
+	Login(t, s, "prod")
+	if err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod", Scope: agent.LogoutAllDevices}); err != nil || p.Live() != 0 {
+		t.Fatalf("all devices: %v; %d live at the provider", err, p.Live())
+	}
+	Login(t, s, "prod")
+	p.EndAll()
+	err := s.Logout(t.Context(), agent.LogoutRequest{Environment: "prod", Scope: agent.LogoutAllDevices})
+	want(t, err, agent.CodeLoginRequired, "prod", "signed out here, but not elsewhere")
+	_, err = s.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
+	want(t, err, agent.CodeLoginRequired, "prod", "not signed in")
+}
+
+func testRecover(t *testing.T, s agent.Service, _ *Authenticator) {
+	answer := func(code string) agent.Asker {
+		return func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
+			return agent.Answers{c.Inputs[0].Name: agent.NewSecret(code)}, nil
+		}
+	}
+	req := agent.RecoverRequest{Environment: "prod", Username: User, Action: agent.RecoverReset}
+	if err := s.Recover(t.Context(), req, answer(RecoveryCode)); err != nil {
+		t.Fatal(err)
+	}
+	want(t, s.Recover(t.Context(), req, answer("000000")), agent.CodeUsage, "prod", "wrong code")
+	if err := s.Recover(t.Context(), req, refuse); err == nil {
+		t.Error("recovered with nobody there")
+	}
+	req.Action = "explode"
+	want(t, s.Recover(t.Context(), req, refuse), agent.CodeUsage, "prod", `"explode"`)
+	req.Action, req.Username = agent.RecoverConfirm, ""
+	want(t, s.Recover(t.Context(), req, refuse), agent.CodeUsage, "prod", "user name")
+	req.Action, req.Username = agent.RecoverChange, User
+	want(t, s.Recover(t.Context(), req, refuse), agent.CodeUsage, "prod", "present")
+	req.Action = agent.RecoverResend
+	if err := s.Recover(t.Context(), req, refuse); err != nil {
+		t.Error(err)
+	}
+}
+
+func testWarning(t *testing.T, s agent.Service, p *Authenticator) {
+	p.Set(func(r *Rules) { r.SignedInAgo = 28 * 24 * time.Hour })
+	Login(t, s, "prod")
+	tok := token(t, s, agent.TokenRequest{Environment: "prod"})
+	if !strings.Contains(tok.Warning, "prod: the sign-in ends in 47h; run: kyc-agentd login prod") {
+		t.Errorf("warning %q", tok.Warning)
+	}
+	st, err := s.Status(t.Context())
+	if err != nil || st.Environments[0].Warning != tok.Warning {
+		t.Errorf("status %+v, %v", st.Environments[0], err)
+	}
+	if left := time.Until(st.Environments[0].SignInEndsAt); left < 47*time.Hour || left > 48*time.Hour {
+		t.Errorf("the sign-in ends in %s", left)
+	}
+	Login(t, s, "staging")
+	p.Set(func(r *Rules) { r.SignedInAgo = 0 })
+	Login(t, s, "prod")
+	if tok := token(t, s, agent.TokenRequest{Environment: "prod"}); tok.Warning != "" {
+		t.Errorf("warning %q about a new sign-in", tok.Warning)
 	}
 }

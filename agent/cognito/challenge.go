@@ -1,13 +1,16 @@
 package cognito
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
-	"strconv"
 	"strings"
 	"unicode"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -21,20 +24,27 @@ type question struct {
 	// respond makes ChallengeResponses of what the person typed, all but USERNAME; or
 	// says what is wrong with that, and the person is asked again.
 	respond func(s step, given agent.Answers) (responses map[string]string, problem string)
-	// problems says, for each error code after which the same session takes another
-	// answer, what to tell the person. Any other code ends the sign-in.
+	// problems says, for each error code (or code/reason) after which the same session
+	// takes another answer, what to tell the person. Any other ends the sign-in.
 	problems map[string]string
 }
 
-// problem is what to tell the person after a failure; empty when the sign-in is over.
-func (q question) problem(f *failure) string {
-	if f.reason != "" || f.status >= 500 {
+// problemOf is what to tell the person after a failure; empty when there is no other
+// answer to give. A reason counts as its code alone only where it is about the answer.
+func problemOf(problems map[string]string, f *failure) string {
+	if f.status >= 500 {
 		return ""
 	}
-	return q.problems[f.code]
+	if problem := problems[f.code+"/"+string(f.reason)]; problem != "" {
+		return problem
+	}
+	if f.reason != "" {
+		return ""
+	}
+	return problems[f.code]
 }
 
-// questions are the challenges that a person can answer here. What each asks for in
+// questions are the challenges that a question answers. What each asks for in
 // ChallengeResponses is in the API reference of RespondToAuthChallenge.
 var questions = map[types.ChallengeNameType]question{
 	types.ChallengeNameTypeSoftwareTokenMfa:    oneTimeCode("SOFTWARE_TOKEN_MFA_CODE", "Code from your authenticator app", "FRIENDLY_DEVICE_NAME"),
@@ -42,19 +52,107 @@ var questions = map[types.ChallengeNameType]question{
 	types.ChallengeNameTypeSmsOtp:              oneTimeCode("SMS_OTP_CODE", "Code sent by SMS", "CODE_DELIVERY_DESTINATION"),
 	types.ChallengeNameTypeEmailOtp:            oneTimeCode("EMAIL_OTP_CODE", "Code sent by e-mail", "CODE_DELIVERY_DESTINATION"),
 	types.ChallengeNameTypeSelectMfaType:       {ask: askMFAType, respond: respondMFAType},
-	types.ChallengeNameTypeNewPasswordRequired: {ask: askNewPassword, respond: respondNewPassword, problems: newPasswordProblems},
+	types.ChallengeNameTypeNewPasswordRequired: {ask: askNewPassword, respond: respondNewPassword, problems: passwordProblems},
+	types.ChallengeNameTypeCustomChallenge:     {ask: askCustom, respond: respondCustom},
 }
 
 // challengePattern is what a ChallengeName may look like in an error.
 var challengePattern = regexp.MustCompile(`^[A-Z_]{1,64}$`)
 
-// challenge makes the first form of the question that ask gets.
-func (t *task) challenge(q question, s step) (agent.Challenge, error) {
+// converse puts c to the person until try has no problem with what they typed. try may
+// change c for the next time.
+func (t *task) converse(ctx context.Context, c *agent.Challenge, try func(agent.Answers) (problem string, err error)) error {
+	for range maxAnswers {
+		given, err := t.ask(ctx, *c)
+		if err != nil {
+			return t.givenUp(*c, err)
+		}
+		problem, err := try(given)
+		if err != nil || problem == "" {
+			return err
+		}
+		c.Problem = problem
+	}
+	return t.errorf(agent.CodeLoginRequired, "begin again: "+t.rerun(), "%d answers in a row were refused", maxAnswers)
+}
+
+// answer puts a challenge to the person until Cognito takes the answer. A wrong one
+// leaves the session as it was, so the next goes to the same.
+func (si *signIn) answer(ctx context.Context, q question, s step) (next step, err error) {
+	c, err := si.challenge(q, s)
+	if err != nil {
+		return step{}, err
+	}
+	err = si.converse(ctx, &c, func(given agent.Answers) (string, error) {
+		responses, problem := q.respond(s, given)
+		if problem != "" {
+			return problem, nil
+		}
+		var fail *failure
+		if next, fail = si.respond(ctx, s, responses); fail == nil {
+			si.noteNewPassword(responses)
+			return "", nil
+		}
+		if problem := problemOf(q.problems, fail); problem != "" {
+			return problem, nil
+		}
+		return "", si.refused(atAnswer, s, fail)
+	})
+	si.answered = s
+	return next, err
+}
+
+// challenge makes the first form of the question that the person gets. A pool's own
+// question that was not answered rightly comes again as if it were the next.
+func (si *signIn) challenge(q question, s step) (agent.Challenge, error) {
 	prompt, inputs, err := q.ask(s)
 	if err != nil {
-		return agent.Challenge{}, t.errorf(agent.CodeConfiguration, "tell the user pool's administrator", "Cognito asks for %s in a way that cannot be answered: %v", s.challenge, err)
+		return agent.Challenge{}, si.improper(s, err)
 	}
-	return agent.Challenge{Environment: t.env.Name, Name: string(s.challenge), Prompt: prompt, Inputs: inputs}, nil
+	c := agent.Challenge{Environment: si.env.Name, Name: string(s.challenge), Prompt: prompt, Inputs: inputs}
+	if s.challenge == si.answered.challenge && maps.Equal(s.params, si.answered.params) {
+		c.Problem = "the same is asked once more"
+	}
+	return c, nil
+}
+
+// noteNewPassword remembers a password that was set on the way, for whatever still
+// needs the password.
+func (si *signIn) noteNewPassword(responses map[string]string) {
+	if password := responses["NEW_PASSWORD"]; password != "" {
+		si.password, si.changed = agent.NewSecret(password), true
+	}
+}
+
+// respond answers a challenge.
+func (si *signIn) respond(ctx context.Context, s step, responses map[string]string) (step, *failure) {
+	next, fail := si.respondOnce(ctx, s, responses)
+	if fail != nil && si.forgotten(fail) {
+		return si.respondOnce(ctx, s, responses)
+	}
+	return next, fail
+}
+
+func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]string) (step, *failure) {
+	send := maps.Clone(responses)
+	send["USERNAME"] = s.user
+	si.showDevice(send)
+	si.addSecretHash(send, s.user)
+	out, x, fail := invoke(ctx, si.task, "RespondToAuthChallenge", func(ctx context.Context) (*cip.RespondToAuthChallengeOutput, error) {
+		return si.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
+			ChallengeName:      s.challenge,
+			ClientId:           aws.String(si.env.ClientID),
+			Session:            s.session,
+			ChallengeResponses: send,
+		})
+	})
+	if fail != nil {
+		return step{}, fail
+	}
+	return step{
+		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
+		session: out.Session, user: userOf(out.ChallengeParameters, s.user), x: x,
+	}, nil
 }
 
 // oneTimeCode is a challenge for a code; detail is the parameter that says where it
@@ -69,12 +167,8 @@ func oneTimeCode(response, prompt, detail string) question {
 			return prompt + where, []agent.Input{{Name: "code", Label: "Code"}}, nil
 		},
 		respond: func(_ step, given agent.Answers) (map[string]string, string) {
-			// People type codes as they read them: "123 456".
-			code := strings.Join(strings.Fields(given["code"].Reveal()), "")
-			if code == "" {
-				return nil, "no code was given"
-			}
-			return map[string]string{response: code}, ""
+			code, problem := codeOf(given)
+			return map[string]string{response: code}, problem
 		},
 		problems: map[string]string{
 			"CodeMismatchException":     "wrong code",
@@ -84,43 +178,13 @@ func oneTimeCode(response, prompt, detail string) question {
 	}
 }
 
-// mfaTypes names Cognito's MFA types for people.
-var mfaTypes = map[string]string{
-	"SOFTWARE_TOKEN_MFA": "authenticator app",
-	"SMS_MFA":            "SMS",
-	"EMAIL_OTP":          "e-mail",
-	"EMAIL_MFA":          "e-mail",
-}
-
-func askMFAType(s step) (string, []agent.Input, error) {
-	types, err := choices(s)
-	if err != nil {
-		return "", nil, err
+// codeOf is the code that was typed. People type codes as they read them: "123 456".
+func codeOf(given agent.Answers) (code, problem string) {
+	code = strings.Join(strings.Fields(given["code"].Reveal()), "")
+	if code == "" {
+		return "", "no code was given"
 	}
-	list := make([]string, len(types))
-	for i, name := range types {
-		list[i] = fmt.Sprintf("%d = %s", i+1, name)
-		if human := mfaTypes[name]; human != "" {
-			list[i] = fmt.Sprintf("%d = %s (%s)", i+1, human, name)
-		}
-	}
-	return "Choose a second factor: " + strings.Join(list, ", "), []agent.Input{{Name: "choice", Label: "Number or name"}}, nil
-}
-
-func respondMFAType(s step, given agent.Answers) (map[string]string, string) {
-	types, _ := choices(s)
-	answer := strings.TrimSpace(given["choice"].Reveal())
-	for i, name := range types {
-		if answer == strconv.Itoa(i+1) || strings.EqualFold(answer, name) {
-			return map[string]string{"ANSWER": name}, ""
-		}
-	}
-	return nil, "not one of the choices"
-}
-
-// choices are the MFA types to choose from.
-func choices(s step) ([]string, error) {
-	return names(s.params["MFAS_CAN_CHOOSE"], challengePattern, 1)
+	return code, ""
 }
 
 // names reads a list of names, which Cognito puts into parameters as JSON.
@@ -142,79 +206,22 @@ func names(list string, pattern *regexp.Regexp, least int) ([]string, error) {
 	return names, nil
 }
 
-var newPasswordProblems = map[string]string{
-	"InvalidPasswordException":                "Cognito refused that password: it does not meet the user pool's rules (length, kinds of characters)",
-	"PasswordHistoryPolicyViolationException": "Cognito refused that password: it was used before",
-	"InvalidParameterException":               "Cognito refused one of the values",
-}
-
-const (
-	newPassword      = "new_password"
-	newPasswordAgain = "new_password_again"
-	attributePrefix  = "userAttributes."
-)
-
-func askNewPassword(s step) (string, []agent.Input, error) {
-	attributes, err := requiredAttributes(s)
-	if err != nil {
-		return "", nil, err
-	}
-	inputs := []agent.Input{
-		{Name: newPassword, Label: "New password", Secret: true},
-		{Name: newPasswordAgain, Label: "New password again", Secret: true},
-	}
-	for _, name := range attributes {
-		inputs = append(inputs, agent.Input{Name: name, Label: strings.TrimPrefix(name, attributePrefix)})
-	}
-	return "A new password is needed before the first sign-in", inputs, nil
-}
-
-// respondNewPassword holds the two passwords against each other when both are
-// there: a program that answers need not say it twice.
-func respondNewPassword(s step, given agent.Answers) (map[string]string, string) {
-	password := given[newPassword].Reveal()
-	if password == "" {
-		return nil, "no new password was given"
-	}
-	if again, ok := given[newPasswordAgain]; ok && again.Reveal() != password {
-		return nil, "the two passwords are not the same"
-	}
-	responses := map[string]string{"NEW_PASSWORD": password}
-	attributes, _ := requiredAttributes(s)
-	for _, name := range attributes {
-		value := strings.TrimSpace(given[name].Reveal())
-		if value == "" {
-			return nil, strings.TrimPrefix(name, attributePrefix) + " is needed"
-		}
-		responses[name] = value
-	}
-	return responses, ""
-}
-
-var attributePattern = regexp.MustCompile(`^(userAttributes\.)?[A-Za-z][A-Za-z0-9_:.-]{0,60}$`)
-
-// requiredAttributes are the attributes to give with a new password, in the form
-// of ChallengeResponses. Cognito lists them with that prefix; others without.
-func requiredAttributes(s step) ([]string, error) {
-	list, err := names(s.params["requiredAttributes"], attributePattern, 0)
-	for i, name := range list {
-		if !strings.HasPrefix(name, attributePrefix) {
-			list[i] = attributePrefix + name
-		}
-	}
-	return list, err
-}
-
 // printable makes a server's text fit for a prompt on a terminal.
-func printable(s string) string {
+func printable(s string) string { return printableUpTo(64, s) }
+
+func printableUpTo(n int, s string) string {
 	s = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
 	}, s)
-	if r := []rune(s); len(r) > 64 {
-		s = string(r[:64]) + "…"
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > n {
+		s = string(r[:n]) + "…"
 	}
 	return s
 }

@@ -1,11 +1,16 @@
-// Package cognito signs in to Amazon Cognito user pools, refreshes and revokes: it
-// is the agent's [agent.Authenticator], for any number of environments.
+// Package cognito signs in to Amazon Cognito user pools, refreshes, revokes, and mends
+// accounts: it is the agent's [agent.Authenticator], for any number of environments.
 //
 // A newcomer needs one call: [New], whose result goes into agent.Options.
 //
+// A sign-in begins by the environment's flow (flow.go) and goes from challenge to challenge
+// until there are tokens: questions (challenge.go) are put to the person, procedures
+// (login.go) do more than ask, or need nobody. Package srp has the mathematics.
+//
 // What it promises:
 //   - One call of Cognito's API per step: nothing here tries a call again, except
-//     that a refresh that is refused is made once by Cognito's other refresh call.
+//     that a refresh that is refused is made once by Cognito's other refresh call, and
+//     a call that the pool refused for a device it has forgotten is made once without.
 //   - Every ID token it returns was verified (package idtoken), on Cognito's clock.
 //   - A sign-in is called dead (agent.CodeLoginRequired) on Cognito's definite word
 //     alone. No answer, a strange answer or a firewall's answer never does it.
@@ -70,18 +75,23 @@ func wall(now func() time.Time) func() time.Time {
 	return func() time.Time { return now().Round(0) }
 }
 
-// A task is one Login, Refresh or Revoke.
+// A task is one call of an Authenticator's.
 type task struct {
 	*Authenticator
-	op  string // "login", "refresh", "revoke"
-	env agent.Environment
-	api *cip.Client
+	op      string // "login", "refresh", "revoke", "recover"
+	env     agent.Environment
+	command string      // what a person types to have it done, or done again
+	flow    flow        // of a sign-in
+	ask     agent.Asker // nil where there is nobody to ask
+	api     *cip.Client
+
+	everywhere bool // a revocation of all sign-ins
 }
 
 // begin checks the environment before a byte is sent, and makes the SDK's client
 // for it. That costs microseconds, so none is kept and a reload needs no care.
 func (a *Authenticator) begin(op string, env agent.Environment) (*task, error) {
-	t := &task{Authenticator: a, op: op, env: env}
+	t := &task{Authenticator: a, op: op, env: env, command: "kyc-agentd login " + env.Name}
 	if err := t.checkEnvironment(); err != nil {
 		return nil, err
 	}
@@ -111,6 +121,9 @@ func invoke[Out any](ctx context.Context, t *task, name string, f func(context.C
 	var fail *failure
 	if err != nil {
 		fail = newFailure(ctx, name, host(t.env.EndpointURL()), took, x, err)
+		if fail.reason == reasonSecret && !t.env.ClientSecret.IsZero() {
+			fail.reason = reasonWrong
+		}
 	}
 	t.record(ctx, name, took, x, fail)
 	return out, x, fail

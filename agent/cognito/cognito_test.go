@@ -50,6 +50,11 @@ func unasked(t *testing.T) agent.Asker {
 	}
 }
 
+// nobodyThere is the asker of a sign-in without a person.
+func nobodyThere(context.Context, agent.Challenge) (agent.Answers, error) {
+	return nil, errors.New("nobody there")
+}
+
 func signIn(t *testing.T, a *cognito.Authenticator, env agent.Environment) agent.Grant {
 	t.Helper()
 	g, err := a.Login(t.Context(), env, ada(), unasked(t))
@@ -173,15 +178,15 @@ func TestLoginFailures(t *testing.T) {
 			set:  []cognitotest.Setting{cognitotest.HideUnknownUsers(false)},
 			code: agent.CodeLoginRequired, want: "prod: User not found; check the user name, then run: kyc-agentd login prod"},
 		{name: "unconfirmed", edit: func(u *cognitotest.User) { u.Status = cognitotest.Unconfirmed },
-			code: agent.CodeLoginRequired, want: "User account not confirmed. Please verify your email."},
+			code: agent.CodeLoginRequired, want: "prod: User account not confirmed. Please verify your email. Run: kyc-agentd confirm prod"},
 		{name: "reset", edit: func(u *cognitotest.User) { u.Status = cognitotest.ResetRequired },
-			code: agent.CodeLoginRequired, want: "prod: Password reset required; ask the user pool's administrator how to set a new password, then run: kyc-agentd login prod"},
+			code: agent.CodeLoginRequired, want: "prod: Password reset required; run: kyc-agentd password reset prod"},
 		{name: "disabled", edit: func(u *cognitotest.User) { u.Disabled = true },
 			code: agent.CodeLoginRequired, want: "prod: this user is disabled; ask the user pool's administrator to enable it"},
 		{name: "flow off", set: []cognitotest.Setting{cognitotest.Flows("USER_SRP_AUTH", "REFRESH_TOKEN_AUTH")},
-			code: agent.CodeConfiguration, want: "does not allow a sign-in by password; ask the user pool's administrator to allow ALLOW_USER_PASSWORD_AUTH on it"},
+			code: agent.CodeConfiguration, want: "does not allow the auth_flow of environment prod (it lacks ALLOW_USER_PASSWORD_AUTH); set auth_flow to one that it allows"},
 		{name: "client secret", set: []cognitotest.Setting{cognitotest.ClientSecret("s3cret")},
-			code: agent.CodeConfiguration, want: "has a secret, which this version does not send; set client_id of environment prod"},
+			code: agent.CodeConfiguration, want: "has a secret, and none is configured; set client_secret_file of environment prod"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -194,7 +199,7 @@ func TestLoginFailures(t *testing.T) {
 			if req.Username == "" {
 				req = ada()
 			}
-			_, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), req, unasked(t))
+			_, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), req, nobodyThere)
 			wantError(t, err, test.code, test.want)
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+
+	"github.com/legaltalent/kyc-agent/agent"
 )
 
 // TransportForTest is the transport of a zero Options.
@@ -18,4 +20,9 @@ func KeysForTest() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(all))
+}
+
+// SecretHashForTest is SECRET_HASH.
+func SecretHashForTest(env agent.Environment, user string) string {
+	return (&task{env: env}).secretHash(user)
 }

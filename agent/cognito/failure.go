@@ -82,11 +82,27 @@ func requestID(err error) string {
 type reason string
 
 const (
-	reasonSecret    reason = "secret"    // the app client has a secret
+	reasonSecret    reason = "secret"    // the app client has a secret, and none is configured
+	reasonWrong     reason = "wrong"     // the app client has another secret
+	reasonNoSecret  reason = "no-secret" // the app client has none
 	reasonAttempts  reason = "attempts"  // locked after too many bad passwords
 	reasonDisabled  reason = "disabled"  // the user is disabled
 	reasonTemporary reason = "temporary" // the temporary password has expired
 	reasonFlow      reason = "flow"      // the app client does not allow the flow
+	reasonExpired   reason = "expired"   // the session of a challenge is too old
+
+	// What a new password lacks, or has too much of.
+	reasonShort  reason = "short"
+	reasonLong   reason = "long"
+	reasonLower  reason = "lower"
+	reasonUpper  reason = "upper"
+	reasonDigit  reason = "digit"
+	reasonSymbol reason = "symbol"
+
+	// Why an account cannot be mended.
+	reasonState     reason = "state"     // its state does not allow it
+	reasonConfirmed reason = "confirmed" // it is confirmed already
+	reasonAddress   reason = "address"   // there is nowhere to send a code to
 )
 
 // The messages as seen in the field; AWS documents none of them.
@@ -94,6 +110,7 @@ var reasons = []struct {
 	part   string // in lower case
 	reason reason
 }{
+	{"is not configured for secret", reasonNoSecret},
 	{"secret hash", reasonSecret},
 	{"secrethash", reasonSecret},
 	{"secret_hash", reasonSecret},
@@ -106,6 +123,24 @@ var reasons = []struct {
 	{"flow not enabled", reasonFlow},
 	{"method not supported", reasonFlow},
 	{"is not enabled for the client", reasonFlow},
+	{"session is expired", reasonExpired},
+	{"not long enough", reasonShort},
+	{"password must not be longer", reasonLong},
+	{"must have lowercase", reasonLower},
+	{"must have uppercase", reasonUpper},
+	{"must have numeric", reasonDigit},
+	{"must have symbol", reasonSymbol},
+	{"cannot be reset in the current state", reasonState},
+	{"current status is confirmed", reasonConfirmed},
+	{"is already confirmed", reasonConfirmed},
+	{"no registered/verified email or phone", reasonAddress},
+	{"auto verification not turned on", reasonAddress},
+}
+
+// aboutSecret reports whether f is about the app client's secret: a matter of the
+// configuration, whatever its code.
+func (f *failure) aboutSecret() bool {
+	return f.reason == reasonSecret || f.reason == reasonWrong || f.reason == reasonNoSecret
 }
 
 func reasonOf(message string) reason {

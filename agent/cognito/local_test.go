@@ -21,6 +21,10 @@ func TestCognitoLocal(t *testing.T) {
 			{Name: "reset", Password: password, Status: "RESET_REQUIRED"},
 			{Name: "invited", Password: password, Status: "FORCE_CHANGE_PASSWORD"},
 			{Name: "totp", Password: password, TOTPSecret: totpSecret},
+			{Name: "new", Password: password, Status: "UNCONFIRMED"},
+			{Name: "stuck", Password: password, Status: "RESET_REQUIRED"},
+			{Name: "forgetful", Password: password},
+			{Name: "careful", Password: password},
 		},
 	})
 	env := agent.Environment{Name: "prod", Region: srv.Region, UserPoolID: srv.PoolID, ClientID: srv.ClientID, Endpoint: srv.URL}
@@ -76,7 +80,7 @@ func TestCognitoLocal(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			req := agent.LoginRequest{Username: test.user, Password: agent.NewSecret(test.password)}
-			_, err := a.Login(t.Context(), env, req, unasked(t))
+			_, err := a.Login(t.Context(), env, req, nobodyThere)
 			wantError(t, err, agent.CodeLoginRequired, test.says)
 		})
 	}
@@ -110,5 +114,60 @@ func TestCognitoLocal(t *testing.T) {
 		if err != nil || g.Sealed.Username != "totp" {
 			t.Errorf("%+v, %v", g.Sealed, err)
 		}
+	})
+
+	t.Run("confirmed at the sign-in", func(t *testing.T) {
+		_, err := a.Login(t.Context(), env, as("new"), script(t,
+			turn{"CONFIRM_SIGN_UP", "", "", "code", code("1")},
+			turn{"CONFIRM_SIGN_UP", "", "wrong code", "code", code(localpeer.Code)}))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+
+	t.Run("reset at the sign-in", func(t *testing.T) {
+		_, err := a.Login(t.Context(), env, as("stuck"), script(t,
+			turn{"PASSWORD_RESET_REQUIRED", "", "", "code", code("yes")},
+			turn{"RESET_PASSWORD", "Code sent by e-mail to stuck@example.com", "", "code " + passwords, typed("code", localpeer.Code, "new_password", next)}))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+
+	t.Run("forgotten password", func(t *testing.T) {
+		req := agent.RecoverRequest{Action: agent.RecoverReset, Username: "forgetful"}
+		err := a.Recover(t.Context(), env, req, script(t,
+			turn{"RESET_PASSWORD", "", "", "code " + passwords, typed("code", "000000", "new_password", next)},
+			turn{"RESET_PASSWORD", "", "wrong code", "code " + passwords, typed("code", localpeer.Code, "new_password", next)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Login(t.Context(), env, agent.LoginRequest{Username: "forgetful", Password: agent.NewSecret(next)}, unasked(t)); err != nil {
+			t.Errorf("with the new password: %v", err)
+		}
+	})
+
+	t.Run("change of password", func(t *testing.T) {
+		req := agent.RecoverRequest{Action: agent.RecoverChange, Username: "careful", Password: agent.NewSecret(password)}
+		err := a.Recover(t.Context(), env, req, script(t, turn{"CHANGE_PASSWORD", "", "", passwords, typed("new_password", next)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Login(t.Context(), env, agent.LoginRequest{Username: "careful", Password: agent.NewSecret(next)}, unasked(t)); err != nil {
+			t.Errorf("with the new password: %v", err)
+		}
+	})
+
+	t.Run("what it does not have", func(t *testing.T) {
+		for _, flow := range []agent.AuthFlow{agent.FlowSRP, agent.FlowChoice} {
+			other := env
+			other.AuthFlow = flow
+			_, err := a.Login(t.Context(), other, as(username), unasked(t))
+			wantError(t, err, agent.CodeConfiguration)
+		}
+		g := signIn(t, a, env)
+		wantError(t, a.RevokeAll(t.Context(), env, g.Sealed, nobody), agent.CodeConfiguration, "does not know the call GlobalSignOut")
+		err := a.Recover(t.Context(), env, agent.RecoverRequest{Action: agent.RecoverResend, Username: "unconfirmed"}, unasked(t))
+		wantError(t, err, agent.CodeConfiguration, "does not know the call ResendConfirmationCode")
 	})
 }

@@ -3,42 +3,63 @@ package cognito
 import (
 	"context"
 	"errors"
-	"maps"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
 )
 
 const (
-	maxSteps   = 10 // challenges in one sign-in; real ones have three at most
+	maxSteps   = 30 // challenges in one sign-in; real ones have eight at most, but for a pool's own questions
 	maxAnswers = 10 // answers to one challenge; Cognito gives up before
 )
 
-// Login signs in with user name and password (USER_PASSWORD_AUTH) and puts the
-// challenges that follow to ask. The password is sent once: Cognito locks an
-// account after a few bad ones.
+// Login signs in by the environment's flow. What Cognito wants to know besides is put to
+// ask; where the account must be mended first, that is offered through ask, too.
+// A password is sent once in a sign-in, for Cognito locks an account after a few bad ones:
+// again only after Cognito has taken it, when it turned out that a device it came with
+// is forgotten.
 func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Asker) (agent.Grant, error) {
 	t, err := a.begin("login", env)
 	if err != nil {
 		return agent.Grant{}, err
 	}
-	if req.Username == "" || req.Password.IsZero() {
-		return agent.Grant{}, t.errorf(agent.CodeUsage, t.login(), "a sign-in needs a user name and a password")
-	}
-	s, err := t.initiate(ctx, req)
-	for n := 0; err == nil && s.result == nil; n++ {
-		if n == maxSteps {
-			return agent.Grant{}, t.errorf(agent.CodeInternal, "tell the user pool's administrator", "Cognito asks on and on: %d challenges", n)
-		}
-		s, err = t.answer(ctx, s, ask)
-	}
+	t.ask = ask
+	si, err := t.signIn(req)
 	if err != nil {
 		return agent.Grant{}, err
 	}
-	return t.signedIn(ctx, s)
+	s, err := si.run(ctx)
+	if err != nil {
+		return agent.Grant{}, err
+	}
+	return si.signedIn(ctx, s)
+}
+
+// A signIn is a sign-in under way.
+type signIn struct {
+	*task
+	user      string       // as typed
+	password  agent.Secret // empty where the flow goes without one
+	device    agent.Device // that the pool may know this machine by; zero once it turns out that it does not
+	handshake *srp.Client  // begun, and not answered yet
+	answered  step         // the last challenge whose answer was taken
+	changed   bool         // a new password was set on the way
+
+	cured map[string]bool // the codes after which the account was mended
+}
+
+func (t *task) signIn(req agent.LoginRequest) (*signIn, error) {
+	if err := t.chooseFlow(); err != nil {
+		return nil, err
+	}
+	if req.Username == "" || req.Password.IsZero() && !t.flow.open {
+		return nil, t.errorf(agent.CodeUsage, t.rerun(), "a sign-in needs a user name and a password")
+	}
+	return &signIn{task: t, user: req.Username, password: req.Password, device: req.Device, cured: map[string]bool{}}, nil
 }
 
 // A step is where a sign-in stands after a call: at a challenge, or at its result.
@@ -46,35 +67,16 @@ type step struct {
 	result    *types.AuthenticationResultType // nil while there is a challenge
 	challenge types.ChallengeNameType
 	params    map[string]string
+	available []types.ChallengeNameType // to choose from, at SELECT_CHALLENGE
 	session   *string
 	user      string // the name to answer with
 	x         *exchange
 }
 
-func (t *task) initiate(ctx context.Context, req agent.LoginRequest) (step, error) {
-	out, x, fail := invoke(ctx, t, "InitiateAuth", func(ctx context.Context) (*cip.InitiateAuthOutput, error) {
-		return t.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
-			AuthFlow: types.AuthFlowTypeUserPasswordAuth,
-			ClientId: aws.String(t.env.ClientID),
-			AuthParameters: map[string]string{
-				"USERNAME": req.Username,
-				"PASSWORD": req.Password.Reveal(),
-			},
-		})
-	})
-	if fail != nil {
-		return step{}, t.failed(atSignIn, fail)
-	}
-	return step{
-		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
-		session: out.Session, user: userOf(out.ChallengeParameters, req.Username), x: x,
-	}, nil
-}
-
 // userOf is the name to answer a challenge with: the real one, which Cognito tells,
 // where the person typed an e-mail address or another alias.
 func userOf(params map[string]string, known string) string {
-	for _, key := range []string{"USERNAME", "USER_ID_FOR_SRP"} {
+	for _, key := range []string{"USER_ID_FOR_SRP", "USERNAME"} {
 		if name := params[key]; name != "" {
 			return name
 		}
@@ -82,61 +84,62 @@ func userOf(params map[string]string, known string) string {
 	return known
 }
 
-// answer puts a challenge to the person until Cognito takes the answer. A wrong one
-// leaves the session as it was, so the next goes to the same.
-func (t *task) answer(ctx context.Context, s step, ask agent.Asker) (step, error) {
-	q, ok := questions[s.challenge]
-	if !ok {
-		return step{}, t.unanswerable(s.challenge)
-	}
-	c, err := t.challenge(q, s)
-	if err != nil {
-		return step{}, err
-	}
-	for range maxAnswers {
-		given, err := ask(ctx, c)
-		if err != nil {
-			return step{}, t.givenUp(c, err)
+// run goes through a sign-in to its result. An account that cannot sign in as it is may
+// be mended on the way.
+func (si *signIn) run(ctx context.Context) (step, error) {
+	s, err := si.attempt(ctx)
+	for range cures {
+		if err == nil || !si.cure(ctx, &err) {
+			break
 		}
-		responses, problem := q.respond(s, given)
-		if problem == "" {
-			next, fail := t.respond(ctx, s, responses)
-			if fail == nil {
-				return next, nil
-			}
-			if problem = q.problem(fail); problem == "" {
-				return step{}, t.failed(atAnswer, fail)
-			}
-		}
-		c.Problem = problem
+		s, err = si.attempt(ctx)
 	}
-	return step{}, t.errorf(agent.CodeLoginRequired, "begin again: "+t.login(), "%d answers in a row were refused", maxAnswers)
+	return s, err
 }
 
-func (t *task) respond(ctx context.Context, s step, responses map[string]string) (step, *failure) {
-	send := maps.Clone(responses)
-	send["USERNAME"] = s.user
-	out, x, fail := invoke(ctx, t, "RespondToAuthChallenge", func(ctx context.Context) (*cip.RespondToAuthChallengeOutput, error) {
-		return t.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
-			ChallengeName:      s.challenge,
-			ClientId:           aws.String(t.env.ClientID),
-			Session:            s.session,
-			ChallengeResponses: send,
-		})
-	})
-	if fail != nil {
-		return step{}, fail
+// attempt goes through a sign-in to its result.
+func (si *signIn) attempt(ctx context.Context) (step, error) {
+	s, err := si.initiate(ctx)
+	for n := 0; err == nil && s.result == nil; n++ {
+		if n == maxSteps {
+			return step{}, si.errorf(agent.CodeInternal, "tell the user pool's administrator", "Cognito asks on and on: %d challenges", n)
+		}
+		s, err = si.next(ctx, s)
 	}
-	return step{
-		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
-		session: out.Session, user: userOf(out.ChallengeParameters, s.user), x: x,
-	}, nil
+	return s, err
+}
+
+// next gets past one challenge.
+func (si *signIn) next(ctx context.Context, s step) (step, error) {
+	if f, ok := procedures[s.challenge]; ok {
+		return f(si, ctx, s)
+	}
+	q, ok := questions[s.challenge]
+	if !ok {
+		return step{}, si.unanswerable(s.challenge)
+	}
+	return si.answer(ctx, q, s)
+}
+
+// procedures are the challenges that take more than a question, or none.
+var procedures = map[types.ChallengeNameType]func(*signIn, context.Context, step) (step, error){
+	types.ChallengeNameTypePassword:               (*signIn).sendPassword,
+	types.ChallengeNameTypePasswordSrp:            (*signIn).offerProof,
+	types.ChallengeNameTypePasswordVerifier:       (*signIn).provePassword,
+	types.ChallengeNameTypeSelectChallenge:        (*signIn).choose,
+	types.ChallengeNameTypeMfaSetup:               (*signIn).setUp,
+	types.ChallengeNameTypeDeviceSrpAuth:          (*signIn).offerDeviceProof,
+	types.ChallengeNameTypeDevicePasswordVerifier: (*signIn).proveDevice,
 }
 
 func (t *task) unanswerable(name types.ChallengeNameType) error {
 	switch {
 	case name == "":
 		return t.errorf(agent.CodeUnavailable, t.again(), "%s answered neither with tokens nor with a challenge", host(t.env.EndpointURL()))
+	case name == types.ChallengeNameTypeWebAuthn:
+		return t.errorf(agent.CodeConfiguration,
+			"ask the user pool's administrator to set up another sign-in method for this user",
+			"Cognito asks for a passkey (WEB_AUTHN), which a terminal cannot use")
 	case !challengePattern.MatchString(string(name)):
 		name = "a challenge without a proper name"
 	}
@@ -145,7 +148,12 @@ func (t *task) unanswerable(name types.ChallengeNameType) error {
 		"Cognito asks for %s, which this version cannot answer", name)
 }
 
-// givenUp is the end of a sign-in by the person, or by whoever relays to them.
+// improper is a challenge that makes no sense.
+func (t *task) improper(s step, why error) error {
+	return t.errorf(agent.CodeConfiguration, "tell the user pool's administrator", "Cognito asks for %s in a way that cannot be answered: %v", s.challenge, why)
+}
+
+// givenUp is the end of a task by the person, or by whoever relays to them.
 func (t *task) givenUp(c agent.Challenge, err error) error {
 	if own, ok := errors.AsType[*agent.Error](err); ok {
 		return own
@@ -154,27 +162,44 @@ func (t *task) givenUp(c agent.Challenge, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		code = agent.CodeUnavailable
 	}
-	e := t.errorf(code, "begin again: "+t.login(), "the sign-in was given up at %s", c.Name)
+	e := t.errorf(code, "begin again: "+t.rerun(), "%sgiven up at %s", t.ended(), c.Name)
 	e.Err = err
 	return e
 }
 
+// sessionLife is how long Cognito waits for an answer, unless the app client's
+// AuthSessionValidity says otherwise.
+const sessionLife = 3 * time.Minute
+
+// refused is the error for a failure at a challenge. Cognito's refusal of a session that
+// is too old may look like any other.
+func (si *signIn) refused(p phase, s step, f *failure) error {
+	if f.code == "NotAuthorizedException" && f.reason == "" && si.now().Sub(s.x.received) >= sessionLife {
+		f.reason = reasonExpired
+	}
+	return si.failed(p, f)
+}
+
 // signedIn makes the Grant of a complete sign-in. One whose ID token is no good is
 // not left behind at Cognito.
-func (t *task) signedIn(ctx context.Context, s step) (agent.Grant, error) {
+func (si *signIn) signedIn(ctx context.Context, s step) (agent.Grant, error) {
 	if aws.ToString(s.result.RefreshToken) == "" {
-		return agent.Grant{}, t.errorf(agent.CodeConfiguration,
-			"check which flows the app client "+t.env.ClientID+" allows", "Cognito signed the user in without a refresh token")
+		return agent.Grant{}, si.errorf(agent.CodeConfiguration,
+			"check which flows the app client "+si.env.ClientID+" allows", "Cognito signed the user in without a refresh token")
 	}
-	if s.result.NewDeviceMetadata != nil {
-		t.log.Warn("the user pool remembers devices, which this version does not: it may refuse to refresh", "env", t.env.Name)
+	sealed := agent.Sealed{
+		Username: s.user, RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken)),
+		Device: si.device, SignedInAt: si.now(),
 	}
-	sealed := agent.Sealed{Username: s.user, RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken)), SignedInAt: t.now()}
-	g, err := t.grant(ctx, sealed, s.result, s.x)
+	g, err := si.grant(ctx, sealed, s.result, s.x)
 	if err != nil {
-		t.discard(ctx, sealed)
+		si.discard(ctx, sealed)
+		return agent.Grant{}, err
 	}
-	return g, err
+	if device, ok := si.register(ctx, s.result); ok {
+		g.Sealed.Device = device
+	}
+	return g, nil
 }
 
 // discard revokes a refresh token that nobody will have; that it failed is in the log.

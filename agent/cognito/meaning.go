@@ -11,9 +11,10 @@ import (
 // A meaning is what an error code of Cognito's is to a person, and to the agent.
 //
 // In message and hint {env} is the environment's name, {client} the app client's
-// id, {host} who answered, {call} the call, {code} Cognito's code, {login} the
-// command to sign in, and {again} what follows from waiting: at a sign-in the
-// person tries again, at a refresh the agent does.
+// id, {host} who answered, {call} the call, {code} Cognito's code, {allow} what the app
+// client must have for the flow, {rerun} the command to begin again (at a refresh, to sign
+// in), and {again} what follows from waiting: at a sign-in the person tries again, at a
+// refresh the agent does.
 type meaning struct {
 	code    agent.Code
 	message string
@@ -33,19 +34,24 @@ type phase map[string]meaning
 // password", "User not found", "User account not confirmed. Please verify your email.",
 // "Password reset required" and "Too many requests. Please try again later."
 var (
-	badPassword = meaning{agent.CodeLoginRequired, "Invalid username or password", "check both, then {login}", 0}
+	badPassword = meaning{agent.CodeLoginRequired, "Invalid username or password", "check both, then {rerun}", 0}
 	locked      = meaning{agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",
-		"wait (15 minutes at most), then {login}", lockedFor}
-	disabled = meaning{agent.CodeLoginRequired, "this user is disabled", "ask the user pool's administrator to enable it, then {login}", 0}
-	secret   = meaning{agent.CodeConfiguration, "the app client {client} has a secret, which this version does not send",
-		"set client_id of environment {env} to an app client without a secret", 0}
+		"wait (15 minutes at most), then {rerun}", lockedFor}
+	disabled = meaning{agent.CodeLoginRequired, "this user is disabled", "ask the user pool's administrator to enable it, then {rerun}", 0}
+	secret   = meaning{agent.CodeConfiguration, "the app client {client} has a secret, and none is configured",
+		"set client_secret_file of environment {env}, or its client_id to an app client without a secret, then run: kyc-agentd reload", 0}
+	wrongSecret = meaning{agent.CodeConfiguration, "the client secret that is configured is not that of the app client {client}",
+		"check client_secret_file and client_id of environment {env}, then run: kyc-agentd reload", 0}
+	noSecret = meaning{agent.CodeConfiguration, "the app client {client} has no secret, and one is configured",
+		"remove client_secret_file of environment {env}, or check its client_id, then run: kyc-agentd reload", 0}
+	tooSlow   = meaning{agent.CodeLoginRequired, "the sign-in took longer than Cognito's 3 minutes", "begin again: {rerun}", 0}
 	throttled = meaning{agent.CodeThrottled, "Too many requests. Please try again later.", "{again}", 0}
 	blocked   = meaning{agent.CodeDenied, "blocked by a firewall (WAF) in front of {host}",
 		"try from another network, or ask the user pool's administrator; a sign-in that is kept stays", 0}
 	broken    = meaning{agent.CodeUnavailable, "Cognito has an internal error ({code})", "{again}", 0}
 	trigger   = meaning{agent.CodeUnavailable, "a Lambda trigger of the user pool failed ({code})", "{again}; if it stays, tell the pool's administrator", 0}
 	poolSetup = meaning{agent.CodeConfiguration, "the user pool is set up wrong ({code})", "tell the user pool's administrator", 0}
-	noSuchMFA = meaning{agent.CodeDenied, "Cognito finds no such MFA method for this user ({code})", "ask the user pool's administrator to set up MFA for this user, then {login}", 0}
+	noSuchMFA = meaning{agent.CodeDenied, "Cognito finds no such MFA method for this user ({code})", "ask the user pool's administrator to set up MFA for this user, then {rerun}", 0}
 	noSuchAPI = meaning{agent.CodeConfiguration, "{host} does not know the call {call}", "check endpoint of environment {env}", 0}
 	switched  = meaning{agent.CodeConfiguration, "Cognito has {call} switched off for the app client {client} ({code})",
 		"ask the user pool's administrator; a sign-in that is kept stays", 0}
@@ -57,9 +63,13 @@ var (
 var everywhere = phase{
 	"NotAuthorizedException/secret":            secret,
 	"InvalidParameterException/secret":         secret,
-	"UserNotFoundException":                    {agent.CodeLoginRequired, "User not found", "check the user name, then {login}", 0},
-	"UserNotConfirmedException":                {agent.CodeLoginRequired, "User account not confirmed. Please verify your email.", "then {login}", 0},
-	"PasswordResetRequiredException":           {agent.CodeLoginRequired, "Password reset required", "ask the user pool's administrator how to set a new password, then {login}", 0},
+	"NotAuthorizedException/wrong":             wrongSecret,
+	"InvalidParameterException/wrong":          wrongSecret,
+	"NotAuthorizedException/no-secret":         noSecret,
+	"InvalidParameterException/no-secret":      noSecret,
+	"UserNotFoundException":                    {agent.CodeLoginRequired, "User not found", "check the user name, then {rerun}", 0},
+	"UserNotConfirmedException":                {agent.CodeLoginRequired, "User account not confirmed. Please verify your email.", "run: kyc-agentd confirm {env}", 0},
+	"PasswordResetRequiredException":           {agent.CodeLoginRequired, "Password reset required", "run: kyc-agentd password reset {env}", 0},
 	"TooManyRequestsException":                 throttled,
 	"ThrottlingException":                      throttled,
 	"Throttling":                               throttled,
@@ -67,7 +77,7 @@ var everywhere = phase{
 	"RequestThrottled":                         throttled,
 	"RequestThrottledException":                throttled,
 	"SlowDown":                                 throttled,
-	"LimitExceededException":                   {agent.CodeThrottled, "the limit of attempts for this user is reached", "wait (15 minutes at most), then {login}", lockedFor},
+	"LimitExceededException":                   {agent.CodeThrottled, "the limit of attempts for this user is reached", "wait (15 minutes at most), then {rerun}", lockedFor},
 	"TooManyFailedAttemptsException":           locked,
 	"ForbiddenException":                       blocked,
 	"AccessDeniedException":                    blocked,
@@ -96,7 +106,7 @@ var everywhere = phase{
 	"MFAMethodNotFoundException":               noSuchMFA,
 	"SoftwareTokenMFANotFoundException":        noSuchMFA,
 	"EnableSoftwareTokenMFAException":          noSuchMFA,
-	"AliasExistsException":                     {agent.CodeDenied, "another user has that address already", "ask the user pool's administrator, or use another one: {login}", 0},
+	"AliasExistsException":                     {agent.CodeDenied, "another user has that address already", "ask the user pool's administrator, or use another one: {rerun}", 0},
 	"UnsupportedOperationException":            switched,
 	"OperationNotEnabledException":             switched,
 	"UnauthorizedException":                    switched,
@@ -107,34 +117,36 @@ var everywhere = phase{
 	"Unsupported":                              noSuchAPI, // cognito-local, with HTTP 500
 }
 
-// atSignIn is InitiateAuth with a password.
+// atSignIn is InitiateAuth, and a challenge that takes the password.
 var atSignIn = phase{
 	"NotAuthorizedException":           badPassword,
 	"InvalidPasswordException":         badPassword, // cognito-local's word for it
 	"NotAuthorizedException/attempts":  locked,
 	"NotAuthorizedException/disabled":  disabled,
-	"NotAuthorizedException/temporary": {agent.CodeLoginRequired, "the temporary password has expired", "ask the user pool's administrator for a new one, then {login}", 0},
-	"InvalidParameterException/flow": {agent.CodeConfiguration, "the app client {client} does not allow a sign-in by password",
-		"ask the user pool's administrator to allow ALLOW_USER_PASSWORD_AUTH on it", 0},
+	"NotAuthorizedException/temporary": {agent.CodeLoginRequired, "the temporary password has expired", "ask the user pool's administrator for a new one, then {rerun}", 0},
+	"NotAuthorizedException/expired":   tooSlow,
+	"InvalidParameterException/flow": {agent.CodeConfiguration, "the app client {client} does not allow the auth_flow of environment {env} (it lacks {allow})",
+		"set auth_flow to one that it allows (password, srp, choice), or ask the user pool's administrator to add {allow}", 0},
 }
 
 // atAnswer is RespondToAuthChallenge, once the person cannot be asked again.
 var atAnswer = phase{
-	"NotAuthorizedException":                  {agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers", "begin again: {login}", 0},
+	"NotAuthorizedException":                  {agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers", "begin again: {rerun}", 0},
 	"NotAuthorizedException/attempts":         locked,
 	"NotAuthorizedException/disabled":         disabled,
-	"CodeMismatchException":                   {agent.CodeLoginRequired, "wrong code", "begin again: {login}", 0},
-	"ExpiredCodeException":                    {agent.CodeLoginRequired, "the code has expired", "begin again: {login}", 0},
-	"InvalidPasswordException":                {agent.CodeLoginRequired, "the new password does not meet the user pool's rules", "begin again: {login}", 0},
-	"PasswordHistoryPolicyViolationException": {agent.CodeLoginRequired, "the new password was used before", "begin again: {login}", 0},
+	"NotAuthorizedException/expired":          tooSlow,
+	"CodeMismatchException":                   {agent.CodeLoginRequired, "wrong code", "begin again: {rerun}", 0},
+	"ExpiredCodeException":                    {agent.CodeLoginRequired, "the code has expired", "begin again: {rerun}", 0},
+	"InvalidPasswordException":                {agent.CodeLoginRequired, "the new password does not meet the user pool's rules", "begin again: {rerun}", 0},
+	"PasswordHistoryPolicyViolationException": {agent.CodeLoginRequired, "the new password was used before", "begin again: {rerun}", 0},
 }
 
 // atRefresh is either refresh call. CodeLoginRequired here ends a sign-in.
 var atRefresh = phase{
-	"NotAuthorizedException":          {agent.CodeLoginRequired, "Cognito refused the refresh token: the sign-in has expired or was ended", "{login}", 0},
+	"NotAuthorizedException":          {agent.CodeLoginRequired, "Cognito refused the refresh token: the sign-in has expired or was ended", "{rerun}", 0},
 	"NotAuthorizedException/disabled": disabled,
-	"RefreshTokenReuseException":      {agent.CodeLoginRequired, "Cognito refused the refresh token: it was used a second time", "{login}", 0},
-	"UserNotFoundException":           {agent.CodeLoginRequired, "User not found", "ask the user pool's administrator, then {login}", 0},
+	"RefreshTokenReuseException":      {agent.CodeLoginRequired, "Cognito refused the refresh token: it was used a second time", "{rerun}", 0},
+	"UserNotFoundException":           {agent.CodeLoginRequired, "User not found", "ask the user pool's administrator, then {rerun}", 0},
 	"InvalidParameterException": {agent.CodeConfiguration, "the app client {client} does not allow refresh tokens",
 		"ask the user pool's administrator to allow ALLOW_REFRESH_TOKEN_AUTH on it; the sign-in is kept", 0},
 	"LimitExceededException":         {agent.CodeThrottled, "the limit of attempts for this user is reached", "wait (15 minutes at most); the sign-in is kept", lockedFor},
@@ -144,12 +156,74 @@ var atRefresh = phase{
 // atRevoke is RevokeToken.
 var atRevoke = phase{}
 
+// atSignOut is GlobalSignOut, with an access token that is new.
+var atSignOut = phase{
+	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not let this user end all sign-ins", "ask the user pool's administrator", 0},
+}
+
+// The phases of mending an account. atForgot is ForgotPassword.
+var atForgot = phase{
+	"LimitExceededException":         tooOften,
+	"TooManyFailedAttemptsException": tooOften,
+	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not reset the password of this user",
+		"ask the user pool's administrator", 0},
+	"NotAuthorizedException/state": {agent.CodeDenied, "Cognito does not reset the password of an account that was never used",
+		"sign in with the temporary password, run: kyc-agentd login {env}; or ask the user pool's administrator", 0},
+	"NotAuthorizedException/disabled": disabled,
+	"InvalidParameterException/address": {agent.CodeDenied, "this account has no verified e-mail address or phone number that a code could go to",
+		"ask the user pool's administrator to set a new password", 0},
+	"UserNotConfirmedException": {agent.CodeDenied, "User account not confirmed. Please verify your email.", "run: kyc-agentd confirm {env}", 0},
+}
+
+// atReset is ConfirmForgotPassword.
+var atReset = phase{
+	"LimitExceededException":          tooOften,
+	"TooManyFailedAttemptsException":  tooOften,
+	"NotAuthorizedException":          {agent.CodeDenied, "Cognito does not set a new password for this user", "ask the user pool's administrator", 0},
+	"NotAuthorizedException/disabled": disabled,
+}
+
+// atConfirm is ConfirmSignUp.
+var atConfirm = phase{
+	"LimitExceededException":           tooOften,
+	"TooManyFailedAttemptsException":   tooOften,
+	"NotAuthorizedException":           {agent.CodeDenied, "Cognito does not confirm this account", "ask the user pool's administrator", 0},
+	"NotAuthorizedException/confirmed": confirmed,
+	"NotAuthorizedException/disabled":  disabled,
+}
+
+// atResend is ResendConfirmationCode.
+var atResend = phase{
+	"LimitExceededException":              tooOften,
+	"TooManyFailedAttemptsException":      tooOften,
+	"NotAuthorizedException":              {agent.CodeDenied, "Cognito sends this account no code", "ask the user pool's administrator", 0},
+	"NotAuthorizedException/disabled":     disabled,
+	"InvalidParameterException/confirmed": confirmed,
+	"InvalidParameterException/address": {agent.CodeDenied, "the user pool sends no codes to confirm accounts with",
+		"ask the user pool's administrator to confirm the account", 0},
+}
+
+// atChange is ChangePassword, with an access token that is new.
+var atChange = phase{
+	"LimitExceededException":          tooOften,
+	"TooManyFailedAttemptsException":  tooOften,
+	"NotAuthorizedException":          {agent.CodeLoginRequired, "Cognito refused the present password", "{rerun}", 0},
+	"NotAuthorizedException/disabled": disabled,
+}
+
+var (
+	confirmed = meaning{agent.CodeUsage, "this account is confirmed already", "run: kyc-agentd login {env}", 0}
+	// Of codes that were sent and of those that were wrong Cognito allows some in an hour.
+	// https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html
+	tooOften = meaning{agent.CodeThrottled, "the limit of attempts for this user is reached", "wait (an hour at most), then {rerun}", time.Hour}
+)
+
 // failed turns a failure into the agent's error.
 func (t *task) failed(p phase, f *failure) *agent.Error {
 	m := meaningOf(p, f)
 	fill := strings.NewReplacer(
-		"{again}", t.again(), "{login}", t.login(), "{env}", t.env.Name, "{client}", t.env.ClientID,
-		"{host}", f.host, "{call}", f.call, "{code}", f.code,
+		"{again}", t.again(), "{rerun}", t.rerun(), "{env}", t.env.Name, "{client}", t.env.ClientID,
+		"{host}", f.host, "{call}", f.call, "{code}", f.code, "{allow}", string(t.flow.allow),
 	)
 	e := &agent.Error{
 		Code: m.code, Op: t.op, Environment: t.env.Name,
@@ -207,14 +281,25 @@ func (t *task) errorf(code agent.Code, hint, format string, args ...any) *agent.
 	return &agent.Error{Code: code, Op: t.op, Environment: t.env.Name, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-func (t *task) login() string { return "run: kyc-agentd login " + t.env.Name }
+func (t *task) rerun() string { return "run: " + t.command }
+
+// ended says that the task ended by what follows.
+func (t *task) ended() string {
+	if t.op == "recover" {
+		return ""
+	}
+	return "the sign-in was "
+}
 
 func (t *task) again() string {
 	if t.op == "refresh" {
 		return "the agent tries again by itself"
 	}
+	if t.everywhere {
+		return "the other sign-ins stay valid at Cognito until they expire; to end them, " + t.rerun()
+	}
 	if t.op == "revoke" {
 		return "the sign-in stays valid at Cognito until it expires"
 	}
-	return "wait a minute, then " + t.login()
+	return "wait a minute, then " + t.rerun()
 }

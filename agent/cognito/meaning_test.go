@@ -3,6 +3,7 @@ package cognito_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,16 +17,21 @@ import (
 
 // Messages as Cognito sends them, for the codes that have several.
 var messages = map[string]string{
-	"NotAuthorizedException/attempts":    "Password attempts exceeded",
-	"NotAuthorizedException/disabled":    "User is disabled.",
-	"NotAuthorizedException/temporary":   "Temporary password has expired and must be reset by an administrator.",
-	"NotAuthorizedException/secret":      "Unable to verify secret hash for client x",
-	"InvalidParameterException/flow":     "USER_PASSWORD_AUTH flow not enabled for this client",
-	"InvalidParameterException/secret":   "Client x is configured with secret but SECRET_HASH was not received",
-	"NotAuthorizedException":             "Incorrect username or password.",
-	"InvalidParameterException":          "1 validation error detected",
-	"UserLambdaValidationException":      "PreAuthentication failed with error",
-	"UnexpectedLambdaExceptionException": "Unexpected error when invoking lambda",
+	"NotAuthorizedException/attempts":     "Password attempts exceeded",
+	"NotAuthorizedException/disabled":     "User is disabled.",
+	"NotAuthorizedException/temporary":    "Temporary password has expired and must be reset by an administrator.",
+	"NotAuthorizedException/secret":       "Unable to verify secret hash for client x",
+	"InvalidParameterException/flow":      "USER_PASSWORD_AUTH flow not enabled for this client",
+	"InvalidParameterException/secret":    "Client x is configured with secret but SECRET_HASH was not received",
+	"NotAuthorizedException/wrong":        "SecretHash does not match for the client: x",
+	"InvalidParameterException/wrong":     "Unable to verify secret hash for client x",
+	"NotAuthorizedException/no-secret":    "Client x is not configured for secret but secret was received",
+	"InvalidParameterException/no-secret": "Client x is not configured for secret but secret was received",
+	"NotAuthorizedException/expired":      "Invalid session for the user, session is expired.",
+	"NotAuthorizedException":              "Incorrect username or password.",
+	"InvalidParameterException":           "1 validation error detected",
+	"UserLambdaValidationException":       "PreAuthentication failed with error",
+	"UnexpectedLambdaExceptionException":  "Unexpected error when invoking lambda",
 }
 
 // outcome is a code, and the beginning of the line after "prod: ".
@@ -52,15 +58,23 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 		outcome{agent.CodeLoginRequired, "Cognito ended the sign-in"},
 		outcome{agent.CodeLoginRequired, "Cognito refused the refresh token"},
 	},
-	"NotAuthorizedException/secret":    {signIn: outcome{agent.CodeConfiguration, "the app client client has a secret, which this version does not send; set client_id of environment prod"}},
-	"InvalidParameterException/secret": {signIn: outcome{agent.CodeConfiguration, "the app client client has a secret"}},
+	"NotAuthorizedException/secret":       {signIn: outcome{agent.CodeConfiguration, "the app client client has a secret, and none is configured; set client_secret_file of environment prod"}},
+	"InvalidParameterException/secret":    {signIn: outcome{agent.CodeConfiguration, "the app client client has a secret"}},
+	"NotAuthorizedException/wrong":        {signIn: otherSecret},
+	"InvalidParameterException/wrong":     {signIn: otherSecret},
+	"NotAuthorizedException/no-secret":    {signIn: secretless},
+	"InvalidParameterException/no-secret": {signIn: secretless},
+	"NotAuthorizedException/expired": {
+		signIn:  outcome{agent.CodeLoginRequired, "the sign-in took longer than Cognito's 3 minutes; begin again: run: kyc-agentd login prod"},
+		refresh: outcome{agent.CodeLoginRequired, "Cognito refused the refresh token"}, // never said there
+	},
 	"InvalidParameterException": {
 		outcome{agent.CodeConfiguration, "Cognito refused the parameters of InitiateAuth (InvalidParameterException); check client_id"},
 		outcome{agent.CodeLoginRequired, "10 answers in a row were refused"},
 		outcome{agent.CodeConfiguration, "the app client client does not allow refresh tokens; ask the user pool's administrator to allow ALLOW_REFRESH_TOKEN_AUTH on it; the sign-in is kept"},
 	},
 	"InvalidParameterException/flow": {
-		outcome{agent.CodeConfiguration, "the app client client does not allow a sign-in by password; ask the user pool's administrator to allow ALLOW_USER_PASSWORD_AUTH on it"},
+		outcome{agent.CodeConfiguration, "the app client client does not allow the auth_flow of environment prod (it lacks ALLOW_USER_PASSWORD_AUTH); set auth_flow"},
 		outcome{agent.CodeConfiguration, "Cognito refused the parameters of RespondToAuthChallenge"},
 		outcome{agent.CodeConfiguration, "the app client client does not allow refresh tokens"},
 	},
@@ -94,8 +108,8 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 		outcome{agent.CodeLoginRequired, "User not found"},
 		outcome{agent.CodeLoginRequired, "User not found; ask the user pool's administrator, then run: kyc-agentd login prod"},
 	},
-	"UserNotConfirmedException":                {signIn: outcome{agent.CodeLoginRequired, "User account not confirmed. Please verify your email."}},
-	"PasswordResetRequiredException":           {signIn: outcome{agent.CodeLoginRequired, "Password reset required; ask the user pool's administrator how to set a new password"}},
+	"UserNotConfirmedException":                {signIn: outcome{agent.CodeLoginRequired, "User account not confirmed. Please verify your email. Run: kyc-agentd confirm prod"}},
+	"PasswordResetRequiredException":           {signIn: outcome{agent.CodeLoginRequired, "Password reset required; run: kyc-agentd password reset prod"}},
 	"TooManyRequestsException":                 {signIn: tooMany},
 	"ThrottlingException":                      {signIn: tooMany},
 	"Throttling":                               {signIn: tooMany},
@@ -144,13 +158,15 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 }
 
 var (
-	tooMany    = outcome{agent.CodeThrottled, "Too many requests. Please try again later."}
-	wafBlock   = outcome{agent.CodeDenied, "blocked by a firewall (WAF) in front of HOST; try from another network"}
-	lambda     = outcome{agent.CodeUnavailable, "a Lambda trigger of the user pool failed"}
-	setUpWrong = outcome{agent.CodeConfiguration, "the user pool is set up wrong"}
-	noMFA      = outcome{agent.CodeDenied, "Cognito finds no such MFA method for this user"}
-	off        = outcome{agent.CodeConfiguration, "Cognito has "}
-	notThere   = outcome{agent.CodeConfiguration, "HOST does not know the call "}
+	otherSecret = outcome{agent.CodeConfiguration, "the client secret that is configured is not that of the app client client; check client_secret_file"}
+	secretless  = outcome{agent.CodeConfiguration, "the app client client has no secret, and one is configured; remove client_secret_file"}
+	tooMany     = outcome{agent.CodeThrottled, "Too many requests. Please try again later."}
+	wafBlock    = outcome{agent.CodeDenied, "blocked by a firewall (WAF) in front of HOST; try from another network"}
+	lambda      = outcome{agent.CodeUnavailable, "a Lambda trigger of the user pool failed"}
+	setUpWrong  = outcome{agent.CodeConfiguration, "the user pool is set up wrong"}
+	noMFA       = outcome{agent.CodeDenied, "Cognito finds no such MFA method for this user"}
+	off         = outcome{agent.CodeConfiguration, "Cognito has "}
+	notThere    = outcome{agent.CodeConfiguration, "HOST does not know the call "}
 )
 
 func unknown(string) outcome { return outcome{agent.CodeInternal, "Cognito answered "} }
@@ -173,6 +189,10 @@ func TestCodes(t *testing.T) {
 			t.Cleanup(srv.Close)
 			srv.AddUser(cognitotest.User{Name: username, Password: password, MFA: []string{"SMS_MFA"}})
 			env := environment(srv)
+			if strings.HasSuffix(key, "/wrong") || strings.HasSuffix(key, "/no-secret") {
+				srv.Set(cognitotest.ClientSecret("s"))
+				env.ClientSecret = agent.NewSecret("s")
+			}
 			a := cognito.New(cognito.Options{})
 			check := func(err error, want outcome) {
 				t.Helper()
@@ -193,16 +213,16 @@ func TestCodes(t *testing.T) {
 			}
 
 			srv.FailNext(cognitotest.SignIn, 1, refusal)
-			_, err := a.Login(t.Context(), env, ada(), unasked(t))
+			_, err := a.Login(t.Context(), env, ada(), nobodyThere)
 			check(err, want.signIn)
 
 			srv.FailNext("RespondToAuthChallenge", -1, refusal)
-			_, err = a.Login(t.Context(), env, ada(), always("1"))
+			_, err = a.Login(t.Context(), env, ada(), uncured(always("1")))
 			if expected := or(want.answer); !strings.HasPrefix(expected.line, "the new password") {
 				check(err, expected)
 			}
 			srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Status = nil, cognitotest.ForceChangePassword })
-			_, err = a.Login(t.Context(), env, ada(), always("12345678"))
+			_, err = a.Login(t.Context(), env, ada(), uncured(always("12345678")))
 			if expected := or(want.answer); strings.HasPrefix(expected.line, "the new password") {
 				check(err, outcome{agent.CodeLoginRequired, "10 answers in a row were refused"})
 			}
@@ -214,6 +234,16 @@ func TestCodes(t *testing.T) {
 			_, err = a.Refresh(t.Context(), env, g.Sealed, nobody)
 			check(err, or(want.refresh))
 		})
+	}
+}
+
+// uncured answers as ask does, and wants no account mended.
+func uncured(ask agent.Asker) agent.Asker {
+	return func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
+		if c.Name == "CONFIRM_SIGN_UP" || c.Name == "PASSWORD_RESET_REQUIRED" {
+			return nil, errors.New("no")
+		}
+		return ask(ctx, c)
 	}
 }
 
@@ -241,7 +271,7 @@ func TestDefiniteCodes(t *testing.T) {
 		g := signIn(t, a, environment(srv))
 		srv.FailNext(cognitotest.Refresh, 2, cognitotest.Refuse(code, messages[key]))
 		_, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
-		want := slices.Contains(definite, code) && reason != "secret"
+		want := slices.Contains(definite, code) && reason != "secret" && reason != "wrong" && reason != "no-secret"
 		if got := agent.CodeOf(err) == agent.CodeLoginRequired; got != want {
 			t.Errorf("%s ends a sign-in: %v, want %v", key, got, want)
 		}

@@ -34,29 +34,51 @@ func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 		return agent.Grant{}, err
 	}
 	if s.RefreshToken.IsZero() {
-		return agent.Grant{}, t.errorf(agent.CodeLoginRequired, t.login(), "the kept sign-in has no refresh token")
+		return agent.Grant{}, t.errorf(agent.CodeLoginRequired, t.rerun(), "the kept sign-in has no refresh token")
 	}
-	api := byInitiateAuth
-	if s.RefreshAPI == byTokens {
-		api = byTokens
+	out, x, fail := t.renew(ctx, &s, keep)
+	if fail != nil {
+		return agent.Grant{}, t.failed(atRefresh, fail)
 	}
-	out, x, fail := t.refreshBy(ctx, api, s)
+	return t.grant(ctx, s, out, x)
+}
+
+// renew makes the refresh. s is then what is to be kept; keep has it already if the
+// refresh token was rotated.
+func (t *task) renew(ctx context.Context, s *agent.Sealed, keep func(agent.Sealed)) (*types.AuthenticationResultType, *exchange, *failure) {
+	api := t.firstAPI(*s)
+	out, x, fail := t.refreshBy(ctx, api, *s)
 	if fail != nil && fail.worthTheOther() {
 		api = other(api)
 		first := fail
-		if out, x, fail = t.refreshBy(ctx, api, s); fail != nil {
+		if out, x, fail = t.refreshBy(ctx, api, *s); fail != nil {
 			fail = verdict(first, fail)
 		}
 	}
 	if fail != nil {
-		return agent.Grant{}, t.failed(atRefresh, fail)
+		return nil, x, fail
 	}
 	s.RefreshAPI = api
 	if token := aws.ToString(out.RefreshToken); token != "" {
 		s.RefreshToken = agent.NewSecret(token)
-		keep(s) // before the signing keys are fetched: the old one is dead
+		keep(*s) // before anything else, such as a fetch of the signing keys: the old one is dead
 	}
-	return t.grant(ctx, s, out, x)
+	return out, x, nil
+}
+
+// firstAPI is the call to begin with: the one that worked the last time. Before that it
+// is InitiateAuth, which emulators and older stacks have, too. With a client secret it
+// is the other one: that takes the secret plain, where InitiateAuth wants a hash
+// over the name that Cognito has for the user, and says nothing else than
+// NotAuthorizedException about any other.
+func (t *task) firstAPI(s agent.Sealed) string {
+	switch {
+	case s.RefreshAPI == byTokens, s.RefreshAPI == byInitiateAuth:
+		return s.RefreshAPI
+	case !t.env.ClientSecret.IsZero():
+		return byTokens
+	}
+	return byInitiateAuth
 }
 
 // refreshBy makes one refresh call. Exactly one of the first and the last result is set.
@@ -66,7 +88,7 @@ func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*type
 		name, call = "GetTokensFromRefreshToken", t.tokens
 	}
 	r, x, fail := invoke(ctx, t, name, func(ctx context.Context) (*types.AuthenticationResultType, error) {
-		return call(ctx, s.RefreshToken)
+		return call(ctx, s)
 	})
 	if fail == nil && (r == nil || aws.ToString(r.IdToken) == "" && aws.ToString(r.RefreshToken) == "") {
 		// As good as no answer: it may be asked for again.
@@ -76,11 +98,16 @@ func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*type
 	return r, x, fail
 }
 
-func (t *task) refreshAuth(ctx context.Context, token agent.Secret) (*types.AuthenticationResultType, error) {
+func (t *task) refreshAuth(ctx context.Context, s agent.Sealed) (*types.AuthenticationResultType, error) {
+	parameters := map[string]string{"REFRESH_TOKEN": s.RefreshToken.Reveal()}
+	if s.Device.Key != "" {
+		parameters["DEVICE_KEY"] = s.Device.Key
+	}
+	t.addSecretHash(parameters, s.Username)
 	out, err := t.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
 		AuthFlow:       types.AuthFlowTypeRefreshTokenAuth,
 		ClientId:       aws.String(t.env.ClientID),
-		AuthParameters: map[string]string{"REFRESH_TOKEN": token.Reveal()},
+		AuthParameters: parameters,
 	})
 	if err != nil {
 		return nil, err
@@ -88,10 +115,12 @@ func (t *task) refreshAuth(ctx context.Context, token agent.Secret) (*types.Auth
 	return out.AuthenticationResult, nil
 }
 
-func (t *task) tokens(ctx context.Context, token agent.Secret) (*types.AuthenticationResultType, error) {
+func (t *task) tokens(ctx context.Context, s agent.Sealed) (*types.AuthenticationResultType, error) {
 	out, err := t.api.GetTokensFromRefreshToken(ctx, &cip.GetTokensFromRefreshTokenInput{
 		ClientId:     aws.String(t.env.ClientID),
-		RefreshToken: aws.String(token.Reveal()),
+		ClientSecret: t.plainSecret(),
+		DeviceKey:    optional(s.Device.Key),
+		RefreshToken: aws.String(s.RefreshToken.Reveal()),
 	})
 	if err != nil {
 		return nil, err
@@ -120,7 +149,7 @@ func (f *failure) refusesCall() bool {
 	if f.missing() {
 		return true
 	}
-	if f.status >= 500 || f.reason == reasonSecret {
+	if f.status >= 500 || f.aboutSecret() {
 		return false
 	}
 	switch f.code {

@@ -20,7 +20,7 @@ func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s age
 	if err != nil || s.RefreshToken.IsZero() {
 		return err
 	}
-	if _, fail := t.revoke(ctx, s); fail != nil && !nothingToRevoke[fail.code] {
+	if _, fail := t.revoke(ctx, s); fail != nil && (!nothingToRevoke[fail.code] || fail.aboutSecret()) {
 		return t.failed(atRevoke, fail)
 	}
 	return nil
@@ -41,9 +41,40 @@ func (t *task) revoke(ctx context.Context, s agent.Sealed) (*exchange, *failure)
 	defer cancel()
 	_, x, fail := invoke(ctx, t, "RevokeToken", func(ctx context.Context) (*cip.RevokeTokenOutput, error) {
 		return t.api.RevokeToken(ctx, &cip.RevokeTokenInput{
-			ClientId: aws.String(t.env.ClientID),
-			Token:    aws.String(s.RefreshToken.Reveal()),
+			ClientId:     aws.String(t.env.ClientID),
+			ClientSecret: t.plainSecret(),
+			Token:        aws.String(s.RefreshToken.Reveal()),
 		})
 	})
 	return x, fail
+}
+
+// RevokeAll ends every sign-in of the user, this one included. It takes a refresh, for
+// Cognito wants an access token of the user's, and none is kept.
+func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s agent.Sealed, keep func(agent.Sealed)) error {
+	t, err := a.begin("revoke", env)
+	if err != nil {
+		return err
+	}
+	t.everywhere = true
+	t.command += " && kyc-agentd logout --all-devices " + env.Name
+	if s.RefreshToken.IsZero() {
+		return t.errorf(agent.CodeLoginRequired, t.rerun(), "the kept sign-in has no refresh token")
+	}
+	r, _, fail := t.renew(ctx, &s, keep)
+	if fail != nil {
+		return t.failed(atRefresh, fail)
+	}
+	if fail := t.signOutEverywhere(ctx, r.AccessToken); fail != nil {
+		t.discard(ctx, s) // that much can be done
+		return t.failed(atSignOut, fail)
+	}
+	return nil
+}
+
+func (t *task) signOutEverywhere(ctx context.Context, accessToken *string) *failure {
+	_, _, fail := invoke(ctx, t, "GlobalSignOut", func(ctx context.Context) (*cip.GlobalSignOutOutput, error) {
+		return t.api.GlobalSignOut(ctx, &cip.GlobalSignOutInput{AccessToken: accessToken})
+	})
+	return fail
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
@@ -58,7 +59,7 @@ func echo(status int, code string) http.HandlerFunc {
 // Neither a log record at debug level nor an error, however it is printed, holds a
 // password, a code, a refresh token, an ID token or a session; whatever goes wrong.
 func TestSecrecy(t *testing.T) {
-	const newPassword, mfaCode = "a brand-new password", "918273"
+	const newPassword, mfaCode = "a brand-new password", "918273645546"
 	w := &witness{}
 	srv := start(t, cognitotest.Rotation(0), cognitotest.Code(mfaCode))
 	srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Status = []string{"SMS_MFA"}, cognitotest.ForceChangePassword })
@@ -159,8 +160,87 @@ func TestSecrecy(t *testing.T) {
 	}
 }
 
+// The same for what sets accounts up and mends them: the secret of an authenticator app, a
+// device's password, the client's secret and its hashes, SRP's proofs, access tokens.
+func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
+	const mailed, hostile = "918273645546", "eyJ.echo"
+	w := &witness{}
+	secrets := map[string]string{"password": password, "new password": next, "code": mailed, "client secret": clientSecret}
+	faults := map[string]cognitotest.Fault{
+		"none": {}, "drop": cognitotest.Drop(),
+		"code": cognitotest.Refuse("NotAuthorizedException", hostile+password), "input": cognitotest.Refuse("InvalidParameterException", hostile+password),
+	}
+	ops := []string{"AssociateSoftwareToken", "VerifySoftwareToken", "ConfirmDevice", "RespondToAuthChallenge", "ForgotPassword", "ConfirmForgotPassword", "ChangePassword", "GlobalSignOut", "RevokeToken"}
+	a := cognito.New(cognito.Options{Logger: w.logger()})
+	ask := func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
+		given := agent.Answers{"new_password": agent.NewSecret(next), "code": agent.NewSecret(mailed)}
+		if c.TOTPSecret != "" {
+			secrets["secret of an app "+c.TOTPSecret[:4]] = c.TOTPSecret
+			given["code"] = agent.NewSecret(cognitotest.TOTP(c.TOTPSecret, time.Now()))
+		}
+		return given, nil
+	}
+	for name, fault := range faults {
+		for _, op := range ops {
+			srv := start(t, cognitotest.Code(mailed), cognitotest.ClientSecret(clientSecret), cognitotest.RememberDevices(cognitotest.DevicesAlways), cognitotest.Rotation(0))
+			srv.EditUser(username, func(u *cognitotest.User) { u.MFA = []string{"MFA_SETUP"} })
+			env := environment(srv)
+			env.ClientSecret, env.AuthFlow = agent.NewSecret(clientSecret), agent.FlowSRP
+			if name != "none" {
+				srv.FailNext(op, -1, fault)
+			}
+			g, err := a.Login(t.Context(), env, ada(), ask)
+			w.hear(g, err)
+			if err == nil {
+				secrets["device's password "+name] = g.Sealed.Device.Password.Reveal()
+				req := ada()
+				req.Device = g.Sealed.Device
+				_, err := a.Login(t.Context(), env, req, ask)
+				w.hear(err, a.RevokeAll(t.Context(), env, g.Sealed, func(s agent.Sealed) { w.hear(s) }))
+			}
+			srv.EditUser(username, func(u *cognitotest.User) { u.MFA = nil })
+			for _, action := range []agent.RecoverAction{agent.RecoverChange, agent.RecoverReset, agent.RecoverConfirm, agent.RecoverResend} {
+				req := request(action)
+				w.hear(req, a.Recover(t.Context(), env, req, ask))
+			}
+			for _, c := range srv.Log() {
+				hash, _ := proofs(t, orEmpty(c))
+				for _, field := range []string{"PASSWORD_CLAIM_SIGNATURE", "PASSWORD_CLAIM_SECRET_BLOCK", "SRP_A"} {
+					if v := sent(t, orEmpty(c), field); v != "" {
+						secrets[field+" "+v[:8]] = v
+					}
+				}
+				var body struct{ AccessToken string }
+				_ = json.Unmarshal(orEmpty(c).Body, &body)
+				for field, v := range map[string]string{"hash": hash, "access token": body.AccessToken} {
+					if v != "" {
+						secrets[field+" "+c.Op] = v
+					}
+				}
+			}
+		}
+	}
+	text := w.text.String()
+	for name, secret := range secrets {
+		if strings.Contains(text, secret) {
+			t.Errorf("the %s got out", name)
+		}
+	}
+	if strings.Contains(text, hostile) {
+		t.Error("Cognito's message got out")
+	}
+	for _, op := range ops { // what would make this test blind
+		if !strings.Contains(text, `"call":"`+op+`"`) {
+			t.Errorf("nothing was heard of %s", op)
+		}
+	}
+	if len(secrets) < 50 {
+		t.Errorf("only %d secrets were looked for", len(secrets))
+	}
+}
+
 func attempts(t *testing.T, a *cognito.Authenticator, env agent.Environment, req agent.LoginRequest, s agent.Sealed) []error {
-	_, login := a.Login(t.Context(), env, req, always("918273"))
+	_, login := a.Login(t.Context(), env, req, always("918273645546"))
 	_, refresh := a.Refresh(t.Context(), env, s, nobody)
 	return []error{login, refresh, a.Revoke(t.Context(), env, s)}
 }

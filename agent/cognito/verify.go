@@ -59,7 +59,7 @@ func (t *task) verify(ctx context.Context, raw, subject string, skew time.Durati
 func (t *task) verifyHint(err error) string {
 	switch {
 	case errors.Is(err, idtoken.CheckSubject) && t.op == "refresh":
-		return t.login()
+		return t.rerun()
 	case errors.Is(err, idtoken.CheckIssuer), errors.Is(err, idtoken.CheckAudience), errors.Is(err, idtoken.CheckKey), errors.Is(err, idtoken.CheckSignature):
 		return "check user_pool_id, client_id, issuer and jwks_url of environment " + t.env.Name
 	case errors.Is(err, idtoken.CheckExpiry), errors.Is(err, idtoken.CheckIssuedAt), errors.Is(err, idtoken.CheckNotBefore):

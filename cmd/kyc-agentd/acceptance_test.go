@@ -74,6 +74,7 @@ func (s *site) run(stdin, name string, args ...string) (exit int, stdout, stderr
 	cmd := s.command(name, args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errOut
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody is at a terminal
 	_ = cmd.Run()
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -53,7 +54,7 @@ func (c *cli) root() *cobra.Command {
 		Use:           "kyc-agentd",
 		Long:          usageRoot,
 		Args:          noSuchCommand,
-		RunE:          c.noCommand,
+		RunE:          c.noAction,
 		SilenceErrors: true, // run prints them, as one line
 		SilenceUsage:  true,
 	}
@@ -61,16 +62,17 @@ func (c *cli) root() *cobra.Command {
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.SetHelpTemplate("{{.Long}}")
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.noCommand})
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.noAction})
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
-	root.AddCommand(c.serve(), c.login(), c.logout(), c.status(), c.reload(), c.keygen(), c.keyringChild(), c.version())
+	root.AddCommand(c.serve(), c.login(), c.logout(), c.password(), c.confirm(), c.status(), c.reload(), c.keygen(), c.keyringChild(), c.version())
 	return root
 }
 
-func (c *cli) noCommand(*cobra.Command, []string) error {
-	_, _ = c.err.Write([]byte(usageRoot))
+// noAction is a command that needs another word after it.
+func (c *cli) noAction(cmd *cobra.Command, _ []string) error {
+	_, _ = c.err.Write([]byte(cmp.Or(cmd.Long, usageRoot)))
 	return exitStatus(exitUsage)
 }
 

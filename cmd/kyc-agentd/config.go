@@ -22,7 +22,8 @@ import (
 
 // Config is config.toml. It is read from the file that --config names, else from
 // $XDG_CONFIG_HOME/kyc-agent/config.toml, else from ~/.config/kyc-agent/config.toml;
-// only a file named by --config has to be there. It holds no secret.
+// only a file named by --config has to be there. It holds no secret: what is one is in
+// a file of its own, which config.toml names.
 //
 // A key that is left out, or is "", has its default. A key that is not listed here
 // is an error that names the file, the line and the key. What the file says is
@@ -66,7 +67,7 @@ type Config struct {
 //
 // The variable KYC_<NAME>_<KEY> overrides KEY (KYC_STAGING_CLIENT_ID; NAME in upper
 // case, with '_' for '-'), except when it is empty. A variable whose KEY is not one
-// of these is an error. One whose NAME is not configured defines nothing: it is
+// of these is an error; so is a secret itself (KYC_PROD_PASSWORD). One whose NAME is not configured defines nothing: it is
 // ignored, and the log says so.
 type Environment struct {
 	// Region is the AWS region of the user pool: "us-east-2". Required.
@@ -74,10 +75,40 @@ type Environment struct {
 	// UserPoolID is the pool: "us-east-2_oGu06xbPS". Required; it begins with the
 	// region, except where endpoint is set.
 	UserPoolID PoolID `toml:"user_pool_id"`
-	// ClientID is the app client, one without a secret. Required.
+	// ClientID is the app client. Required.
 	ClientID ClientID `toml:"client_id"`
 	// APIURL is where the API is: "https://stg.kyc.legaltalent.ai". Required.
 	APIURL URL `toml:"api_url"`
+
+	// AuthFlow is how a user name and password are put to Cognito: "password" sends
+	// them (USER_PASSWORD_AUTH), "srp" proves the password without sending it
+	// (USER_SRP_AUTH), "choice" has Cognito offer what the user may sign in with
+	// (USER_AUTH), "custom" has functions of the user pool's ask (CUSTOM_AUTH). With the
+	// last two a user may have no password. Default "password". The app client must allow it; Cognito refuses
+	// a sign-in otherwise, and the error says so.
+	AuthFlow AuthFlow `toml:"auth_flow"`
+	// ClientSecretFile holds the app client's secret, in one line, where it has one: an
+	// absolute path, or one that begins with ~/. Default: the systemd credential
+	// kyc-<NAME>.client-secret, if it is there; else the app client has no secret. It is
+	// read at the start and at a reload. A file that is missing, open to others or not
+	// yours is an error.
+	ClientSecretFile SecretPath `toml:"client_secret_file"`
+	// RefreshTokenValidity is what the app client is set to: a sign-in ends that long
+	// after it was made. Cognito does not tell, so `kyc-agentd status` is as right as
+	// this is. A Go duration or days: "30d", "12h". Default "30d", as Cognito's.
+	// At least 60m and at most 3650d.
+	RefreshTokenValidity Validity `toml:"refresh_token_validity"`
+
+	// Username, when set, lets the agent sign in by itself, with the password in
+	// PasswordFile: at the first need, and again when the sign-in is refused. Default
+	// "": a person signs in.
+	Username Username `toml:"username"`
+	// PasswordFile holds the password of Username, in one line: an absolute path, or
+	// one that begins with ~/. Default: the systemd credential kyc-<NAME>.password;
+	// it is an error when there is neither, and when there is no Username. It is read
+	// at each such sign-in. One that is missing, open to others or not yours is an
+	// error then.
+	PasswordFile SecretPath `toml:"password_file"`
 
 	// The keys below are for private endpoints and tests.
 
@@ -236,33 +267,53 @@ func (e Environment) check(name string) error {
 	if e.Endpoint.s == "" && !strings.HasPrefix(e.UserPoolID.s, e.Region.s+"_") {
 		return configError("environments.%s: user_pool_id %s is not in region %s", name, e.UserPoolID.s, e.Region.s)
 	}
+	if e.PasswordFile.s != "" && e.Username.s == "" {
+		return configError("environments.%s: password_file is set and username is not; the agent signs in by itself with both", name)
+	}
 	return nil
 }
 
 // names are the environments' in ascending order.
 func (c Config) names() []string { return slices.Sorted(maps.Keys(c.Environments)) }
 
-// agentConfig is what the agent is told of c.
-func (c Config) agentConfig() agent.Config {
+// agentConfig is what the agent is told of c. It reads the client secrets.
+func (c Config) agentConfig(vars environ) (agent.Config, error) {
 	margin, _ := time.ParseDuration(c.RefreshMargin.s) // checked before
 	a := agent.Config{DefaultEnvironment: c.DefaultEnvironment, RefreshMargin: margin}
 	for _, name := range c.names() {
-		a.Environments = append(a.Environments, c.Environments[name].agentEnvironment(name))
+		e, err := c.Environments[name].agentEnvironment(name, vars)
+		if err != nil {
+			return agent.Config{}, err
+		}
+		a.Environments = append(a.Environments, e)
 	}
-	return a
+	return a, nil
 }
 
-func (e Environment) agentEnvironment(name string) agent.Environment {
-	return agent.Environment{
-		Name:       name,
-		Region:     e.Region.s,
-		UserPoolID: e.UserPoolID.s,
-		ClientID:   e.ClientID.s,
-		APIURL:     withoutSlash(e.APIURL),
-		Endpoint:   withoutSlash(e.Endpoint),
-		Issuer:     e.Issuer.s,
-		JWKSURL:    e.JWKSURL.s,
+func (e Environment) agentEnvironment(name string, vars environ) (agent.Environment, error) {
+	secret, err := e.clientSecret(name, vars)
+	if err != nil {
+		return agent.Environment{}, err
 	}
+	unattended, err := e.unattended(name, vars)
+	if err != nil {
+		return agent.Environment{}, err
+	}
+	validity, _ := parseDays(e.RefreshTokenValidity.s) // checked before; 0 is the default
+	return agent.Environment{
+		Name:                 name,
+		Region:               e.Region.s,
+		UserPoolID:           e.UserPoolID.s,
+		ClientID:             e.ClientID.s,
+		APIURL:               withoutSlash(e.APIURL),
+		AuthFlow:             agent.AuthFlow(e.AuthFlow.s),
+		ClientSecret:         secret,
+		RefreshTokenValidity: validity,
+		Unattended:           unattended,
+		Endpoint:             withoutSlash(e.Endpoint),
+		Issuer:               e.Issuer.s,
+		JWKSURL:              e.JWKSURL.s,
+	}, nil
 }
 
 // defaultConfigFile is where config.toml is looked for, or "" where there is no home.

@@ -17,13 +17,21 @@ func tomlError(file string, err error) error {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		first := &strict.Errors[0]
 		line, _ := first.Position()
-		return configError("%s:%d: unknown key %s", file, line, joinKey(first.Key()))
+		return configError("%s:%d: unknown key %s%s", file, line, joinKey(first.Key()), elsewhere(first.Key()))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, _ := bad.Position()
 		return configError("%s:%d: %s", file, line, decodeMessage(bad))
 	}
 	return configError("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
+}
+
+// elsewhere says where a secret goes that somebody wrote into config.toml.
+func elsewhere(key toml.Key) string {
+	if len(key) == 0 || secretKeys[key[len(key)-1]] == "" {
+		return ""
+	}
+	return "; a secret goes into a file of its own (mode 0600), which is named here: " + secretKeys[key[len(key)-1]]
 }
 
 // wrongKind is how go-toml says that a value has another kind than the key; it then

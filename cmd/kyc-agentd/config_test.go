@@ -29,6 +29,15 @@ func loadText(t *testing.T, text string, vars ...string) (c Config, warnings []s
 	return loadConfig(writeFile(t, "config.toml", text), vars)
 }
 
+func agentConfig(t *testing.T, c Config) agent.Config {
+	t.Helper()
+	a, err := c.agentConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 var (
 	stagingBuiltIn = agent.Environment{
 		Name: "staging", Region: "us-east-2", UserPoolID: "us-east-2_oGu06xbPS",
@@ -49,7 +58,7 @@ func TestConfigBuiltIn(t *testing.T) {
 		DefaultEnvironment: "staging", RefreshMargin: 5 * time.Minute,
 		Environments: []agent.Environment{prodBuiltIn, stagingBuiltIn},
 	}
-	if got := c.agentConfig(); !reflect.DeepEqual(got, want) {
+	if got := agentConfig(t, c); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	if c.Store.String() != "auto" || c.LogLevel.String() != "info" || c.StoreKeyFile.String() != "" {
@@ -89,10 +98,10 @@ func TestConfigFile(t *testing.T) {
 		DefaultEnvironment: "prod-eu", RefreshMargin: 90 * time.Second,
 		Environments: []agent.Environment{prodBuiltIn, eu, staging},
 	}
-	if got := c.agentConfig(); !reflect.DeepEqual(got, want) {
+	if got := agentConfig(t, c); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
-	if c.Store.s != "file" || c.LogLevel.s != "debug" || underHome(c.StoreKeyFile, "/home/ana") != "/home/ana/key" {
+	if c.Store.s != "file" || c.LogLevel.s != "debug" || underHome(c.StoreKeyFile.s, "/home/ana") != "/home/ana/key" {
 		t.Errorf("store %s, level %s, key %s", c.Store.s, c.LogLevel.s, c.StoreKeyFile.s)
 	}
 }
@@ -105,7 +114,7 @@ func TestConfigInlineTableKeepsBuiltIn(t *testing.T) {
 	}
 	want := prodBuiltIn
 	want.APIURL = "https://x.example.com"
-	if got := c.agentConfig().Environments; !reflect.DeepEqual(got, []agent.Environment{want, stagingBuiltIn}) {
+	if got := agentConfig(t, c).Environments; !reflect.DeepEqual(got, []agent.Environment{want, stagingBuiltIn}) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -235,7 +244,7 @@ func TestConfigVariables(t *testing.T) {
 			Endpoint: "http://127.0.0.1:1", Issuer: "https://i.example.com", JWKSURL: "https://j.example.com",
 		},
 	}
-	if got := c.agentConfig().Environments; !reflect.DeepEqual(got, want) {
+	if got := agentConfig(t, c).Environments; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	if want := []string{"KYC_DEV_CLIENT_ID is ignored: no such environment is configured"}; !reflect.DeepEqual(warnings, want) {
@@ -253,7 +262,7 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: REGION, USER_POOL_ID, CLIENT_ID, API_URL, ENDPOINT, ISSUER, JWKS_URL"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: REGION, USER_POOL_ID, CLIENT_ID, API_URL, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, ENDPOINT, ISSUER, JWKS_URL"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
 		{"KYC_STAGING_REGION=eu-west-1", "environments.staging: user_pool_id us-east-2_oGu06xbPS is not in region eu-west-1"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},

@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
 )
 
 // Text is one value of config.toml: text that has passed K's check. The zero Text is
@@ -33,6 +36,8 @@ type (
 	StoreKind = Text[storeKind]
 	// Path is a file's, absolute or under ~/.
 	Path = Text[pathKind]
+	// SecretPath is a Path that no error shows: somebody may have put the secret there.
+	SecretPath = Text[secretPathKind]
 	// Level is a log level.
 	Level = Text[levelKind]
 	// Region is an AWS region.
@@ -41,6 +46,12 @@ type (
 	PoolID = Text[poolKind]
 	// ClientID is the id of an app client.
 	ClientID = Text[clientKind]
+	// AuthFlow is a way to sign in.
+	AuthFlow = Text[flowKind]
+	// Validity is a length of time in which days count: "30d", "12h".
+	Validity = Text[validityKind]
+	// Username is a user's name in a Cognito user pool.
+	Username = Text[usernameKind]
 	// URL is an https URL, or an http one on loopback: passwords and tokens go there.
 	URL = Text[urlKind]
 )
@@ -96,18 +107,29 @@ func (storeKind) check(s string) error {
 type pathKind struct{}
 
 func (pathKind) check(s string) error {
-	if !filepath.IsAbs(s) && !strings.HasPrefix(s, "~/") {
+	if !isPath(s) {
 		return fmt.Errorf("bad path %q; want an absolute one, or one that begins with ~/", s)
 	}
 	return nil
 }
 
+type secretPathKind struct{}
+
+func (secretPathKind) check(s string) error {
+	if !isPath(s) {
+		return errors.New("not a file's path; want an absolute one, or one that begins with ~/")
+	}
+	return nil
+}
+
+func isPath(s string) bool { return filepath.IsAbs(s) || strings.HasPrefix(s, "~/") }
+
 // underHome returns path with ~ made home.
-func underHome(path Path, home string) string {
-	if rest, ok := strings.CutPrefix(path.s, "~/"); ok {
+func underHome(path, home string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		return filepath.Join(home, rest)
 	}
-	return path.s
+	return path
 }
 
 type levelKind struct{}
@@ -153,6 +175,65 @@ func (clientKind) check(s string) error {
 func checkShape(s string, shape *regexp.Regexp, limit int, what, example string) error {
 	if len(s) > limit || !shape.MatchString(s) {
 		return fmt.Errorf("bad %s %q; want one such as %q", what, s, example)
+	}
+	return nil
+}
+
+type flowKind struct{}
+
+func (flowKind) check(s string) error {
+	if !slices.Contains([]agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice, agent.FlowCustom}, agent.AuthFlow(s)) {
+		return fmt.Errorf("unknown flow %q; want password, srp, choice or custom", s)
+	}
+	return nil
+}
+
+type validityKind struct{}
+
+// What Cognito lets a refresh token live: CreateUserPoolClient, RefreshTokenValidity.
+const (
+	minValidity = time.Hour
+	maxValidity = 3650 * day
+	day         = 24 * time.Hour
+)
+
+func (validityKind) check(s string) error {
+	v, err := parseDays(s)
+	if err != nil {
+		return fmt.Errorf(`bad duration %q; want one such as "30d" or "12h"`, s)
+	}
+	if v < minValidity || v > maxValidity {
+		return fmt.Errorf("bad duration %q; want at least 60m and at most 3650d", s)
+	}
+	return nil
+}
+
+// parseDays reads a Go duration that may begin with days: "30d", "1d12h", "90m". An
+// empty one is 0.
+func parseDays(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	count, rest, ok := strings.Cut(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	days, err := strconv.ParseUint(count, 10, 16) // few enough not to overflow
+	if err != nil || rest == "" {
+		return time.Duration(days) * day, err
+	}
+	more, err := time.ParseDuration(rest)
+	return time.Duration(days)*day + more, err
+}
+
+type usernameKind struct{}
+
+// usernameShape is Cognito's UsernameType.
+var usernameShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]{1,128}$`)
+
+func (usernameKind) check(s string) error {
+	if !usernameShape.MatchString(s) {
+		return fmt.Errorf("bad user name %q; want at most 128 characters, and no blanks", s)
 	}
 	return nil
 }

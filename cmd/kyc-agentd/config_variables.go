@@ -38,10 +38,18 @@ var environmentFields = []struct {
 	{"user_pool_id", true, func(e *Environment) value { return &e.UserPoolID }},
 	{"client_id", true, func(e *Environment) value { return &e.ClientID }},
 	{"api_url", true, func(e *Environment) value { return &e.APIURL }},
+	{"auth_flow", false, func(e *Environment) value { return &e.AuthFlow }},
+	{"client_secret_file", false, func(e *Environment) value { return &e.ClientSecretFile }},
+	{"refresh_token_validity", false, func(e *Environment) value { return &e.RefreshTokenValidity }},
+	{"username", false, func(e *Environment) value { return &e.Username }},
+	{"password_file", false, func(e *Environment) value { return &e.PasswordFile }},
 	{"endpoint", false, func(e *Environment) value { return &e.Endpoint }},
 	{"issuer", false, func(e *Environment) value { return &e.Issuer }},
 	{"jwks_url", false, func(e *Environment) value { return &e.JWKSURL }},
 }
+
+// secretKeys are what somebody may take for a key, and where that is to be instead.
+var secretKeys = map[string]string{"client_secret": "client_secret_file", "password": "password_file"}
 
 // notOurs are variables of the project that only look like an environment's.
 var notOurs = []string{"KYC_AGENT_SOCK", "KYC_ENV"}
@@ -88,6 +96,9 @@ func (e *Environment) setVariable(key, v string) error {
 		if strings.ToUpper(f.key) == key {
 			return f.in(e).UnmarshalText([]byte(v))
 		}
+	}
+	if file, ok := secretKeys[strings.ToLower(key)]; ok {
+		return fmt.Errorf("a secret does not belong into the environment; write it to a file (mode 0600) and name that: %s", strings.ToUpper(file))
 	}
 	return fmt.Errorf("unknown variable; known endings: %s", strings.Join(variableKeys(), ", "))
 }

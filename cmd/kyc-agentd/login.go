@@ -1,16 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
 	"os"
-	"os/signal"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -20,125 +15,102 @@ import (
 
 // signIn is one run of `login`.
 type signIn struct {
-	*cli
-	service       agent.Service
-	user          string // -u
+	dialog
 	passwordStdin bool
-	terminal      *terminal // nil where there is none
+	apiKeyStdin   bool
 }
 
 func (c *cli) login() *cobra.Command {
-	s := &signIn{cli: c}
+	s := &signIn{dialog: dialog{cli: c}}
 	cmd := &cobra.Command{
 		Use: "login", Long: usageLogin, Args: one,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("password") {
-				return usageError("use --password-stdin, or leave it out to be asked",
-					"there is no --password: every process can read a command line")
+			if err := s.checkFlags(cmd); err != nil {
+				return err
 			}
-			// At a prompt these would end the process with the echo off.
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP, syscall.SIGQUIT)
-			defer stop()
-			s.service = c.client()
-			return s.do(ctx, c.environment(args))
+			return s.hold(cmd, args, s.do)
 		},
 	}
 	cmd.Flags().StringVarP(&s.user, "user", "u", "", "")
 	cmd.Flags().BoolVar(&s.passwordStdin, "password-stdin", false, "")
-	cmd.Flags().StringP("password", "p", "", "") // only to be refused
+	cmd.Flags().BoolVar(&s.apiKeyStdin, "api-key-stdin", false, "")
+	cmd.Flags().StringP("password", "p", "", "") // these only to be refused
+	cmd.Flags().String("api-key", "", "")
 	_ = cmd.Flags().MarkHidden("password")
+	_ = cmd.Flags().MarkHidden("api-key")
 	return cmd
 }
 
-func (s *signIn) do(ctx context.Context, environment string) error {
-	before, err := s.service.Status(ctx)
+func (s *signIn) checkFlags(cmd *cobra.Command) error {
+	switch {
+	case cmd.Flags().Changed("password"):
+		return usageError("use --password-stdin, or leave it out to be asked",
+			"there is no --password: every process can read a command line")
+	case cmd.Flags().Changed("api-key"):
+		return usageError("use --api-key-stdin",
+			"there is no --api-key: every process can read a command line")
+	case s.apiKeyStdin && (s.passwordStdin || s.user != ""):
+		return usageError("leave out --user and --password-stdin", "an API key takes the place of user and password")
+	}
+	return nil
+}
+
+func (s *signIn) do(ctx context.Context) (err error) {
+	req := agent.LoginRequest{Environment: s.known.Name}
+	if s.apiKeyStdin {
+		req.APIKey, err = s.readAPIKey()
+	} else {
+		req.Username, req.Password, err = s.credentials(ctx)
+	}
 	if err != nil {
-		return err
-	}
-	environment = cmp.Or(environment, before.DefaultEnvironment)
-	known, err := findEnvironment(before, environment)
-	if err != nil {
-		return err
-	}
-	if s.terminal, err = s.tty(); err == nil {
-		defer s.terminal.Close()
-	}
-	req := agent.LoginRequest{Environment: environment}
-	if req.Username, req.Password, err = s.credentials(ctx, known); err != nil {
 		return err
 	}
 	if err := s.service.Login(ctx, req, s.answer); err != nil {
 		return err
 	}
-	return s.report(ctx, environment)
+	return s.report(ctx)
 }
 
-// findEnvironment finds environment before anybody has typed a password for it.
-func findEnvironment(st agent.Status, name string) (agent.EnvironmentStatus, error) {
-	names := make([]string, len(st.Environments))
-	for i, e := range st.Environments {
-		if e.Name == name {
-			return e, nil
-		}
-		names[i] = e.Name
-	}
-	return agent.EnvironmentStatus{}, &agent.Error{
-		Code: agent.CodeUnknownEnvironment, Op: "login",
-		Message: "unknown environment " + strconv.Quote(name), Hint: "configured are: " + strings.Join(names, ", "),
-	}
-}
-
-func (s *signIn) credentials(ctx context.Context, known agent.EnvironmentStatus) (user string, password agent.Secret, err error) {
+func (s *signIn) credentials(ctx context.Context) (user string, password agent.Secret, err error) {
 	if s.passwordStdin {
 		if s.user == "" {
 			return "", agent.Secret{}, usageError("add -u USER", "--password-stdin needs the user's name")
 		}
-		password, err = s.readPassword()
+		password, err = s.readSecret("password")
 		return s.user, password, err
 	}
 	if s.terminal == nil {
-		return "", agent.Secret{}, usageError("run: kyc-agentd login -u USER --password-stdin "+known.Name+" < FILE",
+		return "", agent.Secret{}, usageError("run: kyc-agentd login -u USER --password-stdin "+s.known.Name+" < FILE",
 			"no terminal to ask for the password")
 	}
-	if user, err = s.askUser(ctx, known.User); err != nil {
+	if user, err = s.askUser(ctx); err != nil {
 		return "", agent.Secret{}, err
 	}
-	typed, err := s.terminal.ask(ctx, "Password for "+user+" ("+known.Name+")", true)
-	if err == nil && typed == "" {
-		err = usageError("", "the password is empty")
-	}
-	return user, agent.NewSecret(typed), err
+	// Without one the agent may have another way: a code, where the pool offers a choice.
+	password, err = s.askPassword(ctx, "Password", user)
+	return user, password, err
 }
 
-// askUser offers the last user, whom an empty answer takes.
-func (s *signIn) askUser(ctx context.Context, last string) (string, error) {
-	if s.user != "" {
-		return s.user, nil
+func (s *signIn) readAPIKey() (agent.Secret, error) {
+	key, err := s.readSecret("API key")
+	if err == nil && !strings.HasPrefix(key.Reveal(), "sk_") {
+		return agent.Secret{}, usageError("", "what is on standard input is no API key: they begin with sk_")
 	}
-	label := "User"
-	if last != "" {
-		label += " [" + last + "]"
-	}
-	typed, err := s.terminal.ask(ctx, label, false)
-	if err != nil {
-		return "", err
-	}
-	user := cmp.Or(strings.TrimSpace(typed), last)
-	if user == "" {
-		return "", usageError("", "the user's name is empty")
-	}
-	return user, nil
+	return key, err
 }
 
-// readPassword reads one line of standard input, without its end.
-func (s *signIn) readPassword() (agent.Secret, error) {
+// readSecret reads one line of standard input, without its end.
+func (s *signIn) readSecret(what string) (agent.Secret, error) {
 	if f, ok := s.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return agent.Secret{}, usageError("leave --password-stdin out to be asked",
-			"standard input is a terminal and would show the password")
+		hint := "leave --password-stdin out to be asked"
+		if s.apiKeyStdin {
+			hint = "run: kyc-agentd login --api-key-stdin " + s.known.Name + " < FILE"
+		}
+		return agent.Secret{}, usageError(hint, "standard input is a terminal and would show the %s", what)
 	}
 	data, err := io.ReadAll(io.LimitReader(s.in, maxLine+3))
 	if err != nil {
-		return agent.Secret{}, usageError("", "cannot read the password from standard input: %s", plainCause(err))
+		return agent.Secret{}, usageError("", "cannot read the %s from standard input: %s", what, plainCause(err))
 	}
 	line, _, _ := strings.Cut(string(data), "\n")
 	line, err = checkLine(strings.TrimSuffix(line, "\r"))
@@ -146,46 +118,28 @@ func (s *signIn) readPassword() (agent.Secret, error) {
 		return agent.Secret{}, usageError("", "standard input: %s", err)
 	}
 	if line == "" {
-		return agent.Secret{}, usageError("", "the password on standard input is empty")
+		return agent.Secret{}, usageError("", "the %s on standard input is empty", what)
 	}
 	return agent.NewSecret(line), nil
 }
 
-// answer puts a challenge to the person. It is an [agent.Asker].
-func (s *signIn) answer(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
-	if s.terminal == nil {
-		return nil, usageError("run it at a terminal", "Cognito asks %s, and there is no terminal", strconv.Quote(c.Prompt))
-	}
-	if c.Problem != "" {
-		s.terminal.printf("%s", c.Problem)
-	}
-	if !slices.ContainsFunc(c.Inputs, func(in agent.Input) bool { return in.Label == c.Prompt }) {
-		s.terminal.printf("%s", c.Prompt)
-	}
-	answers := agent.Answers{}
-	for _, in := range c.Inputs {
-		typed, err := s.terminal.ask(ctx, cmp.Or(in.Label, in.Name), in.Secret)
-		if err != nil {
-			return nil, err
-		}
-		answers[in.Name] = agent.NewSecret(typed)
-	}
-	return answers, nil
-}
-
 // report says who is signed in now and where that is kept.
-func (s *signIn) report(ctx context.Context, environment string) error {
+func (s *signIn) report(ctx context.Context) error {
 	st, err := s.service.Status(ctx)
 	if err != nil {
 		return errors.Join(errors.New("signed in, but"), err)
 	}
-	env, err := findEnvironment(st, environment)
+	env, err := findEnvironment(st, s.known.Name)
 	if err != nil {
 		return err
 	}
-	s.say("%s: signed in as %s, kept %s", environment, env.User, where(st.Store))
+	if env.APIKey {
+		s.say("%s: API key kept %s", env.Name, where(st.Store))
+	} else {
+		s.say("%s: signed in as %s, kept %s", env.Name, env.User, where(st.Store))
+	}
 	if env.State == agent.StateUnsaved {
-		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", environment, lastError(env))
+		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, lastError(env))
 	}
 	if st.Store.Advice != "" {
 		s.say("%s", st.Store.Advice)

@@ -173,7 +173,7 @@ func TestLoginAtAnEmptyPrompt(t *testing.T) {
 	session{vars: vars, tty: p.tty}.run(t, "login").want(t, exitUsage, "the user's name is empty")
 	p = newPerson(t)
 	p.types("ana\n\n")
-	session{vars: vars, tty: p.tty}.run(t, "login").want(t, exitUsage, "the password is empty")
+	session{vars: vars, tty: p.tty}.run(t, "login").want(t, exitUsage, "staging: a sign-in needs a user name and a password")
 }
 
 // challenger asks what it is told to, and wants to be told "yes" twice.

@@ -46,51 +46,34 @@ func shortDir(t *testing.T) string {
 
 func TestNotifyIsOneDatagram(t *testing.T) {
 	path, next := serviceManager(t)
-	newNotifier(environ{"NOTIFY_SOCKET=" + path}, 1).send("READY=1", "STATUS=ready")
+	t.Setenv("NOTIFY_SOCKET", path)
+	notify("READY=1", "STATUS=ready")
 	if got := next(); got != "READY=1\nSTATUS=ready" {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestNotifyWithoutManager(t *testing.T) {
-	notifier{}.send("READY=1")
-	notifier{socket: "/nowhere/notify"}.send("READY=1")
-}
-
-func TestNotifierReadsTheManagersWishes(t *testing.T) {
-	tests := []struct {
-		vars environ
-		want time.Duration
-	}{
-		{nil, 0},
-		{environ{"WATCHDOG_USEC=30000000"}, 30 * time.Second},
-		{environ{"WATCHDOG_USEC=30000000", "WATCHDOG_PID=7"}, 30 * time.Second},
-		{environ{"WATCHDOG_USEC=30000000", "WATCHDOG_PID=8"}, 0}, // meant for another process
-		{environ{"WATCHDOG_USEC=-1"}, 0},
-		{environ{"WATCHDOG_USEC=x"}, 0},
-	}
-	for _, tt := range tests {
-		if got := newNotifier(tt.vars, 7).watchdog; got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.vars, got, tt.want)
-		}
+	for _, socket := range []string{"", "/nowhere/notify"} {
+		t.Setenv("NOTIFY_SOCKET", socket)
+		notify("READY=1")
 	}
 }
 
 // fed runs feed over fake time and returns when pings were sent, from the start.
-func fed(t *testing.T, n notifier, run time.Duration, probe func(context.Context) error) (pings []time.Duration, failures int) {
+func fed(t *testing.T, interval, run time.Duration, probe func(context.Context) error) (pings []time.Duration, failures int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), run)
 		defer cancel()
 		start := time.Now()
-		n.feedTo(ctx, probe, func(string) { pings = append(pings, time.Since(start)) }, func(error) { failures++ })
+		feed(ctx, interval/2, probe, func() { pings = append(pings, time.Since(start)) }, func(error) { failures++ })
 	})
 	return pings, failures
 }
 
 func TestWatchdogIsFedTwiceAnInterval(t *testing.T) {
-	n := notifier{socket: "/x", watchdog: 30 * time.Second}
-	pings, failures := fed(t, n, 40*time.Second, func(context.Context) error { return nil })
+	pings, failures := fed(t, 30*time.Second, 40*time.Second, func(context.Context) error { return nil })
 	if want := []time.Duration{0, 15 * time.Second, 30 * time.Second}; !reflect.DeepEqual(pings, want) || failures != 0 {
 		t.Errorf("%v, %d failures", pings, failures)
 	}
@@ -98,8 +81,7 @@ func TestWatchdogIsFedTwiceAnInterval(t *testing.T) {
 
 // A daemon that no longer answers must be left to starve: that is what the watchdog is for.
 func TestWatchdogIsNotFedByADaemonThatHangs(t *testing.T) {
-	n := notifier{socket: "/x", watchdog: 30 * time.Second}
-	pings, failures := fed(t, n, 100*time.Second, func(ctx context.Context) error {
+	pings, failures := fed(t, 30*time.Second, 100*time.Second, func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -109,9 +91,8 @@ func TestWatchdogIsNotFedByADaemonThatHangs(t *testing.T) {
 }
 
 func TestWatchdogIsFedAgainAfterAFailure(t *testing.T) {
-	n := notifier{socket: "/x", watchdog: 10 * time.Second}
 	calls := 0
-	pings, failures := fed(t, n, 12*time.Second, func(context.Context) error {
+	pings, failures := fed(t, 10*time.Second, 12*time.Second, func(context.Context) error {
 		if calls++; calls == 2 {
 			return errors.New("once")
 		}
@@ -123,26 +104,19 @@ func TestWatchdogIsFedAgainAfterAFailure(t *testing.T) {
 }
 
 func TestWatchdogIsOffWhereNobodyAsksForIt(t *testing.T) {
-	for _, n := range []notifier{{}, {socket: "/x"}, {watchdog: time.Second}} {
-		n.feed(t.Context(), func(context.Context) error {
-			t.Errorf("%+v probes", n)
-			return nil
-		}, nil)
-	}
-}
-
-func TestChildrenCannotSpeakForTheDaemon(t *testing.T) {
-	for _, name := range managersOwn {
-		t.Setenv(name, "x")
-	}
-	t.Setenv("CREDENTIALS_DIRECTORY", "/credentials")
-	scrubEnvironment()
-	for _, name := range managersOwn {
-		if _, there := os.LookupEnv(name); there {
-			t.Errorf("%s is still there", name)
-		}
-	}
-	if os.Getenv("CREDENTIALS_DIRECTORY") == "" {
-		t.Error("the store's key would not be found")
+	for name, set := range map[string]map[string]string{
+		"no manager":                 {"WATCHDOG_USEC": ""},
+		"another process is meant":   {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"},
+		"a wish that makes no sense": {"WATCHDOG_USEC": "-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k, v := range set {
+				t.Setenv(k, v)
+			}
+			feedWatchdog(t.Context(), func(context.Context) error {
+				t.Error("probed")
+				return nil
+			}, func(error) {})
+		})
 	}
 }

@@ -34,6 +34,8 @@ import (
 //	cognito life DURATION        of ID tokens
 //	cognito calls CALL N         so many calls must have come in
 //	cognito signout USER         revokes the user's sign-ins
+//	cognito secret TEXT          the app client's
+//	cognito flows FLOW…          what the app client allows; without any, all
 //	cognito reveal on|off        whether an unknown user is told from a wrong password
 func TestScripts(t *testing.T) {
 	token := filepath.Dir(testpeer.Build(t, "kyc-token"))
@@ -44,12 +46,6 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "cognito": tellCognito,
-		},
-		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
-				return os.Getuid() == 0, nil
-			}
-			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -109,6 +105,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// daemonCommand has a daemon of root's bound by file modes as everybody else's is:
+// without capabilities.
+func daemonCommand(ts *testscript.TestScript, args []string) *exec.Cmd {
+	args = append([]string{"serve"}, args...)
+	setpriv, err := exec.LookPath("setpriv")
+	if os.Getuid() != 0 || err != nil {
+		return kycAgentd(args...)
+	}
+	return exec.Command(setpriv, append([]string{"--bounding-set=-all", "--inh-caps=-all", "kyc-agentd"}, args...)...)
+}
+
 func startDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	b := of(ts)
 	if neg || b.daemon != nil {
@@ -117,7 +124,7 @@ func startDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	log, err := os.OpenFile(ts.MkAbs("daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
 	defer log.Close()
-	cmd := kycAgentd(append([]string{"serve"}, args...)...)
+	cmd := daemonCommand(ts, args)
 	cmd.Dir, cmd.Env, cmd.Stderr = ts.MkAbs("."), scriptEnv(ts), log
 	b.daemon, err = launch(cmd, ts.Getenv("XDG_RUNTIME_DIR"))
 	ts.Check(err)
@@ -129,6 +136,8 @@ func scriptEnv(ts *testscript.TestScript) []string {
 	for _, name := range []string{
 		"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "KYC_AGENT_SOCK", "TMPDIR", "CREDENTIALS_DIRECTORY",
 		"KYC_STAGING_ENDPOINT", "KYC_STAGING_USER_POOL_ID", "KYC_STAGING_CLIENT_ID",
+		"KYC_STAGING_AUTH_FLOW", "KYC_STAGING_CLIENT_SECRET_FILE", "KYC_STAGING_REFRESH_TOKEN_VALIDITY",
+		"KYC_STAGING_USERNAME", "KYC_STAGING_PASSWORD_FILE",
 		"KYC_DEV_CLIENT_ID", "KYC_PROD_ENDPOINT", "KYC_PROD_USER_POOL_ID", "KYC_PROD_CLIENT_ID",
 	} {
 		if v := ts.Getenv(name); v != "" {
@@ -211,7 +220,7 @@ func tellCognito(ts *testscript.TestScript, neg bool, args []string) {
 
 var knobs = map[string]func(*cognitotest.Server, []string) error{
 	"user": func(s *cognitotest.Server, args []string) error {
-		s.AddUser(cognitotest.User{Name: args[0], Password: args[1], Status: statuses[args[2]]})
+		s.AddUser(cognitotest.User{Name: args[0], Password: args[1], Email: args[0] + "@example.com", Status: statuses[args[2]]})
 		return nil
 	},
 	"fail": func(s *cognitotest.Server, args []string) error {
@@ -235,6 +244,14 @@ var knobs = map[string]func(*cognitotest.Server, []string) error{
 	},
 	"signout": func(s *cognitotest.Server, args []string) error {
 		s.SignOutUser(args[0])
+		return nil
+	},
+	"secret": func(s *cognitotest.Server, args []string) error {
+		s.Set(cognitotest.ClientSecret(args[0]))
+		return nil
+	},
+	"flows": func(s *cognitotest.Server, args []string) error {
+		s.Set(cognitotest.Flows(args...))
 		return nil
 	},
 	"reveal": func(s *cognitotest.Server, args []string) error {

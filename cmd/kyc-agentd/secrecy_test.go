@@ -2,21 +2,35 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// The secrets of TestSecrecy. Every token of Cognito's is a JWT or a JWE, so it
-// begins with the base64 of `{"`.
-var secrets = []string{"Correct-horse-7", "Wrong-zebra-9", "eyJ"}
+// The secrets of TestSecrecy: passwords that are typed, the password of a credential
+// file, the app client's secret, an API key. Every token of Cognito's is a JWT or a
+// JWE, so it begins with the base64 of `{"`.
+const (
+	credentialSecret = "Wombat-secret-4"
+	clientSecret     = "0okapi5client6secret"
+	apiKey           = "sk_live_quagga3quagga3"
+)
+
+var (
+	words   = []string{"Correct-horse-7", "Wrong-zebra-9", credentialSecret, clientSecret, apiKey}
+	secrets = append(slices.Clone(words), "eyJ")
+)
 
 // TestSecrecy runs every command and every fault with debug logging, in each
 // lasting store, and looks for secrets: in the daemon's log, in what the commands
@@ -28,11 +42,14 @@ func TestSecrecy(t *testing.T) {
 		"keyring": (*site).realKeyring,
 	} {
 		t.Run(kind, func(t *testing.T) {
-			srv := cognitotest.New(cognitotest.Rotation(time.Minute))
+			srv := cognitotest.New(cognitotest.Rotation(time.Minute), cognitotest.ClientSecret(clientSecret))
 			defer srv.Close()
-			srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7"})
+			srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7", Email: "ada@example.com"})
+			srv.AddUser(cognitotest.User{Name: "svc", Password: credentialSecret})
+			srv.AddUser(cognitotest.User{Name: "grace", Password: "Correct-horse-7", MFA: []string{"MFA_SETUP"}})
 			s := newSite(t, srv.URL, srv.PoolID, srv.ClientID)
 			use(s)
+			s.secretFiles()
 			defer watchProcesses(t)()
 			w := &witness{site: s, t: t}
 			w.walk(srv, kind)
@@ -41,10 +58,25 @@ func TestSecrecy(t *testing.T) {
 	}
 }
 
+// secretFiles has the daemon take secrets from files, which are outside of what is
+// searched for them.
+func (s *site) secretFiles() {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	for name, text := range map[string]string{"client": clientSecret, "password": credentialSecret} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.env = append(s.env, "KYC_PROD_CLIENT_SECRET_FILE="+dir+"/client", "KYC_STAGING_CLIENT_SECRET_FILE="+dir+"/client",
+		"KYC_STAGING_USERNAME=svc", "KYC_STAGING_PASSWORD_FILE="+dir+"/password")
+}
+
 // A witness runs commands and reads everything they say.
 type witness struct {
 	*site
-	t *testing.T
+	t    *testing.T
+	totp []string // secrets that authenticator apps were set up with
 }
 
 func (w *witness) walk(srv *cognitotest.Server, kind string) {
@@ -53,13 +85,15 @@ func (w *witness) walk(srv *cognitotest.Server, kind string) {
 	w.noCore(p)
 	w.signIn("Correct-horse-7")
 	w.signIn("Wrong-zebra-9")
+	w.alone()
+	w.setUpApp()
 	w.commands()
 	for name, fault := range map[string]cognitotest.Fault{
 		"502": cognitotest.BadGateway(), "429": cognitotest.Throttle429(), "throttle": cognitotest.Throttle(),
 		"WAF": cognitotest.Blocked(), "500": cognitotest.Internal(), "drop": cognitotest.Drop(),
 		"lost answer":  cognitotest.Drop().After(),
-		"echoed token": cognitotest.Refuse("NotAuthorizedException", "Invalid token eyJhbGciOi.eyJzdWIi.c2ln and Wrong-zebra-9"),
-		"echoed body":  cognitotest.Answer(500, "application/json", `{"__type":"X","message":"eyJhbGciOi"}`),
+		"echoed token": cognitotest.Refuse("NotAuthorizedException", "Invalid token eyJhbGciOi.eyJzdWIi.c2ln and "+strings.Join(words, " ")),
+		"echoed body":  cognitotest.Answer(500, "application/json", `{"__type":"X","message":"eyJhbGciOi `+strings.Join(words, " ")+`"}`),
 	} {
 		srv.FailNext(cognitotest.SignIn, 1, fault)
 		w.signIn("Correct-horse-7")
@@ -70,6 +104,7 @@ func (w *witness) walk(srv *cognitotest.Server, kind string) {
 		srv.FailNext(cognitotest.Refresh, 4, fault)
 		w.say(name, "", "kyc-token", "prod")
 		srv.ClearFaults()
+		w.underFault(srv, name, fault)
 	}
 	w.signIn("Correct-horse-7")
 	for _, forgery := range []cognitotest.Forgery{
@@ -95,12 +130,77 @@ func (w *witness) signIn(password string) {
 	w.say("login", password+"\n", "kyc-agentd", "login", "prod", "-u", "ada", "--password-stdin")
 }
 
+// setUpApp has a user set up an authenticator app, as far as the secret for it.
+func (w *witness) setUpApp() {
+	err := w.client().Login(within(w.t, 20*time.Second), agent.LoginRequest{Environment: "prod", Username: "grace", Password: agent.NewSecret("Correct-horse-7")},
+		func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
+			if c.TOTPSecret != "" && c.Problem == "" {
+				w.totp = append(w.totp, c.TOTPSecret, inFours(c.TOTPSecret))
+				return agent.Answers{"code": agent.NewSecret("000000")}, nil
+			}
+			return nil, errors.New("enough")
+		})
+	if len(w.totp) == 0 {
+		w.t.Errorf("no authenticator app was set up: %v", err)
+	}
+	w.clean("the end of a set-up", fmt.Sprintf("%v %+v", err, err))
+}
+
+// alone has the daemon sign in by itself, and then hold an API key in that place.
+func (w *witness) alone() {
+	if exit, _, errOut := w.run("", "kyc-token", "staging"); exit != 0 {
+		w.t.Errorf("unattended: exit %d, %s", exit, errOut)
+	}
+	w.say("key", apiKey+"\n", "kyc-agentd", "login", "staging", "--api-key-stdin")
+	if exit, out, errOut := w.run("", "kyc-token", "staging"); exit != 0 || out != apiKey+"\n" {
+		w.t.Errorf("API key: exit %d, %s", exit, errOut)
+	}
+	w.say("status", "", "kyc-agentd", "status", "--json")
+	w.say("all devices", "", "kyc-agentd", "logout", "staging", "--all-devices", "--yes")
+	w.say("logout", "", "kyc-agentd", "logout", "staging")
+	w.say("reload", "", "kyc-agentd", "reload") // which lets it sign in by itself again
+}
+
+// underFault has each of the other calls go wrong.
+func (w *witness) underFault(srv *cognitotest.Server, name string, fault cognitotest.Fault) {
+	for _, op := range []string{"ForgotPassword", "ConfirmForgotPassword", "ResendConfirmationCode", "RevokeToken", "GlobalSignOut", "ChangePassword"} {
+		srv.FailNext(op, 1, fault)
+	}
+	for _, action := range []agent.RecoverAction{agent.RecoverReset, agent.RecoverReset, agent.RecoverResend, agent.RecoverChange} {
+		err := w.client().Recover(within(w.t, 20*time.Second), agent.RecoverRequest{Environment: "prod", Action: action, Username: "ada", Password: presentFor(action)}, w.stranger)
+		w.clean(name+": "+string(action), fmt.Sprintf("%v %+v", err, err))
+	}
+	w.say(name+": all devices", "", "kyc-agentd", "logout", "prod", "--all-devices", "--yes")
+	srv.ClearFaults()
+	srv.ForgetLockouts()
+	w.signIn("Correct-horse-7")
+}
+
+func presentFor(action agent.RecoverAction) agent.Secret {
+	if action == agent.RecoverChange {
+		return agent.NewSecret("Correct-horse-7")
+	}
+	return agent.Secret{}
+}
+
+// stranger gives one wrong answer to everything, and then up.
+func (w *witness) stranger(_ context.Context, c agent.Challenge) (agent.Answers, error) {
+	w.clean("a challenge", fmt.Sprintf("%+v", c))
+	if c.Problem != "" {
+		return nil, errors.New("enough")
+	}
+	return agent.Answers{"code": agent.NewSecret("000000"), "new_password": agent.NewSecret("Wrong-zebra-9")}, nil
+}
+
 // commands runs what is left of the command lines, the failing ones too.
 func (w *witness) commands() {
 	for _, args := range [][]string{
 		{"kyc-agentd", "status"}, {"kyc-agentd", "status", "--json"}, {"kyc-agentd", "reload"}, {"kyc-agentd", "version"},
 		{"kyc-agentd", "login", "moon", "-u", "ada", "--password-stdin"}, {"kyc-agentd", "login", "prod"},
 		{"kyc-agentd", "serve"}, {"kyc-agentd", "logout", "moon"}, {"kyc-agentd", "keygen", filepath.Join(w.dir, "store.key")},
+		{"kyc-agentd", "login", "staging", "--api-key-stdin"}, {"kyc-agentd", "logout", "--local", "staging"},
+		{"kyc-agentd", "password", "reset", "-u", "ada"}, {"kyc-agentd", "password", "change", "-u", "ada", "prod"},
+		{"kyc-agentd", "confirm", "-u", "ada", "prod"}, {"kyc-agentd", "confirm", "-u", "ada", "--resend", "prod"},
 		{"kyc-token", "moon"}, {"kyc-token", "-f", "yaml"}, {"kyc-token", "-min-valid", "48h", "prod"}, {"kyc-token", "staging"},
 	} {
 		w.say(strings.Join(args, " "), "Correct-horse-7\n", args[0], args[1:]...)
@@ -126,7 +226,7 @@ func (w *witness) say(what, stdin, name string, args ...string) {
 
 func (w *witness) clean(where, text string) {
 	w.t.Helper()
-	for _, secret := range secrets {
+	for _, secret := range append(slices.Clone(secrets), w.totp...) {
 		if i := strings.Index(text, secret); i >= 0 {
 			w.t.Errorf("%s has %q: …%q…", where, secret, text[max(0, i-80):min(len(text), i+20)])
 		}
@@ -211,7 +311,7 @@ func lookAtProcesses(t *testing.T) {
 			if err != nil {
 				continue // gone, or not ours to read
 			}
-			for _, secret := range secrets[:2] {
+			for _, secret := range words {
 				if bytes.Contains(data, []byte(secret)) {
 					t.Errorf("%s has %q", file, secret)
 				}

@@ -58,13 +58,12 @@ func (f serveFlags) load(vars environ) (c Config, warnings []string, err error) 
 
 // daemon is a running `serve`.
 type daemon struct {
-	flags  serveFlags
-	vars   environ
-	log    *slog.Logger
-	level  *slog.LevelVar
-	store  store.Store
-	agent  *agent.Agent
-	notify notifier
+	flags serveFlags
+	vars  environ
+	log   *slog.Logger
+	level *slog.LevelVar
+	store store.Store
+	agent *agent.Agent
 
 	reloading sync.Mutex
 	started   Config // with what it was started: a new store needs a restart
@@ -73,7 +72,7 @@ type daemon struct {
 // runDaemon serves until ctx ends.
 func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	notHardened := c.harden()
-	d := &daemon{flags: flags, vars: c.vars, level: new(slog.LevelVar), notify: newNotifier(c.vars, os.Getpid())}
+	d := &daemon{flags: flags, vars: c.vars, level: new(slog.LevelVar)}
 	d.log = newLogger(c.err, d.level, c.vars)
 	if err := d.configure(); err != nil {
 		return err
@@ -82,7 +81,6 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 		d.log.Warn("this process is less private than it should be", "error", notHardened)
 	}
 	ln, err := listen(c.socketPath())
-	scrubEnvironment() // not before: the inherited socket is found by it
 	if err != nil {
 		return err
 	}
@@ -123,20 +121,38 @@ func listen(path string) (net.Listener, error) {
 
 // makeAgent opens the store and starts the agent on it.
 func (d *daemon) makeAgent(ctx context.Context) (err error) {
+	config, err := d.started.agentConfig(d.vars)
+	if err != nil {
+		return err
+	}
 	if d.store, err = d.openStore(ctx); err != nil {
 		return err
 	}
 	d.agent, err = agent.New(agent.Options{
 		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
 		Store:         d.store,
-		Config:        d.started.agentConfig(),
+		Config:        config,
 		Logger:        d.log,
 		Version:       programVersion(),
 	})
 	if err != nil {
 		return err
 	}
+	d.checkUnattended(config)
 	return d.agent.Start(ctx)
+}
+
+// checkUnattended says early what the first unattended sign-in would fail of. It is no
+// more than a warning: the file may come later than the daemon.
+func (d *daemon) checkUnattended(c agent.Config) {
+	for _, e := range c.Environments {
+		if e.Unattended == nil {
+			continue
+		}
+		if _, err := e.Unattended.Credential(); err != nil {
+			d.log.Warn("the agent cannot sign in by itself yet", "env", e.Name, "error", err)
+		}
+	}
 }
 
 // serve answers on ln until ctx ends, and then finishes what is in hand.
@@ -147,10 +163,10 @@ func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
 	defer helpers.Wait() // after stop
 	defer stop()
 	helpers.Go(func() { d.reloadOnHangup(serving) })
-	helpers.Go(func() { d.notify.feed(serving, probe(ln.Addr().String()), d.silent) })
+	helpers.Go(func() { feedWatchdog(serving, probe(ln.Addr().String()), d.silent) })
 
 	d.log.Info("ready", "socket", ln.Addr().String(), "store", store.Describe(d.store).Kind, "version", programVersion())
-	d.notify.send("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
+	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
 	server := &ipc.Server{Service: d.agent, Reload: d.reload, Logger: d.log}
 	err := server.Serve(serving, ln)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
@@ -163,7 +179,7 @@ func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
 // a person who will not wait; so the default comes back before anything is stopped.
 func (d *daemon) windDown(stop func()) {
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
-	d.notify.send("STOPPING=1", "STATUS=finishing what is in hand")
+	notify("STOPPING=1", "STATUS=finishing what is in hand")
 	stop()
 }
 
@@ -211,14 +227,19 @@ func (d *daemon) reload(context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	c, warnings, err := d.flags.load(d.vars)
+	var config agent.Config
 	if err == nil {
-		err = d.agent.Configure(c.agentConfig())
+		config, err = c.agentConfig(d.vars)
+	}
+	if err == nil {
+		err = d.agent.Configure(config)
 	}
 	if err != nil {
 		d.log.Error("the configuration cannot be used; the old one stays", "error", err)
 		return err
 	}
 	d.apply(c, warnings)
+	d.checkUnattended(config)
 	d.log.Info("configuration read again")
 	if c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile {
 		err := &agent.Error{

@@ -28,7 +28,7 @@ func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
 
 // keyFile is store_key_file, else the default one where it is.
 func (d *daemon) keyFile() string {
-	if path := underHome(d.started.StoreKeyFile, d.vars.get("HOME")); path != "" {
+	if path := underHome(d.started.StoreKeyFile.s, d.vars.get("HOME")); path != "" {
 		return path
 	}
 	path := file.DefaultKeyFile(d.vars.get)

@@ -51,14 +51,14 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	}
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ENVIRONMENT\tSTATE\tUSER\tTOKEN EXPIRES\tNEXT REFRESH")
+	fmt.Fprintln(table, "ENVIRONMENT\tSTATE\tUSER\tTOKEN EXPIRES\tNEXT REFRESH\tSIGN-IN ENDS")
 	for _, e := range st.Environments {
 		name := e.Name
 		if name == st.DefaultEnvironment {
 			name += " (default)"
 		}
 		fmt.Fprintln(table, strings.Join([]string{
-			name, state(e), cmp.Or(oneLine(e.User), "-"), when(e.ExpiresAt, now), when(e.NextRefresh, now),
+			name, state(e), who(e), when(e.ExpiresAt, now), when(e.NextRefresh, now), when(e.SignInEndsAt, now),
 		}, "\t"))
 	}
 	if err := table.Flush(); err != nil {
@@ -75,6 +75,9 @@ func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
 		err, before = cmp.Or(err, e), ""
 	}
 	for _, e := range st.Environments {
+		if e.Warning != "" {
+			line("%s", e.Warning)
+		}
 		if e.LastError != "" {
 			line("%s: %s, %s: %s", e.Name, troubleWord(e), when(e.LastErrorAt, now), lastError(e))
 		}
@@ -101,6 +104,20 @@ func state(e agent.EnvironmentStatus) string {
 		return string(e.State) + ", degraded"
 	}
 	return string(e.State)
+}
+
+// who says whose sign-in it is, and whether the agent signs in by itself.
+func who(e agent.EnvironmentStatus) string {
+	user := cmp.Or(oneLine(e.User), "-")
+	switch {
+	case e.APIKey:
+		return "api key"
+	case e.Unattended && e.User == "":
+		return "by itself"
+	case e.Unattended:
+		return user + " (by itself)"
+	}
+	return user
 }
 
 // lastError leaves out the environment, which every line has before it.

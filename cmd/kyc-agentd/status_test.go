@@ -26,21 +26,31 @@ var fullStatus = agent.Status{
 			LastError: "prod: Cognito answered with HTTP 502\x1b[2J\nX", LastErrorAt: noon.Add(-2 * time.Minute), NextRefresh: noon.Add(40 * time.Second),
 		},
 		{Name: "qa", State: agent.StateRejected, User: "bob", LastError: "the sign-in has expired; run: kyc-agentd login qa", LastErrorAt: noon.Add(-49 * time.Hour), SkewSeconds: 30},
-		{Name: "staging", State: agent.StateFresh, User: "ana@example.com", ExpiresAt: noon.Add(54*time.Minute + 10*time.Second), NextRefresh: noon.Add(49 * time.Minute), SkewSeconds: 45},
+		{
+			Name: "staging", State: agent.StateFresh, User: "ana@example.com", ExpiresAt: noon.Add(54*time.Minute + 10*time.Second), NextRefresh: noon.Add(49 * time.Minute), SkewSeconds: 45,
+			SignInEndsAt: noon.Add(50 * time.Hour), Warning: "staging: the sign-in ends in 2d; run: kyc-agentd login staging",
+		},
+		{Name: "uat", State: agent.StateFresh, APIKey: true},
+		{Name: "uat2", State: agent.StateAbsent, Unattended: true},
+		{Name: "uat3", State: agent.StateIdle, User: "svc", Unattended: true, SignInEndsAt: noon.Add(29 * 24 * time.Hour)},
 	},
 }
 
 const fullText = `kyc-agentd v1.2.3, process 4711, up 1d2h; sign-ins are kept in the keyring (gnome-keyring)
 
-ENVIRONMENT        STATE           USER             TOKEN EXPIRES  NEXT REFRESH
-dev                absent          -                -              -
-prod               idle, degraded  ana@example.com  -              in 40s
-qa                 rejected        bob              -              -
-staging (default)  fresh           ana@example.com  in 54m10s      in 49m00s
+ENVIRONMENT        STATE           USER             TOKEN EXPIRES  NEXT REFRESH  SIGN-IN ENDS
+dev                absent          -                -              -             -
+prod               idle, degraded  ana@example.com  -              in 40s        -
+qa                 rejected        bob              -              -             -
+staging (default)  fresh           ana@example.com  in 54m10s      in 49m00s     in 2d2h
+uat                fresh           api key          -              -             -
+uat2               absent          by itself        -              -             -
+uat3               idle            svc (by itself)  -              -             in 29d0h
 
 prod: degraded, 2m00s ago: Cognito answered with HTTP 502?[2J X
 prod: this machine's clock is 1m30s ahead; set it right
 qa: last error, 2d1h ago: the sign-in has expired; run: kyc-agentd login qa
+staging: the sign-in ends in 2d; run: kyc-agentd login staging
 staging: this machine's clock is 45s behind; set it right
 `
 
@@ -75,7 +85,7 @@ func TestStatusJSONIsTheWires(t *testing.T) {
 		e := &want.Environments[i]
 		e.SignedInAt, e.ExpiresAt, e.NextRefresh = e.SignedInAt.UTC().Round(0), e.ExpiresAt.UTC().Round(0), e.NextRefresh.UTC().Round(0)
 		g := &st.Environments[i]
-		for _, pair := range [][2]*time.Time{{&g.SignedInAt, &e.SignedInAt}, {&g.ExpiresAt, &e.ExpiresAt}, {&g.NextRefresh, &e.NextRefresh}} {
+		for _, pair := range [][2]*time.Time{{&g.SignedInAt, &e.SignedInAt}, {&g.ExpiresAt, &e.ExpiresAt}, {&g.NextRefresh, &e.NextRefresh}, {&g.SignInEndsAt, &e.SignInEndsAt}} {
 			if d := pair[0].Sub(*pair[1]).Abs(); d < time.Second { // the wire may round
 				*pair[0] = *pair[1]
 			}

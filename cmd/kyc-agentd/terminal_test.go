@@ -54,7 +54,7 @@ func (p *person) sees(text string) {
 
 func (p *person) echoes() bool {
 	p.t.Helper()
-	a, err := p.tty.attributes()
+	a, err := (&terminal{f: p.f}).attributes() // the program may have closed its end
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -21,6 +21,16 @@ func (t *terminal) setAttributes(a *unix.Termios) (err error) {
 	return err
 }
 
+// size is 0, 0 where the terminal does not know, as on a serial line.
+func (t *terminal) size() (columns, rows int) {
+	_ = t.control(func(fd int) {
+		if s, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil {
+			columns, rows = int(s.Col), int(s.Row)
+		}
+	})
+	return columns, rows
+}
+
 func (t *terminal) control(do func(fd int)) error {
 	conn, err := t.f.SyscallConn()
 	if err != nil {

@@ -11,6 +11,8 @@ programs of the same user over a Unix socket. kyc-token prints one.
   serve     run the daemon
   login     sign in to an environment
   logout    end a sign-in
+  password  reset or change a password
+  confirm   confirm a new account with the code that was sent
   status    show what the daemon holds
   reload    have the daemon read its configuration again
   keygen    make a key for the file store
@@ -48,29 +50,63 @@ the file. SIGHUP, like kyc-agentd reload, reads the file again.
 `
 
 const usageLogin = `Usage: kyc-agentd login [-u USER] [--password-stdin] [ENVIRONMENT]
+       kyc-agentd login --api-key-stdin [ENVIRONMENT]
 
 Signs in: asks for user and password at the terminal, then whatever Cognito asks
-(a code, a new password). The daemon keeps the sign-in, never the password.
+(a code, a new password, the set-up of an authenticator app, what a stuck
+account needs). The daemon keeps the sign-in, never the password. An empty
+password leads to the pool's other ways, such as a code, where auth_flow is
+"choice" or "custom".
 
   ENVIRONMENT        staging, prod or another that the daemon knows;
                      else $KYC_ENV, else the daemon's default
   -u, --user USER    do not ask for the user
   --password-stdin   read the password from standard input, one line
+  --api-key-stdin    in the place of a sign-in keep a service key of the KYC API
+                     (sk_…), read from standard input, one line
   --socket PATH      the daemon's socket
 
 A password on a command line can be read by every process, so there is no flag
-for one. Example:
+for one, nor for an API key. Example:
   pass show kyc/prod | kyc-agentd login -u ana@example.com --password-stdin prod
 `
 
-const usageLogout = `Usage: kyc-agentd logout [ENVIRONMENT]
+const usageLogout = `Usage: kyc-agentd logout [--local | --all-devices [--yes]] [ENVIRONMENT]
 
 Ends a sign-in: has Cognito revoke it, where Cognito can be reached, and forgets
 it in any case.
 
   ENVIRONMENT    staging, prod or another that the daemon knows;
                  else $KYC_ENV, else the daemon's default
+  --local        only forget it here; Cognito is not asked
+  --all-devices  end every sign-in of the user, on every machine; asks first,
+                 and it is an error when Cognito did not do it
+  --yes          do not ask
   --socket PATH  the daemon's socket
+`
+
+const usagePassword = `Usage: kyc-agentd password reset [-u USER] [ENVIRONMENT]
+       kyc-agentd password change [-u USER] [ENVIRONMENT]
+
+reset is for a password that is forgotten or must be set anew: Cognito sends a
+code, which is asked for at the terminal with the new password. change asks for
+the present password and the new one. Neither touches the sign-in that is kept.
+
+  ENVIRONMENT      staging, prod or another that the daemon knows;
+                   else $KYC_ENV, else the daemon's default
+  -u, --user USER  do not ask for the user
+  --socket PATH    the daemon's socket
+`
+
+const usageConfirm = `Usage: kyc-agentd confirm [-u USER] [--resend] [ENVIRONMENT]
+
+Confirms a new account with the code that Cognito sent to its owner.
+
+  ENVIRONMENT      staging, prod or another that the daemon knows;
+                   else $KYC_ENV, else the daemon's default
+  -u, --user USER  do not ask for the user
+  --resend         have the code sent again first
+  --socket PATH    the daemon's socket
 `
 
 const usageStatus = `Usage: kyc-agentd status [--json]

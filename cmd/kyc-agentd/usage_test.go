@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"strings"
 	"testing"
 
@@ -10,8 +11,8 @@ import (
 
 // The help texts are written by hand: each names its command's flags, and no others.
 func TestUsageNamesEveryFlag(t *testing.T) {
-	for _, cmd := range (&cli{}).root().Commands() {
-		if cmd.Hidden {
+	for cmd := range everyCommand((&cli{}).root()) {
+		if cmd.Hidden || !cmd.HasParent() {
 			continue
 		}
 		named := map[string]bool{"help": true}
@@ -27,10 +28,27 @@ func TestUsageNamesEveryFlag(t *testing.T) {
 			}
 		}
 		cmd.Flags().VisitAll(visit)
+		cmd.PersistentFlags().VisitAll(visit)
 		cmd.InheritedFlags().VisitAll(visit)
 		for name := range named {
 			if !flags[name] {
 				t.Errorf("the help text of %s names --%s, which it has not", cmd.Name(), name)
+			}
+		}
+	}
+}
+
+// everyCommand yields cmd and what is below it.
+func everyCommand(cmd *cobra.Command) iter.Seq[*cobra.Command] {
+	return func(yield func(*cobra.Command) bool) {
+		if !yield(cmd) {
+			return
+		}
+		for _, sub := range cmd.Commands() {
+			for c := range everyCommand(sub) {
+				if !yield(c) {
+					return
+				}
 			}
 		}
 	}
@@ -46,13 +64,13 @@ func TestUsageNamesEveryCommand(t *testing.T) {
 
 func TestUsageFitsATerminal(t *testing.T) {
 	root := (&cli{}).root()
-	for _, cmd := range append(root.Commands(), root) {
+	for cmd := range everyCommand(root) {
 		for line := range strings.Lines(cmd.Long) {
 			if line = strings.TrimRight(line, "\n"); len(line) > 80 || line != strings.TrimRight(line, " ") || strings.Contains(line, "\t") {
 				t.Errorf("%s: %q", cmd.Name(), line)
 			}
 		}
-		if cmd != root && !cmd.Hidden && !strings.HasPrefix(cmd.Long, "Usage: kyc-agentd "+cmd.Name()) {
+		if cmd != root && !cmd.Hidden && !strings.HasPrefix(cmd.Long, "Usage: "+strings.TrimSuffix(cmd.CommandPath(), " change")) {
 			t.Errorf("%s begins %.40q", cmd.Name(), cmd.Long)
 		}
 	}
@@ -69,9 +87,9 @@ func TestHelp(t *testing.T) {
 	}
 	check(root, "--help")
 	check(root, "-h")
-	for _, cmd := range root.Commands() {
+	for cmd := range everyCommand(root) {
 		if !cmd.Hidden {
-			check(cmd, cmd.Name(), "--help")
+			check(cmd, append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
 		}
 	}
 }

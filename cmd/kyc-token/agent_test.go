@@ -15,18 +15,23 @@ import (
 // A service answers with one token or one error.
 type service struct {
 	agent.Service
-	err error
-	got agent.TokenRequest
+	token agent.Token
+	err   error
+	got   agent.TokenRequest
 }
 
 func (s *service) Token(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
 	s.got = req
+	return s.token, s.err
+}
+
+func someToken() agent.Token {
 	return agent.Token{
 		Environment: "prod",
 		IDToken:     agent.NewSecret("eyJ.e30.c2ln"),
 		ExpiresAt:   time.Now().Add(time.Hour),
 		APIURL:      "https://kyc.legaltalent.ai",
-	}, s.err
+	}
 }
 
 // serve runs the real server of the socket API until the test ends.
@@ -54,7 +59,7 @@ func serve(t *testing.T, s agent.Service) (path string) {
 }
 
 func TestRealServer(t *testing.T) {
-	s := &service{}
+	s := &service{token: someToken()}
 	path := serve(t, s)
 	run(t, nil, "-socket", path, "-min-valid", "90", "prod").wantSuccess(t, "eyJ.e30.c2ln\n")
 	if want := (agent.TokenRequest{Environment: "prod", MinValid: 90 * time.Second}); s.got != want {

@@ -11,9 +11,10 @@ const maxAnswer = 1 << 20
 
 // An answer is what the agent said.
 type answer struct {
-	status int
-	body   string
-	length int // of the body as announced; -1 when it was not
+	status  int
+	body    string
+	length  int    // of the body as announced; -1 when it was not
+	warning string // of the agent for a person, as it came; mostly empty
 }
 
 // What can be wrong with an answer.
@@ -40,7 +41,7 @@ func parseAnswer(raw string, ended bool) (answer, error) {
 	if a.status, err = parseStatus(statusLine); err != nil {
 		return answer{}, err
 	}
-	if a.length, err = parseFields(fields); err != nil {
+	if a.length, a.warning, err = parseFields(fields); err != nil {
 		return answer{}, err
 	}
 	switch {
@@ -67,8 +68,9 @@ func parseStatus(line string) (int, error) {
 	return status, nil
 }
 
-// parseFields finds the body's length among the header's fields; -1 when it is not told.
-func parseFields(fields string) (length int, err error) {
+// parseFields finds the body's length among the header's fields, -1 when it is not
+// told, and the warning.
+func parseFields(fields string) (length int, warning string, err error) {
 	length = -1
 	for len(fields) > 0 {
 		var line string
@@ -76,16 +78,18 @@ func parseFields(fields string) (length int, err error) {
 		name, value, _ := strings.Cut(line, ":")
 		switch {
 		case sameName(name, "transfer-encoding"):
-			return 0, errForeign
+			return 0, "", errForeign
+		case sameName(name, "kyc-warning"):
+			warning = strings.Trim(value, " \t")
 		case sameName(name, "content-length"):
 			n, err := parseLength(value)
 			if err != nil || length >= 0 && length != n {
-				return 0, errForeign
+				return 0, "", errForeign
 			}
 			length = n
 		}
 	}
-	return length, nil
+	return length, warning, nil
 }
 
 // parseLength reads decimal digits, and nothing else: no sign.

@@ -7,6 +7,9 @@ package main
 //   - stdout stays empty: whatever is on it is an artefact, whole;
 //   - the exit code says what kind of failure it was, for scripts;
 //   - nothing from outside reaches the terminal as a control sequence.
+//
+// A success is silent on stderr, but for a warning of the agent's, on one line that
+// begins `kyc-token: warning: `, and only when a terminal is there to show it.
 
 // Exit codes, from BSD's sysexits.h.
 const (

@@ -7,25 +7,26 @@ import (
 	"time"
 )
 
-// fetch asks the agent at path and returns its artefact, whole. The agent must run as uid.
-func fetch(path, request string, uid int, deadline time.Time) (string, error) {
+// fetch asks the agent at path and returns its artefact, whole, and its warning. The
+// agent must run as uid.
+func fetch(path, request string, uid int, deadline time.Time) (output, error) {
 	c, err := dial(path, deadline)
 	if err != nil {
-		return "", dialFailure(path, err)
+		return output{}, dialFailure(path, err)
 	}
 	defer c.close()
 	if err := checkPeer(c, path, uid); err != nil {
-		return "", err
+		return output{}, err
 	}
 	a, err := exchange(c, request)
 	if err != nil {
-		return "", answerFailure(path, err)
+		return output{}, answerFailure(path, err)
 	}
 	text, err := a.result()
 	if a.status == 200 && err != nil {
-		return "", answerFailure(path, err)
+		return output{}, answerFailure(path, err)
 	}
-	return text, err
+	return output{text, a.warning}, err
 }
 
 // exchange sends request and reads until the answer is complete.

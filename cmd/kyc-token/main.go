@@ -29,12 +29,13 @@ const limit = 8 * time.Second
 
 func main() {
 	p := process{
-		args:   os.Args[1:],
-		getenv: os.Getenv,
-		uid:    os.Geteuid(),
-		limit:  limit,
-		stdout: descriptor(1),
-		stderr: descriptor(2),
+		args:    os.Args[1:],
+		getenv:  os.Getenv,
+		uid:     os.Geteuid(),
+		limit:   limit,
+		stdout:  descriptor(1),
+		stderr:  descriptor(2),
+		watched: descriptor(2).isTerminal,
 	}
 	os.Exit(p.main())
 }

@@ -124,6 +124,8 @@ func run(t testing.TB, change func(*process), args ...string) outcome {
 		limit:  30 * time.Second,
 		stdout: &stdout,
 		stderr: &stderr,
+
+		watched: func() bool { return false },
 	}
 	if change != nil {
 		change(&p)

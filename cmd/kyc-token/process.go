@@ -12,6 +12,13 @@ type process struct {
 	uid            int // the agent's owner must be the same
 	limit          time.Duration
 	stdout, stderr io.Writer
+	watched        func() bool // whether stderr is a terminal
+}
+
+// An output is what a run that succeeds prints.
+type output struct {
+	text    string
+	warning string // for a person, from outside; mostly empty
 }
 
 // main runs and returns the exit code. On failure stdout stays empty, but for what
@@ -42,34 +49,43 @@ func (p process) run(opts options) (err error) {
 			err = failure{exitInternal, "a bug in kyc-token ended it; run: kyc-agentd status"}
 		}
 	}()
-	text, err := p.artefact(opts)
+	out, err := p.output(opts)
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(p.stdout, text); err != nil {
+	if _, err := io.WriteString(p.stdout, out.text); err != nil {
 		return failure{exitInternal, "stdout: " + err.Error() + "; nothing more was printed"}
 	}
+	p.warn(out.warning)
 	return nil
 }
 
-// artefact is what to print.
-func (p process) artefact(opts options) (string, error) {
+// warn tells a person, and nobody's log: many a caller takes whatever is on stderr
+// for a failure.
+func (p process) warn(warning string) {
+	if warning != "" && p.watched() {
+		_, _ = io.WriteString(p.stderr, "kyc-token: warning: "+clean(warning)+"\n")
+	}
+}
+
+// output is what to print.
+func (p process) output(opts options) (output, error) {
 	switch {
 	case opts.help:
-		return usage, nil
+		return output{text: usage}, nil
 	case opts.version:
-		return "kyc-token " + version + "\n", nil
+		return output{text: "kyc-token " + version + "\n"}, nil
 	}
 	if opts.environment == "" {
 		opts.environment = p.getenv("KYC_ENV")
 	}
 	request, err := opts.request()
 	if err != nil {
-		return "", err
+		return output{}, err
 	}
 	path, err := p.socket(opts)
 	if err != nil {
-		return "", err
+		return output{}, err
 	}
 	return fetch(path, request, p.uid, time.Now().Add(p.limit))
 }

@@ -21,6 +21,8 @@ Examples:
   kyc-token -f json staging | jq -r .expires_at
 
 With -f curl a failure prints a line that keeps curl from sending anything.
+When the sign-in is about to end, a warning says so on stderr, if that is a
+terminal.
 
 Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,
 75 temporary failure, 77 sign-in needed, locked or denied,

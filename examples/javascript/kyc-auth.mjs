@@ -70,7 +70,8 @@ export class CognitoAuth {
 
   // An ID token newer than the one at hand, unless that is seconds old.
   async refresh() {
-    const { expires_in } = await this.getToken()
+    const { token, expires_in } = await this.getToken()
+    if (!expires_in) return token // an API key: it has no end, and there is no newer one
     try {
       return (await this.getToken(Number(expires_in) + 1)).token
     } catch (err) {

@@ -70,7 +70,10 @@ class CognitoAuth:
 
     def refresh(self):
         """An ID token newer than the one at hand, unless that is seconds old."""
-        left = int(self.get_token()["expires_in"])
+        answer = self.get_token()
+        if not answer["expires_in"]:  # an API key: it has no end, and there is no newer one
+            return answer["token"]
+        left = int(answer["expires_in"])
         try:
             return self.get_token(left + 1)["token"]
         except AgentError as e:

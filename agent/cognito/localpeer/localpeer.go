@@ -11,11 +11,13 @@
 // It is an npm package, found by testpeer.Npm: where that is missing the test is
 // skipped, or fails if peers are required. It knows less than Cognito: no
 // GetTokensFromRefreshToken (HTTP 500 "CognitoLocal#Unsupported"), no rotation, no
-// SRP, and InvalidPasswordException for a bad password. cognitotest is what knows the rest.
+// SRP, and InvalidPasswordException for a bad password. The refresh token of a sign-in
+// with a challenge it forgets at once. cognitotest is what knows the rest.
 package localpeer
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +41,9 @@ const (
 	ClientID = "localpeer0client"
 )
 
+// Code is every code that it sends.
+const Code = "123456"
+
 // Options says what the pool is like.
 type Options struct {
 	// IDTokenLifetime is exp−iat of ID tokens, in whole seconds; 0 means an hour.
@@ -50,11 +56,17 @@ type User struct {
 	Name     string
 	Password string
 	Email    string // name@example.com when empty
+	Phone    string
 	// Status is Cognito's UserStatus: "CONFIRMED" when empty, "UNCONFIRMED",
 	// "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD".
 	Status string
+	// ConfirmationCode has been sent with the second and third; Code when empty.
+	ConfirmationCode string
 	// TOTPSecret, in base32, sets up an authenticator app.
 	TOTPSecret string
+	// MFA is UserMFASettingList. It knows "SMS_MFA", which wants a Phone, and
+	// "SOFTWARE_TOKEN_MFA", which a TOTPSecret adds; with others alone nobody can sign in.
+	MFA []string
 }
 
 // Sub is the user's `sub`.
@@ -112,7 +124,7 @@ func start(t testing.TB, modules, node, dir string) (*Server, error) {
 	script := filepath.Join(modules, "node_modules", "cognito-local", "lib", "bin", "start.js")
 	cmd := exec.Command(node, "-e", watcher, script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HOST=127.0.0.1", fmt.Sprintf("PORT=%d", port), "CODE=123456", "HOME="+dir, "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "HOST=127.0.0.1", fmt.Sprintf("PORT=%d", port), "CODE="+Code, "HOME="+dir, "NO_COLOR=1")
 	if _, err := cmd.StdinPipe(); err != nil { // held open until stop
 		return nil, err
 	}
@@ -233,26 +245,45 @@ func writeState(t testing.TB, dir string, o Options) {
 }
 
 func (u User) record(now string) map[string]any {
-	email, status := u.Email, u.Status
-	if email == "" {
-		email = u.Name + "@example.com"
-	}
-	if status == "" {
-		status = "CONFIRMED"
-	}
 	r := map[string]any{
-		"Username": u.Name, "Password": u.Password, "UserStatus": status, "Enabled": true,
+		"Username": u.Name, "Password": u.Password, "UserStatus": cmp.Or(u.Status, "CONFIRMED"), "Enabled": true,
 		"UserCreateDate": now, "UserLastModifiedDate": now,
 		"RefreshTokens": []string{},
-		"Attributes": []map[string]string{
-			{"Name": "sub", "Value": u.Sub()}, {"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"},
-		},
+		"Attributes":    u.attributes(),
 	}
+	if u.Status == "UNCONFIRMED" || u.Status == "RESET_REQUIRED" {
+		r["ConfirmationCode"] = cmp.Or(u.ConfirmationCode, Code)
+	}
+	u.addMFA(r)
+	return r
+}
+
+func (u User) attributes() []map[string]string {
+	list := []map[string]string{
+		{"Name": "sub", "Value": u.Sub()},
+		{"Name": "email", "Value": cmp.Or(u.Email, u.Name+"@example.com")}, {"Name": "email_verified", "Value": "true"},
+	}
+	if u.Phone != "" {
+		list = append(list, map[string]string{"Name": "phone_number", "Value": u.Phone})
+	}
+	return list
+}
+
+func (u User) addMFA(r map[string]any) {
+	const app, sms = "SOFTWARE_TOKEN_MFA", "SMS_MFA"
+	list := slices.Clone(u.MFA)
 	if u.TOTPSecret != "" {
 		r["SoftwareTokenMfaConfiguration"] = map[string]any{"Secret": u.TOTPSecret, "Verified": true, "FriendlyDeviceName": "phone"}
-		r["UserMFASettingList"] = []string{"SOFTWARE_TOKEN_MFA"}
+		if !slices.Contains(list, app) {
+			list = append(list, app)
+		}
 	}
-	return r
+	if slices.Contains(list, sms) {
+		r["MFAOptions"] = []map[string]string{{"DeliveryMedium": "SMS", "AttributeName": "phone_number"}}
+	}
+	if len(list) > 0 {
+		r["UserMFASettingList"] = list
+	}
 }
 
 func writeJSON(t testing.TB, dir, name string, v any) {

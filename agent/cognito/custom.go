@@ -1,0 +1,53 @@
+package cognito
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// notForPeople are the parameters of CUSTOM_CHALLENGE that are Cognito's own.
+var notForPeople = map[string]bool{"USERNAME": true, "USER_ID_FOR_SRP": true}
+
+// promptNames are the parameters that pools' functions mostly put their question in,
+// the best first, without regard to case. No rule of Cognito's names one.
+var promptNames = []string{"prompt", "question", "challenge", "message", "text", "title", "label", "hint"}
+
+// maxPrompt is the longest text of a pool's own that is shown, in characters.
+const maxPrompt = 300
+
+// askCustom shows what the user pool's own function says, as plain text: one parameter
+// that looks like a question, else all of them.
+func askCustom(s step) (string, []agent.Input, error) {
+	prompt := customPrompt(s.params)
+	if prompt == "" {
+		prompt = "The user pool has a question of its own, and does not say which"
+	}
+	return prompt, []agent.Input{{Name: "answer", Label: "Answer"}}, nil
+}
+
+func customPrompt(params map[string]string) string {
+	for _, want := range promptNames {
+		for _, name := range slices.Sorted(maps.Keys(params)) {
+			if text := printableUpTo(maxPrompt, params[name]); strings.EqualFold(name, want) && text != "" {
+				return text
+			}
+		}
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if text := printable(params[name]); !notForPeople[name] && text != "" {
+			all = append(all, printable(name)+": "+text)
+		}
+	}
+	return printableUpTo(maxPrompt, strings.Join(all, ", "))
+}
+
+func respondCustom(_ step, given agent.Answers) (map[string]string, string) {
+	if given["answer"].IsZero() {
+		return nil, "no answer was given"
+	}
+	return map[string]string{"ANSWER": given["answer"].Reveal()}, ""
+}

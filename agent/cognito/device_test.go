@@ -1,0 +1,269 @@
+package cognito_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+// remembering starts a pool that remembers devices, and signs ada in on a new one.
+func remembering(t *testing.T, mode cognitotest.DeviceMode, opts ...cognitotest.Option) (*cognitotest.Server, *cognito.Authenticator, agent.Grant) {
+	t.Helper()
+	srv := start(t, append(opts, cognitotest.RememberDevices(mode))...)
+	srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Phone = []string{"SMS_MFA"}, "+15551234567" })
+	a := cognito.New(cognito.Options{})
+	g, err := a.Login(t.Context(), environment(srv), ada(), always("123456"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return srv, a, g
+}
+
+func TestNewDevice(t *testing.T) {
+	for name, mode := range map[string]cognitotest.DeviceMode{"always": cognitotest.DevicesAlways, "when the user wants": cognitotest.DevicesOptIn} {
+		t.Run(name, func(t *testing.T) {
+			srv, a, g := remembering(t, mode)
+			d := g.Sealed.Device
+			known := srv.Devices(username)
+			if len(known) != 1 || known[0].Key != d.Key || known[0].GroupKey != d.GroupKey || !known[0].Confirmed {
+				t.Fatalf("the pool knows %+v, we have %+v", known, d)
+			}
+			if known[0].Remembered != (mode == cognitotest.DevicesAlways) {
+				t.Errorf("remembered: %v", known[0].Remembered)
+			}
+			if !strings.HasPrefix(known[0].Name, "kyc-agentd") || len(known[0].Name) > 80 || d.Password.IsZero() {
+				t.Errorf("called %q", known[0].Name)
+			}
+			for _, api := range []string{"", "initiate-auth", "tokens"} {
+				s := g.Sealed
+				s.RefreshAPI = api
+				r, err := a.Refresh(t.Context(), environment(srv), s, nobody)
+				if err != nil || r.Sealed.Device != d {
+					t.Errorf("refresh by %q: %+v, %v", api, r.Sealed.Device, err)
+				}
+				s.Device = agent.Device{}
+				_, err = a.Refresh(t.Context(), environment(srv), s, nobody)
+				wantError(t, err, agent.CodeLoginRequired) // or this test proves nothing
+			}
+		})
+	}
+}
+
+// A remembered device proves its password and takes the place of the code, in every flow.
+func TestRememberedDevice(t *testing.T) {
+	for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
+		t.Run(string(flow), func(t *testing.T) {
+			srv, a, g := remembering(t, cognitotest.DevicesAlways)
+			env := environment(srv)
+			env.AuthFlow = flow
+			req := ada()
+			req.Username, req.Device = "ada@example.com", g.Sealed.Device
+			srv.ForgetCalls()
+			again, err := a.Login(t.Context(), env, req, unasked(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Sealed.Device != g.Sealed.Device || len(srv.Devices(username)) != 1 || srv.Calls("ConfirmDevice") != 0 {
+				t.Errorf("another device: %+v", again.Sealed.Device)
+			}
+			if got := calls(srv); !slices.Equal(got[len(got)-2:], respondTo("DEVICE_SRP_AUTH", "DEVICE_PASSWORD_VERIFIER")) {
+				t.Errorf("calls %q", got)
+			}
+			if _, err := a.Refresh(t.Context(), env, again.Sealed, nobody); err != nil {
+				t.Errorf("refresh: %v", err)
+			}
+		})
+	}
+}
+
+func TestDeviceBesidesMFA(t *testing.T) {
+	srv, a, g := remembering(t, cognitotest.DevicesAlways, cognitotest.DeviceBesidesMFA(true))
+	req := ada()
+	req.Device = g.Sealed.Device
+	_, err := a.Login(t.Context(), environment(srv), req, script(t,
+		turn{"SMS_MFA", "", "", "code", code("1")},
+		turn{"SMS_MFA", "", "wrong code", "code", code("123456")}))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A device that the pool has forgotten is no reason not to sign in: it becomes a new one.
+func TestForgottenDevice(t *testing.T) {
+	for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
+		t.Run(string(flow), func(t *testing.T) {
+			srv, a, g := remembering(t, cognitotest.DevicesAlways)
+			srv.ForgetDevice(username, g.Sealed.Device.Key)
+			env := environment(srv)
+			env.AuthFlow = flow
+			req := ada()
+			req.Device = g.Sealed.Device
+			again, err := a.Login(t.Context(), env, req, script(t, turn{"SMS_MFA", "", "", "code", code("123456")}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Sealed.Device.Key == "" || again.Sealed.Device.Key == g.Sealed.Device.Key {
+				t.Errorf("no new device: %+v", again.Sealed.Device)
+			}
+			if _, err := a.Refresh(t.Context(), env, again.Sealed, nobody); err != nil {
+				t.Errorf("refresh: %v", err)
+			}
+		})
+	}
+}
+
+// The refresh of a sign-in on a forgotten device is refused for good.
+func TestForgottenDeviceRefresh(t *testing.T) {
+	srv, a, g := remembering(t, cognitotest.DevicesAlways)
+	srv.ForgetDevice(username, "")
+	_, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
+	wantError(t, err, agent.CodeLoginRequired, "run: kyc-agentd login prod")
+}
+
+// A device password that the pool does not take, or a device forgotten in
+// mid-sign-in: the sign-in begins again without it, once.
+func TestRefusedDevice(t *testing.T) {
+	t.Run("wrong password", func(t *testing.T) {
+		srv, a, g := remembering(t, cognitotest.DevicesAlways)
+		req := ada()
+		req.Device = g.Sealed.Device
+		req.Device.Password = agent.NewSecret("not that")
+		again, err := a.Login(t.Context(), environment(srv), req, always("123456"))
+		if err != nil || again.Sealed.Device.Key == g.Sealed.Device.Key {
+			t.Errorf("%+v, %v", again.Sealed.Device, err)
+		}
+	})
+	t.Run("forgotten before the proof", func(t *testing.T) {
+		srv, a, g := remembering(t, cognitotest.DevicesAlways)
+		srv.OnCall(func(c cognitotest.Call) {
+			if c.Flow == "DEVICE_PASSWORD_VERIFIER" {
+				srv.ForgetDevice(username, "")
+			}
+		})
+		req := ada()
+		req.Device = g.Sealed.Device
+		if _, err := a.Login(t.Context(), environment(srv), req, always("123456")); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a broken answer is no refusal", func(t *testing.T) {
+		srv, a, g := remembering(t, cognitotest.DevicesAlways)
+		req := ada()
+		req.Device = g.Sealed.Device
+		srv.FailNext("RespondToAuthChallenge", 1, cognitotest.Internal())
+		_, err := a.Login(t.Context(), environment(srv), req, unasked(t))
+		wantError(t, err, agent.CodeUnavailable, "internal error")
+	})
+	t.Run("no such app client", func(t *testing.T) {
+		srv, a, g := remembering(t, cognitotest.DevicesAlways)
+		req := ada()
+		req.Device = g.Sealed.Device
+		env := environment(srv)
+		env.ClientID = "other"
+		srv.ForgetCalls()
+		_, err := a.Login(t.Context(), env, req, unasked(t))
+		wantError(t, err, agent.CodeConfiguration, "does not know the app client other")
+		if n := srv.Calls(cognitotest.SignIn); n != 2 {
+			t.Errorf("%d calls, want one with the device and one without", n)
+		}
+	})
+}
+
+// Another user's sign-in on this machine shows a device that is not theirs.
+func TestAnotherUsersDevice(t *testing.T) {
+	srv, a, g := remembering(t, cognitotest.DevicesAlways)
+	srv.AddUser(cognitotest.User{Name: "bob", Password: password})
+	req := ada()
+	req.Username, req.Device = "bob", g.Sealed.Device
+	again, err := a.Login(t.Context(), environment(srv), req, unasked(t))
+	if err != nil || again.Sealed.Username != "bob" || again.Sealed.Device.Key == g.Sealed.Device.Key {
+		t.Errorf("%+v, %v", again.Sealed, err)
+	}
+}
+
+// What goes wrong with ConfirmDevice is told, and costs no sign-in.
+func TestConfirmDeviceFails(t *testing.T) {
+	for name, f := range map[string]cognitotest.Fault{
+		"refused": cognitotest.Refuse("InvalidParameterException", "eyJ.leak"), "throttled": cognitotest.Throttle(), "dropped": cognitotest.Drop(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := start(t, cognitotest.RememberDevices(cognitotest.DevicesOptIn))
+			srv.FailNext("ConfirmDevice", -1, f)
+			var text bytes.Buffer
+			a := cognito.New(cognito.Options{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+			g, err := a.Login(t.Context(), environment(srv), ada(), unasked(t))
+			if err != nil || g.Sealed.Device.Key == "" {
+				t.Fatalf("%+v, %v", g.Sealed.Device, err)
+			}
+			if s := text.String(); !strings.Contains(s, "level=WARN") || !strings.Contains(s, "it may refuse to refresh; then run: kyc-agentd login prod") || strings.Contains(s, "leak") {
+				t.Errorf("the log says %q", s)
+			}
+			if n := srv.Calls("ConfirmDevice"); n != 1 {
+				t.Errorf("%d calls", n)
+			}
+		})
+	}
+}
+
+// A caller who leaves does not leave the device behind unconfirmed.
+func TestConfirmDeviceOutlivesTheCaller(t *testing.T) {
+	srv := start(t, cognitotest.RememberDevices(cognitotest.DevicesAlways))
+	ctx, cancel := context.WithCancel(t.Context())
+	srv.OnCall(func(c cognitotest.Call) {
+		if c.Op == "ConfirmDevice" {
+			cancel()
+		}
+	})
+	if _, err := cognito.New(cognito.Options{}).Login(ctx, environment(srv), ada(), unasked(t)); err != nil {
+		t.Fatal(err)
+	}
+	if d := srv.Devices(username); len(d) != 1 || !d[0].Confirmed {
+		t.Errorf("%+v", d)
+	}
+}
+
+// The device's password goes nowhere but into the record.
+func TestDevicePasswordStaysHere(t *testing.T) {
+	srv, a, g := remembering(t, cognitotest.DevicesAlways)
+	req := ada()
+	req.Device = g.Sealed.Device
+	if _, err := a.Login(t.Context(), environment(srv), req, unasked(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range srv.Log() {
+		if strings.Contains(string(c.Body), g.Sealed.Device.Password.Reveal()) {
+			t.Errorf("%s has the device's password", c.Op)
+		}
+	}
+}
+
+// Metadata without a key is none.
+func TestDeviceWithoutKey(t *testing.T) {
+	srv := start(t)
+	g := signIn(t, cognito.New(cognito.Options{}), environment(srv))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Target") != "AWSCognitoIdentityProviderService.InitiateAuth" {
+			t.Errorf("called %s", r.Header.Get("X-Amz-Target"))
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"AuthenticationResult": map[string]any{
+			"IdToken": g.IDToken.Reveal(), "AccessToken": "a", "RefreshToken": "r", "NewDeviceMetadata": map[string]string{"DeviceGroupKey": "g"},
+		}})
+	}))
+	t.Cleanup(proxy.Close)
+	env := environment(srv)
+	env.Endpoint, env.Issuer = proxy.URL, srv.Issuer()
+	again, err := cognito.New(cognito.Options{}).Login(t.Context(), env, ada(), unasked(t))
+	if err != nil || again.Sealed.Device != (agent.Device{}) {
+		t.Errorf("%+v, %v", again.Sealed.Device, err)
+	}
+}

@@ -1,0 +1,98 @@
+package cognito
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// A flow is a way to begin a sign-in.
+type flow struct {
+	name  types.AuthFlowType
+	allow types.ExplicitAuthFlowsType // what the app client must have
+	// parameters are AuthParameters, all but USERNAME.
+	parameters func(*signIn) map[string]string
+	// open says that the flow can go without a password.
+	open bool
+}
+
+// flows are the values of auth_flow.
+var flows = map[agent.AuthFlow]flow{
+	agent.FlowPassword: {types.AuthFlowTypeUserPasswordAuth, types.ExplicitAuthFlowsTypeAllowUserPasswordAuth, byPassword, false},
+	agent.FlowSRP:      {types.AuthFlowTypeUserSrpAuth, types.ExplicitAuthFlowsTypeAllowUserSrpAuth, bySRP, false},
+	agent.FlowChoice:   {types.AuthFlowTypeUserAuth, types.ExplicitAuthFlowsTypeAllowUserAuth, byChoice, true},
+	agent.FlowCustom:   {types.AuthFlowTypeCustomAuth, types.ExplicitAuthFlowsTypeAllowCustomAuth, byCustom, true},
+}
+
+func byPassword(si *signIn) map[string]string {
+	return map[string]string{"PASSWORD": si.password.Reveal()}
+}
+
+func bySRP(si *signIn) map[string]string {
+	return map[string]string{"SRP_A": si.shakeHands()}
+}
+
+// byChoice begins with the password where there is one: Cognito then asks for a choice
+// only of a user who has no password.
+func byChoice(si *signIn) map[string]string {
+	if si.password.IsZero() {
+		return map[string]string{}
+	}
+	return map[string]string{"PREFERRED_CHALLENGE": string(types.ChallengeNameTypePasswordSrp), "SRP_A": si.shakeHands()}
+}
+
+func byCustom(si *signIn) map[string]string {
+	if si.password.IsZero() {
+		return map[string]string{}
+	}
+	return map[string]string{"CHALLENGE_NAME": "SRP_A", "SRP_A": si.shakeHands()}
+}
+
+// chooseFlow takes the environment's flow.
+func (t *task) chooseFlow() error {
+	name := t.env.AuthFlow
+	if name == "" {
+		name = agent.FlowPassword
+	}
+	f, ok := flows[name]
+	if !ok {
+		return t.misconfigured(`auth_flow is none of "password", "srp", "choice", "custom"`)
+	}
+	t.flow = f
+	return nil
+}
+
+// initiate begins a sign-in.
+func (si *signIn) initiate(ctx context.Context) (step, error) {
+	s, fail := si.initiateOnce(ctx)
+	if fail != nil && si.forgotten(fail) {
+		s, fail = si.initiateOnce(ctx)
+	}
+	if fail != nil {
+		return step{}, si.failed(atSignIn, fail)
+	}
+	return s, nil
+}
+
+func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
+	parameters := si.flow.parameters(si)
+	parameters["USERNAME"] = si.user
+	si.showDevice(parameters)
+	si.addSecretHash(parameters, si.user)
+	out, x, fail := invoke(ctx, si.task, "InitiateAuth", func(ctx context.Context) (*cip.InitiateAuthOutput, error) {
+		return si.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
+			AuthFlow: si.flow.name, ClientId: aws.String(si.env.ClientID), AuthParameters: parameters,
+		})
+	})
+	if fail != nil {
+		return step{}, fail
+	}
+	return step{
+		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
+		available: out.AvailableChallenges, session: out.Session, user: userOf(out.ChallengeParameters, si.user), x: x,
+	}, nil
+}

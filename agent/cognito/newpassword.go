@@ -1,0 +1,92 @@
+package cognito
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// passwordProblems are what can be wrong with a new password. The user pool's
+// policy cannot be read without an AWS account's credentials, so what is known of it is
+// the one rule that Cognito names when it refuses.
+var passwordProblems = map[string]string{
+	"InvalidPasswordException":                "Cognito refused that password: it does not meet the user pool's rules (length, kinds of characters)",
+	"InvalidPasswordException/short":          "Cognito refused that password: it is shorter than the user pool's rules ask for",
+	"InvalidPasswordException/long":           "Cognito refused that password: it is longer than Cognito takes",
+	"InvalidPasswordException/lower":          "Cognito refused that password: the user pool's rules ask for a lower-case letter",
+	"InvalidPasswordException/upper":          "Cognito refused that password: the user pool's rules ask for an upper-case letter",
+	"InvalidPasswordException/digit":          "Cognito refused that password: the user pool's rules ask for a digit",
+	"InvalidPasswordException/symbol":         "Cognito refused that password: the user pool's rules ask for a symbol, such as ! or #",
+	"PasswordHistoryPolicyViolationException": "Cognito refused that password: it was used before",
+	"InvalidParameterException":               "Cognito refused one of the values (a password must not begin or end with a space)",
+}
+
+const (
+	newPassword      = "new_password"
+	newPasswordAgain = "new_password_again"
+	attributePrefix  = "userAttributes."
+)
+
+func newPasswordInputs() []agent.Input {
+	return []agent.Input{
+		{Name: newPassword, Label: "New password", Secret: true},
+		{Name: newPasswordAgain, Label: "New password again", Secret: true},
+	}
+}
+
+// newPasswordOf holds the two passwords against each other when both are there: a
+// program that answers need not say it twice.
+func newPasswordOf(given agent.Answers) (password agent.Secret, problem string) {
+	password = given[newPassword]
+	if password.IsZero() {
+		return password, "no new password was given"
+	}
+	if again, ok := given[newPasswordAgain]; ok && !again.Equal(password) {
+		return password, "the two passwords are not the same"
+	}
+	return password, ""
+}
+
+func askNewPassword(s step) (string, []agent.Input, error) {
+	attributes, err := requiredAttributes(s)
+	if err != nil {
+		return "", nil, err
+	}
+	inputs := newPasswordInputs()
+	for _, name := range attributes {
+		inputs = append(inputs, agent.Input{Name: name, Label: strings.TrimPrefix(name, attributePrefix)})
+	}
+	return "A new password is needed before the first sign-in", inputs, nil
+}
+
+func respondNewPassword(s step, given agent.Answers) (map[string]string, string) {
+	password, problem := newPasswordOf(given)
+	if problem != "" {
+		return nil, problem
+	}
+	responses := map[string]string{"NEW_PASSWORD": password.Reveal()}
+	attributes, _ := requiredAttributes(s)
+	for _, name := range attributes {
+		value := strings.TrimSpace(given[name].Reveal())
+		if value == "" {
+			return nil, strings.TrimPrefix(name, attributePrefix) + " is needed"
+		}
+		responses[name] = value
+	}
+	return responses, ""
+}
+
+var attributePattern = regexp.MustCompile(`^(userAttributes\.)?[A-Za-z][A-Za-z0-9_:.-]{0,60}$`)
+
+// requiredAttributes are the attributes to give with a new password, in the form
+// of ChallengeResponses. Cognito lists them with that prefix; others without.
+func requiredAttributes(s step) ([]string, error) {
+	list, err := names(s.params["requiredAttributes"], attributePattern, 0)
+	for i, name := range list {
+		if !strings.HasPrefix(name, attributePrefix) {
+			list[i] = attributePrefix + name
+		}
+	}
+	return list, err
+}

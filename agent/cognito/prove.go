@@ -1,0 +1,91 @@
+package cognito
+
+import (
+	"context"
+	"errors"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
+)
+
+// Passwords, sent or proven, where nothing has to be asked.
+
+// shakeHands begins the proof of a password. It returns SRP_A.
+func (si *signIn) shakeHands() string {
+	si.handshake = srp.New()
+	return si.handshake.Public()
+}
+
+var errNoHandshake = errors.New("a proof without a beginning")
+
+// proof answers a VERIFIER challenge with the password of id.
+func (si *signIn) proof(s step, id srp.Identity, password agent.Secret) (map[string]string, error) {
+	if si.handshake == nil {
+		return nil, si.improper(s, errNoHandshake)
+	}
+	c := si.handshake
+	si.handshake = nil // a second answer to the same SRP_A would tell of the password
+	p, err := c.Prove(id, password.Reveal(), srp.Challenge{
+		Salt: s.params["SALT"], Public: s.params["SRP_B"], SecretBlock: s.params["SECRET_BLOCK"],
+	}, si.now().Add(s.x.skew()))
+	if err != nil {
+		return nil, si.improper(s, err)
+	}
+	return map[string]string{
+		"PASSWORD_CLAIM_SIGNATURE":    p.Signature,
+		"PASSWORD_CLAIM_SECRET_BLOCK": p.SecretBlock,
+		"TIMESTAMP":                   p.Timestamp,
+	}, nil
+}
+
+// provePassword answers PASSWORD_VERIFIER. Cognito wants that within seconds.
+func (si *signIn) provePassword(ctx context.Context, s step) (step, error) {
+	responses, err := si.proof(s, srp.Identity{Group: srp.PoolName(si.env.UserPoolID), Name: s.user}, si.password)
+	if err != nil {
+		return step{}, err
+	}
+	return si.submit(ctx, s, responses)
+}
+
+// sendPassword answers PASSWORD.
+func (si *signIn) sendPassword(ctx context.Context, s step) (step, error) {
+	if err := si.needPassword(ctx); err != nil {
+		return step{}, err
+	}
+	return si.submit(ctx, s, map[string]string{"PASSWORD": si.password.Reveal()})
+}
+
+// offerProof answers PASSWORD_SRP; PASSWORD_VERIFIER comes next.
+func (si *signIn) offerProof(ctx context.Context, s step) (step, error) {
+	if err := si.needPassword(ctx); err != nil {
+		return step{}, err
+	}
+	return si.submit(ctx, s, map[string]string{"SRP_A": si.shakeHands()})
+}
+
+// submit answers a challenge with the password in some form.
+func (si *signIn) submit(ctx context.Context, s step, responses map[string]string) (step, error) {
+	next, fail := si.respond(ctx, s, responses)
+	if fail != nil {
+		return step{}, si.refused(atSignIn, s, fail)
+	}
+	return next, nil
+}
+
+// needPassword asks for the password where the sign-in was begun without one.
+func (si *signIn) needPassword(ctx context.Context) error {
+	if !si.password.IsZero() {
+		return nil
+	}
+	c := agent.Challenge{
+		Environment: si.env.Name, Name: "PASSWORD", Prompt: "Password",
+		Inputs: []agent.Input{{Name: "password", Label: "Password", Secret: true}},
+	}
+	return si.converse(ctx, &c, func(given agent.Answers) (string, error) {
+		if given["password"].IsZero() {
+			return "no password was given", nil
+		}
+		si.password = given["password"]
+		return "", nil
+	})
+}

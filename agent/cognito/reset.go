@@ -1,0 +1,122 @@
+package cognito
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// resend is what a person types in the place of a code to be sent another.
+const resend = "resend"
+
+// A reset sets a new password by a code that Cognito sends.
+type reset struct {
+	*task
+	user     string
+	where    string       // " by e-mail to a***@e***", once a code was sent
+	code     string       // known from before, or taken already; else empty
+	password agent.Secret // the new one, in the end
+}
+
+// send has a code sent.
+func (r *reset) send(ctx context.Context) error {
+	out, _, fail := invoke(ctx, r.task, "ForgotPassword", func(ctx context.Context) (*cip.ForgotPasswordOutput, error) {
+		return r.api.ForgotPassword(ctx, &cip.ForgotPasswordInput{
+			ClientId: aws.String(r.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.secretHash(r.user)),
+		})
+	})
+	if fail != nil {
+		return r.failed(atForgot, fail)
+	}
+	r.where, r.code = delivered(out.CodeDeliveryDetails), ""
+	return nil
+}
+
+// delivered says where a code went.
+func delivered(d *types.CodeDeliveryDetailsType) string {
+	if d == nil {
+		return ""
+	}
+	by := map[types.DeliveryMediumType]string{
+		types.DeliveryMediumTypeEmail: " by e-mail", types.DeliveryMediumTypeSms: " by SMS",
+	}[d.DeliveryMedium]
+	if to := printable(aws.ToString(d.Destination)); to != "" {
+		by += " to " + to
+	}
+	return by
+}
+
+// run asks for the code and a new password until Cognito takes both.
+func (r *reset) run(ctx context.Context) error {
+	c := agent.Challenge{Environment: r.env.Name, Name: "RESET_PASSWORD"}
+	r.form(&c)
+	return r.converse(ctx, &c, func(given agent.Answers) (string, error) {
+		defer r.form(&c)
+		return r.try(ctx, given)
+	})
+}
+
+// form makes c ask for what is not known yet.
+func (r *reset) form(c *agent.Challenge) {
+	c.Prompt, c.Inputs = "The new password", newPasswordInputs()
+	if r.code == "" {
+		c.Prompt = "Code sent" + r.where + ", and a new password (for another code, type: " + resend + ")"
+		c.Inputs = append([]agent.Input{{Name: "code", Label: "Code"}}, c.Inputs...)
+	}
+}
+
+func (r *reset) try(ctx context.Context, given agent.Answers) (problem string, err error) {
+	if r.code == "" {
+		code, problem := codeOf(given)
+		if problem != "" {
+			return problem, nil
+		}
+		if strings.EqualFold(code, resend) {
+			return "another code was sent", r.send(ctx)
+		}
+		r.code = code
+	}
+	password, problem := newPasswordOf(given)
+	if problem != "" {
+		return problem, nil
+	}
+	return r.set(ctx, password)
+}
+
+// set sets the new password. A code that Cognito did not take is forgotten; one beside
+// a password that it did not take goes on to be good.
+func (r *reset) set(ctx context.Context, password agent.Secret) (problem string, err error) {
+	_, _, fail := invoke(ctx, r.task, "ConfirmForgotPassword", func(ctx context.Context) (*cip.ConfirmForgotPasswordOutput, error) {
+		return r.api.ConfirmForgotPassword(ctx, &cip.ConfirmForgotPasswordInput{
+			ClientId: aws.String(r.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.secretHash(r.user)),
+			ConfirmationCode: aws.String(r.code), Password: aws.String(password.Reveal()),
+		})
+	})
+	if fail == nil {
+		r.password = password
+	} else if passwordProblems[fail.code] == "" || fail.code == "InvalidParameterException" {
+		r.code = ""
+	}
+	return r.outcome(atReset, resetProblems, fail)
+}
+
+// sentCodeProblems are what can be wrong with a code that mends an account. Of a
+// code that was never sent Cognito says that it has expired, lest it told who exists.
+var sentCodeProblems = map[string]string{
+	"CodeMismatchException": "wrong code",
+	"ExpiredCodeException":  "that code has expired or was used before; for another one, type: " + resend,
+}
+
+var resetProblems = merged(passwordProblems, sentCodeProblems)
+
+func merged(a, b map[string]string) map[string]string {
+	m := maps.Clone(a)
+	maps.Copy(m, b)
+	return m
+}

@@ -1,0 +1,123 @@
+package cognito
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// issuer is what an authenticator app files the codes under.
+const issuer = "KYC API"
+
+// setUp answers MFA_SETUP: Cognito makes up a secret, the person puts it into an
+// authenticator app, and a first code from there proves it.
+func (si *signIn) setUp(ctx context.Context, s step) (step, error) {
+	if err := si.canSetUp(s); err != nil {
+		return step{}, err
+	}
+	secret, err := si.associate(ctx, &s)
+	if err != nil {
+		return step{}, err
+	}
+	c := agent.Challenge{
+		Environment: si.env.Name, Name: string(s.challenge),
+		Prompt:  "Set up an authenticator app: scan the QR code with it, or type the secret into it, then give the code that it shows",
+		Inputs:  []agent.Input{{Name: "code", Label: "Code"}},
+		TOTPURL: totpURL(si.user, secret), TOTPSecret: secret,
+	}
+	err = si.converse(ctx, &c, func(given agent.Answers) (string, error) {
+		code, problem := codeOf(given)
+		if problem != "" {
+			return problem, nil
+		}
+		return si.verifyCode(ctx, &s, code)
+	})
+	if err != nil {
+		return step{}, err
+	}
+	next, fail := si.respond(ctx, s, map[string]string{})
+	if fail != nil {
+		return step{}, si.refused(atAnswer, s, fail)
+	}
+	return next, nil
+}
+
+// canSetUp refuses a set-up that has no authenticator app on offer: the others begin
+// with an address or a number, which is for the administrator to enter.
+func (si *signIn) canSetUp(s step) error {
+	list, err := names(s.params["MFAS_CAN_SETUP"], challengePattern, 0)
+	switch {
+	case err != nil:
+		return si.improper(s, err)
+	case len(list) > 0 && !slices.Contains(list, string(types.ChallengeNameTypeSoftwareTokenMfa)):
+		return si.errorf(agent.CodeConfiguration,
+			"ask the user pool's administrator to give the user a phone number or e-mail address, or to allow authenticator apps",
+			"Cognito wants a second factor set up by %s, and no authenticator app will do", strings.Join(list, " or "))
+	}
+	return nil
+}
+
+// associate gets the secret of a new authenticator. The session of s goes on in s.
+func (si *signIn) associate(ctx context.Context, s *step) (string, error) {
+	out, x, fail := invoke(ctx, si.task, "AssociateSoftwareToken", func(ctx context.Context) (*cip.AssociateSoftwareTokenOutput, error) {
+		return si.api.AssociateSoftwareToken(ctx, &cip.AssociateSoftwareTokenInput{Session: s.session})
+	})
+	if fail != nil {
+		return "", si.refused(atAnswer, *s, fail)
+	}
+	secret := aws.ToString(out.SecretCode)
+	if !totpPattern.MatchString(secret) {
+		return "", si.improper(*s, fmt.Errorf("a secret that no authenticator app takes"))
+	}
+	if out.Session != nil {
+		s.session = out.Session
+	}
+	s.x = x
+	return secret, nil
+}
+
+// totpPattern is base32 (RFC 4648), of 80 bits or more.
+var totpPattern = regexp.MustCompile(`^[A-Z2-7]{16,256}=*$`)
+
+// totpURL is what a QR code for an authenticator app says.
+// https://github.com/google/google-authenticator/wiki/Key-Uri-Format
+func totpURL(user, secret string) string {
+	label := url.PathEscape(issuer) + ":" + url.PathEscape(user)
+	return "otpauth://totp/" + label + "?secret=" + url.QueryEscape(secret) + "&issuer=" + url.PathEscape(issuer)
+}
+
+// verifyCode checks the first code. When it is right, s has the session to go on with.
+func (si *signIn) verifyCode(ctx context.Context, s *step, code string) (problem string, err error) {
+	out, x, fail := invoke(ctx, si.task, "VerifySoftwareToken", func(ctx context.Context) (*cip.VerifySoftwareTokenOutput, error) {
+		return si.api.VerifySoftwareToken(ctx, &cip.VerifySoftwareTokenInput{Session: s.session, UserCode: aws.String(code)})
+	})
+	if fail != nil {
+		if problem := problemOf(setUpProblems, fail); problem != "" {
+			return problem, nil
+		}
+		return "", si.refused(atAnswer, *s, fail)
+	}
+	if out.Session != nil {
+		s.session = out.Session
+	}
+	s.x = x
+	if out.Status != types.VerifySoftwareTokenResponseTypeSuccess {
+		return setUpProblems["CodeMismatchException"], nil
+	}
+	return "", nil
+}
+
+var setUpProblems = map[string]string{
+	"EnableSoftwareTokenMFAException": "wrong code; if the next one is wrong, too, check the clock of the device with the app",
+	"CodeMismatchException":           "wrong code; if the next one is wrong, too, check the clock of the device with the app",
+	"InvalidParameterException":       "Cognito takes that for no code at all",
+}

@@ -1,0 +1,26 @@
+package srp
+
+import "math/big"
+
+// ClientForTest is a Client with the ephemeral key a, in hexadecimal.
+func ClientForTest(a string) *Client {
+	n, _ := new(big.Int).SetString(a, 16)
+	return newClient(n)
+}
+
+// KeyForTest is the session key.
+func (c *Client) KeyForTest(id Identity, password string, ch Challenge) ([]byte, error) {
+	return c.key(id, password, ch)
+}
+
+// ZeroUForTest derives a session key where the public keys hash to zero, for which
+// nobody knows an example.
+func (c *Client) ZeroUForTest() ([]byte, error) {
+	return c.derive(big.NewInt(5), new(big.Int), big.NewInt(7))
+}
+
+// PrimeForTest is N.
+func PrimeForTest() *big.Int { return new(big.Int).Set(prime) }
+
+// PaddedForTest is a number as it is hashed.
+func PaddedForTest(n *big.Int) []byte { return padded(n) }

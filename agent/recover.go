@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"context"
+	"time"
+)
+
+// Recover mends an account at the provider; the sign-in that is kept is not touched.
+func (a *Agent) Recover(ctx context.Context, req RecoverRequest, ask Asker) error {
+	s, err := a.session("recover", req.Environment)
+	if err != nil {
+		return err
+	}
+	if err := s.checkRecover(req); err != nil {
+		return err
+	}
+	req.Environment = s.name
+	started := time.Now()
+	err = a.auth.Recover(ctx, s.environment(), req, ask)
+	log := a.log.With("op", "recover", "action", string(req.Action), "env", s.name, "duration", time.Since(started).Round(time.Millisecond))
+	if err != nil {
+		e := s.wrap("recover", err)
+		log.Warn("the account was not mended", "code", string(e.Code), "error", e.Error(), "cause", causeOf(e))
+		return e
+	}
+	log.Info("account mended")
+	return nil
+}
+
+func (s *session) checkRecover(req RecoverRequest) error {
+	switch req.Action {
+	case RecoverReset, RecoverConfirm, RecoverResend:
+	case RecoverChange:
+		if req.Password.IsZero() {
+			return s.errorf("recover", CodeUsage, "a change of password needs the present one")
+		}
+	default:
+		return s.errorf("recover", CodeUsage, "unknown action %q; there are: %s, %s, %s, %s", string(req.Action),
+			RecoverReset, RecoverChange, RecoverConfirm, RecoverResend)
+	}
+	if req.Username == "" {
+		return s.errorf("recover", CodeUsage, "%s needs a user name", req.Action)
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// newPassword is the input that a new password goes into. It is not echoed, so it is
+// asked for twice; the agent gets it once. Should a challenge ask for the repetition
+// itself, that is answered as well.
+const (
+	newPassword      = "new_password"
+	newPasswordAgain = newPassword + "_again"
+)
+
+// answer puts a challenge to the person. It is an [agent.Asker].
+func (d *dialog) answer(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
+	if d.terminal == nil {
+		return nobody(c)
+	}
+	d.show(c)
+	answers := agent.Answers{}
+	for _, in := range c.Inputs {
+		if _, done := answers[in.Name]; done {
+			continue
+		}
+		typed, err := d.fill(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		answers[in.Name] = typed
+		if in.Name == newPassword {
+			answers[newPasswordAgain] = typed
+		}
+	}
+	if !slices.ContainsFunc(c.Inputs, func(in agent.Input) bool { return in.Name == newPasswordAgain }) {
+		delete(answers, newPasswordAgain)
+	}
+	return answers, nil
+}
+
+// offers are the challenges that would mend the account before the sign-in goes on.
+// Whoever declines gets the error that the sign-in had.
+var offers = []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"}
+
+// nobody answers where there is no terminal.
+func nobody(c agent.Challenge) (agent.Answers, error) {
+	if slices.Contains(offers, c.Name) {
+		return agent.Answers{"code": agent.NewSecret("no")}, nil
+	}
+	return nil, usageError("run it at a terminal", "Cognito asks %s, and there is no terminal", strconv.Quote(c.Prompt))
+}
+
+// show writes what comes before the inputs.
+func (d *dialog) show(c agent.Challenge) {
+	if c.Problem != "" {
+		d.terminal.printf("%s", c.Problem)
+	}
+	if !slices.ContainsFunc(c.Inputs, func(in agent.Input) bool { return in.Label == c.Prompt }) {
+		d.terminal.printf("%s", c.Prompt)
+	}
+	if c.TOTPSecret != "" && c.TOTPSecret != d.shown { // not again after a wrong code
+		d.shown = c.TOTPSecret
+		d.terminal.showTOTP(c, d.vars)
+	}
+}
+
+func (d *dialog) fill(ctx context.Context, in agent.Input) (agent.Secret, error) {
+	label := cmp.Or(in.Label, in.Name)
+	if in.Name == newPassword && in.Secret {
+		return d.askTwice(ctx, label)
+	}
+	typed, err := d.terminal.ask(ctx, label, in.Secret)
+	return agent.NewSecret(typed), err
+}
+
+// askTwice asks for what nobody sees until both times it is the same.
+func (d *dialog) askTwice(ctx context.Context, label string) (agent.Secret, error) {
+	for {
+		first, err := d.terminal.ask(ctx, label, true)
+		if err != nil {
+			return agent.Secret{}, err
+		}
+		if first == "" {
+			d.terminal.printf("nothing was typed; Ctrl-C gives up")
+			continue
+		}
+		second, err := d.terminal.ask(ctx, label+", again", true)
+		if err != nil {
+			return agent.Secret{}, err
+		}
+		if first == second {
+			return agent.NewSecret(first), nil
+		}
+		d.terminal.printf("the two are not the same; once more")
+	}
+}

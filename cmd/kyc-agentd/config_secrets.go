@@ -1,0 +1,58 @@
+package main
+
+import (
+	"regexp"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// clientSecretShape is Cognito's ClientSecretType.
+var clientSecretShape = regexp.MustCompile(`^[\w+]{1,64}$`)
+
+// clientSecret reads the app client's secret; it is empty where there is none.
+func (e Environment) clientSecret(name string, vars environ) (agent.Secret, error) {
+	file := findSecret(e.ClientSecretFile, "kyc-"+name+".client-secret", vars)
+	if file.path == "" {
+		return agent.Secret{}, nil
+	}
+	secret, _, err := file.read()
+	if err != nil {
+		return agent.Secret{}, configError("environments.%s: client_secret_file: %v", name, err)
+	}
+	if !clientSecretShape.MatchString(secret.Reveal()) {
+		return agent.Secret{}, configError("environments.%s: client_secret_file: what %s holds is no client secret; copy it from the app client's page", name, file.path)
+	}
+	return secret, nil
+}
+
+// unattended is what the agent signs in with by itself; nil when a person does.
+func (e Environment) unattended(name string, vars environ) (agent.CredentialSource, error) {
+	if e.Username.s == "" {
+		return nil, nil
+	}
+	credential := "kyc-" + name + ".password"
+	file := findSecret(e.PasswordFile, credential, vars)
+	if file.path == "" {
+		return nil, configError("environments.%s: username is set, and there is no password to go with it; set password_file, or give the systemd credential %s", name, credential)
+	}
+	return passwordFile{environment: name, username: e.Username.s, file: file}, nil
+}
+
+// passwordFile is an [agent.CredentialSource] that reads a file afresh each time.
+type passwordFile struct {
+	environment string
+	username    string
+	file        secretFile
+}
+
+// Credential implements [agent.CredentialSource].
+func (p passwordFile) Credential() (agent.Credential, error) {
+	password, stamp, err := p.file.read()
+	if err != nil {
+		return agent.Credential{}, &agent.Error{
+			Code: agent.CodeConfiguration, Op: "login", Environment: p.environment,
+			Message: oneLine("password_file: " + err.Error()), Err: err,
+		}
+	}
+	return agent.Credential{Username: p.username, Password: password, Stamp: p.username + " " + stamp}, nil
+}

@@ -1,0 +1,435 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// A desk is an agent.Service that a test writes the lines of. What is left out
+// succeeds and asks nothing.
+type desk struct {
+	status  agent.Status
+	login   func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error
+	recover func(ctx context.Context, req agent.RecoverRequest, ask agent.Asker) error
+	logout  func(req agent.LogoutRequest) error
+}
+
+func (d *desk) Token(context.Context, agent.TokenRequest) (agent.Token, error) {
+	return agent.Token{}, &agent.Error{Code: agent.CodeInternal, Message: "no verb asks for a token"}
+}
+
+func (d *desk) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+	if d.login == nil {
+		return nil
+	}
+	return d.login(ctx, req, ask)
+}
+
+func (d *desk) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Asker) error {
+	if d.recover == nil {
+		return nil
+	}
+	return d.recover(ctx, req, ask)
+}
+
+func (d *desk) Logout(_ context.Context, req agent.LogoutRequest) error {
+	if d.logout == nil {
+		return nil
+	}
+	return d.logout(req)
+}
+
+func (d *desk) Status(context.Context) (agent.Status, error) { return d.status, nil }
+
+// anaAtProd is the status of a desk at which ana is signed in to prod.
+func anaAtProd() agent.Status {
+	return agent.Status{
+		DefaultEnvironment: "prod", Store: store.Info{Kind: "keyring", Lasting: true},
+		Environments: []agent.EnvironmentStatus{
+			{Name: "prod", State: agent.StateFresh, User: "ana"},
+			{Name: "staging", State: agent.StateAbsent},
+		},
+	}
+}
+
+// at is where to find a desk, in a locale with UTF-8.
+func at(t *testing.T, d *desk) environ {
+	t.Helper()
+	if d.status.Environments == nil {
+		d.status = anaAtProd()
+	}
+	return environ{"KYC_AGENT_SOCK=" + serveOn(t, d, nil), "LANG=C.UTF-8", "TERM=xterm"}
+}
+
+// A line is a prompt and what is typed at it.
+type line struct{ prompt, typed string }
+
+// plays types each line when its prompt is there. None of the secret ones may show.
+func (p *person) plays(lines ...line) {
+	p.t.Helper()
+	for _, l := range lines {
+		p.sees(l.prompt)
+		p.types(l.typed + "\n")
+	}
+}
+
+func (p *person) sawNone(secrets ...string) {
+	p.t.Helper()
+	for _, secret := range secrets {
+		if strings.Contains(p.seen.String(), secret) {
+			p.t.Errorf("the screen shows %q: %q", secret, p.seen.String())
+		}
+	}
+	if !p.echoes() {
+		p.t.Error("the terminal is left without echo")
+	}
+}
+
+// asking is a Recover or Login that puts one challenge and keeps the answers.
+func asking(c agent.Challenge, got *agent.Answers) func(ctx context.Context, ask agent.Asker) error {
+	return func(ctx context.Context, ask agent.Asker) (err error) {
+		*got, err = ask(ctx, c)
+		return err
+	}
+}
+
+func wantAnswers(t *testing.T, got agent.Answers, want map[string]string) {
+	t.Helper()
+	plain := map[string]string{}
+	for name, s := range got {
+		plain[name] = s.Reveal()
+	}
+	names := func(m map[string]string) (list []string) {
+		for name, v := range m {
+			list = append(list, name+"="+v)
+		}
+		slices.Sort(list)
+		return list
+	}
+	if !slices.Equal(names(plain), names(want)) {
+		t.Errorf("the agent got %q, want %q", names(plain), names(want))
+	}
+}
+
+var resetChallenge = agent.Challenge{
+	Environment: "prod", Name: "RESET", Prompt: "Code sent by e-mail (a***@e***)",
+	Inputs: []agent.Input{{Name: "code", Label: "Code"}, {Name: "new_password", Label: "New password", Secret: true}},
+}
+
+func TestPasswordReset(t *testing.T) {
+	var req agent.RecoverRequest
+	var got agent.Answers
+	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Asker) error {
+		req = r
+		return asking(resetChallenge, &got)(ctx, ask)
+	}})
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "password", "reset")
+	p.plays(
+		line{"User [ana]: ", ""},
+		line{"Code sent by e-mail (a***@e***)\r\nCode: ", "123456"},
+		line{"New password: ", "Brand-new-8"},
+		line{"New password, again: ", "Brand-new-9"},
+		line{"the two are not the same; once more\r\nNew password: ", ""},
+		line{"nothing was typed; Ctrl-C gives up\r\nNew password: ", "Brand-new-8"},
+		line{"New password, again: ", "Brand-new-8"},
+	)
+	end().want(t, exitOK, "prod: password set; next, run: kyc-agentd login prod")
+	wantAnswers(t, got, map[string]string{"code": "123456", "new_password": "Brand-new-8"})
+	if req != (agent.RecoverRequest{Environment: "prod", Action: agent.RecoverReset, Username: "ana"}) {
+		t.Errorf("%+v", req)
+	}
+	p.sawNone("Brand-new-8", "Brand-new-9")
+}
+
+func TestPasswordChange(t *testing.T) {
+	var req agent.RecoverRequest
+	var got agent.Answers
+	c := agent.Challenge{Environment: "staging", Name: "CHANGE", Prompt: "New password", Inputs: []agent.Input{{Name: "new_password", Label: "New password", Secret: true}}}
+	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Asker) error {
+		req = r
+		return asking(c, &got)(ctx, ask)
+	}})
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "password", "change", "-u", "bob", "staging")
+	p.plays(
+		line{"Present password for bob (staging): ", "Correct-horse-7"},
+		line{"New password: ", "Brand-new-8"},
+		line{"New password, again: ", "Brand-new-8"},
+	)
+	end().want(t, exitOK, "staging: password changed")
+	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8"})
+	if req.Action != agent.RecoverChange || req.Username != "bob" || req.Password.Reveal() != "Correct-horse-7" || req.Environment != "staging" {
+		t.Errorf("%+v", req)
+	}
+	p.sawNone("Brand-new-8", "Correct-horse-7")
+}
+
+// A challenge may ask for the repetition itself; the person is still asked twice only.
+func TestNewPasswordIsTypedTwice(t *testing.T) {
+	var got agent.Answers
+	c := agent.Challenge{Environment: "prod", Name: "NEW_PASSWORD_REQUIRED", Prompt: "A new password is needed", Inputs: []agent.Input{
+		{Name: "new_password", Label: "New password", Secret: true}, {Name: "new_password_again", Label: "New password again", Secret: true},
+		{Name: "userAttributes.name", Label: "name"},
+	}}
+	vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+		return asking(c, &got)(ctx, ask)
+	}})
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
+	p.plays(
+		line{"(prod): ", "Temporary-1"}, line{"New password: ", "Brand-new-8"}, line{"New password, again: ", "Brand-new-8"}, line{"name: ", "Ana"},
+	)
+	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
+	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8", "new_password_again": "Brand-new-8", "userAttributes.name": "Ana"})
+}
+
+func TestPasswordChangeFromNothing(t *testing.T) {
+	vars := at(t, &desk{recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { panic("called") }})
+	p := newPerson(t)
+	p.types("\n")
+	session{vars: vars, tty: p.tty}.run(t, "password", "change", "-u", "ana").want(t, exitUsage, "the password is empty")
+}
+
+// Whether there is a way without a password is for the agent to say.
+func TestLoginWithoutAPassword(t *testing.T) {
+	var req agent.LoginRequest
+	var got agent.Answers
+	c := agent.Challenge{Environment: "prod", Name: "SELECT_CHALLENGE", Prompt: "Choose: 1 = password, 2 = code by e-mail", Inputs: []agent.Input{{Name: "choice", Label: "Number or name"}}}
+	vars := at(t, &desk{login: func(ctx context.Context, r agent.LoginRequest, ask agent.Asker) error {
+		req = r
+		return asking(c, &got)(ctx, ask)
+	}})
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
+	p.plays(line{"(prod): ", ""}, line{"Choose: 1 = password, 2 = code by e-mail\r\nNumber or name: ", "2"})
+	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
+	wantAnswers(t, got, map[string]string{"choice": "2"})
+	if req.Username != "ana" || !req.Password.IsZero() {
+		t.Errorf("%+v", req)
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	var done []string
+	var got agent.Answers
+	d := &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Asker) error {
+		done = append(done, string(r.Action)+" "+r.Username+" at "+r.Environment)
+		if r.Action == agent.RecoverResend {
+			return nil
+		}
+		return asking(agent.Challenge{Environment: "staging", Name: "CONFIRM", Prompt: "Code", Inputs: []agent.Input{{Name: "code", Label: "Code"}}}, &got)(ctx, ask)
+	}}
+	vars := at(t, d)
+	p := newPerson(t)
+	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "confirm", "staging")
+	p.plays(line{"User: ", "bob"}, line{"Code: ", "123456"})
+	end().want(t, exitOK, "staging: account confirmed; next, run: kyc-agentd login staging")
+	wantAnswers(t, got, map[string]string{"code": "123456"})
+
+	p = newPerson(t)
+	end = session{vars: vars, tty: p.tty}.begin(t.Context(), "confirm", "staging", "-u", "bob", "--resend")
+	p.plays(line{"Code: ", "654321"})
+	if o := end(); o.exit != exitOK || o.errOut != "kyc-agentd: staging: the code was sent again\nkyc-agentd: staging: account confirmed; next, run: kyc-agentd login staging\n" {
+		t.Errorf("%+v", o)
+	}
+	wantAnswers(t, got, map[string]string{"code": "654321"})
+
+	if o := (session{vars: vars}).run(t, "confirm", "-u", "b b", "--resend", "staging"); o.exit != exitOK ||
+		o.errOut != "kyc-agentd: staging: the code was sent again\nkyc-agentd: next, run at a terminal: kyc-agentd confirm staging -u 'b b'\n" {
+		t.Errorf("%+v", o)
+	}
+	want := []string{"confirm bob at staging", "resend-code bob at staging", "confirm bob at staging", "resend-code b b at staging"}
+	if !slices.Equal(done, want) {
+		t.Errorf("%q", done)
+	}
+}
+
+func TestVerbsWithoutATerminal(t *testing.T) {
+	vars := at(t, &desk{
+		recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { panic("called") },
+		logout:  func(agent.LogoutRequest) error { panic("called") },
+	})
+	tests := []struct{ args, want string }{
+		{"password reset -u ana", "no terminal to ask at; run it at one: kyc-agentd password reset prod"},
+		{"password change -u ana staging", "no terminal to ask at; run it at one: kyc-agentd password change staging"},
+		{"confirm -u ana", "no terminal to ask at; run it at one: kyc-agentd confirm prod"},
+		{"confirm --resend", "--resend needs the user's name; add -u USER"},
+		{"logout --all-devices", "no terminal to ask whether all sign-ins of ana should end; add --yes"},
+	}
+	for _, tt := range tests {
+		session{vars: vars}.run(t, strings.Fields(tt.args)...).want(t, exitUsage, tt.want)
+	}
+}
+
+func TestVerbsUsage(t *testing.T) {
+	tests := []struct{ args, want string }{
+		{"password hunter2", "password is followed by reset or change; run: kyc-agentd password --help"},
+		{"password reset prod hunter2", "reset takes at most one argument; run: kyc-agentd password reset --help"},
+		{"password change --password=hunter2", "unknown flag --password; run: kyc-agentd password change --help"},
+		{"confirm --resend=hunter2", "--resend takes no such value; run: kyc-agentd confirm --help"},
+		{"confirm prod 123456", "confirm takes at most one argument; run: kyc-agentd confirm --help"},
+		{"logout --local --all-devices", "--local and --all-devices are opposites; leave one out"},
+		{"logout --yes", "--yes goes with --all-devices: nothing else asks first; leave it out"},
+		{"login --api-key sk_hunter2", "there is no --api-key: every process can read a command line; use --api-key-stdin"},
+		{"login --api-key=sk_hunter2 prod", "there is no --api-key: every process can read a command line; use --api-key-stdin"},
+		{"login --api-key-stdin -u ana", "an API key takes the place of user and password; leave out --user and --password-stdin"},
+		{"login --api-key-stdin --password-stdin", "an API key takes the place of user and password; leave out --user and --password-stdin"},
+	}
+	for _, tt := range tests {
+		session{}.run(t, strings.Fields(tt.args)...).want(t, exitUsage, tt.want)
+	}
+	if got := (session{}).run(t, "password"); got.exit != exitUsage || got.errOut != usagePassword {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Ctrl-C at any prompt of any verb: exit 75, the echo is back, and the agent forgets.
+func TestVerbsCancelled(t *testing.T) {
+	twoSteps := func(ctx context.Context, ask agent.Asker) error {
+		if _, err := ask(ctx, resetChallenge); err != nil {
+			return err
+		}
+		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "YES", Prompt: "Go on?", Inputs: []agent.Input{{Name: "yes", Label: "yes or no"}}})
+		return err
+	}
+	user, code := line{"User [ana]: ", ""}, line{"Code: ", "123456"}
+	first, second := line{"New password: ", "Brand-new-8"}, line{"New password, again: ", "Brand-new-8"}
+	tests := []struct {
+		args string
+		all  []line
+	}{
+		{"password reset", []line{user, code, first, second, {"yes or no: ", ""}}},
+		{"password change", []line{user, {"Present password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
+		{"confirm", []line{user, code, first, second, {"yes or no: ", ""}}},
+		{"login", []line{user, {"Password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
+		{"logout --all-devices", []line{{"[yes/no]: ", ""}}},
+	}
+	for _, tt := range tests {
+		for n, last := range tt.all {
+			t.Run(tt.args+" at "+last.prompt, func(t *testing.T) {
+				forgotten := make(chan error, 1)
+				conversation := func(ctx context.Context, ask agent.Asker) error {
+					err := twoSteps(ctx, ask)
+					forgotten <- err
+					return err
+				}
+				p, asked := newPerson(t), false
+				vars := at(t, &desk{
+					login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error { return conversation(ctx, ask) },
+					recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error {
+						return conversation(ctx, ask)
+					},
+					logout: func(agent.LogoutRequest) error { asked = true; return nil },
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				end := session{vars: vars, tty: p.tty}.begin(ctx, strings.Fields(tt.args)...)
+				p.plays(tt.all[:n]...)
+				p.sees(last.prompt)
+				cancel()
+				if got := end(); got.exit != exitTemporary || !strings.HasSuffix(got.errOut, "cancelled\n") || strings.Count(got.errOut, "\n") != 1 {
+					t.Errorf("%+v", got)
+				}
+				p.sawNone("Brand-new-8", "Correct-horse-7")
+				if asked {
+					t.Error("signed out all the same")
+				}
+				if slices.ContainsFunc(tt.all[:n+1], func(l line) bool { return l == code }) {
+					if <-forgotten == nil {
+						t.Error("the agent goes on without the person")
+					}
+				}
+			})
+		}
+	}
+}
+
+// What mends an account needs a person. Where there is none it is declined, and the
+// sign-in ends with its own error and the command in that.
+func TestLoginFromStandardInputMeetsAStuckAccount(t *testing.T) {
+	for _, name := range []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"} {
+		c := agent.Challenge{Environment: "prod", Name: name, Prompt: "The code, or yes", Inputs: []agent.Input{{Name: "code", Label: "Code, yes or no"}}}
+		vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+			if given, err := ask(ctx, c); err != nil || given["code"].Reveal() != "no" {
+				t.Errorf("%q, %v", given["code"].Reveal(), err)
+			}
+			return &agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "Password reset required", Hint: "run: kyc-agentd password reset prod"}
+		}})
+		session{vars: vars, stdin: "x"}.run(t, "login", "-u", "ana", "--password-stdin").
+			want(t, exitDenied, "prod: Password reset required; run: kyc-agentd password reset prod")
+	}
+}
+
+func TestLogoutScopes(t *testing.T) {
+	tests := []struct {
+		args, typed, line string
+		scope             agent.LogoutScope
+	}{
+		{"logout", "", "prod: signed out", agent.LogoutHere},
+		{"logout --local prod", "", "prod: signed out here; Cognito was not asked", agent.LogoutLocal},
+		{"logout --all-devices --yes", "", "prod: signed out on all devices", agent.LogoutAllDevices},
+		{"logout --all-devices", "maybe\n\n Yes\n", "prod: signed out on all devices", agent.LogoutAllDevices},
+		{"logout --all-devices prod", "y\n", "prod: signed out on all devices", agent.LogoutAllDevices},
+	}
+	for _, tt := range tests {
+		var got agent.LogoutRequest
+		p := newPerson(t)
+		p.types(tt.typed)
+		vars := at(t, &desk{logout: func(r agent.LogoutRequest) error { got = r; return nil }})
+		session{vars: vars, tty: p.tty}.run(t, strings.Fields(tt.args)...).want(t, exitOK, tt.line)
+		if got != (agent.LogoutRequest{Environment: "prod", Scope: tt.scope}) {
+			t.Errorf("%s: %+v", tt.args, got)
+		}
+		if tt.typed != "" {
+			p.sees("End all sign-ins of ana at prod, on every machine? [yes/no]: ")
+		}
+	}
+}
+
+func TestLogoutOfAllDevicesThatIsNotDone(t *testing.T) {
+	d := &desk{status: anaAtProd(), logout: func(agent.LogoutRequest) error { panic("called") }}
+	d.status.Environments = append(d.status.Environments, agent.EnvironmentStatus{Name: "uat", State: agent.StateFresh, APIKey: true})
+	vars := at(t, d)
+	p := newPerson(t)
+	p.types("no\n")
+	session{vars: vars, tty: p.tty}.run(t, "logout", "--all-devices").want(t, exitTemporary, "cancelled; nothing was ended")
+	session{vars: vars}.run(t, "logout", "--all-devices", "--yes", "staging").want(t, exitDenied,
+		"staging: not signed in, and Cognito ends all sign-ins of a user only for that user; run: kyc-agentd login staging")
+	session{vars: vars}.run(t, "logout", "--all-devices", "--yes", "uat").want(t, exitUsage,
+		"uat: an API key is not signed in on any device; run: kyc-agentd logout uat")
+}
+
+func TestLoginWithAnAPIKey(t *testing.T) {
+	tests := []struct {
+		stdin string
+		exit  int
+		line  string
+	}{
+		{"sk_live_abc\n", exitOK, "prod: API key kept in the keyring"},
+		{"sk_live_abc", exitOK, "prod: API key kept in the keyring"},
+		{"hunter2\n", exitUsage, "what is on standard input is no API key: they begin with sk_"},
+		{"", exitUsage, "the API key on standard input is empty"},
+		{strings.Repeat("x", maxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
+	}
+	for _, tt := range tests {
+		var got agent.LoginRequest
+		d := &desk{status: anaAtProd()}
+		d.login = func(_ context.Context, r agent.LoginRequest, _ agent.Asker) error {
+			got = r
+			d.status.Environments[0] = agent.EnvironmentStatus{Name: "prod", State: agent.StateFresh, APIKey: true}
+			return nil
+		}
+		session{vars: at(t, d), stdin: tt.stdin}.run(t, "login", "--api-key-stdin").want(t, tt.exit, tt.line)
+		if tt.exit == exitOK && (got.APIKey.Reveal() != "sk_live_abc" || got.Username != "" || !got.Password.IsZero()) {
+			t.Errorf("%+v", got)
+		}
+		if tt.exit != exitOK && !got.APIKey.IsZero() {
+			t.Errorf("%q was sent", tt.stdin)
+		}
+	}
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// A movable clock is Cognito's and the authenticator app's: a code works once, and
+// nobody wants to wait half a minute for the next.
+type movable struct{ ahead atomic.Int64 }
+
+func (m *movable) now() time.Time { return time.Now().Add(time.Duration(m.ahead.Load())) }
+
+func (m *movable) move(d time.Duration) { m.ahead.Add(int64(d)) }
+
+// atTerminal is a person at a terminal of a usual size, who runs a verb there.
+func (h *house) atTerminal(args ...string) (*person, *running) {
+	h.t.Helper()
+	p := newPerson(h.t)
+	if err := pty.Setsize(p.f, &pty.Winsize{Cols: 100, Rows: 40}); err != nil {
+		h.t.Fatal(err)
+	}
+	return p, h.sessionOn(p, kycAgentd(args...))
+}
+
+// ends waits for the verb, which must succeed with line, and keeps the recording.
+func (h *house) ends(p *person, r *running, line string) {
+	h.t.Helper()
+	p.sees("kyc-agentd: " + line + "\r\n")
+	if exit := h.ended(r); exit != exitOK {
+		h.t.Errorf("exit %d", exit)
+	}
+	if !p.echoes() {
+		h.t.Error("the terminal is left without echo")
+	}
+	h.t.Logf("$ %s\n%s", strings.Join(r.Args, " "), strings.ReplaceAll(p.seen.String(), "\r\n", "\n"))
+}
+
+func (h *house) token(env string) string {
+	h.t.Helper()
+	got := h.run("", exec.Command(testpeer.Build(h.t, "kyc-token"), env))
+	if got.exit != exitOK || !strings.HasPrefix(got.out, "eyJ") {
+		h.t.Fatalf("kyc-token: %+v", got)
+	}
+	return got.out
+}
+
+// shownSecret reads the secret off the screen, as a person types it into an app.
+func (p *person) shownSecret() string {
+	p.t.Helper()
+	m := regexp.MustCompile(`Secret: ([A-Z2-7 ]+)\r\n`).FindStringSubmatch(p.seen.String())
+	if m == nil {
+		p.t.Fatalf("no secret on the screen: %q", p.seen.String())
+	}
+	return strings.ReplaceAll(m[1], " ", "")
+}
+
+// TestRecordedSignIns is the life of an account at the terminal. With -v it prints
+// what the person saw.
+func TestRecordedSignIns(t *testing.T) {
+	clock := &movable{}
+	h := newHouse(t, cognitotest.Now(clock.now))
+	h.env = append(h.env, "LANG=C.UTF-8")
+	h.cognito.AddUser(cognitotest.User{
+		Name: "grace", Password: "Temporary-1", Email: "grace@example.com", Status: cognitotest.ForceChangePassword,
+		MFA: []string{"MFA_SETUP"}, RequiredAttributes: []string{"name"},
+	})
+	h.daemon("--store", "memory")
+
+	p, r := h.atTerminal("login")
+	p.plays(
+		line{"User: ", "grace"}, line{"Password for grace (staging): ", "Temporary-1"},
+		line{"New password: ", "Short-1"}, line{"New password, again: ", "Short-1"}, line{"name: ", "Grace"},
+	)
+	p.sees("shorter than the user pool's rules ask for\r\n")
+	p.plays(line{"New password: ", "Amazing-grace-2"}, line{"New password, again: ", "Amazing-grace-2"}, line{"name: ", "Grace"})
+	p.sees("Secret: ")
+	p.sees("\r\n")
+	p.sees("▀▀▀▀▀▀▀")
+	p.sees("Code: ")
+	secret := p.shownSecret()
+	if !strings.Contains(p.seen.String(), "otpauth://totp/") {
+		t.Error("no URL on the screen")
+	}
+	p.types(cognitotest.TOTP(secret, clock.now()) + "\n")
+	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
+	p.sawNone("Temporary-1", "Short-1", "Amazing-grace-2")
+	first := h.token("staging")
+
+	clock.move(time.Minute)
+	p, r = h.atTerminal("login", "-u", "grace")
+	p.plays(line{"Password for grace (staging): ", "Amazing-grace-2"}, line{"Code: ", cognitotest.TOTP(secret, clock.now())})
+	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
+	if h.token("staging") == first {
+		t.Error("the second sign-in changed nothing")
+	}
+
+	clock.move(time.Minute)
+	p, r = h.atTerminal("login", "-u", "grace")
+	p.plays(
+		line{"Password for grace (staging): ", "Amazing-grace-2"}, line{"Code: ", "000000x"},
+		line{"wrong code\r\nCode from your authenticator app\r\nCode: ", "000000y"},
+		line{"wrong code\r\nCode from your authenticator app\r\nCode: ", cognitotest.TOTP(secret, clock.now())},
+	)
+	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
+	h.token("staging")
+}
+
+// sent is the last code that the pool sent to user.
+func (h *house) sent(user string) string {
+	h.t.Helper()
+	code := ""
+	for _, m := range h.cognito.Messages() {
+		if m.User == user {
+			code = m.Code
+		}
+	}
+	if code == "" {
+		h.t.Fatalf("no code was sent to %s", user)
+	}
+	return code
+}
+
+// newPasswordLines are the two prompts for it.
+func newPasswordLines(password string) []line {
+	return []line{{"New password: ", password}, {"New password, again: ", password}}
+}
+
+// TestRecordedRecoveries mends accounts at the terminal, by the verb and in the midst
+// of a sign-in.
+func TestRecordedRecoveries(t *testing.T) {
+	const signedIn = ", kept in memory, only until the daemon stops"
+	clock := &movable{}
+	h := newHouse(t, cognitotest.Now(clock.now), cognitotest.Code(""))
+	h.daemon("--store", "memory")
+	add := func(name string, status cognitotest.Status) {
+		h.cognito.AddUser(cognitotest.User{Name: name, Password: "Correct-horse-7", Email: name + "@example.com", Status: status})
+	}
+	t.Run("a reset in the midst of a sign-in", func(t *testing.T) {
+		add("bob", cognitotest.ResetRequired)
+		p, r := h.atTerminal("login", "-u", "bob")
+		p.plays(line{"(staging): ", "Correct-horse-7"}, line{"Code, yes or no: ", h.sent("bob")})
+		p.plays(newPasswordLines("Brand-new-8")...)
+		h.ends(p, r, "staging: signed in as bob"+signedIn)
+		p.sawNone("Correct-horse-7", "Brand-new-8")
+		h.token("staging")
+	})
+	t.Run("a reset that is declined", func(t *testing.T) {
+		add("bob", cognitotest.ResetRequired)
+		p, r := h.atTerminal("login", "-u", "bob")
+		p.plays(line{"(staging): ", "Correct-horse-7"}, line{"Code, yes or no: ", "no"})
+		p.sees("kyc-agentd: staging: Password reset required; run: kyc-agentd password reset staging\r\n")
+		if exit := h.ended(r); exit != exitDenied {
+			t.Errorf("exit %d", exit)
+		}
+	})
+	t.Run("a confirmation in the midst of a sign-in", func(t *testing.T) {
+		add("cleo", cognitotest.Unconfirmed)
+		p, r := h.atTerminal("login", "-u", "cleo")
+		p.plays(line{"(staging): ", "Correct-horse-7"})
+		p.sees("Code, resend or no: ")
+		p.types(h.sent("cleo") + "\n")
+		h.ends(p, r, "staging: signed in as cleo"+signedIn)
+	})
+	t.Run("a reset by the verb", func(t *testing.T) {
+		add("dora", cognitotest.Confirmed)
+		p, r := h.atTerminal("password", "reset")
+		p.plays(line{"User [cleo]: ", "dora"})
+		p.sees("by e-mail to d***@e***")
+		p.plays(append([]line{{"Code: ", "000000x"}}, newPasswordLines("Brand-new-8")...)...)
+		p.sees("wrong code")
+		p.plays(append([]line{{"Code: ", h.sent("dora")}}, newPasswordLines("Brand-new-8")...)...)
+		h.ends(p, r, "staging: password set; next, run: kyc-agentd login staging")
+		p.sawNone("Brand-new-8")
+	})
+	t.Run("a change by the verb", func(t *testing.T) {
+		p, r := h.atTerminal("password", "change", "-u", "dora")
+		p.plays(append([]line{{"Present password for dora (staging): ", "Brand-new-8"}}, newPasswordLines("Still-newer-9")...)...)
+		h.ends(p, r, "staging: password changed")
+		p.sawNone("Brand-new-8", "Still-newer-9")
+		if got := h.run("Still-newer-9\n", kycAgentd("login", "-u", "dora", "--password-stdin")); got.exit != exitOK {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("a change with the wrong password", func(t *testing.T) {
+		p, r := h.atTerminal("password", "change", "-u", "dora")
+		p.plays(line{"Present password for dora (staging): ", "Brand-new-8"})
+		p.sees("kyc-agentd: staging: Invalid username or password; ")
+		p.sees("\n")
+		if exit := h.ended(r); exit != exitDenied {
+			t.Errorf("exit %d: %q", exit, p.seen.String())
+		}
+	})
+	t.Run("a confirmation by the verb", func(t *testing.T) {
+		add("ella", cognitotest.Unconfirmed)
+		first := h.sent("ella")
+		p, r := h.atTerminal("confirm", "-u", "ella", "--resend")
+		p.sees("the code was sent again")
+		p.plays(line{"Code: ", first})
+		p.sees("wrong code")
+		p.plays(line{"Code: ", h.sent("ella")})
+		h.ends(p, r, "staging: account confirmed; next, run: kyc-agentd login staging")
+	})
+	t.Run("all devices", func(t *testing.T) {
+		h.login()
+		p, r := h.atTerminal("logout", "--all-devices")
+		p.plays(line{"End all sign-ins of ana at staging, on every machine? [yes/no]: ", "yes"})
+		h.ends(p, r, "staging: signed out on all devices")
+	})
+}
+
+// A pool that offers a choice needs no password, nor does one with questions of its own.
+func TestRecordedSignInsWithoutAPassword(t *testing.T) {
+	h := newHouse(t, cognitotest.Code(""))
+	h.cognito.AddUser(cognitotest.User{
+		Name: "bob", Password: "Correct-horse-7", Email: "bob@example.com",
+		Custom: []cognitotest.Question{{Parameters: map[string]string{"question": "The magic word?"}, Answer: "please"}},
+	})
+	for flow, first := range map[string]line{
+		"choice": {"3 = code by e-mail (EMAIL_OTP)\r\nNumber or name: ", "3"},
+		"custom": {"The magic word?\r\nAnswer: ", "please"},
+	} {
+		t.Run(flow, func(t *testing.T) {
+			h := &house{t: t, dir: shortDir(t), cognito: h.cognito, env: append(slices.Clone(h.env), "KYC_STAGING_AUTH_FLOW="+flow)}
+			h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
+			h.daemon("--store", "memory")
+			p, r := h.atTerminal("login", "-u", "bob")
+			p.plays(line{"Password for bob (staging): ", ""}, first)
+			if flow == "choice" {
+				p.sees("Code: ")
+				p.types(h.sent("bob") + "\n")
+			}
+			h.ends(p, r, "staging: signed in as bob, kept in memory, only until the daemon stops")
+			h.token("staging")
+		})
+	}
+}
+
+// However a person leaves a sign-in that is waiting for their answer, the agent
+// forgets it and the terminal is as it was.
+func TestLeavingInTheMidstOfASignIn(t *testing.T) {
+	leave := map[string]func(*person){
+		"Ctrl-C":                 func(p *person) { p.types("\x03") },
+		`Ctrl-\`:                 func(p *person) { p.types("\x1c") },
+		"Ctrl-D":                 func(p *person) { p.types("\x04") },
+		"the terminal is closed": func(p *person) { p.f.Close() },
+	}
+	for name, leaves := range leave {
+		t.Run(name, func(t *testing.T) {
+			forgotten := make(chan error, 1)
+			d := &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+				_, err := ask(ctx, resetChallenge)
+				forgotten <- err
+				return err
+			}}
+			h := newHouse(t)
+			h.env = append(h.env, at(t, d)...)
+			p, r := h.atTerminal("login", "-u", "ana")
+			p.plays(line{"(prod): ", "Correct-horse-7"}, line{"Code: ", "123456"})
+			p.sees("New password: ")
+			if p.echoes() {
+				t.Error("the prompt echoes")
+			}
+			leaves(p)
+			if exit := h.ended(r); exit != exitTemporary {
+				t.Errorf("exit %d", exit)
+			}
+			if err := <-forgotten; err == nil {
+				t.Error("the agent goes on without the person")
+			}
+			if name != "the terminal is closed" && !p.echoes() {
+				t.Error("the terminal is left without echo")
+			}
+		})
+	}
+}

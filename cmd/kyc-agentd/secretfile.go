@@ -1,0 +1,136 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// A secretFile is a file that holds one secret in one line. The error of reading one
+// says what to type, and never what is in it.
+type secretFile struct {
+	path string
+	// credential says that systemd put it there (`LoadCredential=`).
+	credential bool
+}
+
+// findSecret returns the file that the configuration names, else the systemd
+// credential where there is one, else a secretFile without a path.
+func findSecret(named SecretPath, credential string, vars environ) secretFile {
+	if named.s != "" {
+		return secretFile{path: underHome(named.s, vars.get("HOME"))}
+	}
+	dir := vars.get("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		return secretFile{}
+	}
+	path := filepath.Join(dir, credential)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return secretFile{}
+	}
+	return secretFile{path: path, credential: true}
+}
+
+// read returns the secret and a stamp of the file, which changes whenever the file
+// does. The stamp is of the file's metadata and not of the secret: it tells nothing
+// about that, it outlives the daemon, and `touch` is enough to change it.
+func (f secretFile) read() (secret agent.Secret, stamp string, err error) {
+	// Without O_NONBLOCK the open of a named pipe would wait for a writer for ever.
+	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s%s", f.path, plainCause(err), f.hint(err))
+	}
+	defer file.Close()
+	info, err := file.Stat() // before reading: what changes later has another stamp
+	if err == nil {
+		err = f.check(info)
+	}
+	if err != nil {
+		return agent.Secret{}, "", err
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxLine+3)) // and its end, CR LF
+	if err != nil {
+		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s", f.path, plainCause(err))
+	}
+	line, err := onlyLine(string(data))
+	if err != nil {
+		return agent.Secret{}, "", fmt.Errorf("%s %w", f.path, err)
+	}
+	return agent.NewSecret(line), stampOf(info), nil
+}
+
+func (f secretFile) hint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "; make it, readable by its owner alone (mode 0600)"
+	case errors.Is(err, fs.ErrPermission):
+		return "; run: chown " + fmt.Sprint(os.Getuid()) + " " + shellWord(f.path)
+	}
+	return ""
+}
+
+// check refuses what others can read. systemd may grant access to a credential by an
+// ACL, whose mask stat shows in the place of the group's bits, and its owner may be root.
+func (f secretFile) check(info fs.FileInfo) error {
+	stat, _ := info.Sys().(*syscall.Stat_t)
+	perm := info.Mode().Perm()
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", f.path)
+	case f.credential && perm&0o007 != 0:
+		return fmt.Errorf("%s is open to everybody (mode %04o); give it by LoadCredential=", f.path, perm)
+	case f.credential:
+		return nil
+	case stat != nil && int(stat.Uid) != os.Getuid():
+		return fmt.Errorf("%s belongs to uid %d; run: chown %d %s", f.path, stat.Uid, os.Getuid(), shellWord(f.path))
+	case perm&0o077 != 0:
+		return fmt.Errorf("%s has mode %04o and may be read by its owner alone; run: chmod 600 %s", f.path, perm, shellWord(f.path))
+	}
+	return nil
+}
+
+// onlyLine is the one line of a file, without its end.
+func onlyLine(data string) (string, error) {
+	line, rest, _ := strings.Cut(data, "\n")
+	line = strings.TrimSuffix(line, "\r")
+	switch {
+	case len(line) > maxLine:
+		return "", fmt.Errorf("is longer than %d bytes", maxLine)
+	case rest != "":
+		return "", errors.New("has more than one line; the secret is all there may be in it")
+	case line == "":
+		return "", errors.New("is empty; write the secret there, in one line")
+	case !utf8.ValidString(line):
+		return "", errors.New("is not UTF-8")
+	}
+	return line, nil
+}
+
+func stampOf(info fs.FileInfo) string {
+	text := fmt.Sprint(info.Size(), info.ModTime().UnixNano())
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		text += fmt.Sprint(" ", stat.Dev, stat.Ino)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+// shellWord makes path one word of a shell command.
+func shellWord(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=", r)
+	}) {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
+}

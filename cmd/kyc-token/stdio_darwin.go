@@ -1,0 +1,9 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// isTerminal reports whether a terminal is there: only those have attributes.
+func (d descriptor) isTerminal() bool {
+	_, err := unix.IoctlGetTermios(int(d), unix.TIOCGETA)
+	return err == nil
+}
