@@ -77,7 +77,7 @@ func (s *session) signInAlone(ctx context.Context, why *Error) *Error {
 		e.Op = opCredential
 		return e
 	}
-	if c.Stamp == s.refusedStamp(ctx) {
+	if stamp := s.refusedStamp(ctx); stamp != "" && stamp == c.Stamp {
 		return s.stillRefused()
 	}
 	return s.callAlone(ctx, env, epoch, c)
