@@ -75,7 +75,7 @@ func (si *signIn) associate(ctx context.Context, s *step) (string, error) {
 		return "", si.refused(atAnswer, *s, fail)
 	}
 	secret := aws.ToString(out.SecretCode)
-	if !totpPattern.MatchString(secret) {
+	if len(secret) > maxTOTP || !totpPattern.MatchString(secret) {
 		return "", si.improper(*s, fmt.Errorf("a secret that no authenticator app takes"))
 	}
 	if out.Session != nil {
@@ -86,7 +86,9 @@ func (si *signIn) associate(ctx context.Context, s *step) (string, error) {
 }
 
 // totpPattern is base32 (RFC 4648), of 80 bits or more.
-var totpPattern = regexp.MustCompile(`^[A-Z2-7]{16,256}=*$`)
+var totpPattern = regexp.MustCompile(`^[A-Z2-7]{16,}=*$`)
+
+const maxTOTP = 264 // characters; a QR code holds some thousands
 
 // totpURL is what a QR code for an authenticator app says.
 // https://github.com/google/google-authenticator/wiki/Key-Uri-Format

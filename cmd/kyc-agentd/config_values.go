@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
 )
@@ -228,11 +229,14 @@ func parseDays(s string) (time.Duration, error) {
 
 type usernameKind struct{}
 
-// usernameShape is Cognito's UsernameType.
-var usernameShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]{1,128}$`)
+// usernameShape is Cognito's UsernameType but for its length: a repetition of classes
+// this large costs every start 5 MB and 6 ms.
+var usernameShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
+
+const maxUsername = 128 // characters
 
 func (usernameKind) check(s string) error {
-	if !usernameShape.MatchString(s) {
+	if !usernameShape.MatchString(s) || utf8.RuneCountInString(s) > maxUsername {
 		return fmt.Errorf("bad user name %q; want at most 128 characters, and no blanks", s)
 	}
 	return nil
