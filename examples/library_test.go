@@ -296,8 +296,11 @@ func TestNoTokenInSight(t *testing.T) {
 		t.Skip("no /proc on this system")
 	}
 	s := signedIn(t)
+	var mu sync.Mutex // the API's goroutine writes, this one reads
 	var looked, seen []string
 	s.API.Before(func(r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		for _, pattern := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ"} {
 			files, _ := filepath.Glob(pattern)
@@ -312,10 +315,14 @@ func TestNoTokenInSight(t *testing.T) {
 	})
 	for _, e := range examples {
 		t.Run(e.name, func(t *testing.T) {
+			mu.Lock()
 			looked, seen = nil, nil
+			mu.Unlock()
 			if r := run(t, s, e.argv(t)); r.code != 0 {
 				t.Errorf("%+v", r)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if len(looked) == 0 {
 				t.Error("nothing was looked at")
 			}
