@@ -1,9 +1,9 @@
 // Package store keeps small secrets by key and knows nothing of what they mean.
 //
-// The agent keeps one record per environment here. A newcomer needs two calls:
-// Open one of the implementations (memory here, [store/file], [store/keyring])
-// and hand it to the agent; the agent then calls Get at the first request for an
-// environment and Put whenever its sign-in changed.
+// The agent keeps one record per environment here, and little else. A newcomer needs
+// one call: Open of package store/auto, which opens the implementation asked for
+// (store/keyring, store/file, store/memory) or picks one. The agent then calls Get at
+// the first request for an environment and Put whenever its sign-in changed.
 //
 // Every implementation passes the one conformance suite in store/storetest.
 package store

@@ -2,8 +2,9 @@
 // out ID tokens over a Unix socket. A newcomer needs two of its verbs: `serve` is the
 // daemon, `login` signs in to it; kyc-token then prints a token.
 //
-// Each verb is one file: serve.go, login.go, logout.go, status.go, reload.go,
-// keygen.go, version.go. config.go is the manual of config.toml. serve.go alone
+// Each verb is one file: serve.go, login.go, logout.go, recover.go (password and
+// confirm), status.go, reload.go, keygen.go, version.go. config.go is the manual of
+// config.toml. serve.go alone
 // knows every adapter (ipc, agent/cognito, store/…) and wires them.
 package main
 
