@@ -4,8 +4,8 @@
 //
 // Each verb is one file: serve.go, login.go, logout.go, recover.go (password and
 // confirm), status.go, reload.go, keygen.go, version.go. config.go is the manual of
-// config.toml. serve.go alone
-// knows every adapter (ipc, agent/cognito, store/…) and wires them.
+// config.toml. serve.go and serve_store.go wire the adapters (ipc, agent/cognito,
+// store/…), which do not know one another.
 package main
 
 import (
