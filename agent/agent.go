@@ -34,6 +34,11 @@ type Options struct {
 	Logger        *slog.Logger     // nil discards
 	Version       string           // shown by Status
 	Now           func() time.Time // the wall clock; nil means time.Now
+	// Changed, when set, is told each time the token in memory of an environment came,
+	// was replaced or went: by a refresh, a login, a logout, a refusal, or a new
+	// configuration. It is called beside the agent's work and without its locks, from
+	// many goroutines, and must return at once; what it wants to know it asks for later.
+	Changed func(environment string)
 }
 
 // An Agent holds one session per environment. It is a [Service].
@@ -41,6 +46,7 @@ type Agent struct {
 	auth    Authenticator
 	store   store.Store
 	log     *slog.Logger
+	changed func(environment string)
 	version string
 	started time.Time
 	wall    func() time.Time
@@ -80,9 +86,12 @@ func New(o Options) (*Agent, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Changed == nil {
+		o.Changed = func(string) {}
+	}
 	life, end := context.WithCancel(context.Background())
 	a := &Agent{
-		auth: o.Authenticator, store: o.Store, log: o.Logger, version: o.Version,
+		auth: o.Authenticator, store: o.Store, log: o.Logger, changed: o.Changed, version: o.Version,
 		wall: o.Now, started: time.Now(),
 		life: life, end: end, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),
@@ -100,8 +109,19 @@ func (a *Agent) Configure(c Config) error {
 	if c.RefreshMargin == 0 {
 		c.RefreshMargin = DefaultRefreshMargin
 	}
+	for _, name := range a.configure(c) {
+		a.changed(name)
+	}
+	a.nudge()
+	return nil
+}
+
+// configure puts c in force and returns the environments whose token in memory is
+// not the one before.
+func (a *Agent) configure(c Config) (changed []string) {
 	a.configuring.Lock()
 	defer a.configuring.Unlock()
+	before := a.view.Load().tokens()
 	v := &view{config: c, byName: make(map[string]*session)}
 	for _, env := range c.Environments {
 		s, ok := a.sessions[env.Name]
@@ -115,8 +135,25 @@ func (a *Agent) Configure(c Config) error {
 	}
 	slices.Sort(v.names)
 	a.view.Store(v)
-	a.nudge()
-	return nil
+	after := v.tokens()
+	for name := range a.sessions {
+		if before[name] != after[name] {
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}
+
+// tokens are those in memory, by environment. A nil view has none.
+func (v *view) tokens() map[string]*held {
+	all := make(map[string]*held)
+	if v == nil {
+		return all
+	}
+	for name, s := range v.byName {
+		all[name] = s.held.Load()
+	}
+	return all
 }
 
 func (c Config) check() error {

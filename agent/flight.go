@@ -181,6 +181,7 @@ func (s *session) readNewer(ctx context.Context) bool {
 }
 
 func (s *session) reject(err *Error) {
+	defer s.tell(s.held.Load())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known && s.kept == nil {
@@ -274,6 +275,7 @@ func (s *session) has(k *kept) bool {
 // publish makes h the token that requests get, unless the environment changed
 // under it.
 func (s *session) publish(h *held, skew time.Duration, epoch int) {
+	defer s.tell(s.held.Load())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.skew = skew

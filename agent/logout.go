@@ -38,7 +38,7 @@ func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
 }
 
 func (s *session) logout(scope LogoutScope) error {
-	s.held.Store(nil) // nobody gets this token from here on
+	s.drop() // nobody gets this token from here on
 	ctx := s.a.life
 	if err := s.take(ctx); err != nil {
 		return s.errorf("logout", CodeUnavailable, "the agent is stopping; try again")
@@ -83,9 +83,9 @@ func (s *session) forget(ctx context.Context) *kept {
 	if !known {
 		k, _ = s.load(ctx) // unreadable: nothing to revoke, all the more to delete
 	}
+	s.drop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held.Store(nil)
 	s.kept, s.known, s.unsaved, s.hint = nil, true, false, StateAbsent
 	s.rejected, s.fail, s.saveFail = nil, failure{}, failure{}
 	s.alone = lone{off: true}

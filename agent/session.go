@@ -88,6 +88,20 @@ func (s *session) take(ctx context.Context) error {
 
 func (s *session) give() { s.turn <- struct{}{} }
 
+// tell says that the token in memory changed, if it is not before any more. Deferred
+// ahead of mu's unlocking, it runs after that.
+func (s *session) tell(before *held) {
+	if s.held.Load() != before {
+		s.a.changed(s.name)
+	}
+}
+
+// drop takes the token out of memory.
+func (s *session) drop() {
+	defer s.tell(s.held.Load())
+	s.held.Store(nil)
+}
+
 // touch notes that a token is in demand. The first request since the token was
 // issued wakes the scheduler, which then plans its refresh.
 func (s *session) touch(h *held, now time.Time) {
