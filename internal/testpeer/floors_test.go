@@ -20,7 +20,7 @@ var floors = map[string][]string{
 	"agent":           {"store"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
-	"store/file":                {"store", "store/internal/args"},
+	"store/file":                {"store", "store/internal/args", "internal/durable"},
 	"store/keyring":             {"store", "store/internal/args"},
 	"store/memory":              {"store", "store/internal/args"},
 	"store/internal/args":       {"store"},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 // credentialName is the key's name among the credentials systemd hands to a unit
@@ -132,17 +134,12 @@ func Keygen(path string) (publicKey string, err error) {
 	return publicKey, nil
 }
 
-// writeKey writes a file that must not be there: openat with O_EXCL, write, fsync,
-// close, fsync of the folder. What could not be written whole is removed.
+// writeKey writes a file that must not be there, for good or not at all.
 func writeKey(root *os.Root, name string, data []byte) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := durable.Create(root, name, data, 0o600); err != nil {
 		return err
 	}
-	err = writeSync(f, data)
-	if err == nil {
-		err = syncDir(root)
-	}
+	err := durable.SyncDir(root)
 	if err != nil {
 		_ = root.Remove(name)
 	}

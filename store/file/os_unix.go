@@ -71,15 +71,6 @@ func unlockFolder(f *os.File) error {
 	return f.Close()
 }
 
-func syncDir(root *os.Root) error {
-	d, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
 // isFull covers a full disk, a full quota and a file size limit.
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)

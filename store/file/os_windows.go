@@ -34,9 +34,6 @@ func lockFolder(root *os.Root, dir string) (*os.File, error) {
 
 func unlockFolder(f *os.File) error { return f.Close() }
 
-// syncDir does nothing: Windows cannot flush a folder, and NTFS journals renames.
-func syncDir(*os.Root) error { return nil }
-
 func isFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }

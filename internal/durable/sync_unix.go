@@ -1,0 +1,15 @@
+//go:build unix
+
+package durable
+
+import "os"
+
+// SyncDir makes the renames and removals in root's folder last.
+func SyncDir(root *os.Root) error {
+	d, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
