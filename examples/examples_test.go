@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
@@ -82,26 +81,9 @@ func node(argv ...string) func(*testing.T) []string {
 
 func python(argv ...string) func(*testing.T) []string {
 	return func(t *testing.T) []string {
-		path := findPython()
-		if path == "" {
-			testpeer.Missing(t, "a python3 with requests", "run: apt-get install python3 python3-requests")
-		}
-		return append([]string{path, "-B"}, argv...)
+		return append([]string{testpeer.Python(t, "requests", "python3-requests"), "-B"}, argv...)
 	}
 }
-
-// findPython finds one that has requests: the first on PATH may be somebody's own
-// build, while Debian's package is for /usr/bin/python3. A shim in front of the real
-// interpreter would lose its way in the stage's environment, so it is asked for that.
-var findPython = sync.OnceValue(func() string {
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		out, err := exec.Command(name, "-c", "import requests, sys; print(sys.executable)").Output()
-		if err == nil {
-			return strings.TrimSpace(string(out))
-		}
-	}
-	return ""
-})
 
 // A result is how a command ended.
 type result struct {

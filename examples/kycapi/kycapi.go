@@ -65,6 +65,11 @@ func New(pool Pool) *API {
 	return a
 }
 
+// Handle mounts h at pattern, as [http.ServeMux] takes it, behind the same check of the
+// ID token: for tools that speak another protocol than the API's own. Call it before
+// the first request.
+func (a *API) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
+
 // ThrottleNext answers the next n calls 429, with a Retry-After of wait.
 func (a *API) ThrottleNext(n int, wait time.Duration) {
 	a.mu.Lock()

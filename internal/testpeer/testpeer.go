@@ -1,5 +1,5 @@
 // Package testpeer finds the real programs that tests run against: Program for one
-// on PATH, Npm for the JavaScript peers, Build for this module's own binaries.
+// on PATH, Python and Npm for libraries, Build for this module's own binaries.
 //
 // A peer that is missing skips the test and names what to install. Where
 // KYC_REQUIRE_PEERS is set, as in CI, it fails the test instead: a skip must not
@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -32,6 +33,22 @@ func Program(t testing.TB, name, pkg string) string {
 		Missing(t, name, "run: apt-get install "+pkg)
 	}
 	return path
+}
+
+// Python returns the path of a Python that has module, which Debian's pkg brings. The
+// first one on PATH may be somebody's own build, while the package is for
+// /usr/bin/python3. A shim in front of the real interpreter would lose its way in
+// a bare environment, so it is asked for that.
+func Python(t testing.TB, module, pkg string) string {
+	t.Helper()
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		out, err := exec.Command(name, "-c", "import "+module+", sys; print(sys.executable)").Output()
+		if err == nil {
+			return strings.TrimSpace(string(out))
+		}
+	}
+	Missing(t, "a python3 with "+module, "run: apt-get install python3 "+pkg)
+	return ""
 }
 
 // Root ends the test unless it runs as root, which a test of foreign user ids needs.

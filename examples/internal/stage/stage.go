@@ -6,13 +6,17 @@
 //	defer s.Close()
 //	out, err := s.Command(ctx, "kyc-token").Output()
 //
-// Nobody is signed in yet; SignIn does that. All traffic stays on the loopback.
+// [Setup] is for more than that: an API over https, say. Nobody is signed in yet;
+// SignIn does that. All traffic stays on the loopback.
 package stage
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -34,6 +38,7 @@ type Stage struct {
 	Pool   *cognitotest.Server
 	API    *kycapi.API
 	APIURL string   // where API is served
+	CAFile string   // the certificate it is served with; empty without TLS
 	Env    []string // what commands get; PATH begins with the product's binaries
 
 	api    *httptest.Server
@@ -44,20 +49,70 @@ type Stage struct {
 // Start sets the stage up and returns when the daemon serves. bin is the folder of
 // the product's binaries.
 func Start(ctx context.Context, bin string, opts ...cognitotest.Option) (*Stage, error) {
+	return Setup{Bin: bin, Pool: opts}.Start(ctx)
+}
+
+// A Setup says what a stage is made of.
+type Setup struct {
+	Bin  string               // the folder of the product's binaries
+	Pool []cognitotest.Option // the user pool's
+	// TLS has the API served over https, with a certificate that commands trust.
+	TLS bool
+	// Env returns more of the commands' environment, which is the daemon's too. It is
+	// called when the pool and the API are there, and before the daemon is. nil adds
+	// nothing.
+	Env func(*Stage) []string
+}
+
+// Start is the function Start, of this setup.
+func (o Setup) Start(ctx context.Context) (*Stage, error) {
 	dir, err := os.MkdirTemp("", "kyc-stage-")
 	if err != nil {
 		return nil, err
 	}
-	pool := cognitotest.New(opts...)
+	pool := cognitotest.New(o.Pool...)
 	pool.AddUser(cognitotest.User{Name: User, Password: Password})
 	api := kycapi.New(kycapi.Pool{Issuer: pool.Issuer(), JWKSURL: pool.JWKSURL(), ClientID: pool.ClientID})
-	s := &Stage{Pool: pool, API: api, api: httptest.NewServer(api), dir: dir}
-	s.APIURL = s.api.URL
-	s.Env = s.environment(bin)
-	if err := s.startDaemon(ctx); err != nil {
+	s := &Stage{Pool: pool, API: api, dir: dir}
+	s.serveAPI(o.TLS)
+	s.Env = s.environment(o.Bin)
+	if o.TLS {
+		err = s.trust()
+	}
+	if o.Env != nil {
+		s.Env = append(s.Env, o.Env(s)...)
+	}
+	if err == nil {
+		err = s.startDaemon(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+func (s *Stage) serveAPI(secure bool) {
+	s.api = httptest.NewUnstartedServer(s.API)
+	s.api.Config.ErrorLog = log.New(io.Discard, "", 0) // some clients try a certificate first, and hang up
+	if secure {
+		s.api.StartTLS()
+	} else {
+		s.api.Start()
+	}
+	s.APIURL = s.api.URL
+}
+
+// trust has every command trust the API's certificate. There is one variable for
+// each library that checks certificates.
+func (s *Stage) trust() error {
+	s.CAFile = filepath.Join(s.dir, "ca.pem")
+	for _, name := range []string{
+		"SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE",
+	} {
+		s.Env = append(s.Env, name+"="+s.CAFile)
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.api.Certificate().Raw})
+	return os.WriteFile(s.CAFile, cert, 0o600)
 }
 
 // environment is the bare minimum, so that nothing of the caller's reaches the
