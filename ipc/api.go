@@ -24,6 +24,10 @@ const workTimeout = time.Minute
 // mere timeout. A refresh goes on regardless, for the next who asks.
 const tokenTimeout = 7 * time.Second
 
+// helperTimeout is the same where another program's tool waits: kyc-token gives up
+// after 5 seconds there, the shortest time that a tool is known to allow.
+const helperTimeout = 4500 * time.Millisecond
+
 // writeTimeout is how long a client may take to read an answer.
 const writeTimeout = 10 * time.Second
 

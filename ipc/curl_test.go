@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
@@ -22,14 +23,14 @@ func TestCurlConfig(t *testing.T) {
 	odd := someToken("prod")
 	odd.IDToken = agent.NewSecret(`a\b"c\n#d'e`) // no JWT, but the quoting must hold
 	for _, token := range []agent.Token{someToken("prod"), odd} {
-		if out, err := runCurl(t, curl, renderCurl(token, 0), api.URL); err != nil {
+		if out, err := runCurl(t, curl, renderCurl(token, time.Now()), api.URL); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		if got := <-seen; got != "Bearer "+token.IDToken.Reveal() {
 			t.Errorf("curl sent %q", got)
 		}
 	}
-	out, err := runCurl(t, curl, string(failCurl(`prod: not signed in; run: "kyc-agentd login prod"`)), api.URL)
+	out, err := runCurl(t, curl, string(failCurl(&agent.Error{Environment: "prod", Message: "not signed in", Hint: `run: "kyc-agentd login prod"`})), api.URL)
 	if err == nil {
 		t.Errorf("curl was content: %s", out)
 	}

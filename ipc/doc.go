@@ -52,9 +52,16 @@
 //	header   Authorization: Bearer <token>    for curl -H @file
 //	curl     oauth2-bearer = "<token>"        for curl -K
 //	json     a flat object of strings         the default otherwise
+//	env      KYC_TOKEN=…, KYC_API_URL=… and KYC_TOKEN_EXPIRES_AT=…, quoted for a
+//	         shell where they have to be
+//	k8s      a Kubernetes ExecCredential, client.authentication.k8s.io/v1
+//	google   the answer to a Google auth library's executable-sourced credential
 //
-// Every one ends with a newline. An API key has no end: its expires_at and
-// expires_in in json are empty.
+// Every one ends with a newline. The formats below json tell the end of the token a
+// minute early (half of what is left, where that is less), because the tools that
+// read them use a token up to the second they were told. An API key has no end: its
+// expires_at and expires_in in json, and KYC_TOKEN_EXPIRES_AT, are empty; k8s and
+// google leave theirs out.
 //
 // # Errors
 //
@@ -74,7 +81,8 @@
 // The body is application/problem+json (RFC 9457) with code, detail, hint and
 // environment. With Accept: text/plain it is one line of text. With format=curl
 // and no Accept: text/plain it is a curl configuration that makes curl send
-// nothing, because `curl -K <(…)` does not look at our status.
+// nothing, because `curl -K <(…)` does not look at our status; with format=google it
+// is an answer without success.
 //
 // # What is refused
 //

@@ -14,11 +14,13 @@ import (
 type format struct {
 	name      string
 	mediaType string
-	// render writes the token and a newline; left is its remaining life.
-	render func(t agent.Token, left time.Duration) string
+	// render writes the token as it is at now, and a newline.
+	render func(t agent.Token, now time.Time) string
 	// fail renders an error for a consumer that looks at the body alone; nil means
 	// that errors are problems as everywhere.
-	fail func(line string) []byte
+	fail func(e *agent.Error) []byte
+	// limit is how long the tool behind the format may wait; 0 means tokenTimeout.
+	limit time.Duration
 }
 
 // formats lists every format; the order is the one that error messages name them in.
@@ -27,23 +29,53 @@ var formats = []format{
 	{name: "header", mediaType: mediaText, render: renderHeader},
 	{name: "curl", mediaType: mediaText, render: renderCurl, fail: failCurl},
 	{name: "json", mediaType: mediaJSON, render: renderJSON},
+	{name: "env", mediaType: mediaText, render: renderEnv},
+	{name: "k8s", mediaType: mediaJSON, render: renderK8s, limit: helperTimeout},
+	{name: "google", mediaType: mediaJSON, render: renderGoogle, fail: failGoogle, limit: helperTimeout},
 }
 
-func renderToken(t agent.Token, _ time.Duration) string { return t.IDToken.Reveal() + "\n" }
+// FormatNames lists the formats that [Render] knows.
+func FormatNames() []string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.name)
+	}
+	return names
+}
 
-func renderHeader(t agent.Token, _ time.Duration) string {
+// Render writes t in a format, as GET /v1/token does at now, with a newline at its
+// end. The error is a CodeUsage for an unknown format, and a CodeInternal for a
+// token that no header could carry.
+func Render(format string, t agent.Token, now time.Time) ([]byte, error) {
+	f, ok := formatByName(format)
+	if !ok {
+		return nil, unknownFormat(format)
+	}
+	if err := sendable(t); err != nil {
+		return nil, err
+	}
+	return []byte(f.render(t, now)), nil
+}
+
+func unknownFormat(name string) error {
+	return usage("unknown format %s; known: %s", quoted(name), strings.Join(FormatNames(), ", "))
+}
+
+func renderToken(t agent.Token, _ time.Time) string { return t.IDToken.Reveal() + "\n" }
+
+func renderHeader(t agent.Token, _ time.Time) string {
 	return "Authorization: Bearer " + t.IDToken.Reveal() + "\n"
 }
 
-func renderCurl(t agent.Token, _ time.Duration) string {
+func renderCurl(t agent.Token, _ time.Time) string {
 	return "oauth2-bearer = " + curlQuote(t.IDToken.Reveal()) + "\n"
 }
 
-func renderJSON(t agent.Token, left time.Duration) string {
+func renderJSON(t agent.Token, now time.Time) string {
 	body := tokenBody{Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL}
 	if !t.ExpiresAt.IsZero() {
-		body.ExpiresAt = t.ExpiresAt.UTC().Truncate(time.Second).Format(time.RFC3339)
-		body.ExpiresIn = strconv.FormatInt(int64(max(0, left)/time.Second), 10)
+		body.ExpiresAt = rfc3339(t.ExpiresAt)
+		body.ExpiresIn = strconv.FormatInt(int64(max(0, left(t, now))/time.Second), 10)
 	}
 	return string(encode(body))
 }
@@ -51,8 +83,8 @@ func renderJSON(t agent.Token, left time.Duration) string {
 // failCurl is a curl configuration that allows no protocol at all: curl then sends
 // nothing and fails, where with an empty one it would send the request without a
 // token.
-func failCurl(line string) []byte {
-	return []byte("# " + line + "\nproto = \"-all\"\n")
+func failCurl(e *agent.Error) []byte {
+	return []byte("# " + e.Error() + "\nproto = \"-all\"\n")
 }
 
 // curlQuote quotes for a curl configuration file, where \\ and \" are the escapes
@@ -70,14 +102,6 @@ func formatByName(name string) (format, bool) {
 	return format{}, false
 }
 
-func formatNames() string {
-	var names []string
-	for _, f := range formats {
-		names = append(names, f.name)
-	}
-	return strings.Join(names, ", ")
-}
-
 // formatFor picks the format of an answer to r.
 func formatFor(r *http.Request, name string) (format, error) {
 	if name == "" {
@@ -88,7 +112,7 @@ func formatFor(r *http.Request, name string) (format, error) {
 	}
 	f, ok := formatByName(name)
 	if !ok {
-		return format{}, usage("unknown format %s; known: %s", quoted(name), formatNames())
+		return format{}, unknownFormat(name)
 	}
 	return f, nil
 }

@@ -115,7 +115,7 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	if got := enum(bodyOf("/v1/account")["action"]); !slices.Equal(got, actions) {
 		t.Errorf("actions %q, in the agent %q", got, actions)
 	}
-	names := strings.Split(formatNames(), ", ")
+	names := FormatNames()
 	slices.Sort(names)
 	param := doc.Paths.Value("/v1/token").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "format")
 	if got := enum(param.Schema); !slices.Equal(got, names) {
@@ -184,7 +184,7 @@ func TestServerIsAsDescribed(t *testing.T) {
 	w.exchange(true, "GET", "/v1/token?env=prod", "", textPlain)
 	w.exchange(true, "GET", "/v1/token?env=prod&format=curl", "")
 	w.exchange(true, "POST", "/v1/login", userLogin)
-	for _, query := range []string{"", "&format=token", "&format=header", "&format=curl", "&format=json", "&min_valid=5m", "&min_valid=300"} {
+	for _, query := range []string{"", "&format=token", "&format=header", "&format=curl", "&format=json", "&format=env", "&format=k8s", "&format=google", "&min_valid=5m", "&min_valid=300"} {
 		w.exchange(true, "GET", "/v1/token?env=prod"+query, "")
 		w.exchange(true, "GET", "/v1/token?env=prod"+query, "", textPlain)
 	}
@@ -207,7 +207,9 @@ func TestServerIsAsDescribed(t *testing.T) {
 	w.exchange(true, "POST", "/v1/account", `{"action":"resend-code","username":"x"}`)
 	w.exchange(false, "POST", "/v1/account", `{"action":"explode","username":"x"}`)
 	w.exchange(true, "POST", "/v1/login", `{"environment":"staging","api_key":"sk_1"}`)
-	w.exchange(true, "GET", "/v1/token?env=staging", "")
+	for _, format := range FormatNames() {
+		w.exchange(true, "GET", "/v1/token?env=staging&format="+format, "")
+	}
 	w.exchange(true, "GET", "/v1/status", "")
 	w.exchange(true, "POST", "/v1/logout", `{"environment":"prod"}`)
 	w.exchange(true, "POST", "/v1/logout", `{"scope":"local"}`)
@@ -260,6 +262,7 @@ func TestErrorsAreAsDescribed(t *testing.T) {
 			w.exchange(true, method, path, cmp.Or(body, "{}"), textPlain)
 		}
 		w.exchange(true, "GET", "/v1/token?format=curl", "")
+		w.exchange(true, "GET", "/v1/token?format=google", "")
 	}
 }
 

@@ -104,7 +104,7 @@ func failure(r *http.Request, err error) reply {
 		return out
 	}
 	if f, ok := formatByName(requestedFormat(r)); ok && f.fail != nil {
-		out.mediaType, out.body = f.mediaType, f.fail(e.Error())
+		out.mediaType, out.body = f.mediaType, f.fail(e)
 		return out
 	}
 	out.mediaType, out.body = mediaProblem, problemBody(status, e)

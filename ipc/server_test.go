@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +24,7 @@ func TestTokenFormats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{})
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		early := time.Now().Add(59 * time.Minute).UTC().Format(time.RFC3339)
 		jsonBody := `{"token":"` + someJWT + `","token_type":"Bearer","expires_at":"` + expires +
 			`","expires_in":"3600","environment":"staging","api_url":"https://staging.example.com"}` + "\n"
 		for _, test := range []struct{ query, accept, media, body string }{
@@ -42,6 +44,9 @@ func TestTokenFormats(t *testing.T) {
 			{"?format=curl", "", mediaText, `oauth2-bearer = "` + someJWT + `"` + "\n"},
 			{"?format=curl", "text/plain", mediaText, `oauth2-bearer = "` + someJWT + `"` + "\n"},
 			{"?format=json", "text/plain", mediaJSON, jsonBody},
+			{"?format=env", "", mediaText, "KYC_TOKEN=" + someJWT + "\nKYC_API_URL=https://staging.example.com\nKYC_TOKEN_EXPIRES_AT=" + early + "\n"},
+			{"?format=k8s", "text/plain", mediaJSON, `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"` + someJWT + `","expirationTimestamp":"` + early + `"}}` + "\n"},
+			{"?format=google", "", mediaJSON, `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"` + someJWT + `","expiration_time":` + strconv.FormatInt(time.Now().Add(59*time.Minute).Unix(), 10) + "}\n"},
 		} {
 			a := ask(t, ln, request("GET", "/v1/token"+test.query, "", "Accept: "+test.accept))
 			if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != test.media || a.body != test.body {
@@ -63,7 +68,10 @@ func TestAPIKeyAndWarning(t *testing.T) {
 	}})
 	for format, body := range map[string]string{
 		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n",
-		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"https://prod.example.com"}` + "\n",
+		"json":   `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"https://prod.example.com"}` + "\n",
+		"env":    "KYC_TOKEN=sk_1\nKYC_API_URL=https://prod.example.com\nKYC_TOKEN_EXPIRES_AT=\n",
+		"k8s":    `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"sk_1"}}` + "\n",
+		"google": `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"sk_1"}` + "\n",
 	} {
 		a := ask(t, ln, request("GET", "/v1/token?format="+format, ""))
 		if got := a.Header.Get("Kyc-Warning"); a.body != body || got != warning {

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -17,18 +18,22 @@ func (a *api) token(x *exchange) (reply, error) {
 	if err != nil {
 		return reply{}, inEnvironment(env, err)
 	}
-	ctx, cancel := a.work(tokenTimeout)
-	defer cancel()
-	t, err := a.service.Token(ctx, agent.TokenRequest{Environment: env, MinValid: minValid})
+	t, err := a.fresh(agent.TokenRequest{Environment: env, MinValid: minValid}, cmp.Or(f.limit, tokenTimeout))
 	if err != nil {
 		return reply{}, err
 	}
-	if err := sendable(t); err != nil {
-		return reply{}, err
+	return reply{mediaType: f.mediaType, warning: oneLine(t.Warning), body: []byte(f.render(t, time.Now()))}, nil
+}
+
+// fresh asks the service for a token that can be sent.
+func (a *api) fresh(req agent.TokenRequest, limit time.Duration) (agent.Token, error) {
+	ctx, cancel := a.work(limit)
+	defer cancel()
+	t, err := a.service.Token(ctx, req)
+	if err != nil {
+		return agent.Token{}, err
 	}
-	// Round(0) drops the monotonic reading, which stands still while the machine sleeps.
-	left := t.ExpiresAt.Round(0).Sub(time.Now().Round(0))
-	return reply{mediaType: f.mediaType, warning: oneLine(t.Warning), body: []byte(f.render(t, left))}, nil
+	return t, sendable(t)
 }
 
 // inEnvironment says which environment a usage error is about.
