@@ -32,16 +32,16 @@ type question struct {
 // problemOf is what to tell the person after a failure; empty when there is no other
 // answer to give. A reason counts as its code alone only where it is about the answer.
 func problemOf(problems map[string]string, f *failure) string {
-	if f.status >= 500 {
+	if f.Status >= 500 {
 		return ""
 	}
-	if problem := problems[f.code+"/"+string(f.reason)]; problem != "" {
+	if problem := problems[f.Code+"/"+string(f.reason)]; problem != "" {
 		return problem
 	}
 	if f.reason != "" {
 		return ""
 	}
-	return problems[f.code]
+	return problems[f.Code]
 }
 
 // questions are the challenges that a question answers. What each asks for in

@@ -31,6 +31,7 @@ import (
 	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 // Options is what an [Authenticator] is made of. The zero Options is good.
@@ -58,7 +59,7 @@ var _ agent.Authenticator = (*Authenticator)(nil)
 
 // New makes an Authenticator. It does no network.
 func New(o Options) *Authenticator {
-	a := &Authenticator{http: httpClient(o.HTTPClient), log: o.Logger, now: wall(o.Now)}
+	a := &Authenticator{http: awscall.Client(o.HTTPClient), log: o.Logger, now: wall(o.Now)}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -98,7 +99,7 @@ func (a *Authenticator) begin(op string, env agent.Environment) (*task, error) {
 	t.api = cip.New(cip.Options{
 		Region:       env.Region,
 		BaseEndpoint: aws.String(env.EndpointURL()),
-		HTTPClient:   doer{a.http, a.now},
+		HTTPClient:   awscall.Doer{Client: a.http, Now: a.now},
 		// The SDK would send a request up to three times when its answer got lost. A
 		// refresh token sent twice forks the sign-in or ends it.
 		Retryer: aws.NopRetryer{},
@@ -111,30 +112,30 @@ const callTimeout = 10 * time.Second
 
 // invoke makes one call. f is handed a context that ends after callTimeout. Exactly
 // one of the results Out and *failure is set.
-func invoke[Out any](ctx context.Context, t *task, name string, f func(context.Context) (*Out, error)) (*Out, *exchange, *failure) {
-	x := &exchange{}
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), callTimeout)
-	defer cancel()
-	started := time.Now()
-	out, err := f(ctx)
-	took := time.Since(started)
+func invoke[Out any](ctx context.Context, t *task, name string, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
+	out, x, bad, message := awscall.Make(ctx, callOf(name, t.env.EndpointURL()), callTimeout, f)
 	var fail *failure
-	if err != nil {
-		fail = newFailure(ctx, name, host(t.env.EndpointURL()), took, x, err)
+	if bad != nil {
+		fail = &failure{Failure: *bad, reason: reasonOf(message)}
 		if fail.reason == reasonSecret && !t.env.ClientSecret.IsZero() {
 			fail.reason = reasonWrong
 		}
 	}
-	t.record(ctx, name, took, x, fail)
+	t.record(ctx, name, x, fail)
 	return out, x, fail
 }
 
+// callOf is a call of Cognito's at a URL.
+func callOf(name, url string) awscall.Call {
+	return awscall.Call{Name: name, Host: awscall.Host(url), Service: "Cognito", Form: "JSON"}
+}
+
 // record logs a call: its outcome, never what was in it.
-func (t *task) record(ctx context.Context, name string, took time.Duration, x *exchange, fail *failure) {
+func (t *task) record(ctx context.Context, name string, x *awscall.Exchange, fail *failure) {
 	attrs := []slog.Attr{
 		slog.String("op", t.op), slog.String("env", t.env.Name), slog.String("call", name),
-		slog.Duration("duration", took.Round(time.Millisecond)), slog.Int("status", x.status),
-		slog.Duration("skew", x.skew()),
+		slog.Duration("duration", x.Took.Round(time.Millisecond)), slog.Int("status", x.Status),
+		slog.Duration("skew", x.Skew()),
 	}
 	if fail != nil {
 		attrs = append(attrs, slog.String("error", fail.Error()))

@@ -23,11 +23,11 @@ var errUnwanted = errors.New("not mended")
 // says what to do another time.
 func (si *signIn) cure(ctx context.Context, err *error) bool {
 	fail, ok := errors.AsType[*failure](*err)
-	if !ok || fail.status >= 500 || cures[fail.code] == nil || si.cured[fail.code] {
+	if !ok || fail.Status >= 500 || cures[fail.Code] == nil || si.cured[fail.Code] {
 		return false
 	}
-	si.cured[fail.code] = true
-	mended := cures[fail.code](si, ctx)
+	si.cured[fail.Code] = true
+	mended := cures[fail.Code](si, ctx)
 	if mended != nil && !errors.Is(mended, errUnwanted) {
 		*err = mended
 	}

@@ -30,7 +30,7 @@ func (si *signIn) showDevice(parameters map[string]string) {
 // has used nothing up. The same code says that there is no such app client; the second
 // call will then say so.
 func (si *signIn) forgotten(f *failure) bool {
-	if si.device.Key == "" || f.code != "ResourceNotFoundException" {
+	if si.device.Key == "" || f.Code != "ResourceNotFoundException" {
 		return false
 	}
 	si.forget()
@@ -70,7 +70,7 @@ func (si *signIn) submitDevice(ctx context.Context, s step, responses map[string
 	switch {
 	case fail == nil:
 		return next, nil
-	case deviceRefusals[fail.code] && fail.status < 500 && !fail.aboutSecret():
+	case deviceRefusals[fail.Code] && fail.Status < 500 && !fail.aboutSecret():
 		si.forget()
 		return si.initiate(ctx)
 	}

@@ -2,14 +2,10 @@ package cognito
 
 import (
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/legaltalent/kyc-agent/agent"
 )
-
-// TransportForTest is the transport of a zero Options.
-func TransportForTest() *http.Transport { return transport() }
 
 // KeysForTest are all keys of the tables of meanings: codes, and code/reason.
 func KeysForTest() []string {

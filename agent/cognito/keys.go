@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 const (
@@ -45,10 +47,10 @@ type keySet struct {
 
 	// Guarded by the cache's mu.
 	keys    map[string]*rsa.PublicKey
-	fetched time.Time // when keys were; zero before
-	tried   time.Time // when a fetch last began that was not the first
-	err     *failure  // of the last fetch; nil after a good one
-	flight  *keyFetch // the fetch in hand, or nil
+	fetched time.Time        // when keys were; zero before
+	tried   time.Time        // when a fetch last began that was not the first
+	err     *awscall.Failure // of the last fetch; nil after a good one
+	flight  *keyFetch        // the fetch in hand, or nil
 }
 
 // keyFetch is one fetch, which any number of callers wait for.
@@ -59,14 +61,14 @@ func newKeyCache(client *http.Client, log *slog.Logger, now func() time.Time) *k
 }
 
 // find returns the key called kid of the set at url, or nil when the set has none.
-// An error is a *failure: the set could not be had.
+// An error is a *awscall.Failure: the set could not be had.
 func (c *keyCache) find(ctx context.Context, url, kid string) (*rsa.PublicKey, error) {
 	flight := c.start(url, kid)
 	if flight != nil {
 		select {
 		case <-flight.done:
 		case <-ctx.Done():
-			return nil, &failure{call: jwksCall, words: "the signing keys of " + host(url) + " did not come in time", cause: ctx.Err()}
+			return nil, &awscall.Failure{Call: callOf(jwksCall, url), Words: "the signing keys of " + awscall.Host(url) + " did not come in time", Cause: ctx.Err()}
 		}
 	}
 	c.mu.Lock()
@@ -136,7 +138,7 @@ func (c *keyCache) fetchLocked(s *keySet) {
 	}()
 }
 
-func (c *keyCache) settle(s *keySet, keys map[string]*rsa.PublicKey, err *failure) {
+func (c *keyCache) settle(s *keySet, keys map[string]*rsa.PublicKey, err *awscall.Failure) {
 	c.mu.Lock()
 	s.flight, s.err = nil, err
 	if err == nil {
@@ -153,29 +155,29 @@ func (c *keyCache) settle(s *keySet, keys map[string]*rsa.PublicKey, err *failur
 const jwksCall = "JWKS"
 
 // fetch gets a JWK set over the network.
-func (c *keyCache) fetch(url string) (map[string]*rsa.PublicKey, *failure) {
+func (c *keyCache) fetch(url string) (map[string]*rsa.PublicKey, *awscall.Failure) {
 	ctx, cancel := context.WithTimeout(context.Background(), keysTimeout)
 	defer cancel()
 	started := time.Now()
-	f := &failure{call: jwksCall, host: host(url)}
+	f := &awscall.Failure{Call: callOf(jwksCall, url)}
 	body, err := c.get(ctx, url, f)
 	if err != nil {
-		f.explain(ctx, time.Since(started), err)
+		f.Explain(ctx, time.Since(started), err)
 		return nil, f
 	}
-	if f.status != http.StatusOK {
-		f.words = fmt.Sprintf("%s answered HTTP %d when asked for its signing keys", f.host, f.status)
+	if f.Status != http.StatusOK {
+		f.Words = fmt.Sprintf("%s answered HTTP %d when asked for its signing keys", f.Host, f.Status)
 		return nil, f
 	}
 	keys, problem := parseKeys(body)
 	if problem != "" {
-		f.words = f.host + " sent signing keys that cannot be used: " + problem
+		f.Words = f.Host + " sent signing keys that cannot be used: " + problem
 		return nil, f
 	}
 	return keys, nil
 }
 
-func (c *keyCache) get(ctx context.Context, url string, f *failure) ([]byte, error) {
+func (c *keyCache) get(ctx context.Context, url string, f *awscall.Failure) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
@@ -186,7 +188,7 @@ func (c *keyCache) get(ctx context.Context, url string, f *failure) ([]byte, err
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	f.status = res.StatusCode
+	f.Status = res.StatusCode
 	return io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
 }
 

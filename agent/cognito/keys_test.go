@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 const keysURL = "https://cognito.example/pool/.well-known/jwks.json"
@@ -70,7 +72,7 @@ func (s *jwksServer) count() int {
 }
 
 func (s *jwksServer) cache() *keyCache {
-	return newKeyCache(httpClient(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), wall(nil))
+	return newKeyCache(awscall.Client(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), wall(nil))
 }
 
 var testKeys = sync.OnceValue(func() []*rsa.PrivateKey {
@@ -94,7 +96,7 @@ func want(t *testing.T, c *keyCache, kid, what string) {
 	t.Helper()
 	key, err := c.find(t.Context(), keysURL, kid)
 	got := "none"
-	switch _, ok := errors.AsType[*failure](err); {
+	switch _, ok := errors.AsType[*awscall.Failure](err); {
 	case err != nil && ok:
 		got = "failure"
 	case err != nil:
@@ -238,7 +240,7 @@ func TestClockJumpsDoNotStopFetches(t *testing.T) {
 	s := &jwksServer{}
 	s.publish(signingKey("a"))
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	c := newKeyCache(httpClient(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), func() time.Time { return now })
+	c := newKeyCache(awscall.Client(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), func() time.Time { return now })
 	want(t, c, "a", "key")
 	want(t, c, "b", "none")
 	now = now.AddDate(-4, 0, 0) // it was wrong until now
@@ -253,7 +255,7 @@ func TestHangingFetch(t *testing.T) {
 		c := s.cache()
 		began := time.Now()
 		_, err := c.find(t.Context(), keysURL, "a")
-		if f, ok := errors.AsType[*failure](err); !ok || f.words != "no answer from cognito.example within 10 s" || time.Since(began) != 10*time.Second {
+		if f, ok := errors.AsType[*awscall.Failure](err); !ok || f.Words != "no answer from cognito.example within 10 s" || time.Since(began) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		// A caller that gives up leaves the fetch to the others.

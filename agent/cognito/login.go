@@ -10,6 +10,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 const (
@@ -70,7 +71,7 @@ type step struct {
 	available []types.ChallengeNameType // to choose from, at SELECT_CHALLENGE
 	session   *string
 	user      string // the name to answer with
-	x         *exchange
+	x         *awscall.Exchange
 }
 
 // userOf is the name to answer a challenge with: the real one, which Cognito tells,
@@ -135,7 +136,7 @@ var procedures = map[types.ChallengeNameType]func(*signIn, context.Context, step
 func (t *task) unanswerable(name types.ChallengeNameType) error {
 	switch {
 	case name == "":
-		return t.errorf(agent.CodeUnavailable, t.again(), "%s answered neither with tokens nor with a challenge", host(t.env.EndpointURL()))
+		return t.errorf(agent.CodeUnavailable, t.again(), "%s answered neither with tokens nor with a challenge", awscall.Host(t.env.EndpointURL()))
 	case name == types.ChallengeNameTypeWebAuthn:
 		return t.errorf(agent.CodeConfiguration,
 			"ask the user pool's administrator to set up another sign-in method for this user",
@@ -174,7 +175,7 @@ const sessionLife = 3 * time.Minute
 // refused is the error for a failure at a challenge. Cognito's refusal of a session that
 // is too old may look like any other.
 func (si *signIn) refused(p phase, s step, f *failure) error {
-	if f.code == "NotAuthorizedException" && f.reason == "" && si.now().Sub(s.x.received) >= sessionLife {
+	if f.Code == "NotAuthorizedException" && f.reason == "" && si.now().Sub(s.x.Received) >= sessionLife {
 		f.reason = reasonExpired
 	}
 	return si.failed(p, f)

@@ -223,26 +223,26 @@ func (t *task) failed(p phase, f *failure) *agent.Error {
 	m := meaningOf(p, f)
 	fill := strings.NewReplacer(
 		"{again}", t.again(), "{rerun}", t.rerun(), "{env}", t.env.Name, "{client}", t.env.ClientID,
-		"{host}", f.host, "{call}", f.call, "{code}", f.code, "{allow}", string(t.flow.allow),
+		"{host}", f.Host, "{call}", f.Name, "{code}", f.Code, "{allow}", string(t.flow.allow),
 	)
 	e := &agent.Error{
 		Code: m.code, Op: t.op, Environment: t.env.Name,
 		Message: fill.Replace(m.message), Hint: fill.Replace(m.hint),
-		RetryAfter: max(m.wait, f.retryAfter), Err: f,
+		RetryAfter: max(m.wait, f.RetryAfter), Err: f,
 	}
 	return e
 }
 
 // meaningOf finds what f means in phase p.
 func meaningOf(p phase, f *failure) meaning {
-	if f.code == "" {
+	if f.Code == "" {
 		return codeless(f)
 	}
 	m, ok := lookUp(p, f)
 	switch {
 	case f.missing():
 		return noSuchAPI
-	case f.status >= 500:
+	case f.Status >= 500:
 		return broken // whatever it says: Cognito's own refusals are HTTP 400
 	case ok:
 		return m
@@ -251,7 +251,7 @@ func meaningOf(p phase, f *failure) meaning {
 }
 
 func lookUp(p phase, f *failure) (meaning, bool) {
-	for _, key := range []string{f.code + "/" + string(f.reason), f.code} {
+	for _, key := range []string{f.Code + "/" + string(f.reason), f.Code} {
 		for _, in := range []phase{p, everywhere} {
 			if m, ok := in[key]; ok {
 				return m, true
@@ -262,18 +262,18 @@ func lookUp(p phase, f *failure) (meaning, bool) {
 }
 
 // missing reports whether the answer was that there is no such operation.
-func (f *failure) missing() bool { return everywhere[f.code] == noSuchAPI }
+func (f *failure) missing() bool { return everywhere[f.Code] == noSuchAPI }
 
 // codeless is what a failure without a code of Cognito's means: something in
 // between answered, or nobody did.
 func codeless(f *failure) meaning {
-	switch f.status {
+	switch f.Status {
 	case 403:
 		return blocked
 	case 429:
 		return throttled
 	}
-	return meaning{agent.CodeUnavailable, f.words, "{again}", 0}
+	return meaning{agent.CodeUnavailable, f.Words, "{again}", 0}
 }
 
 // errorf makes an error that no answer of Cognito's stands behind.

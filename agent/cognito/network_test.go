@@ -22,6 +22,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 var sealed = agent.Sealed{Username: username, Subject: "s", RefreshToken: agent.NewSecret("the-refresh-token")}
@@ -116,7 +117,7 @@ func TestProxyThatRefuses(t *testing.T) {
 	}))
 	t.Cleanup(proxy.Close)
 	to, _ := url.Parse(proxy.URL)
-	transport := cognito.TransportForTest()
+	transport := awscall.Transport()
 	transport.Proxy = http.ProxyURL(to)
 	a := cognito.New(cognito.Options{HTTPClient: &http.Client{Transport: transport}})
 	_, err := a.Refresh(t.Context(), at("https://cognito.example"), sealed, nobody)

@@ -27,7 +27,7 @@ func (si *signIn) proof(s step, id srp.Identity, password agent.Secret) (map[str
 	si.handshake = nil // a second answer to the same SRP_A would tell of the password
 	p, err := c.Prove(id, password.Reveal(), srp.Challenge{
 		Salt: s.params["SALT"], Public: s.params["SRP_B"], SecretBlock: s.params["SECRET_BLOCK"],
-	}, si.now().Add(s.x.skew()))
+	}, si.now().Add(s.x.Skew()))
 	if err != nil {
 		return nil, si.improper(s, err)
 	}

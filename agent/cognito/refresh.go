@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 // The two refresh calls, as Sealed.RefreshAPI names them. An app client with refresh
@@ -45,7 +46,7 @@ func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 
 // renew makes the refresh. s is then what is to be kept; keep has it already if the
 // refresh token was rotated.
-func (t *task) renew(ctx context.Context, s *agent.Sealed, keep func(agent.Sealed)) (*types.AuthenticationResultType, *exchange, *failure) {
+func (t *task) renew(ctx context.Context, s *agent.Sealed, keep func(agent.Sealed)) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
 	api := t.firstAPI(*s)
 	out, x, fail := t.refreshBy(ctx, api, *s)
 	if fail != nil && fail.worthTheOther() {
@@ -82,7 +83,7 @@ func (t *task) firstAPI(s agent.Sealed) string {
 }
 
 // refreshBy makes one refresh call. Exactly one of the first and the last result is set.
-func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*types.AuthenticationResultType, *exchange, *failure) {
+func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
 	name, call := "InitiateAuth", t.refreshAuth
 	if api == byTokens {
 		name, call = "GetTokensFromRefreshToken", t.tokens
@@ -92,8 +93,8 @@ func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*type
 	})
 	if fail == nil && (r == nil || aws.ToString(r.IdToken) == "" && aws.ToString(r.RefreshToken) == "") {
 		// As good as no answer: it may be asked for again.
-		fail = &failure{call: name, host: host(t.env.EndpointURL()), status: x.status}
-		fail.words = fail.host + " answered without tokens"
+		fail = &failure{Failure: awscall.Failure{Call: callOf(name, t.env.EndpointURL()), Status: x.Status}}
+		fail.Words = fail.Host + " answered without tokens"
 	}
 	return r, x, fail
 }
@@ -133,7 +134,7 @@ func (t *task) tokens(ctx context.Context, s agent.Sealed) (*types.Authenticatio
 // not take, and after a refusal of the call. A token that was used twice
 // (RefreshTokenReuseException) is known to Cognito, and no other call helps.
 func (f *failure) worthTheOther() bool {
-	if f.code == "RefreshTokenReuseException" {
+	if f.Code == "RefreshTokenReuseException" {
 		return false
 	}
 	return f.refusesCall() || f.dead()
@@ -149,10 +150,10 @@ func (f *failure) refusesCall() bool {
 	if f.missing() {
 		return true
 	}
-	if f.status >= 500 || f.aboutSecret() {
+	if f.Status >= 500 || f.aboutSecret() {
 		return false
 	}
-	switch f.code {
+	switch f.Code {
 	case "InvalidParameterException", "OperationNotEnabledException", "UnsupportedOperationException":
 		return true
 	}

@@ -100,7 +100,7 @@ func (r *reset) set(ctx context.Context, password agent.Secret) (problem string,
 	})
 	if fail == nil {
 		r.password = password
-	} else if passwordProblems[fail.code] == "" || fail.code == "InvalidParameterException" {
+	} else if passwordProblems[fail.Code] == "" || fail.Code == "InvalidParameterException" {
 		r.code = ""
 	}
 	return r.outcome(atReset, resetProblems, fail)

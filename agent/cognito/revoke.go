@@ -8,6 +8,7 @@ import (
 	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 // revokeTimeout bounds a courtesy that somebody waits for.
@@ -20,7 +21,7 @@ func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s age
 	if err != nil || s.RefreshToken.IsZero() {
 		return err
 	}
-	if _, fail := t.revoke(ctx, s); fail != nil && (!nothingToRevoke[fail.code] || fail.aboutSecret()) {
+	if _, fail := t.revoke(ctx, s); fail != nil && (!nothingToRevoke[fail.Code] || fail.aboutSecret()) {
 		return t.failed(atRevoke, fail)
 	}
 	return nil
@@ -36,7 +37,7 @@ var nothingToRevoke = map[string]bool{
 	"Unsupported":                   true, // an emulator without the call
 }
 
-func (t *task) revoke(ctx context.Context, s agent.Sealed) (*exchange, *failure) {
+func (t *task) revoke(ctx context.Context, s agent.Sealed) (*awscall.Exchange, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	_, x, fail := invoke(ctx, t, "RevokeToken", func(ctx context.Context) (*cip.RevokeTokenOutput, error) {

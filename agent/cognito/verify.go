@@ -11,6 +11,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/idtoken"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 // leeway is how far an ID token's iat may lie in the future.
@@ -18,8 +19,8 @@ const leeway = 60 * time.Second
 
 // grant verifies the ID token of an answer and makes the Grant of it and of sealed,
 // which has the newest refresh token.
-func (t *task) grant(ctx context.Context, sealed agent.Sealed, r *types.AuthenticationResultType, x *exchange) (agent.Grant, error) {
-	g := agent.Grant{Sealed: sealed, Skew: x.skew()}
+func (t *task) grant(ctx context.Context, sealed agent.Sealed, r *types.AuthenticationResultType, x *awscall.Exchange) (agent.Grant, error) {
+	g := agent.Grant{Sealed: sealed, Skew: x.Skew()}
 	claims, err := t.verify(ctx, aws.ToString(r.IdToken), sealed.Subject, g.Skew)
 	if err != nil {
 		return agent.Grant{}, err
@@ -45,8 +46,8 @@ func (t *task) verify(ctx context.Context, raw, subject string, skew time.Durati
 	if err == nil {
 		return claims, nil
 	}
-	if f, ok := errors.AsType[*failure](err); ok {
-		e := t.errorf(agent.CodeUnavailable, t.again(), "the new ID token could not be verified: %s", f.words)
+	if f, ok := errors.AsType[*awscall.Failure](err); ok {
+		e := t.errorf(agent.CodeUnavailable, t.again(), "the new ID token could not be verified: %s", f.Words)
 		e.Err = f
 		return claims, e
 	}
@@ -63,7 +64,7 @@ func (t *task) verifyHint(err error) string {
 	case errors.Is(err, idtoken.CheckIssuer), errors.Is(err, idtoken.CheckAudience), errors.Is(err, idtoken.CheckKey), errors.Is(err, idtoken.CheckSignature):
 		return "check user_pool_id, client_id, issuer and jwks_url of environment " + t.env.Name
 	case errors.Is(err, idtoken.CheckExpiry), errors.Is(err, idtoken.CheckIssuedAt), errors.Is(err, idtoken.CheckNotBefore):
-		return "check the clock of this machine, and of whatever answers at " + host(t.env.EndpointURL())
+		return "check the clock of this machine, and of whatever answers at " + awscall.Host(t.env.EndpointURL())
 	}
 	return "tell the user pool's administrator"
 }

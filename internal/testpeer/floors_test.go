@@ -14,7 +14,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd": {"ipc", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring"},
 
 	"ipc":           {"agent", "store"},
-	"agent/cognito": {"agent", "agent/cognito/srp", "agent/idtoken"},
+	"agent/cognito": {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},
 
 	"agent/agenttest": {"agent", "store", "store/memory"},
 	"agent":           {"store"},

@@ -1,4 +1,4 @@
-package cognito
+package awscall
 
 import (
 	"bytes"
@@ -14,14 +14,17 @@ import (
 	"time"
 )
 
-// maxAnswer is the longest body that is read, in bytes. Cognito's are below 20 kB.
+// maxAnswer is the longest body that is read, in bytes. AWS's are below 20 kB.
 const maxAnswer = 1 << 20
+
+// connectTimeout bounds the making of a connection, and again its TLS handshake.
+const connectTimeout = 10 * time.Second
 
 var errTooLong = errors.New("answer above 1 MiB")
 
-// httpClient returns c without redirects and cookies, or a client of our own.
-func httpClient(c *http.Client) *http.Client {
-	own := http.Client{Transport: transport()}
+// Client returns c without redirects and cookies, or a client of our own.
+func Client(c *http.Client) *http.Client {
+	own := http.Client{Transport: Transport()}
 	if c != nil {
 		own = *c
 	}
@@ -30,16 +33,17 @@ func httpClient(c *http.Client) *http.Client {
 	return &own
 }
 
-// transport makes a connection per call. Calls are an hour apart; a connection
+// Transport returns one with the proxy of the environment, TLS 1.2 or later, and a
+// connection per call. Calls are an hour apart; a connection
 // kept over a suspend or a change of network is dead, and takes the next call
 // with it after a timeout.
-func transport() *http.Transport {
+func Transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		OnProxyConnectResponse: checkProxy,
-		DialContext:            (&net.Dialer{Timeout: callTimeout}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    callTimeout,
+		TLSHandshakeTimeout:    connectTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
@@ -58,35 +62,34 @@ func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Respon
 	return nil
 }
 
-// An exchange is what the SDK does not tell of an HTTP call.
-type exchange struct {
-	sent, received time.Time // by this machine's clock
+// An Exchange is what the SDK does not tell of an HTTP call.
+type Exchange struct {
+	Sent, Received time.Time // by this machine's clock
 	date           time.Time // by the server's, in whole seconds; zero when it did not say
-	status         int       // 0 when there was no answer
-	retryAfter     time.Duration
+	Status         int       // 0 when there was no answer
+	RetryAfter     time.Duration
+	Took           time.Duration // the call as a whole
 }
 
-// exchangeKey is where a call's context carries its *exchange.
-type exchangeKey struct{}
-
-// doer is the SDK's way to the network. It fills the exchange of the request's
-// context and bounds the answer.
-type doer struct {
-	client *http.Client
-	now    func() time.Time
+// A Doer is the SDK's way to the network: Options.HTTPClient of its clients. It fills
+// the [Exchange] of a call made by [Make], and bounds the answer.
+type Doer struct {
+	Client *http.Client
+	Now    func() time.Time // this machine's wall clock
 }
 
-func (d doer) Do(req *http.Request) (*http.Response, error) {
-	x, _ := req.Context().Value(exchangeKey{}).(*exchange)
+// Do sends req.
+func (d Doer) Do(req *http.Request) (*http.Response, error) {
+	x, _ := req.Context().Value(exchangeKey{}).(*Exchange)
 	if x == nil {
 		return nil, errors.New("a call without an exchange")
 	}
 	if err := inMemory(req); err != nil {
 		return nil, err
 	}
-	x.sent = d.now()
-	res, err := d.client.Do(req)
-	x.received = d.now()
+	x.Sent = d.Now()
+	res, err := d.Client.Do(req)
+	x.Received = d.Now()
 	if err != nil {
 		return nil, err
 	}
@@ -113,20 +116,20 @@ func inMemory(req *http.Request) error {
 	return nil
 }
 
-func (x *exchange) read(res *http.Response) {
-	x.status = res.StatusCode
+func (x *Exchange) read(res *http.Response) {
+	x.Status = res.StatusCode
 	x.date, _ = http.ParseTime(res.Header.Get("Date"))
-	x.retryAfter = retryAfter(res.Header.Get("Retry-After"), x.received)
+	x.RetryAfter = retryAfter(res.Header.Get("Retry-After"), x.Received)
 }
 
-// skew is how far the server's clock is ahead of ours. Date has whole seconds and
+// Skew is how far the server's clock is ahead of ours. Date has whole seconds and
 // was written at some moment between sent and received: a difference that this
 // explains is none, and so is one below 2 s.
-func (x *exchange) skew() time.Duration {
+func (x *Exchange) Skew() time.Duration {
 	if x.date.IsZero() {
 		return 0
 	}
-	least, most := x.date.Sub(x.received), x.date.Add(time.Second).Sub(x.sent)
+	least, most := x.date.Sub(x.Received), x.date.Add(time.Second).Sub(x.Sent)
 	if least <= 0 && most >= 0 {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package cognito
+package awscall
 
 import (
 	"net/http"
@@ -27,16 +27,16 @@ func TestSkew(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			x := exchange{sent: at.Add(test.sent), received: at.Add(test.received), date: at.Add(test.date)}
-			if got := x.skew(); (got - test.want).Abs() > time.Second {
+			x := Exchange{Sent: at.Add(test.sent), Received: at.Add(test.received), date: at.Add(test.date)}
+			if got := x.Skew(); (got - test.want).Abs() > time.Second {
 				t.Errorf("skew %v, want %v", got, test.want)
 			}
-			if test.want == 0 && x.skew() != 0 {
-				t.Errorf("skew %v, want exactly none", x.skew())
+			if test.want == 0 && x.Skew() != 0 {
+				t.Errorf("skew %v, want exactly none", x.Skew())
 			}
 		})
 	}
-	if (&exchange{sent: at, received: at}).skew() != 0 {
+	if (&Exchange{Sent: at, Received: at}).Skew() != 0 {
 		t.Error("skew of an answer without a date")
 	}
 }
@@ -60,7 +60,7 @@ func TestRetryAfterDates(t *testing.T) {
 }
 
 func TestOwnTransport(t *testing.T) {
-	tr := transport()
+	tr := Transport()
 	if tr.Proxy == nil || tr.TLSClientConfig.MinVersion < 0x0303 || !tr.DisableKeepAlives {
 		t.Errorf("proxy %v, TLS %x, keep-alives off %v", tr.Proxy != nil, tr.TLSClientConfig.MinVersion, tr.DisableKeepAlives)
 	}

@@ -1,0 +1,43 @@
+package awscall
+
+import (
+	"net"
+	"net/url"
+)
+
+// CheckURL says what is wrong with a URL, or nothing.
+func CheckURL(raw string) string {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		return "is not a URL like https://host"
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "must be scheme, host and path alone: no user, query or fragment"
+	case u.Scheme == "https":
+		return ""
+	case u.Scheme == "http" && loopback(u.Hostname()):
+		return ""
+	case u.Scheme == "http":
+		return "is plain http to " + u.Host + ", which is not a loopback address: use https"
+	}
+	return "must begin with https://"
+}
+
+// loopback reports whether host is this machine's own, by its spelling: no name
+// is looked up, for a resolver may answer anything.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Host is the part of a URL that errors name.
+func Host(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "the endpoint"
+	}
+	return u.Host
+}
