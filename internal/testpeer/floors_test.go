@@ -27,6 +27,7 @@ var floors = map[string][]string{
 	"store/storetest":           {"store"},
 	"store/keyring/keyringtest": {"internal/testpeer"},
 
+	"internal/testpeer/roots":          {"internal/testpeer"},
 	"agent/cognito/localpeer":          {"internal/testpeer"},
 	"agent/cognito/cognitotest/jspeer": {"agent/cognito/cognitotest", "internal/testpeer"},
 

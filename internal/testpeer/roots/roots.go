@@ -1,0 +1,120 @@
+// Package roots makes small Debian systems for tests that install, boot or belong to
+// another release: Path for the folder of one.
+//
+//	root := roots.Path(t, roots.Trixie) // never write there; put an overlay on it
+//
+// A root is made once, by mmdebstrap from the mirror this machine's apt uses, and then
+// shared by all tests of all packages: it stays in the user's cache folder, in
+// kyc-agent/roots, which is free to be deleted. Every root has systemd, a system and
+// a user bus, and the ordinary user [User].
+package roots
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// User is the ordinary user of every root, with a home folder and user id 1000.
+const User = "tester"
+
+// A Suite is a release of Debian.
+type Suite string
+
+const (
+	Bookworm Suite = "bookworm" // systemd 252
+	Trixie   Suite = "trixie"   // systemd 257, git 2.47, and other callers of the agent
+)
+
+var (
+	everywhere = []string{"systemd", "systemd-sysv", "dbus-user-session", "libpam-systemd"}
+	packages   = map[Suite][]string{
+		Bookworm: everywhere,
+		Trixie:   append([]string{"ca-certificates", "curl", "git", "openssh-client", "wget"}, everywhere...),
+	}
+)
+
+// recipe is what mmdebstrap is told, but for the mirror and where to.
+func (s Suite) recipe() []string {
+	return []string{
+		"--quiet", "--variant=minbase", "--include=" + strings.Join(packages[s], ","),
+		`--customize-hook=chroot "$1" useradd --create-home --uid 1000 --shell /bin/bash ` + User,
+		string(s),
+	}
+}
+
+// Path returns the folder of a root of suite and makes it if there is none. The test
+// ends unless it runs as root, for only root can make one, and is skipped by name
+// where mmdebstrap or the mirror is missing.
+func Path(t testing.TB, suite Suite) string {
+	t.Helper()
+	testpeer.Root(t)
+	program := testpeer.Program(t, "mmdebstrap", "mmdebstrap")
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(suite.recipe(), "\x00")))
+	path := filepath.Join(cache, "kyc-agent", "roots", fmt.Sprintf("%s-%x", suite, sum[:6]))
+	if err := build(t.Context(), program, suite, path); err != nil {
+		testpeer.Missing(t, "a root of Debian "+string(suite), err.Error())
+	}
+	return path
+}
+
+// build makes the root at path unless it is there. One process at a time does, and
+// the others wait for it; a root that is there is whole.
+func build(ctx context.Context, program string, suite Suite, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	mirror, err := mirror(ctx)
+	if err != nil {
+		return err
+	}
+	half := path + ".half"
+	if err := os.RemoveAll(half); err != nil { // of one that was interrupted
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program, append(suite.recipe(), half, mirror)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("mmdebstrap: %w\n%s", err, out)
+	}
+	return os.Rename(half, path)
+}
+
+// mirror is where this machine's apt gets Debian from.
+func mirror(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)",
+		"Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
+	if err != nil {
+		return "", fmt.Errorf("apt-get indextargets: %w", err)
+	}
+	first, _, _ := bytes.Cut(out, []byte("\n"))
+	if len(first) == 0 {
+		return "", errors.New("apt knows no mirror of Debian; run: apt-get update")
+	}
+	return string(first), nil
+}
