@@ -9,7 +9,7 @@ FUZZTIME ?= 10s
 # More flags for `go test`, such as TESTFLAGS='-run Login -v'.
 TESTFLAGS ?=
 
-NPM := agent/cognito/testdata/npm
+NPM := internal/testpeer/npm
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
 

@@ -64,7 +64,7 @@ func Root(t testing.TB) {
 func Npm(t testing.TB) (dir, node string) {
 	t.Helper()
 	node = Program(t, "node", "nodejs")
-	dir = filepath.Join(ModuleRoot(), "agent", "cognito", "testdata", "npm")
+	dir = filepath.Join(ModuleRoot(), "internal", "testpeer", "npm")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json")); err != nil {
 		Missing(t, "node_modules of "+dir, "run: make peers")
 	}
