@@ -10,6 +10,10 @@ type Environment struct {
 	UserPoolID string // "us-east-2_oGu06xbPS"
 	ClientID   string // the app client
 	APIURL     string // "https://stg.kyc.legaltalent.ai"
+	// AllowedHosts may be sent the environment's tokens over HTTPS besides APIURL's own
+	// host, as "host" or "host:port" in lower case. A helper that is asked for a URL
+	// goes by them.
+	AllowedHosts []string
 
 	// AuthFlow is how a sign-in begins; empty means FlowPassword.
 	AuthFlow AuthFlow

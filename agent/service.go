@@ -152,11 +152,13 @@ type Status struct {
 
 // EnvironmentStatus tells where one sign-in is. Times that do not apply are left out.
 type EnvironmentStatus struct {
-	Name       string    `json:"name"`
-	APIURL     string    `json:"api_url"`
-	State      State     `json:"state"`
-	User       string    `json:"user,omitempty"`
-	SignedInAt time.Time `json:"signed_in_at,omitzero"`
+	Name   string `json:"name"`
+	APIURL string `json:"api_url"`
+	// AllowedHosts are the environment's own, see [Environment].
+	AllowedHosts []string  `json:"allowed_hosts,omitempty"`
+	State        State     `json:"state"`
+	User         string    `json:"user,omitempty"`
+	SignedInAt   time.Time `json:"signed_in_at,omitzero"`
 	// SignInEndsAt is when the refresh token ends, as far as the configured
 	// refresh_token_validity is right.
 	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`

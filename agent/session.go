@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,7 +135,7 @@ func (s *session) status() EnvironmentStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := EnvironmentStatus{
-		Name: s.name, APIURL: s.env.APIURL,
+		Name: s.name, APIURL: s.env.APIURL, AllowedHosts: slices.Clone(s.env.AllowedHosts),
 		State: s.stateLocked(h, now), Refreshes: s.refreshes,
 		Degraded: s.fail.err != nil, SkewSeconds: s.skew.Seconds(),
 	}

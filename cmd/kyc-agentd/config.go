@@ -79,6 +79,14 @@ type Environment struct {
 	ClientID ClientID `toml:"client_id"`
 	// APIURL is where the API is: "https://stg.kyc.legaltalent.ai". Required.
 	APIURL URL `toml:"api_url"`
+	// AllowedHosts are more hosts that this environment's tokens may be sent to, over
+	// HTTPS, by helpers that are asked for a URL (Bazel, git, Terraform, Go):
+	// ["files.kyc.example", "10.0.0.7:8443"]. Default: api_url's host alone. A host is a
+	// lower-case name or an IP address, with a port where it is not 443, and nothing
+	// else: no scheme, path, user, wildcard or trailing dot. A host that another
+	// environment has, here or in its api_url, is an error. The variable separates
+	// them by commas.
+	AllowedHosts Hosts `toml:"allowed_hosts"`
 
 	// AuthFlow is how a user name and password are put to Cognito: "password" sends
 	// them (USER_PASSWORD_AUTH), "srp" proves the password without sending it
@@ -255,7 +263,7 @@ func (c Config) check() error {
 			return err
 		}
 	}
-	return nil
+	return c.checkHosts()
 }
 
 func (e Environment) check(name string) error {
@@ -306,6 +314,7 @@ func (e Environment) agentEnvironment(name string, vars environ) (agent.Environm
 		UserPoolID:           e.UserPoolID.s,
 		ClientID:             e.ClientID.s,
 		APIURL:               withoutSlash(e.APIURL),
+		AllowedHosts:         e.AllowedHosts.list(),
 		AuthFlow:             agent.AuthFlow(e.AuthFlow.s),
 		ClientSecret:         secret,
 		RefreshTokenValidity: validity,

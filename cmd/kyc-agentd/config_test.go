@@ -231,7 +231,7 @@ func TestConfigVariables(t *testing.T) {
 		"KYC_STAGING_CLIENT_ID=override", "KYC_STAGING_ENDPOINT=http://127.0.0.1:1", "KYC_STAGING_REGION=", "KYC_STAGING_API_URL=https://a.example.com",
 		"KYC_STAGING_ISSUER=https://i.example.com", "KYC_STAGING_JWKS_URL=https://j.example.com", "KYC_STAGING_USER_POOL_ID=local_x",
 		"KYC_PROD_EU_REGION=eu-west-2", "KYC_PROD_EU_USER_POOL_ID=eu-west-2_abc",
-		"KYC_AGENT_SOCK=/run/x", "KYC_ENV=prod", "KYC_DEV_CLIENT_ID=x", "KYC_DEV_REGION=", "KYC_SOMETHING=else", "XKYC_STAGING_REGION=x",
+		"KYC_AGENT_SOCK=/run/x", "KYC_ENV=prod", "KYC_TOKEN=x", "KYC_API_URL=https://x", "KYC_TOKEN_EXPIRES_AT=x", "KYC_DEV_CLIENT_ID=x", "KYC_DEV_REGION=", "KYC_SOMETHING=else", "XKYC_STAGING_REGION=x",
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: REGION, USER_POOL_ID, CLIENT_ID, API_URL, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, ENDPOINT, ISSUER, JWKS_URL"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, ENDPOINT, ISSUER, JWKS_URL"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
 		{"KYC_STAGING_REGION=eu-west-1", "environments.staging: user_pool_id us-east-2_oGu06xbPS is not in region eu-west-1"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},
@@ -338,6 +338,7 @@ func FuzzConfig(f *testing.F) {
 		"", "store = 'file'", "refresh_margin = 5", "[environments.staging]\nendpoint = 'http://[::1]:1'",
 		"environments = { a = { region = 'r', user_pool_id = 'r_p', client_id = 'c', api_url = 'https://x' } }",
 		"[[environments]]\nx = 1", "\"\\u0000\" = 1", "log_level = 'debug'\nstore_key_file = '~/x'",
+		"[environments.prod]\nallowed_hosts = ['a.example', '[::1]:8443']", "[environments.prod]\nallowed_hosts = [[], 1]",
 	} {
 		f.Add([]byte(text))
 	}
@@ -371,10 +372,11 @@ func FuzzConfig(f *testing.F) {
 func plain(c Config) map[string]any {
 	environments := map[string]any{}
 	for name, e := range c.Environments {
-		table := map[string]string{}
+		table := map[string]any{}
 		for _, f := range environmentFields {
 			table[f.key] = f.in(&e).String()
 		}
+		table["allowed_hosts"] = append([]string{}, e.AllowedHosts.list()...)
 		environments[name] = table
 	}
 	return map[string]any{

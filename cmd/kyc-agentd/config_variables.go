@@ -38,6 +38,7 @@ var environmentFields = []struct {
 	{"user_pool_id", true, func(e *Environment) value { return &e.UserPoolID }},
 	{"client_id", true, func(e *Environment) value { return &e.ClientID }},
 	{"api_url", true, func(e *Environment) value { return &e.APIURL }},
+	{"allowed_hosts", false, func(e *Environment) value { return commas{&e.AllowedHosts} }},
 	{"auth_flow", false, func(e *Environment) value { return &e.AuthFlow }},
 	{"client_secret_file", false, func(e *Environment) value { return &e.ClientSecretFile }},
 	{"refresh_token_validity", false, func(e *Environment) value { return &e.RefreshTokenValidity }},
@@ -52,7 +53,7 @@ var environmentFields = []struct {
 var secretKeys = map[string]string{"client_secret": "client_secret_file", "password": "password_file"}
 
 // notOurs are variables of the project that only look like an environment's.
-var notOurs = []string{"KYC_AGENT_SOCK", "KYC_ENV"}
+var notOurs = []string{"KYC_AGENT_SOCK", "KYC_ENV", "KYC_TOKEN", "KYC_API_URL", "KYC_TOKEN_EXPIRES_AT"}
 
 // applyVariables overrides c by the KYC_<NAME>_<KEY> in vars. warnings name those
 // that look like one and belong to no environment.
