@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Restrict returns what s may do for somebody far away: hand out tokens of the named
+// environments, and nothing else. It is for a socket that is forwarded to another
+// machine, whose administrator can use it too.
+//
+// Everything else is CodeDenied, and so is another environment. Status tells where the
+// named environments are and which the default is, and not who is signed in.
+//
+// It embeds no Service: what a Service learns to do later is refused until it is
+// thought about here.
+func Restrict(s Service, environments ...string) Service {
+	return &restricted{s, slices.Clone(environments)}
+}
+
+type restricted struct {
+	service      Service
+	environments []string
+}
+
+var _ Service = (*restricted)(nil)
+
+func (r *restricted) Token(ctx context.Context, req TokenRequest) (Token, error) {
+	if req.Environment == "" {
+		st, err := r.service.Status(ctx)
+		if err != nil {
+			return Token{}, err
+		}
+		req.Environment = st.DefaultEnvironment
+	}
+	if !slices.Contains(r.environments, req.Environment) {
+		return Token{}, r.denied("token", "tokens of %s", req.Environment)
+	}
+	return r.service.Token(ctx, req)
+}
+
+func (r *restricted) Status(ctx context.Context) (Status, error) {
+	st, err := r.service.Status(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	shown := Status{Version: st.Version, DefaultEnvironment: st.DefaultEnvironment, Environments: []EnvironmentStatus{}}
+	for _, e := range st.Environments {
+		if slices.Contains(r.environments, e.Name) {
+			shown.Environments = append(shown.Environments, EnvironmentStatus{
+				Name: e.Name, APIURL: e.APIURL, AllowedHosts: e.AllowedHosts, State: e.State, ExpiresAt: e.ExpiresAt,
+			})
+		}
+	}
+	return shown, nil
+}
+
+func (r *restricted) Login(context.Context, LoginRequest, Asker) error {
+	return r.denied("login", "sign-ins")
+}
+
+func (r *restricted) Logout(context.Context, LogoutRequest) error {
+	return r.denied("logout", "sign-outs")
+}
+
+func (r *restricted) Recover(context.Context, RecoverRequest, Asker) error {
+	return r.denied("recover", "changes of an account")
+}
+
+func (r *restricted) denied(op, format string, args ...any) error {
+	return &Error{
+		Code: CodeDenied, Op: op,
+		Message: fmt.Sprintf(format, args...) + " are not for this socket; it is forwarded, and hands out tokens of " + strings.Join(r.environments, ", ") + " alone",
+		Hint:    "do that on the agent's own machine",
+	}
+}
