@@ -148,6 +148,20 @@ type Status struct {
 	DefaultEnvironment string              `json:"default_environment"`
 	Store              store.Info          `json:"store"`
 	Environments       []EnvironmentStatus `json:"environments"` // in ascending order of name
+	// Sinks are the token files, in the order they are configured in; the agent itself
+	// knows of none.
+	Sinks []SinkStatus `json:"sinks,omitempty"`
+}
+
+// SinkStatus tells where one token file is. The times are left out while it is not there.
+type SinkStatus struct {
+	Path        string    `json:"path"`
+	Environment string    `json:"environment"`
+	Format      string    `json:"format"`
+	WrittenAt   time.Time `json:"written_at,omitzero"`
+	ExpiresAt   time.Time `json:"expires_at,omitzero"` // of the token in it; left out for an API key
+	// Error is why the file is not there, or not as fresh as it should be.
+	Error string `json:"error,omitempty"`
 }
 
 // EnvironmentStatus tells where one sign-in is. Times that do not apply are left out.

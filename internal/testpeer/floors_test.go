@@ -16,6 +16,7 @@ var floors = map[string][]string{
 	"ipc":           {"agent", "store"},
 	"agent/cognito": {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},
 
+	"agent/sink":      {"agent", "internal/durable"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
 	"agent":           {"store"},
 

@@ -17,7 +17,7 @@ import (
 )
 
 func TestDiskFull(t *testing.T) {
-	dir := tmpfs(t)
+	dir := testpeer.Tmpfs(t)
 	s := open(t, dir, hybrid(t))
 	put(t, s, "prod", []byte("old"))
 	noise := make([]byte, 64<<10)
@@ -36,23 +36,23 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestReadOnlyFileSystem(t *testing.T) {
-	id, dir := hybrid(t), tmpfs(t)
+	id, dir := hybrid(t), testpeer.Tmpfs(t)
 	s := open(t, dir, id)
 	put(t, s, "prod", []byte("old"))
 	// A bind mount can be made read-only though files are open for writing.
-	mount(t, dir, dir, "", unix.MS_BIND, "")
-	mount(t, "", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+	testpeer.Mount(t, dir, dir, "", unix.MS_BIND, "")
+	testpeer.Mount(t, "", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 	_, err := file.Open(dir, id)
 	wantError(t, err, "file store: cannot write to "+dir+": read-only file system; mount it writable, or set XDG_STATE_HOME to a folder that is")
 }
 
 func TestBecomesReadOnlyInUse(t *testing.T) {
-	outer := tmpfs(t)
+	outer := testpeer.Tmpfs(t)
 	dir := filepath.Join(outer, "kyc-agent")
 	s := open(t, dir, hybrid(t))
 	put(t, s, "prod", []byte("old"))
 	file.CloseLockForTest(s)
-	mount(t, "", outer, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	testpeer.Mount(t, "", outer, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
 	wantError(t, s.Put(t.Context(), "prod", []byte("new")), "cannot write "+dir+"/prod.age: read-only file system; mount it writable")
 	wantError(t, s.Delete(t.Context(), "prod"), "cannot remove "+dir+"/prod.age: read-only file system")
 }
@@ -97,7 +97,7 @@ func TestForeignOwner(t *testing.T) {
 }
 
 func TestKeygenOnAFullDisk(t *testing.T) {
-	dir := tmpfs(t)
+	dir := testpeer.Tmpfs(t)
 	fill, err := os.Create(filepath.Join(dir, "fill"))
 	if err != nil {
 		t.Fatal(err)
@@ -113,29 +113,6 @@ func TestKeygenOnAFullDisk(t *testing.T) {
 	wantError(t, err, "cannot write the key "+path+": no space left on device; free some space there")
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("half a key was left: %v", err)
-	}
-}
-
-// tmpfs mounts a file system of 64 kB.
-func tmpfs(t *testing.T) string {
-	t.Helper()
-	testpeer.Root(t)
-	dir := t.TempDir()
-	mount(t, "tmpfs", dir, "tmpfs", 0, "size=64k,mode=0700")
-	return dir
-}
-
-func mount(t *testing.T, source, target, kind string, flags uintptr, data string) {
-	t.Helper()
-	err := unix.Mount(source, target, kind, flags, data)
-	if errors.Is(err, unix.EPERM) {
-		testpeer.Missing(t, "the right to mount", "run: sudo make test")
-	}
-	if err != nil {
-		t.Fatalf("mount %s: %v", target, err)
-	}
-	if flags&unix.MS_REMOUNT == 0 {
-		t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
 	}
 }
 

@@ -1,0 +1,75 @@
+package sink_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// TestFullDisk holds that a token which cannot be replaced stays while it is valid, and
+// not longer.
+func TestFullDisk(t *testing.T) {
+	disk := testpeer.Tmpfs(t)
+	inBubble(t, func(h *house) {
+		h.dir = disk
+		h.login("prod")
+		h.configure(h.prod())
+		first := h.token("prod")
+		noise := filepath.Join(disk, "noise")
+		if err := os.WriteFile(noise, make([]byte, 64<<10), 0o600); err == nil {
+			h.Fatal("there is room")
+		}
+		time.Sleep(57 * time.Minute) // a newer token is there
+		synctest.Wait()
+		if got, err := os.ReadFile(h.path("prod.jwt")); err != nil || string(got) != first || first == h.token("prod") {
+			h.Errorf("the file holds %q (%v), want %q, and not the newer token", got, err, first)
+		}
+		if st := h.status("prod.jwt"); !strings.Contains(st.Error, "no space left on device; free some space there") || st.WrittenAt.IsZero() {
+			h.Errorf("status %+v", st)
+		}
+		time.Sleep(8 * time.Minute)
+		synctest.Wait()
+		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {
+			h.Error("a dead token is there")
+		}
+		if n := h.logged("level=WARN"); n != 1 {
+			h.Errorf("%d warnings:\n%s", n, h.log.String())
+		}
+		if err := os.Remove(noise); err != nil {
+			h.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		h.wantFile("prod.jwt", h.token("prod"), 0o600)
+	})
+}
+
+func TestReadOnlyDisk(t *testing.T) {
+	disk := testpeer.Tmpfs(t)
+	testpeer.Mount(t, "", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	inBubble(t, func(h *house) {
+		h.dir = disk
+		h.configure(h.prod())
+		h.login("prod")
+		h.wantNone("prod.jwt", "read-only file system; name a path in a folder of yours")
+	})
+}
+
+func TestForeignFolder(t *testing.T) {
+	testpeer.Root(t)
+	inBubble(t, func(h *house) {
+		if err := firstError(os.Mkdir(h.dir, 0o700), os.Chown(h.dir, 65534, 65534)); err != nil {
+			h.Fatal(err)
+		}
+		h.configure(h.prod())
+		h.login("prod")
+		h.wantNone("prod.jwt", "belongs to uid 65534; name a path in a folder of yours")
+	})
+}

@@ -1,0 +1,176 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/legaltalent/kyc-agent/internal/durable"
+)
+
+// write puts data in the place of what is at the path and returns the file it made.
+func (s Sink) write(data []byte) (fs.FileInfo, error) {
+	root, err := s.open()
+	if err != nil {
+		return nil, s.explain("write", err)
+	}
+	defer root.Close()
+	if info, err := root.Lstat(s.name()); err == nil && !replaceable(info) {
+		return nil, fmt.Errorf("cannot write %s: what is there is no token file of the agent's (mode %s); remove it, or name another path", s.Path, info.Mode())
+	}
+	if err := durable.Replace(root, s.name(), s.tempPrefix(), data, s.Mode); err != nil {
+		return nil, s.explain("write", err)
+	}
+	info, err := root.Lstat(s.name())
+	if err != nil {
+		return nil, s.explain("write", err)
+	}
+	return info, nil
+}
+
+// holds reports whether the file that write made is still there as it was.
+func (s Sink) holds(made fs.FileInfo) bool {
+	info, err := os.Lstat(s.Path)
+	return err == nil && os.SameFile(info, made) && info.Mode() == made.Mode() &&
+		info.Size() == made.Size() && info.ModTime().Equal(made.ModTime())
+}
+
+// remove removes a token file of the agent's, of this one or of one that was killed.
+// What else may be at the path stays.
+func (s Sink) remove() error {
+	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil // and the folder need not be there either
+	}
+	root, err := s.open()
+	if err != nil {
+		return s.explain("remove", err)
+	}
+	defer root.Close()
+	info, err := root.Lstat(s.name())
+	if err != nil || !replaceable(info) || !info.Mode().IsRegular() {
+		return nil
+	}
+	if err := root.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s.explain("remove", err)
+	}
+	return nil
+}
+
+// removeTemps removes what an agent left that was killed while it wrote. A folder that
+// cannot be read has none that could be removed.
+func (s Sink) removeTemps() {
+	names, _ := filepath.Glob(filepath.Join(globQuote(filepath.Dir(s.Path)), globQuote(s.tempPrefix())+"*"))
+	if len(names) == 0 {
+		return
+	}
+	root, err := s.open()
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	for _, name := range names {
+		_ = root.Remove(filepath.Base(name))
+	}
+}
+
+var globQuoter = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+func globQuote(s string) string { return globQuoter.Replace(s) }
+
+// replaceable reports whether a token file may take the place of what is there: an
+// older one, or a symbolic link, which is itself replaced. Anything else somebody else
+// put there: a file of ours is never open to others, so that ~/.bashrc is safe from a
+// slip in the configuration.
+func replaceable(info fs.FileInfo) bool {
+	mode := info.Mode()
+	return mode.Type() == fs.ModeSymlink || mode.IsRegular() && slices.Contains(modes, mode) && ownerOf(info) == os.Geteuid()
+}
+
+func (s Sink) name() string { return filepath.Base(s.Path) }
+
+// tempPrefix begins the names of half-written files.
+func (s Sink) tempPrefix() string { return "." + s.name() + ".kyc-" }
+
+// open opens the file's folder, which it makes where only that is missing, and refuses
+// one that somebody else could change files in. What is returned was checked itself,
+// and not its name.
+func (s Sink) open() (*os.Root, error) {
+	dir := filepath.Dir(s.Path)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	info, err := root.Stat(".")
+	if err == nil {
+		err = checkFolder(info, dir)
+	}
+	if err != nil {
+		_ = root.Close()
+		return nil, err
+	}
+	return root, nil
+}
+
+func checkFolder(info fs.FileInfo, dir string) error {
+	if uid := ownerOf(info); uid != os.Geteuid() {
+		return refusal(fmt.Sprintf("the folder %s belongs to uid %d; name a path in a folder of yours", dir, uid))
+	}
+	if perm := info.Mode().Perm(); perm&0o022 != 0 {
+		return refusal(fmt.Sprintf("the folder %s can be written by others (mode %04o); run: chmod go-w %s", dir, perm, shellWord(dir)))
+	}
+	return nil
+}
+
+func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+// explain says what was being done to the file, and what to do where there is
+// something to do.
+func (s Sink) explain(doing string, err error) error {
+	cause := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		cause = e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		cause = e.Err
+	}
+	if _, ok := cause.(refusal); ok {
+		return fmt.Errorf("cannot %s %s: %w", doing, s.Path, cause)
+	}
+	return fmt.Errorf("cannot %s %s: %w%s", doing, s.Path, cause, s.nextStep(cause))
+}
+
+// A refusal says already what to do.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func (s Sink) nextStep(cause error) string {
+	switch {
+	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
+		return "; free some space there"
+	case errors.Is(cause, fs.ErrNotExist):
+		return "; make the folder " + filepath.Dir(filepath.Dir(s.Path)) + ", or name another path"
+	case errors.Is(cause, syscall.EROFS), errors.Is(cause, fs.ErrPermission):
+		return "; name a path in a folder of yours"
+	}
+	return "; mend that, or name another path"
+}
+
+// shellWord makes path one word of a shell command.
+func shellWord(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@,", r)
+	}
+	if path != "" && strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
