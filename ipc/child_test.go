@@ -83,7 +83,7 @@ func childInherited() error {
 	if os.Getenv("LISTEN_PID") == "self" {
 		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
-	ln, err := Inherited()
+	ln, extra, err := Inherited()
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,9 @@ func childInherited() error {
 	if ln == nil {
 		fmt.Println("none")
 		return nil
+	}
+	if extra != nil {
+		fmt.Print("twice ")
 	}
 	fmt.Println("listening")
 	c, err := ln.Accept()

@@ -13,19 +13,22 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// What the socket may be called: by FileDescriptorName=, or as its unit.
-var inheritedNames = []string{"agent", "kyc-agentd.socket"}
+// What a socket may be called: by FileDescriptorName=, or as its unit.
+var (
+	agentNames = []string{"agent", "kyc-agentd.socket"}
+	extraNames = []string{"extra", "kyc-agentd-extra.socket"}
+)
 
-// Inherited returns the listener that systemd passed on, or nil when there is
-// none (sd_listen_fds(3): LISTEN_FDS is absent, or meant for another process).
-// Anything but exactly one Unix stream socket of the right name is an
-// [agent.Error] with CodeConfiguration that tells what was found.
+// Inherited is what systemd passed on: the agent's listener, and that of the
+// socket for forwarding, if it is there. Both are nil when there is none (sd_listen_fds(3): LISTEN_FDS
+// is absent, or meant for another process). Anything but one Unix stream socket of
+// each name is an [agent.Error] with CodeConfiguration that tells what was found.
 //
-// The socket is systemd's: its mode is not touched, and Close leaves it in place.
-func Inherited() (net.Listener, error) {
+// The sockets are systemd's: their mode is not touched, and Close leaves them in place.
+func Inherited() (ln, extra net.Listener, err error) {
 	files := activation.Files(true)
 	if len(files) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	// net.FileListener duplicates what it is given.
 	defer func() {
@@ -33,22 +36,53 @@ func Inherited() (net.Listener, error) {
 			_ = f.Close()
 		}
 	}()
-	ln, err := inherit(files)
-	if err != nil {
-		return nil, listenError(agent.CodeConfiguration, err, "see: systemctl --user cat kyc-agentd.socket",
+	if ln, extra, err = inheritAll(files); err != nil {
+		return nil, nil, listenError(agent.CodeConfiguration, err, "see: systemctl --user cat kyc-agentd.socket",
 			"the sockets passed by the service manager are not right: %s", err)
 	}
-	return newListener(ln, func() {}), nil
+	return ln, extra, nil
 }
 
-func inherit(files []*os.File) (*net.UnixListener, error) {
-	if len(files) != 1 {
-		return nil, fmt.Errorf("%d came (%s), and one named %s is needed", len(files), fileNames(files), inheritedNames[0])
+// inheritAll sorts files by their names.
+func inheritAll(files []*os.File) (ln, extra net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(ln, extra)
+		}
+	}()
+	for _, f := range files {
+		to := &ln
+		switch {
+		case slices.Contains(agentNames, f.Name()):
+		case slices.Contains(extraNames, f.Name()):
+			to = &extra
+		default:
+			return ln, extra, fmt.Errorf("one is named %q, and FileDescriptorName=%s is needed", f.Name(), agentNames[0])
+		}
+		if *to != nil {
+			return ln, extra, fmt.Errorf("two of one kind came (%s)", fileNames(files))
+		}
+		ul, err := inherit(f)
+		if err != nil {
+			return ln, extra, err
+		}
+		*to = newListener(ul, func() {})
 	}
-	f := files[0]
-	if !slices.Contains(inheritedNames, f.Name()) {
-		return nil, fmt.Errorf("it is named %q, and FileDescriptorName=%s is needed", f.Name(), inheritedNames[0])
+	if ln == nil {
+		return ln, extra, fmt.Errorf("%d came (%s), and one named %s is needed", len(files), fileNames(files), agentNames[0])
 	}
+	return ln, extra, nil
+}
+
+func closeAll(listeners ...net.Listener) {
+	for _, ln := range listeners {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+}
+
+func inherit(f *os.File) (*net.UnixListener, error) {
 	on, err := syscall.GetsockoptInt(int(f.Fd()), syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN)
 	if err != nil || on == 0 {
 		return nil, fmt.Errorf("%s is not a listening socket", f.Name())

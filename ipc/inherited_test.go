@@ -50,9 +50,12 @@ func TestInherited(t *testing.T) {
 		"zero":            {"self", "0", "", nil, "none\n"},
 		"named agent":     {"self", "1", "agent", oneUnix, "listening\n"},
 		"named as unit":   {"self", "1", "kyc-agentd.socket", oneUnix, "listening\n"},
-		"other name":      {"self", "1", "dbus.socket", oneUnix, `it is named "dbus.socket", and FileDescriptorName=agent is needed`},
-		"no name":         {"self", "1", "", oneUnix, `it is named "LISTEN_FD_3"`},
-		"two":             {"self", "2", "agent:extra", func(t *testing.T) []*os.File { return append(oneUnix(t), oneUnix(t)...) }, "2 came (agent, extra), and one named agent is needed"},
+		"other name":      {"self", "1", "dbus.socket", oneUnix, `one is named "dbus.socket", and FileDescriptorName=agent is needed`},
+		"no name":         {"self", "1", "", oneUnix, `one is named "LISTEN_FD_3"`},
+		"two":             {"self", "2", "agent:agent", twoUnix, "two of one kind came (agent, agent)"},
+		"one to forward":  {"self", "2", "agent:extra", twoUnix, "twice listening\n"},
+		"as another unit": {"self", "2", "agent:kyc-agentd-extra.socket", twoUnix, "twice listening\n"},
+		"forward alone":   {"self", "1", "extra", oneUnix, "1 came (extra), and one named agent is needed"},
 		"TCP":             {"self", "1", "agent", oneTCP, "agent is a tcp socket, and a Unix stream socket is needed"},
 		"packets":         {"self", "1", "agent", func(t *testing.T) []*os.File { return []*os.File{unixListener(t, "unixpacket")} }, "agent is a unixpacket socket"},
 		"datagrams":       {"self", "1", "agent", oneUnixgram, "agent is not a listening socket"},
@@ -72,7 +75,7 @@ func TestInherited(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if test.want == "listening\n" {
+			if strings.HasSuffix(test.want, "listening\n") {
 				speakTo(t, cmd.ExtraFiles[0])
 			}
 			got, _ := io.ReadAll(out)
@@ -91,6 +94,8 @@ func TestInherited(t *testing.T) {
 }
 
 func oneUnix(t *testing.T) []*os.File { return []*os.File{unixListener(t, "unix")} }
+
+func twoUnix(t *testing.T) []*os.File { return append(oneUnix(t), oneUnix(t)...) }
 
 func oneTCP(t *testing.T) []*os.File {
 	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})

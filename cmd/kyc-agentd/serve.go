@@ -113,7 +113,7 @@ func (d *daemon) apply(c Config, warnings []string) {
 
 // listen takes the socket of the service manager, else makes one at path.
 func listen(path string) (net.Listener, error) {
-	if ln, err := ipc.Inherited(); ln != nil || err != nil {
+	if ln, _, err := ipc.Inherited(); ln != nil || err != nil {
 		return ln, err
 	}
 	return ipc.Listen(path)
