@@ -70,9 +70,13 @@ func (r *restricted) Recover(context.Context, RecoverRequest, Asker) error {
 }
 
 func (r *restricted) denied(op, format string, args ...any) error {
-	return &Error{
-		Code: CodeDenied, Op: op,
-		Message: fmt.Sprintf(format, args...) + " are not for this socket; it is forwarded, and hands out tokens of " + strings.Join(r.environments, ", ") + " alone",
-		Hint:    "do that on the agent's own machine",
+	e := &Error{Code: CodeDenied, Op: op, Message: fmt.Sprintf(format, args...) + " are not for this socket, which is for forwarding: it hands out "}
+	if len(r.environments) == 0 {
+		e.Message += "nothing"
+		e.Hint = "name environments in forward_environments of config.toml"
+	} else {
+		e.Message += "tokens of " + strings.Join(r.environments, ", ") + " alone"
+		e.Hint = "do that on the agent's own machine"
 	}
+	return e
 }

@@ -53,6 +53,13 @@ type Config struct {
 	// $CREDENTIALS_DIRECTORY/kyc-agentd.key goes before both. A change needs a restart.
 	StoreKeyFile Path `toml:"store_key_file"`
 
+	// ForwardEnvironments are those whose tokens the socket for forwarding hands out,
+	// agent.extra.sock beside the agent's own: ["staging"]. It takes requests for these
+	// tokens and refuses everything else, so `ssh -R` can lead it to a machine whose
+	// administrator is somebody else. Default: none, and no such socket. One that is not
+	// configured is an error. A change needs a restart.
+	ForwardEnvironments []string `toml:"forward_environments"`
+
 	// LogLevel is "debug", "info", "warn" or "error". Default "info". No level logs a secret.
 	LogLevel Level `toml:"log_level"`
 
@@ -262,6 +269,9 @@ func (c Config) check() error {
 		if err := c.Environments[name].check(name); err != nil {
 			return err
 		}
+	}
+	if err := c.checkForward(); err != nil {
+		return err
 	}
 	return c.checkHosts()
 }

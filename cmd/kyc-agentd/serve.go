@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -80,16 +80,16 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	if notHardened != nil {
 		d.log.Warn("this process is less private than it should be", "error", notHardened)
 	}
-	ln, err := listen(c.socketPath())
+	s, err := listen(c.socketPath(), d.started)
 	if err != nil {
 		return err
 	}
-	defer ln.Close()
+	defer s.close()
 	if err := d.makeAgent(ctx); err != nil {
 		return err
 	}
 	defer closeStore(d.store)
-	return d.serve(ctx, ln)
+	return d.serve(ctx, s)
 }
 
 // configure reads the configuration for the first time.
@@ -109,14 +109,6 @@ func (d *daemon) apply(c Config, warnings []string) {
 	for _, w := range warnings {
 		d.log.Warn(w)
 	}
-}
-
-// listen takes the socket of the service manager, else makes one at path.
-func listen(path string) (net.Listener, error) {
-	if ln, _, err := ipc.Inherited(); ln != nil || err != nil {
-		return ln, err
-	}
-	return ipc.Listen(path)
 }
 
 // makeAgent opens the store and starts the agent on it.
@@ -155,20 +147,24 @@ func (d *daemon) checkUnattended(c agent.Config) {
 	}
 }
 
-// serve answers on ln until ctx ends, and then finishes what is in hand.
-func (d *daemon) serve(ctx context.Context, ln net.Listener) error {
+// serve answers on s until ctx ends, and then finishes what is in hand.
+func (d *daemon) serve(ctx context.Context, s sockets) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { d.windDown(stop) })
 	var helpers sync.WaitGroup
 	defer helpers.Wait() // after stop
 	defer stop()
 	helpers.Go(func() { d.reloadOnHangup(serving) })
-	helpers.Go(func() { feedWatchdog(serving, probe(ln.Addr().String()), d.silent) })
+	socket := s.agent.Addr().String()
+	helpers.Go(func() { feedWatchdog(serving, probe(socket), d.silent) })
+	if s.forward != nil {
+		helpers.Go(func() { d.forward(serving, s.forward) })
+	}
 
-	d.log.Info("ready", "socket", ln.Addr().String(), "store", store.Describe(d.store).Kind, "version", programVersion())
+	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", programVersion())
 	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
 	server := &ipc.Server{Service: d.agent, Reload: d.reload, Logger: d.log}
-	err := server.Serve(serving, ln)
+	err := server.Serve(serving, s.agent)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()
 	d.log.Info("stopped")
@@ -241,13 +237,24 @@ func (d *daemon) reload(context.Context) error {
 	d.apply(c, warnings)
 	d.checkUnattended(config)
 	d.log.Info("configuration read again")
-	if c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile {
-		err := &agent.Error{
-			Code: agent.CodeConfiguration, Op: "reload",
-			Message: "read again, but store and store_key_file need a restart", Hint: "run: systemctl --user restart kyc-agentd.service",
-		}
-		d.log.Warn(err.Error())
-		return err
+	return d.checkRestart(c)
+}
+
+// checkRestart says what of c is not in force yet.
+func (d *daemon) checkRestart(c Config) error {
+	var keys string
+	switch {
+	case c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile:
+		keys = "store and store_key_file need"
+	case !slices.Equal(c.ForwardEnvironments, d.started.ForwardEnvironments):
+		keys = "forward_environments needs"
+	default:
+		return nil
 	}
-	return nil
+	err := &agent.Error{
+		Code: agent.CodeConfiguration, Op: "reload",
+		Message: "read again, but " + keys + " a restart", Hint: "run: systemctl --user restart kyc-agentd.service",
+	}
+	d.log.Warn(err.Error())
+	return err
 }

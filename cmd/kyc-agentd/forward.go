@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc"
+)
+
+// sockets are what a daemon listens on.
+type sockets struct {
+	agent   net.Listener
+	forward net.Listener // for `ssh -R`; nil when nothing is forwarded
+}
+
+// listen takes the sockets of the service manager, and makes those that it does not give.
+func listen(path string, c Config) (s sockets, err error) {
+	if s.agent, s.forward, err = ipc.Inherited(); err != nil {
+		return s, err
+	}
+	if s.agent == nil {
+		if s.agent, err = ipc.Listen(path); err != nil {
+			return s, err
+		}
+	}
+	if s.forward == nil && len(c.ForwardEnvironments) > 0 {
+		if s.forward, err = ipc.Listen(forwardSocket(s.agent.Addr().String())); err != nil {
+			s.close()
+		}
+	}
+	return s, err
+}
+
+func (s sockets) close() {
+	for _, ln := range []net.Listener{s.agent, s.forward} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
+}
+
+// forwardSocket is the name of the socket for forwarding, beside the agent's: ssh
+// takes a path, and whoever gets it must not have to be told which calls it takes.
+func forwardSocket(agentSocket string) string {
+	return strings.TrimSuffix(agentSocket, ".sock") + ".extra.sock"
+}
+
+// forward serves what may be forwarded, until ctx ends. That a forwarded socket fails
+// is no reason for the agent to end.
+func (d *daemon) forward(ctx context.Context, ln net.Listener) {
+	server := &ipc.Server{
+		Service: agent.Restrict(d.agent, d.started.ForwardEnvironments...),
+		Logger:  d.log.With("socket", "extra"),
+	}
+	d.log.Info("forwarding", "socket", ln.Addr().String(), "environments", strings.Join(d.started.ForwardEnvironments, ", "))
+	if err := server.Serve(ctx, ln); err != nil {
+		d.log.Error("the socket for forwarding is broken; the agent's own goes on", "error", err)
+	}
+}
+
+// checkForward holds forward_environments to the environments.
+func (c Config) checkForward() error {
+	for i, name := range c.ForwardEnvironments {
+		if _, ok := c.Environments[name]; !ok {
+			return configError("forward_environments: no environment %q is configured; configured: %s", name, strings.Join(c.names(), ", "))
+		}
+		if slices.Contains(c.ForwardEnvironments[:i], name) {
+			return configError("forward_environments: %q is there twice", name)
+		}
+	}
+	return nil
+}
