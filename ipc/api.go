@@ -49,6 +49,7 @@ type route struct {
 
 var routes = []route{
 	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid"}, (*api).token},
+	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation"}, (*api).helper},
 	{http.MethodGet, "/v1/status", nil, (*api).status},
 	{http.MethodPost, "/v1/login", nil, (*api).login},
 	{http.MethodGet, loginPath, nil, (*api).watch},
@@ -67,7 +68,7 @@ type exchange struct {
 	*http.Request
 	query url.Values
 	body  []byte
-	id    string // the {id} of the path
+	id    string // the {…} of the path
 }
 
 // A reply is an answer not yet written.
@@ -133,11 +134,19 @@ func (a *api) crashed(v any) error {
 	return &agent.Error{Code: agent.CodeInternal}
 }
 
-func routeOf(r *http.Request) (route, string, error) {
-	path, id := r.URL.Path, ""
-	if rest, ok := strings.CutPrefix(path, "/v1/login/"); ok && rest != "" && !strings.Contains(rest, "/") {
-		path, id = loginPath, rest
+// patternOf is the path of a route that path fits, and what stands for its {…}.
+func patternOf(path string) (pattern, id string) {
+	for _, pattern := range []string{loginPath, helperPath} {
+		prefix, _, _ := strings.Cut(pattern, "{")
+		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && !strings.Contains(rest, "/") {
+			return pattern, rest
+		}
 	}
+	return path, ""
+}
+
+func routeOf(r *http.Request) (route, string, error) {
+	path, id := patternOf(r.URL.Path)
 	var allow []string
 	for _, rt := range routes {
 		if rt.path != path {
@@ -156,6 +165,14 @@ func routeOf(r *http.Request) (route, string, error) {
 	return route{}, "", err
 }
 
+// bodyMedia is the media type of the body it takes.
+func (rt route) bodyMedia() string {
+	if rt.path == helperPath {
+		return mediaBytes
+	}
+	return mediaJSON
+}
+
 // takeApart reads the request to its end. Until then the server's deadlines hold.
 // Then net/http lifts the one for reading, and write sets a new one for writing, so
 // that the answer may take as long as a sign-in does.
@@ -166,7 +183,7 @@ func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, er
 		return nil, err
 	}
 	if rt.method == http.MethodPost {
-		if x.body, err = readBody(w, r); err != nil {
+		if x.body, err = readBody(w, r, rt.bodyMedia()); err != nil {
 			return nil, err
 		}
 	} else if r.ContentLength != 0 {
@@ -178,8 +195,10 @@ func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, er
 func write(w http.ResponseWriter, out reply) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	h := w.Header()
-	h.Set("Content-Type", out.mediaType)
-	h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	if out.status != http.StatusNoContent {
+		h.Set("Content-Type", out.mediaType)
+		h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	}
 	if out.retryAfter != "" {
 		h.Set("Retry-After", out.retryAfter)
 	}

@@ -17,6 +17,8 @@
 // # Calls
 //
 //	GET    /v1/token?env=&min_valid=&format=   an ID token
+//	POST   /v1/helper/{protocol}?env=&min_valid=&operation=
+//	                                           a credential helper's answer
 //	GET    /v1/status                          what the agent holds; never a secret
 //	POST   /v1/login                           {"environment", "username", "password"}, or {"environment", "api_key"}
 //	POST   /v1/account                         {"environment", "action", "username", "password"}
@@ -62,6 +64,27 @@
 // read them use a token up to the second they were told. An API key has no end: its
 // expires_at and expires_in in json, and KYC_TOKEN_EXPIRES_AT, are empty; k8s and
 // google leave theirs out.
+//
+// # Helpers
+//
+// A tool that runs a credential helper asks in words of its own. They are the body of
+// a POST /v1/helper/{protocol}, as application/octet-stream, and the answer is what
+// the tool wants to read, so that `kyc-token` copies bytes both ways:
+//
+//	bazel      {"uri"}, and the headers for it       Bazel, EngFlow and others
+//	git        key=value lines both ways             operation=get or capability
+//	terraform  a host, and {"token"} or {}
+//	goauth     nothing, or a URL; URLs and headers   the go command
+//	k8s        the content of KUBERNETES_EXEC_INFO, and an ExecCredential
+//	exec       nothing, and NAME=value lines         `kyc-token exec`
+//
+// A URL picks its environment: its scheme, host and port must be exactly those of the
+// environment's api_url, or its host and port those of an allowed_hosts and its scheme
+// https. Upper case does not matter in a host; a user, a trailing dot, percent or
+// other encodings are refused. env= then narrows the choice. Where a protocol has a way
+// to say that there is no token for a host it is said so: 204 for git and goauth, {} for
+// terraform. An answer comes within 4.5 seconds, and tells the token's end as the formats
+// for tools do.
 //
 // # Errors
 //

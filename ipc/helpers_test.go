@@ -188,7 +188,10 @@ func request(method, target, body string, headers ...string) string {
 		b.WriteString(h + "\r\n")
 	}
 	if method == http.MethodPost {
-		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+		if !strings.Contains(b.String(), "\nContent-Type:") {
+			b.WriteString("Content-Type: application/json\r\n")
+		}
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
 	}
 	return b.String() + "\r\n" + body
 }

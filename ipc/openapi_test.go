@@ -115,6 +115,14 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	if got := enum(bodyOf("/v1/account")["action"]); !slices.Equal(got, actions) {
 		t.Errorf("actions %q, in the agent %q", got, actions)
 	}
+	var inCode []string
+	for _, h := range helpers {
+		inCode = append(inCode, h.protocol)
+	}
+	slices.Sort(inCode)
+	if got := enum(doc.Paths.Value(helperPath).Parameters.GetByInAndName(openapi3.ParameterInPath, "protocol").Schema); !slices.Equal(got, inCode) {
+		t.Errorf("protocols %v, in the server %v", got, inCode)
+	}
 	names := FormatNames()
 	slices.Sort(names)
 	param := doc.Paths.Value("/v1/token").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "format")

@@ -78,11 +78,11 @@ func parseMinValid(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// readBody returns the whole body of a POST.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readBody returns the whole body of a POST, which has to be of the media type want.
+func readBody(w http.ResponseWriter, r *http.Request, want string) ([]byte, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != mediaJSON {
-		return nil, usageStatus(http.StatusUnsupportedMediaType, "a body needs the header Content-Type: %s", mediaJSON)
+	if err != nil || media != want {
+		return nil, usageStatus(http.StatusUnsupportedMediaType, "a body needs the header Content-Type: %s", want)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

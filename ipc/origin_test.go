@@ -1,0 +1,179 @@
+package ipc
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// someHosts is a status of environments with hosts of every kind.
+var someHosts = agent.Status{Environments: []agent.EnvironmentStatus{
+	{Name: "local", APIURL: "http://127.0.0.1:8080/base", AllowedHosts: []string{"127.0.0.1:8443", "[::1]:8443"}},
+	{Name: "prod", APIURL: "https://kyc.legaltalent.ai", AllowedHosts: []string{"files.example", "files.example:8443", "10.0.0.7"}},
+	{Name: "staging", APIURL: "https://STG.kyc.legaltalent.ai:443/v1"},
+	{Name: "twin-a", APIURL: "https://twin.example"},
+	{Name: "twin-b", APIURL: "https://twin.example"},
+}}
+
+func TestEnvironmentOf(t *testing.T) {
+	for target, want := range map[string]string{
+		"https://kyc.legaltalent.ai":                  "prod",
+		"https://kyc.legaltalent.ai/":                 "prod",
+		"https://kyc.legaltalent.ai:443/a/@b?c=d@e#f": "prod",
+		"HTTPS://KYC.LegalTalent.AI/x":                "prod",
+		"https://kyc.legaltalent.ai?x":                "prod",
+		"https://kyc.legaltalent.ai/%zz":              "", // no URL
+		"https://kyc.legaltalent.ai/\u00fc":           "prod",
+		"https://files.example:8443":                  "prod",
+		"https://10.0.0.7":                            "prod",
+		"https://stg.kyc.legaltalent.ai/kyc":          "staging",
+		"http://127.0.0.1:8080/kyc":                   "local",
+		"https://127.0.0.1:8443":                      "local",
+		"https://[::1]:8443/":                         "local",
+
+		"https://kyc.legaltalent.ai.evil.example":       "",
+		"https://evil.example/kyc.legaltalent.ai":       "",
+		"https://evil.example?https://kyc.example":      "",
+		"https://evil.example#@kyc.legaltalent.ai":      "",
+		"https://evil-kyc.legaltalent.ai":               "",
+		"https://legaltalent.ai":                        "",
+		"https://kyc.legaltalent.ai@evil.example":       "",
+		"https://ana@kyc.legaltalent.ai":                "",
+		"https://ana:hunter2@kyc.legaltalent.ai":        "",
+		"https://@kyc.legaltalent.ai":                   "",
+		"https://evil.example\\@kyc.legaltalent.ai":     "",
+		"https://kyc.legaltalent.ai\\.evil.example":     "",
+		"https://kyc.legaltalent.ai./":                  "",
+		"https://kyc.legaltalent.ai.:443/":              "",
+		"https://kyc.legaltalent.ai:8443/":              "",
+		"https://kyc.legaltalent.ai:0443/":              "",
+		"https://kyc.legaltalent.ai:80/":                "",
+		"https://kyc.legaltalent.ai:":                   "",
+		"https://kyc.legaltalent.ai:x":                  "",
+		"http://kyc.legaltalent.ai":                     "",
+		"http://kyc.legaltalent.ai:443":                 "",
+		"http://files.example:8443":                     "",
+		"http://127.0.0.1:8443":                         "",
+		"http://127.0.0.1":                              "",
+		"http://127.1:8080":                             "",
+		"http://localhost:8080":                         "",
+		"https://127.0.0.1:8080":                        "",
+		"https://kyc%2elegaltalent.ai":                  "",
+		"https://%6byc.legaltalent.ai":                  "",
+		"https://kyc.legaltalent.ai%00.evil.example":    "",
+		"https://kyc.legaltalent.ai%40evil.example":     "",
+		"https://\u212ayc.legaltalent.ai":               "", // KELVIN SIGN, which lower-cases to k
+		"https://kyc\uff0elegaltalent.ai":               "",
+		"https://kyc\u3002legaltalent.ai":               "",
+		"https://kyc.legaltalent.a\u0131":               "",
+		"https://kyc.legaltalent.ai\x00":                "",
+		"https://kyc.legaltalent.ai\n.evil.example":     "",
+		"https://kyc.legaltalent.ai .evil.example":      "",
+		"https://kyc.legaltalent.ai\t":                  "",
+		" https://kyc.legaltalent.ai":                   "",
+		"https:///kyc.legaltalent.ai":                   "",
+		"https://":                                      "",
+		"https://:443":                                  "",
+		"https:kyc.legaltalent.ai":                      "",
+		"https:/kyc.legaltalent.ai":                     "",
+		"//kyc.legaltalent.ai":                          "",
+		"kyc.legaltalent.ai":                            "",
+		"kyc.legaltalent.ai:443":                        "",
+		"":                                              "",
+		"ftp://kyc.legaltalent.ai":                      "",
+		"wss://kyc.legaltalent.ai":                      "",
+		"file://kyc.legaltalent.ai/x":                   "",
+		"javascript://kyc.legaltalent.ai/x":             "",
+		"https+x://kyc.legaltalent.ai":                  "",
+		"https://[::1]:8443.evil.example":               "",
+		"https://[::1%25lo]:8443":                       "",
+		"https://::1:8443":                              "",
+		"https://" + strings.Repeat("a", 100_000) + "/": "",
+	} {
+		got, err := environmentOf(someHosts, "", target)
+		if want != "" {
+			if got != want || err != nil {
+				t.Errorf("%.99q: %q, %v; want %s", target, got, err, want)
+			}
+			continue
+		}
+		if got != "" || !errors.Is(err, errElsewhere) {
+			t.Fatalf("%.99q: %q, %v", target, got, err)
+		}
+		if code := agent.CodeOf(err); code != agent.CodeDenied && code != agent.CodeUnknownEnvironment {
+			t.Errorf("%.99q: code %s", target, code)
+		}
+		if line := public(err).Error(); strings.Contains(line, "hunter2") || len(line) > 300 || strings.ContainsAny(line, "\n\x00") {
+			t.Errorf("%.99q: %s", target, line)
+		}
+	}
+}
+
+func TestEnvironmentOfOne(t *testing.T) {
+	const ours = "https://kyc.legaltalent.ai/x"
+	if got, err := environmentOf(someHosts, "prod", ours); got != "prod" || err != nil {
+		t.Error(got, err)
+	}
+	_, err := environmentOf(someHosts, "staging", ours)
+	wantError(t, err, agent.CodeUnknownEnvironment, `"https://kyc.legaltalent.ai" is no host of staging`, "environments.staging.allowed_hosts", "run: kyc-agentd reload")
+	if !errors.Is(err, errElsewhere) {
+		t.Error("it is elsewhere")
+	}
+	_, err = environmentOf(someHosts, "moon", ours)
+	wantError(t, err, agent.CodeUnknownEnvironment, "moon")
+	if errors.Is(err, errElsewhere) {
+		t.Error("an environment that is not there passes for another's host")
+	}
+	_, err = environmentOf(someHosts, "", "https://twin.example")
+	wantError(t, err, agent.CodeUsage, "https://twin.example is a host of twin-a and of twin-b", "name one")
+	if got, err := environmentOf(someHosts, "twin-b", "https://twin.example"); got != "twin-b" || err != nil {
+		t.Error(got, err)
+	}
+	_, err = environmentOf(someHosts, "", "http://kyc.legaltalent.ai")
+	wantError(t, err, agent.CodeDenied, "no token goes over plain http", "use https://")
+	_, err = environmentOf(someHosts, "", "https://kyc.legaltalent.ai:8443")
+	wantError(t, err, agent.CodeUnknownEnvironment, `"https://kyc.legaltalent.ai:8443" is no host of any environment`, "allowed_hosts")
+}
+
+// FuzzOrigin: a URL that is taken has the host that every strict reader finds in it,
+// and none is taken for an environment's that a plain comparison does not show to be.
+func FuzzOrigin(f *testing.F) {
+	for _, seed := range []string{
+		"https://kyc.legaltalent.ai/x", "HTTPS://KYC.legaltalent.ai:443", "http://127.0.0.1:8080", "https://[::1]:8443/",
+		"https://kyc.legaltalent.ai@evil.example", "https://kyc.legaltalent.ai\\@evil", "https://kyc%2elegaltalent.ai", "https://kyc.legaltalent.ai.",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		o, err := originOf(raw)
+		if err != nil {
+			wantError(t, err, agent.CodeDenied)
+			return
+		}
+		u, err := url.Parse(raw)
+		if err != nil || u.User != nil || !strings.EqualFold(u.Hostname(), strings.Trim(o.host, "[]")) || u.Port() != "" && u.Port() != o.port {
+			t.Errorf("%q is %s, and %v, %v", raw, o, u, err)
+		}
+		if again, err := originOf(o.String()); err != nil || again != o {
+			t.Errorf("%q is %s, then %s, %v", raw, o, again, err)
+		}
+		name, err := environmentOf(someHosts, "", raw)
+		if err != nil {
+			return
+		}
+		lower := strings.ToLower(raw)
+		for _, prefix := range map[string][]string{
+			"prod":    {"https://kyc.legaltalent.ai", "https://files.example", "https://10.0.0.7"},
+			"staging": {"https://stg.kyc.legaltalent.ai"},
+			"local":   {"http://127.0.0.1:8080", "https://127.0.0.1:8443", "https://[::1]:8443"},
+		}[name] {
+			if rest, ok := strings.CutPrefix(lower, prefix); ok && (rest == "" || strings.ContainsRune("/?#:", rune(rest[0]))) {
+				return
+			}
+		}
+		t.Errorf("%q passes for one of %s", raw, name)
+	})
+}
