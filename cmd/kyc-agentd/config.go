@@ -67,6 +67,9 @@ type Config struct {
 	// are built in; naming one of them changes only the keys that are given.
 	// A NAME is lower-case letters, digits, '-' and '_', at most 63 bytes.
 	Environments map[string]Environment `toml:"environments"`
+
+	// Sinks are files that are kept fresh with a token: [[sinks]]. Default: none.
+	Sinks []Sink `toml:"sinks"`
 }
 
 // Environment is one deployment of the KYC API and the Cognito user pool that signs
@@ -267,6 +270,11 @@ func (c Config) check() error {
 		}
 		byPrefix[variablePrefix(name)] = name
 		if err := c.Environments[name].check(name); err != nil {
+			return err
+		}
+	}
+	for i, s := range c.Sinks {
+		if err := s.check(i+1, c); err != nil {
 			return err
 		}
 	}

@@ -341,6 +341,7 @@ func FuzzConfig(f *testing.F) {
 		"environments = { a = { region = 'r', user_pool_id = 'r_p', client_id = 'c', api_url = 'https://x' } }",
 		"[[environments]]\nx = 1", "\"\\u0000\" = 1", "log_level = 'debug'\nstore_key_file = '~/x'",
 		"[environments.prod]\nallowed_hosts = ['a.example', '[::1]:8443']", "[environments.prod]\nallowed_hosts = [[], 1]",
+		"[[sinks]]\nenvironment = 'prod'\npath = 'a/b'\nformat = 'curl'\nmode = '0440'\n[[sinks]]\nenvironment = 'staging'", "sinks = [1]",
 	} {
 		f.Add([]byte(text))
 	}
@@ -356,6 +357,7 @@ func FuzzConfig(f *testing.F) {
 		if c.check() != nil {
 			return
 		}
+		c.Sinks = append([]Sink{}, c.Sinks...) // as an empty list is read
 		text, err := toml.Marshal(plain(c))
 		if err != nil {
 			t.Fatal(err)
@@ -381,8 +383,12 @@ func plain(c Config) map[string]any {
 		table["allowed_hosts"] = append([]string{}, e.AllowedHosts.list()...)
 		environments[name] = table
 	}
+	sinks := []map[string]string{}
+	for _, s := range c.Sinks {
+		sinks = append(sinks, map[string]string{"environment": s.Environment.s, "path": s.Path.s, "format": s.Format.s, "mode": s.Mode.s})
+	}
 	return map[string]any{
-		"default_environment": c.DefaultEnvironment, "refresh_margin": c.RefreshMargin.s, "store": c.Store.s,
+		"sinks": sinks, "default_environment": c.DefaultEnvironment, "refresh_margin": c.RefreshMargin.s, "store": c.Store.s,
 		"store_key_file": c.StoreKeyFile.s, "log_level": c.LogLevel.s, "environments": environments,
 	}
 }

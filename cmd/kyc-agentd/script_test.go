@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,9 @@ import (
 //	                             its log goes to daemon.log
 //	stop [SIGNAL]                sends TERM (exit 0 is wanted), KILL, … and waits
 //	signal SIGNAL TEXT           sends SIGNAL and waits until the log has a line with TEXT
+//	file PATH [MODE [OTHER]]     waits until PATH is a file with this mode (0600) whose
+//	                             content is not that of the file OTHER; with ! until
+//	                             PATH is not there
 //	cognito                      starts a Cognito, points staging and prod at it, and
 //	                             adds the user ana with the password "correct horse"
 //	cognito user NAME PASSWORD STATUS
@@ -45,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return setUpScript(env, token)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "cognito": tellCognito,
+			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "file": awaitFile, "cognito": tellCognito,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -175,18 +179,51 @@ func signalDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	before, err := os.ReadFile(path)
 	ts.Check(err)
 	ts.Check(of(ts).daemon.Process.Signal(signals[args[0]]))
-	deadline := time.NewTimer(10 * time.Second)
-	for poll := time.NewTicker(5 * time.Millisecond); ; {
+	if !happens(func() bool {
 		now, err := os.ReadFile(path)
 		ts.Check(err)
-		if bytes.Contains(now[len(before):], []byte(args[1])) {
-			return
+		return bytes.Contains(now[len(before):], []byte(args[1]))
+	}) {
+		ts.Fatalf("the log does not say %q", args[1])
+	}
+}
+
+// happens waits until what another process does makes done true, or gives up.
+func happens(done func() bool) bool {
+	deadline := time.NewTimer(10 * time.Second)
+	for poll := time.NewTicker(5 * time.Millisecond); ; {
+		if done() {
+			return true
 		}
 		select {
 		case <-deadline.C:
-			ts.Fatalf("the log does not say %q", args[1])
+			return false
 		case <-poll.C:
 		}
+	}
+}
+
+func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 || len(args) > 3 || neg && len(args) > 1 {
+		ts.Fatalf("usage: [!] file PATH [MODE [OTHER]]")
+	}
+	path, mode, other := ts.MkAbs(args[0]), "0600", ""
+	if len(args) > 1 {
+		mode = args[1]
+	}
+	if len(args) > 2 {
+		other = ts.ReadFile(args[2])
+	}
+	if !happens(func() bool {
+		info, err := os.Lstat(path)
+		if err != nil || neg {
+			return neg && errors.Is(err, fs.ErrNotExist)
+		}
+		data, err := os.ReadFile(path)
+		return err == nil && info.Mode().IsRegular() && fmt.Sprintf("%04o", info.Mode()) == mode && string(data) != other
+	}) {
+		info, err := os.Lstat(path)
+		ts.Fatalf("%s: %v %v", path, info, err)
 	}
 }
 

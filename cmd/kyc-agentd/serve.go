@@ -15,6 +15,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/store"
 )
@@ -58,12 +59,14 @@ func (f serveFlags) load(vars environ) (c Config, warnings []string, err error) 
 
 // daemon is a running `serve`.
 type daemon struct {
-	flags serveFlags
-	vars  environ
-	log   *slog.Logger
-	level *slog.LevelVar
-	store store.Store
-	agent *agent.Agent
+	flags  serveFlags
+	vars   environ
+	socket string // where it is to serve, unless the service manager gave it a socket
+	log    *slog.Logger
+	level  *slog.LevelVar
+	store  store.Store
+	agent  *agent.Agent
+	sinks  *sink.Keeper
 
 	reloading sync.Mutex
 	started   Config // with what it was started: a new store needs a restart
@@ -72,7 +75,7 @@ type daemon struct {
 // runDaemon serves until ctx ends.
 func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	notHardened := c.harden()
-	d := &daemon{flags: flags, vars: c.vars, level: new(slog.LevelVar)}
+	d := &daemon{flags: flags, vars: c.vars, socket: c.socketPath(), level: new(slog.LevelVar)}
 	d.log = newLogger(c.err, d.level, c.vars)
 	if err := d.configure(); err != nil {
 		return err
@@ -117,21 +120,31 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	sinks, err := d.started.sinks(d.vars, d.inUse(d.started))
+	if err != nil {
+		return err
+	}
 	if d.store, err = d.openStore(ctx); err != nil {
 		return err
 	}
+	d.sinks = sink.New(sink.Options{Token: d.token, Render: ipc.Render, Logger: d.log})
 	d.agent, err = agent.New(agent.Options{
 		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
 		Store:         d.store,
 		Config:        config,
 		Logger:        d.log,
 		Version:       programVersion(),
+		Changed:       d.sinks.Changed,
 	})
 	if err != nil {
 		return err
 	}
 	d.checkUnattended(config)
-	return d.agent.Start(ctx)
+	if err := d.agent.Start(ctx); err != nil {
+		return err
+	}
+	d.sinks.Configure(sinks)
+	return nil
 }
 
 // checkUnattended says early what the first unattended sign-in would fail of. It is no
@@ -163,7 +176,7 @@ func (d *daemon) serve(ctx context.Context, s sockets) error {
 
 	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", programVersion())
 	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
-	server := &ipc.Server{Service: d.agent, Reload: d.reload, Logger: d.log}
+	server := &ipc.Server{Service: service{d.agent, d.sinks}, Reload: d.reload, Logger: d.log}
 	err := server.Serve(serving, s.agent)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()
@@ -179,10 +192,11 @@ func (d *daemon) windDown(stop func()) {
 	stop()
 }
 
-// close waits for the refresh in hand.
+// close removes the token files and waits for the refresh in hand.
 func (d *daemon) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
+	d.sinks.Close(ctx)
 	if err := d.agent.Close(ctx); err != nil {
 		d.log.Error("a refresh in hand was cut off; if it does not work at the next start: kyc-agentd login", "error", err)
 	}
@@ -227,6 +241,10 @@ func (d *daemon) reload(context.Context) error {
 	if err == nil {
 		config, err = c.agentConfig(d.vars)
 	}
+	var sinks []sink.Sink
+	if err == nil {
+		sinks, err = c.sinks(d.vars, d.inUse(c))
+	}
 	if err == nil {
 		err = d.agent.Configure(config)
 	}
@@ -235,6 +253,7 @@ func (d *daemon) reload(context.Context) error {
 		return err
 	}
 	d.apply(c, warnings)
+	d.sinks.Configure(sinks)
 	d.checkUnattended(config)
 	d.log.Info("configuration read again")
 	return d.checkRestart(c)

@@ -64,7 +64,25 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if err := writeSinks(w, st.Sinks, now); err != nil {
+		return err
+	}
 	return writeTrouble(w, st, now)
+}
+
+// writeSinks writes the token files, if there are any.
+func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
+	if len(sinks) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nTOKEN FILE\tENVIRONMENT\tFORMAT\tWRITTEN\tTOKEN EXPIRES")
+	for _, s := range sinks {
+		fmt.Fprintln(table, strings.Join([]string{
+			oneLine(s.Path), oneLine(s.Environment), oneLine(s.Format), when(s.WrittenAt, now), when(s.ExpiresAt, now),
+		}, "\t"))
+	}
+	return table.Flush()
 }
 
 // writeTrouble writes one line for each thing that a person should know.
@@ -83,6 +101,11 @@ func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
 		}
 		if skew := time.Duration(e.SkewSeconds * float64(time.Second)); math.Abs(e.SkewSeconds) > maxSkew.Seconds() {
 			line("%s: this machine's clock is %s %s; set it right", e.Name, span(skew.Abs()), behindOrAhead(skew))
+		}
+	}
+	for _, s := range st.Sinks {
+		if s.Error != "" {
+			line("token file %s: %s", s.Path, s.Error)
 		}
 	}
 	return err

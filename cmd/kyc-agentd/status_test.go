@@ -34,6 +34,10 @@ var fullStatus = agent.Status{
 		{Name: "uat2", State: agent.StateAbsent, Unattended: true},
 		{Name: "uat3", State: agent.StateIdle, User: "svc", Unattended: true, SignInEndsAt: noon.Add(29 * 24 * time.Hour)},
 	},
+	Sinks: []agent.SinkStatus{
+		{Path: "/run/user/1000/kyc-agentd/staging.jwt", Environment: "staging", Format: "token", WrittenAt: noon.Add(-5 * time.Minute), ExpiresAt: noon.Add(54*time.Minute + 10*time.Second)},
+		{Path: "/run/user/1000/kyc-agentd/qa.curl", Environment: "qa", Format: "curl", Error: "qa: the sign-in has expired; run: kyc-agentd login qa"},
+	},
 }
 
 const fullText = `kyc-agentd v1.2.3, process 4711, up 1d2h; sign-ins are kept in the keyring (gnome-keyring)
@@ -47,11 +51,16 @@ uat                fresh           api key          -              -            
 uat2               absent          by itself        -              -             -
 uat3               idle            svc (by itself)  -              -             in 29d0h
 
+TOKEN FILE                             ENVIRONMENT  FORMAT  WRITTEN    TOKEN EXPIRES
+/run/user/1000/kyc-agentd/staging.jwt  staging      token   5m00s ago  in 54m10s
+/run/user/1000/kyc-agentd/qa.curl      qa           curl    -          -
+
 prod: degraded, 2m00s ago: Cognito answered with HTTP 502?[2J X
 prod: this machine's clock is 1m30s ahead; set it right
 qa: last error, 2d1h ago: the sign-in has expired; run: kyc-agentd login qa
 staging: the sign-in ends in 2d; run: kyc-agentd login staging
 staging: this machine's clock is 45s behind; set it right
+token file /run/user/1000/kyc-agentd/qa.curl: qa: the sign-in has expired; run: kyc-agentd login qa
 `
 
 func TestStatusTable(t *testing.T) {

@@ -111,8 +111,8 @@ Confirms a new account with the code that Cognito sent to its owner.
 
 const usageStatus = `Usage: kyc-agentd status [--json]
 
-Shows what the daemon holds, never a secret. The exit status is 0 when the
-daemon answers, whatever it says.
+Shows what the daemon holds and which token files it keeps, never a secret. The
+exit status is 0 when the daemon answers, whatever it says.
 
   --json         as JSON, for programs
   --socket PATH  the daemon's socket

@@ -11,7 +11,7 @@ import (
 // on a floor below, and never an adapter another adapter. What is left out may import
 // nothing of ours.
 var floors = map[string][]string{
-	"cmd/kyc-agentd": {"ipc", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring"},
+	"cmd/kyc-agentd": {"ipc", "agent", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring"},
 
 	"ipc":           {"agent", "store"},
 	"agent/cognito": {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/agent/sink"
+	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// Sink is a file that always holds a valid token, or is not there, for tools that can
+// read a file and no more: [[sinks]] in config.toml. Every process of yours can read
+// it, and no file outlives the sign-in: a logout, a refusal, a reload without the sink
+// and a stop of the daemon remove it. Only a kill leaves it, until the next start.
+type Sink struct {
+	// Environment is whose token it is. Required; it must be one of Environments.
+	Environment EnvironmentName `toml:"environment"`
+	// Format is how the token is written: one of kyc-token's formats, except "aws".
+	// Default "token", which in a file has no newline at its end.
+	Format SinkFormat `toml:"format"`
+	// Path is the file: an absolute path, one that begins with ~/, or one in
+	// $XDG_RUNTIME_DIR/kyc-agentd, which no backup sees. Default: there, <environment>.jwt
+	// for "token" and <environment>.<format> for the others. Two sinks with one path, and
+	// a path that the daemon has in use, are errors. The folder must be yours and
+	// writable by nobody else; where only the last folder is missing it is made (0700).
+	// One that is not so is no error here: `kyc-agentd status` shows it, and it is tried
+	// again.
+	Path SinkPath `toml:"path"`
+	// Mode is the file's: "0600" or "0400", or "0640" or "0440" where its group may read
+	// it. Default "0600". No other mode is for a token.
+	Mode SinkMode `toml:"mode"`
+}
+
+// The kinds of a Sink's values.
+type (
+	// EnvironmentName is the NAME of an [environments.NAME].
+	EnvironmentName = Text[nameKind]
+	// SinkFormat is a format for a token file.
+	SinkFormat = Text[sinkFormatKind]
+	// SinkPath is a token file's.
+	SinkPath = Text[sinkPathKind]
+	// SinkMode is a file mode in octal.
+	SinkMode = Text[sinkModeKind]
+)
+
+type nameKind struct{}
+
+func (nameKind) check(s string) error {
+	if !store.ValidKey(s) {
+		return fmt.Errorf("bad environment name %q", s)
+	}
+	return nil
+}
+
+type sinkFormatKind struct{}
+
+// notForFiles is the format that would put a secret on a disk that is none of ours.
+const notForFiles = "aws"
+
+func (sinkFormatKind) check(s string) error {
+	formats := slices.DeleteFunc(ipc.FormatNames(), func(name string) bool { return name == notForFiles })
+	switch {
+	case s == notForFiles:
+		return fmt.Errorf("AWS credentials are never kept in a file; configure the tool with: credential_process = kyc-token -f aws")
+	case !slices.Contains(formats, s):
+		return fmt.Errorf("unknown format %q; want one of: %s", s, strings.Join(formats, ", "))
+	}
+	return nil
+}
+
+type sinkPathKind struct{}
+
+func (sinkPathKind) check(s string) error {
+	relative := !isPath(s)
+	switch {
+	case strings.HasSuffix(s, "/") || filepath.Base(s) == "." || filepath.Base(s) == "..":
+		return fmt.Errorf("bad path %q; want a file's, not a folder's", s)
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("bad path %q; it has control characters", s)
+	case relative && (!filepath.IsLocal(s) || strings.HasPrefix(s, "~")):
+		return fmt.Errorf("bad path %q; want an absolute one, one that begins with ~/, or one within $XDG_RUNTIME_DIR/kyc-agentd", s)
+	}
+	return nil
+}
+
+type sinkModeKind struct{}
+
+func (sinkModeKind) check(s string) error {
+	mode, err := parseMode(s)
+	if err != nil {
+		return fmt.Errorf(`bad mode %q; want one such as "0600"`, s)
+	}
+	return sink.CheckMode(mode)
+}
+
+// parseMode reads an octal number. go-toml hands a number over as it is written, and in
+// TOML an octal one begins with 0o.
+func parseMode(s string) (fs.FileMode, error) {
+	mode, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 12)
+	return fs.FileMode(mode), err
+}
+
+// check looks at what can only be seen in the whole. n counts from 1.
+func (s Sink) check(n int, c Config) error {
+	if s.Environment.s == "" {
+		return configError("sinks (no. %d): environment is missing; configured: %s", n, strings.Join(c.names(), ", "))
+	}
+	if _, ok := c.Environments[s.Environment.s]; !ok {
+		return configError("sinks (no. %d): no environment %q is configured; configured: %s", n, s.Environment.s, strings.Join(c.names(), ", "))
+	}
+	return nil
+}
+
+// sinks are the token files of c. inUse says what else is at a path; it is empty for
+// nothing.
+func (c Config) sinks(vars environ, inUse func(path string) string) ([]sink.Sink, error) {
+	var sinks []sink.Sink
+	for i, s := range c.Sinks {
+		one, err := s.resolve(vars)
+		if err != nil {
+			return nil, configError("sinks (no. %d): %v", i+1, err)
+		}
+		if j := slices.IndexFunc(sinks, func(o sink.Sink) bool { return o.Path == one.Path }); j >= 0 {
+			return nil, configError("sinks (no. %d): path %s is that of no. %d, too; give each its own", i+1, one.Path, j+1)
+		}
+		if what := inUse(one.Path); what != "" {
+			return nil, configError("sinks (no. %d): path %s is %s; name another", i+1, one.Path, what)
+		}
+		sinks = append(sinks, one)
+	}
+	return sinks, nil
+}
+
+func (s Sink) resolve(vars environ) (sink.Sink, error) {
+	mode, _ := parseMode(cmp.Or(s.Mode.s, "0600")) // checked before
+	out := sink.Sink{Environment: s.Environment.s, Format: cmp.Or(s.Format.s, "token"), Mode: mode}
+	ending := out.Format
+	if ending == "token" {
+		ending = "jwt"
+	}
+	path := cmp.Or(s.Path.s, out.Environment+"."+ending)
+	if strings.HasPrefix(path, "~/") && !filepath.IsAbs(vars.get("HOME")) {
+		return sink.Sink{}, fmt.Errorf("path %s: HOME is not set", path)
+	}
+	if !isPath(path) {
+		path = filepath.Join(runtimeFolder(vars), path)
+	}
+	out.Path = filepath.Clean(underHome(path, vars.get("HOME")))
+	return out, nil
+}
+
+// runtimeFolder is where the socket is unless it is told otherwise.
+func runtimeFolder(vars environ) string {
+	return filepath.Dir(ipc.SocketPath(func(name string) string {
+		if name == "KYC_AGENT_SOCK" {
+			return ""
+		}
+		return vars.get(name)
+	}))
+}
