@@ -38,6 +38,7 @@ type api struct {
 	log     *slog.Logger
 	base    context.Context // ends when requests in hand have had their time
 	desk    *desk
+	proxy   *proxy // nil forwards nothing
 }
 
 // A route is one method on one path.
@@ -76,23 +77,23 @@ type reply struct {
 	status     int // 0 means 200
 	mediaType  string
 	retryAfter string
-	warning    string // for the person at the other end
+	warning    string     // for the person at the other end
+	code       agent.Code // of an error
+	allow      string     // with 405
 	body       []byte
 }
 
 func jsonReply(v any) reply { return reply{mediaType: mediaJSON, body: encode(v)} }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.proxy.wants(r) {
+		a.proxy.ServeHTTP(w, r)
+		return
+	}
 	started := time.Now()
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	out, name, err := a.serve(w, r)
 	if err != nil {
 		out = failure(r, err)
-		if e, ok := err.(*httpError); ok && e.allow != "" {
-			h.Set("Allow", e.allow)
-		}
 	}
 	a.note(r, name, started, err)
 	write(w, out)
@@ -195,6 +196,8 @@ func (rt route) takeApart(w http.ResponseWriter, r *http.Request) (*exchange, er
 func write(w http.ResponseWriter, out reply) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	if out.status != http.StatusNoContent {
 		h.Set("Content-Type", out.mediaType)
 		h.Set("Content-Length", strconv.Itoa(len(out.body)))
@@ -204,6 +207,12 @@ func write(w http.ResponseWriter, out reply) {
 	}
 	if out.warning != "" {
 		h.Set(headerWarning, out.warning)
+	}
+	if out.code != "" {
+		h.Set(headerError, string(out.code))
+	}
+	if out.allow != "" {
+		h.Set("Allow", out.allow)
 	}
 	w.WriteHeader(max(out.status, http.StatusOK))
 	_, _ = w.Write(out.body) // a client that is gone needs no answer

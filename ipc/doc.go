@@ -102,17 +102,44 @@
 //	503 unavailable           try again later; Retry-After says when
 //
 // The body is application/problem+json (RFC 9457) with code, detail, hint and
-// environment. With Accept: text/plain it is one line of text. With format=curl
+// environment; the code is in a Kyc-Error header as well. With Accept: text/plain it is one line of text. With format=curl
 // and no Accept: text/plain it is a curl configuration that makes curl send
 // nothing, because `curl -K <(…)` does not look at our status; with format=google it
 // is an answer without success.
 //
+// # The API without the token
+//
+// With [Server.Proxy] a request whose host is an environment goes on to that
+// environment's api_url, and the agent puts the Authorization header on:
+//
+//	curl --unix-socket "$SOCK" http://staging/kyc -d @body.json
+//
+// Bodies of any size go through as they come, both ways at once, and the answer is the
+// API's own, be it a redirect, a 429 or a 500. When it is a 401 and the request had no
+// body, or one of at most 64 KiB that tells its length, the agent gets a newer token
+// and asks once more. An error of the agent's own is a problem as below, with its code
+// in a Kyc-Error header, which no answer of the API's has; an API that cannot be
+// reached is unavailable. What net/http itself refuses, a head that makes no sense or
+// is too large, is a line of text with Connection: close.
+//
+// The client does not get to see the token, unless the API itself shows it: an answer
+// that echoes the request's head is passed on as it is. Nor does the token go anywhere
+// else: redirects are not followed, and a path that could lead out of the api_url's own
+// is refused, which is one with "." or ".." in it, "//", a backslash, or a slash or
+// control character in some encoding. So are an Authorization of the client's, Upgrade,
+// CONNECT, TRACE, whole URLs, trailers, and HTTP/1.0, which cannot tell an answer that
+// was cut off from one that is complete. A client or an API that stands still for a
+// minute in the midst of a body is given up; one that hangs up ends the request at the
+// other side too. An API may take two minutes to begin its answer.
+//
 // # What is refused
 //
 // A request with Origin or Referer, or for a host other than kyc-agent, comes from
-// a browser by way of somebody's proxy: 403. Unknown and repeated query parameters
+// a browser by way of somebody's proxy: 403 (404 for such a host where [Server.Proxy]
+// takes it for an environment). Unknown and repeated query parameters
 // and JSON fields are 400, so that a misspelt one is not silently ignored. A head
 // of more than 8 KiB is 431, a body of more than 64 KiB 413. A request that takes
-// longer than 10 seconds to arrive is dropped. A process of another user gets 403
+// longer than 10 seconds to arrive is dropped; for one to the API that holds up to the
+// end of its head, or of a body of at most 64 KiB. A process of another user gets 403
 // and nothing else.
 package ipc

@@ -100,8 +100,14 @@ func serve(t testing.TB, s *Server, ln net.Listener) (stop func()) {
 // serveMem serves service in memory.
 func serveMem(t testing.TB, service agent.Service) *ipctest.Listener {
 	t.Helper()
+	return serveMemServer(t, &Server{Service: service})
+}
+
+// serveMemServer is serveMem for a server with more to it.
+func serveMemServer(t testing.TB, s *Server) *ipctest.Listener {
+	t.Helper()
 	ln := ipctest.Listen()
-	serve(t, &Server{Service: service}, ln)
+	serve(t, s, ln)
 	return ln
 }
 

@@ -91,23 +91,25 @@ func oneLine(s string) string {
 	}, strings.ToValidUTF8(s, "?")))
 }
 
-// failure renders err for the client that sent r. The caller sets Allow.
+// failure renders err for the client that sent r.
 func failure(r *http.Request, err error) reply {
-	e := public(err)
-	status := kindOf(e.Code).status
-	if h, ok := errors.AsType[*httpError](err); ok {
-		status = h.status
-	}
-	out := reply{status: status, retryAfter: retryAfter(e)}
+	e, out := public(err), problemReply(err)
 	if wantsText(r.Header) {
 		out.mediaType, out.body = mediaText, []byte(e.Error()+"\n")
-		return out
-	}
-	if f, ok := formatByName(requestedFormat(r)); ok && f.fail != nil {
+	} else if f, ok := formatByName(requestedFormat(r)); ok && f.fail != nil {
 		out.mediaType, out.body = f.mediaType, f.fail(e)
-		return out
 	}
-	out.mediaType, out.body = mediaProblem, problemBody(status, e)
+	return out
+}
+
+// problemReply renders err as a problem.
+func problemReply(err error) reply {
+	e := public(err)
+	out := reply{status: kindOf(e.Code).status, mediaType: mediaProblem, retryAfter: retryAfter(e), code: e.Code}
+	if h, ok := errors.AsType[*httpError](err); ok {
+		out.status, out.allow = h.status, h.allow
+	}
+	out.body = problemBody(out.status, e)
 	return out
 }
 

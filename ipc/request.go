@@ -25,13 +25,20 @@ const maxBody = 64 << 10
 // foreign refuses what comes from a browser by way of somebody's proxy to the
 // socket. The Host check also stops DNS rebinding.
 func foreign(r *http.Request) error {
+	if err := noBrowser(r); err != nil {
+		return err
+	}
+	if r.Host != "" && r.Host != host {
+		return denied("a request for the host " + quoted(r.Host) + " is refused; this is http://" + host)
+	}
+	return nil
+}
+
+func noBrowser(r *http.Request) error {
 	for _, name := range []string{"Origin", "Referer"} {
 		if _, ok := r.Header[name]; ok {
 			return denied("a request with " + name + " is refused: browsers have no business here")
 		}
-	}
-	if r.Host != "" && r.Host != host {
-		return denied("a request for the host " + quoted(r.Host) + " is refused; this is http://" + host)
 	}
 	return nil
 }

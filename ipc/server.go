@@ -35,9 +35,14 @@ type Server struct {
 	// Reload reads the configuration again for POST /v1/reload; nil refuses that call.
 	Reload func(context.Context) error
 	Logger *slog.Logger // nil discards
+	// Proxy forwards requests for a host that names an environment to its API, with
+	// the Authorization header put on. Without it they are refused.
+	Proxy bool
 	// Grace is how long requests in hand may go on once Serve was told to stop; 0
 	// means 3 seconds.
 	Grace time.Duration
+
+	dialAPI dialFunc // for tests; nil means the network
 }
 
 // Serve answers requests on ln until ctx ends. Then it closes ln, lets the requests
@@ -56,6 +61,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	a := &api{service: s.Service, reload: s.Reload, log: log, base: base}
 	a.desk = newDesk(base, a.crashed)
+	if s.Proxy {
+		a.proxy = newProxy(a, s.dialAPI)
+		defer a.proxy.transport.CloseIdleConnections()
+	}
 	live := &liveConns{conns: map[net.Conn]bool{}}
 	srv := newHTTPServer(a, live)
 

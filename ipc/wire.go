@@ -15,6 +15,10 @@ const (
 	mediaText    = "text/plain; charset=utf-8"
 )
 
+// headerError carries the code of an error of the agent's own. No answer that comes
+// from the API has it.
+const headerError = "Kyc-Error"
+
 // headerWarning carries an [agent.Token]'s Warning, in any format.
 const headerWarning = "Kyc-Warning"
 

@@ -29,6 +29,8 @@ type serveFlags struct {
 	config string
 	store  StoreKind
 	level  Level
+
+	noProxyAPI bool
 }
 
 func (c *cli) serve() *cobra.Command {
@@ -42,6 +44,7 @@ func (c *cli) serve() *cobra.Command {
 	cmd.Flags().StringVar(&flags.config, "config", "", "")
 	cmd.Flags().Var(&flags.store, "store", "")
 	cmd.Flags().Var(&flags.level, "log-level", "")
+	cmd.Flags().BoolVar(&flags.noProxyAPI, "no-proxy-api", false, "")
 	return cmd
 }
 
@@ -176,7 +179,7 @@ func (d *daemon) serve(ctx context.Context, s sockets) error {
 
 	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", programVersion())
 	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
-	server := &ipc.Server{Service: service{d.agent, d.sinks}, Reload: d.reload, Logger: d.log}
+	server := &ipc.Server{Service: service{d.agent, d.sinks}, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI}
 	err := server.Serve(serving, s.agent)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()

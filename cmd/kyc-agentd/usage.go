@@ -32,7 +32,7 @@ Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,
 `
 
 const usageServe = `Usage: kyc-agentd serve [--config FILE] [--socket PATH] [--store STORE]
-                        [--log-level LEVEL]
+                        [--log-level LEVEL] [--no-proxy-api]
 
 Runs the daemon in the foreground, until SIGTERM or Ctrl-C. A refresh in hand is
 finished first; a second signal ends it at once. Under systemd it takes the
@@ -44,6 +44,8 @@ socket it is given, and says when it is ready.
   --store STORE      where sign-ins are kept: keyring, file, memory, or auto for
                      the first of them that works
   --log-level LEVEL  debug, info, warn or error
+  --no-proxy-api     do not forward requests to the API with the token put on;
+                     tokens themselves are handed out as ever
 
 Flags go before environment variables (KYC_STAGING_CLIENT_ID, …), these before
 the file. SIGHUP, like kyc-agentd reload, reads the file again.

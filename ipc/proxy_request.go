@@ -1,0 +1,130 @@
+package ipc
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// proxyMethods are what the proxy forwards. CONNECT would make a tunnel of it, and
+// TRACE answers with the request, token and all.
+var proxyMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// checkProxied refuses a request that is not meant for a proxy of this kind, or that
+// wants to have a say in what the agent adds.
+func checkProxied(r *http.Request) error {
+	if err := noBrowser(r); err != nil {
+		return err
+	}
+	switch {
+	case r.Method == http.MethodConnect || !slices.Contains(proxyMethods, r.Method):
+		err := usageStatus(http.StatusMethodNotAllowed, "method %s is not forwarded; use %s", quoted(r.Method), strings.Join(proxyMethods, ", "))
+		err.allow = strings.Join(proxyMethods, ", ")
+		return err
+	case r.URL.Scheme != "" || r.URL.Host != "":
+		return usage("a request for a whole URL is refused: name the environment as the host, and the path alone")
+	case strings.Contains(r.Host, ":"):
+		return usage("the host %s has a port; name the environment alone, as in http://prod/", quoted(r.Host))
+	case !r.ProtoAtLeast(1, 1):
+		// Its clients take a transfer that was cut off for one that is complete.
+		return usageStatus(http.StatusHTTPVersionNotSupported, "requests to the API have to be HTTP/1.1")
+	}
+	return checkProxiedHeader(r)
+}
+
+func checkProxiedHeader(r *http.Request) error {
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+		if _, ok := r.Header[name]; ok {
+			return usage("leave %s out: the agent puts its own on", name)
+		}
+	}
+	if _, ok := r.Header["Upgrade"]; ok {
+		return usage("Upgrade is not forwarded")
+	}
+	if len(r.Trailer) > 0 {
+		return usage("trailers are not forwarded")
+	}
+	return nil
+}
+
+// baseURL is the api_url of t, where it is fit to get a token.
+func baseURL(t agent.Token) (*url.URL, error) {
+	if _, err := originOf(t.APIURL); err == nil {
+		base, err := url.Parse(t.APIURL)
+		if err == nil && (base.Scheme == "https" || isLoopback(base.Hostname())) {
+			return base, nil
+		}
+	}
+	return nil, &agent.Error{
+		Code: agent.CodeConfiguration, Op: "proxy", Environment: t.Environment,
+		Message: "api_url is not an https URL", Hint: "set it in config.toml, then run: kyc-agentd reload",
+	}
+}
+
+func isLoopback(hostname string) bool {
+	ip, err := netip.ParseAddr(hostname)
+	return hostname == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// forwardURL is where a request for the path and query of target goes: below base,
+// whatever the path says.
+func forwardURL(base, target *url.URL) (*url.URL, error) {
+	raw := target.EscapedPath()
+	if err := checkPath(raw); err != nil {
+		return nil, err
+	}
+	return &url.URL{
+		Scheme: base.Scheme, Host: base.Host, RawQuery: target.RawQuery, ForceQuery: target.ForceQuery,
+		Path:    strings.TrimSuffix(base.Path, "/") + target.Path,
+		RawPath: strings.TrimSuffix(base.EscapedPath(), "/") + raw,
+	}, nil
+}
+
+func badPath(what string) error { return usage("the path %s", what) }
+
+// checkPath refuses an escaped path that a server could take for one above or beside
+// it. Which servers decode twice, take a backslash for a slash, fold "//" or cut
+// "..;x" at the semicolon is not known here, so each of these is refused.
+func checkPath(escaped string) error {
+	if !strings.HasPrefix(escaped, "/") {
+		return badPath("does not begin with /")
+	}
+	segments := strings.Split(escaped[1:], "/")
+	for i, segment := range segments {
+		if segment == "" && i < len(segments)-1 {
+			return badPath("has an empty part: //")
+		}
+		if err := checkSegment(segment); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSegment looks at a segment as it is, and as it reads after each decoding.
+func checkSegment(segment string) error {
+	for {
+		name, _, _ := strings.Cut(segment, ";")
+		switch {
+		case name == "." || name == "..":
+			return badPath("has a part . or ..")
+		case strings.ContainsAny(segment, `/\`):
+			return badPath(`has an encoded slash, or a backslash`)
+		case strings.ContainsFunc(segment, unicode.IsControl) || !utf8.ValidString(segment):
+			return badPath("has control characters or is not UTF-8")
+		}
+		decoded, err := url.PathUnescape(segment)
+		if err != nil || decoded == segment {
+			return nil // of "100%25" the second decoding fails, and that is as it should be
+		}
+		segment = decoded
+	}
+}

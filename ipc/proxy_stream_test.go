@@ -1,0 +1,356 @@
+package ipc
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+)
+
+// A flow is a proxy and an API in memory, for a bubble.
+type flow struct {
+	*ipctest.Listener
+	client *http.Client
+	stop   func()
+}
+
+// newFlow serves h behind a proxy.
+func newFlow(t *testing.T, h http.HandlerFunc) flow {
+	t.Helper()
+	api, ln := ipctest.Listen(), ipctest.Listen()
+	behind := &http.Server{Handler: h}
+	go func() { _ = behind.Serve(api) }()
+	t.Cleanup(func() { _ = behind.Close() })
+	stop := serve(t, &Server{
+		Service: tokenFor("http://localhost", "staging"), Proxy: true,
+		dialAPI: func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx) },
+	}, ln)
+	return flow{ln, throughProxy(t, ln), stop}
+}
+
+// tokenIsThere checks that a cached token does not wait.
+func (f flow) tokenIsThere(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	if a := ask(t, f.Listener, request("GET", "/v1/token?env=staging", "")); a.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if took := time.Since(began); took != 0 {
+		t.Errorf("a token took %s", took)
+	}
+}
+
+// Bodies go both ways at once, each piece as it comes, however long the pauses.
+func TestProxyBothWaysAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			lines := bufio.NewScanner(r.Body)
+			for lines.Scan() {
+				fmt.Fprintf(w, "echo %s\n", lines.Text())
+				_ = http.NewResponseController(w).Flush()
+			}
+		})
+		body, write := io.Pipe()
+		go func() { _, _ = io.WriteString(write, "0\n") }()
+		res, err := f.client.Post("http://staging/", "", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := bufio.NewReader(res.Body)
+		for i := range 5 {
+			if line, err := answer.ReadString('\n'); line != fmt.Sprintf("echo %d\n", i) {
+				t.Fatalf("%q, %v", line, err)
+			}
+			time.Sleep(stallTimeout - time.Second)
+			fmt.Fprintf(write, "%d\n", i+1)
+		}
+		_ = write.Close()
+		if rest, err := io.ReadAll(answer); string(rest) != "echo 5\n" || err != nil {
+			t.Errorf("%q, %v", rest, err)
+		}
+	})
+}
+
+// An API may be silent for as long as it likes once it has begun to answer.
+func TestProxySlowEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 3 {
+				fmt.Fprintf(w, "data: %d\n\n", i)
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(3 * time.Hour)
+			}
+		})
+		res, err := f.client.Get("http://staging/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); string(body) != "data: 0\n\ndata: 1\n\ndata: 2\n\n" || err != nil {
+			t.Errorf("%q, %v", body, err)
+		}
+	})
+}
+
+// An API that does not answer is given up, and delays nobody else.
+func TestProxyUpstreamHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		})
+		c := dial(t, f.Listener)
+		began := time.Now()
+		go func() { _, _ = io.WriteString(c, toAPI("POST", "/kyc", "{}")) }()
+		synctest.Wait()
+		f.tokenIsThere(t)
+		a := readAnswer(t, c)
+		if p := a.problem(t); p.Code != agent.CodeUnavailable || !strings.Contains(p.Detail, "localhost did not answer in time") {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+		if took := time.Since(began); took != apiTimeout {
+			t.Errorf("after %s", took)
+		}
+	})
+}
+
+// An answer that breaks off is never taken for one that is complete.
+func TestProxyUpstreamDies(t *testing.T) {
+	for name, length := range map[string]string{"of known length": "100", "chunked": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
+					if length != "" {
+						w.Header().Set("Content-Length", length)
+					}
+					_, _ = io.WriteString(w, "the first half")
+					_ = http.NewResponseController(w).Flush()
+					panic(http.ErrAbortHandler)
+				})
+				res, err := f.client.Get("http://staging/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if body, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) || string(body) != "the first half" {
+					t.Errorf("%q, %v", body, err)
+				}
+			})
+		})
+	}
+}
+
+// A client that stands still in its upload is dropped, and the API learns that the
+// body is not complete.
+func TestProxyClientStallsInUpload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := make(chan error, 1)
+		f := newFlow(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, err := io.Copy(io.Discard, r.Body)
+			got <- err
+		})
+		c := dial(t, f.Listener)
+		began := time.Now()
+		a := exchangeOn(t, c, toAPI("PUT", "/", "", "Content-Length: 1000000")+"begins")
+		if p := a.problem(t); p.Code != agent.CodeUsage || !strings.Contains(p.Detail, "did not arrive whole") {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+		if took := time.Since(began); took != stallTimeout {
+			t.Errorf("after %s", took)
+		}
+		if err := <-got; err == nil {
+			t.Error("the API took the body for complete")
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("the connection goes on: %d, %v", n, err)
+		}
+	})
+}
+
+// A client that does not take its download is dropped, and so is the request at the API.
+func TestProxyClientStallsInDownload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone := make(chan time.Duration, 1)
+		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
+			began := time.Now()
+			for {
+				if _, err := w.Write(make([]byte, 1000)); err != nil {
+					gone <- time.Since(began)
+					return
+				}
+			}
+		})
+		c := dial(t, f.Listener)
+		_, _ = io.WriteString(c, toAPI("GET", "/", ""))
+		if _, err := io.CopyN(io.Discard, c, 5000); err != nil { // and no more
+			t.Fatal(err)
+		}
+		f.tokenIsThere(t)
+		if took := <-gone; took != stallTimeout {
+			t.Errorf("after %s", took)
+		}
+	})
+}
+
+// An API that takes nothing of an upload is given up too.
+func TestProxyUpstreamDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(http.ResponseWriter, *http.Request) { <-t.Context().Done() })
+		began := time.Now()
+		res, err := f.client.Post("http://staging/", "", io.LimitReader(zeros{}, 1<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); res.StatusCode != 503 || res.Header.Get("Kyc-Error") != "unavailable" || took != stallTimeout {
+			t.Errorf("%d %v after %s", res.StatusCode, res.Header, took)
+		}
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// A client that hangs up ends the request at the API.
+func TestProxyClientGoesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got, gone := make(chan bool, 1), make(chan error, 1)
+		f := newFlow(t, func(_ http.ResponseWriter, r *http.Request) {
+			got <- true
+			<-r.Context().Done()
+			gone <- r.Context().Err()
+		})
+		c := dial(t, f.Listener)
+		_, _ = io.WriteString(c, toAPI("GET", "/", ""))
+		<-got
+		began := time.Now()
+		_ = c.Close()
+		<-gone
+		if took := time.Since(began); took != 0 {
+			t.Errorf("after %s", took)
+		}
+	})
+}
+
+// An API may answer before it has read everything, and the client hears it.
+func TestProxyEarlyAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+		})
+		c := dial(t, f.Listener)
+		a := exchangeOn(t, c, toAPI("PUT", "/", "", "Content-Length: 1000000000")+strings.Repeat("x", 100))
+		if a.StatusCode != http.StatusRequestEntityTooLarge || a.Header.Get("Kyc-Error") != "" {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	})
+}
+
+// With Expect: 100-continue a body is not asked for before the API asks for it.
+func TestProxyExpectContinue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/no" {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			n, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, n)
+		})
+		for path, want := range map[string]string{"/no": "HTTP/1.1 403 ", "/yes": "HTTP/1.1 100 "} {
+			c := dial(t, f.Listener)
+			_, _ = io.WriteString(c, toAPI("PUT", path, "", "Content-Length: 100000", "Expect: 100-continue"))
+			r := bufio.NewReader(c)
+			line, err := r.ReadString('\n')
+			if !strings.HasPrefix(line, want) || err != nil {
+				t.Fatalf("%s: %q, %v", path, line, err)
+			}
+			if path == "/no" {
+				continue
+			}
+			_, _ = r.ReadString('\n')
+			go func() { _, _ = io.CopyN(c, zeros{}, 100000) }()
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK || string(body) != "100000" {
+				t.Errorf("%d %q", res.StatusCode, body)
+			}
+		}
+	})
+}
+
+// At the end a request in hand may finish within the grace; longer ones are cut off.
+func TestProxyStop(t *testing.T) {
+	for pause, whole := range map[time.Duration]bool{defaultGrace - time.Second: true, time.Hour: false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFlow(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "one ")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-time.After(pause):
+				case <-r.Context().Done():
+				}
+				_, _ = io.WriteString(w, "two")
+			})
+			res, err := f.client.Get("http://staging/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			go f.stop()
+			body, err := io.ReadAll(res.Body)
+			if took := time.Since(began); whole != (err == nil && string(body) == "one two") || took > defaultGrace {
+				t.Errorf("%q, %v, after %s", body, err, took)
+			}
+			f.stop()
+		})
+	}
+}
+
+// A thousand at once, each with a body of its own, all get their own answer.
+func TestProxyThousandAtOnce(t *testing.T) {
+	const n = 1000
+	var together sync.WaitGroup
+	together.Add(n)
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		together.Done()
+		together.Wait() // all of them are in hand now
+		fmt.Fprintf(w, "%s %s %s", r.URL.Path, body, r.Header.Get("Authorization"))
+	})
+	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	serve(t, &Server{Service: tokenFor(u.URL, "staging"), Proxy: true}, listen(t, path))
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	t.Cleanup(client.CloseIdleConnections)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			res, err := client.Post(fmt.Sprintf("http://staging/%d", i), "", strings.NewReader(strings.Repeat(fmt.Sprint(i), 50)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			want := fmt.Sprintf("/%d %s Bearer %s", i, strings.Repeat(fmt.Sprint(i), 50), someJWT)
+			if body, err := io.ReadAll(res.Body); err != nil || string(body) != want {
+				t.Errorf("request %d: %d %q, %v", i, res.StatusCode, body, err)
+			}
+		})
+	}
+	wg.Wait()
+}
