@@ -25,8 +25,14 @@ const (
 // A Client is an [agent.Service] at the other end of the socket. The zero Client is
 // ready to use. Set the fields before the first call; calls may run at the same time.
 //
+// A token is not to be kept: ask for every request, which costs a tenth of a
+// millisecond, and there is nothing to refresh. One that an API has refused is
+// replaced by asking for more life than it has left, in TokenRequest.MinValid; where
+// there is no newer one that is a CodeUsage.
+//
 // Errors are [agent.Error]s with the code, words, hint and RetryAfter that the
-// agent gave them. CodeUnavailable is also what no agent at all looks like.
+// agent gave them: errors.Is(err, agent.CodeLoginRequired) is a person's turn.
+// CodeUnavailable is also what no agent at all looks like.
 type Client struct {
 	// Socket is the agent's socket; empty means [SocketPath].
 	Socket string

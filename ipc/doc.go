@@ -7,7 +7,9 @@
 //	token, err := new(ipc.Client).Token(ctx, agent.TokenRequest{Environment: "prod"})
 //
 // *[Client] implements [agent.Service], so it does over the socket what the agent
-// does in its own process, with the same errors. For a person there is curl:
+// does in its own process, with the same errors. A program that calls the KYC API is
+// better off with package tokensource beside this one: an http.RoundTripper and an
+// oauth2.TokenSource over the Client. For a person there is curl:
 //
 //	curl --unix-socket "$XDG_RUNTIME_DIR/kyc-agentd/agent.sock" http://kyc-agent/v1/token?env=prod
 //

@@ -13,8 +13,9 @@ import (
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {"ipc", "agent", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring"},
 
-	"ipc":           {"agent", "store"},
-	"agent/cognito": {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},
+	"ipc/tokensource": {"agent", "ipc"},
+	"ipc":             {"agent", "store"},
+	"agent/cognito":   {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},
 
 	"agent/sink":      {"agent", "internal/durable"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
