@@ -18,6 +18,8 @@ RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
 UNITDIR = $(if $(filter $(HOME)/%,$(PREFIX)/),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
 BINARIES := kyc-agentd kyc-token
 VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),(devel))
+# The tools that run kyc-token as their helper find it by these names.
+LINKS    := git-credential-kyc terraform-credentials-kyc goauth-kyc
 UNITS    := kyc-agentd.socket kyc-agentd.service
 
 .PHONY: help
@@ -66,9 +68,10 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: install
-install: prefix build ## binaries and units for PREFIX (~/.local); no root needed
+install: prefix build ## binaries, links and units for PREFIX (~/.local); no root needed
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)"
 	install -m 0755 $(BINARIES:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin/"
+	for link in $(LINKS); do ln -sfn kyc-token "$(DESTDIR)$(PREFIX)/bin/$$link" || exit 1; done
 	@for unit in $(UNITS); do \
 		echo "install -m 0644 $$unit $(DESTDIR)$(UNITDIR)/"; \
 		sed 's|/usr/bin/kyc-agentd |$(PREFIX)/bin/kyc-agentd |' packaging/systemd/$$unit \
@@ -79,7 +82,7 @@ install: prefix build ## binaries and units for PREFIX (~/.local); no root neede
 
 .PHONY: uninstall
 uninstall: prefix ## remove what install put there
-	rm -f $(BINARIES:%="$(DESTDIR)$(PREFIX)/bin/%") $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
+	rm -f $(BINARIES:%="$(DESTDIR)$(PREFIX)/bin/%") $(LINKS:%="$(DESTDIR)$(PREFIX)/bin/%") $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
 	@printf '\nIf the agent was enabled, next:\n  systemctl --user disable --now kyc-agentd.socket\n'
 
 # The prefix is written into a unit file, where blanks, % and quotes have a meaning.

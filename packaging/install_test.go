@@ -56,7 +56,7 @@ func (m *machine) mustRun(args ...string) string {
 	return out
 }
 
-// files lists the regular files below dir with their modes.
+// files lists the files and links below dir with their modes.
 func files(t *testing.T, dir string) map[string]fs.FileMode {
 	t.Helper()
 	found := map[string]fs.FileMode{}
@@ -119,8 +119,17 @@ func TestInstall(t *testing.T) {
 				c.units + "/kyc-agentd.service": 0o644,
 				c.units + "/kyc-agentd.socket":  0o644,
 			}
+			links := []string{"git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc"}
+			for _, link := range links {
+				want[c.bin+"/"+link] = fs.ModeSymlink | 0o777
+			}
 			if got := files(t, root); !maps.Equal(got, want) {
 				t.Errorf("installed %v, want %v", got, want)
+			}
+			for _, link := range links {
+				if to, err := os.Readlink(filepath.Join(root, c.bin, link)); to != "kyc-token" {
+					t.Errorf("%s leads to %q, %v", link, to, err)
+				}
 			}
 			service := readUnit(t, filepath.Join(root, c.units, "kyc-agentd.service"))
 			service.expect(t, map[string]string{

@@ -44,6 +44,9 @@ func parseAnswer(raw string, ended bool) (answer, error) {
 	if a.length, a.warning, err = parseFields(fields); err != nil {
 		return answer{}, err
 	}
+	if a.status == 204 && a.length < 0 {
+		a.length = 0 // it has no body, and says nothing of one
+	}
 	switch {
 	case a.length > maxAnswer:
 		return answer{}, errTooLarge
@@ -122,11 +125,14 @@ func sameName(name, lower string) bool {
 //
 // A success has to tell its length and end in a newline: without either, an agent
 // that died half-way would pass for one that had finished.
-func (a answer) result() (string, error) {
-	if a.status != 200 {
-		return "", failure{exitOf(a.status), a.reason()}
-	}
+//
+// No content at all is an answer where silent says so.
+func (a answer) result(silent bool) (string, error) {
 	switch {
+	case a.status == 204 && silent && a.length == 0:
+		return "", nil
+	case a.status != 200:
+		return "", refusal{failure{exitOf(a.status), a.reason()}}
 	case a.length < 0:
 		return "", errForeign
 	case a.length == 0:

@@ -1,10 +1,14 @@
 package main
 
+import "strings"
+
 // What a person sees when something fails:
 //
 //   - one line on stderr, `kyc-token: ` and then what, where and the next command to
 //     type; no capital at the start, no full stop at the end;
-//   - stdout stays empty: whatever is on it is an artefact, whole;
+//   - stdout stays empty: whatever is on it is an artefact, whole. What is there after a
+//     failure keeps a reader that does not look at the exit code from going on without
+//     a token: curl, Google's libraries, git;
 //   - the exit code says what kind of failure it was, for scripts;
 //   - nothing from outside reaches the terminal as a control sequence.
 //
@@ -30,6 +34,48 @@ type failure struct {
 
 func (f failure) Error() string { return f.text }
 
+// A refusal is a failure that the agent told of.
+type refusal struct{ failure }
+
+// failClosed is what is on stdout after a failure.
+func (o options) failClosed(err error) string {
+	_, refused := err.(refusal)
+	switch {
+	case o.format == "curl":
+		// An empty config would let curl send the request without a token. With no
+		// protocol allowed it sends nothing at all and exits 1.
+		return "proto = \"-all\"\n"
+	case o.format == "google":
+		f := asFailure(err)
+		return `{"version":1,"success":false,"code":"` + statusOf(f.exit) + `","message":` + jsonQuote(clean(f.text)) + "}\n"
+	case o.mode == modeGit && refused:
+		// The agent keeps silent about others' hosts, so that this is one of ours, and
+		// git is not to ask for a password, which would be of no use.
+		return "quit=1\n"
+	}
+	return ""
+}
+
+// statusOf is the HTTP status of an exit code, as Google's libraries show one.
+func statusOf(exit int) string {
+	switch exit {
+	case exitUsage:
+		return "400"
+	case exitDenied:
+		return "401"
+	case exitConfig:
+		return "404"
+	case exitUnavailable, exitTemporary:
+		return "503"
+	}
+	return "500"
+}
+
+// jsonQuote makes a JSON string of clean text.
+func jsonQuote(text string) string {
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `"`, `\"`) + `"`
+}
+
 // usageError is a command line that cannot be understood.
 func usageError(text string) error {
 	return failure{exitUsage, text + "; run: kyc-token -h"}
@@ -37,8 +83,11 @@ func usageError(text string) error {
 
 // asFailure finds the exit code of err.
 func asFailure(err error) failure {
-	if f, ok := err.(failure); ok {
+	switch f := err.(type) {
+	case failure:
 		return f
+	case refusal:
+		return f.failure
 	}
 	return failure{exitInternal, err.Error()}
 }

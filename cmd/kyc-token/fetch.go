@@ -8,8 +8,8 @@ import (
 )
 
 // fetch asks the agent at path and returns its artefact, whole, and its warning. The
-// agent must run as uid.
-func fetch(path, request string, uid int, deadline time.Time) (output, error) {
+// agent must run as uid. With silent it may be empty.
+func fetch(path, request string, uid int, silent bool, deadline time.Time) (output, error) {
 	c, err := dial(path, deadline)
 	if err != nil {
 		return output{}, dialFailure(path, err)
@@ -22,7 +22,7 @@ func fetch(path, request string, uid int, deadline time.Time) (output, error) {
 	if err != nil {
 		return output{}, answerFailure(path, err)
 	}
-	text, err := a.result()
+	text, err := a.result(silent)
 	if a.status == 200 && err != nil {
 		return output{}, answerFailure(path, err)
 	}

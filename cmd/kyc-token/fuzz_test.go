@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		text, err := a.result()
+		text, err := a.result(false)
 		if err != nil {
 			if exit := asFailure(err).exit; exit == exitOK {
 				t.Errorf("a failure with exit code 0: %v", err)
@@ -36,7 +37,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		part := raw[:cut%uint(len(raw))]
 		if a, err := parseAnswer(part, true); err == nil {
-			if text, err := a.result(); err == nil {
+			if text, err := a.result(false); err == nil {
 				t.Errorf("the part %q gives %q", part, text)
 			}
 		}
@@ -49,20 +50,22 @@ func FuzzArguments(f *testing.F) {
 	f.Add("-f\x00curl\x00prod")
 	f.Add("--min-valid=5m\x00a b&env=x\r\n\r\nGET / HTTP/1.0\x00--\x00-x")
 	f.Add("-x\x00\x00-socket\x00--\x00")
+	f.Add("get\x00prod")
+	f.Add("-f\x00k8s\x00exec\x00prod\x00--\x00true")
 	f.Fuzz(func(t *testing.T, joined string) {
 		args := strings.Split(joined, "\x00")
-		o, err := parse(args)
+		o, err := parse(modeToken, args)
 		others := slices.DeleteFunc(slices.Clone(args), isFormat)
-		if first, _ := parse(append([]string{"-f", "curl"}, others...)); first.format != "curl" {
+		if first, _ := parse(modeToken, append([]string{"-f", "curl"}, others...)); first.format != "curl" {
 			t.Errorf("%q: -f curl in front is not seen", args)
 		}
-		if last, _ := parse(append(others, "-f", "curl")); last.format != "curl" && !slices.Contains(others, "--") {
+		if last, _ := parse(modeToken, append(others, "-f", "curl")); last.format != "curl" && !slices.Contains(others, "--") {
 			t.Errorf("%q: -f curl at the end is not seen", args)
 		}
 		if err != nil {
 			return
 		}
-		raw, err := o.request()
+		raw, err := o.request("a\x00\r\n\r\nb")
 		if err != nil {
 			return
 		}
@@ -70,11 +73,17 @@ func FuzzArguments(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", raw, err)
 		}
+		body, _ := io.ReadAll(req.Body)
 		q := req.URL.Query()
-		back := options{environment: q.Get("env"), minValid: q.Get("min_valid"), format: q.Get("format"),
-			socket: o.socket, help: o.help, version: o.version}
-		if back != o || req.Host != "kyc-agent" || req.Header.Get("Accept") != "text/plain" || len(req.Header) != 1 {
-			t.Errorf("%+v reads back as %+v, %v", o, back, req)
+		same := q.Get("env") == o.environment && q.Get("min_valid") == o.minValid && q.Get("operation") == o.operation &&
+			req.Host == "kyc-agent" && req.Header.Get("Accept") == "text/plain"
+		if protocol := o.protocol("x"); protocol == "" {
+			same = same && q.Get("format") == o.format && req.URL.Path == "/v1/token" && len(req.Header) == 1
+		} else {
+			same = same && req.URL.Path == "/v1/helper/"+protocol && string(body) == "a\x00\r\n\r\nb"
+		}
+		if !same {
+			t.Errorf("%+v reads back as %v, %q", o, req, body)
 		}
 	})
 }

@@ -120,6 +120,7 @@ func run(t testing.TB, change func(*process), args ...string) outcome {
 	p := process{
 		args:   args,
 		getenv: func(string) string { return "" },
+		stdin:  unread{t},
 		uid:    os.Geteuid(),
 		limit:  30 * time.Second,
 		stdout: &stdout,
@@ -132,6 +133,14 @@ func run(t testing.TB, change func(*process), args ...string) outcome {
 	}
 	exit := p.main()
 	return outcome{exit, stdout.String(), stderr.String()}
+}
+
+// unread is a stdin that nobody has defined, so that nobody may read it.
+type unread struct{ t testing.TB }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("stdin was read")
+	return 0, io.EOF
 }
 
 // within sets the limit.

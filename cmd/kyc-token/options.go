@@ -4,12 +4,18 @@ import "strings"
 
 // options are the command line.
 type options struct {
+	mode        mode
 	format      string
 	minValid    string
 	socket      string
 	environment string
+	operation   string   // of git and Terraform: "get"
+	about       string   // the host, or the URL, that Terraform and Go ask about
+	command     []string // what exec becomes
 	help        bool
 	version     bool
+
+	words []string // the arguments that are no flags, in order
 }
 
 // parse reads the command line. Flags may stand before and after the environment,
@@ -17,8 +23,8 @@ type options struct {
 //
 // It goes on after an error and returns the first one: -f curl has to be seen
 // wherever it stands, for a usage error must fail closed too.
-func parse(args []string) (options, error) {
-	var o options
+func parse(m mode, args []string) (options, error) {
+	o := options{mode: m}
 	var first error
 	for len(args) > 0 {
 		rest, err := o.take(args)
@@ -26,6 +32,9 @@ func parse(args []string) (options, error) {
 			first = err
 		}
 		args = rest
+	}
+	if first == nil && !o.help && !o.version {
+		first = o.settle()
 	}
 	return o, first
 }
@@ -38,7 +47,11 @@ func (o *options) take(args []string) (rest []string, err error) {
 	}
 	name, isFlag := strings.CutPrefix(arg, "-")
 	if !isFlag || name == "" {
-		return rest, o.setEnvironment(arg)
+		if o.mode == modeToken && len(o.words) == 0 && (arg == verbGet || arg == verbExec) {
+			o.mode = modeOfVerb(arg)
+			return rest, nil
+		}
+		return rest, o.word(arg)
 	}
 	name = strings.TrimPrefix(name, "-")
 	name, value, inline := strings.Cut(name, "=")
@@ -64,10 +77,14 @@ func (o *options) take(args []string) (rest []string, err error) {
 	return rest, nil
 }
 
-// takeAll reads what follows "--".
+// takeAll reads what follows "--": exec's command, or words that are no verbs.
 func (o *options) takeAll(args []string) error {
+	if o.mode == modeExec {
+		o.command = args
+		return nil
+	}
 	for _, arg := range args {
-		if err := o.setEnvironment(arg); err != nil {
+		if err := o.word(arg); err != nil {
 			return err
 		}
 	}
@@ -98,15 +115,12 @@ func (o *options) field(name string) *string {
 	return nil
 }
 
-// setEnvironment takes the one argument. An empty one is most likely a script's
-// unset variable, and must not turn into the default.
-func (o *options) setEnvironment(arg string) error {
-	switch {
-	case arg == "":
+// word keeps an argument. An empty one is most likely a script's unset variable, and
+// must not turn into the default.
+func (o *options) word(arg string) error {
+	if arg == "" {
 		return usageError("the ENVIRONMENT argument is empty; leave it out for the agent's default")
-	case o.environment != "":
-		return usageError("one environment at a time, not both " + o.environment + " and " + arg)
 	}
-	o.environment = arg
+	o.words = append(o.words, arg)
 	return nil
 }

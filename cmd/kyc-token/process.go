@@ -7,10 +7,14 @@ import (
 
 // A process is one run of kyc-token and everything of the world that it touches.
 type process struct {
+	name           string // the program's, as it was called
 	args           []string
 	getenv         func(string) string
-	uid            int // the agent's owner must be the same
+	environ        func() []string
+	exec           func(path string, args, env []string) error // becomes another program
+	uid            int                                         // the agent's owner must be the same
 	limit          time.Duration
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	watched        func() bool // whether stderr is a terminal
 }
@@ -22,20 +26,16 @@ type output struct {
 }
 
 // main runs and returns the exit code. On failure stdout stays empty, but for what
-// makes curl fail too.
+// makes the reader fail too.
 func (p process) main() int {
-	opts, err := parse(p.args)
+	opts, err := parse(modeOfProgram(p.name), p.args)
 	if err == nil {
 		err = p.run(opts)
 	}
 	if err == nil {
 		return exitOK
 	}
-	if opts.format == "curl" {
-		// An empty config would let curl send the request without a token. With no
-		// protocol allowed it sends nothing at all and exits 1.
-		_, _ = io.WriteString(p.stdout, "proto = \"-all\"\n")
-	}
+	_, _ = io.WriteString(p.stdout, opts.failClosed(err))
 	f := asFailure(err)
 	_, _ = io.WriteString(p.stderr, "kyc-token: "+clean(f.text)+"\n")
 	return f.exit
@@ -52,6 +52,10 @@ func (p process) run(opts options) (err error) {
 	out, err := p.output(opts)
 	if err != nil {
 		return err
+	}
+	if opts.mode == modeExec && !opts.help && !opts.version {
+		p.warn(out.warning)
+		return p.become(opts.command, out.text)
 	}
 	if _, err := io.WriteString(p.stdout, out.text); err != nil {
 		return failure{exitInternal, "stdout: " + err.Error() + "; nothing more was printed"}
@@ -76,10 +80,18 @@ func (p process) output(opts options) (output, error) {
 	case opts.version:
 		return output{text: "kyc-token " + version + "\n"}, nil
 	}
-	if opts.environment == "" {
+	if opts.environment == "" && !opts.asksByHost() {
 		opts.environment = p.getenv("KYC_ENV")
 	}
-	request, err := opts.request()
+	deadline := time.Now().Add(opts.within(p.limit))
+	if over, err := p.notForTheAgent(opts, deadline); over || err != nil {
+		return output{}, err
+	}
+	body, err := p.question(opts, deadline)
+	if err != nil {
+		return output{}, err
+	}
+	request, err := opts.request(body)
 	if err != nil {
 		return output{}, err
 	}
@@ -87,5 +99,43 @@ func (p process) output(opts options) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	return fetch(path, request, p.uid, time.Now().Add(p.limit))
+	return fetch(path, request, p.uid, opts.silent(), deadline)
+}
+
+// notForTheAgent does what a tool may ask besides a token.
+func (p process) notForTheAgent(opts options, deadline time.Time) (over bool, err error) {
+	switch {
+	case opts.mode == modeGit && opts.operation != "get" && opts.operation != "capability":
+		// store, erase, and what git may think of later: nothing to do, and no failure.
+		p.drain(deadline)
+		return true, nil
+	case opts.mode == modeTerraform && opts.operation == "store":
+		p.drain(deadline)
+		fallthrough
+	case opts.mode == modeTerraform && opts.operation != "get":
+		return true, failure{exitUsage, "terraform cannot " + opts.operation + " a token here; run: kyc-agentd login (or: kyc-agentd logout)"}
+	}
+	return false, nil
+}
+
+// question is what the tool asks. Only protocols that put it on stdin have that read.
+func (p process) question(opts options, deadline time.Time) (string, error) {
+	switch {
+	case opts.mode == modeGet:
+		return p.input(deadline, never)
+	case opts.mode == modeGit && opts.operation == "get":
+		return p.input(deadline, blankLine)
+	case opts.mode == modeGoauth && opts.about != "":
+		p.drain(deadline) // the server's answer, which says nothing that is not known
+	case opts.format == formatK8s:
+		return checkInfo(p.getenv("KUBERNETES_EXEC_INFO"))
+	}
+	return opts.about, nil
+}
+
+func checkInfo(info string) (string, error) {
+	if len(info) > maxInput {
+		return "", failure{exitUsage, "KUBERNETES_EXEC_INFO has more than 64 KiB; set provideClusterInfo: false in the kubeconfig"}
+	}
+	return info, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -319,7 +320,7 @@ func TestHelpAndVersion(t *testing.T) {
 func TestUsageNamesEverything(t *testing.T) {
 	var o options
 	for _, word := range strings.FieldsFunc(usage, func(r rune) bool { return strings.ContainsRune(" ,[]=\n", r) }) {
-		if name, isFlag := strings.CutPrefix(word, "-"); isFlag && name != "d" && name != "K" && name != "r" {
+		if name, isFlag := strings.CutPrefix(word, "-"); isFlag && !slices.Contains([]string{"d", "K", "r", "-", "-:"}, name) {
 			if o.toggle(name) == nil && o.field(name) == nil {
 				t.Errorf("usage names %s, which is no flag", word)
 			}
@@ -327,7 +328,7 @@ func TestUsageNamesEverything(t *testing.T) {
 	}
 	for _, word := range []string{
 		"-f, -format FORMAT", "-min-valid DURATION", "-socket PATH", "-version", "-h, -help",
-		"KYC_ENV", "KYC_AGENT_SOCK", "XDG_RUNTIME_DIR", " token (default), header, curl or json",
+		"KYC_ENV", "KYC_AGENT_SOCK", "XDG_RUNTIME_DIR", " token (default), header, curl, json, env, k8s or google", "get", "exec", "git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc", "126 ", "127 ",
 		"0 done", "64 ", "69 ", "70 ", "75 ", "77 ", "78 ",
 	} {
 		if !strings.Contains(usage, word) {

@@ -1,25 +1,47 @@
 package main
 
-// maxRequest is half of the header that the agent reads, in bytes.
+import "strconv"
+
+// formatK8s is the format, and the protocol, of Kubernetes clients.
+const formatK8s = "k8s"
+
+// maxRequest bounds the head, in bytes: it is half of what the agent reads.
 const maxRequest = 4096
 
-// request renders the one request. HTTP/1.0, so the answer is never chunked and the
-// agent closes the connection after it.
-func (o options) request() (string, error) {
+// request renders the one request, which asks for a token, or hands body on, a tool's
+// own question. HTTP/1.0, so the answer is never chunked and the agent closes the
+// connection after it.
+func (o options) request(body string) (string, error) {
 	query := "?"
 	query += pair(query, "env", o.environment)
 	query += pair(query, "min_valid", o.minValid)
-	query += pair(query, "format", o.format)
+	head, rest := "GET /v1/token", ""
+	if protocol := o.protocol(body); protocol != "" {
+		query += pair(query, "operation", o.operation)
+		head = "POST /v1/helper/" + protocol
+		rest = "Content-Type: application/octet-stream\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
+	} else {
+		query += pair(query, "format", o.format)
+	}
 	if query == "?" {
 		query = ""
 	}
-	r := "GET /v1/token" + query + " HTTP/1.0\r\n" +
+	r := head + query + " HTTP/1.0\r\n" +
 		"Host: kyc-agent\r\n" +
-		"Accept: text/plain\r\n\r\n"
+		"Accept: text/plain\r\n" + rest + "\r\n"
 	if len(r) > maxRequest {
 		return "", usageError("the arguments are too long")
 	}
-	return r, nil
+	return r + body, nil
+}
+
+// protocol is the helper's protocol that body is in; empty asks for a token. A
+// Kubernetes client asks by a variable, for a token in a format.
+func (o options) protocol(body string) string {
+	if o.mode == modeToken && o.format == formatK8s && body != "" {
+		return formatK8s
+	}
+	return string(o.mode)
 }
 
 // pair renders one pair of the query so far; an empty value is left out.

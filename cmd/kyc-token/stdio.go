@@ -1,16 +1,32 @@
 package main
 
 import (
+	"io"
 	"os"
 	"syscall"
 )
 
-// A descriptor is stdout or stderr. Writing to a reader that is gone is an error
+// A descriptor is stdin, stdout or stderr. Writing to a reader that is gone is an error
 // (os.File would end the process by SIGPIPE there, without a word).
 //
 // One that the caller closed is /dev/null: the Go runtime opens it at the start, so
 // the agent's socket never gets the number of stdout.
 type descriptor int
+
+func (d descriptor) Read(p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(d), p)
+		switch {
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN: // the caller made it non-blocking
+			return d.file().Read(p)
+		case err == nil && n == 0:
+			return 0, io.EOF
+		default:
+			return max(n, 0), err
+		}
+	}
+}
 
 func (d descriptor) Write(p []byte) (int, error) {
 	done := 0
@@ -29,9 +45,12 @@ func (d descriptor) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// file is the os package's own, which waits for room.
+// file is the os package's own, which waits.
 func (d descriptor) file() *os.File {
-	if d == 2 {
+	switch d {
+	case 0:
+		return os.Stdin
+	case 2:
 		return os.Stderr
 	}
 	return os.Stdout

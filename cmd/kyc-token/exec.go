@@ -1,0 +1,72 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+)
+
+// Exit codes of exec, as a shell has them.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+// become makes this process the command, with lines of NAME=value in its
+// environment. It returns only when that fails.
+func (p process) become(command []string, lines string) error {
+	env := overlaid(p.environ(), lines)
+	last := error(syscall.ENOENT)
+	for _, path := range candidates(command[0], p.getenv("PATH")) {
+		switch err := p.exec(path, command, env); err {
+		case syscall.ENOENT, syscall.ENOTDIR:
+		case syscall.EACCES:
+			last = err // execvp(3), too, looks on, and reports this rather than nothing found
+		default:
+			return failure{exitNotExecutable, command[0] + ": " + err.Error()}
+		}
+	}
+	if last == syscall.EACCES {
+		return failure{exitNotExecutable, command[0] + ": " + last.Error()}
+	}
+	return failure{exitNotFound, command[0] + ": command not found"}
+}
+
+// candidates are the paths that name may stand for, as in execvp(3).
+func candidates(name, path string) []string {
+	if name == "" || strings.Contains(name, "/") {
+		return []string{name}
+	}
+	if path == "" {
+		path = "/bin:/usr/bin"
+	}
+	var all []string
+	for dir := range strings.SplitSeq(path, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		all = append(all, dir+"/"+name)
+	}
+	return all
+}
+
+// overlaid is env with the variables in lines, which replace those of their names.
+func overlaid(env []string, lines string) []string {
+	added := strings.Split(strings.TrimSuffix(lines, "\n"), "\n")
+	var out []string
+	for _, old := range env {
+		if !replaced(old, added) {
+			out = append(out, old)
+		}
+	}
+	return append(out, added...)
+}
+
+func replaced(old string, added []string) bool {
+	name, _, _ := strings.Cut(old, "=")
+	for _, line := range added {
+		if n, _, _ := strings.Cut(line, "="); n == name {
+			return true
+		}
+	}
+	return false
+}

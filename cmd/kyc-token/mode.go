@@ -1,0 +1,112 @@
+package main
+
+import (
+	"strings"
+	"time"
+)
+
+// A mode is what kyc-token is asked to be. It is also the name of a helper's protocol
+// in the agent's API.
+type mode string
+
+const (
+	modeToken     mode = ""          // prints a token
+	modeGet       mode = "bazel"     // a credential helper of Bazel and others
+	modeExec      mode = "exec"      // becomes another program
+	modeGit       mode = "git"       // a credential helper of git
+	modeTerraform mode = "terraform" // a credentials helper of Terraform
+	modeGoauth    mode = "goauth"    // a GOAUTH command
+)
+
+// The verbs that choose a mode. An environment of such a name is `-- get`.
+const (
+	verbGet  = "get"
+	verbExec = "exec"
+)
+
+func modeOfVerb(verb string) mode {
+	if verb == verbExec {
+		return modeExec
+	}
+	return modeGet
+}
+
+// modeOfProgram goes by the name that kyc-token is called by: the tools find their
+// helpers by name.
+func modeOfProgram(path string) mode {
+	switch path[strings.LastIndexByte(path, '/')+1:] {
+	case "git-credential-kyc":
+		return modeGit
+	case "terraform-credentials-kyc":
+		return modeTerraform
+	case "goauth-kyc":
+		return modeGoauth
+	}
+	return modeToken
+}
+
+// helperLimit is how long the whole exchange may take where a tool waits for it: the
+// shortest time that one is known to allow.
+const helperLimit = 5 * time.Second
+
+// within is how long the exchange may take, at most limit.
+func (o options) within(limit time.Duration) time.Duration {
+	if o.mode != modeToken || o.format == formatK8s || o.format == "google" {
+		return min(limit, helperLimit)
+	}
+	return limit
+}
+
+// settle gives the words their meaning.
+func (o *options) settle() error {
+	if o.format != "" && o.mode != modeToken {
+		return usageError("the flag -f goes with a token alone; the tool wants an answer of its own")
+	}
+	words := o.words
+	switch o.mode {
+	case modeGit:
+		if n := len(words); n > 0 {
+			o.operation, words = words[n-1], words[:n-1]
+		} else {
+			return usageError("git-credential-kyc is run by git, with an operation: get")
+		}
+	case modeTerraform:
+		if n := len(words); n > 1 {
+			o.operation, o.about, words = words[n-2], words[n-1], words[:n-2]
+		} else {
+			return usageError("terraform-credentials-kyc is run by Terraform, with an operation and a host: get HOST")
+		}
+	case modeGoauth:
+		// The go command puts the URL last.
+		if n := len(words); n > 0 && strings.Contains(words[n-1], "://") {
+			o.about, words = words[n-1], words[:n-1]
+		}
+	case modeExec:
+		if len(o.command) == 0 {
+			return usageError("exec needs a command: kyc-token exec [ENVIRONMENT] -- COMMAND")
+		}
+	}
+	switch len(words) {
+	case 0:
+	case 1:
+		o.environment = words[0]
+	default:
+		return usageError("one environment at a time, not both " + words[0] + " and " + words[1])
+	}
+	return nil
+}
+
+// asksByHost reports whether the tool asks for a host, which picks the environment.
+// What $KYC_ENV says would only be in its way.
+func (o options) asksByHost() bool {
+	switch o.mode {
+	case modeGet, modeGit, modeTerraform:
+		return true
+	case modeGoauth:
+		return o.about != ""
+	}
+	return false
+}
+
+// silent reports whether the tool takes no answer at all for "I have none".
+func (o options) silent() bool { return o.mode == modeGit || o.mode == modeGoauth }
