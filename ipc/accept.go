@@ -23,8 +23,9 @@ type listener struct {
 	*net.UnixListener
 	uid      int
 	log      atomic.Pointer[slog.Logger]
-	refusals chan struct{} // holds one value per refusal going on
-	release  func()        // undoes what Listen did, before the socket closes
+	teller   atomic.Pointer[teller] // nil before there is a Server
+	refusals chan struct{}          // holds one value per refusal going on
+	release  func()                 // undoes what Listen did, before the socket closes
 
 	close    sync.Once
 	closeErr error
@@ -38,7 +39,9 @@ func newListener(ln *net.UnixListener, release func()) *listener {
 
 func (l *listener) logTo(log *slog.Logger) { l.log.Store(log) }
 
-// Accept returns the next connection of this user. Those of other users it refuses.
+// Accept returns the next connection of this user. Those of other users it refuses,
+// and to service managers that want a unit's credential it gives just that: this
+// user's and, for system units, root's.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.AcceptUnix()
@@ -46,10 +49,13 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		p, err := peerOf(c)
+		q, asks := credentialAskOf(c.RemoteAddr())
 		switch {
 		case err != nil:
 			l.log.Load().Warn("dropped a peer that the kernel does not name", "error", err)
 			_ = c.Close()
+		case asks && (p.uid == l.uid || p.uid == 0):
+			l.tell(c, q)
 		case p.uid != l.uid:
 			l.log.Load().Warn("refused a process of another user", "uid", p.uid, "pid", p.pid)
 			l.refuse(c, p)
@@ -57,6 +63,14 @@ func (l *listener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 	}
+}
+
+func (l *listener) tell(c *net.UnixConn, q credentialAsk) {
+	if t := l.teller.Load(); t != nil {
+		t.take(c, q)
+		return
+	}
+	_ = c.Close()
 }
 
 // refuse tells a foreign peer why, without making anybody wait for it.

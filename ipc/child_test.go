@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,10 @@ func child(mode string) int {
 		err = childAnswer(os.Getenv("SOCKET"))
 	case "inherited":
 		err = childInherited()
+	case "serve":
+		err = childServe()
+	case "credential":
+		err = childCredential(os.Getenv("SOCKET"), os.Getenv("NAME"))
 	}
 	if err != nil {
 		fmt.Println("error:", err)
@@ -105,6 +110,40 @@ func childInherited() error {
 	_, _ = io.WriteString(c, "hello")
 	_ = c.Close()
 	return ln.Close()
+}
+
+// childServe serves the listener that was passed on, until its stdin ends.
+func childServe() error {
+	_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	ln, _, err := Inherited()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { _, _ = io.Copy(io.Discard, os.Stdin); stop() }()
+	return (&Server{Service: &scripted{}}).Serve(ctx, ln)
+}
+
+// childCredential asks for a credential and prints it.
+func childCredential(path, name string) error {
+	got, err := askAsManager(path, name)
+	fmt.Print(got)
+	return err
+}
+
+// askAsManager does what a service manager does for LoadCredential=: it binds name,
+// connects, closes its sending half and reads to the end.
+func askAsManager(path, name string) (string, error) {
+	c, err := net.DialUnix("unix", &net.UnixAddr{Name: name, Net: "unix"}, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.CloseWrite(); err != nil {
+		return "", err
+	}
+	got, err := io.ReadAll(c)
+	return string(got), err
 }
 
 // childCommand is this test binary, started again where user nobody can run it.

@@ -134,6 +134,19 @@
 // minute in the midst of a body is given up; one that hangs up ends the request at the
 // other side too. An API may take two minutes to begin its answer.
 //
+// # Credentials of systemd units
+//
+// The same socket answers a service manager that loads a unit's credential from it:
+//
+//	LoadCredential=kyc-token:%t/kyc-agentd/agent.sock
+//
+// Such a manager sends nothing and names the unit and the credential in the abstract
+// name that it connects from. It gets the bare token of the default environment, or for
+// the credential kyc-token.prod that of prod, and no newline. There is no way to tell it
+// of an error: the credential is empty then, which the unit has to look for, and the
+// agent's log says why. A token lives an hour and a credential is read once, so this is
+// for units that run and end. Only managers of this user and of root are answered.
+//
 // # What is refused
 //
 // A request with Origin or Referer, or for a host other than kyc-agent, comes from

@@ -54,9 +54,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if log == nil {
 		log = discard
 	}
-	if l, ok := ln.(*listener); ok {
-		l.logTo(log)
-	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	a := &api{service: s.Service, reload: s.Reload, log: log, base: base}
@@ -67,6 +64,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	live := &liveConns{conns: map[net.Conn]bool{}}
 	srv := newHTTPServer(a, live)
+	teller := newTeller(a, live)
+	if l, ok := ln.(*listener); ok {
+		l.logTo(log)
+		l.teller.Store(teller)
+	}
 
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
@@ -82,6 +84,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	cancel()
 	_ = srv.Close()
 	a.desk.wait(grace)
+	teller.hands.Wait() // no longer than net/http's own
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -1,0 +1,229 @@
+package ipc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+var askCount atomic.Int64
+
+// managerName is a name that a service manager would bind to.
+func managerName(unit, id string) string {
+	return fmt.Sprintf("@%016x/unit/%s/%s", 0xabc0_0000_0000+askCount.Add(1), unit, id)
+}
+
+// serveCredentials serves service on a socket of its own.
+func serveCredentials(t testing.TB, service agent.Service) (path string, book *logBook) {
+	t.Helper()
+	book = &logBook{}
+	path = filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	serve(t, &Server{Service: service, Logger: book.logger()}, listen(t, path))
+	return path, book
+}
+
+func TestCredential(t *testing.T) {
+	path, book := serveCredentials(t, &scripted{token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
+		if req.Environment == "moon" {
+			return agent.Token{}, &agent.Error{Code: agent.CodeUnknownEnvironment, Message: `unknown environment "moon"`, Hint: "configured are: prod, staging"}
+		}
+		if req.Environment == "prod" {
+			return agent.Token{}, &agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "not signed in", Err: errors.New("SECRET")}
+		}
+		return someToken(req.Environment), nil
+	}})
+	for id, want := range map[string]struct{ token, log string }{
+		"kyc-token":         {someJWT, ""},
+		"kyc-token.staging": {someJWT, ""},
+		"kyc-token.prod":    {"", `credential=kyc-token.prod env=prod code=login_required error="prod: not signed in"`},
+		"kyc-token.moon":    {"", `env=moon code=unknown_environment`},
+		"kyc-token.":        {"", `code=usage error="unknown credential \"kyc-token.\"; known: kyc-token and kyc-token.ENVIRONMENT"`},
+		"kyc-tokens":        {"", "code=usage"},
+		"KYC-TOKEN":         {"", "code=usage"},
+		"db-password":       {"", "code=usage"},
+	} {
+		before := len(book.String())
+		got, err := askAsManager(path, managerName("nightly.service", id))
+		if got != want.token || err != nil {
+			t.Errorf("%s: %q, %v", id, got, err)
+		}
+		log := book.String()[before:]
+		if want.log != "" && (!strings.Contains(log, want.log) || strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "unit=nightly.service")) {
+			t.Errorf("%s: log %s", id, log)
+		}
+		if strings.Contains(log, someJWT) || strings.Contains(log, "SECRET") {
+			t.Errorf("a secret is in the log: %s", log)
+		}
+	}
+}
+
+// Only the whole name makes a credential of a connection; all others speak HTTP.
+func TestCredentialNames(t *testing.T) {
+	path, _ := serveCredentials(t, &scripted{})
+	for _, name := range []string{
+		"", "@", "@x", "@abc/unit/a.service", "@abc/unit//kyc-token", "@abc/unit/a.service/", "@/unit/a.service/kyc-token", "@xyz/unit/a.service/kyc-token",
+		"@abc/units/a.service/kyc-token", "@abc/unit/a.service/kyc-token/x", "@0/abc/unit/a.service/kyc-token", "@abc//unit/a.service/kyc-token",
+	} {
+		var local *net.UnixAddr
+		if len(name) > 1 {
+			local = &net.UnixAddr{Name: name, Net: "unix"}
+		}
+		c, err := net.DialUnix("unix", local, &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := exchangeOn(t, c, request("GET", "/v1/token", "")); a.StatusCode != 200 {
+			t.Errorf("%q: %d %s", name, a.StatusCode, a.body)
+		}
+		_ = c.Close()
+	}
+}
+
+// A name proves nothing: another user's is refused as ever, and so is root without one.
+func TestCredentialOfForeigners(t *testing.T) {
+	testpeer.Root(t)
+	path, book := serveCredentials(t, &scripted{})
+	for p := path; len(p) > len(os.TempDir()); p = filepath.Dir(p) {
+		if err := os.Chmod(p, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := asNobody(t, childCommand(t, "credential", "SOCKET="+path, "NAME="+managerName("evil.service", "kyc-token"))).Output()
+	if err != nil || strings.Contains(string(out), someJWT) || !strings.HasPrefix(string(out), "HTTP/1.1 403 ") {
+		t.Errorf("a foreigner got %q, %v", out, err)
+	}
+	if !strings.Contains(book.String(), "refused a process of another user") {
+		t.Errorf("log %s", book)
+	}
+}
+
+// Of another user's agent root gets a credential for a unit, and nothing else.
+func TestCredentialOfRoot(t *testing.T) {
+	testpeer.Root(t)
+	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	ln := listen(t, path)
+	ln.(*listener).uid = nobody // whose agent it is
+	serve(t, &Server{Service: &scripted{}}, ln)
+	if got, err := askAsManager(path, managerName("system.service", "kyc-token")); got != someJWT || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	got, _ := io.ReadAll(dialUnix(t, path))
+	if !strings.HasPrefix(string(got), "HTTP/1.1 403 ") {
+		t.Errorf("root without a name got %q", got)
+	}
+}
+
+// Many units at once are answered, and more than that get nothing, at once.
+func TestCredentialsAtOnce(t *testing.T) {
+	arrived, goOn := make(chan bool, 2*maxCredentials), make(chan bool)
+	path, book := serveCredentials(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
+		arrived <- true
+		<-goOn
+		return someToken("staging"), nil
+	}})
+	var wg sync.WaitGroup
+	for range maxCredentials {
+		wg.Go(func() {
+			if got, err := askAsManager(path, managerName("many.service", "kyc-token")); got != someJWT || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+	for range maxCredentials {
+		<-arrived
+	}
+	if got, err := askAsManager(path, managerName("late.service", "kyc-token")); got != "" || err != nil {
+		t.Errorf("one too many: %q, %v", got, err)
+	}
+	if !strings.Contains(book.String(), "unit=late.service") {
+		t.Errorf("log %s", book)
+	}
+	close(goOn)
+	wg.Wait()
+}
+
+// At the end a unit whose token is on its way still gets it.
+func TestCredentialAtTheEnd(t *testing.T) {
+	arrived, goOn := make(chan bool), make(chan bool)
+	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	ln := listen(t, path)
+	stop := serve(t, &Server{Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
+		arrived <- true
+		<-goOn
+		return someToken("staging"), nil
+	}}}, ln)
+	got := make(chan string)
+	go func() {
+		token, _ := askAsManager(path, managerName("last.service", "kyc-token"))
+		got <- token
+	}()
+	<-arrived
+	stopped := make(chan bool)
+	go func() { stop(); close(stopped) }()
+	for { // until it no longer listens
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	close(goOn)
+	if token := <-got; token != someJWT {
+		t.Errorf("%q", token)
+	}
+	<-stopped
+}
+
+// A bug in one is one unit's trouble.
+func TestCredentialPanic(t *testing.T) {
+	path, book := serveCredentials(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("SECRET") }})
+	if got, err := askAsManager(path, managerName("a.service", "kyc-token")); got != "" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if log := book.String(); !strings.Contains(log, "code=internal") || strings.Contains(log, "SECRET") {
+		t.Errorf("log %s", log)
+	}
+}
+
+// The same on a socket that the service manager has passed on.
+func TestCredentialOnAnInheritedSocket(t *testing.T) {
+	cmd := childCommand(t, "serve", "LISTEN_PID=self", "LISTEN_FDS=1", "LISTEN_FDNAMES=agent")
+	cmd.ExtraFiles = oneUnix(t)
+	path := socketName(t, cmd.ExtraFiles[0])
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := askAsManager(path, managerName("a.service", "kyc-token")); got != someJWT || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	_ = stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func socketName(t *testing.T, f *os.File) string {
+	t.Helper()
+	ln, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	defer ln.Close()
+	return ln.Addr().String()
+}
