@@ -117,7 +117,7 @@ func TestHelpersRefuse(t *testing.T) {
 		{"bazel", `{"uri":"https://kyc.legaltalent.ai","uri":"https://evil.example"}`, agent.CodeUsage, "twice"},
 		{"bazel", `{"uri":"https://kyc.legaltalent.ai"}{}`, agent.CodeUsage, "more in the body"},
 		{"bazel", `{"uri":"https://kyc.legaltalent.ai"`, agent.CodeUsage, "not a JSON object"},
-		{"bazel", `{"uri":"https://kyc.legaltalent.ai.evil.example/?q=hunter2"}`, agent.CodeUnknownEnvironment, `"https://kyc.legaltalent.ai.evil.example" is no host`},
+		{"bazel", `{"uri":"https://kyc.legaltalent.ai.evil.example/?q=hunter2"}`, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai.evil.example is no host"},
 		{"bazel", `{"uri":"https://u:hunter2@kyc.legaltalent.ai"}`, agent.CodeDenied, "a user or password"},
 		{"bazel", `{"uri":"http://kyc.legaltalent.ai"}`, agent.CodeDenied, "plain http"},
 		{"bazel", `{"uri":"https://kyc.legaltalent.ai:8443"}`, agent.CodeUnknownEnvironment, ":8443"},

@@ -24,6 +24,17 @@ func (o origin) String() string {
 	return o.scheme + "://" + o.host + ":" + o.port
 }
 
+// name is the origin in a message. A host name has at most 253 bytes; somebody's text
+// may have more.
+func (o origin) name() string {
+	const most = 300
+	s := o.String()
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return s
+}
+
 func defaultPort(scheme string) string {
 	if scheme == "http" {
 		return "80"
@@ -127,14 +138,14 @@ func environmentOf(st agent.Status, only string, target string) (string, error) 
 	case len(names) == 1:
 		return names[0], nil
 	case len(names) > 1:
-		return "", usage("%s is a host of %s; name one as an argument of the helper", o, strings.Join(names, " and of "))
+		return "", usage("%s is a host of %s; name one as an argument of the helper", o.name(), strings.Join(names, " and of "))
 	case o.scheme == "http":
-		return "", elsewhere(agent.CodeDenied, quoted(o.String())+": no token goes over plain http", "use https://")
+		return "", elsewhere(agent.CodeDenied, o.name()+": no token goes over plain http", "use https://")
 	case only != "":
-		return "", elsewhere(agent.CodeUnknownEnvironment, quoted(o.String())+" is no host of "+only,
+		return "", elsewhere(agent.CodeUnknownEnvironment, o.name()+" is no host of "+only,
 			"add it to environments."+only+".allowed_hosts and run: kyc-agentd reload")
 	}
-	return "", elsewhere(agent.CodeUnknownEnvironment, quoted(o.String())+" is no host of any environment",
+	return "", elsewhere(agent.CodeUnknownEnvironment, o.name()+" is no host of any environment",
 		"add it to the allowed_hosts of one and run: kyc-agentd reload")
 }
 
