@@ -30,6 +30,7 @@ var floors = map[string][]string{
 	"store/keyring/keyringtest": {"internal/testpeer"},
 
 	"internal/testpeer/roots":          {"internal/testpeer"},
+	"packaging/usermanager":            {"internal/testpeer"},
 	"agent/cognito/localpeer":          {"internal/testpeer"},
 	"agent/cognito/cognitotest/jspeer": {"agent/cognito/cognitotest", "internal/testpeer"},
 

@@ -1,0 +1,118 @@
+// Package usermanager runs tests inside a real `systemd --user`, whatever PID 1 of the
+// machine is:
+//
+//	func TestService(t *testing.T) {
+//		usermanager.Run(t, func() usermanager.Machine {
+//			return usermanager.Machine{Home: files} // this part runs outside, as root
+//		}, func(t *testing.T) {
+//			out, err := exec.Command("systemctl", "--user", "start", "x.service").CombinedOutput()
+//		})
+//	}
+//
+// The test binary is started a second time, by packaging/systemd/user-systemd, with
+// this test alone: there Run calls the body, as an ordinary user with an own bus and
+// journal. What the body starts and changes is gone at the end. The network is the
+// machine's, /tmp too; but for them a body reaches what the machine's Home brought.
+package usermanager
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// User runs the body. Their home is in [Home].
+const (
+	User = "tester"
+	Home = "/home/" + User
+)
+
+// A Machine is where a body runs.
+type Machine struct {
+	Root string // a tree made by debootstrap; "" is this machine
+	Home string // a folder; its files are copied into the user's home
+}
+
+// inside is set where the body runs.
+const inside = "KYC_USER_MANAGER"
+
+// noManager is the exit status of user-systemd when it did not come to the command.
+const noManager = 125
+
+// Run runs body, a part of the test t, inside a user manager on the machine that
+// outside returns. The test is skipped by name where there can be none: it takes root,
+// cgroup2 and systemd.
+func Run(t *testing.T, outside func() Machine, body func(*testing.T)) {
+	t.Helper()
+	if os.Getenv(inside) != "" {
+		body(t)
+		return
+	}
+	testpeer.Root(t)
+	cmd := command(t, outside())
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = t.Output(), io.MultiWriter(&said, t.Output())
+	err := cmd.Run()
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == noManager {
+		testpeer.Missing(t, "a user manager", strings.TrimSpace(said.String()))
+	}
+	if err != nil {
+		t.Errorf("the tests inside: %v", err)
+	}
+}
+
+// command starts the test binary inside m, for the test t alone.
+func command(t *testing.T, m Machine) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := "/run/" + filepath.Base(self) // go test puts it where only root can see it
+	args := []string{"--user", User, "--bind", self + ":" + seen, "--env", inside + "=1"}
+	for _, name := range []string{"KYC_REQUIRE_PEERS", "KYC_ACTIVATIONS"} {
+		if value := os.Getenv(name); value != "" {
+			args = append(args, "--env", name+"="+value)
+		}
+	}
+	if m.Root != "" {
+		args = append(args, "--root", m.Root)
+	}
+	if m.Home != "" {
+		args = append(args, "--home", m.Home)
+	}
+	args = append(args, "--", seen, "-test.v", "-test.run="+pattern(t.Name()))
+	if testing.Short() {
+		args = append(args, "-test.short")
+	}
+	if end, ok := t.Deadline(); ok { // it says where it hangs, and the manager is stopped
+		args = append(args, "-test.timeout="+time.Until(end.Add(-10*time.Second)).String())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, filepath.Join(testpeer.ModuleRoot(), "packaging", "systemd", "user-systemd"), args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	return cmd
+}
+
+// pattern is -test.run for the test called name and, beneath it, what this process
+// was asked to run.
+func pattern(name string) string {
+	var parts []string
+	for part := range strings.SplitSeq(name, "/") {
+		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	if given := strings.Split(flag.Lookup("test.run").Value.String(), "/"); len(given) > len(parts) {
+		parts = append(parts, given[len(parts):]...)
+	}
+	return strings.Join(parts, "/")
+}
