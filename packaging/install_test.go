@@ -167,6 +167,41 @@ func TestInstallRefusesPrefix(t *testing.T) {
 	}
 }
 
+// TestSecurity holds how exposed systemd finds the service: 6.2 of 10 at most, and 3.5
+// with the drop-in. What is left counts what no user unit can set, such as User=.
+func TestSecurity(t *testing.T) {
+	analyze := testpeer.Program(t, "systemd-analyze", "systemd")
+	m := newMachine(t)
+	m.mustRun("install")
+	units := filepath.Join(m.home, ".config/systemd/user")
+	security := func(threshold string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), analyze, "security", "--user", "--offline=true", "--no-pager",
+			"--threshold="+threshold, filepath.Join(units, "kyc-agentd.service"))
+		cmd.Env = []string{"HOME=" + m.home, "XDG_RUNTIME_DIR=" + m.home, "PATH=" + os.Getenv("PATH")}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := security("62"); err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+	if out, err := security("35"); err == nil {
+		t.Errorf("it needs no drop-in, or the threshold proves nothing:\n%s", out)
+	}
+	text, err := os.ReadFile(namespaceDropIn)
+	if err == nil {
+		err = os.Mkdir(filepath.Join(units, "kyc-agentd.service.d"), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(units, "kyc-agentd.service.d", "50-namespaces.conf"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := security("35"); err != nil {
+		t.Errorf("systemd-analyze security with the drop-in: %v\n%s", err, out)
+	}
+}
+
 // TestVerify has systemd itself read the installed units.
 func TestVerify(t *testing.T) {
 	analyze := testpeer.Program(t, "systemd-analyze", "systemd")

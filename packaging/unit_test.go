@@ -18,8 +18,9 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	socketUnit  = "systemd/kyc-agentd.socket"
-	serviceUnit = "systemd/kyc-agentd.service"
+	socketUnit      = "systemd/kyc-agentd.socket"
+	serviceUnit     = "systemd/kyc-agentd.service"
+	namespaceDropIn = "systemd/50-namespaces.conf"
 )
 
 // A unit is a unit file: "Section.Key" to its values, in order.
@@ -80,6 +81,7 @@ func TestSocketUnit(t *testing.T) {
 		"Socket.FileDescriptorName": "agent",                    // what ipc.Inherited insists on
 		"Socket.SocketMode":         "0600",
 		"Socket.DirectoryMode":      "0700",
+		"Socket.RemoveOnStop":       "yes",
 		"Install.WantedBy":          "sockets.target",
 	})
 }
@@ -92,7 +94,11 @@ func TestServiceUnit(t *testing.T) {
 		"Service.NotifyAccess":            "main",
 		"Service.ExecReload":              "/usr/bin/kyc-agentd reload",
 		"Service.WatchdogSec":             "30s",
+		"Service.TimeoutAbortSec":         "5s",
 		"Service.Restart":                 "on-failure",
+		"Service.RestartSec":              "100ms", // serving again within a second
+		"Unit.StartLimitIntervalSec":      "5s",    // and killed each second, it never gives up
+		"Unit.StartLimitBurst":            "10",
 		"Service.UMask":                   "0077",
 		"Service.LimitCORE":               "0",
 		"Service.NoNewPrivileges":         "yes",
