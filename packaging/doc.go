@@ -1,4 +1,6 @@
 // Package packaging holds what turns the binaries into an installed service: the
 // systemd user units in systemd/. It has no code; its tests hold the units and
-// `make install` true, against the built binaries and systemd's own programs.
+// `make install` true, against the built binaries, systemd's own programs and, in the
+// TestService ones, a user manager as of a booted system: systemd/user-systemd starts
+// one for a command, package usermanager for a test.
 package packaging

@@ -1,0 +1,157 @@
+package packaging_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+// A daemon that hangs is ended and started again.
+func testWatchdog(s *service) {
+	s.dropIn(serviceName, "[Service]\nWatchdogSec=500ms\nTimeoutAbortSec=100ms\n")
+	s.login()
+	pid := s.pid()
+	s.kill(pid, syscall.SIGSTOP)
+	s.await("a restart", func() bool { return s.property("NRestarts") == "1" })
+	s.expectToken()
+	if now := s.pid(); now == pid || now == 0 {
+		s.Errorf("the process is %d, it was %d", now, pid)
+	}
+	if got := s.must("journalctl", "--user", "-u", serviceName); !strings.Contains(got, "Watchdog timeout") {
+		s.Errorf("the journal does not say why:\n%s", got)
+	}
+}
+
+func (s *service) kill(pid int, signal syscall.Signal) {
+	s.Helper()
+	if err := syscall.Kill(pid, signal); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// Killed as soon as it is back, as often as the start limit lets it be within one
+// interval, the service comes back each time. See the limit's reason in the unit.
+func testKilled(s *service) {
+	s.login()
+	for range 8 {
+		s.kill(s.pid(), syscall.SIGKILL)
+		s.expectTokenWithin(1)
+	}
+	s.expectProperty("NRestarts", "8")
+	s.expectProperty("ActiveState", "active")
+	if n := s.cognito.SignIns(); n != 1 {
+		s.Errorf("%d sign-ins", n)
+	}
+}
+
+// expectTokenWithin lets the request be repeated so often, if it failed for now.
+func (s *service) expectTokenWithin(retries int) {
+	s.Helper()
+	got := s.run("", "kyc-token")
+	for ; retries > 0 && got.exit == 75; retries-- {
+		got = s.run("", "kyc-token")
+	}
+	if got.exit != 0 {
+		s.Errorf("kyc-token: %+v", got)
+	}
+}
+
+// testCrash kills the daemon under busy clients. A request that was in its hands fails
+// for now (75) and works when it is made again; every other waits in the socket's
+// backlog. The sign-in outlives each of the deaths.
+func testCrash(s *service) {
+	const clients, deaths = 50, 5
+	s.dropIn(serviceName, "[Unit]\nStartLimitIntervalSec=0\n")
+	s.login()
+	ctx, stop := context.WithCancel(s.Context())
+	var all sync.WaitGroup
+	var calls, retried atomic.Int64
+	answered := make([]atomic.Int64, clients)
+	for i := range clients {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				got := s.run("", "kyc-token")
+				if got.exit == 75 {
+					retried.Add(1)
+					got = s.run("", "kyc-token")
+				}
+				if got.exit != 0 {
+					s.Errorf("client %d, after %d answers: %+v", i, answered[i].Load(), got)
+				}
+				calls.Add(1)
+				answered[i].Add(1)
+			}
+		})
+	}
+	var slowest time.Duration
+	for range deaths {
+		s.awaitEach(answered)
+		pid, began := s.pid(), time.Now()
+		s.kill(pid, syscall.SIGKILL)
+		s.expectTokenWithin(1)
+		slowest = max(slowest, time.Since(began))
+		s.await("the restart", func() bool { return s.property("SubState") == "running" })
+		if s.pid() == pid {
+			s.Fatal("it is not dead")
+		}
+	}
+	s.awaitEach(answered)
+	stop()
+	all.Wait()
+	s.Logf("%d deaths under %d clients: %d calls, %d made a second time; serving again after %s at most",
+		deaths, clients, calls.Load(), retried.Load(), slowest.Round(time.Millisecond))
+	if n := s.cognito.SignIns(); n != 1 || retried.Load() > clients*deaths {
+		s.Errorf("%d sign-ins, %d calls made a second time", n, retried.Load())
+	}
+	s.expectProperty("NRestarts", "5")
+}
+
+// awaitEach waits until every client got two more answers: the first may have been on
+// its way already.
+func (s *service) awaitEach(answered []atomic.Int64) {
+	s.Helper()
+	before := make([]int64, len(answered))
+	for i := range answered {
+		before[i] = answered[i].Load()
+	}
+	s.await("answers for all", func() bool {
+		for i := range answered {
+			if answered[i].Load() < before[i]+2 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// A stop waits for the refresh in hand. Rotation has no grace here: were the new
+// refresh token lost, this would be the end of the sign-in.
+func testStopInMidRefresh(s *service) {
+	s.cognito.Set(cognitotest.Rotation(0))
+	s.login()
+	s.systemctl("restart", serviceName) // it has no ID token now
+	before := s.cognito.Calls(cognitotest.Refresh)
+	s.cognito.FailNext(cognitotest.Refresh, 1, cognitotest.Hang().After())
+	asked := make(chan outcome, 1)
+	go func() { asked <- s.run("", "kyc-token") }()
+	if err := s.cognito.WaitCalls(s.Context(), cognitotest.Refresh, before+1); err != nil {
+		s.Fatal(err)
+	}
+	s.systemctl("stop", "--no-block", serviceName)
+	s.await("the stop", func() bool { return s.property("ActiveState") == "deactivating" })
+	s.cognito.Release()
+	if got := <-asked; got.exit != 0 || !strings.HasPrefix(got.out, "eyJ") {
+		s.Errorf("the request in hand: %+v", got)
+	}
+	s.await("the end", func() bool { return s.property("ActiveState") == "inactive" })
+	s.expectProperty("Result", "success")
+	s.expectToken()
+	if n := s.cognito.SignIns(); n != 1 {
+		s.Errorf("%d sign-ins", n)
+	}
+}

@@ -1,0 +1,170 @@
+package packaging_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// With the socket enabled nothing runs before it is needed, everybody is told where the
+// socket is, and a stop of it takes all that back.
+func testFirstClient(s *service) {
+	if got := s.systemctl("is-enabled", socketName); got != "enabled\n" {
+		s.Errorf("the socket is %s", got)
+	}
+	s.expectProperty("ActiveState", "inactive")
+	for path, want := range map[string]fs.FileMode{
+		socketPath():               fs.ModeSocket | 0o600,
+		filepath.Dir(socketPath()): fs.ModeDir | 0o700,
+	} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != want {
+			s.Errorf("%s is not %s: %v, %v", path, want, info, err)
+		}
+	}
+	if got := s.run("", "kyc-token"); got.exit != 77 || got.err != "kyc-token: staging: not signed in; run: kyc-agentd login staging\n" {
+		s.Errorf("kyc-token: %+v", got)
+	}
+	s.expectProperty("ActiveState", "active")
+
+	variable := "KYC_AGENT_SOCK=" + socketPath() + "\n"
+	if got := s.systemctl("show-environment"); !strings.Contains(got, variable) {
+		s.Errorf("the environment has no %s:\n%s", variable, got)
+	}
+	if got := s.must("systemd-run", "--user", "--quiet", "--wait", "--pipe", "env"); !strings.Contains(got, variable) {
+		s.Errorf("a unit that starts later does not get it:\n%s", got)
+	}
+
+	s.systemctl("stop", socketName)
+	s.expectProperty("ActiveState", "inactive")
+	if got := s.systemctl("show-environment"); strings.Contains(got, "KYC_") {
+		s.Errorf("left in the environment:\n%s", got)
+	}
+	if _, err := os.Stat(socketPath()); err == nil {
+		s.Error("the socket is left")
+	}
+	if got := s.run("", "kyc-token"); got.exit != 69 || !strings.Contains(got.err, "; run: systemctl --user start kyc-agentd.socket") {
+		s.Errorf("kyc-token: %+v", got)
+	}
+	s.systemctl("start", socketName) // what it says
+	s.login()
+	s.expectToken()
+}
+
+// testActivations stops the service and asks at once, over and over: who asks first
+// gets an answer, however far the start has come. KYC_ACTIVATIONS sets how often;
+// 100 by default.
+func testActivations(s *service) {
+	rounds := 100
+	if text := os.Getenv("KYC_ACTIVATIONS"); text != "" {
+		var err error
+		if rounds, err = strconv.Atoi(text); err != nil {
+			s.Fatal(err)
+		}
+	}
+	s.dropIn(serviceName, "[Unit]\nStartLimitIntervalSec=0\n")
+	s.dropIn(socketName, "[Socket]\nTriggerLimitIntervalSec=0\n")
+	s.login()
+	began, waited, failed := time.Now(), time.Duration(0), 0
+	for range rounds {
+		s.systemctl("stop", serviceName)
+		asked := time.Now()
+		if got := s.run("", "kyc-token"); got.exit != 0 {
+			failed++
+			s.Errorf("kyc-token: %+v", got)
+		}
+		waited += time.Since(asked)
+	}
+	s.Logf("%d activations, %d failures, in %s; from the request to the token it took %s on average",
+		rounds, failed, time.Since(began).Round(time.Second), (waited / time.Duration(rounds)).Round(time.Millisecond))
+}
+
+// A start that has returned leaves a daemon that serves, and says where sign-ins are.
+func testReady(s *service) {
+	s.systemctl("start", serviceName)
+	s.expectProperty("SubState", "running")
+	s.expectProperty("StatusText", "sign-ins are kept in files ("+atHome(".local/state/kyc-agent")+")")
+	s.expectProperty("NRestarts", "0")
+	s.systemctl("stop", serviceName)
+	s.expectProperty("Result", "success")
+	s.expectProperty("ExecMainStatus", "0")
+}
+
+// A reload that has returned is in force, and one that cannot be done fails.
+func testReload(s *service) {
+	s.systemctl("start", serviceName)
+	pid := s.pid()
+	for i := range 20 {
+		env := []string{"staging", "prod"}[i%2]
+		s.configure("default_environment = " + strconv.Quote(env))
+		s.systemctl("reload", serviceName)
+		if got := s.run("", "kyc-token"); !strings.HasPrefix(got.err, "kyc-token: "+env+": not signed in") {
+			s.Fatalf("after the reload to %s: %+v", env, got)
+		}
+	}
+	s.configure("no_such_key = 1")
+	if got := s.run("", "systemctl", "--user", "reload", serviceName); got.exit == 0 {
+		s.Error("a configuration that cannot be used is reloaded without a word")
+	}
+	if got := s.run("", "kyc-agentd", "reload"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
+		s.Errorf("kyc-agentd reload: %+v", got)
+	}
+	s.expectProperty("ActiveState", "active")
+	if s.pid() != pid {
+		s.Error("it is another process now")
+	}
+	if got := s.run("", "kyc-token"); !strings.HasPrefix(got.err, "kyc-token: prod: not signed in") {
+		s.Errorf("the old configuration is not in force: %+v", got)
+	}
+}
+
+// An upgrade replaces the file and restarts the service. The socket stays the one that
+// programs may have open, and so does the sign-in.
+func testUpgrade(s *service) {
+	s.login()
+	before := s.inode()
+	if err := os.Rename(atHome(".local/bin/kyc-agentd"), atHome("last")); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { s.must("mv", atHome("last"), atHome(".local/bin/kyc-agentd")) })
+	s.must("cp", atHome("next/kyc-agentd"), atHome(".local/bin/kyc-agentd"))
+	s.expectToken()
+	s.systemctl("restart", serviceName)
+	if got := s.must("kyc-agentd", "status"); !strings.HasPrefix(got, "kyc-agentd "+nextVersion+",") {
+		s.Errorf("after the restart: %s", got)
+	}
+	if s.inode() != before {
+		s.Error("the restart made another socket")
+	}
+	s.expectToken()
+	if n := s.cognito.SignIns(); n != 1 {
+		s.Errorf("%d sign-ins", n)
+	}
+}
+
+func (s *service) inode() uint64 {
+	s.Helper()
+	var info syscall.Stat_t
+	if err := syscall.Stat(socketPath(), &info); err != nil {
+		s.Fatal(err)
+	}
+	return info.Ino
+}
+
+// With RuntimeDirectory= a stop of the service would take the socket away from under
+// its unit, and nobody would ever be answered again; so the unit has none.
+func testRuntimeDirectory(s *service) {
+	for _, trap := range []bool{false, true} {
+		if trap {
+			s.dropIn(serviceName, "[Service]\nRuntimeDirectory=kyc-agentd\n")
+		}
+		s.systemctl("start", serviceName)
+		s.systemctl("stop", serviceName)
+		if _, err := os.Stat(socketPath()); (err != nil) != trap {
+			s.Errorf("RuntimeDirectory %t: %v", trap, err)
+		}
+	}
+}

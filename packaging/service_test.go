@@ -1,0 +1,227 @@
+package packaging_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/packaging/usermanager"
+)
+
+// TestService installs the product for an ordinary user, as `make install` does, and
+// tries it under the user manager of this machine's systemd.
+func TestService(t *testing.T) {
+	usermanager.Run(t, func() usermanager.Machine { return usermanager.Machine{Home: newHome(t)} }, testService)
+}
+
+// testService runs inside. Each of these starts with no sign-in and a service that is
+// enabled and has not been started.
+func testService(t *testing.T) {
+	for _, scenario := range []struct {
+		name string
+		test func(*service)
+	}{
+		{"the first client starts it", testFirstClient},
+		{"activations", testActivations},
+		{"started means ready", testReady},
+		{"reload waits", testReload},
+		{"the watchdog", testWatchdog},
+		{"killed again and again", testKilled},
+		{"killed under 50 clients", testCrash},
+		{"stopped in mid-refresh", testStopInMidRefresh},
+		{"upgrade in place", testUpgrade},
+		{"the journal", testJournal},
+		{"namespaces", testNamespaces},
+		{"no runtime directory", testRuntimeDirectory},
+	} {
+		t.Run(scenario.name, func(t *testing.T) { scenario.test(newService(t)) })
+	}
+}
+
+// newHome returns a folder with what the user finds at home: the product, and next to
+// it what the tests bring.
+func newHome(t *testing.T) string {
+	t.Helper()
+	m, stage := newMachine(t), t.TempDir()
+	home := filepath.Join(stage, usermanager.Home)
+	m.mustRun("install", "DESTDIR="+stage, "HOME="+usermanager.Home)
+	m.mustRun("kyc-agentd", "BIN="+filepath.Join(home, "next"), "VERSION="+nextVersion)
+	text, err := os.ReadFile(namespaceDropIn)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(home, filepath.Base(namespaceDropIn)), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+// nextVersion is the version of ~/next/kyc-agentd.
+const nextVersion = "v999.0.0"
+
+// A service is the installed product, with a Cognito of its own.
+type service struct {
+	*testing.T
+	cognito *cognitotest.Server
+}
+
+const (
+	serviceName = "kyc-agentd.service"
+	socketName  = "kyc-agentd.socket"
+)
+
+// newService brings everything to the state after the installation and enables it.
+func newService(t *testing.T) *service {
+	t.Helper()
+	s := &service{t, cognitotest.New(cognitotest.Rotation(time.Minute))}
+	t.Cleanup(s.cognito.Close)
+	s.cognito.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
+	s.systemctl("stop", socketName, serviceName)
+	for _, path := range []string{".local/state/kyc-agent", ".config/kyc-agent", units + serviceName + ".d", units + socketName + ".d"} {
+		if err := os.RemoveAll(atHome(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.configure("")
+	s.must("kyc-agentd", "keygen")
+	s.systemctl("daemon-reload")
+	_ = exec.Command("systemctl", "--user", "reset-failed", serviceName, socketName).Run() // of the test before
+	s.systemctl("enable", "--now", socketName)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the journal:\n%s", s.run("", "journalctl", "--user", "-u", serviceName, "-u", socketName, "-n", "40").out)
+		}
+	})
+	return s
+}
+
+// units is where `make install` puts them.
+const units = ".config/systemd/user/"
+
+func atHome(path string) string { return filepath.Join(usermanager.Home, path) }
+
+func socketPath() string {
+	return filepath.Join("/run/user", strconv.Itoa(os.Getuid()), "kyc-agentd", "agent.sock")
+}
+
+// configure writes a config.toml of keys and this Cognito, for both environments.
+func (s *service) configure(keys string) {
+	s.Helper()
+	for _, env := range []string{"staging", "prod"} {
+		keys += fmt.Sprintf("\n[environments.%s]\nendpoint = %q\nuser_pool_id = %q\nclient_id = %q\n",
+			env, s.cognito.URL, s.cognito.PoolID, s.cognito.ClientID)
+	}
+	s.write(".config/kyc-agent/config.toml", keys)
+}
+
+func (s *service) write(path, text string) {
+	s.Helper()
+	path = atHome(path)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o600)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// dropIn adds to a unit.
+func (s *service) dropIn(unit, text string) {
+	s.Helper()
+	s.write(units+unit+".d/50-test.conf", text)
+	s.systemctl("daemon-reload")
+}
+
+// An outcome is that of a command.
+type outcome struct {
+	exit     int
+	out, err string
+}
+
+func (s *service) run(stdin, name string, args ...string) outcome {
+	var out, errOut bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errOut
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		return outcome{-1, "", err.Error()}
+	}
+	return outcome{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
+}
+
+// must returns the output of a command that has to succeed.
+func (s *service) must(name string, args ...string) string {
+	s.Helper()
+	return s.mustWith("", name, args...)
+}
+
+func (s *service) mustWith(stdin, name string, args ...string) string {
+	s.Helper()
+	got := s.run(stdin, name, args...)
+	if got.exit != 0 {
+		s.Fatalf("%s %s: exit %d: %s%s", name, strings.Join(args, " "), got.exit, got.out, got.err)
+	}
+	return got.out
+}
+
+func (s *service) systemctl(args ...string) string {
+	s.Helper()
+	return s.must("systemctl", append([]string{"--user"}, args...)...)
+}
+
+// property is one of the service, as `systemctl show` has it.
+func (s *service) property(name string) string {
+	s.Helper()
+	return strings.TrimSpace(s.systemctl("show", "--value", "--property", name, serviceName))
+}
+
+func (s *service) expectProperty(name, want string) {
+	s.Helper()
+	if got := s.property(name); got != want {
+		s.Errorf("%s is %q, want %q", name, got, want)
+	}
+}
+
+// pid is the daemon's process, 0 when there is none.
+func (s *service) pid() int {
+	s.Helper()
+	pid, err := strconv.Atoi(s.property("MainPID"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return pid
+}
+
+func (s *service) login() {
+	s.Helper()
+	s.mustWith("correct horse\n", "kyc-agentd", "login", "-u", "ana", "--password-stdin")
+}
+
+// expectToken has a client get one.
+func (s *service) expectToken() {
+	s.Helper()
+	if got := s.run("", "kyc-token"); got.exit != 0 || !strings.HasPrefix(got.out, "eyJ") {
+		s.Errorf("kyc-token: %+v", got)
+	}
+}
+
+// await waits for what comes by itself.
+func (s *service) await(what string, ok func() bool) {
+	s.Helper()
+	poll, end := time.NewTicker(10*time.Millisecond), time.After(20*time.Second)
+	defer poll.Stop()
+	for !ok() {
+		select {
+		case <-poll.C:
+		case <-end:
+			s.Fatalf("this does not come: %s", what)
+		}
+	}
+}

@@ -1,0 +1,15 @@
+package packaging_test
+
+import (
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
+	"github.com/legaltalent/kyc-agent/packaging/usermanager"
+)
+
+// TestServiceOnTrixie is TestService under systemd 257.
+func TestServiceOnTrixie(t *testing.T) {
+	usermanager.Run(t, func() usermanager.Machine {
+		return usermanager.Machine{Root: roots.Path(t, roots.Trixie), Home: newHome(t)}
+	}, testService)
+}
