@@ -1,5 +1,8 @@
 // Package roots makes small Debian systems for tests that install, boot or belong to
-// another release: Path for the folder of one.
+// another release: Path for the folder of one, Boot for a running one.
+//
+//	m := roots.Boot(t, roots.Bookworm)
+//	out, exit := m.Run(roots.User, "systemctl --user list-units", "")
 //
 //	root := roots.Path(t, roots.Trixie) // never write there; put an overlay on it
 //
@@ -38,10 +41,10 @@ const (
 )
 
 var (
-	everywhere = []string{"systemd", "systemd-sysv", "dbus-user-session", "libpam-systemd"}
+	everywhere = []string{"ca-certificates", "systemd", "systemd-sysv", "dbus-user-session", "libpam-systemd"}
 	packages   = map[Suite][]string{
 		Bookworm: everywhere,
-		Trixie:   append([]string{"ca-certificates", "curl", "git", "openssh-client", "wget"}, everywhere...),
+		Trixie:   append([]string{"curl", "git", "openssh-client", "wget"}, everywhere...),
 	}
 )
 
