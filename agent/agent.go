@@ -29,6 +29,7 @@ const DefaultRefreshMargin = 5 * time.Minute
 // Options is what an Agent is made of.
 type Options struct {
 	Authenticator Authenticator
+	Exchanger     Exchanger // makes AWS credentials; nil makes none
 	Store         store.Store
 	Config        Config
 	Logger        *slog.Logger     // nil discards
@@ -43,8 +44,11 @@ type Options struct {
 
 // An Agent holds one session per environment. It is a [Service].
 type Agent struct {
-	auth    Authenticator
-	store   store.Store
+	auth  Authenticator
+	store store.Store
+
+	exchanger Exchanger
+
 	log     *slog.Logger
 	changed func(environment string)
 	version string
@@ -91,7 +95,7 @@ func New(o Options) (*Agent, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	a := &Agent{
-		auth: o.Authenticator, store: o.Store, log: o.Logger, changed: o.Changed, version: o.Version,
+		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, changed: o.Changed, version: o.Version,
 		wall: o.Now, started: time.Now(),
 		life: life, end: end, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),

@@ -25,10 +25,28 @@ type Environment struct {
 	// Unattended lets the agent sign in by itself; nil means that a person does.
 	Unattended CredentialSource
 
+	// What AWS credentials are made by: an identity pool, with a role where it is not the
+	// pool's own choice, or a role at STS. At most one of IdentityPoolID and AWSRoleARN is
+	// set; where neither is, there are no AWS credentials.
+	IdentityPoolID string // "us-east-2:0f1c2a7e-…"
+	RoleARN        string // "arn:aws:iam::123456789012:role/kyc", with IdentityPoolID
+	AWSRoleARN     string // the same form
+
 	// For private endpoints and tests; empty means AWS's own.
 	Endpoint string // where Cognito's API is: "http://127.0.0.1:9229"
 	Issuer   string // the `iss` its ID tokens carry
 	JWKSURL  string // where its signing keys are
+	// AWSEndpoint is where the identity pool and STS are called.
+	AWSEndpoint string
+}
+
+// HasAWS reports whether AWS credentials can be made.
+func (e Environment) HasAWS() bool { return e.IdentityPoolID != "" || e.AWSRoleARN != "" }
+
+// movesAWS reports whether AWS credentials made for old are not those for e.
+func (e Environment) movesAWS(old Environment) bool {
+	return e.IdentityPoolID != old.IdentityPoolID || e.RoleARN != old.RoleARN || e.AWSRoleARN != old.AWSRoleARN ||
+		e.AWSEndpoint != old.AWSEndpoint || e.Region != old.Region
 }
 
 // DefaultRefreshTokenValidity is Cognito's own default.

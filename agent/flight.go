@@ -17,22 +17,8 @@ const (
 	promptTimeout = 130 * time.Second // where a person may have to unlock the store first
 )
 
-// fly is the one refresh of a session: it runs on the agent's life, so no caller
-// can interrupt it.
-func (s *session) fly(f *flight) {
-	started := time.Now()
-	err := s.refreshInTurn(f.replaces)
-	s.mu.Lock()
-	f.err, s.flight = err, nil
-	s.noteLocked(err)
-	s.mu.Unlock()
-	s.report(err, time.Since(started))
-	close(f.done)
-	s.a.nudge()
-}
-
 // noteLocked keeps count of failures that may pass. The caller holds mu.
-func (s *session) noteLocked(err *Error) {
+func (s fromSignIn) noteLocked(err *Error) {
 	switch {
 	case err == nil:
 		s.fail = failure{}
@@ -43,15 +29,6 @@ func (s *session) noteLocked(err *Error) {
 	default:
 		s.fail.add(err, s.a.now())
 	}
-}
-
-func (s *session) report(err *Error, took time.Duration) {
-	log := s.a.log.With("op", "refresh", "env", s.name, "duration", took.Round(time.Millisecond))
-	if err == nil {
-		log.Info("ID token refreshed")
-		return
-	}
-	log.Warn("no refresh", "code", string(err.Code), "error", err.Error(), "cause", causeOf(err))
 }
 
 func causeOf(e *Error) string {
@@ -176,6 +153,9 @@ func (s *session) readNewer(ctx context.Context) bool {
 	if s.kept == nil || s.unsaved || k.generation <= s.kept.generation || k.RefreshToken.Equal(s.kept.RefreshToken) {
 		return false
 	}
+	if k.Subject != s.kept.Subject {
+		s.dropAWSLocked()
+	}
 	s.kept = k
 	return true
 }
@@ -189,14 +169,18 @@ func (s *session) reject(err *Error) {
 	}
 	s.rejected = err
 	s.held.Store(nil)
+	s.dropAWSLocked()
 }
 
-// refresh makes up to three tries with pauses of about a second: a provider that
-// did the work and lost the answer takes the same refresh token again, but only
-// for a short while (Cognito's grace period is at most 60 s, and may be 0).
-func (s *session) refresh(ctx context.Context) *Error {
+// refresh tries again promptly: a provider that did the work and lost the answer takes
+// the same refresh token again, but only for a short while (Cognito's grace period is at
+// most 60 s, and may be 0).
+func (s *session) refresh(ctx context.Context) *Error { return insist(ctx, s.try) }
+
+// insist makes up to three tries with pauses of about a second.
+func insist(ctx context.Context, try func(context.Context) *Error) *Error {
 	for n := 1; ; n++ {
-		err := s.try(ctx)
+		err := try(ctx)
 		if err == nil || err.Code != CodeUnavailable || n == mostTries {
 			return err
 		}

@@ -5,13 +5,11 @@ import (
 	"time"
 )
 
-// shortLeft is the life below which a request waits for a refresh instead of
-// taking the token in memory, unless half the margin is shorter.
-const shortLeft = time.Minute
-
-// A held is the ID token in memory. It never changes; a refresh replaces it.
+// A held is the ID token in memory, or the AWS credentials. It never changes; a renewal
+// replaces it.
 type held struct {
 	token    Secret
+	aws      AWSGrant      // in the place of token
 	lifetime time.Duration // exp − iat
 	wall     time.Time     // when it was asked for, on the wall clock: sees suspend
 	mono     time.Time     // the same on the monotonic clock: sees a clock set back

@@ -185,4 +185,5 @@ func (s *session) replace(k *kept) {
 	s.kept, s.known, s.unsaved = k, true, true
 	s.rejected, s.fail, s.saveFail, s.refreshes = nil, failure{}, failure{}, 0
 	s.alone = lone{}
+	s.dropAWSLocked()
 }

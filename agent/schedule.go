@@ -33,7 +33,7 @@ func (a *Agent) schedule() {
 func (a *Agent) look() time.Duration {
 	var next time.Duration
 	for _, s := range a.view.Load().byName {
-		for _, d := range []time.Duration{s.lookSave(), s.lookRefresh()} {
+		for _, d := range []time.Duration{s.lookSave(), s.look(), s.aws.look()} {
 			if d > 0 && (next == 0 || d < next) {
 				next = d
 			}
@@ -55,22 +55,4 @@ func (s *session) lookSave() time.Duration {
 	}
 	s.a.begin(s.saveAgain)
 	return backoffFirst
-}
-
-func (s *session) lookRefresh() time.Duration {
-	h, now := s.held.Load(), s.a.now()
-	if h == nil || !s.inDemand(h, now) {
-		return 0
-	}
-	if d := s.due(h, now); d > 0 {
-		return d
-	}
-	s.mu.Lock()
-	pause := s.fail.wait(now, false)
-	s.mu.Unlock()
-	if pause > 0 {
-		return pause
-	}
-	_, _ = s.join(h, false) // a flight wakes us when it ends; a refusal needs a person
-	return 0
 }

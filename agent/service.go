@@ -15,6 +15,11 @@ type Service interface {
 	// Token returns an ID token that is still valid for a while: see TokenRequest.
 	// It never prompts. When a person has to sign in, the code is CodeLoginRequired.
 	Token(ctx context.Context, req TokenRequest) (Token, error)
+	// AWSCredentials returns AWS credentials made with the sign-in, by what the environment
+	// has for that; where it has nothing, the code is CodeConfiguration. They have 15
+	// minutes left or more, unless AWS gives shorter ones or cannot be reached. It never
+	// prompts, as Token does not.
+	AWSCredentials(ctx context.Context, req TokenRequest) (AWSCredentials, error)
 	// Login signs in. ask answers Cognito's challenges (MFA codes, a new password);
 	// an error from ask ends the sign-in, and nothing is kept. A sign-in that was
 	// there before stays until the new one is complete.
@@ -28,12 +33,12 @@ type Service interface {
 	Status(ctx context.Context) (Status, error)
 }
 
-// A TokenRequest asks for an ID token.
+// A TokenRequest asks for an ID token, or for AWS credentials.
 type TokenRequest struct {
 	// Environment; empty means the agent's default.
 	Environment string
-	// MinValid, when above 0, is a hard promise: a token with at least that much
-	// life left, or an error.
+	// MinValid, when above 0, is a hard promise: at least that much life left, or
+	// an error.
 	MinValid time.Duration
 }
 
@@ -189,6 +194,11 @@ type EnvironmentStatus struct {
 	Degraded    bool      `json:"degraded"`
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// AWSExpiresAt is when the AWS credentials in memory end, as far as others are told.
+	AWSExpiresAt time.Time `json:"aws_expires_at,omitzero"`
+	// AWSLastError is why there are no newer ones; it may pass.
+	AWSLastError   string    `json:"aws_last_error,omitempty"`
+	AWSLastErrorAt time.Time `json:"aws_last_error_at,omitzero"`
 	// SkewSeconds is how far Cognito's clock is ahead of this machine's.
 	SkewSeconds float64 `json:"skew_seconds"`
 }

@@ -15,9 +15,9 @@ type session struct {
 	a    *Agent
 	name string
 
-	held atomic.Pointer[held]
-	used atomic.Int64 // when a request last asked, wall clock, Unix nanoseconds
-	url  atomic.Pointer[string]
+	supply // of the ID token
+	aws    supply
+	url    atomic.Pointer[string]
 
 	// turn holds one item: whoever took it may change the sign-in (a flight, a
 	// save, a logout, the end of a login).
@@ -26,12 +26,11 @@ type session struct {
 	mu        sync.Mutex
 	env       Environment
 	epoch     int     // grows when env changes so that tokens in flight no longer fit
+	awsEpoch  int     // the same for AWS credentials, and for every change of the sign-in
 	hint      State   // StateIdle or StateAbsent as the store's list had it; "" unlisted
 	known     bool    // the store has been read, or written
 	kept      *kept   // nil: no sign-in
 	rejected  *Error  // why the sign-in is of no use; nil while it is
-	flight    *flight // the refresh going on, or nil
-	fail      failure // of refreshing
 	unsaved   bool    // kept is newer than the store's record
 	saveFail  failure // of saving
 	skew      time.Duration
@@ -43,6 +42,8 @@ type session struct {
 func newSession(a *Agent, env Environment) *session {
 	s := &session{a: a, name: env.Name, env: env, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
+	s.supply.s, s.of = s, fromSignIn{s}
+	s.aws.s, s.aws.of = s, fromIDToken{s}
 	return s
 }
 
@@ -51,6 +52,10 @@ func newSession(a *Agent, env Environment) *session {
 func (s *session) configure(env Environment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if env.movesAWS(s.env) {
+		s.dropAWSLocked()
+	}
+	s.aws.fail = failure{}
 	moved := env.IssuerURL() != s.env.IssuerURL() || env.ClientID != s.env.ClientID || env.EndpointURL() != s.env.EndpointURL()
 	s.env = env
 	s.alone.off = false
@@ -61,6 +66,7 @@ func (s *session) configure(env Environment) {
 	}
 	s.epoch++
 	s.held.Store(nil)
+	s.dropAWSLocked()
 	s.rejected = nil
 	if !s.unsaved { // else memory has the only copy
 		s.known, s.kept = false, nil
@@ -97,35 +103,13 @@ func (s *session) tell(before *held) {
 	}
 }
 
-// drop takes the token out of memory.
+// drop takes the token out of memory, and the AWS credentials with it.
 func (s *session) drop() {
 	defer s.tell(s.held.Load())
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.held.Store(nil)
-}
-
-// touch notes that a token is in demand. The first request since the token was
-// issued wakes the scheduler, which then plans its refresh.
-func (s *session) touch(h *held, now time.Time) {
-	before := s.used.Swap(now.UnixNano())
-	if h != nil && before < h.wall.UnixNano() {
-		s.a.nudge()
-	}
-}
-
-// inDemand reports whether the token in memory was used since it was issued, and
-// not longer ago than one of its lives.
-func (s *session) inDemand(h *held, now time.Time) bool {
-	used := time.Unix(0, s.used.Load())
-	return !used.Before(h.wall) && now.Sub(used) <= h.lifetime
-}
-
-func (s *session) margin(h *held) time.Duration {
-	return h.margin(s.a.view.Load().config.RefreshMargin)
-}
-
-// due is how long until the token's refresh starts by itself; 0 or less is now.
-func (s *session) due(h *held, now time.Time) time.Duration {
-	return h.left(now) - s.margin(h) - h.spread
+	s.dropAWSLocked()
 }
 
 // status renders the session; it takes mu for a moment and waits for nothing.
@@ -150,6 +134,7 @@ func (s *session) status() EnvironmentStatus {
 		st.NextRefresh = now.Add(max(s.due(h, now), 0)).UTC().Truncate(time.Second)
 	}
 	st.LastError, st.LastErrorAt = s.troubleLocked()
+	s.awsStatusLocked(&st, now)
 	return st
 }
 

@@ -14,60 +14,11 @@ func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if req.MinValid < 0 {
-		return Token{}, s.errorf("token", CodeUsage, "min_valid %s is below zero", req.MinValid)
-	}
-	now := a.now()
-	h := s.held.Load()
-	s.touch(h, now)
-	if h != nil && h.left(now) > s.margin(h) && h.left(now) >= req.MinValid {
-		return s.token(h, now), nil
-	}
-	return s.tokenSoon(ctx, h, req.MinValid)
-}
-
-// tokenSoon answers a request that finds h inside the margin, dead, or nil. It
-// starts the refresh, and waits for it only when h cannot serve meanwhile.
-func (s *session) tokenSoon(ctx context.Context, h *held, minValid time.Duration) (Token, error) {
-	now := s.a.now()
-	if err := s.beyond(h, now, minValid); err != nil {
+	h, err := s.get(ctx, req.MinValid)
+	if err != nil {
 		return Token{}, err
 	}
-	f, failed := s.join(h, true)
-	if h != nil && h.left(now) >= max(minValid, min(shortLeft, s.margin(h)/2)) {
-		return s.token(h, now), nil
-	}
-	if f != nil {
-		failed = f.wait(ctx, s)
-	}
-	return s.settle(minValid, failed)
-}
-
-// settle answers with what memory holds after a refresh ended or was not to be had.
-func (s *session) settle(minValid time.Duration, failed *Error) (Token, error) {
-	now, h := s.a.now(), s.held.Load()
-	if h.usable(now, minValid) {
-		s.touch(h, now)
-		return s.token(h, now), nil
-	}
-	if failed != nil {
-		return Token{}, failed
-	}
-	if err := s.beyond(h, now, minValid); err != nil {
-		return Token{}, err
-	}
-	// The sign-in went away, or the configuration changed, while we waited.
-	return Token{}, s.notSignedIn("token")
-}
-
-// beyond refuses a min_valid that no token of this environment can meet, so that
-// asking for it over and over costs no calls.
-func (s *session) beyond(h *held, now time.Time, minValid time.Duration) error {
-	if h == nil || minValid <= h.left(now) || minValid <= h.lifetime && !h.young(now) {
-		return nil
-	}
-	return s.errorf("token", CodeUsage, "min_valid %s is more than an ID token's life of %s; ask for less",
-		minValid, h.lifetime)
+	return s.token(h, a.now()), nil
 }
 
 func (s *session) token(h *held, now time.Time) Token {
@@ -78,53 +29,36 @@ func (s *session) token(h *held, now time.Time) Token {
 	return t
 }
 
-// A flight is one refresh, shared by all who wait for it.
-type flight struct {
-	replaces *held // the token in memory when it was started
-	done     chan struct{}
-	err      *Error // read after done is closed
+// fromSignIn is the source of the ID token.
+type fromSignIn struct{ *session }
+
+// shortLeft is the life below which a request waits for a refresh instead of
+// taking the token in memory, unless half the margin is shorter.
+const shortLeft = time.Minute
+
+func (s fromSignIn) margins(h *held) (ahead, short time.Duration) {
+	ahead = h.margin(s.a.view.Load().config.RefreshMargin)
+	return ahead, min(shortLeft, ahead/2)
 }
 
-// wait returns the flight's error, or one that says that ctx ended first. The
-// flight goes on regardless.
-func (f *flight) wait(ctx context.Context, s *session) *Error {
-	select {
-	case <-f.done:
-		return f.err
-	case <-ctx.Done():
-		e := s.errorf("token", CodeUnavailable, "the refresh at Cognito is still going on; try again")
-		e.RetryAfter = time.Second
-		e.Err = ctx.Err()
-		return e
+func (s fromSignIn) refusalLocked() *Error { return s.uselessLocked() }
+
+// uselessLocked says why the sign-in yields nothing without a person, or is nil when it
+// may. The caller holds mu.
+func (s *session) uselessLocked() *Error {
+	if s.rejected != nil || s.known && s.kept == nil {
+		return s.loneRefusalLocked()
 	}
+	return nil
 }
 
-// join returns the refresh going on, or starts one to replace h, the token the
-// caller saw; where h was replaced meanwhile there is nothing to wait for, and both
-// results are nil. asked says that a request wants it, rather than the scheduler.
-// Where no refresh is to be had it says why.
-func (s *session) join(h *held, asked bool) (*flight, *Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.flight != nil:
-		return s.flight, nil
-	case s.held.Load() != h && s.held.Load() != nil:
-		return nil, nil
-	case s.rejected != nil || s.known && s.kept == nil:
-		if err := s.loneRefusalLocked(); err != nil {
-			return nil, err
-		}
+func (s fromSignIn) renew(h *held) *Error { return s.refreshInTurn(h) }
+
+func (fromSignIn) words() words {
+	return words{
+		op: "token", life: "an ID token's life", going: "the refresh at Cognito is still going on",
+		logOp: "refresh", renewed: "ID token refreshed", failed: "no refresh",
 	}
-	if pause := s.fail.wait(s.a.now(), asked); pause > 0 {
-		return nil, s.fail.again(pause)
-	}
-	f := &flight{replaces: h, done: make(chan struct{})}
-	if !s.a.begin(func() { s.fly(f) }) {
-		return nil, s.errorf("token", CodeUnavailable, "the agent is stopping; try again")
-	}
-	s.flight = f
-	return f, nil
 }
 
 func (s *session) errorf(op string, code Code, format string, args ...any) *Error {

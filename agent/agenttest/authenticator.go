@@ -39,6 +39,9 @@ type Authenticator struct {
 	revoked  []string
 	device   agent.Device
 	called   chan string
+
+	aws       AWSRules
+	exchanges int
 }
 
 // Rules is how an Authenticator answers.
@@ -75,7 +78,7 @@ func (p *Authenticator) Set(change func(*Rules)) {
 	change(&p.rules)
 }
 
-// Called yields "login", "refresh" or "revoke" as each call arrives.
+// Called yields "login", "refresh", "revoke" or "exchange" as each call arrives.
 func (p *Authenticator) Called() <-chan string { return p.called }
 
 // Refreshes is how many refresh calls there were.

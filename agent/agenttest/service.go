@@ -13,10 +13,12 @@ import (
 	"github.com/legaltalent/kyc-agent/store/memory"
 )
 
-// Environments are the two that Config configures; "staging" is the default.
+// Environments are the two that Config configures; "staging" is the default, and has
+// nothing that gives AWS credentials.
 var Environments = []agent.Environment{
 	{Name: "staging", Region: "us-east-2", UserPoolID: "us-east-2_stg", ClientID: "client-stg", APIURL: "https://stg.example.com"},
-	{Name: "prod", Region: "us-east-2", UserPoolID: "us-east-2_prd", ClientID: "client-prd", APIURL: "https://prd.example.com"},
+	{Name: "prod", Region: "us-east-2", UserPoolID: "us-east-2_prd", ClientID: "client-prd", APIURL: "https://prd.example.com",
+		IdentityPoolID: "us-east-2:0f1c2a7e-5b3d-4c8e-9a61-7d2b8e4f6a90"},
 }
 
 // Config is a configuration of Environments.
@@ -25,10 +27,11 @@ func Config() agent.Config {
 }
 
 // NewAgent starts an agent over p with a memory store and stops it with the test.
-// change may adapt the options first.
+// change may adapt the options first. A p that is an Exchanger makes AWS credentials, too.
 func NewAgent(t testing.TB, p agent.Authenticator, change ...func(*agent.Options)) *agent.Agent {
 	t.Helper()
 	o := agent.Options{Authenticator: p, Store: memory.New(), Config: Config(), Version: "test"}
+	o.Exchanger, _ = p.(agent.Exchanger)
 	for _, f := range change {
 		f(&o)
 	}
@@ -80,6 +83,9 @@ func TestService(t *testing.T, newService func(t *testing.T, p *Authenticator) a
 		"logout scopes":        testLogoutScopes,
 		"recover":              testRecover,
 		"warning":              testWarning,
+		"AWS credentials":      testAWS,
+		"AWS refused":          testAWSRefused,
+		"AWS, one exchange":    testAWSOneExchange,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := NewAuthenticator()
