@@ -41,6 +41,10 @@ func (r *restricted) Token(ctx context.Context, req TokenRequest) (Token, error)
 	return r.service.Token(ctx, req)
 }
 
+func (r *restricted) AWSCredentials(context.Context, TokenRequest) (AWSCredentials, error) {
+	return AWSCredentials{}, r.denied("aws", "AWS credentials")
+}
+
 func (r *restricted) Status(ctx context.Context) (Status, error) {
 	st, err := r.service.Status(ctx)
 	if err != nil {

@@ -81,6 +81,8 @@ type reply struct {
 	code       agent.Code // of an error
 	allow      string     // with 405
 	body       []byte
+
+	environment string // where the body has no place for it
 }
 
 func jsonReply(v any) reply { return reply{mediaType: mediaJSON, body: encode(v)} }
@@ -213,6 +215,9 @@ func write(w http.ResponseWriter, out reply) {
 	}
 	if out.allow != "" {
 		h.Set("Allow", out.allow)
+	}
+	if out.environment != "" {
+		h.Set(headerEnvironment, out.environment)
 	}
 	w.WriteHeader(max(out.status, http.StatusOK))
 	_, _ = w.Write(out.body) // a client that is gone needs no answer

@@ -52,14 +52,7 @@ func (c *Client) socket() string {
 
 // Token implements [agent.Service].
 func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
-	q := url.Values{"format": {"json"}}
-	if req.Environment != "" {
-		q.Set("env", req.Environment)
-	}
-	if req.MinValid != 0 {
-		q.Set("min_valid", req.MinValid.String())
-	}
-	call := call{op: "token", environment: req.Environment, method: http.MethodGet, path: "/v1/token?" + q.Encode(), limit: quickCall}
+	call := call{op: "token", environment: req.Environment, method: http.MethodGet, path: tokenPath(req, "json"), limit: quickCall}
 	body := tokenBody{ExpiresAt: "missing"}
 	header, err := c.do(ctx, call, &body)
 	if err != nil {
@@ -73,6 +66,17 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
 		Warning: oneLine(header.Get(headerWarning)),
 	}, nil
+}
+
+func tokenPath(req agent.TokenRequest, format string) string {
+	q := url.Values{"format": {format}}
+	if req.Environment != "" {
+		q.Set("env", req.Environment)
+	}
+	if req.MinValid != 0 {
+		q.Set("min_valid", req.MinValid.String())
+	}
+	return "/v1/token?" + q.Encode()
 }
 
 // expiry is the zero time for a token without end.

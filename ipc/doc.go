@@ -60,6 +60,8 @@
 //	         shell where they have to be
 //	k8s      a Kubernetes ExecCredential, client.authentication.k8s.io/v1
 //	google   the answer to a Google auth library's executable-sourced credential
+//	aws      AWS credentials instead of the token, as an AWS SDK runs a
+//	         credential_process for; a Kyc-Environment header says whose they are
 //
 // Every one ends with a newline. The formats below json tell the end of the token a
 // minute early (half of what is left, where that is less), because the tools that

@@ -14,7 +14,8 @@ import (
 type format struct {
 	name      string
 	mediaType string
-	// render writes the token as it is at now, and a newline.
+	// render writes the token as it is at now, and a newline; nil means that the format
+	// is one of AWS credentials.
 	render func(t agent.Token, now time.Time) string
 	// fail renders an error for a consumer that looks at the body alone; nil means
 	// that errors are problems as everywhere.
@@ -32,10 +33,22 @@ var formats = []format{
 	{name: "env", mediaType: mediaText, render: renderEnv},
 	{name: "k8s", mediaType: mediaJSON, render: renderK8s, limit: helperTimeout},
 	{name: "google", mediaType: mediaJSON, render: renderGoogle, fail: failGoogle, limit: helperTimeout},
+	{name: "aws", mediaType: mediaJSON},
 }
 
 // FormatNames lists the formats that [Render] knows.
 func FormatNames() []string {
+	var names []string
+	for _, f := range formats {
+		if f.render != nil {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// allFormats are those of tokens and those of AWS credentials.
+func allFormats() []string {
 	var names []string
 	for _, f := range formats {
 		names = append(names, f.name)
@@ -48,8 +61,8 @@ func FormatNames() []string {
 // token that no header could carry.
 func Render(format string, t agent.Token, now time.Time) ([]byte, error) {
 	f, ok := formatByName(format)
-	if !ok {
-		return nil, unknownFormat(format)
+	if !ok || f.render == nil {
+		return nil, unknownFormat(format, FormatNames())
 	}
 	if err := sendable(t); err != nil {
 		return nil, err
@@ -57,8 +70,8 @@ func Render(format string, t agent.Token, now time.Time) ([]byte, error) {
 	return []byte(f.render(t, now)), nil
 }
 
-func unknownFormat(name string) error {
-	return usage("unknown format %s; known: %s", quoted(name), strings.Join(FormatNames(), ", "))
+func unknownFormat(name string, known []string) error {
+	return usage("unknown format %s; known: %s", quoted(name), strings.Join(known, ", "))
 }
 
 func renderToken(t agent.Token, _ time.Time) string { return t.IDToken.Reveal() + "\n" }
@@ -112,7 +125,7 @@ func formatFor(r *http.Request, name string) (format, error) {
 	}
 	f, ok := formatByName(name)
 	if !ok {
-		return format{}, unknownFormat(name)
+		return format{}, unknownFormat(name, allFormats())
 	}
 	return f, nil
 }

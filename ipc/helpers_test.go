@@ -35,6 +35,7 @@ type scripted struct {
 	login   func(context.Context, agent.LoginRequest, agent.Asker) error
 	logout  func(context.Context, agent.LogoutRequest) error
 	recover func(context.Context, agent.RecoverRequest, agent.Asker) error
+	aws     func(context.Context, agent.TokenRequest) (agent.AWSCredentials, error)
 	status  func(context.Context) (agent.Status, error)
 }
 
@@ -57,6 +58,10 @@ func (s *scripted) Recover(ctx context.Context, req agent.RecoverRequest, ask ag
 	return s.recover(ctx, req, ask)
 }
 
+func (s *scripted) AWSCredentials(ctx context.Context, req agent.TokenRequest) (agent.AWSCredentials, error) {
+	return s.aws(ctx, req)
+}
+
 func (s *scripted) Status(ctx context.Context) (agent.Status, error) { return s.status(ctx) }
 
 const someJWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
@@ -77,7 +82,10 @@ func failing(err error) *scripted {
 		login:   func(context.Context, agent.LoginRequest, agent.Asker) error { return err },
 		logout:  func(context.Context, agent.LogoutRequest) error { return err },
 		recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { return err },
-		status:  func(context.Context) (agent.Status, error) { return agent.Status{}, err },
+		aws: func(context.Context, agent.TokenRequest) (agent.AWSCredentials, error) {
+			return agent.AWSCredentials{}, err
+		},
+		status: func(context.Context) (agent.Status, error) { return agent.Status{}, err },
 	}
 }
 

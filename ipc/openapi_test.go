@@ -123,7 +123,7 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	if got := enum(doc.Paths.Value(helperPath).Parameters.GetByInAndName(openapi3.ParameterInPath, "protocol").Schema); !slices.Equal(got, inCode) {
 		t.Errorf("protocols %v, in the server %v", got, inCode)
 	}
-	names := FormatNames()
+	names := allFormats()
 	slices.Sort(names)
 	param := doc.Paths.Value("/v1/token").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "format")
 	if got := enum(param.Schema); !slices.Equal(got, names) {
@@ -192,7 +192,7 @@ func TestServerIsAsDescribed(t *testing.T) {
 	w.exchange(true, "GET", "/v1/token?env=prod", "", textPlain)
 	w.exchange(true, "GET", "/v1/token?env=prod&format=curl", "")
 	w.exchange(true, "POST", "/v1/login", userLogin)
-	for _, query := range []string{"", "&format=token", "&format=header", "&format=curl", "&format=json", "&format=env", "&format=k8s", "&format=google", "&min_valid=5m", "&min_valid=300"} {
+	for _, query := range []string{"", "&format=token", "&format=header", "&format=curl", "&format=json", "&format=env", "&format=k8s", "&format=google", "&format=aws", "&min_valid=5m", "&min_valid=300"} {
 		w.exchange(true, "GET", "/v1/token?env=prod"+query, "")
 		w.exchange(true, "GET", "/v1/token?env=prod"+query, "", textPlain)
 	}

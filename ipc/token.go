@@ -18,7 +18,11 @@ func (a *api) token(x *exchange) (reply, error) {
 	if err != nil {
 		return reply{}, inEnvironment(env, err)
 	}
-	t, err := a.fresh(agent.TokenRequest{Environment: env, MinValid: minValid}, cmp.Or(f.limit, tokenTimeout))
+	req := agent.TokenRequest{Environment: env, MinValid: minValid}
+	if f.render == nil {
+		return a.aws(req)
+	}
+	t, err := a.fresh(req, cmp.Or(f.limit, tokenTimeout))
 	if err != nil {
 		return reply{}, err
 	}

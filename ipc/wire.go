@@ -22,6 +22,9 @@ const headerError = "Kyc-Error"
 // headerWarning carries an [agent.Token]'s Warning, in any format.
 const headerWarning = "Kyc-Warning"
 
+// headerEnvironment names the environment of an answer whose form has no place for it.
+const headerEnvironment = "Kyc-Environment"
+
 // tokenBody is format=json of GET /v1/token. All values are strings, because that
 // is what shell tools and Terraform's external data source take.
 type tokenBody struct {

@@ -23,6 +23,10 @@ func (d *desk) Token(context.Context, agent.TokenRequest) (agent.Token, error) {
 	return agent.Token{}, &agent.Error{Code: agent.CodeInternal, Message: "no verb asks for a token"}
 }
 
+func (d *desk) AWSCredentials(context.Context, agent.TokenRequest) (agent.AWSCredentials, error) {
+	return agent.AWSCredentials{}, &agent.Error{Code: agent.CodeInternal, Message: "no verb asks for AWS credentials"}
+}
+
 func (d *desk) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
 	if d.login == nil {
 		return nil
