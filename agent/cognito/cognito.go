@@ -59,21 +59,12 @@ var _ agent.Authenticator = (*Authenticator)(nil)
 
 // New makes an Authenticator. It does no network.
 func New(o Options) *Authenticator {
-	a := &Authenticator{http: awscall.Client(o.HTTPClient), log: o.Logger, now: wall(o.Now)}
+	a := &Authenticator{http: awscall.Client(o.HTTPClient), log: o.Logger, now: awscall.Wall(o.Now)}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	a.keys = newKeyCache(a.http, a.log, a.now)
 	return a
-}
-
-// wall strips the monotonic reading of a clock: it stands still in a suspend, and a
-// server's date has none.
-func wall(now func() time.Time) func() time.Time {
-	if now == nil {
-		now = time.Now
-	}
-	return func() time.Time { return now().Round(0) }
 }
 
 // A task is one call of an Authenticator's.

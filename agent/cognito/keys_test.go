@@ -72,7 +72,7 @@ func (s *jwksServer) count() int {
 }
 
 func (s *jwksServer) cache() *keyCache {
-	return newKeyCache(awscall.Client(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), wall(nil))
+	return newKeyCache(awscall.Client(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), awscall.Wall(nil))
 }
 
 var testKeys = sync.OnceValue(func() []*rsa.PrivateKey {

@@ -128,6 +128,19 @@ type Environment struct {
 	// error then.
 	PasswordFile SecretPath `toml:"password_file"`
 
+	// What AWS credentials are made by, for `kyc-token -f aws`. Default: nothing, and
+	// then there are none. Either IdentityPoolID or AWSRoleARN; both are an error.
+
+	// IdentityPoolID is a Cognito identity pool that has the user pool as a provider:
+	// "us-east-2:0f1c2a7e-5b3d-4c8e-9a61-7d2b8e4f6a90".
+	IdentityPoolID IdentityPoolID `toml:"identity_pool_id"`
+	// RoleARN is the role to ask the identity pool for: "arn:aws:iam::123456789012:role/kyc".
+	// Default: the pool's own choice. Without IdentityPoolID it is an error.
+	RoleARN RoleARN `toml:"role_arn"`
+	// AWSRoleARN is the role to assume at STS (AssumeRoleWithWebIdentity), which trusts the
+	// user pool. STS is that of Region.
+	AWSRoleARN RoleARN `toml:"aws_role_arn"`
+
 	// The keys below are for private endpoints and tests.
 
 	// Endpoint is where Cognito is called. Default https://cognito-idp.<region>.amazonaws.com.
@@ -136,6 +149,9 @@ type Environment struct {
 	Issuer URL `toml:"issuer"`
 	// JWKSURL is where its signing keys are. Default <issuer>/.well-known/jwks.json.
 	JWKSURL URL `toml:"jwks_url"`
+	// AWSEndpoint is where the identity pool and STS are called. Default: AWS's own, in the
+	// region of the identity pool, or in Region.
+	AWSEndpoint URL `toml:"aws_endpoint"`
 }
 
 // builtin is what an empty config.toml means.
@@ -293,6 +309,12 @@ func (e Environment) check(name string) error {
 	if e.Endpoint.s == "" && !strings.HasPrefix(e.UserPoolID.s, e.Region.s+"_") {
 		return configError("environments.%s: user_pool_id %s is not in region %s", name, e.UserPoolID.s, e.Region.s)
 	}
+	if e.IdentityPoolID.s != "" && e.AWSRoleARN.s != "" {
+		return configError("environments.%s: identity_pool_id and aws_role_arn are both set; choose one: AWS credentials come from an identity pool or from a role at STS", name)
+	}
+	if e.RoleARN.s != "" && e.IdentityPoolID.s == "" {
+		return configError("environments.%s: role_arn is set and identity_pool_id is not; set that, or aws_role_arn for a role at STS", name)
+	}
 	if e.PasswordFile.s != "" && e.Username.s == "" {
 		return configError("environments.%s: password_file is set and username is not; the agent signs in by itself with both", name)
 	}
@@ -340,6 +362,10 @@ func (e Environment) agentEnvironment(name string, vars environ) (agent.Environm
 		Endpoint:             withoutSlash(e.Endpoint),
 		Issuer:               e.Issuer.s,
 		JWKSURL:              e.JWKSURL.s,
+		IdentityPoolID:       e.IdentityPoolID.s,
+		RoleARN:              e.RoleARN.s,
+		AWSRoleARN:           e.AWSRoleARN.s,
+		AWSEndpoint:          withoutSlash(e.AWSEndpoint),
 	}, nil
 }
 

@@ -47,6 +47,10 @@ type (
 	PoolID = Text[poolKind]
 	// ClientID is the id of an app client.
 	ClientID = Text[clientKind]
+	// IdentityPoolID is the id of a Cognito identity pool.
+	IdentityPoolID = Text[identityPoolKind]
+	// RoleARN is the ARN of an IAM role.
+	RoleARN = Text[roleKind]
 	// AuthFlow is a way to sign in.
 	AuthFlow = Text[flowKind]
 	// Validity is a length of time in which days count: "30d", "12h".
@@ -146,13 +150,16 @@ func (levelKind) check(s string) error {
 	return nil
 }
 
-// The shapes of ids are those of Cognito's API reference (UserPoolIdType and
-// ClientIdType). A region becomes part of a host name, so it is no more than one
+// The shapes of ids are those of Cognito's API reference (UserPoolIdType,
+// ClientIdType and IdentityPoolId), and of IAM's (arnType). A region becomes part of a host name, so it is no more than one
 // label of it.
 var (
 	regionShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	poolShape   = regexp.MustCompile(`^[\w-]+_[0-9a-zA-Z]+$`)
 	clientShape = regexp.MustCompile(`^[\w+]+$`)
+
+	identityPoolShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	roleShape         = regexp.MustCompile(`^arn:aws(-cn|-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]+$`)
 )
 
 type regionKind struct{}
@@ -171,6 +178,18 @@ type clientKind struct{}
 
 func (clientKind) check(s string) error {
 	return checkShape(s, clientShape, 128, "client id", "2raj3isqgeivk0m4b94858hice")
+}
+
+type identityPoolKind struct{}
+
+func (identityPoolKind) check(s string) error {
+	return checkShape(s, identityPoolShape, 55, "identity pool id", "us-east-2:0f1c2a7e-5b3d-4c8e-9a61-7d2b8e4f6a90")
+}
+
+type roleKind struct{}
+
+func (roleKind) check(s string) error {
+	return checkShape(s, roleShape, 2048, "role ARN", "arn:aws:iam::123456789012:role/kyc")
 }
 
 func checkShape(s string, shape *regexp.Regexp, limit int, what, example string) error {

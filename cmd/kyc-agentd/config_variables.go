@@ -44,9 +44,13 @@ var environmentFields = []struct {
 	{"refresh_token_validity", false, func(e *Environment) value { return &e.RefreshTokenValidity }},
 	{"username", false, func(e *Environment) value { return &e.Username }},
 	{"password_file", false, func(e *Environment) value { return &e.PasswordFile }},
+	{"identity_pool_id", false, func(e *Environment) value { return &e.IdentityPoolID }},
+	{"role_arn", false, func(e *Environment) value { return &e.RoleARN }},
+	{"aws_role_arn", false, func(e *Environment) value { return &e.AWSRoleARN }},
 	{"endpoint", false, func(e *Environment) value { return &e.Endpoint }},
 	{"issuer", false, func(e *Environment) value { return &e.Issuer }},
 	{"jwks_url", false, func(e *Environment) value { return &e.JWKSURL }},
+	{"aws_endpoint", false, func(e *Environment) value { return &e.AWSEndpoint }},
 }
 
 // secretKeys are what somebody may take for a key, and where that is to be instead.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
@@ -41,6 +42,10 @@ import (
 //	cognito secret TEXT          the app client's
 //	cognito flows FLOW…          what the app client allows; without any, all
 //	cognito reveal on|off        whether an unknown user is told from a wrong password
+//	aws pool|role                after cognito: starts an AWS that trusts it, and gives
+//	                             staging its identity pool, or its role
+//	aws fail CALL CODE           what the next call gets
+//	aws calls CALL N             so many calls must have come in
 func TestScripts(t *testing.T) {
 	token := filepath.Dir(testpeer.Build(t, "kyc-token"))
 	testscript.Run(t, testscript.Params{
@@ -49,7 +54,8 @@ func TestScripts(t *testing.T) {
 			return setUpScript(env, token)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "file": awaitFile, "cognito": tellCognito,
+			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "file": awaitFile,
+			"cognito": tellCognito, "aws": tellAWS,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -59,6 +65,7 @@ func TestScripts(t *testing.T) {
 // background is what a script has started.
 type background struct {
 	cognito *cognitotest.Server
+	aws     *awstest.Server
 	daemon  *running
 }
 
@@ -90,6 +97,9 @@ func (b *background) end() {
 	}
 	if b.cognito != nil {
 		b.cognito.Close()
+	}
+	if b.aws != nil {
+		b.aws.Close()
 	}
 }
 
@@ -141,6 +151,7 @@ func scriptEnv(ts *testscript.TestScript) []string {
 		"PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "KYC_AGENT_SOCK", "TMPDIR", "CREDENTIALS_DIRECTORY",
 		"KYC_STAGING_ENDPOINT", "KYC_STAGING_USER_POOL_ID", "KYC_STAGING_CLIENT_ID",
 		"KYC_STAGING_AUTH_FLOW", "KYC_STAGING_CLIENT_SECRET_FILE", "KYC_STAGING_REFRESH_TOKEN_VALIDITY",
+		"KYC_STAGING_IDENTITY_POOL_ID", "KYC_STAGING_AWS_ROLE_ARN", "KYC_STAGING_AWS_ENDPOINT",
 		"KYC_STAGING_USERNAME", "KYC_STAGING_PASSWORD_FILE",
 		"KYC_DEV_CLIENT_ID", "KYC_PROD_ENDPOINT", "KYC_PROD_USER_POOL_ID", "KYC_PROD_CLIENT_ID",
 	} {
@@ -253,6 +264,29 @@ func tellCognito(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: cognito [KNOB …], see TestScripts")
 	}
 	ts.Check(knob(b.cognito, args[1:]))
+}
+
+func tellAWS(ts *testscript.TestScript, neg bool, args []string) {
+	b := of(ts)
+	switch strings.Join(args[:min(len(args), 1)], "") {
+	case "pool", "role":
+		c := b.cognito
+		b.aws = awstest.New(awstest.UserPool{Issuer: c.Issuer(), JWKS: c.Issuer() + "/.well-known/jwks.json", ClientID: c.ClientID})
+		ts.Setenv("KYC_STAGING_AWS_ENDPOINT", b.aws.URL)
+		if args[0] == "pool" {
+			ts.Setenv("KYC_STAGING_IDENTITY_POOL_ID", b.aws.IdentityPoolID)
+		} else {
+			ts.Setenv("KYC_STAGING_AWS_ROLE_ARN", b.aws.RoleARN)
+		}
+	case "fail":
+		b.aws.FailNext(args[1], 1, awstest.Fault{Code: args[2]})
+	case "calls":
+		if got := strconv.Itoa(b.aws.Calls(args[1])); got != args[2] {
+			ts.Fatalf("%s calls of %s", got, args[1])
+		}
+	default:
+		ts.Fatalf("usage: aws KNOB …, see TestScripts")
+	}
 }
 
 var knobs = map[string]func(*cognitotest.Server, []string) error{

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/awscreds"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/ipc"
@@ -133,6 +134,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	d.sinks = sink.New(sink.Options{Token: d.token, Render: ipc.Render, Logger: d.log})
 	d.agent, err = agent.New(agent.Options{
 		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
+		Exchanger:     awscreds.New(awscreds.Options{Logger: d.log}),
 		Store:         d.store,
 		Config:        config,
 		Logger:        d.log,

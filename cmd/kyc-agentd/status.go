@@ -99,6 +99,9 @@ func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
 		if e.LastError != "" {
 			line("%s: %s, %s: %s", e.Name, troubleWord(e), when(e.LastErrorAt, now), lastError(e))
 		}
+		if e.AWSLastError != "" {
+			line("%s: no AWS credentials, %s: %s", e.Name, when(e.AWSLastErrorAt, now), strings.TrimPrefix(e.AWSLastError, e.Name+": "))
+		}
 		if skew := time.Duration(e.SkewSeconds * float64(time.Second)); math.Abs(e.SkewSeconds) > maxSkew.Seconds() {
 			line("%s: this machine's clock is %s %s; set it right", e.Name, span(skew.Abs()), behindOrAhead(skew))
 		}

@@ -11,10 +11,11 @@ import (
 // on a floor below, and never an adapter another adapter. What is left out may import
 // nothing of ours.
 var floors = map[string][]string{
-	"cmd/kyc-agentd": {"ipc", "agent", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring"},
+	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring"},
 
 	"ipc/tokensource": {"agent", "ipc"},
 	"ipc":             {"agent", "store"},
+	"agent/awscreds":  {"agent", "agent/internal/awscall"},
 	"agent/cognito":   {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},
 
 	"agent/sink":      {"agent", "internal/durable"},

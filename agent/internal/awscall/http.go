@@ -71,6 +71,15 @@ type Exchange struct {
 	Took           time.Duration // the call as a whole
 }
 
+// Wall strips the monotonic reading of a clock: it stands still in a suspend, and a
+// server's date has none.
+func Wall(now func() time.Time) func() time.Time {
+	if now == nil {
+		now = time.Now
+	}
+	return func() time.Time { return now().Round(0) }
+}
+
 // A Doer is the SDK's way to the network: Options.HTTPClient of its clients. It fills
 // the [Exchange] of a call made by [Make], and bounds the answer.
 type Doer struct {

@@ -1,0 +1,302 @@
+package awscreds_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/awscreds"
+	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
+	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+// A stage is a user pool, an AWS that trusts it, and somebody signed in.
+type stage struct {
+	*testing.T
+	pool *cognitotest.Server
+	aws  *awstest.Server
+	env  agent.Environment // with the identity pool
+	said *witness
+	x    *awscreds.Exchanger
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{T: t, pool: cognitotest.New(), said: &witness{}}
+	t.Cleanup(s.pool.Close)
+	s.pool.AddUser(cognitotest.User{Name: "ada", Password: "correct horse"})
+	s.aws = awstest.New(awstest.UserPool{Issuer: s.pool.Issuer(), JWKS: s.pool.Issuer() + "/.well-known/jwks.json", ClientID: s.pool.ClientID})
+	t.Cleanup(s.aws.Close)
+	s.env = agent.Environment{
+		Name: "prod", Region: s.pool.Region, UserPoolID: s.pool.PoolID, ClientID: s.pool.ClientID, Endpoint: s.pool.URL,
+		IdentityPoolID: s.aws.IdentityPoolID, AWSEndpoint: s.aws.URL,
+	}
+	s.x = awscreds.New(awscreds.Options{Logger: slog.New(slog.NewJSONHandler(s.said, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	return s
+}
+
+// byRole is env with the role in the place of the identity pool.
+func (s *stage) byRole() agent.Environment {
+	env := s.env
+	env.IdentityPoolID, env.AWSRoleARN = "", s.aws.RoleARN
+	return env
+}
+
+// idToken is a new one of user's.
+func (s *stage) idToken() agent.Secret {
+	s.Helper()
+	req := agent.LoginRequest{Environment: "prod", Username: "ada", Password: agent.NewSecret("correct horse")}
+	g, err := cognito.New(cognito.Options{}).Login(s.Context(), s.env, req, nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return g.IDToken
+}
+
+// works uses credentials at STS, with the SDK.
+func (s *stage) works(g agent.AWSGrant) {
+	s.Helper()
+	api := sts.New(sts.Options{
+		Region: "us-east-2", BaseEndpoint: aws.String(s.aws.URL), Retryer: aws.NopRetryer{},
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: g.AccessKeyID, SecretAccessKey: g.SecretAccessKey.Reveal(), SessionToken: g.SessionToken.Reveal()}, nil
+		}),
+	})
+	out, err := api.GetCallerIdentity(s.Context(), nil)
+	if err != nil || !strings.Contains(aws.ToString(out.Arn), ":assumed-role/kyc-users/") {
+		s.Errorf("the credentials do not work: %v", err)
+	}
+}
+
+func TestExchange(t *testing.T) {
+	s := newStage(t)
+	custom := s.env
+	custom.RoleARN = s.aws.RoleARN
+	for name, env := range map[string]agent.Environment{"identity pool": s.env, "custom role": custom, "role at STS": s.byRole()} {
+		s.aws.SetLifetime(time.Hour)
+		g, err := s.x.Exchange(t.Context(), env, s.idToken())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if left := g.Lifetime; left < 59*time.Minute || left > time.Hour+time.Second {
+			t.Errorf("%s: lifetime %s", name, left)
+		}
+		s.works(g)
+		s.aws.SetLifetime(0)
+		_, err = s.x.Exchange(t.Context(), env, s.idToken())
+		s.want(err, agent.CodeUnavailable, "ended already")
+	}
+	if n := s.aws.Calls(awstest.GetID); n != 1 {
+		t.Errorf("%d calls of GetId for one user, want 1", n)
+	}
+}
+
+// want ends the test unless err has the code and one line with all parts.
+func (s *stage) want(err error, code agent.Code, parts ...string) *agent.Error {
+	s.Helper()
+	e, ok := errors.AsType[*agent.Error](err)
+	if !ok || e.Code != code || e.Environment != "prod" || e.Op != "aws" {
+		s.Fatalf("error %v (%T, code %s), want code %s", err, err, agent.CodeOf(err), code)
+	}
+	for _, part := range parts {
+		if !strings.Contains(e.Error(), part) {
+			s.Errorf("error %q does not say %q", e, part)
+		}
+	}
+	if e.Hint == "" {
+		s.Errorf("error %q has no next step", e)
+	}
+	return e
+}
+
+// The identity of a user is kept; one that was deleted, and that of another user, is not.
+func TestIdentityIsKept(t *testing.T) {
+	s := newStage(t)
+	s.pool.AddUser(cognitotest.User{Name: "eve", Password: "correct horse"})
+	ada := s.idToken()
+	use := func(token agent.Secret, calls int) {
+		t.Helper()
+		if _, err := s.x.Exchange(t.Context(), s.env, token); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.aws.Calls(awstest.GetID); n != calls {
+			t.Errorf("%d calls of GetId, want %d", n, calls)
+		}
+	}
+	use(ada, 1)
+	use(ada, 1)
+	s.aws.ForgetIdentities()
+	use(ada, 2)
+	g, err := cognito.New(cognito.Options{}).Login(t.Context(), s.env, agent.LoginRequest{Username: "eve", Password: agent.NewSecret("correct horse")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use(g.IDToken, 3)
+	use(ada, 4)
+}
+
+func TestRefusals(t *testing.T) {
+	s := newStage(t)
+	token := s.idToken()
+	changed := func(change func(*agent.Environment)) agent.Environment {
+		env := s.env
+		change(&env)
+		return env
+	}
+	other := s.byRole()
+	other.AWSRoleARN = "arn:aws:iam::123456789012:role/others"
+	for _, test := range []struct {
+		name  string
+		env   agent.Environment
+		token agent.Secret
+		code  agent.Code
+		says  []string
+	}{
+		{"no such pool", changed(func(e *agent.Environment) { e.IdentityPoolID = "us-east-2:11111111-1111-1111-1111-111111111111" }), token,
+			agent.CodeConfiguration, []string{"there is no identity pool us-east-2:1111", "identity_pool_id"}},
+		{"not a provider", changed(func(e *agent.Environment) { e.Issuer = "https://elsewhere.example" }), token,
+			agent.CodeDenied, []string{"refused the ID token", s.env.UserPoolID, s.env.ClientID}},
+		{"not the role", changed(func(e *agent.Environment) { e.RoleARN = other.AWSRoleARN }), token,
+			agent.CodeConfiguration, []string{"GetCredentialsForIdentity", "role_arn"}},
+		{"no trust", other, token, agent.CodeDenied, []string{other.AWSRoleARN, "trust policy"}},
+		{"no token", s.byRole(), agent.NewSecret("x"), agent.CodeConfiguration, []string{"no identity provider", "in IAM"}},
+		{"neither", changed(func(e *agent.Environment) { e.IdentityPoolID = "" }), token, agent.CodeConfiguration, []string{"identity_pool_id", "aws_role_arn"}},
+		{"plain http", changed(func(e *agent.Environment) { e.AWSEndpoint = "http://sts.example" }), token, agent.CodeConfiguration, []string{"aws_endpoint", "plain http"}},
+		{"nobody there", changed(func(e *agent.Environment) { e.AWSEndpoint = "http://127.0.0.1:1" }), token, agent.CodeUnavailable, []string{"127.0.0.1:1 refused the connection"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := *s
+			s.T = t
+			_, err := s.x.Exchange(t.Context(), test.env, test.token)
+			s.want(err, test.code, test.says...)
+		})
+	}
+}
+
+// codes are errors of AWS's, by what they mean.
+var codes = map[agent.Code][]string{
+	agent.CodeThrottled:     {"TooManyRequestsException", "LimitExceededException", "Throttling", "ThrottlingException", "RequestLimitExceeded"},
+	agent.CodeUnavailable:   {"InternalErrorException", "ResourceConflictException", "ExternalServiceException", "IDPCommunicationError", "ServiceUnavailable"},
+	agent.CodeDenied:        {"NotAuthorizedException", "AccessDenied", "ExpiredTokenException", "IDPRejectedClaim"},
+	agent.CodeConfiguration: {"InvalidIdentityPoolConfigurationException", "InvalidParameterException", "ValidationError", "InvalidIdentityToken", "RegionDisabledException", "UnknownOperationException"},
+	agent.CodeInternal:      {"UnheardOfException"},
+}
+
+func TestCodes(t *testing.T) {
+	s := newStage(t)
+	token := s.idToken()
+	for want, names := range codes {
+		for _, name := range names {
+			for operation, env := range s.ways() {
+				s.aws.FailNext(operation, 1, awstest.Fault{Code: name, Message: "a word of the server's"})
+				_, err := s.x.Exchange(t.Context(), env, token)
+				e := s.want(err, want)
+				if strings.Contains(e.Error(), "a word of the server's") || strings.Contains(e.Error(), "{") {
+					t.Errorf("%s: %v", name, e)
+				}
+				if stale := strings.HasPrefix(name, "Expired"); errors.Is(err, agent.ErrIDTokenExpired) != stale {
+					t.Errorf("%s: about the age of the token is %v", name, !stale)
+				}
+			}
+		}
+	}
+	for operation, env := range s.ways() {
+		s.aws.FailNext(operation, 1, awstest.Fault{Code: "NotAuthorizedException", Message: "Invalid login token. Token expired: 2 >= 1"})
+		if _, err := s.x.Exchange(t.Context(), env, token); !errors.Is(err, agent.ErrIDTokenExpired) {
+			t.Errorf("%s: %v is about the age of the token", operation, err)
+		}
+		for _, f := range []awstest.Fault{
+			{Status: 502, Body: "<html>"}, {Status: 200, Body: "<html>"}, {Status: 500, Code: "AccessDenied"}, {Status: 403, Body: "no"},
+		} {
+			s.aws.FailNext(operation, 1, f)
+			_, err := s.x.Exchange(t.Context(), env, token)
+			s.want(err, agent.CodeUnavailable)
+		}
+		s.aws.FailNext(operation, 1, awstest.Fault{Status: 429, Body: "no"})
+		_, err := s.x.Exchange(t.Context(), env, token)
+		s.want(err, agent.CodeThrottled)
+	}
+}
+
+// ways are an environment for each operation that an exchange makes first.
+func (s *stage) ways() map[string]agent.Environment {
+	return map[string]agent.Environment{awstest.GetCredentials: s.env, awstest.AssumeRoleWithWebIdentity: s.byRole()}
+}
+
+// witness keeps what is said.
+type witness struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *witness) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+// Neither a log record at debug level nor an error, however it is printed, holds an ID
+// token or a key, whatever goes wrong; and AWS's own words are in none.
+func TestSecrecy(t *testing.T) {
+	s := newStage(t)
+	token := s.idToken()
+	secrets := []string{token.Reveal(), token.Reveal()[strings.LastIndex(token.Reveal(), ".")+1:]}
+	for operation, env := range s.ways() {
+		g, err := s.x.Exchange(t.Context(), env, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, g.SecretAccessKey.Reveal(), g.SessionToken.Reveal())
+		fmt.Fprintf(s.said, "%v %+v %#v %q", g, g, g, g)
+		for _, names := range codes {
+			for _, name := range names {
+				s.aws.FailNext(operation, 1, awstest.Fault{Code: name, Message: g.SecretAccessKey.Reveal() + " " + g.SessionToken.Reveal()})
+				s.hear(s.x.Exchange(t.Context(), env, token))
+			}
+		}
+		for _, status := range []int{200, 400, 403, 500} {
+			s.aws.FailNext(operation, 1, awstest.Fault{Status: status, Body: token.Reveal() + g.SecretAccessKey.Reveal() + g.SessionToken.Reveal()})
+			s.hear(s.x.Exchange(t.Context(), env, token))
+		}
+	}
+	text := s.said.text.String()
+	for _, secret := range secrets {
+		if i := strings.Index(text, secret); i >= 0 {
+			t.Errorf("a secret is in …%q", text[max(0, i-80):i])
+		}
+	}
+	if !strings.Contains(text, "AWS call") || !strings.Contains(text, "AccessDenied") {
+		t.Error("nothing was said that could have held a secret")
+	}
+}
+
+func (s *stage) hear(_ agent.AWSGrant, err error) {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		fmt.Fprintf(s.said, "%T %v %+v %#v\n", e, e, e, e)
+	}
+}
+
+// An ID token that is too old for AWS is named as such, by either way: here the user
+// pool's clock is behind AWS's.
+func TestExpiredIDToken(t *testing.T) {
+	s := newStage(t)
+	s.pool.Set(cognitotest.ClockSkew(-2 * time.Hour))
+	token := s.idToken()
+	for _, env := range s.ways() {
+		_, err := s.x.Exchange(t.Context(), env, token)
+		if s.want(err, agent.CodeDenied, "expired", "clock"); !errors.Is(err, agent.ErrIDTokenExpired) {
+			t.Errorf("%v is not about the age of the token", err)
+		}
+	}
+}

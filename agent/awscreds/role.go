@@ -1,0 +1,50 @@
+package awscreds
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
+)
+
+// Every role allows sessions of an hour: the shortest maximum that IAM takes.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const sessionSeconds = 3600
+
+// maxSessionName is the longest RoleSessionName, in bytes.
+const maxSessionName = 64
+
+// byRole assumes the role at STS.
+func (t *task) byRole(ctx context.Context) (agent.AWSGrant, error) {
+	api := sts.New(sts.Options{
+		Region: t.env.Region, BaseEndpoint: t.endpoint(), HTTPClient: t.client(), Retryer: aws.NopRetryer{},
+	})
+	call := awscall.Call{Name: "AssumeRoleWithWebIdentity", Host: "sts." + t.env.Region + ".amazonaws.com", Service: "STS", Form: "XML"}
+	out, x, fail := invoke(ctx, t, call, func(ctx context.Context) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+		return api.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
+			RoleArn:          aws.String(t.env.AWSRoleARN),
+			RoleSessionName:  aws.String(sessionName(t.env.Name)),
+			WebIdentityToken: aws.String(t.token.Reveal()),
+			DurationSeconds:  aws.Int32(sessionSeconds),
+		})
+	})
+	if fail != nil {
+		return agent.AWSGrant{}, t.failed(fail)
+	}
+	c := out.Credentials
+	if c == nil {
+		c = new(types.Credentials)
+	}
+	return t.grant(call, x, c.AccessKeyId, c.SecretAccessKey, c.SessionToken, c.Expiration)
+}
+
+// sessionName is what AWS's own logs call the session. The name of an environment has
+// nothing that it cannot have.
+func sessionName(env string) string {
+	name := "kyc-agent-" + env
+	return name[:min(len(name), maxSessionName)]
+}
