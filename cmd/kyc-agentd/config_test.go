@@ -264,7 +264,7 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, ENDPOINT, ISSUER, JWKS_URL"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
 		{"KYC_STAGING_REGION=eu-west-1", "environments.staging: user_pool_id us-east-2_oGu06xbPS is not in region eu-west-1"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},

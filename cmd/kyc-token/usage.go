@@ -10,7 +10,8 @@ waits for it.
 
   ENVIRONMENT          staging, prod or another that the agent knows;
                        else $KYC_ENV, else the agent's default
-  -f, -format FORMAT   token (default), header, curl, json, env, k8s or google
+  -f, -format FORMAT   token (default), header, curl, json, env, k8s or google;
+                       aws for AWS credentials, as a credential_process
   -min-valid DURATION  a token with at least that much life left, or an error:
                        300 (seconds), 5m, 1h
   -socket PATH         the agent's socket; else $KYC_AGENT_SOCK,

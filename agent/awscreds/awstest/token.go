@@ -19,12 +19,12 @@ type claims struct {
 	Use      string `json:"token_use"`
 }
 
-var errExpired = errors.New("Token expired")
+var errExpired = errors.New("token expired")
 
 // verify checks an ID token of the user pool.
 func (s *Server) verify(token string) (claims, error) {
 	var c claims
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil || len(jws.Signatures) != 1 {
 		return c, errors.New("not a JWT signed with RS256")
 	}
@@ -39,13 +39,13 @@ func (s *Server) verify(token string) (claims, error) {
 		}
 		switch {
 		case c.Issuer != s.pool.Issuer || c.Audience != s.pool.ClientID || c.Use != "id" || c.Subject == "":
-			return c, errors.New("Incorrect token audience or issuer")
+			return c, errors.New("incorrect token audience or issuer")
 		case !time.Now().Before(time.Unix(c.Expiry, 0)):
 			return c, errExpired
 		}
 		return c, nil
 	}
-	return c, errors.New("Couldn't verify signed token")
+	return c, errors.New("couldn't verify signed token")
 }
 
 // keys are the user pool's.
