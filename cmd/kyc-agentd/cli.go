@@ -66,7 +66,7 @@ func (c *cli) root() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
-	root.AddCommand(c.serve(), c.login(), c.logout(), c.password(), c.confirm(), c.status(), c.reload(), c.keygen(), c.keyringChild(), c.version())
+	root.AddCommand(c.serve(), c.login(), c.logout(), c.password(), c.confirm(), c.status(), c.reload(), c.keygen(), c.keyringChild(), c.version(), c.runCommand(), c.envCommand(), c.logCommand())
 	return root
 }
 

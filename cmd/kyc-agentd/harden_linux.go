@@ -16,14 +16,23 @@ import (
 func harden() error {
 	unix.Umask(0o077)
 	var failed []error
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		failed = append(failed, fmt.Errorf("PR_SET_DUMPABLE: %w", err))
+	if err := undumpable(); err != nil {
+		failed = append(failed, err)
 	}
 	// Both limits: a soft one alone could be raised again.
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil && !noCore() {
 		failed = append(failed, fmt.Errorf("RLIMIT_CORE: %w", err))
 	}
 	return errors.Join(failed...)
+}
+
+// undumpable is the part of harden that a command started by this process does not
+// inherit: execve(2) resets it.
+func undumpable() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
+	}
+	return nil
 }
 
 // noCore reports whether the limit is 0 already, as under LimitCORE=0 together with

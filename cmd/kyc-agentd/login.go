@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -34,22 +35,35 @@ func (c *cli) login() *cobra.Command {
 	cmd.Flags().StringVarP(&s.user, "user", "u", "", "")
 	cmd.Flags().BoolVar(&s.passwordStdin, "password-stdin", false, "")
 	cmd.Flags().BoolVar(&s.apiKeyStdin, "api-key-stdin", false, "")
-	cmd.Flags().StringP("password", "p", "", "") // these only to be refused
-	cmd.Flags().String("api-key", "", "")
-	_ = cmd.Flags().MarkHidden("password")
-	_ = cmd.Flags().MarkHidden("api-key")
+	addSecretFlags(cmd)
 	return cmd
 }
 
-func (s *signIn) checkFlags(cmd *cobra.Command) error {
+// addSecretFlags adds flags that are there only to be refused, by secretFlagUsed.
+func addSecretFlags(cmd *cobra.Command) {
+	cmd.Flags().StringP("password", "p", "", "")
+	cmd.Flags().String("api-key", "", "")
+	_ = cmd.Flags().MarkHidden("password")
+	_ = cmd.Flags().MarkHidden("api-key")
+}
+
+// secretFlagUsed says what to use in the place of a secret on the command line; ask is
+// what a person can do besides.
+func secretFlagUsed(cmd *cobra.Command, ask string) error {
 	switch {
 	case cmd.Flags().Changed("password"):
-		return usageError("use --password-stdin, or leave it out to be asked",
-			"there is no --password: every process can read a command line")
+		return usageError("use --password-stdin"+ask, "there is no --password: every process can read a command line")
 	case cmd.Flags().Changed("api-key"):
-		return usageError("use --api-key-stdin",
-			"there is no --api-key: every process can read a command line")
-	case s.apiKeyStdin && (s.passwordStdin || s.user != ""):
+		return usageError("use --api-key-stdin", "there is no --api-key: every process can read a command line")
+	}
+	return nil
+}
+
+func (s *signIn) checkFlags(cmd *cobra.Command) error {
+	if err := secretFlagUsed(cmd, ", or leave it out to be asked"); err != nil {
+		return err
+	}
+	if s.apiKeyStdin && (s.passwordStdin || s.user != "") {
 		return usageError("leave out --user and --password-stdin", "an API key takes the place of user and password")
 	}
 	return nil
@@ -58,7 +72,7 @@ func (s *signIn) checkFlags(cmd *cobra.Command) error {
 func (s *signIn) do(ctx context.Context) (err error) {
 	req := agent.LoginRequest{Environment: s.known.Name}
 	if s.apiKeyStdin {
-		req.APIKey, err = s.readAPIKey()
+		req.APIKey, err = s.readAPIKey(ctx, "run: kyc-agentd login --api-key-stdin "+s.known.Name+" < FILE")
 	} else {
 		req.Username, req.Password, err = s.credentials(ctx)
 	}
@@ -76,7 +90,7 @@ func (s *signIn) credentials(ctx context.Context) (user string, password agent.S
 		if s.user == "" {
 			return "", agent.Secret{}, usageError("add -u USER", "--password-stdin needs the user's name")
 		}
-		password, err = s.readSecret("password")
+		password, err = s.readSecret(ctx, "password", "leave --password-stdin out to be asked")
 		return s.user, password, err
 	}
 	if s.terminal == nil {
@@ -91,29 +105,29 @@ func (s *signIn) credentials(ctx context.Context) (user string, password agent.S
 	return user, password, err
 }
 
-func (s *signIn) readAPIKey() (agent.Secret, error) {
-	key, err := s.readSecret("API key")
+// readAPIKey reads one from standard input; hint is for a person who would type it there.
+func (c *cli) readAPIKey(ctx context.Context, hint string) (agent.Secret, error) {
+	key, err := c.readSecret(ctx, "API key", hint)
 	if err == nil && !strings.HasPrefix(key.Reveal(), "sk_") {
 		return agent.Secret{}, usageError("", "what is on standard input is no API key: they begin with sk_")
 	}
 	return key, err
 }
 
-// readSecret reads one line of standard input, without its end.
-func (s *signIn) readSecret(what string) (agent.Secret, error) {
-	if f, ok := s.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		hint := "leave --password-stdin out to be asked"
-		if s.apiKeyStdin {
-			hint = "run: kyc-agentd login --api-key-stdin " + s.known.Name + " < FILE"
-		}
+// readSecret reads one line of standard input, without its end. hint is what to do
+// where that is a terminal.
+func (c *cli) readSecret(ctx context.Context, what, hint string) (agent.Secret, error) {
+	if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return agent.Secret{}, usageError(hint, "standard input is a terminal and would show the %s", what)
 	}
-	data, err := io.ReadAll(io.LimitReader(s.in, maxLine+3))
+	data, err := firstLine(ctx, io.LimitReader(c.in, maxLine+3))
+	if err == errCancelled {
+		return agent.Secret{}, err
+	}
 	if err != nil {
 		return agent.Secret{}, usageError("", "cannot read the %s from standard input: %s", what, plainCause(err))
 	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	line, err = checkLine(strings.TrimSuffix(line, "\r"))
+	line, err := checkLine(strings.TrimRight(data, "\r\n"))
 	if err != nil {
 		return agent.Secret{}, usageError("", "standard input: %s", err)
 	}
@@ -121,6 +135,26 @@ func (s *signIn) readSecret(what string) (agent.Secret, error) {
 		return agent.Secret{}, usageError("", "the %s on standard input is empty", what)
 	}
 	return agent.NewSecret(line), nil
+}
+
+// firstLine reads to the end of a line or of r, and not on: whoever writes may leave the
+// pipe open. After ctx ended the read waits on in another goroutine, as that of a
+// terminal does.
+func firstLine(ctx context.Context, r io.Reader) (line string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		line, err = bufio.NewReader(r).ReadString('\n')
+	}()
+	select {
+	case <-ctx.Done():
+		return "", errCancelled
+	case <-done:
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return line, err
 }
 
 // report says who is signed in now and where that is kept.

@@ -20,7 +20,7 @@ import (
 )
 
 // programs are what the test binary is when it is started under their names.
-var programs = map[string]func(){"kyc-agentd": main}
+var programs = map[string]func(){"kyc-agentd": main, "show-signals": showSignals}
 
 // TestMain lets the test binary be one of programs.
 func TestMain(m *testing.M) {

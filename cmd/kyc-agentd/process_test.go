@@ -39,12 +39,17 @@ func start(cmd *exec.Cmd) (*running, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	return waitFor(cmd), nil
+}
+
+// waitFor is cmd, which was started.
+func waitFor(cmd *exec.Cmd) *running {
 	r := &running{cmd, make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(r.exited)
 	}()
-	return r, nil
+	return r
 }
 
 // launch starts a daemon and waits until it is ready, by NOTIFY_SOCKET as systemd
@@ -434,14 +439,17 @@ func TestServeOnAnInheritedSocket(t *testing.T) {
 }
 
 // linkAsKycAgentd returns a folder in which the test binary is called kyc-agentd.
-func linkAsKycAgentd(t *testing.T) string {
+func linkAsKycAgentd(t *testing.T) string { return linkAs(t, "kyc-agentd") }
+
+// linkAs returns a folder in which the test binary is called by one of the names of programs.
+func linkAs(t *testing.T, name string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.Symlink(self, filepath.Join(dir, "kyc-agentd")); err != nil {
+	if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
 	}
 	return dir

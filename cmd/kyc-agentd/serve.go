@@ -32,6 +32,7 @@ type serveFlags struct {
 	level  Level
 
 	noProxyAPI bool
+	noSinks    bool // of `run`: the token files are the daemon's
 }
 
 func (c *cli) serve() *cobra.Command {
@@ -58,6 +59,9 @@ func (f serveFlags) load(vars environ) (c Config, warnings []string, err error) 
 	if f.level.s != "" {
 		c.LogLevel = f.level
 	}
+	if f.noSinks {
+		c.Sinks = nil
+	}
 	return c, warnings, err
 }
 
@@ -79,9 +83,8 @@ type daemon struct {
 // runDaemon serves until ctx ends.
 func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	notHardened := c.harden()
-	d := &daemon{flags: flags, vars: c.vars, socket: c.socketPath(), level: new(slog.LevelVar)}
-	d.log = newLogger(c.err, d.level, c.vars)
-	if err := d.configure(); err != nil {
+	d, err := c.newDaemon(flags, c.socketPath())
+	if err != nil {
 		return err
 	}
 	if notHardened != nil {
@@ -97,6 +100,13 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	}
 	defer closeStore(d.store)
 	return d.serve(ctx, s)
+}
+
+// newDaemon makes one that has its log and its configuration, and no agent yet.
+func (c *cli) newDaemon(flags serveFlags, socket string) (*daemon, error) {
+	d := &daemon{flags: flags, vars: c.vars, socket: socket, level: new(slog.LevelVar)}
+	d.log = newLogger(c.err, d.level, c.vars)
+	return d, d.configure()
 }
 
 // configure reads the configuration for the first time.
@@ -181,12 +191,16 @@ func (d *daemon) serve(ctx context.Context, s sockets) error {
 
 	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", programVersion())
 	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
-	server := &ipc.Server{Service: service{d.agent, d.sinks}, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI}
-	err := server.Serve(serving, s.agent)
+	err := d.server().Serve(serving, s.agent)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()
 	d.log.Info("stopped")
 	return err
+}
+
+// server is the agent's socket API.
+func (d *daemon) server() *ipc.Server {
+	return &ipc.Server{Service: service{d.agent, d.sinks}, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI}
 }
 
 // windDown is what the first signal does. The second ends the process at once, for

@@ -47,3 +47,18 @@ func hidden(a *unix.Termios) *unix.Termios {
 	h.Iflag |= unix.ICRNL
 	return &h
 }
+
+// inForeground reports whether this process gets what the keys of its terminal send
+// (Ctrl-C), and with it every process of its group.
+func inForeground() bool {
+	tty, err := openTerminal()
+	if err != nil {
+		return false
+	}
+	defer tty.Close()
+	group, err := 0, error(nil)
+	if ioErr := tty.control(func(fd int) { group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP) }); ioErr != nil {
+		return false
+	}
+	return err == nil && group == unix.Getpgrp()
+}

@@ -15,6 +15,9 @@ programs of the same user over a Unix socket. kyc-token prints one.
   confirm   confirm a new account with the code that was sent
   status    show what the daemon holds
   reload    have the daemon read its configuration again
+  run       run one command with an agent of its own
+  env       print the shell's line that names the agent's socket
+  log       show the daemon's log
   keygen    make a key for the file store
   version   print the version
 
@@ -126,6 +129,63 @@ Has the daemon read its configuration again, and waits for it. When anything in
 it is wrong, the daemon keeps what it had, and this says what.
 
   --socket PATH  the daemon's socket
+`
+
+const usageRun = `Usage: kyc-agentd run -u USER --password-file FILE [ENVIRONMENT] -- COMMAND
+       kyc-agentd run -u USER --password-stdin [ENVIRONMENT] -- COMMAND
+       kyc-agentd run --api-key-stdin [ENVIRONMENT] -- COMMAND
+       kyc-agentd run [--config FILE] [--log-level LEVEL] [ENVIRONMENT] -- …
+
+Signs in, without a person, to an agent that lives as long as COMMAND: for CI
+jobs and containers. The agent keeps the sign-in in memory and listens on a
+private socket, which KYC_AGENT_SOCK names to COMMAND; at the end the sign-in is
+revoked. COMMAND is not started when the sign-in fails.
+
+  ENVIRONMENT           staging, prod or another; COMMAND gets it as KYC_ENV;
+                        else $KYC_ENV, else the default of the configuration
+  -u, --user USER       sign in as USER; where this is left out, with username
+                        and password_file of the configuration
+  --password-file FILE  with the password in FILE: one line, yours, mode 0600
+  --password-stdin      with the one on standard input, one line
+  --api-key-stdin       with a service key of the KYC API in the place of a
+                        sign-in, from standard input, one line
+  --config FILE         as for serve
+  --log-level LEVEL     of the agent, on standard error; error by default
+  --socket PATH         not used
+
+Standard input is COMMAND's, but for the two that read it: then COMMAND has
+/dev/null. Signals go on to COMMAND. As the first process of a container it also
+collects the processes that others leave behind.
+
+Exit status: COMMAND's, or 128 and the number of the signal that ended it; 127
+for no such command, 126 for one that cannot be run; else what kyc-agentd --help
+says, and COMMAND was not started. Example:
+  printf '%s\n' "$KYC_SECRET" |
+    kyc-agentd run -u ci@example.com --password-stdin prod -- ./nightly.sh
+`
+
+const usageEnv = `Usage: kyc-agentd env [--sh] [--csh] [--fish] [--unset]
+
+Prints the line that sets KYC_AGENT_SOCK in a shell to the agent's socket, for
+programs that do not look for it themselves, and for an agent that listens
+elsewhere. It is printed whether or not an agent answers; standard error says
+when none does. Example:
+  eval "$(kyc-agentd env)"
+
+  --sh, --csh, --fish  for that family of shells; by default $SHELL's
+  --unset              the line that takes KYC_AGENT_SOCK away again
+  --socket PATH        the daemon's socket
+`
+
+const usageLog = `Usage: kyc-agentd log [-f] [-n LINES] [--json]
+
+Shows the daemon's log: what the systemd journal of the user has of kyc-agentd,
+by journalctl. A daemon that systemd did not start logs to its standard error.
+
+  -f, --follow      go on with what is logged from now on
+  -n, --lines LINES so many of the last lines; 50 by default
+  --json            as JSON, with the fields KYC_ENV, KYC_OP, KYC_CODE and more
+  --socket PATH     the daemon's socket
 `
 
 const usageKeygen = `Usage: kyc-agentd keygen [PATH]

@@ -17,7 +17,7 @@ func TestUsageNamesEveryFlag(t *testing.T) {
 		}
 		named := map[string]bool{"help": true}
 		for word := range strings.FieldsSeq(cmd.Long) {
-			if name, ok := strings.CutPrefix(strings.Trim(word, "[],."), "--"); ok {
+			if name, ok := strings.CutPrefix(strings.Trim(word, "[],."), "--"); ok && name != "" { // -- alone ends the flags
 				named[name] = true
 			}
 		}

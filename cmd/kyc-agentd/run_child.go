@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// forwarded are the signals that a command gets of us. SIGTSTP and its like stop this
+// process as any other, and the command with it at a terminal.
+var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
+
+// runIn runs the command with the socket in its environment and returns how it ended.
+func (b *brief) runIn(ctx context.Context, program, socket string, signals <-chan os.Signal) error {
+	if ctx.Err() != nil {
+		return &agent.Error{Code: agent.CodeUnavailable, Op: "run", Message: "cancelled; the command was not started", Err: ctx.Err()}
+	}
+	cmd := &exec.Cmd{Path: program, Args: b.command, Env: b.childEnv(socket), Stdin: b.in, Stdout: b.out, Stderr: b.err}
+	if b.passwordStdin || b.apiKeyStdin {
+		cmd.Stdin = nil // /dev/null: what is left there is the secret's
+	}
+	if err := cmd.Start(); err != nil {
+		return b.cannotRun(err)
+	}
+	ended := make(chan struct{})
+	go forward(signals, cmd.Process, ended)
+	if os.Getpid() == 1 {
+		go reapOrphans(cmd.Process.Pid, ended)
+	}
+	err := cmd.Wait()
+	close(ended)
+	return exitOf(err, cmd.ProcessState)
+}
+
+// childEnv is this process's environment with the agent in it. No secret of the agent's
+// was ever in an environment.
+func (b *brief) childEnv(socket string) []string {
+	env := append([]string{}, b.vars...)
+	env = append(env, "KYC_AGENT_SOCK="+socket)
+	if b.environment != "" {
+		env = append(env, "KYC_ENV="+b.environment)
+	}
+	return env // of two values os/exec takes the last
+}
+
+// forward sends what comes on signals to p, until ended. A terminal sends its own
+// (Ctrl-C, Ctrl-\) to every process in its foreground, and the command is one of them.
+func forward(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case s := <-signals:
+			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
+				continue
+			}
+			_ = p.Signal(s)
+		}
+	}
+}
+
+// exitOf is the exit code of a command that ended as state says, by a shell's rule.
+func exitOf(err error, state *os.ProcessState) error {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	switch {
+	case ok && status.Signaled():
+		return exitStatus(exitSignalBase + int(status.Signal()))
+	case state.Exited():
+		return exitStatus(state.ExitCode())
+	}
+	return &agent.Error{Code: agent.CodeInternal, Op: "run", Message: "the command's end is not known", Err: err}
+}
