@@ -28,6 +28,7 @@ func FuzzServer(f *testing.F) {
 		request("GET", "/v1/status", "") + request("GET", "/v1/token", ""),
 		post("/v1/login", `{"environment":"prod","username":"u","password":"p"}`),
 		post("/v1/login/ABC", `{"answers":{"code":"1"}}`), request("DELETE", "/v1/login/ABC", ""),
+		helperRequestOf("git?operation=get", gitCapable+"protocol=https\nhost=x\n"), helperRequestOf("bazel?env=prod", `{"uri":"https://x"}`),
 		post("/v1/logout", `{"environment":"prod","scope":"local"}`), post("/v1/reload", ""),
 		post("/v1/account", `{"action":"confirm","username":"u"}`), request("GET", "/v1/login/ABC", ""),
 		"POST /v1/login HTTP/1.1\r\nHost: kyc-agent\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2\r\n{}\r\n0\r\n\r\n",

@@ -110,7 +110,7 @@ func origins(e agent.EnvironmentStatus) []origin {
 		urls = append(urls, hostURL("https", host))
 	}
 	for _, raw := range urls {
-		if o, err := originOf(raw); err == nil {
+		if o, err := originOf(raw); err == nil && !slices.Contains(all, o) {
 			all = append(all, o)
 		}
 	}

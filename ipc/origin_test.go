@@ -12,7 +12,7 @@ import (
 // someHosts is a status of environments with hosts of every kind.
 var someHosts = agent.Status{Environments: []agent.EnvironmentStatus{
 	{Name: "local", APIURL: "http://127.0.0.1:8080/base", AllowedHosts: []string{"127.0.0.1:8443", "[::1]:8443"}},
-	{Name: "prod", APIURL: "https://kyc.legaltalent.ai", AllowedHosts: []string{"files.example", "files.example:8443", "10.0.0.7"}},
+	{Name: "prod", APIURL: "https://kyc.legaltalent.ai", AllowedHosts: []string{"files.example", "files.example:8443", "10.0.0.7", "kyc.legaltalent.ai:443"}},
 	{Name: "staging", APIURL: "https://STG.kyc.legaltalent.ai:443/v1"},
 	{Name: "twin-a", APIURL: "https://twin.example"},
 	{Name: "twin-b", APIURL: "https://twin.example"},
@@ -176,4 +176,24 @@ func FuzzOrigin(f *testing.F) {
 		}
 		t.Errorf("%q passes for one of %s", raw, name)
 	})
+}
+
+func TestOriginSaysWhy(t *testing.T) {
+	for raw, why := range map[string]string{
+		"https://ana@kyc.legaltalent.ai":        "has a user or password in it",
+		"https://kyc%2elegaltalent.ai":          "has a percent-encoded host",
+		"https://k\u00fcc.example":              "is not ASCII; write it in its xn-- form",
+		"https://kyc.legaltalent.ai:x":          "cannot be read",
+		"https://kyc.legaltalent.ai\\.example":  "cannot be read",
+		"ftp://kyc.legaltalent.ai":              "does not begin with https://",
+		"kyc.legaltalent.ai":                    "does not begin with https://",
+		"https:///x":                            "has no host",
+		"https://:443":                          "has no host",
+		"https://kyc.legaltalent.ai:":           "has a host that cannot be read",
+		"https://kyc.legaltalent.ai.":           "has a host that ends with a dot",
+		"https://kyc.legaltalent.ai.:443/x?y#z": "has a host that ends with a dot",
+	} {
+		_, err := originOf(raw)
+		wantError(t, err, agent.CodeDenied, "no token goes to a URL that ", why)
+	}
 }
