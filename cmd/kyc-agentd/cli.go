@@ -63,10 +63,15 @@ func (c *cli) root() *cobra.Command {
 	root.SetErr(c.err)
 	root.SetHelpTemplate("{{.Long}}")
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.noAction})
-	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
-	root.AddCommand(c.serve(), c.login(), c.logout(), c.password(), c.confirm(), c.status(), c.reload(), c.keygen(), c.keyringChild(), c.version(), c.runCommand(), c.envCommand(), c.logCommand())
+	root.AddCommand(
+		c.serve(), c.runCommand(), c.login(), c.logout(), c.password(), c.confirm(),
+		c.status(), c.reload(), c.keygen(), c.envCommand(), c.logCommand(),
+		c.completion(), c.version(), c.keyringChild(),
+	)
+	c.complete(root)
 	return root
 }
 

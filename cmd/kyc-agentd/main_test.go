@@ -108,7 +108,7 @@ func TestCommandLineErrors(t *testing.T) {
 		{"srve", `unknown command "srve"; run: kyc-agentd --help`},
 		{"srve --store file", `unknown command "srve"; run: kyc-agentd --help`},
 		{"help serve", `unknown command "help"; run: kyc-agentd --help`},
-		{"completion bash", `unknown command "completion"; run: kyc-agentd --help`},
+		{"completion csh", `no completion for the shell "csh"; there are: bash, fish, zsh; run: kyc-agentd completion --help`},
 		{"--bogus", "unknown flag --bogus; run: kyc-agentd --help"},
 		{"--bogus=hunter2 status", "unknown flag --bogus; run: kyc-agentd status --help"},
 		{"serve --bogus", "unknown flag --bogus; run: kyc-agentd serve --help"},

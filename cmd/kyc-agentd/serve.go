@@ -47,6 +47,8 @@ func (c *cli) serve() *cobra.Command {
 	cmd.Flags().Var(&flags.store, "store", "")
 	cmd.Flags().Var(&flags.level, "log-level", "")
 	cmd.Flags().BoolVar(&flags.noProxyAPI, "no-proxy-api", false, "")
+	_ = cmd.RegisterFlagCompletionFunc("store", fixed("auto", "file", "keyring", "memory"))
+	_ = cmd.RegisterFlagCompletionFunc("log-level", fixed("debug", "error", "info", "warn"))
 	return cmd
 }
 

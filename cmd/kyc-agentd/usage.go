@@ -19,6 +19,7 @@ programs of the same user over a Unix socket. kyc-token prints one.
   env       print the shell's line that names the agent's socket
   log       show the daemon's log
   keygen    make a key for the file store
+  completion  print a shell's script for completing command lines
   version   print the version
 
 Every command has --help, and --socket PATH for another daemon than that at
@@ -201,6 +202,17 @@ alone. A file that is there is never overwritten.
 const usageVersion = `Usage: kyc-agentd version
 
 Prints the version.
+
+  --socket PATH  not used
+`
+
+const usageCompletion = `Usage: kyc-agentd completion bash|fish|zsh
+
+Prints the script by which a shell completes command lines of kyc-agentd; what
+it offers comes from the daemon. The packages have it installed. Otherwise:
+  bash  source <(kyc-agentd completion bash)
+  zsh   kyc-agentd completion zsh >"${fpath[1]}/_kyc-agentd"
+  fish  kyc-agentd completion fish >~/.config/fish/completions/kyc-agentd.fish
 
   --socket PATH  not used
 `

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// completionTimeout bounds what a person waits for after they pressed Tab.
+const completionTimeout = time.Second
+
+func (c *cli) completion() *cobra.Command {
+	return &cobra.Command{
+		Use: "completion", Long: usageCompletion, Args: one,
+		ValidArgs: []string{"bash", "fish", "zsh"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			shells := map[string]func(io.Writer) error{
+				"bash": func(w io.Writer) error { return cmd.Root().GenBashCompletionV2(w, false) },
+				"fish": func(w io.Writer) error { return cmd.Root().GenFishCompletion(w, false) },
+				"zsh":  cmd.Root().GenZshCompletionNoDesc,
+			}
+			name := strings.Join(args, "")
+			write, ok := shells[name]
+			if !ok {
+				return usageError("run: kyc-agentd completion --help", "no completion for the shell %q; there are: bash, fish, zsh", name)
+			}
+			return write(c.out)
+		},
+	}
+}
+
+// complete has Tab offer what each command of root's takes, where it does not say so
+// itself: environments, if its help text names that argument, or else nothing.
+func (c *cli) complete(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		c.complete(cmd)
+		switch {
+		case cmd.ValidArgsFunction != nil || len(cmd.ValidArgs) > 0 || cmd.HasSubCommands():
+		case strings.Contains(cmd.Long, "ENVIRONMENT"):
+			cmd.ValidArgsFunction = c.completeEnvironment
+		default:
+			cmd.ValidArgsFunction = fixed()
+		}
+	}
+}
+
+// completeEnvironment offers the environments, for a verb whose one argument is that.
+func (c *cli) completeEnvironment(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c.environments(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+}
+
+// environments are those that the agent has; where none answers, those of this
+// user's configuration.
+func (c *cli) environments(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
+	defer cancel()
+	st, err := c.client().Status(ctx)
+	if err != nil {
+		config, _, _ := loadConfig("", c.vars)
+		return config.names()
+	}
+	var names []string
+	for _, e := range st.Environments {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+// fixed offers the values of a flag.
+func fixed(values ...string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return slices.Clone(values), cobra.ShellCompDirectiveNoFileComp
+	}
+}

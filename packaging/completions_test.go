@@ -1,0 +1,211 @@
+package packaging_test
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// A desk is a home folder with an agent that knows an environment of its own, and the
+// scripts that complete command lines.
+type desk struct {
+	dir string
+	env []string
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	agent, token := testpeer.Build(t, "kyc-agentd"), testpeer.Build(t, "kyc-token")
+	dir, err := os.MkdirTemp("", "kyc-desk-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d := &desk{dir: dir, env: []string{
+		"PATH=" + filepath.Dir(agent) + ":" + filepath.Dir(token) + ":" + os.Getenv("PATH"),
+		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "TERM=dumb", "LC_ALL=C.UTF-8",
+	}}
+	d.scripts(t, agent)
+	d.serve(t, agent)
+	return d
+}
+
+// scripts lays out the completions as the packages do, but in one folder.
+func (d *desk) scripts(t *testing.T, agent string) {
+	t.Helper()
+	write := func(name string, text []byte) {
+		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for shell, name := range map[string]string{"bash": "kyc-agentd.bash", "fish": "kyc-agentd.fish", "zsh": "_kyc-agentd"} {
+		script, err := exec.CommandContext(t.Context(), agent, "completion", shell).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(name, script)
+	}
+	for _, name := range []string{"kyc-token.bash", "kyc-token.fish", "_kyc-token"} {
+		script, err := os.ReadFile(filepath.Join("completions", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(name, script)
+	}
+}
+
+// serve runs an agent with one environment more than those that are built in. The
+// shells do not see its configuration.
+func (d *desk) serve(t *testing.T, agent string) {
+	t.Helper()
+	config := filepath.Join(d.dir, "agents.toml")
+	const uat = "[environments.uat]\nregion = 'us-east-2'\nuser_pool_id = 'us-east-2_uat'\nclient_id = 'uat'\napi_url = 'https://uat.invalid'\n"
+	if err := os.WriteFile(config, []byte(uat), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(agent, "serve", "--store", "memory", "--config", config)
+	cmd.Env = d.env
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	ready := make([]byte, 4096)
+	for seen := ""; !strings.Contains(seen, `"ready"`); {
+		n, err := log.Read(ready)
+		if err != nil {
+			t.Fatalf("the agent did not get ready; it logged:\n%s", seen)
+		}
+		seen += string(ready[:n])
+	}
+	go func() { _, _ = io.Copy(io.Discard, log) }()
+}
+
+func (d *desk) run(t *testing.T, name string, args ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Env, cmd.Dir = d.env, d.dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", name, err, out)
+	}
+	return strings.Fields(string(out))
+}
+
+// completions are what Tab offers at the end of a line, at least.
+var completions = []struct {
+	line string
+	want []string
+}{
+	{"kyc-agentd log", []string{"login", "logout"}},
+	{"kyc-agentd login ", []string{"prod", "staging", "uat"}},
+	{"kyc-agentd logout u", []string{"uat"}},
+	{"kyc-agentd serve --store ", []string{"auto", "file", "keyring", "memory"}},
+	{"kyc-agentd password ", []string{"change", "reset"}},
+	{"kyc-token ", []string{"exec", "get", "prod", "staging", "uat"}},
+	{"kyc-token -f k", []string{"k8s"}},
+	{"kyc-token -f curl p", []string{"prod"}},
+}
+
+func TestCompletionBash(t *testing.T) {
+	bash := testpeer.Program(t, "bash", "bash")
+	const library = "/usr/share/bash-completion/bash_completion"
+	if _, err := os.Stat(library); err != nil {
+		testpeer.Missing(t, "bash-completion", "run: apt-get install bash-completion")
+	}
+	d := newDesk(t)
+	// What readline does: it splits the line, calls the function and takes COMPREPLY.
+	const press = `source "$1"; source kyc-agentd.bash; source kyc-token.bash
+COMP_LINE=$2 COMP_POINT=${#2} COMP_TYPE=9; read -ra COMP_WORDS <<<"$2"
+[[ $2 == *' ' ]] && COMP_WORDS+=('')
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+function=$(complete -p "${COMP_WORDS[0]}" | sed 's/.*-F \([^ ]*\).*/\1/')
+compopt() { :; }
+"$function" "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}"`
+	for _, c := range completions {
+		got := d.run(t, bash, "-c", press, "bash", library, c.line)
+		if slices.Sort(got); !slices.Equal(got, c.want) {
+			t.Errorf("%q offers %q, want %q", c.line, got, c.want)
+		}
+	}
+}
+
+func TestCompletionFish(t *testing.T) {
+	fish := testpeer.Program(t, "fish", "fish")
+	d := newDesk(t)
+	for _, c := range completions {
+		got := d.run(t, fish, "--no-config", "-c", "source kyc-agentd.fish; source kyc-token.fish; complete -C $argv[1] | string replace -r '\t.*' ''; true", c.line)
+		if slices.Sort(got); !slices.Equal(got, c.want) {
+			t.Errorf("%q offers %q, want %q", c.line, got, c.want)
+		}
+	}
+}
+
+// TestCompletionZsh presses the key: what zsh would offer is not to be had otherwise.
+func TestCompletionZsh(t *testing.T) {
+	zsh := testpeer.Program(t, "zsh", "zsh")
+	d := newDesk(t)
+	cmd := exec.CommandContext(t.Context(), zsh, "-f", "-i")
+	cmd.Env, cmd.Dir = d.env, d.dir
+	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = terminal.Close()
+	}()
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }) // ends a read that waits in vain
+	defer late.Stop()
+	say := func(line string) {
+		if _, err := io.WriteString(terminal, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; setopt no_beep; PS1=; print re''ady\n")
+	see(t, terminal, "ready")
+	for _, c := range completions {
+		// Ctrl-D lists what there is, and Ctrl-U empties the line.
+		say(c.line + "\x04")
+		if len(c.want) == 1 {
+			say("\t")
+		}
+		for _, word := range c.want {
+			see(t, terminal, word)
+		}
+		say("\x15print do''ne\n")
+		see(t, terminal, "done")
+	}
+}
+
+// see reads until text has come.
+func see(t *testing.T, terminal *os.File, text string) {
+	t.Helper()
+	var seen bytes.Buffer
+	buf := make([]byte, 1)
+	for !strings.HasSuffix(seen.String(), text) {
+		n, err := terminal.Read(buf)
+		if err != nil {
+			t.Fatalf("the terminal shows no %q: %v\n%q", text, err, seen.String())
+		}
+		seen.Write(buf[:n])
+	}
+}
