@@ -113,7 +113,7 @@ var completions = []struct {
 	line string
 	want []string
 }{
-	{"kyc-agentd log", []string{"login", "logout"}},
+	{"kyc-agentd sta", []string{"status"}},
 	{"kyc-agentd login ", []string{"prod", "staging", "uat"}},
 	{"kyc-agentd logout u", []string{"uat"}},
 	{"kyc-agentd serve --store ", []string{"auto", "file", "keyring", "memory"}},
