@@ -95,7 +95,7 @@ type binding struct {
 	name  string
 	argv  func(code string) func(*testing.T) []string
 	post  string
-	login string // signs in with a code, if asked for one
+	login string // signs in with a code, if asked for one; empty where that is not its work
 	lone  string // signs in without being able to answer
 }
 
@@ -126,6 +126,48 @@ try:
     CognitoAuth("staging").login("ana", "pa55")
 except AgentError as e:
     print(e.code, e)
+`,
+	},
+	{
+		name: "httpx",
+		argv: func(code string) func(*testing.T) []string { return httpx("-c", code) },
+		post: `
+import os, httpx
+from kyc_auth import AgentError
+from kyc_httpx import KycAuth
+with httpx.Client(auth=KycAuth(), follow_redirects=True, timeout=30) as client:
+    try:
+        url = os.environ.get("URL") or client.auth.api_url + "/kyc"
+        print(client.post(url, json={"name": "Jane Roe"}).status_code)
+    except AgentError as e:
+        print(e.code, e)
+`,
+	},
+	{
+		name: "httpx, async",
+		argv: func(code string) func(*testing.T) []string { return httpx("-c", code) },
+		post: `
+import asyncio, os, httpx
+from kyc_auth import AgentError
+from kyc_httpx import KycAuth
+async def main():
+    async with httpx.AsyncClient(auth=KycAuth(), follow_redirects=True, timeout=30) as client:
+        url = os.environ.get("URL") or client.auth.api_url + "/kyc"
+        print((await client.post(url, json={"name": "Jane Roe"})).status_code)
+try:
+    asyncio.run(main())
+except AgentError as e:
+    print(e.code, e)
+`,
+	},
+	{
+		name: "httpie",
+		argv: func(code string) func(*testing.T) []string { return httpie("-c", code) },
+		// HTTPie shows an error's words and not its code.
+		post: `
+url=${URL:-$(kyc-token -f json | sed 's/.*"api_url":"\([^"]*\)".*/\1/')/kyc}
+http --ignore-stdin --follow --headers -A kyc "$url" name="Jane Roe" 2>&1 |
+  sed -n -e '1s/^HTTP[^ ]* \([0-9]*\) .*/\1/p' -e 's/^http: .*AgentError: /denied /p'
 `,
 	},
 	{
@@ -196,7 +238,7 @@ func TestAsksAgainOn401(t *testing.T) {
 // directly nor by a redirect of the API's.
 func TestOtherOrigin(t *testing.T) {
 	s := startStage(t)
-	token := realToken(t, s)
+	token, newer := realToken(t, s), realToken(t, s)
 	var other thief
 	foreign := httptest.NewServer(&other)
 	defer foreign.Close()
@@ -215,7 +257,7 @@ func TestOtherOrigin(t *testing.T) {
 			}
 		})
 		t.Run(b.name+"/redirect", func(t *testing.T) {
-			service := &script{first: token, second: token, apiURL: redirect.URL}
+			service := &script{first: token, second: newer, apiURL: redirect.URL}
 			b.expect(t, s, b.post, "401", service.serve(t))
 			if got := other.take(); !slices.Equal(got, []string{""}) {
 				t.Errorf("the other server was sent Authorization %q, want one request with none", got)
@@ -252,9 +294,10 @@ func TestNetrc(t *testing.T) {
 	if err := os.WriteFile(netrc, []byte("machine 127.0.0.1 login mallory password x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := bindings[0]
-	b.expect(t, s, b.post, "200", "NETRC="+netrc)
-	b.expect(t, s, `
+	for _, b := range bindings {
+		t.Run(b.name, func(t *testing.T) { b.expect(t, s, b.post, "200", "NETRC="+netrc) })
+	}
+	bindings[0].expect(t, s, `
 import requests
 from kyc_auth import CognitoAuth
 auth = CognitoAuth()
@@ -265,6 +308,9 @@ print(requests.post(url, json={"name": "x"}, headers=auth.get_authorization_head
 
 func TestLoginByLibrary(t *testing.T) {
 	for _, b := range bindings {
+		if b.login == "" {
+			continue
+		}
 		t.Run(b.name, func(t *testing.T) {
 			s := startStage(t)
 			service := &script{ended: make(chan string, 1)}

@@ -25,7 +25,7 @@ const (
 // A Client is an [agent.Service] at the other end of the socket. The zero Client is
 // ready to use. Set the fields before the first call; calls may run at the same time.
 //
-// A token is not to be kept: ask for every request, which costs a tenth of a
+// A token is not to be kept: ask for every request, which costs well under a
 // millisecond, and there is nothing to refresh. One that an API has refused is
 // replaced by asking for more life than it has left, in TokenRequest.MinValid; where
 // there is no newer one that is a CodeUsage.

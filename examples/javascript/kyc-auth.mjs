@@ -124,6 +124,8 @@ export async function kycFetch(target, init = {}, auth = new CognitoAuth()) {
   const response = await fetch(url, withToken(init, token))
   // A body that is a stream is used up by now: the caller gets the 401.
   if (response.status !== 401 || init.body instanceof ReadableStream) return response
+  // A redirect to another server, where fetch takes the token off: it is not the API's 401.
+  if (response.redirected && new URL(response.url).origin !== url.origin) return response
   const newer = await auth.refresh()
   if (newer === token) return response // there is no newer one: the 401 stands
   await response.body?.cancel()

@@ -18,7 +18,7 @@ import http.client
 import json
 import os
 import socket
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 TOKEN_TIMEOUT = 8  # seconds; the agent answers from memory, or refreshes at Cognito
 LOGIN_TIMEOUT = 120  # a person may have to unlock the keyring
@@ -68,6 +68,15 @@ class CognitoAuth:
         """A valid ID token. Ask again for every request: it costs a millisecond."""
         return self.get_token()["token"]
 
+    def get_token_for(self, url, host=None):
+        """get_token, for a request to url: AgentError unless that is at the environment's
+        api_url. host is the request's Host header, where it has one of its own."""
+        answer = self.get_token()
+        for target in (url, "%s://%s" % (urlsplit(url).scheme, host) if host else url):
+            if _origin(target) != _origin(answer["api_url"]):
+                raise AgentError("denied", "%s is not at %s: no token for it" % (target, answer["api_url"]))
+        return answer["token"]
+
     def refresh(self):
         """An ID token newer than the one at hand, unless that is seconds old."""
         answer = self.get_token()
@@ -83,7 +92,8 @@ class CognitoAuth:
 
     def get_authorization_header(self):
         """For urllib and the like. With requests use kyc_requests.KycAuth instead:
-        requests lets an entry in ~/.netrc replace this header without a word."""
+        requests lets an entry in ~/.netrc replace this header without a word. (With httpx:
+        kyc_httpx.KycAuth.)"""
         return {"Authorization": "Bearer " + self.get_id_token()}
 
     def _call(self, method, path, body=None):
@@ -107,6 +117,12 @@ class CognitoAuth:
 def _refuse(challenge):
     raise AgentError("login_required", "Cognito asks for more (%s); run: kyc-agentd login %s"
                      % (challenge["name"], challenge["environment"]))
+
+
+def _origin(url):
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port
 
 
 def default_socket():

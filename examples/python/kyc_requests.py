@@ -8,12 +8,9 @@ Use auth=, not headers=: requests replaces an Authorization header by an entry i
 ~/.netrc for the same host, and says nothing; it leaves auth= alone.
 """
 
-from urllib.parse import urlsplit
-
-import requests
 from requests.auth import AuthBase
 
-from kyc_auth import AgentError, CognitoAuth
+from kyc_auth import CognitoAuth
 
 
 class KycAuth(AuthBase):
@@ -28,10 +25,7 @@ class KycAuth(AuthBase):
         return self._auth.get_token()["api_url"]
 
     def __call__(self, request):
-        token = self._auth.get_token()
-        if _origin(request.url) != _origin(token["api_url"]):
-            raise AgentError("denied", "%s is not at %s: no token for it" % (request.url, token["api_url"]))
-        sent = _set(request, token["token"])
+        sent = _set(request, self._auth.get_token_for(request.url, request.headers.get("Host")))
         if request.body is None or isinstance(request.body, (bytes, str)):  # a stream cannot be sent twice
             request.register_hook("response", lambda r, **kwargs: self._again(r, sent, **kwargs))
         return request
@@ -54,9 +48,3 @@ class KycAuth(AuthBase):
 def _set(request, token):
     request.headers["Authorization"] = "Bearer " + token
     return request.headers["Authorization"]
-
-
-def _origin(url):
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port

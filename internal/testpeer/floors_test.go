@@ -36,6 +36,7 @@ var floors = map[string][]string{
 	"agent/cognito/cognitotest/jspeer": {"agent/cognito/cognitotest", "internal/testpeer"},
 
 	"bench":                   {"agent/cognito/cognitotest"},
+	"examples/go":             {"ipc/tokensource"},
 	"examples/demo":           {"agent/cognito/cognitotest", "examples/internal/stage"},
 	"examples/internal/stage": {"agent/cognito/cognitotest", "examples/kycapi"},
 	"examples/kycapi":         {"agent/idtoken"},

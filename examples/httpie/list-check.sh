@@ -1,0 +1,10 @@
+#!/bin/sh
+# Checks a name against the lists, with HTTPie and its auth plugin, which one line
+# installs: httpie plugins install ./examples/python
+#
+#     list-check.sh [NAME]
+#
+# --check-status makes an error of the API's one of HTTPie's.
+set -eu
+http --ignore-stdin --check-status --body -A kyc -a staging \
+  "${API_URL:-https://stg.kyc.legaltalent.ai}/kyc" name="${1:-Jane Roe}"

@@ -1,0 +1,26 @@
+"""The KYC API with HTTPie: an auth plugin.
+
+    httpie plugins install ./examples/python
+    http -A kyc https://stg.kyc.legaltalent.ai/kyc name="Jane Roe"
+    http -A kyc -a prod https://kyc.legaltalent.ai/kyc name="Jane Roe"
+
+-a names the environment; else it is $KYC_ENV, else the agent's default. (HTTPie's own
+`-A bearer -a TOKEN` shows the token to every process of the machine.) Without a token
+nothing is sent, and the error says what to type.
+"""
+
+from httpie.plugins import AuthPlugin
+
+from kyc_requests import KycAuth
+
+
+class KycPlugin(AuthPlugin):
+    name = "KYC API"
+    description = "an ID token of kyc-agentd; -a ENVIRONMENT"
+    auth_type = "kyc"
+    auth_require = False  # -a may be left out
+    auth_parse = False  # it is no user:password, and no password is asked for
+    netrc_parse = False
+
+    def get_auth(self, username=None, password=None):
+        return KycAuth(self.raw_auth)
