@@ -189,7 +189,13 @@ type EnvironmentStatus struct {
 	Unattended  bool      `json:"unattended,omitempty"`
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`   // of the ID token in memory
 	NextRefresh time.Time `json:"next_refresh,omitzero"` // when it is due; an idle agent may let it pass
-	Refreshes   int       `json:"refreshes"`             // successful ones since the start
+	// TokenLifeSeconds is the whole life that Cognito gives an ID token (exp − iat), as
+	// the one in memory has it.
+	TokenLifeSeconds int64 `json:"token_life_seconds,omitempty"`
+	Refreshes        int   `json:"refreshes"` // successful ones since the start
+	// Rotated says that Cognito has replaced the refresh token of this sign-in: the app
+	// client has refresh token rotation on.
+	Rotated bool `json:"rotated,omitempty"`
 	// Degraded says that the last refresh failed for a reason that may pass.
 	Degraded    bool      `json:"degraded"`
 	LastError   string    `json:"last_error,omitempty"`

@@ -126,10 +126,12 @@ func (s *session) status() EnvironmentStatus {
 	st.Unattended = s.env.Unattended != nil
 	if s.kept != nil {
 		end := endOf(s.kept, s.env)
+		st.Rotated = s.kept.generation > s.kept.first
 		st.User, st.SignedInAt, st.APIKey = s.kept.Username, s.kept.SignedInAt.UTC().Truncate(time.Second), !s.kept.apiKey.IsZero()
 		st.SignInEndsAt, st.Warning = end.at.UTC().Truncate(time.Second), end.warning(s.name, now)
 	}
 	if h.left(now) > 0 && !h.endless {
+		st.TokenLifeSeconds = int64(h.lifetime.Seconds())
 		st.ExpiresAt = now.Add(h.left(now)).UTC().Truncate(time.Second)
 		st.NextRefresh = now.Add(max(s.due(h, now), 0)).UTC().Truncate(time.Second)
 	}

@@ -148,9 +148,9 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return &agent.Error{Code: agent.CodeDenied, Err: err, Message: "no permission to use the socket " + path,
 			Hint: "set KYC_AGENT_SOCK to the socket of your own agent"}
-	case len(path) > maxSocketPath:
+	case len(path) > MaxSocketPath:
 		return &agent.Error{Code: agent.CodeUsage, Err: err,
-			Message: fmt.Sprintf("socket path %s has %d bytes, and the system takes %d", path, len(path), maxSocketPath)}
+			Message: fmt.Sprintf("socket path %s has %d bytes, and the system takes %d", path, len(path), MaxSocketPath)}
 	}
 	return &agent.Error{
 		Code: agent.CodeUnavailable, Err: err, Message: "no agent answers on " + path,

@@ -59,9 +59,9 @@ func socketFile(path string) (string, error) {
 	if path == "" || strings.ContainsRune(path, 0) || err != nil {
 		return "", listenError(agent.CodeConfiguration, err, anotherPath, "%q is no path for a socket", path)
 	}
-	if len(abs) > maxSocketPath {
+	if len(abs) > MaxSocketPath {
 		return "", listenError(agent.CodeConfiguration, nil, anotherPath,
-			"socket path %s has %d bytes, and the system takes %d", abs, len(abs), maxSocketPath)
+			"socket path %s has %d bytes, and the system takes %d", abs, len(abs), MaxSocketPath)
 	}
 	return abs, nil
 }

@@ -125,8 +125,8 @@ func TestListenRefusesFolders(t *testing.T) {
 			return dir + "/run/user/kyc-agentd/agent.sock"
 		}, []string{"there is no folder ", "/run/user for the socket folder kyc-agentd", "XDG_RUNTIME_DIR"}},
 		"too long": {func(_ *testing.T, dir string) string {
-			return dir + "/" + strings.Repeat("x", maxSocketPath-len(dir))
-		}, []string{fmt.Sprintf("has %d bytes, and the system takes %d", maxSocketPath+1, maxSocketPath)}},
+			return dir + "/" + strings.Repeat("x", MaxSocketPath-len(dir))
+		}, []string{fmt.Sprintf("has %d bytes, and the system takes %d", MaxSocketPath+1, MaxSocketPath)}},
 		"empty": {func(*testing.T, string) string { return "" }, []string{"is no path"}},
 		"zero":  {func(_ *testing.T, dir string) string { return dir + "/a\x00b" }, []string{"is no path"}},
 		"not a socket": {func(t *testing.T, dir string) string { return writeFile(t, dir+"/agent.sock") },

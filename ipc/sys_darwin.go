@@ -2,8 +2,9 @@ package ipc
 
 import "golang.org/x/sys/unix"
 
-// maxSocketPath is what sun_path holds beside its terminating zero (unix(4)).
-const maxSocketPath = 103
+// MaxSocketPath is the longest path of a socket, in bytes: what sun_path holds beside
+// its terminating zero (unix(4)).
+const MaxSocketPath = 103
 
 func peerOfSocket(fd int) (peer, error) {
 	cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)

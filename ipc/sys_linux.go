@@ -2,8 +2,9 @@ package ipc
 
 import "syscall"
 
-// maxSocketPath is what sun_path holds beside its terminating zero (unix(7)).
-const maxSocketPath = 107
+// MaxSocketPath is the longest path of a socket, in bytes: what sun_path holds beside
+// its terminating zero (unix(7)).
+const MaxSocketPath = 107
 
 func peerOfSocket(fd int) (peer, error) {
 	cred, err := syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)

@@ -24,7 +24,9 @@ package cognito
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -42,8 +44,28 @@ type Options struct {
 	HTTPClient *http.Client
 	// Logger gets one debug record per call. nil discards.
 	Logger *slog.Logger
+	// Resolver looks up names for the client of our own; nil means the machine's.
+	Resolver *net.Resolver
+	// Proxy finds the proxy for that client's requests; nil means the one of the
+	// environment.
+	Proxy func(*http.Request) (*url.URL, error)
 	// Now is this machine's wall clock; nil means time.Now.
 	Now func() time.Time
+}
+
+// client is HTTPClient, or one of our own.
+func (o Options) client() *http.Client {
+	if o.HTTPClient != nil || o.Resolver == nil && o.Proxy == nil {
+		return awscall.Client(o.HTTPClient)
+	}
+	tr := awscall.Transport()
+	if o.Proxy != nil {
+		tr.Proxy = o.Proxy
+	}
+	if o.Resolver != nil {
+		tr.DialContext = (&net.Dialer{Timeout: callTimeout, Resolver: o.Resolver}).DialContext
+	}
+	return awscall.Client(&http.Client{Transport: tr})
 }
 
 // An Authenticator implements [agent.Authenticator]. It is safe for concurrent use
@@ -59,7 +81,7 @@ var _ agent.Authenticator = (*Authenticator)(nil)
 
 // New makes an Authenticator. It does no network.
 func New(o Options) *Authenticator {
-	a := &Authenticator{http: awscall.Client(o.HTTPClient), log: o.Logger, now: awscall.Wall(o.Now)}
+	a := &Authenticator{http: o.client(), log: o.Logger, now: awscall.Wall(o.Now)}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

@@ -78,6 +78,7 @@ func (si *signIn) initiate(ctx context.Context) (step, error) {
 	return s, nil
 }
 
+// initiateOnce is one call. After a failure the step has nothing but the exchange.
 func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
 	parameters := si.flow.parameters(si)
 	parameters["USERNAME"] = si.user
@@ -89,7 +90,7 @@ func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
 		})
 	})
 	if fail != nil {
-		return step{}, fail
+		return step{x: x}, fail
 	}
 	return step{
 		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,

@@ -132,7 +132,7 @@ func (c *keyCache) fetchLocked(s *keySet) {
 	f := &keyFetch{done: make(chan struct{})}
 	s.flight = f
 	go func() {
-		keys, err := c.fetch(s.url)
+		keys, err := c.fetch(context.Background(), s.url)
 		c.settle(s, keys, err)
 		close(f.done)
 	}()
@@ -155,8 +155,8 @@ func (c *keyCache) settle(s *keySet, keys map[string]*rsa.PublicKey, err *awscal
 const jwksCall = "JWKS"
 
 // fetch gets a JWK set over the network.
-func (c *keyCache) fetch(url string) (map[string]*rsa.PublicKey, *awscall.Failure) {
-	ctx, cancel := context.WithTimeout(context.Background(), keysTimeout)
+func (c *keyCache) fetch(ctx context.Context, url string) (map[string]*rsa.PublicKey, *awscall.Failure) {
+	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
 	started := time.Now()
 	f := &awscall.Failure{Call: callOf(jwksCall, url)}

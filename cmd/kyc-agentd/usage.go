@@ -14,6 +14,7 @@ programs of the same user over a Unix socket. kyc-token prints one.
   password  reset or change a password
   confirm   confirm a new account with the code that was sent
   status    show what the daemon holds
+  doctor    look for what is wrong, and say how to put it right
   reload    have the daemon read its configuration again
   run       run one command with an agent of its own
   env       print the shell's line that names the agent's socket
@@ -122,6 +123,26 @@ exit status is 0 when the daemon answers, whatever it says.
 
   --json         as JSON, for programs
   --socket PATH  the daemon's socket
+`
+
+const usageDoctor = `Usage: kyc-agentd doctor [--json] [--offline] [--config FILE] [ENVIRONMENT]
+
+Looks for what keeps the agent from working, here and on the way to Cognito, and
+says what to do about each finding. It changes nothing, shows no secret, and
+ends within 10 seconds.
+
+  ENVIRONMENT    the only one to look at; else $KYC_ENV, else all of them
+  --json         as JSON, for programs; the ids of the findings stay the same
+  --offline      do not use the network
+  --config FILE  as for serve
+  --socket PATH  the daemon's socket
+
+For each environment it begins one sign-in at Cognito, as a user whose name is
+made of random letters: the refusal tells whether the app client is right. No
+account can be locked by it; the pool's log and its triggers see the attempt.
+
+Exit status: 0 all is well, 1 there are warnings, 2 there are problems,
+64 wrong usage.
 `
 
 const usageReload = `Usage: kyc-agentd reload

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/legaltalent/kyc-agent/store"
@@ -35,6 +36,33 @@ const (
 	fileHint   = `or keep sign-ins in files: run kyc-agentd keygen, set store = "file" and restart kyc-agentd`
 )
 
+// Why a keyring is unavailable, where that is known. What wraps one of these wraps
+// [store.ErrUnavailable], too.
+var (
+	// ErrAbsent says that there is none: no session bus, no secret service on it, or
+	// no collection that could hold items.
+	ErrAbsent = errors.New("no keyring")
+	// ErrSilent says that it, or the session bus, did not answer in time.
+	ErrSilent = errors.New("no answer from the keyring")
+)
+
+var whys = map[code]error{
+	codeNoCollection: ErrAbsent, codeNoService: ErrAbsent, codeNoBus: ErrAbsent, codeSilent: ErrSilent,
+}
+
+// unavailable is a [store.ErrUnavailable] whose text is complete.
+type unavailable struct {
+	text string
+	why  error // may be nil
+}
+
+func (u *unavailable) Error() string { return u.text }
+
+// Is matches [store.ErrUnavailable] and the reason.
+func (u *unavailable) Is(target error) bool {
+	return target == store.ErrUnavailable || u.why != nil && target == u.why
+}
+
 // A fault is an error with its code, inside the child.
 type fault struct {
 	code   code
@@ -59,7 +87,7 @@ func (a answer) err(r request) error {
 	case codeNotKept:
 		return fmt.Errorf("keyring: it said yes to %s %s, but did not do it: its prompt may have been dismissed; try again and answer it", r.Op, r.Key)
 	}
-	return fmt.Errorf("keyring %w: %s", store.ErrUnavailable, a.reason(r))
+	return &unavailable{fmt.Sprintf("keyring %v: %s", store.ErrUnavailable, a.reason(r)), whys[a.Code]}
 }
 
 // reason says why the keyring is unavailable and what to do about it.

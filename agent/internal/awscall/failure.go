@@ -23,10 +23,37 @@ type Failure struct {
 	Call
 	Code       string // AWS's error code; empty when the answer had none
 	Status     int    // 0 when there was no answer
+	Where      Where  // the call ended that got no answer
 	RequestID  string
 	RetryAfter time.Duration
 	Words      string // where Code is empty: "no answer from … within 10 s"
 	Cause      error  // context.Canceled, context.DeadlineExceeded or nil
+}
+
+// A Where is how far a call came that got no answer.
+type Where string
+
+// The places, from near to far.
+const (
+	AtProxy      Where = "proxy"      // which refused, or was not there
+	AtDNS        Where = "dns"        // which does not know the name, or did not answer
+	AtConnection Where = "connection" // refused, cut, unreachable, or out of time
+	AtTLS        Where = "tls"        // none, or a certificate that cannot be trusted
+)
+
+func whereOf(err error) Where {
+	op, isOp := errors.AsType[*net.OpError](err)
+	_, refused := errors.AsType[*proxyError](err)
+	_, unresolved := errors.AsType[*net.DNSError](err)
+	switch {
+	case refused || isOp && op.Op == "proxyconnect":
+		return AtProxy
+	case unresolved:
+		return AtDNS
+	case certificateWords("", err) != "":
+		return AtTLS
+	}
+	return AtConnection
 }
 
 // Error is for logs.
@@ -79,14 +106,14 @@ func (f *Failure) Explain(ctx context.Context, took time.Duration, err error) {
 	case errors.Is(err, errTooLong):
 		f.Words = f.Host + " sent an answer above 1 MiB"
 	case ctx.Err() != nil:
-		f.Cause = ctx.Err()
+		f.Cause, f.Where = ctx.Err(), AtConnection
 		f.Words = ended(f.Host, ctx.Err(), took)
 	case f.Status >= 200 && f.Status < 300:
 		f.Words = fmt.Sprintf("%s sent half an answer, or one that is not %s", f.Host, f.Form)
 	case f.Status != 0:
 		f.Words = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Host, f.Status, f.answerForm(err))
 	default:
-		f.Words = unreachable(f.Host, took, err)
+		f.Words, f.Where = unreachable(f.Host, took, err), whereOf(err)
 	}
 }
 

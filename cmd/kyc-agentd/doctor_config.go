@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// checkConfig reads config.toml and the variables as the daemon would.
+func checkConfig(_ context.Context, p *patient) (found []finding) {
+	if p.configErr != nil {
+		message, fix := advice(p.configErr)
+		if fix == "" {
+			fix = "correct it, then run: kyc-agentd reload"
+		}
+		return []finding{problem("config.invalid", fix, "%s", message)}
+	}
+	for _, warning := range p.ignored {
+		found = append(found, warn("config.variable", "run: unset "+firstWord(warning)+", or configure its environment", "%s", warning))
+	}
+	if _, ok := p.config.Environments[p.environment]; p.environment != "" && !ok {
+		found = append(found, problem("config.environment", "name one of: "+strings.Join(p.config.names(), ", "), "no environment %.63q is configured", p.environment))
+	}
+	found = append(found, p.unknownToTheAgent()...)
+	if len(found) == 0 {
+		found = append(found, fine("config", "%s", strings.Join(p.config.names(), ", ")))
+	}
+	return found
+}
+
+func firstWord(s string) string {
+	word, _, _ := strings.Cut(s, " ")
+	return word
+}
+
+// unknownToTheAgent finds environments that the agent has not read yet.
+func (p *patient) unknownToTheAgent() (found []finding) {
+	for _, name := range p.names() {
+		e, ok := p.statusOf(name)
+		if p.answers() && (!ok || e.APIURL != withoutSlash(p.config.Environments[name].APIURL)) {
+			found = append(found, warn("config.not-loaded", "run: kyc-agentd reload", "the agent has another configuration than this shell; it started before a change, or with other variables").of(name))
+		}
+	}
+	return found
+}
+
+// checkSecrets looks at the files that config.toml names, and never at what is in them
+// beyond its form.
+func checkSecrets(_ context.Context, p *patient) (found []finding) {
+	used := 0
+	for _, name := range p.names() {
+		e := p.config.Environments[name]
+		if e.ClientSecretFile.s != "" || e.Username.s != "" {
+			used++
+		}
+		if _, err := e.clientSecret(name, p.vars); err != nil {
+			found = append(found, secretFault("secrets.client-secret", name, err))
+		}
+		if err := p.passwordFault(name, e); err != nil {
+			found = append(found, secretFault("secrets.password", name, err))
+		}
+	}
+	if len(found) == 0 && used > 0 {
+		found = append(found, fine("secrets", "the files that config.toml names are there, and yours alone"))
+	}
+	return found
+}
+
+func secretFault(id, environment string, err error) finding {
+	message, fix := advice(err)
+	if fix == "" {
+		fix = "correct it, then run: kyc-agentd reload"
+	}
+	return problem(id, fix, "%s", strings.TrimPrefix(message, fmt.Sprintf("environments.%s: ", environment))).of(environment)
+}
+
+// passwordFault is what is wrong with what the agent signs in with by itself. A
+// systemd credential is for the agent's eyes: where the agent has one, all is well.
+func (p *patient) passwordFault(name string, e Environment) error {
+	if st, ok := p.statusOf(name); ok && st.Unattended && e.PasswordFile.s == "" {
+		return nil
+	}
+	source, err := e.unattended(name, p.vars)
+	if err != nil || source == nil {
+		return err
+	}
+	_, err = source.Credential()
+	return err
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// checkSignIns looks at what the agent holds.
+func checkSignIns(_ context.Context, p *patient) (found []finding) {
+	for _, name := range p.names() {
+		if e, ok := p.statusOf(name); ok {
+			found = append(found, p.signIn(e).of(name))
+		}
+	}
+	return found
+}
+
+func (p *patient) signIn(e agent.EnvironmentStatus) finding {
+	login := "run: kyc-agentd login " + e.Name
+	message, fix, _ := strings.Cut(lastError(e), "; ")
+	switch {
+	case e.State == agent.StateRejected:
+		return problem("signin.rejected", cmp.Or(fix, login), "%s", message)
+	case e.State == agent.StateUnsaved:
+		return problem("signin.unsaved", cmp.Or(fix, "free the store; the agent saves it by itself then"), "the newest refresh token is in memory only: %s", message)
+	case !e.SignInEndsAt.IsZero() && p.now().After(e.SignInEndsAt):
+		return problem("signin.over", login, "the sign-in ended %s", when(e.SignInEndsAt, p.now()))
+	case e.Degraded:
+		return warn("signin.degraded", cmp.Or(fix, "the agent tries again by itself; look at the findings on the network"), "the last refresh failed: %s", message)
+	case e.LastError != "":
+		return warn("signin.failed", cmp.Or(fix, login), "%s", message)
+	case e.Warning != "":
+		message, fix, _ := strings.Cut(strings.TrimPrefix(e.Warning, e.Name+": "), "; ")
+		return warn("signin.ends", cmp.Or(fix, login), "%s", message)
+	case e.State == agent.StateAbsent:
+		return p.signedOut(e, login)
+	}
+	return fine("signin", "%s", signInLine(e, p.now()))
+}
+
+// signedOut is no fault in an environment that nobody asked about.
+func (p *patient) signedOut(e agent.EnvironmentStatus, login string) finding {
+	switch {
+	case e.Unattended:
+		return fine("signin", "the agent signs in by itself at the first need")
+	case e.Name == p.wanted():
+		return warn("signin.absent", login, "not signed in")
+	}
+	return note("signin.absent", login, "not signed in")
+}
+
+func signInLine(e agent.EnvironmentStatus, now time.Time) string {
+	text := "signed in as " + who(e)
+	if !e.SignInEndsAt.IsZero() {
+		text += ", ends " + when(e.SignInEndsAt, now)
+	}
+	if e.Rotated {
+		text += "; refresh tokens are rotated"
+	}
+	return text
+}

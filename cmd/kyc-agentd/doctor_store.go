@@ -1,0 +1,169 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/auto"
+	"github.com/legaltalent/kyc-agent/store/file"
+	"github.com/legaltalent/kyc-agent/store/keyring"
+)
+
+const lastingStore = "run: kyc-agentd keygen, then: systemctl --user restart kyc-agentd.service"
+
+// askKeyring lists the keys in the keyring, by a child process that is killed when it
+// does not answer. It reads no secret and shows no prompt.
+func (p *patient) askKeyring(ctx context.Context) error {
+	_, err := keyring.New(keyring.Options{Command: keyring.SelfCommand(keyringVerb), Getenv: p.vars.get}).Keys(ctx)
+	return err
+}
+
+// askKey loads the file store's key as the daemon would.
+func (p *patient) askKey() error {
+	_, _, err := file.FindIdentity(p.vars.get, p.config.keyFile(p.vars))
+	return err
+}
+
+// kind is the store in use, or the one that an agent started now would use.
+func (p *patient) kind() string {
+	configured := p.config.Store.s
+	switch {
+	case p.answers():
+		return p.status.Store.Kind
+	case configured != auto.Auto:
+		return configured
+	}
+	if err := p.keyring(); err == nil || errors.Is(err, store.ErrLocked) {
+		return auto.Keyring
+	}
+	if errors.Is(p.askKey(), file.ErrNoKey) {
+		return auto.Memory
+	}
+	return auto.File
+}
+
+// checkStore says where sign-ins are kept, and why not somewhere better.
+func checkStore(_ context.Context, p *patient) []finding {
+	if p.configErr != nil && !p.answers() {
+		return nil
+	}
+	kind := p.kind()
+	if kind == auto.File || p.config.Store.s == auto.File {
+		if err := p.askKey(); err != nil && !p.credential() {
+			message, fix := advice(err)
+			return []finding{problem("store.key", cmp.Or(fix, "run: kyc-agentd keygen"), "%s", message)}
+		}
+	}
+	info := store.Info{Kind: kind, Lasting: kind != auto.Memory}
+	if p.answers() {
+		info = p.status.Store
+	}
+	switch {
+	case info.Lasting:
+		return []finding{fine("store", "sign-ins are kept %s", where(info))}
+	case p.config.Store.s == auto.Memory:
+		return []finding{note("store.memory", "", "sign-ins are kept %s, as store = \"memory\" asks", where(info))}
+	}
+	return []finding{warn("store.memory", lastingStore, "sign-ins are kept %s: there is neither a keyring nor a key for files", where(info))}
+}
+
+// credential reports whether the agent has its key from systemd, which shows it to
+// nobody else.
+func (p *patient) credential() bool {
+	return p.answers() && p.status.Store.Kind == auto.File && p.config.StoreKeyFile.s == ""
+}
+
+// checkKeyring asks the keyring, where the agent would.
+func checkKeyring(_ context.Context, p *patient) []finding {
+	configured, kind := p.config.Store.s, p.kind()
+	if configured != auto.Auto && configured != auto.Keyring && kind != auto.Keyring {
+		return nil
+	}
+	err := p.keyring()
+	if err == nil {
+		return []finding{fine("keyring", "it is there, unlocked, and answers")}
+	}
+	message, fix := advice(err)
+	needed := problem
+	if kind != auto.Keyring {
+		needed = warn
+	}
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return []finding{problem("keyring.locked", fix, "%s", message)}
+	case errors.Is(err, keyring.ErrSilent):
+		return []finding{needed("keyring.slow", fix, "%s", message)}
+	case errors.Is(err, keyring.ErrAbsent) && kind != auto.Keyring:
+		return []finding{note("keyring.absent", "", "%s", message)}
+	case errors.Is(err, keyring.ErrAbsent):
+		return []finding{problem("keyring.absent", fix, "%s", message)}
+	}
+	return []finding{needed("keyring.failed", fix, "%s", message)}
+}
+
+// leastFree is what the file store needs free: one record, encrypted, beside the one it
+// replaces. A disk with less than this is about to be full.
+const leastFree = 1 << 20 // bytes
+
+// checkStateFolder looks whether the file store can be written.
+func checkStateFolder(_ context.Context, p *patient) []finding {
+	if p.kind() != auto.File {
+		return nil
+	}
+	dir := file.DefaultDir(p.vars.get)
+	if dir == "" {
+		return []finding{problem("state.missing", "set HOME, or XDG_STATE_HOME, to an absolute path", "there is no folder to keep sign-ins in")}
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return []finding{problem("state.mode", "run: ls -ld "+shellWord(dir), "cannot look at %s: %s", dir, plainCause(err))}
+	case !info.IsDir():
+		return []finding{problem("state.mode", "move it away", "%s is not a folder", dir)}
+	case ownerOf(info) != os.Getuid():
+		return []finding{problem("state.owner", fmt.Sprintf("run as root: chown -R %d %s", os.Getuid(), shellWord(dir)), "%s belongs to uid %d, and you are uid %d", dir, ownerOf(info), os.Getuid())}
+	case info.Mode().Perm()&0o077 != 0:
+		return []finding{problem("state.mode", "run: chmod 700 "+shellWord(dir), "%s is open to others (mode %04o)", dir, info.Mode().Perm())}
+	}
+	if f, ok := diskFault(dir); ok {
+		return []finding{f}
+	}
+	return []finding{fine("state", "%s can be written", dir)}
+}
+
+// diskFault looks at the file system of dir, or of the folder it would be made in.
+func diskFault(dir string) (finding, bool) {
+	for dir != "/" {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	var fsys unix.Statfs_t
+	if err := unix.Statfs(dir, &fsys); err != nil {
+		return problem("state.read-only", "run: df "+shellWord(dir), "cannot look at the file system of %s: %v", dir, err), true
+	}
+	const freeIt = "free some space there, or set XDG_STATE_HOME to another disk"
+	switch {
+	case fsys.Flags&readOnly != 0 || unix.Access(dir, unix.W_OK) != nil:
+		return problem("state.read-only", "make it writable, or set XDG_STATE_HOME to another folder; until then new sign-ins are lost with the agent", "%s cannot be written", dir), true
+	case uint64(fsys.Bavail)*uint64(fsys.Bsize) < leastFree:
+		return problem("state.full", freeIt, "the disk of %s is full: %d kB are left", dir, uint64(fsys.Bavail)*uint64(fsys.Bsize)>>10), true
+	case fsys.Files > 0 && fsys.Ffree == 0:
+		return problem("state.full", freeIt, "the disk of %s has no room for another file (inodes)", dir), true
+	}
+	return finding{}, false
+}
+
+// readOnly is the flag of statfs for a file system that is mounted so: ST_RDONLY on
+// Linux, MNT_RDONLY on the BSDs.
+const readOnly = 1
