@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +23,9 @@ const lastingStore = "run: kyc-agentd keygen, then: systemctl --user restart kyc
 // askKeyring lists the keys in the keyring, by a child process that is killed when it
 // does not answer. It reads no secret and shows no prompt.
 func (p *patient) askKeyring(ctx context.Context) error {
-	_, err := keyring.New(keyring.Options{Command: keyring.SelfCommand(keyringVerb), Getenv: p.vars.get}).Keys(ctx)
+	_, err := keyring.New(keyring.Options{
+		Command: keyring.SelfCommand(keyringVerb), Getenv: p.vars.get, Timeout: min(3*time.Second, p.limit/3),
+	}).Keys(ctx)
 	return err
 }
 
@@ -113,12 +116,20 @@ func checkKeyring(_ context.Context, p *patient) []finding {
 // replaces. A disk with less than this is about to be full.
 const leastFree = 1 << 20 // bytes
 
+// stateFolder is the agent's, or that of one started now.
+func (p *patient) stateFolder() string {
+	if p.answers() && p.status.Store.Kind == auto.File {
+		return p.status.Store.Detail
+	}
+	return file.DefaultDir(p.vars.get)
+}
+
 // checkStateFolder looks whether the file store can be written.
 func checkStateFolder(_ context.Context, p *patient) []finding {
 	if p.kind() != auto.File {
 		return nil
 	}
-	dir := file.DefaultDir(p.vars.get)
+	dir := p.stateFolder()
 	if dir == "" {
 		return []finding{problem("state.missing", "set HOME, or XDG_STATE_HOME, to an absolute path", "there is no folder to keep sign-ins in")}
 	}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
+)
+
+func init() {
+	setups = append(setups, []setup{
+		{"a locked keyring", "keyring.locked", severityProblem, "unlock it", func(w *ward) { w.keyring(keyringtest.Locked) }},
+		{"no keyring, where one is configured", "keyring.absent", severityProblem, "keygen", func(w *ward) { w.keyring(keyringtest.NoService) }},
+		{"a keyring that does not answer", "keyring.slow", severityProblem, "restart it", func(w *ward) {
+			w.keyring(keyringtest.Silent)
+			w.look = func(p *patient) { p.limit = 3 * time.Second }
+		}},
+		{"a full disk", "state.full", severityProblem, "free some space", func(w *ward) { w.mount("size=64k", 0) }},
+		{"a read-only disk", "state.read-only", severityProblem, "make it writable", func(w *ward) { w.mount("size=4m", unix.MS_RDONLY) }},
+	}...)
+}
+
+// keyring puts the ward on a keyring, and the daemon to rest.
+func (w *ward) keyring(mode keyringtest.Mode) {
+	w.end()
+	w.write(".config/kyc-agent/config.toml", `store = "keyring"`, 0o600)
+	for _, v := range keyringtest.Start(w.t, mode).Env() {
+		if strings.HasPrefix(v, "DBUS_SESSION_BUS_ADDRESS=") {
+			w.set(v)
+		}
+	}
+}
+
+// mount has the state folder on a disk of its own, which needs root.
+func (w *ward) mount(options string, flags uintptr) {
+	w.t.Helper()
+	testpeer.Root(w.t)
+	dir := w.path("disk")
+	w.must(os.MkdirAll(dir, 0o700))
+	if err := unix.Mount("tmpfs", dir, "tmpfs", flags, "mode=700,"+options); err != nil {
+		testpeer.Missing(w.t, "the right to mount", "run as root of the machine, or in a container that may mount")
+	}
+	w.t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	w.end()
+	w.set("XDG_STATE_HOME=" + dir)
+}
