@@ -29,7 +29,9 @@ func TestRestrict(t *testing.T) {
 	_, prod := r.Token(ctx, agent.TokenRequest{Environment: "prod"})
 	_, unknown := r.Token(ctx, agent.TokenRequest{Environment: "nowhere"}) // is not told from one that is there
 	_, theDefault := agent.Restrict(a, "prod").Token(ctx, agent.TokenRequest{})
+	_, aws := r.AWSCredentials(ctx, agent.TokenRequest{Environment: "staging"})
 	for what, err := range map[string]error{
+		"AWS credentials":     aws,
 		"another environment": prod, "no environment": unknown, "the default, which is another": theDefault,
 		"login":   r.Login(ctx, agent.LoginRequest{Environment: "staging", Username: agenttest.User, Password: agent.NewSecret(agenttest.Password)}, never),
 		"logout":  r.Logout(ctx, agent.LogoutRequest{Environment: "staging"}),
