@@ -45,7 +45,7 @@ func (c *Client) AWSCredentials(ctx context.Context, req agent.TokenRequest) (ag
 		return agent.AWSCredentials{}, c.garbled("aws")
 	}
 	return agent.AWSCredentials{
-		Environment: header.Get(headerEnvironment), AccessKeyID: body.AccessKeyID, SecretAccessKey: agent.NewSecret(body.SecretAccessKey),
+		Environment: oneLine(header.Get(headerEnvironment)), AccessKeyID: body.AccessKeyID, SecretAccessKey: agent.NewSecret(body.SecretAccessKey),
 		SessionToken: agent.NewSecret(body.SessionToken), ExpiresAt: expires, Warning: oneLine(header.Get(headerWarning)),
 	}, nil
 }

@@ -271,6 +271,7 @@ func TestErrorsAreAsDescribed(t *testing.T) {
 		}
 		w.exchange(true, "GET", "/v1/token?format=curl", "")
 		w.exchange(true, "GET", "/v1/token?format=google", "")
+		w.exchange(true, "GET", "/v1/token?format=aws", "")
 	}
 }
 
