@@ -41,4 +41,11 @@
 // there is no sign-in or it was refused: at most every five minutes, and never again
 // with a credential that was refused for good. An API key takes the place of a sign-in
 // and has no end.
+//
+// # AWS credentials
+//
+// [Agent.AWSCredentials] hands out what an [Exchanger] makes of the ID token, where the
+// environment says by what. They are kept and renewed by the same means (supply.go) and
+// with the same promises, in memory only, and last no longer than the sign-in they were
+// made with.
 package agent

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
@@ -50,8 +52,11 @@ func TestSecrecy(t *testing.T) {
 			s := newSite(t, srv.URL, srv.PoolID, srv.ClientID)
 			use(s)
 			s.secretFiles()
+			aws := awstest.New(awstest.UserPool{Issuer: srv.Issuer(), JWKS: srv.Issuer() + "/.well-known/jwks.json", ClientID: srv.ClientID})
+			defer aws.Close()
+			s.env = append(s.env, "KYC_PROD_IDENTITY_POOL_ID="+aws.IdentityPoolID, "KYC_PROD_AWS_ENDPOINT="+aws.URL)
 			defer watchProcesses(t)()
-			w := &witness{site: s, t: t}
+			w := &witness{site: s, t: t, aws: aws}
 			w.walk(srv, kind)
 			w.files()
 		})
@@ -75,8 +80,9 @@ func (s *site) secretFiles() {
 // A witness runs commands and reads everything they say.
 type witness struct {
 	*site
-	t    *testing.T
-	totp []string // secrets that authenticator apps were set up with
+	t       *testing.T
+	aws     *awstest.Server
+	learned []string // secrets that were made: of authenticator apps, and of AWS credentials
 }
 
 func (w *witness) walk(srv *cognitotest.Server, kind string) {
@@ -87,6 +93,7 @@ func (w *witness) walk(srv *cognitotest.Server, kind string) {
 	w.signIn("Wrong-zebra-9")
 	w.alone()
 	w.setUpApp()
+	w.credentials()
 	w.commands()
 	for name, fault := range map[string]cognitotest.Fault{
 		"502": cognitotest.BadGateway(), "429": cognitotest.Throttle429(), "throttle": cognitotest.Throttle(),
@@ -135,15 +142,40 @@ func (w *witness) setUpApp() {
 	err := w.client().Login(within(w.t, 20*time.Second), agent.LoginRequest{Environment: "prod", Username: "grace", Password: agent.NewSecret("Correct-horse-7")},
 		func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 			if c.TOTPSecret != "" && c.Problem == "" {
-				w.totp = append(w.totp, c.TOTPSecret, inFours(c.TOTPSecret))
+				w.learned = append(w.learned, c.TOTPSecret, inFours(c.TOTPSecret))
 				return agent.Answers{"code": agent.NewSecret("000000")}, nil
 			}
 			return nil, errors.New("enough")
 		})
-	if len(w.totp) == 0 {
+	if len(w.learned) == 0 {
 		w.t.Errorf("no authenticator app was set up: %v", err)
 	}
 	w.clean("the end of a set-up", fmt.Sprintf("%v %+v", err, err))
+}
+
+// credentials has the daemon make AWS credentials, and fail to.
+func (w *witness) credentials() {
+	exit, out, errOut := w.run("", "kyc-token", "-f", "aws", "prod")
+	var c struct{ SecretAccessKey, SessionToken string }
+	if err := json.Unmarshal([]byte(out), &c); exit != 0 || err != nil || c.SessionToken == "" {
+		w.t.Errorf("AWS credentials: exit %d, %s", exit, errOut)
+		return
+	}
+	w.learned = append(w.learned, c.SecretAccessKey, c.SessionToken)
+	w.say("status", "", "kyc-agentd", "status", "--json")
+	for _, f := range []awstest.Fault{
+		{Code: "NotAuthorizedException", Message: "Invalid login token " + c.SecretAccessKey},
+		{Status: 500, Body: c.SecretAccessKey + c.SessionToken},
+	} {
+		w.signIn("Correct-horse-7")
+		w.aws.FailNext(awstest.GetCredentials, 3, f)
+		exit, out, errOut := w.run("", "kyc-token", "-f", "aws", "prod")
+		if exit == 0 || out != "" {
+			w.t.Errorf("AWS credentials in spite of %+v", f)
+		}
+		w.clean("no AWS credentials", errOut)
+		w.say("status", "", "kyc-agentd", "status")
+	}
 }
 
 // alone has the daemon sign in by itself, and then hold an API key in that place.
@@ -226,7 +258,7 @@ func (w *witness) say(what, stdin, name string, args ...string) {
 
 func (w *witness) clean(where, text string) {
 	w.t.Helper()
-	for _, secret := range append(slices.Clone(secrets), w.totp...) {
+	for _, secret := range append(slices.Clone(secrets), w.learned...) {
 		if i := strings.Index(text, secret); i >= 0 {
 			w.t.Errorf("%s has %q: …%q…", where, secret, text[max(0, i-80):min(len(text), i+20)])
 		}
