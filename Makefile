@@ -32,7 +32,7 @@ build: $(BINARIES) ## both binaries into bin/: static, stripped
 # Not PIE, whatever GOFLAGS say: relocation costs kyc-token a quarter of its time.
 .PHONY: $(BINARIES)
 $(BINARIES):
-	CGO_ENABLED=0 $(GO) build -trimpath -buildmode=exe -ldflags='-s -w -X main.version=$(VERSION)' -o $(BIN)/$@ ./cmd/$@
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags='-s -w -buildid= -X main.version=$(VERSION)' -o $(BIN)/$@ ./cmd/$@
 
 .PHONY: demo
 demo: ## the whole product against a Cognito and a KYC API on this machine
@@ -79,6 +79,12 @@ install: prefix build ## binaries, links and units for PREFIX (~/.local); no roo
 	done
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo; echo 'Not on your PATH yet: $(PREFIX)/bin';; esac
 	@printf '\nNext:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n'
+
+.PHONY: package
+package: export GO := $(GO)
+package: export VERSION := $(VERSION)
+package: ## .deb, .rpm, checksums and SBOM of this commit, into dist/
+	@MAKE="$(MAKE)" packaging/package
 
 .PHONY: uninstall
 uninstall: prefix ## remove what install put there
