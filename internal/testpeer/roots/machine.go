@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,6 +105,9 @@ func (m *Machine) Copy(from, to string, mode os.FileMode) {
 	}
 }
 
+// longWord is one that nobody reads in a log, such as a token.
+var longWord = regexp.MustCompile(`(\S{60})\S{60,}`)
+
 // Run runs a line of shell as user, in the environment and with the user manager that
 // a login of user gives, and returns what it printed and its exit code. Line and
 // output are in the test's log.
@@ -126,7 +130,7 @@ func (m *Machine) Run(user, line, stdin string) (output string, exit int) {
 	if user == "root" {
 		prompt = "# "
 	}
-	m.t.Logf("%s%s\n%s", prompt, line, out)
+	m.t.Logf("%s%s\n%s", prompt, line, longWord.ReplaceAll(out, []byte("$1…")))
 	if exited != nil {
 		exit = exited.ExitCode()
 	}

@@ -1,0 +1,165 @@
+package packaging_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
+)
+
+const enabledLink = "/etc/systemd/user/sockets.target.wants/kyc-agentd.socket"
+
+// TestDeb installs, uses, upgrades, removes and purges the package on clean systems. Its
+// log is the commands and what they print.
+func TestDeb(t *testing.T) {
+	old := filepath.Join(release(t, "v1.0.0", "ARCHES=amd64"), "kyc-agent_1.0.0-1_amd64.deb")
+	next := filepath.Join(release(t, "v1.1.0", "ARCHES=amd64"), "kyc-agent_1.1.0-1_amd64.deb")
+	for _, suite := range []roots.Suite{roots.Bookworm, roots.Trixie} {
+		t.Run(string(suite), func(t *testing.T) {
+			s := &system{t: t, Machine: roots.Boot(t, suite)}
+			s.Copy(old, "/root/kyc-agent_1.0.0-1_amd64.deb", 0o600)
+			s.Copy(next, "/root/kyc-agent_1.1.0-1_amd64.deb", 0o600)
+			testDeb(s)
+		})
+	}
+}
+
+// A system is a machine on which commands are expected to succeed.
+type system struct {
+	t *testing.T
+	*roots.Machine
+}
+
+// must runs a line, and it must exit with code exit.
+func (s *system) must(exit int, user, line, stdin string) string {
+	s.t.Helper()
+	out, got := s.Run(user, line, stdin)
+	if got != exit {
+		s.t.Fatalf("exit code %d, want %d", got, exit)
+	}
+	return out
+}
+
+func (s *system) root(line string) string       { s.t.Helper(); return s.must(0, "root", line, "") }
+func (s *system) user(line string) string       { s.t.Helper(); return s.must(0, roots.User, line, "") }
+func (s *system) says(line, want string) string { s.t.Helper(); return s.match(s.user(line), want) }
+
+// match wants out to match the pattern, all of it.
+func (s *system) match(out, pattern string) string {
+	s.t.Helper()
+	if !regexp.MustCompile(`\A(?:` + pattern + `)\z`).MatchString(out) {
+		s.t.Fatalf("got %q, want %s", out, pattern)
+	}
+	return out
+}
+
+func (s *system) exists(path string) bool {
+	s.t.Helper()
+	_, err := os.Lstat(s.Path(path))
+	if err != nil && !os.IsNotExist(err) {
+		s.t.Fatal(err)
+	}
+	return err == nil
+}
+
+const aToken = `eyJ[\w-]+\.[\w-]+\.[\w-]+\n`
+
+// testDeb is one life of the package. The user is logged in before it comes.
+func testDeb(s *system) {
+	cognito := cognitotest.New()
+	s.t.Cleanup(cognito.Close)
+	cognito.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
+	config := filepath.Join("/home", roots.User, ".config/kyc-agent")
+	s.user("mkdir -p ~/.config/kyc-agent; systemctl --user is-active default.target")
+	err := os.WriteFile(s.Path(config+"/config.toml"), fmt.Appendf(nil,
+		"[environments.prod]\nendpoint = %q\nuser_pool_id = %q\nclient_id = %q\n",
+		cognito.URL, cognito.PoolID, cognito.ClientID), 0o644)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	before := s.everything()
+
+	s.root("dpkg -i kyc-agent_1.0.0-1_amd64.deb")
+	if !s.exists(enabledLink) {
+		s.t.Errorf("there is no %s", enabledLink)
+	}
+	s.says("systemctl --user is-enabled kyc-agentd.socket", "enabled\n")
+	s.says("systemctl --user is-active kyc-agentd.socket", "active\n") // nobody had to log in again
+	s.must(77, roots.User, "kyc-token prod", "")
+	s.user("kyc-agentd keygen && systemctl --user restart kyc-agentd.service")
+	s.must(0, roots.User, "kyc-agentd login -u ana --password-stdin prod", "correct horse\n")
+	token := s.says("kyc-token prod", aToken)
+	s.match(s.must(0, roots.User, "env -i /usr/bin/kyc-token prod", ""), regexp.QuoteMeta(token)) // as from cron
+	s.user("kyc-agentd status")
+
+	// An upgrade leaves the agent alone, and a restart brings the new one to the same sign-in.
+	socket := s.inode()
+	s.match(s.root("dpkg -i kyc-agent_1.1.0-1_amd64.deb"), `(?s).*systemctl --user daemon-reload && systemctl --user restart kyc-agentd\.service\n.*`)
+	s.says("kyc-token prod", regexp.QuoteMeta(token))
+	s.user("systemctl --user daemon-reload && systemctl --user restart kyc-agentd.service")
+	s.says("kyc-token prod", aToken)
+	s.match(s.user("kyc-agentd status"), `(?s)kyc-agentd v1\.1\.0.*prod .* ana .*`)
+	if now := s.inode(); now != socket {
+		s.t.Errorf("the socket is another one: inode %s, was %s", now, socket)
+	}
+
+	// An administrator's word outlives the package's.
+	s.root("systemctl --global disable kyc-agentd.socket")
+	s.root("dpkg -i kyc-agent_1.1.0-1_amd64.deb")
+	s.match(s.must(1, roots.User, "systemctl --user is-enabled kyc-agentd.socket", ""), "disabled\n")
+	s.root("systemctl --global enable kyc-agentd.socket")
+
+	const agents = "grep -lx kyc-agentd /proc/[0-9]*/comm || true"
+	s.match(s.root(agents), "/proc/[0-9]+/comm\n")
+	s.root("dpkg --remove kyc-agent")
+	s.must(127, roots.User, "kyc-token prod", "")
+	s.match(s.root(agents), "")
+	if s.exists("/run/user/1000/kyc-agentd/agent.sock") {
+		s.t.Error("the socket is still there")
+	}
+	s.root("dpkg --purge kyc-agent")
+	if after := s.everything(); !slices.Equal(before, after) {
+		s.t.Errorf("purge leaves %q", difference(after, before))
+		s.t.Errorf("purge took %q", difference(before, after))
+	}
+	// The sign-in is the user's and not the package's.
+	if !s.exists(filepath.Join("/home", roots.User, ".local/state/kyc-agent")) {
+		s.t.Error("purge took the sign-ins of the user")
+	}
+	if cognito.SignIns() != 1 {
+		s.t.Errorf("%d sign-ins, want the only one to be kept", cognito.SignIns())
+	}
+}
+
+// inode tells the socket from another one at the same place.
+func (s *system) inode() string {
+	s.t.Helper()
+	return s.user("stat -c %i $XDG_RUNTIME_DIR/kyc-agentd/agent.sock")
+}
+
+// everything lists the files of the system, but for what dpkg and systemd write while
+// they work, and homes.
+func (s *system) everything() []string {
+	s.t.Helper()
+	out, exit := s.Run("root", `find / -xdev \( -path /home -o -path /root -o -path /var/log -o -path /var/lib/systemd/linger \) -prune `+
+		`-o ! -path '/var/lib/dpkg/*-old' -printf '%p -> %l\n' | sort >/root/files`, "")
+	if exit != 0 {
+		s.t.Fatal(out)
+	}
+	content, err := os.ReadFile(s.Path("/root/files"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.Split(string(content), "\n")
+}
+
+// difference is what a has and b has not.
+func difference(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+}

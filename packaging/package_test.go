@@ -1,0 +1,239 @@
+package packaging_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// release makes the packages in a checkout of its own of what is here, tagged tag, and
+// returns its dist folder. The commit's time is fixed, and with it every file's.
+func release(t *testing.T, tag string, args ...string) string {
+	t.Helper()
+	m := newMachine(t)
+	testpeer.Program(t, "git", "git")
+	dir := t.TempDir()
+	git := func(dir string, args ...string) []byte {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_AUTHOR_DATE=2026-01-02T03:04:05Z",
+			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_COMMITTER_DATE=2026-01-02T03:04:05Z")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("git %s: %v", strings.Join(args, " "), err)
+		}
+		return out
+	}
+	list := git(testpeer.ModuleRoot(), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	for name := range strings.SplitSeq(strings.TrimRight(string(list), "\x00"), "\x00") {
+		copyFile(t, filepath.Join(testpeer.ModuleRoot(), name), filepath.Join(dir, name))
+	}
+	git(dir, "init", "--quiet")
+	git(dir, "add", "--all")
+	git(dir, "commit", "--quiet", "--message=a release")
+	git(dir, "tag", tag)
+	cmd := exec.CommandContext(t.Context(), m.make, append([]string{"package"}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.notes}, m.goVariable...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make package: %v\n%s", err, out)
+	}
+	return filepath.Join(dir, "dist")
+}
+
+// copyFile copies a file or link and makes the folders it is in. What git lists and is
+// not there was deleted.
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	info, err := os.Lstat(from)
+	if os.IsNotExist(err) {
+		return
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(to), 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode()&os.ModeSymlink != 0 {
+		target, err := os.Readlink(from)
+		if err == nil {
+			err = os.Symlink(target, to)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	content, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, content, info.Mode().Perm())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sums are the SHA-256 sums of the files in dir.
+func sums(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for name := range files(t, dir) {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = fmt.Sprintf("%x", sha256.Sum256(content))
+	}
+	return found
+}
+
+// TestPackagesAreReproducible holds that a release is the same bytes wherever it is made.
+func TestPackagesAreReproducible(t *testing.T) {
+	here := release(t, "v1.0.0")
+	first, second := sums(t, here), sums(t, release(t, "v1.0.0"))
+	want := []string{
+		"SHA256SUMS",
+		"kyc-agent-1.0.0-1.aarch64.rpm", "kyc-agent-1.0.0-1.x86_64.rpm",
+		"kyc-agent_1.0.0-1_amd64.deb", "kyc-agent_1.0.0-1_arm64.deb",
+	}
+	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, want) {
+		t.Errorf("dist has %q, want %q", got, want)
+	}
+	for name, sum := range first {
+		if second[name] != sum {
+			t.Errorf("%s is %s here and %s elsewhere", name, sum, second[name])
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "sha256sum", "--check", "--strict", "SHA256SUMS")
+	cmd.Dir = here
+	if out, err := cmd.CombinedOutput(); err != nil || bytes.Count(out, []byte(": OK\n")) != len(want)-1 {
+		t.Errorf("sha256sum: %v\n%s", err, out)
+	}
+	t.Run("contents", func(t *testing.T) { testContents(t, here) })
+	t.Run("lintian", func(t *testing.T) { testLintian(t, filepath.Join(here, "kyc-agent_1.0.0-1_amd64.deb")) })
+}
+
+// testContents holds that both formats carry the same files, of the right architecture.
+func testContents(t *testing.T, dist string) {
+	dpkg, rpm := testpeer.Program(t, "dpkg-deb", "dpkg"), testpeer.Program(t, "rpm", "rpm")
+	output := func(name string, args ...string) string {
+		out, err := exec.CommandContext(t.Context(), name, args...).Output()
+		if err != nil {
+			t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
+		}
+		return string(out)
+	}
+	for deb, rpmFile := range map[string]string{
+		"kyc-agent_1.0.0-1_amd64.deb": "kyc-agent-1.0.0-1.x86_64.rpm",
+		"kyc-agent_1.0.0-1_arm64.deb": "kyc-agent-1.0.0-1.aarch64.rpm",
+	} {
+		inDeb, inRPM := map[string]string{}, map[string]string{}
+		for line := range strings.Lines(output(dpkg, "--contents", filepath.Join(dist, deb))) {
+			f := strings.Fields(line) // mode, owner/group, size, date, time, name [-> target]
+			if f[1] != "root/root" {
+				t.Errorf("%s: %s is %s's", deb, f[5], f[1])
+			}
+			if !strings.HasSuffix(f[5], "/") {
+				inDeb[strings.TrimPrefix(f[5], ".")] = strings.Replace(f[0], "l---------", "link", 1) + strings.Join(f[6:], " ")
+			}
+		}
+		for line := range strings.Lines(output(rpm, "-qp", "--qf",
+			"[%{FILENAMES} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILEMODES:perms} %{FILELINKTOS}\n]", filepath.Join(dist, rpmFile))) {
+			f := strings.Fields(line)
+			if f[1] != "root/root" {
+				t.Errorf("%s: %s is %s's", rpmFile, f[0], f[1])
+			}
+			switch f[2][0] {
+			case 'l':
+				inRPM[f[0]] = "link-> " + f[3]
+			case '-':
+				inRPM[f[0]] = f[2]
+			}
+		}
+		// What only one system knows.
+		for _, name := range []string{
+			"/usr/share/doc/kyc-agent/changelog.Debian.gz", "/usr/share/doc/kyc-agent/copyright", "/usr/share/lintian/overrides/kyc-agent",
+		} {
+			if inDeb[name] != "-rw-r--r--" {
+				t.Errorf("%s: %s is %q", deb, name, inDeb[name])
+			}
+			delete(inDeb, name)
+		}
+		for _, name := range []string{
+			"/usr/share/licenses/kyc-agent/LICENSE", "/usr/lib/systemd/user-preset/90-kyc-agent.preset",
+		} {
+			if inRPM[name] != "-rw-r--r--" {
+				t.Errorf("%s: %s is %q", rpmFile, name, inRPM[name])
+			}
+			delete(inRPM, name)
+		}
+		if !maps.Equal(inDeb, inRPM) {
+			t.Errorf("%s has\n%v\nand %s has\n%v", deb, inDeb, rpmFile, inRPM)
+		}
+		for name, mode := range map[string]string{
+			"/usr/bin/kyc-agentd": "-rwxr-xr-x", "/usr/bin/kyc-token": "-rwxr-xr-x", "/usr/bin/git-credential-kyc": "link-> kyc-token",
+			"/usr/lib/systemd/user/kyc-agentd.socket": "-rw-r--r--", "/usr/lib/systemd/user/kyc-agentd.service": "-rw-r--r--",
+			"/usr/share/doc/kyc-agent/50-namespaces.conf": "-rw-r--r--",
+		} {
+			if inDeb[name] != mode {
+				t.Errorf("%s: %s is %q, want %q", deb, name, inDeb[name], mode)
+			}
+		}
+	}
+}
+
+// testLintian has Debian's checker read the package. What it finds and stays is named
+// with its reason in deb/lintian-overrides.
+func testLintian(t *testing.T, deb string) {
+	lintian := testpeer.Program(t, "lintian", "lintian")
+	cmd := exec.CommandContext(t.Context(), lintian, "--allow-root", "--fail-on=error,warning", deb)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+}
+
+// TestPackageVersion holds what `git describe` says to versions that sort as meant.
+func TestPackageVersion(t *testing.T) {
+	script, err := os.ReadFile("package")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, function, found := strings.Cut(string(script), "\npackage_version() {")
+	function, _, ended := strings.Cut(function, "\n}\n")
+	if !found || !ended {
+		t.Fatal("there is no function package_version")
+	}
+	dpkg := testpeer.Program(t, "dpkg", "dpkg")
+	last := ""
+	for _, v := range []struct{ described, version string }{ // oldest first
+		{"(devel)", "0.0.0+devel"},
+		{"98aa0b8", "0.0.0+98aa0b8"}, {"98aa0b8-dirty", "0.0.0+98aa0b8.dirty"},
+		{"v1.0.0-rc.1", "1.0.0~rc.1"}, {"v1.0.0-rc.1-3-g98aa0b8", "1.0.0~rc.1+3.g98aa0b8"},
+		{"v1.0.0", "1.0.0"}, {"v1.0.0-dirty", "1.0.0+dirty"},
+		{"v1.0.1", "1.0.1"}, {"v1.0.1-4-g98aa0b8", "1.0.1+4.g98aa0b8"}, {"v1.0.1-4-g98aa0b8-dirty", "1.0.1+4.g98aa0b8.dirty"},
+		{"v1.0.1-10-g0123456", "1.0.1+10.g0123456"},
+		{"1.10.0", "1.10.0"},
+	} {
+		out, err := exec.CommandContext(t.Context(), "bash", "-c",
+			"package_version() {"+function+"\n}\npackage_version \"$1\"", "bash", v.described).CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != v.version {
+			t.Errorf("%s becomes %q, %v; want %q", v.described, got, err, v.version)
+		}
+		if last != "" && exec.CommandContext(t.Context(), dpkg, "--compare-versions", v.version, "gt", last).Run() != nil &&
+			last != "0.0.0+devel" {
+			t.Errorf("%s does not sort after %s", v.version, last)
+		}
+		last = v.version
+	}
+}
