@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -34,6 +35,8 @@ func FuzzServer(f *testing.F) {
 		"POST /v1/login HTTP/1.1\r\nHost: kyc-agent\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: kyc-agent\r\nOrigin: x\r\n\r\n", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
 		"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+		toAPI("POST", "/kyc?x", "{}", "Connection: authorization"), toAPI("PUT", "/", "", "Transfer-Encoding: chunked") + "2\r\n{}\r\n0\r\n\r\n",
+		toAPI("PUT", "/", "", "Content-Length: 70000", "Expect: 100-continue"), toAPI("GET", "/%2e%2e/", ""),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -45,7 +48,18 @@ func FuzzServer(f *testing.F) {
 func throw(t *testing.T, raw []byte) {
 	book := &logBook{}
 	ln := ipctest.Listen()
-	stop := serve(t, &Server{Logger: book.logger(), Service: &scripted{
+	api := ipctest.Listen()
+	behind := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+someJWT || len(r.Header["Authorization"]) != 1 {
+			t.Errorf("the API got %q", r.Header["Authorization"])
+		}
+		_, _ = io.Copy(w, r.Body)
+	})}
+	go func() { _ = behind.Serve(api) }()
+	defer behind.Close()
+	dialAPI := func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx) }
+	stop := serve(t, &Server{Logger: book.logger(), Proxy: true, dialAPI: dialAPI, Service: &scripted{
+		token: tokenFor("http://localhost", "staging", "").token,
 		login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
 			_, err := ask(ctx, agent.Challenge{Name: "X"})
 			return err

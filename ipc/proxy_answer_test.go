@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/agent/agenttest"
 )
 
 // Redirects, throttling and refusals are the client's to deal with.
@@ -144,34 +143,6 @@ func TestProxyRenewsTheToken(t *testing.T) {
 				t.Errorf("calls %q, want %q", got, test.calls)
 			}
 		})
-	}
-}
-
-// With the real engine, any number of refused requests cost one refresh.
-func TestProxyRenewsOnce(t *testing.T) {
-	p := agenttest.NewAuthenticator()
-	g := newGuarded(t, "")
-	service := agenttest.NewAgent(t, p, func(o *agent.Options) { o.Config.Environments[0].APIURL = g.URL })
-	agenttest.Login(t, service, "staging")
-	client := throughProxy(t, serveProxy(t, service))
-	before := p.Refreshes()
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			res, err := client.Post("http://staging/kyc", "application/json", strings.NewReader("{}"))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer res.Body.Close()
-			if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Kyc-Error") != "" {
-				t.Errorf("status %d, Kyc-Error %q", res.StatusCode, res.Header.Get("Kyc-Error"))
-			}
-		})
-	}
-	wg.Wait()
-	if n := p.Refreshes() - before; n > 1 {
-		t.Errorf("%d refreshes", n)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -29,12 +30,18 @@ type flow struct {
 // newFlow serves h behind a proxy.
 func newFlow(t *testing.T, h http.HandlerFunc) flow {
 	t.Helper()
+	return newFlowOf(t, tokenFor("http://localhost", "staging"), h)
+}
+
+// newFlowOf is newFlow with the tokens of service, whose API is at http://localhost.
+func newFlowOf(t *testing.T, service agent.Service, h http.HandlerFunc) flow {
+	t.Helper()
 	api, ln := ipctest.Listen(), ipctest.Listen()
 	behind := &http.Server{Handler: h}
 	go func() { _ = behind.Serve(api) }()
 	t.Cleanup(func() { _ = behind.Close() })
 	stop := serve(t, &Server{
-		Service: tokenFor("http://localhost", "staging"), Proxy: true,
+		Service: service, Proxy: true,
 		dialAPI: func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx) },
 	}, ln)
 	return flow{ln, throughProxy(t, ln), stop}
@@ -353,4 +360,37 @@ func TestProxyThousandAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// With the real engine, any number of refused requests cost one refresh, and a token
+// just received none.
+func TestProxyRenewsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := agenttest.NewAuthenticator()
+		service := agenttest.NewAgent(t, p, func(o *agent.Options) { o.Config.Environments[0].APIURL = "http://localhost" })
+		agenttest.Login(t, service, "staging")
+		f := newFlowOf(t, service, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+		for _, want := range []int{0, 1} {
+			before := p.Refreshes()
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					res, err := f.client.Post("http://staging/kyc", "application/json", strings.NewReader("{}"))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_ = res.Body.Close()
+					if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Kyc-Error") != "" {
+						t.Errorf("status %d, Kyc-Error %q", res.StatusCode, res.Header.Get("Kyc-Error"))
+					}
+				})
+			}
+			wg.Wait()
+			if n := p.Refreshes() - before; n != want {
+				t.Errorf("%d refreshes, want %d", n, want)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
 }

@@ -68,7 +68,7 @@ func (c *cli) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
 	root.AddCommand(
 		c.serve(), c.runCommand(), c.login(), c.logout(), c.password(), c.confirm(),
-		c.status(), c.doctor(), c.reload(), c.keygen(), c.envCommand(), c.logCommand(),
+		c.status(), c.doctor(), c.api(), c.reload(), c.keygen(), c.envCommand(), c.logCommand(),
 		c.completion(), c.version(), c.keyringChild(),
 	)
 	c.complete(root)

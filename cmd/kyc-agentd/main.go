@@ -3,9 +3,9 @@
 // daemon, `login` signs in to it; kyc-token then prints a token.
 //
 // Each verb is one file: serve.go, login.go, logout.go, recover.go (password and
-// confirm), status.go, doctor.go (and a file for each area that it looks at), reload.go,
-// run.go, env.go, logs.go (log), keygen.go, version.go. config.go is the manual of
-// config.toml. serve.go and serve_store.go wire the adapters (ipc, agent/cognito,
+// confirm), status.go, doctor.go (and a file for each area that it looks at), api.go,
+// reload.go, run.go, env.go, logs.go (log), keygen.go, version.go. config.go is the
+// manual of config.toml. serve.go and serve_store.go wire the adapters (ipc, agent/cognito,
 // store/…), which do not know one another.
 package main
 

@@ -171,9 +171,10 @@ func TestNoAgent(t *testing.T) {
 	stale := filepath.Join(shortDir(t), "agent.sock")
 	leaveStaleSocket(t, stale)
 	const next = "; run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)"
-	for _, verb := range []string{"login", "logout", "status", "reload"} {
-		session{}.run(t, verb, "--socket", socket).want(t, exitNoAgent, "no agent answers on "+socket+next)
-		session{vars: environ{"KYC_AGENT_SOCK=" + stale}}.run(t, verb).want(t, exitNoAgent, "no agent answers on "+stale+next)
+	for _, verb := range []string{"login", "logout", "status", "reload", "api GET /"} {
+		args := strings.Fields(verb)
+		session{}.run(t, append(args, "--socket", socket)...).want(t, exitNoAgent, "no agent answers on "+socket+next)
+		session{vars: environ{"KYC_AGENT_SOCK=" + stale}}.run(t, args...).want(t, exitNoAgent, "no agent answers on "+stale+next)
 	}
 }
 

@@ -122,6 +122,12 @@ func (h *house) daemon(args ...string) *running {
 	cmd := kycAgentd(append([]string{"serve"}, args...)...)
 	log := &logBuffer{t: h.t}
 	cmd.Env, cmd.Stderr = append([]string{}, h.env...), log
+	return h.launched(cmd)
+}
+
+// launched starts cmd, a daemon, and kills it at the end of the test.
+func (h *house) launched(cmd *exec.Cmd) *running {
+	h.t.Helper()
 	r, err := launch(cmd, h.dir)
 	if err != nil {
 		h.t.Fatal(err)

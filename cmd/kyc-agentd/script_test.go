@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/examples/kycapi"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
@@ -42,6 +44,9 @@ import (
 //	cognito secret TEXT          the app client's
 //	cognito flows FLOW…          what the app client allows; without any, all
 //	cognito reveal on|off        whether an unknown user is told from a wrong password
+//	kycapi                       after cognito: starts a KYC API for its tokens, and
+//	                             points staging and prod at it
+//	kycapi refuse|throttle N     what the next N calls get: 401, or 429
 //	aws pool|role                after cognito: starts an AWS that trusts it, and gives
 //	                             staging its identity pool, or its role
 //	aws fail CALL CODE           what the next call gets
@@ -55,7 +60,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "file": awaitFile,
-			"cognito": tellCognito, "aws": tellAWS,
+			"cognito": tellCognito, "kycapi": tellAPI, "aws": tellAWS,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -65,6 +70,8 @@ func TestScripts(t *testing.T) {
 // background is what a script has started.
 type background struct {
 	cognito *cognitotest.Server
+	api     *kycapi.API
+	apiAt   *httptest.Server
 	aws     *awstest.Server
 	daemon  *running
 }
@@ -94,6 +101,9 @@ func (b *background) end() {
 	if b.daemon != nil {
 		_ = b.daemon.Process.Signal(syscall.SIGTERM)
 		<-b.daemon.exited
+	}
+	if b.apiAt != nil {
+		b.apiAt.Close()
 	}
 	if b.cognito != nil {
 		b.cognito.Close()
@@ -152,7 +162,7 @@ func scriptEnv(ts *testscript.TestScript) []string {
 		"KYC_STAGING_ENDPOINT", "KYC_STAGING_USER_POOL_ID", "KYC_STAGING_CLIENT_ID",
 		"KYC_STAGING_AUTH_FLOW", "KYC_STAGING_CLIENT_SECRET_FILE", "KYC_STAGING_REFRESH_TOKEN_VALIDITY",
 		"KYC_STAGING_IDENTITY_POOL_ID", "KYC_STAGING_AWS_ROLE_ARN", "KYC_STAGING_AWS_ENDPOINT",
-		"KYC_STAGING_USERNAME", "KYC_STAGING_PASSWORD_FILE",
+		"KYC_STAGING_USERNAME", "KYC_STAGING_PASSWORD_FILE", "KYC_STAGING_API_URL", "KYC_PROD_API_URL",
 		"KYC_DEV_CLIENT_ID", "KYC_PROD_ENDPOINT", "KYC_PROD_USER_POOL_ID", "KYC_PROD_CLIENT_ID",
 	} {
 		if v := ts.Getenv(name); v != "" {
@@ -287,6 +297,30 @@ func tellAWS(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("usage: aws KNOB …, see TestScripts")
 	}
+}
+
+func tellAPI(ts *testscript.TestScript, neg bool, args []string) {
+	b := of(ts)
+	switch {
+	case len(args) == 0 && b.cognito != nil && b.api == nil:
+		b.api = kycapi.New(kycapi.Pool{Issuer: b.cognito.Issuer(), JWKSURL: b.cognito.JWKSURL(), ClientID: b.cognito.ClientID})
+		b.apiAt = httptest.NewServer(b.api)
+		ts.Setenv("KYC_STAGING_API_URL", b.apiAt.URL)
+		ts.Setenv("KYC_PROD_API_URL", b.apiAt.URL)
+		return
+	case len(args) == 2 && b.api != nil:
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		if args[0] == "refuse" {
+			b.api.RefuseNext(n)
+			return
+		}
+		if args[0] == "throttle" {
+			b.api.ThrottleNext(n, 17*time.Second)
+			return
+		}
+	}
+	ts.Fatalf("usage: kycapi [refuse|throttle N], after cognito")
 }
 
 var knobs = map[string]func(*cognitotest.Server, []string) error{

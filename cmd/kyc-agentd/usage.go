@@ -15,6 +15,7 @@ programs of the same user over a Unix socket. kyc-token prints one.
   confirm   confirm a new account with the code that was sent
   status    show what the daemon holds
   doctor    look for what is wrong, and say how to put it right
+  api       send a request to the KYC API; the daemon puts the token on
   reload    have the daemon read its configuration again
   run       run one command with an agent of its own
   env       print the shell's line that names the agent's socket
@@ -143,6 +144,28 @@ account can be locked by it; the pool's log and its triggers see the attempt.
 
 Exit status: 0 all is well, 1 there are warnings, 2 there are problems,
 64 wrong usage.
+`
+
+const usageAPI = `Usage: kyc-agentd api [-d DATA] [-H HEADER]... [-i] [ENVIRONMENT] METHOD PATH
+
+Sends a request to the KYC API by way of the daemon, which puts the token on:
+this command never sees it. The answer goes to stdout as it comes; on a terminal
+JSON is laid out. Redirects are not followed.
+
+  ENVIRONMENT          staging, prod or another that the daemon knows;
+                       else $KYC_ENV, else the daemon's default
+  METHOD               GET, POST, PUT, …, in capitals
+  PATH                 begins with / and is added to the environment's api_url
+  -d, --data DATA      the body; @FILE is what is in FILE, @- standard input
+  -H, --header HEADER  'Name: value', more than once for more; with a body there
+                       is Content-Type: application/json without being asked
+  -i, --include        the answer's status and headers before it
+  --socket PATH        the daemon's socket
+
+Exit status: 0 for an answer of 2xx or 3xx, 4 for 4xx, 5 for 5xx, the answer
+being on stdout all the same; what went wrong before that is as for the other
+commands. Example:
+  kyc-agentd api prod POST /kyc -d @body.json | jq .status
 `
 
 const usageReload = `Usage: kyc-agentd reload

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+const (
+	// maxKept is how much of standard input, in bytes, is read before it is sent: a body
+	// of that size at most tells its length, and the agent can send it twice.
+	maxKept = 64 << 10
+	// maxPretty is the longest answer, in bytes, that is laid out for a person.
+	maxPretty = 1 << 20
+)
+
+// apiCall is one run of `api`.
+type apiCall struct {
+	*cli
+	data    string
+	headers []string
+	include bool
+}
+
+func (c *cli) api() *cobra.Command {
+	a := &apiCall{cli: c}
+	cmd := &cobra.Command{
+		Use: "api", Long: usageAPI, Args: methodAndPath,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			env := c.environment(args[:len(args)-2])
+			args = args[len(args)-2:]
+			return a.do(cmd.Context(), env, args[0], args[1], cmd.Flags().Changed("data"))
+		},
+	}
+	cmd.Flags().StringVarP(&a.data, "data", "d", "", "")
+	cmd.Flags().StringArrayVarP(&a.headers, "header", "H", nil, "")
+	cmd.Flags().BoolVarP(&a.include, "include", "i", false, "")
+	return cmd
+}
+
+const apiHelp = "run: kyc-agentd api --help"
+
+func methodAndPath(_ *cobra.Command, args []string) error {
+	if len(args) == 2 || len(args) == 3 {
+		return nil
+	}
+	return usageError(apiHelp, "api takes a method and a path, and before them an environment if need be")
+}
+
+func (a *apiCall) do(ctx context.Context, env, method, path string, hasData bool) error {
+	req, err := a.request(ctx, method, path)
+	if err != nil {
+		return err
+	}
+	var body *readBody
+	if hasData {
+		if body, err = a.body(req); err != nil {
+			return err
+		}
+		defer body.Close()
+	}
+	resp, err := a.client().Forward(req, env)
+	if body != nil && body.err != nil {
+		return usageError(apiHelp, "--data cannot be read: %s", plainCause(body.err))
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := a.show(resp); err != nil {
+		return err
+	}
+	return a.verdict(resp)
+}
+
+// request is the request without its body.
+func (a *apiCall) request(ctx context.Context, method, path string) (*http.Request, error) {
+	if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return nil, usageError(apiHelp, "the method has to be one such as GET or POST, in capitals")
+	}
+	target, err := url.ParseRequestURI(path)
+	if !strings.HasPrefix(path, "/") || err != nil {
+		return nil, usageError(apiHelp, "the path has to begin with /, and special characters in it to be escaped with %%")
+	}
+	req := (&http.Request{Method: method, URL: target, Header: http.Header{}}).WithContext(ctx)
+	for _, line := range a.headers {
+		name, value, ok := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.Trim(value, " \t")
+		if !ok || !isToken(name) || strings.EqualFold(name, "Host") || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return nil, usageError(apiHelp, "--header takes one header, 'Name: value', and not the host")
+		}
+		req.Header.Add(name, value)
+	}
+	return req, nil
+}
+
+// isToken reports whether s can be the name of a header (RFC 9110, 5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// A readBody remembers why it could not be read.
+type readBody struct {
+	io.Reader
+	close func() error
+	err   error
+}
+
+func (b *readBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+// Close implements [io.Closer].
+func (b *readBody) Close() error { return b.close() }
+
+// body gives req the body that --data names, and tells its length where it is known.
+func (a *apiCall) body(req *http.Request) (*readBody, error) {
+	b := &readBody{close: func() error { return nil }}
+	file, isFile := strings.CutPrefix(a.data, "@")
+	switch {
+	case !isFile:
+		b.Reader, req.ContentLength = strings.NewReader(a.data), int64(len(a.data))
+	case file == "-":
+		begin, err := io.ReadAll(io.LimitReader(a.in, maxKept+1))
+		if err != nil {
+			return nil, usageError(apiHelp, "--data cannot be read: %s", plainCause(err))
+		}
+		b.Reader, req.ContentLength = bytes.NewReader(begin), int64(len(begin))
+		if len(begin) > maxKept {
+			b.Reader, req.ContentLength = io.MultiReader(b.Reader, a.in), -1
+		}
+	default:
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, usageError(apiHelp, "--data cannot be read: %s: %s", file, plainCause(err))
+		}
+		b.Reader, b.close, req.ContentLength = f, f.Close, -1
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			b.Reader, req.ContentLength = io.LimitReader(f, info.Size()), info.Size()
+		}
+	}
+	if req.ContentLength != 0 {
+		req.Body = b
+	}
+	if req.Header.Get("Content-Type") == "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return b, nil
+}
+
+// show writes the answer as it comes; on a terminal JSON is laid out.
+func (a *apiCall) show(resp *http.Response) error {
+	if a.include {
+		if err := writeHead(a.out, resp); err != nil {
+			return err
+		}
+	}
+	var body io.Reader = resp.Body
+	if a.atTerminal() {
+		if line := resp.Header.Get("Kyc-Warning"); line != "" {
+			a.say("%s", line)
+		}
+		if isJSON(resp.Header) {
+			body = pretty(body)
+		}
+	}
+	w := &writeErr{Writer: a.out}
+	if _, err := io.Copy(w, body); err != nil && w.err == nil {
+		return &agent.Error{Code: agent.CodeUnavailable, Op: "api", Message: "the answer was cut off", Hint: "try again", Err: err}
+	}
+	return w.err
+}
+
+// A writeErr remembers why it could not be written to.
+type writeErr struct {
+	io.Writer
+	err error
+}
+
+func (w *writeErr) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	w.err = cmp.Or(w.err, err)
+	return n, err
+}
+
+func (a *apiCall) atTerminal() bool {
+	f, ok := a.out.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func writeHead(w io.Writer, resp *http.Response) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", resp.Proto, resp.Status)
+	var lines []string
+	for name, values := range resp.Header {
+		for _, v := range values {
+			lines = append(lines, name+": "+v+"\n")
+		}
+	}
+	slices.Sort(lines)
+	_, err := io.WriteString(w, b.String()+strings.Join(lines, "")+"\n")
+	return err
+}
+
+func isJSON(h http.Header) bool {
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+}
+
+// pretty lays out what is JSON and not too long, and leaves all else as it is.
+func pretty(r io.Reader) io.Reader {
+	raw, err := io.ReadAll(io.LimitReader(r, maxPretty+1))
+	var laidOut bytes.Buffer
+	if err != nil || len(raw) > maxPretty || json.Indent(&laidOut, bytes.TrimSpace(raw), "", "  ") != nil {
+		return io.MultiReader(bytes.NewReader(raw), failing{err}, r)
+	}
+	laidOut.WriteByte('\n')
+	return &laidOut
+}
+
+// failing reads nothing, and err when there is one.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
+
+// verdict makes the exit code of the answer's status: 4 for 4xx, 5 for 5xx.
+func (a *apiCall) verdict(resp *http.Response) error {
+	class := resp.StatusCode / 100
+	if class < 4 {
+		return nil
+	}
+	again := ""
+	if wait := resp.Header.Get("Retry-After"); wait != "" {
+		again = "; Retry-After: " + wait
+	}
+	a.say("the API answered %s%s", resp.Status, again)
+	return exitStatus(class)
+}
