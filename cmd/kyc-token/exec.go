@@ -14,7 +14,13 @@ const (
 // become makes this process the command, with lines of NAME=value in its
 // environment. It returns only when that fails.
 func (p process) become(command []string, lines string) error {
-	env := overlaid(p.environ(), lines)
+	added := strings.Split(strings.TrimSuffix(lines, "\n"), "\n")
+	for _, line := range added {
+		if name, _, ok := strings.Cut(line, "="); !ok || name == "" {
+			return failure{errForeign.exit, "the answer " + errForeign.text}
+		}
+	}
+	env := overlaid(p.environ(), added)
 	last := error(syscall.ENOENT)
 	for _, path := range candidates(command[0], p.getenv("PATH")) {
 		switch err := p.exec(path, command, env); err {
@@ -49,9 +55,8 @@ func candidates(name, path string) []string {
 	return all
 }
 
-// overlaid is env with the variables in lines, which replace those of their names.
-func overlaid(env []string, lines string) []string {
-	added := strings.Split(strings.TrimSuffix(lines, "\n"), "\n")
+// overlaid is env with the variables added, which replace those of their names.
+func overlaid(env, added []string) []string {
 	var out []string
 	for _, old := range env {
 		if !replaced(old, added) {

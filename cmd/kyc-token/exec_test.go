@@ -82,6 +82,11 @@ func TestExecWithoutAToken(t *testing.T) {
 			t.Errorf("exit code %d", o.exit)
 		}
 	}
+	for _, body := range []string{artefact, "KYC_TOKEN=x\n\n", "=x\n"} {
+		agent := answering(t, ok(body))
+		finish(t, program(t, "exec", "-socket", agent.path, "--", "touch", marker)).
+			wantFailure(t, exitInternal, "", "is not kyc-agentd's")
+	}
 	if _, err := os.Stat(marker); err == nil {
 		t.Error("it was started")
 	}

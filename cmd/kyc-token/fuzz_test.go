@@ -3,9 +3,12 @@ package main
 import (
 	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"unicode"
 	"unicode/utf8"
@@ -84,6 +87,51 @@ func FuzzArguments(f *testing.F) {
 		}
 		if !same {
 			t.Errorf("%+v reads back as %v, %q", o, req, body)
+		}
+	})
+}
+
+// FuzzFailClosed: whatever the agent answers, and to whatever tool, stdout has a whole
+// answer or, after a failure, nothing but what stops the tool.
+func FuzzFailClosed(f *testing.F) {
+	f.Add(ok(artefact), uint8(0))
+	f.Add(ok("KYC_TOKEN=x\n"), uint8(8))
+	f.Add(say("401 Unauthorized", "prod: not signed in\n"), uint8(3))
+	f.Add("HTTP/1.0 204 No Content\r\n\r\n", uint8(4))
+	f.Add(ok(artefact)[:70], uint8(7))
+	f.Add("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", uint8(8))
+	var raw atomic.Pointer[string]
+	agent := newFake(f, func(c net.Conn) { _, _ = io.WriteString(c, *raw.Load()) })
+	calls := []struct {
+		name string
+		args []string
+	}{
+		{"kyc-token", nil}, {"kyc-token", []string{"-f", "k8s"}}, {"kyc-token", []string{"-f", "curl"}}, {"kyc-token", []string{"-f", "google"}},
+		{git, []string{"get"}}, {terraform, []string{"get", "x"}}, {goauth, nil}, {"kyc-token", []string{"get"}}, {"kyc-token", []string{"exec", "--", "x"}},
+	}
+	f.Fuzz(func(t *testing.T, answer string, which uint8) {
+		raw.Store(&answer)
+		call := calls[int(which)%len(calls)]
+		started := false
+		o := run(t, func(p *process) {
+			p.name, p.stdin = call.name, strings.NewReader("host=x\n")
+			p.exec = func(string, []string, []string) error { started = true; return syscall.ENOEXEC }
+		}, append([]string{"-socket", agent.path}, call.args...)...)
+		_, body, whole := strings.Cut(answer, "\r\n\r\n")
+		switch {
+		case started && o.exit == exitNotExecutable && o.stdout == "" && whole && strings.HasSuffix(body, "\n") && strings.Contains(body, "="):
+		case started:
+			t.Errorf("%q starts a program, %+v", answer, o)
+		case o.exit == exitOK && (!whole || o.stdout != body):
+			t.Errorf("%q gives %+v", answer, o)
+		case o.exit == exitOK && o.stdout == "" && call.name != git && call.name != goauth:
+			t.Errorf("%q gives nothing, and no failure", answer)
+		case o.exit == exitOK || o.stdout == "":
+		case slices.Contains(call.args, "curl") && o.stdout == failClosed:
+		case slices.Contains(call.args, "google") && strings.HasPrefix(o.stdout, `{"version":1,"success":false,`):
+		case call.name == git && o.stdout == "quit=1\n":
+		default:
+			t.Errorf("after a failure %q gives %+v", answer, o)
 		}
 	})
 }

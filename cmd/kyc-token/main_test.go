@@ -121,6 +121,9 @@ func run(t testing.TB, change func(*process), args ...string) outcome {
 		args:   args,
 		getenv: func(string) string { return "" },
 		stdin:  unread{t},
+
+		environ: func() []string { return nil },
+
 		uid:    os.Geteuid(),
 		limit:  30 * time.Second,
 		stdout: &stdout,
