@@ -28,8 +28,9 @@ type file struct {
 	log  *slog.Logger
 	sink Sink
 	wake chan struct{} // cap 1: look again
-	end  context.CancelFunc
-	done chan struct{} // closed when the file is removed for good
+	life context.Context
+	end  context.CancelFunc // of life
+	done chan struct{}      // closed when the file is removed for good
 
 	// The goroutine's own.
 	token  agent.Token // what was written last
@@ -40,16 +41,14 @@ type file struct {
 	shown agent.SinkStatus
 }
 
-// start begins to keep a file.
-func (k *Keeper) start(s Sink) *file {
-	ctx, cancel := context.WithCancel(context.Background())
-	f := &file{
-		o: k.o, log: k.o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s,
-		wake: make(chan struct{}, 1), end: cancel, done: make(chan struct{}),
+// newFile returns the file of s, which run keeps.
+func newFile(o Options, s Sink) *file {
+	life, end := context.WithCancel(context.Background())
+	return &file{
+		o: o, log: o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s,
+		wake: make(chan struct{}, 1), life: life, end: end, done: make(chan struct{}),
 		shown: agent.SinkStatus{Path: s.Path, Environment: s.Environment, Format: s.Format},
 	}
-	go f.run(ctx)
-	return f
 }
 
 // again has the file looked at soon.
@@ -75,14 +74,15 @@ func (f *file) status() agent.SinkStatus {
 	return f.shown
 }
 
-func (f *file) run(ctx context.Context) {
+// run keeps the file until its life ends, and then removes it.
+func (f *file) run() {
 	defer close(f.done)
 	f.sink.removeTemps()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(tick)
 	defer timer.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-f.life.Done():
 			if err := f.withdraw(); err != nil {
 				f.log.Warn("the token file is left", "error", err)
 			}
@@ -91,13 +91,13 @@ func (f *file) run(ctx context.Context) {
 			f.failed = 0 // something changed: what failed before says little
 		case <-timer.C:
 		}
-		timer.Reset(f.look(ctx))
+		timer.Reset(f.look())
 	}
 }
 
 // look makes the file what it should be and returns how long that is good for.
-func (f *file) look(ctx context.Context) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+func (f *file) look() time.Duration {
+	ctx, cancel := context.WithTimeout(f.life, askTimeout)
 	defer cancel()
 	t, err := f.o.Token(ctx, agent.TokenRequest{Environment: f.sink.Environment})
 	if err != nil {

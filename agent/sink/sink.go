@@ -113,12 +113,17 @@ func (k *Keeper) Configure(sinks []Sink) {
 	for _, s := range sinks {
 		if i := slices.IndexFunc(old, func(f *file) bool { return f.sink == s }); i >= 0 {
 			files = append(files, old[i])
-			old[i].again()
-			continue
+		} else {
+			files = append(files, newFile(k.o, s))
 		}
-		files = append(files, k.start(s))
 	}
-	k.files.Store(&files)
+	k.files.Store(&files) // from here on Changed reaches them, so that no change is missed
+	for _, f := range files {
+		f.again()
+		if !slices.Contains(old, f) {
+			go f.run()
+		}
+	}
 }
 
 // removeLocked ends the files that gone is true of, and removes them. The caller holds mu.

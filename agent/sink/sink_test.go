@@ -447,6 +447,21 @@ func TestNothingIsLogged(t *testing.T) {
 	})
 }
 
+// TestCloseDoesNotWait holds that a file goes at once though a token is waited for.
+func TestCloseDoesNotWait(t *testing.T) {
+	inBubble(t, func(h *house) {
+		h.login("prod")
+		h.configure(h.prod())
+		h.p.Set(func(r *agenttest.Rules) { r.Latency = time.Hour })
+		time.Sleep(time.Hour - time.Second)
+		began := time.Now()
+		h.k.Close(h.Context())
+		if _, err := os.Lstat(h.path("prod.jwt")); err == nil || time.Since(began) > 0 {
+			h.Errorf("the file is there: %t, after %s", err == nil, time.Since(began))
+		}
+	})
+}
+
 func TestCheckMode(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o600, 0o400, 0o640, 0o440} {
 		if err := sink.CheckMode(mode); err != nil {
