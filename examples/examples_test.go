@@ -6,13 +6,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
@@ -24,7 +22,6 @@ import (
 func TestMain(m *testing.M) {
 	code := m.Run()
 	testpeer.Cleanup()
-	_ = os.RemoveAll(httpieDir)
 	os.Exit(code)
 }
 
@@ -70,7 +67,7 @@ var examples = []example{
 	{"python watchlist", python("python/watchlist.py", "Suppliers", "Jane Roe"), []string{"/kyc/watchlists"}, `"subjects": 1`},
 	{"python screening, httpx", httpx("python/screen.py", "Jane Roe"), []string{"/kyc"}, "Jane Roe: clear\n"},
 	{"httpie list check", httpie("httpie/list-check.sh"), []string{"/kyc"}, `"status":"clear"`},
-	{"go", goProgram("./go", "Jane Roe"), []string{"/kyc"}, `"status":"clear"`},
+	{"go", goProgram("go", "Jane Roe"), []string{"/kyc"}, `"status":"clear"`},
 	{"node", node("javascript/example.mjs", "Jane Roe"), []string{"/kyc", "/kyc/watchlists"}, `status: 'clear'`},
 }
 
@@ -91,69 +88,16 @@ func httpx(argv ...string) func(*testing.T) []string {
 	}
 }
 
-// goProgram builds the program in dir.
-func goProgram(dir string, argv ...string) func(*testing.T) []string {
-	return func(t *testing.T) []string {
-		path := filepath.Join(t.TempDir(), "program")
-		if out, err := exec.Command("go", "build", "-o", path, dir).CombinedOutput(); err != nil {
-			t.Fatalf("go build %s: %v\n%s", dir, err, out)
-		}
-		return append([]string{path}, argv...)
-	}
+func goProgram(name string, argv ...string) func(*testing.T) []string {
+	return func(t *testing.T) []string { return append([]string{testpeer.Example(t, name)}, argv...) }
 }
 
 // httpie is a script in sh that finds HTTPie with the plugin installed, and with nothing
 // of this folder on its path.
 func httpie(argv ...string) func(*testing.T) []string {
 	return func(t *testing.T) []string {
-		return append([]string{testpeer.Program(t, "env", "coreutils"), "-u", "PYTHONPATH", "HTTPIE_CONFIG_DIR=" + httpieConfig(t), "sh"}, argv...)
+		return append([]string{testpeer.Program(t, "env", "coreutils"), "-u", "PYTHONPATH", "HTTPIE_CONFIG_DIR=" + testpeer.HTTPie(t), "sh"}, argv...)
 	}
-}
-
-var (
-	httpieOnce sync.Once
-	httpieDir  string
-	httpieErr  error
-)
-
-// httpieConfig is a configuration folder of HTTPie's with the plugin, put there as a
-// person does it, but without the network: what builds the package is Debian's.
-func httpieConfig(t *testing.T) string {
-	t.Helper()
-	program := testpeer.Program(t, "httpie", "httpie")
-	for _, module := range []string{"pip", "setuptools", "wheel"} {
-		if exec.Command("/usr/bin/python3", "-c", "import "+module).Run() != nil {
-			testpeer.Missing(t, "Python's "+module, "run: apt-get install python3-"+module)
-		}
-	}
-	httpieOnce.Do(func() {
-		httpieDir, httpieErr = installPlugin(program)
-	})
-	if httpieErr != nil {
-		t.Fatal(httpieErr)
-	}
-	return httpieDir
-}
-
-func installPlugin(program string) (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "kyc-httpie-"); err != nil {
-		return "", err
-	}
-	// HTTPie looks for news of itself otherwise.
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"disable_update_warnings": true}`), 0o600); err != nil {
-		return dir, err
-	}
-	source := filepath.Join(dir, "source") // pip leaves its work beside what it builds
-	if err := os.CopyFS(source, os.DirFS("python")); err != nil {
-		return dir, err
-	}
-	cmd := exec.Command(program, "plugins", "install", source)
-	// 0 is how pip is told: no isolation, that is, no download of setuptools.
-	cmd.Env = append(os.Environ(), "HTTPIE_CONFIG_DIR="+dir, "PIP_CONFIG_FILE=/dev/null", "PIP_NO_INDEX=1", "PIP_NO_BUILD_ISOLATION=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("httpie plugins install: %w\n%s", err, out)
-	}
-	return dir, nil
 }
 
 func python(argv ...string) func(*testing.T) []string {

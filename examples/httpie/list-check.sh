@@ -6,5 +6,5 @@
 #
 # --check-status makes an error of the API's one of HTTPie's.
 set -eu
-http --ignore-stdin --check-status --body -A kyc -a staging \
+http --ignore-stdin --check-status --body -A kyc -a staging: \
   "${API_URL:-https://stg.kyc.legaltalent.ai}/kyc" name="${1:-Jane Roe}"

@@ -4,9 +4,10 @@
     http -A kyc https://stg.kyc.legaltalent.ai/kyc name="Jane Roe"
     http -A kyc -a prod https://kyc.legaltalent.ai/kyc name="Jane Roe"
 
--a names the environment; else it is $KYC_ENV, else the agent's default. (HTTPie's own
-`-A bearer -a TOKEN` shows the token to every process of the machine.) Without a token
-nothing is sent, and the error says what to type.
+-a names the environment, with a colon behind it or not (HTTPie's way to say: no
+password); else it is $KYC_ENV, else the agent's default. Without a token nothing is
+sent, and the error says what to type. (HTTPie's own `-A bearer -a TOKEN` shows the
+token to every process of the machine.)
 """
 
 from httpie.plugins import AuthPlugin
@@ -23,4 +24,4 @@ class KycPlugin(AuthPlugin):
     netrc_parse = False
 
     def get_auth(self, username=None, password=None):
-        return KycAuth(self.raw_auth)
+        return KycAuth((self.raw_auth or "").rstrip(":"))

@@ -1,5 +1,6 @@
 // Package testpeer finds the real programs that tests run against: Program for one
-// on PATH, Python and Npm for libraries, Build for this module's own binaries.
+// on PATH, Python and Npm for libraries, HTTPie with our plugin, Build and Example for
+// this module's own binaries.
 //
 // A peer that is missing skips the test and names what to install. Where
 // KYC_REQUIRE_PEERS is set, as in CI, it fails the test instead: a skip must not
@@ -78,43 +79,62 @@ func ModuleRoot() string {
 }
 
 var (
-	buildMu  sync.Mutex
-	buildDir string
-	built    = map[string]string{}
+	madeMu  sync.Mutex
+	madeDir string
+	made    = map[string]bool{}
 )
+
+// once has build make the file or folder at path, once per test process.
+func once(t testing.TB, name string, build func(path string)) (path string) {
+	t.Helper()
+	madeMu.Lock()
+	defer madeMu.Unlock()
+	if madeDir == "" {
+		dir, err := os.MkdirTemp("", "kyc-build-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		madeDir = dir
+	}
+	path = filepath.Join(madeDir, name)
+	if !made[name] {
+		build(path)
+		made[name] = true
+	}
+	return path
+}
 
 // Build compiles the command in cmd/name as it is shipped (static, stripped, no
 // PIE), once per test process, and returns the binary's path. Call Cleanup from TestMain.
 func Build(t testing.TB, name string) string {
 	t.Helper()
-	buildMu.Lock()
-	defer buildMu.Unlock()
-	if path := built[name]; path != "" {
-		return path
-	}
-	if buildDir == "" {
-		dir, err := os.MkdirTemp("", "kyc-build-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		buildDir = dir
-	}
-	path := filepath.Join(buildDir, name)
-	cmd := exec.Command("go", "build", "-trimpath", "-buildmode=exe", "-ldflags=-s -w", "-o", path, "./cmd/"+name)
+	return once(t, name, func(path string) {
+		compile(t, path, "./cmd/"+name, "-trimpath", "-buildmode=exe", "-ldflags=-s -w")
+	})
+}
+
+// Example compiles the program in examples/name, once per test process, and returns the
+// binary's path. Call Cleanup from TestMain.
+func Example(t testing.TB, name string) string {
+	t.Helper()
+	return once(t, "example-"+name, func(path string) { compile(t, path, "./examples/"+name) })
+}
+
+func compile(t testing.TB, path, pkg string, flags ...string) {
+	t.Helper()
+	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), pkg)...)
 	cmd.Dir = ModuleRoot()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build ./cmd/%s: %v\n%s", name, err, out)
+		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
 	}
-	built[name] = path
-	return path
 }
 
-// Cleanup removes what Build made.
+// Cleanup removes what Build, Example and HTTPie made.
 func Cleanup() {
-	buildMu.Lock()
-	defer buildMu.Unlock()
-	if buildDir != "" {
-		_ = os.RemoveAll(buildDir)
+	madeMu.Lock()
+	defer madeMu.Unlock()
+	if madeDir != "" {
+		_ = os.RemoveAll(madeDir)
 	}
 }
