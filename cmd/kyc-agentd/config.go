@@ -31,7 +31,8 @@ import (
 // of `kyc-agentd serve`.
 //
 // `kyc-agentd reload` reads it again. When anything in it is wrong the daemon keeps
-// what it had and says why.
+// what it had and says why; one that starts ends, and before that tells whoever it was
+// started for.
 type Config struct {
 	// DefaultEnvironment is where a request goes that names none.
 	// Default "staging". It must be one of Environments.

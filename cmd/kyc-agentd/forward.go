@@ -14,31 +14,36 @@ import (
 type sockets struct {
 	agent   net.Listener
 	forward net.Listener // for `ssh -R`; nil when nothing is forwarded
+	given   bool         // the agent's is the service manager's
 }
 
-// listen takes the sockets of the service manager, and makes those that it does not give.
-func listen(path string, c Config) (s sockets, err error) {
-	if s.agent, s.forward, err = ipc.Inherited(); err != nil {
-		return s, err
-	}
+// inherited takes the sockets of the service manager, if it gives any.
+func inherited() (*sockets, error) {
+	ln, extra, err := ipc.Inherited()
+	return &sockets{ln, extra, ln != nil}, err
+}
+
+// listen makes the sockets that are missing.
+func (s *sockets) listen(path string, c Config) (err error) {
 	if s.agent == nil {
 		if s.agent, err = ipc.Listen(path); err != nil {
-			return s, err
+			return err
 		}
 	}
 	if s.forward == nil && len(c.ForwardEnvironments) > 0 {
-		if s.forward, err = ipc.Listen(forwardSocket(s.agent.Addr().String())); err != nil {
-			s.close()
-		}
+		s.forward, err = ipc.Listen(forwardSocket(s.agent.Addr().String()))
 	}
-	return s, err
+	return err
 }
 
-func (s sockets) close() {
-	for _, ln := range []net.Listener{s.agent, s.forward} {
-		if ln != nil {
-			_ = ln.Close()
-		}
+// all are those that there are.
+func (s *sockets) all() []net.Listener {
+	return slices.DeleteFunc([]net.Listener{s.agent, s.forward}, func(ln net.Listener) bool { return ln == nil })
+}
+
+func (s *sockets) close() {
+	for _, ln := range s.all() {
+		_ = ln.Close()
 	}
 }
 

@@ -408,27 +408,34 @@ func TestServeNotifies(t *testing.T) {
 	}
 }
 
-// A daemon that serves on an inherited socket leaves it in place.
-func TestServeOnAnInheritedSocket(t *testing.T) {
-	h := newHouse(t)
+// activated is a command that runs the daemon as a service manager does that was asked
+// for it, on the house's socket.
+func (h *house) activated(args string) *exec.Cmd {
+	h.t.Helper()
 	if err := os.Mkdir(filepath.Dir(h.socket()), 0o700); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: h.socket(), Net: "unix"})
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	defer ln.Close()
+	h.t.Cleanup(func() { ln.Close() })
 	f, err := ln.File()
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	defer f.Close()
+	h.t.Cleanup(func() { f.Close() })
 	// LISTEN_PID has to be the daemon's own, and only a shell knows it before it is one.
-	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" serve --store memory`, filepath.Join(linkAsKycAgentd(t), "kyc-agentd"))
-	cmd.Env, cmd.Stderr = append([]string{"LISTEN_FDS=1", "LISTEN_FDNAMES=agent"}, h.env...), &logBuffer{t}
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" serve `+args, filepath.Join(linkAsKycAgentd(h.t), "kyc-agentd"))
+	cmd.Env, cmd.Stderr = append([]string{"LISTEN_FDS=1", "LISTEN_FDNAMES=agent"}, h.env...), &logBuffer{h.t}
 	cmd.ExtraFiles = []*os.File{f}
-	r, err := launch(cmd, h.dir)
+	return cmd
+}
+
+// A daemon that serves on an inherited socket leaves it in place.
+func TestServeOnAnInheritedSocket(t *testing.T) {
+	h := newHouse(t)
+	r, err := launch(h.activated("--store memory"), h.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,6 +448,35 @@ func TestServeOnAnInheritedSocket(t *testing.T) {
 	}
 	if _, err := os.Stat(h.socket()); err != nil {
 		t.Error("the service manager's socket is gone")
+	}
+}
+
+// Who waits for a daemon that cannot start is told why, by every verb, and then it ends.
+func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
+	h, token := newHouse(t), testpeer.Build(t, "kyc-token")
+	path, next := serviceManager(t)
+	cmd := h.activated("--config /no/such")
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+path)
+	r, err := start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const why = "cannot read /no/such: no such file or directory"
+	if got := next(); !strings.HasPrefix(got, "STATUS=cannot start: ") || !strings.Contains(got, why) {
+		t.Errorf("the service manager is told %q", got)
+	}
+	for _, cmd := range []*exec.Cmd{
+		exec.Command(token),
+		kycAgentd("status"),
+		kycAgentd("logout"),
+		kycAgentd("login", "-u", "ana", "--password-stdin"),
+	} {
+		if got := h.run("correct horse\n", cmd); got.exit != exitConfiguration || !strings.Contains(got.errOut, why) {
+			t.Errorf("%s: %+v", cmd, got)
+		}
+	}
+	if exit := h.ended(r); exit != exitConfiguration {
+		t.Errorf("exit %d", exit)
 	}
 }
 

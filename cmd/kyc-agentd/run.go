@@ -112,8 +112,8 @@ func (b *brief) do(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "agent.sock")
 	notPrivate := undumpable()
-	d, err := b.newDaemon(b.serveFlags(), socket)
-	if err != nil {
+	d := b.newDaemon(b.serveFlags(), socket)
+	if err := d.configure(); err != nil {
 		return err
 	}
 	if notPrivate != nil {

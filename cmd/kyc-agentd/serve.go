@@ -85,30 +85,41 @@ type daemon struct {
 // runDaemon serves until ctx ends.
 func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	notHardened := c.harden()
-	d, err := c.newDaemon(flags, c.socketPath())
-	if err != nil {
-		return err
-	}
-	if notHardened != nil {
-		d.log.Warn("this process is less private than it should be", "error", notHardened)
-	}
-	s, err := listen(c.socketPath(), d.started)
+	d := c.newDaemon(flags, c.socketPath())
+	s, err := inherited()
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := d.makeAgent(ctx); err != nil {
+	if err := d.start(ctx, s); err != nil {
+		if s.given {
+			refuse(ctx, s.all(), err, d.log)
+		}
 		return err
 	}
 	defer closeStore(d.store)
+	if notHardened != nil {
+		d.log.Warn("this process is less private than it should be", "error", notHardened)
+	}
 	return d.serve(ctx, s)
 }
 
-// newDaemon makes one that has its log and its configuration, and no agent yet.
-func (c *cli) newDaemon(flags serveFlags, socket string) (*daemon, error) {
+// newDaemon makes one that has its log, and no configuration and no agent yet.
+func (c *cli) newDaemon(flags serveFlags, socket string) *daemon {
 	d := &daemon{flags: flags, vars: c.vars, socket: socket, level: new(slog.LevelVar)}
 	d.log = newLogger(c.err, d.level, c.vars)
-	return d, d.configure()
+	return d
+}
+
+// start is everything that can fail before the daemon serves on s.
+func (d *daemon) start(ctx context.Context, s *sockets) error {
+	if err := d.configure(); err != nil {
+		return err
+	}
+	if err := s.listen(d.socket, d.started); err != nil {
+		return err
+	}
+	return d.makeAgent(ctx)
 }
 
 // configure reads the configuration for the first time.
@@ -178,7 +189,7 @@ func (d *daemon) checkUnattended(c agent.Config) {
 }
 
 // serve answers on s until ctx ends, and then finishes what is in hand.
-func (d *daemon) serve(ctx context.Context, s sockets) error {
+func (d *daemon) serve(ctx context.Context, s *sockets) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { d.windDown(stop) })
 	var helpers sync.WaitGroup
