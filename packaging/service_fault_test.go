@@ -22,9 +22,9 @@ func testWatchdog(s *service) {
 	if now := s.pid(); now == pid || now == 0 {
 		s.Errorf("the process is %d, it was %d", now, pid)
 	}
-	if got := s.must("journalctl", "--user", "-u", serviceName); !strings.Contains(got, "Watchdog timeout") {
-		s.Errorf("the journal does not say why:\n%s", got)
-	}
+	s.await("the reason in the journal", func() bool {
+		return strings.Contains(s.must("journalctl", "--user", "-u", serviceName), "Watchdog timeout")
+	})
 }
 
 func (s *service) kill(pid int, signal syscall.Signal) {

@@ -121,6 +121,29 @@ func testReload(s *service) {
 	}
 }
 
+// With a configuration that cannot be used there is no agent, and every client is told
+// why, those that waited for the start too. When it is mended nobody has to start anything.
+func testBrokenConfiguration(s *service) {
+	s.login()
+	s.configure("no_such_key = 1")
+	s.kill(s.pid(), syscall.SIGKILL)
+	for range 20 {
+		if got := s.run("", "kyc-token"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
+			s.Fatalf("kyc-token: %+v", got)
+		}
+	}
+	s.await("the end", func() bool { return s.property("ActiveState") == "failed" })
+	s.expectProperty("ExecMainStatus", "78")
+	s.configure("")
+	s.expectToken()
+	s.expectProperty("ActiveState", "active")
+
+	s.configure("no_such_key = 1")
+	if got := s.run("", "systemctl", "--user", "restart", serviceName); got.exit == 0 {
+		s.Error("a start that cannot succeed does")
+	}
+}
+
 // An upgrade replaces the file and restarts the service. The socket stays the one that
 // programs may have open, and so does the sign-in.
 func testUpgrade(s *service) {

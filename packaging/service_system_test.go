@@ -55,3 +55,24 @@ func testNamespaces(s *service) {
 		s.Errorf("the mounts of the agent are those of everybody:\n%s", mounts)
 	}
 }
+
+// A unit gets its token as a credential, from the socket that starts the agent; no unit
+// of another's needs to know of the agent's commands.
+func testCredential(s *service) {
+	s.login()
+	s.systemctl("stop", serviceName)
+	read := func(id string) string {
+		return s.must("systemd-run", "--user", "--quiet", "--wait", "--pipe",
+			"--property", "LoadCredential="+id+":"+socketPath(), "sh", "-c", `cat "$CREDENTIALS_DIRECTORY"/`+id)
+	}
+	want := strings.TrimSpace(s.must("kyc-token"))
+	if got := read("kyc-token"); got != want {
+		s.Errorf("the credential kyc-token is %q, want %q", got, want)
+	}
+	if got := read("kyc-token.staging"); got != want {
+		s.Errorf("the credential kyc-token.staging is %q, want %q", got, want)
+	}
+	if got := read("kyc-token.prod"); got != "" {
+		s.Errorf("nobody is signed in to prod, and its credential is %q", got)
+	}
+}

@@ -32,6 +32,8 @@ func testService(t *testing.T) {
 		{"activations", testActivations},
 		{"started means ready", testReady},
 		{"reload waits", testReload},
+		{"a configuration that cannot be used", testBrokenConfiguration},
+		{"a credential from the socket", testCredential},
 		{"the watchdog", testWatchdog},
 		{"killed again and again", testKilled},
 		{"killed under 50 clients", testCrash},

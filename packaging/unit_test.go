@@ -89,23 +89,24 @@ func TestSocketUnit(t *testing.T) {
 func TestServiceUnit(t *testing.T) {
 	u := readUnit(t, serviceUnit)
 	u.expect(t, map[string]string{
-		"Unit.Requires":                   "kyc-agentd.socket",
-		"Service.Type":                    "notify",
-		"Service.NotifyAccess":            "main",
-		"Service.ExecReload":              "/usr/bin/kyc-agentd reload",
-		"Service.WatchdogSec":             "30s",
-		"Service.TimeoutAbortSec":         "5s",
-		"Service.Restart":                 "on-failure",
-		"Service.RestartSec":              "100ms", // serving again within a second
-		"Unit.StartLimitIntervalSec":      "5s",    // and killed each second, it never gives up
-		"Unit.StartLimitBurst":            "10",
-		"Service.UMask":                   "0077",
-		"Service.LimitCORE":               "0",
-		"Service.NoNewPrivileges":         "yes",
-		"Service.MemoryDenyWriteExecute":  "yes",
-		"Service.RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
-		"Service.RestrictNamespaces":      "yes",
-		"Service.SystemCallErrorNumber":   "EPERM",
+		"Unit.Requires":                    "kyc-agentd.socket",
+		"Service.Type":                     "notify",
+		"Service.NotifyAccess":             "main",
+		"Service.ExecReload":               "/usr/bin/kyc-agentd reload",
+		"Service.WatchdogSec":              "30s",
+		"Service.TimeoutAbortSec":          "5s",
+		"Service.Restart":                  "on-failure",
+		"Service.RestartSec":               "100ms", // serving again within a second
+		"Service.RestartPreventExitStatus": "64 78",
+		"Unit.StartLimitIntervalSec":       "5s", // and killed each second, it never gives up
+		"Unit.StartLimitBurst":             "10",
+		"Service.UMask":                    "0077",
+		"Service.LimitCORE":                "0",
+		"Service.NoNewPrivileges":          "yes",
+		"Service.MemoryDenyWriteExecute":   "yes",
+		"Service.RestrictAddressFamilies":  "AF_UNIX AF_INET AF_INET6",
+		"Service.RestrictNamespaces":       "yes",
+		"Service.SystemCallErrorNumber":    "EPERM",
 	})
 	// What each of these would break is said in the unit.
 	for key := range u {

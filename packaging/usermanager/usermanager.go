@@ -105,14 +105,15 @@ func command(t *testing.T, m Machine) *exec.Cmd {
 }
 
 // pattern is -test.run for the test called name and, beneath it, what this process
-// was asked to run.
+// was asked to run. A '|' is for the whole of what stands between two slashes.
 func pattern(name string) string {
 	var parts []string
 	for part := range strings.SplitSeq(name, "/") {
 		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
 	}
-	if given := strings.Split(flag.Lookup("test.run").Value.String(), "/"); len(given) > len(parts) {
-		parts = append(parts, given[len(parts):]...)
+	given := strings.Split(flag.Lookup("test.run").Value.String(), "/")
+	for _, part := range given[min(len(given), len(parts)):] {
+		parts = append(parts, "("+part+")")
 	}
 	return strings.Join(parts, "/")
 }
