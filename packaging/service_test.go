@@ -40,6 +40,7 @@ func testService(t *testing.T) {
 		{"stopped in mid-refresh", testStopInMidRefresh},
 		{"upgrade in place", testUpgrade},
 		{"the journal", testJournal},
+		{"the doctor", testDoctor},
 		{"namespaces", testNamespaces},
 		{"no runtime directory", testRuntimeDirectory},
 	} {

@@ -12,8 +12,13 @@ import (
 // checkSignIns looks at what the agent holds.
 func checkSignIns(_ context.Context, p *patient) (found []finding) {
 	for _, name := range p.names() {
-		if e, ok := p.statusOf(name); ok {
-			found = append(found, p.signIn(e).of(name))
+		e, ok := p.statusOf(name)
+		if !ok {
+			continue
+		}
+		found = append(found, p.signIn(e).of(name))
+		if f, ok := p.tokenLife(e); ok {
+			found = append(found, f.of(name))
 		}
 	}
 	return found
@@ -40,6 +45,22 @@ func (p *patient) signIn(e agent.EnvironmentStatus) finding {
 		return p.signedOut(e, login)
 	}
 	return fine("signin", "%s", signInLine(e, p.now()))
+}
+
+// leastForAWS is the life below which AWS's tools ask again at every single request: they
+// renew what has less than 15 minutes left (botocore.credentials, advisory refresh
+// timeout), and it takes a minute to use it.
+const leastForAWS = 16 * time.Minute
+
+// tokenLife is about ID tokens that AWS credentials are made with.
+func (p *patient) tokenLife(e agent.EnvironmentStatus) (finding, bool) {
+	config := p.config.Environments[e.Name]
+	life := time.Duration(e.TokenLifeSeconds) * time.Second
+	if config.IdentityPoolID.s == "" && config.AWSRoleARN.s == "" || life == 0 || life >= leastForAWS {
+		return finding{}, false
+	}
+	return warn("signin.token-life", "ask the user pool's administrator for a longer IdTokenValidity, an hour say",
+		"ID tokens live %s, and AWS's tools ask again at every request below %s", span(life), span(leastForAWS)), true
 }
 
 // signedOut is no fault in an environment that nobody asked about.

@@ -434,6 +434,11 @@ var setups = []setup{
 			e.Warning = "staging: the sign-in ends in 20h; run: kyc-agentd login staging"
 		}))
 	}},
+	{"ID tokens too short for AWS", "signin.token-life", severityWarning, "IdTokenValidity", func(w *ward) {
+		w.cognito.Set(cognitotest.IDTokenLifetime(5 * time.Minute))
+		w.set("KYC_STAGING_IDENTITY_POOL_ID=us-east-2:11111111-2222-3333-4444-555555555555")
+		w.here("correct horse", "login", "-u", "ana", "--password-stdin")
+	}},
 	{"a sign-in that is over", "signin.over", severityProblem, "kyc-agentd login staging", func(w *ward) {
 		w.pretend(staging(func(e *agent.EnvironmentStatus) { e.SignInEndsAt = time.Now().Add(-time.Hour) }))
 	}},
