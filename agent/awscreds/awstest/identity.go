@@ -3,7 +3,9 @@ package awstest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -79,8 +81,11 @@ func (s *Server) identityOf(subject string) string {
 func (s *Server) identityCredentials(in identityInput, c claims) (any, *refusal) {
 	s.mu.Lock()
 	id := s.identities[c.Subject]
+	others := id != in.IdentityID && slices.Contains(slices.Collect(maps.Values(s.identities)), in.IdentityID)
 	s.mu.Unlock()
 	switch {
+	case others:
+		return nil, &refusal{0, "NotAuthorizedException", "Access to Identity '" + in.IdentityID + "' is forbidden."}
 	case id != in.IdentityID:
 		return nil, &refusal{0, "ResourceNotFoundException", "Identity '" + in.IdentityID + "' not found."}
 	case in.CustomRoleARN != "" && in.CustomRoleARN != s.RoleARN:
