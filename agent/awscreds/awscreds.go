@@ -109,9 +109,6 @@ const callTimeout = 5 * time.Second
 
 // invoke makes one call. Exactly one of the results Out and error is set.
 func invoke[Out any](ctx context.Context, t *task, c awscall.Call, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
-	if t.env.AWSEndpoint != "" {
-		c.Host = awscall.Host(t.env.AWSEndpoint)
-	}
 	out, x, bad, message := awscall.Make(ctx, c, callTimeout, f)
 	attrs := []slog.Attr{
 		slog.String("op", "aws"), slog.String("env", t.env.Name), slog.String("call", c.Name),

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -297,6 +299,49 @@ func TestExpiredIDToken(t *testing.T) {
 		_, err := s.x.Exchange(t.Context(), env, token)
 		if s.want(err, agent.CodeDenied, "expired", "clock"); !errors.Is(err, agent.ErrIDTokenExpired) {
 			t.Errorf("%v is not about the age of the token", err)
+		}
+	}
+}
+
+// refusing notes where requests would go, and refuses them.
+type refusing struct{ requests []*http.Request }
+
+func (r *refusing) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.requests = append(r.requests, req)
+	return nil, syscall.ECONNREFUSED
+}
+
+// Without aws_endpoint AWS's own is called: the one of the identity pool's own region, or
+// the STS of the environment's. No call is signed.
+func TestWhereItCalls(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789ABCDEF") // nobody's business here
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
+	t.Setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
+	env := agent.Environment{Name: "prod", Region: "us-east-2", UserPoolID: "us-east-2_x", ClientID: "c"}
+	role := func(region, arn string) agent.Environment {
+		env := env
+		env.Region, env.AWSRoleARN = region, arn
+		return env
+	}
+	pool := env
+	pool.IdentityPoolID = "eu-west-1:0f1c2a7e-5b3d-4c8e-9a61-7d2b8e4f6a90"
+	for want, env := range map[string]agent.Environment{
+		"cognito-identity.eu-west-1.amazonaws.com": pool,
+		"sts.us-east-2.amazonaws.com":              role("us-east-2", "arn:aws:iam::123456789012:role/kyc"),
+		"sts.us-east-1.amazonaws.com":              role("us-east-1", "arn:aws:iam::123456789012:role/kyc"),
+		"sts.cn-north-1.amazonaws.com.cn":          role("cn-north-1", "arn:aws-cn:iam::123456789012:role/kyc"),
+	} {
+		r := &refusing{}
+		x := awscreds.New(awscreds.Options{HTTPClient: &http.Client{Transport: r}})
+		_, err := x.Exchange(t.Context(), env, agent.NewSecret("e.e.e"))
+		if agent.CodeOf(err) != agent.CodeUnavailable || !strings.Contains(err.Error(), want+" refused the connection") {
+			t.Errorf("%s: %v", want, err)
+		}
+		if len(r.requests) != 1 {
+			t.Fatalf("%s: %d requests, want one", want, len(r.requests))
+		}
+		if req := r.requests[0]; req.URL.Scheme != "https" || req.URL.Host != want || req.Header.Get("Authorization") != "" || strings.Contains(req.URL.String(), "e.e.e") {
+			t.Errorf("%s: %s, signed %q", want, req.URL, req.Header.Get("Authorization"))
 		}
 	}
 }

@@ -31,14 +31,14 @@ func (t *task) byIdentityPool(ctx context.Context) (agent.AWSGrant, error) {
 	known := t.known(who)
 	id, fail := known, (*failure)(nil)
 	if id == "" {
-		if id, fail = t.getID(ctx, api, who, region); fail != nil {
+		if id, fail = t.getID(ctx, api, who); fail != nil {
 			return agent.AWSGrant{}, t.failed(fail)
 		}
 	}
-	g, fail, err := t.getCredentials(ctx, api, id, region)
+	g, fail, err := t.getCredentials(ctx, api, id)
 	if fail != nil && fail.Code == "ResourceNotFoundException" && known != "" {
-		if id, fail = t.getID(ctx, api, who, region); fail == nil {
-			g, fail, err = t.getCredentials(ctx, api, id, region)
+		if id, fail = t.getID(ctx, api, who); fail == nil {
+			g, fail, err = t.getCredentials(ctx, api, id)
 		}
 	}
 	if fail != nil {
@@ -56,12 +56,12 @@ func (t *task) provider() string {
 
 func (t *task) logins() map[string]string { return map[string]string{t.provider(): t.token.Reveal()} }
 
-func identityCall(name, region string) awscall.Call {
-	return awscall.Call{Name: name, Host: "cognito-identity." + region + ".amazonaws.com", Service: "the identity pool", Form: "JSON"}
+func identityCall(name string) awscall.Call {
+	return awscall.Call{Name: name, Host: "the identity pool", Service: "the identity pool", Form: "JSON"}
 }
 
-func (t *task) getID(ctx context.Context, api *cognitoidentity.Client, who identity, region string) (string, *failure) {
-	call := identityCall("GetId", region)
+func (t *task) getID(ctx context.Context, api *cognitoidentity.Client, who identity) (string, *failure) {
+	call := identityCall("GetId")
 	out, x, fail := invoke(ctx, t, call, func(ctx context.Context) (*cognitoidentity.GetIdOutput, error) {
 		return api.GetId(ctx, &cognitoidentity.GetIdInput{IdentityPoolId: aws.String(who.pool), Logins: t.logins()})
 	})
@@ -76,8 +76,8 @@ func (t *task) getID(ctx context.Context, api *cognitoidentity.Client, who ident
 	return who.id, nil
 }
 
-func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, id, region string) (agent.AWSGrant, *failure, error) {
-	call := identityCall("GetCredentialsForIdentity", region)
+func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, id string) (agent.AWSGrant, *failure, error) {
+	call := identityCall("GetCredentialsForIdentity")
 	in := &cognitoidentity.GetCredentialsForIdentityInput{IdentityId: aws.String(id), Logins: t.logins()}
 	if t.env.RoleARN != "" {
 		in.CustomRoleArn = aws.String(t.env.RoleARN)

@@ -23,7 +23,7 @@ func (t *task) byRole(ctx context.Context) (agent.AWSGrant, error) {
 	api := sts.New(sts.Options{
 		Region: t.env.Region, BaseEndpoint: t.endpoint(), HTTPClient: t.client(), Retryer: aws.NopRetryer{},
 	})
-	call := awscall.Call{Name: "AssumeRoleWithWebIdentity", Host: "sts." + t.env.Region + ".amazonaws.com", Service: "STS", Form: "XML"}
+	call := awscall.Call{Name: "AssumeRoleWithWebIdentity", Host: "STS", Service: "STS", Form: "XML"}
 	out, x, fail := invoke(ctx, t, call, func(ctx context.Context) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 		return api.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
 			RoleArn:          aws.String(t.env.AWSRoleARN),

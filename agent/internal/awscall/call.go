@@ -15,7 +15,7 @@ import (
 // A Call is what is called, for the words of a [Failure].
 type Call struct {
 	Name    string // "InitiateAuth"
-	Host    string // "cognito-idp.us-east-2.amazonaws.com"
+	Host    string // "cognito-idp.us-east-2.amazonaws.com"; Make knows it once something was sent
 	Service string // who answers, to a person: "Cognito"
 	Form    string // of its answers: "JSON"
 }
@@ -33,6 +33,9 @@ func Make[Out any](ctx context.Context, c Call, timeout time.Duration, f func(co
 	started := time.Now()
 	out, err := f(ctx)
 	x.Took = time.Since(started)
+	if x.host != "" {
+		c.Host = x.host
+	}
 	if err != nil {
 		fail, message = newFailure(ctx, c, x.Took, x, err)
 		return nil, x, fail, message

@@ -65,6 +65,7 @@ func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Respon
 // An Exchange is what the SDK does not tell of an HTTP call.
 type Exchange struct {
 	Sent, Received time.Time // by this machine's clock
+	host           string
 	date           time.Time // by the server's, in whole seconds; zero when it did not say
 	Status         int       // 0 when there was no answer
 	RetryAfter     time.Duration
@@ -96,7 +97,7 @@ func (d Doer) Do(req *http.Request) (*http.Response, error) {
 	if err := inMemory(req); err != nil {
 		return nil, err
 	}
-	x.Sent = d.Now()
+	x.host, x.Sent = req.URL.Host, d.Now()
 	res, err := d.Client.Do(req)
 	x.Received = d.Now()
 	if err != nil {
