@@ -2,7 +2,6 @@ package awscreds
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -14,9 +13,6 @@ type failure struct {
 	awscall.Failure
 	expired bool // the message says that the ID token is too old
 }
-
-// accessKeyShape is what an access key id may look like: it is shown to people.
-var accessKeyShape = regexp.MustCompile(`^\w{16,128}$`)
 
 // An identity pool says NotAuthorizedException about an ID token that is too old, as about
 // many things; only the message tells ("Invalid login token. Token expired: …"). AWS
