@@ -31,7 +31,7 @@
 //	POST   /v1/reload                          reads the configuration again
 //
 // An empty or missing environment means the agent's default. min_valid is a Go
-// duration ("5m") or whole seconds ("300"). A token is answered within 7 seconds;
+// duration ("5m") or whole seconds ("300"). A token is answered within 7 seconds, within 4.5 in the formats k8s and google;
 // where Cognito takes longer it is 503, and the refresh goes on for the next request.
 // A Kyc-Warning header beside a token is a line for the person: the sign-in ends soon.
 //
