@@ -2,7 +2,10 @@ package packaging_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -74,5 +77,57 @@ func testCredential(s *service) {
 	}
 	if got := read("kyc-token.prod"); got != "" {
 		s.Errorf("nobody is signed in to prod, and its credential is %q", got)
+	}
+}
+
+// Token files come and go with the service, under its umask, which would take the
+// group's right away, and where nothing but the socket's folder can be written.
+func testTokenFiles(s *service) {
+	inRuntime, inHome := filepath.Join(filepath.Dir(socketPath()), "staging.jwt"), atHome("token")
+	s.configure(`
+		[[sinks]]
+		environment = "staging"
+		mode = "0640"
+		[[sinks]]
+		environment = "staging"
+		path = "~/token"
+	`)
+	s.systemctl("start", serviceName)
+	s.login()
+	s.expectFile(inRuntime, 0o640)
+	s.expectFile(inHome, 0o600)
+	s.systemctl("stop", serviceName)
+	s.expectNoFile(inRuntime)
+	s.expectNoFile(inHome)
+
+	s.dropIn(serviceName, s.must("cat", atHome(filepath.Base(namespaceDropIn))))
+	s.systemctl("start", serviceName)
+	s.expectFile(inRuntime, 0o640)
+	s.await("the other file's error", func() bool {
+		return strings.Contains(s.must("kyc-agentd", "status"), "cannot write "+inHome+": read-only file system; name a path in a folder of yours")
+	})
+	s.expectNoFile(inHome)
+	s.systemctl("stop", serviceName)
+	s.expectNoFile(inRuntime)
+}
+
+// expectFile waits for a file that holds the token, and no more.
+func (s *service) expectFile(path string, mode fs.FileMode) {
+	s.Helper()
+	s.await(path, func() bool { _, err := os.Lstat(path); return err == nil })
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode() != mode {
+		s.Errorf("%s: %v %v, want mode %s", path, info, err, mode)
+	}
+	token := strings.TrimSuffix(s.must("kyc-token"), "\n")
+	if got, err := os.ReadFile(path); err != nil || string(got) != token {
+		s.Errorf("%s has %d bytes (%v), which are not the token", path, len(got), err)
+	}
+}
+
+func (s *service) expectNoFile(path string) {
+	s.Helper()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		s.Errorf("%s is there: %v", path, err)
 	}
 }

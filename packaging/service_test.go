@@ -42,6 +42,7 @@ func testService(t *testing.T) {
 		{"the journal", testJournal},
 		{"the doctor", testDoctor},
 		{"namespaces", testNamespaces},
+		{"token files", testTokenFiles},
 		{"no runtime directory", testRuntimeDirectory},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.test(newService(t)) })
