@@ -183,7 +183,7 @@ func (s *session) replace(k *kept) {
 	}
 	k.first = k.generation
 	s.kept, s.known, s.unsaved = k, true, true
-	s.rejected, s.fail, s.saveFail, s.refreshes = nil, failure{}, failure{}, 0
+	s.rejected, s.fail, s.saveFail, s.refreshes, s.refreshFailures = nil, failure{}, failure{}, 0, 0
 	s.alone = lone{}
 	s.dropAWSLocked()
 }

@@ -89,7 +89,7 @@ func (s *session) forget(ctx context.Context) *kept {
 	s.kept, s.known, s.unsaved, s.hint = nil, true, false, StateAbsent
 	s.rejected, s.fail, s.saveFail = nil, failure{}, failure{}
 	s.alone = lone{off: true}
-	s.skew, s.refreshes = 0, 0
+	s.skew, s.refreshes, s.refreshFailures = 0, 0, 0
 	return k
 }
 

@@ -192,7 +192,9 @@ type EnvironmentStatus struct {
 	// TokenLifeSeconds is the whole life that Cognito gives an ID token (exp − iat), as
 	// the one in memory has it.
 	TokenLifeSeconds int64 `json:"token_life_seconds,omitempty"`
-	Refreshes        int   `json:"refreshes"` // successful ones since the start
+	Refreshes        int   `json:"refreshes"` // successful ones since the sign-in or the start
+	// RefreshFailures are the others.
+	RefreshFailures int `json:"refresh_failures,omitempty"`
 	// Rotated says that Cognito has replaced the refresh token of this sign-in: the app
 	// client has refresh token rotation on.
 	Rotated bool `json:"rotated,omitempty"`

@@ -23,20 +23,21 @@ type session struct {
 	// save, a logout, the end of a login).
 	turn chan struct{}
 
-	mu        sync.Mutex
-	env       Environment
-	epoch     int     // grows when env changes so that tokens in flight no longer fit
-	awsEpoch  int     // the same for AWS credentials, and for every change of the sign-in
-	hint      State   // StateIdle or StateAbsent as the store's list had it; "" unlisted
-	known     bool    // the store has been read, or written
-	kept      *kept   // nil: no sign-in
-	rejected  *Error  // why the sign-in is of no use; nil while it is
-	unsaved   bool    // kept is newer than the store's record
-	saveFail  failure // of saving
-	skew      time.Duration
-	refreshes int
-	ongoing   *context.CancelCauseFunc // ends the sign-in going on, or nil
-	alone     lone                     // the unattended sign-in
+	mu              sync.Mutex
+	env             Environment
+	epoch           int     // grows when env changes so that tokens in flight no longer fit
+	awsEpoch        int     // the same for AWS credentials, and for every change of the sign-in
+	hint            State   // StateIdle or StateAbsent as the store's list had it; "" unlisted
+	known           bool    // the store has been read, or written
+	kept            *kept   // nil: no sign-in
+	rejected        *Error  // why the sign-in is of no use; nil while it is
+	unsaved         bool    // kept is newer than the store's record
+	saveFail        failure // of saving
+	skew            time.Duration
+	refreshes       int
+	refreshFailures int
+	ongoing         *context.CancelCauseFunc // ends the sign-in going on, or nil
+	alone           lone                     // the unattended sign-in
 }
 
 func newSession(a *Agent, env Environment) *session {
@@ -120,7 +121,7 @@ func (s *session) status() EnvironmentStatus {
 	defer s.mu.Unlock()
 	st := EnvironmentStatus{
 		Name: s.name, APIURL: s.env.APIURL, AllowedHosts: slices.Clone(s.env.AllowedHosts),
-		State: s.stateLocked(h, now), Refreshes: s.refreshes,
+		State: s.stateLocked(h, now), Refreshes: s.refreshes, RefreshFailures: s.refreshFailures,
 		Degraded: s.fail.err != nil, SkewSeconds: s.skew.Seconds(),
 	}
 	st.Unattended = s.env.Unattended != nil

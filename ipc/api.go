@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,26 +40,34 @@ type api struct {
 	base    context.Context // ends when requests in hand have had their time
 	desk    *desk
 	proxy   *proxy // nil forwards nothing
+
+	version  string
+	replaced func() bool
+	figures  func(context.Context, http.Header) (string, []byte, error)
+	observe  func(Call)
+	failures failures
 }
 
 // A route is one method on one path.
 type route struct {
 	method, path string
 	query        []string // the parameters it knows
+	op           string   // what it is called in the log
 	handle       func(a *api, x *exchange) (reply, error)
 }
 
 var routes = []route{
-	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid"}, (*api).token},
-	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation"}, (*api).helper},
-	{http.MethodGet, "/v1/status", nil, (*api).status},
-	{http.MethodPost, "/v1/login", nil, (*api).login},
-	{http.MethodGet, loginPath, nil, (*api).watch},
-	{http.MethodPost, loginPath, nil, (*api).answer},
-	{http.MethodDelete, loginPath, nil, (*api).giveUp},
-	{http.MethodPost, "/v1/account", nil, (*api).account},
-	{http.MethodPost, "/v1/logout", nil, (*api).logout},
-	{http.MethodPost, "/v1/reload", nil, (*api).reloadNow},
+	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid"}, "token", (*api).token},
+	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation"}, "helper", (*api).helper},
+	{http.MethodGet, "/v1/status", nil, "status", (*api).status},
+	{http.MethodPost, "/v1/login", nil, "login", (*api).login},
+	{http.MethodGet, loginPath, nil, "login-wait", (*api).watch},
+	{http.MethodPost, loginPath, nil, "login-answer", (*api).answer},
+	{http.MethodDelete, loginPath, nil, "login-cancel", (*api).giveUp},
+	{http.MethodPost, "/v1/account", nil, "account", (*api).account},
+	{http.MethodPost, "/v1/logout", nil, "logout", (*api).logout},
+	{http.MethodPost, "/v1/reload", nil, "reload", (*api).reloadNow},
+	{http.MethodGet, "/v1/metrics", nil, "metrics", (*api).metrics},
 }
 
 // loginPath is a sign-in, or a recovery, that waits for an answer.
@@ -70,6 +79,8 @@ type exchange struct {
 	query url.Values
 	body  []byte
 	id    string // the {…} of the path
+	// environment is the one it is about, for the log, where the query does not name it.
+	environment string
 }
 
 // A reply is an answer not yet written.
@@ -93,37 +104,40 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	started := time.Now()
-	out, name, err := a.serve(w, r)
-	if err != nil {
-		out = failure(r, err)
+	if a.version != "" {
+		w.Header().Set(headerVersion, a.version)
 	}
-	a.note(r, name, started, err)
+	out, op, env, err := a.serve(w, r)
+	if err != nil {
+		out = failure(r, a.withVersion(err))
+	}
+	a.note(r, op, env, started, err)
 	write(w, out)
 }
 
-// serve answers r; name is for the log, where the path itself must not go: it may
-// hold the id of a sign-in.
-func (a *api) serve(w http.ResponseWriter, r *http.Request) (out reply, name string, err error) {
+// serve answers r; op and env are for the log, where the path itself must not go: it
+// may hold the id of a sign-in.
+func (a *api) serve(w http.ResponseWriter, r *http.Request) (out reply, op, env string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = a.crashed(v)
 		}
 	}()
 	if err := foreign(r); err != nil {
-		return reply{}, "", err
+		return reply{}, "", "", err
 	}
 	rt, id, err := routeOf(r)
 	if err != nil {
-		return reply{}, "", err
+		return reply{}, "", "", err
 	}
-	name = r.Method + " " + rt.path
+	op = rt.op
 	x, err := rt.takeApart(w, r)
 	if err != nil {
-		return reply{}, name, err
+		return reply{}, op, "", err
 	}
 	x.id = id
 	out, err = rt.handle(a, x)
-	return out, name, err
+	return out, op, cmp.Or(x.environment, x.query.Get("env")), err
 }
 
 // crashed keeps a bug in one request from ending the others. The panic's value is
@@ -161,10 +175,12 @@ func routeOf(r *http.Request) (route, string, error) {
 		allow = append(allow, rt.method)
 	}
 	if allow == nil {
-		return route{}, "", usageStatus(http.StatusNotFound, "no such path: %s; this agent speaks /v1", quoted(r.URL.Path))
+		err := usageStatus(http.StatusNotFound, "no such path: %s; this agent speaks /v1", quoted(r.URL.Path))
+		err.err.Err = errUnknown
+		return route{}, "", err
 	}
 	err := usageStatus(http.StatusMethodNotAllowed, "method %s does not work on %s; use %s", quoted(r.Method), path, strings.Join(allow, " or "))
-	err.allow = strings.Join(allow, ", ")
+	err.allow, err.err.Err = strings.Join(allow, ", "), errUnknown
 	return route{}, "", err
 }
 
@@ -221,28 +237,6 @@ func write(w http.ResponseWriter, out reply) {
 	}
 	w.WriteHeader(max(out.status, http.StatusOK))
 	_, _ = w.Write(out.body) // a client that is gone needs no answer
-}
-
-// note writes the request to the log: what was asked and how it ended. An internal
-// error brings its cause, which the client is not shown.
-func (a *api) note(r *http.Request, name string, started time.Time, err error) {
-	if err == nil && !a.log.Enabled(r.Context(), slog.LevelDebug) {
-		return
-	}
-	level, attrs := slog.LevelDebug, []slog.Attr{slog.String("request", name)}
-	if p, ok := r.Context().Value(peerKey{}).(peer); ok {
-		attrs = append(attrs, slog.Int("pid", p.pid))
-	}
-	attrs = append(attrs, slog.Duration("duration", time.Since(started)))
-	if err != nil {
-		e := public(err)
-		attrs = append(attrs, slog.String("code", string(e.Code)), slog.String("error", e.Error()))
-		if e.Code == agent.CodeInternal {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String("cause", causeOf(err)))
-		}
-	}
-	a.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // causeOf is what an [agent.Error] wraps, in words.

@@ -212,7 +212,7 @@ func (c *Client) read(call call, resp *http.Response, body []byte, out any) erro
 	case resp.StatusCode < 400:
 		return c.garbled(call.op)
 	case media == mediaProblem:
-		return c.readProblem(call, body)
+		return c.withVersion(c.readProblem(call, body), resp.Header.Get(headerVersion))
 	case media == "text/plain":
 		return call.errorf(codeOfStatus(resp.StatusCode), "%s", firstLine(body))
 	}
@@ -225,6 +225,32 @@ func (c *Client) readProblem(call call, body []byte) error {
 		return c.garbled(call.op)
 	}
 	return p.errorOf(call.op)
+}
+
+// withVersion says that the agent does not know what it was asked because it is of
+// another version than the program. One that does not tell its version is older than the
+// header that does.
+func (c *Client) withVersion(err error, agentVersion string) error {
+	e, ok := errors.AsType[*agent.Error](err)
+	if !ok || e.Code != agent.CodeUsage || !unknownThere(e.Message) || c.Version == "" || c.Version == agentVersion {
+		return err
+	}
+	is := "the agent is " + oneLine(agentVersion)
+	if agentVersion == "" {
+		is = "the agent is of an older version"
+	}
+	e.Hint = is + ", and this program " + c.Version + "; run: systemctl --user restart kyc-agentd.service"
+	return e
+}
+
+// unknownThere recognizes the words of every version's agent for what it does not know.
+func unknownThere(message string) bool {
+	for _, start := range []string{"unknown ", "no such path", "method "} {
+		if strings.HasPrefix(message, start) {
+			return true
+		}
+	}
+	return false
 }
 
 // firstLine is for the few answers that are not our server's handlers': net/http's

@@ -36,6 +36,9 @@ const (
 type Client struct {
 	// Socket is the agent's socket; empty means [SocketPath].
 	Socket string
+	// Version is the program's own, where it comes with the agent: when the agent is of
+	// another and does not understand it, the error says so. Empty says nothing.
+	Version string
 	// Dial connects to it; nil dials Socket, and makes sure that it is answered by
 	// this user's processes before anything is sent.
 	Dial func(ctx context.Context) (net.Conn, error)

@@ -29,6 +29,7 @@
 //	DELETE /v1/login/{id}                      gives a sign-in or a recovery up
 //	POST   /v1/logout                          {"environment", "scope"}
 //	POST   /v1/reload                          reads the configuration again
+//	GET    /v1/metrics                         figures in the OpenMetrics or the Prometheus text format
 //
 // An empty or missing environment means the agent's default. min_valid is a Go
 // duration ("5m") or whole seconds ("300"). A token is answered within 7 seconds, within 4.5 in the formats k8s and google;
@@ -148,6 +149,12 @@
 // of an error: the credential is empty then, which the unit has to look for, and the
 // agent's log says why. A token lives an hour and a credential is read once, so this is
 // for units that run and end. Only managers of this user and of root are answered.
+//
+// # Two versions
+//
+// Every answer of the agent's own has its version in the header Kyc-Version. An error
+// about a path, a parameter, a field or a format that is not known here says it too,
+// and whether another version has been installed since the agent was started.
 //
 // # What is refused
 //

@@ -71,7 +71,7 @@ func Render(format string, t agent.Token, now time.Time) ([]byte, error) {
 }
 
 func unknownFormat(name string, known []string) error {
-	return usage("unknown format %s; known: %s", quoted(name), strings.Join(known, ", "))
+	return unknown("unknown format %s; known: %s", quoted(name), strings.Join(known, ", "))
 }
 
 func renderToken(t agent.Token, _ time.Time) string { return t.IDToken.Reveal() + "\n" }

@@ -56,7 +56,7 @@ func (a *api) helper(x *exchange) (reply, error) {
 		q.operation = h.operations[0]
 	}
 	if !slices.Contains(h.operations, q.operation) {
-		return reply{}, usage("unknown operation %s of %s; known: %s", quoted(q.operation), h.protocol, strings.Join(h.operations, ", "))
+		return reply{}, unknown("unknown operation %s of %s; known: %s", quoted(q.operation), h.protocol, strings.Join(h.operations, ", "))
 	}
 	if bytes.IndexByte(x.body, 0) >= 0 {
 		return reply{}, usage("what %s was asked has NUL bytes in it", h.protocol)

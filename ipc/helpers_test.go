@@ -122,12 +122,18 @@ func serveMemServer(t testing.TB, s *Server) *ipctest.Listener {
 // serveUnix serves service on a real socket and returns its path.
 func serveUnix(t testing.TB, service agent.Service) string {
 	t.Helper()
+	return serveUnixServer(t, &Server{Service: service})
+}
+
+// serveUnixServer is serveUnix for a server with more to it.
+func serveUnixServer(t testing.TB, s *Server) string {
+	t.Helper()
 	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
 	ln, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, &Server{Service: service}, ln)
+	serve(t, s, ln)
 	return path
 }
 

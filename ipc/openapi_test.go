@@ -145,6 +145,7 @@ func newWitness(t *testing.T, s *Server) *witness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	openapi3filter.RegisterBodyDecoder("application/openmetrics-text", openapi3filter.RegisteredBodyDecoder("text/plain"))
 	ln := ipctest.Listen()
 	serve(t, s, ln)
 	return &witness{t: t, router: router, ln: ln, seen: map[string]bool{}}
@@ -184,7 +185,7 @@ func (w *witness) exchange(lawful bool, method, target, body string, header ...s
 func TestServerIsAsDescribed(t *testing.T) {
 	p := agenttest.NewAuthenticator()
 	service := agenttest.NewAgent(t, p)
-	w := newWitness(t, &Server{Service: service, Reload: func(context.Context) error { return nil }})
+	w := newWitness(t, &Server{Service: service, Reload: func(context.Context) error { return nil }, Metrics: someMetrics})
 	const userLogin = `{"environment":"prod","username":"` + agenttest.User + `","password":"` + agenttest.Password + `"}`
 
 	w.exchange(true, "GET", "/v1/status", "")
@@ -226,6 +227,8 @@ func TestServerIsAsDescribed(t *testing.T) {
 	w.exchange(false, "POST", "/v1/logout", `{"scope":"moon"}`)
 	w.exchange(true, "POST", "/v1/logout", `{}`)
 	w.exchange(true, "POST", "/v1/reload", `{}`)
+	w.exchange(true, "GET", "/v1/metrics", "")
+	w.exchange(true, "GET", "/v1/metrics", "", "Accept: application/openmetrics-text")
 
 	w.exchange(true, "GET", "/v1/token?env=moon", "")
 	w.exchange(true, "POST", "/v1/logout", `{"environment":"moon"}`)
@@ -244,6 +247,11 @@ func TestServerIsAsDescribed(t *testing.T) {
 	if len(w.seen) < 40 {
 		t.Errorf("only %d kinds of answer were seen: %v", len(w.seen), slices.Sorted(maps.Keys(w.seen)))
 	}
+}
+
+// someMetrics answers in the media type that is asked for.
+func someMetrics(_ context.Context, request http.Header) (mediaType string, body []byte, err error) {
+	return cmp.Or(request.Get("Accept"), mediaText), []byte("# EOF\n"), nil
 }
 
 // Every code, from every call that can hand one on, is described.

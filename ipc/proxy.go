@@ -47,7 +47,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		default:
 			f.err = p.crashed(v)
 		}
-		p.note(r, r.Method+" http://"+oneLine(r.Host), started, f.err)
+		p.note(r, "proxy", f.token.Environment, started, f.err)
 		switch {
 		case f.err == nil:
 		case f.out.began:

@@ -208,7 +208,7 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 			if a.Header.Get("Retry-After") == "" || strings.Contains(a.body+book.String(), "SECRET") {
 				t.Errorf("header %v, body %s, log %s", a.Header, a.body, book)
 			}
-			if strings.Contains(book.String(), someJWT) || !strings.Contains(book.String(), "http://staging") {
+			if strings.Contains(book.String(), someJWT) || !strings.Contains(book.String(), "op=proxy env=staging") {
 				t.Errorf("log %s", book)
 			}
 		})

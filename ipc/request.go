@@ -57,9 +57,9 @@ func parseQuery(raw string, known []string) (url.Values, error) {
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		switch {
 		case !slices.Contains(known, name) && len(known) == 0:
-			return nil, usage("unknown query parameter %s; there are none here", quoted(name))
+			return nil, unknown("unknown query parameter %s; there are none here", quoted(name))
 		case !slices.Contains(known, name):
-			return nil, usage("unknown query parameter %s; known: %s", quoted(name), strings.Join(known, ", "))
+			return nil, unknown("unknown query parameter %s; known: %s", quoted(name), strings.Join(known, ", "))
 		case len(q[name]) > 1:
 			return nil, usage("query parameter %s is there %d times", quoted(name), len(q[name]))
 		}
@@ -135,7 +135,7 @@ func (f fields) set(name string, value json.RawMessage) error {
 			return err
 		})
 	}
-	return usage("unknown field %s in the body; known: %s", quoted(name), f.names())
+	return unknown("unknown field %s in the body; known: %s", quoted(name), f.names())
 }
 
 func (f fields) names() string {

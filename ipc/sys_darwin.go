@@ -21,3 +21,6 @@ func peerOfSocket(fd int) (peer, error) {
 // tighten does nothing: Darwin gives a socket file its mode by the umask alone.
 // Listen has made sure before that nobody else gets into the folder.
 func tighten(int) error { return nil }
+
+// programOf would need libproc, and with it cgo.
+func programOf(int) string { return "" }

@@ -1,6 +1,10 @@
 package ipc
 
-import "syscall"
+import (
+	"os"
+	"strconv"
+	"syscall"
+)
 
 // MaxSocketPath is the longest path of a socket, in bytes: what sun_path holds beside
 // its terminating zero (unix(7)).
@@ -18,3 +22,9 @@ func peerOfSocket(fd int) (peer, error) {
 // instant: Linux takes the mode from the socket's own inode. A umask would do it
 // too, for the whole process.
 func tighten(fd int) error { return syscall.Fchmod(fd, 0o600) }
+
+// programOf is the path of the program that a process runs, or empty.
+func programOf(pid int) string {
+	path, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
+	return path
+}

@@ -19,6 +19,9 @@ const (
 // from the API has it.
 const headerError = "Kyc-Error"
 
+// headerVersion carries the agent's version, for a client of another one.
+const headerVersion = "Kyc-Version"
+
 // headerWarning carries an [agent.Token]'s Warning, in any format.
 const headerWarning = "Kyc-Warning"
 

@@ -140,7 +140,9 @@ func tooMany(cmd *cobra.Command, args []string, most int, words string) error {
 }
 
 // client is the agent, over its socket.
-func (c *cli) client() *ipc.Client { return &ipc.Client{Socket: c.socketPath()} }
+func (c *cli) client() *ipc.Client {
+	return &ipc.Client{Socket: c.socketPath(), Version: programVersion()}
+}
 
 func (c *cli) socketPath() string {
 	if c.socket != "" {

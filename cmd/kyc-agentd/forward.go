@@ -59,6 +59,7 @@ func (d *daemon) forward(ctx context.Context, ln net.Listener) {
 	server := &ipc.Server{
 		Service: agent.Restrict(d.agent, d.started.ForwardEnvironments...),
 		Logger:  d.log.With("socket", "extra"),
+		Version: programVersion(),
 	}
 	d.log.Info("forwarding", "socket", ln.Addr().String(), "environments", strings.Join(d.started.ForwardEnvironments, ", "))
 	if err := server.Serve(ctx, ln); err != nil {

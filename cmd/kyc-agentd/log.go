@@ -1,5 +1,33 @@
 package main
 
+// What the daemon logs: one line, or one entry of the journal, for one event, at level
+// info unless it says otherwise. The fields have the same names everywhere; in the
+// journal they are KYC_ENV, KYC_OP and so on.
+//
+//	env       the environment
+//	op        what was done: refresh, login, logout, recover, save; of a request: token,
+//	          helper, status, login, login-answer, login-wait, login-cancel, account,
+//	          logout, reload, metrics, proxy, or request for what is none of these
+//	code      of the error, as in the API: login_required, unavailable, …
+//	duration  how long it took
+//	pid, exe  the process that asked, and its program as far as it can be told
+//	error     what went wrong, in words for a person; cause: what is behind it
+//
+// The events:
+//
+//	ready, stopping, stopped           the daemon: socket, store, version; reason
+//	configuration read again           a reload; error when it cannot be used
+//	signed in, signed in unattended    op login; warn: not signed in
+//	ID token refreshed                 op refresh; warn: no refresh
+//	signed out                         op logout, scope; warn: not revoked at Cognito
+//	account mended                     op recover; warn: was not mended
+//	the newest refresh token could …   error, op save: it is in memory only
+//	request                            one that failed: each failure once an hour for each
+//	                                   op, env, code and exe, the others and what went
+//	                                   well at debug; error: an internal error
+//	refused a process of another user  warn: uid, pid
+//	Cognito call                       debug: each call, with its duration
+
 import (
 	"io"
 	"log/slog"

@@ -14,7 +14,7 @@ import (
 // becomes an entry whose MESSAGE is the line a person reads, with the attributes
 // behind it, and each attribute is a field too:
 //
-//	journalctl --user -t kyc-agentd KYC_ENVIRONMENT=prod
+//	journalctl --user -t kyc-agentd KYC_ENV=prod
 //
 // The time is journald's: entries have no field for another.
 type journalHandler struct {
@@ -98,7 +98,7 @@ func quoted(s string) string {
 // maxField is the longest name that journald takes; it drops others without a word.
 const maxField = 64
 
-// fieldName makes a field's name of a key: KYC_ENVIRONMENT of "environment". The
+// fieldName makes a field's name of a key: KYC_ENV of "env". The
 // journal takes A-Z, 0-9 and '_', and keeps names that begin with '_' for itself.
 func fieldName(key string) string {
 	name := "KYC_" + strings.Map(func(r rune) rune {

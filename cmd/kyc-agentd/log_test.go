@@ -49,8 +49,16 @@ func TestJournalEntries(t *testing.T) {
 	}{
 		{"plain", func(l *slog.Logger) { l.Info("ready") }, entry{"ready", journal.PriInfo, map[string]string{}}},
 		{
-			"fields", func(l *slog.Logger) { l.Warn("refresh failed", "environment", "prod", "error", "no route") },
-			entry{`refresh failed environment=prod error="no route"`, journal.PriWarning, map[string]string{"KYC_ENVIRONMENT": "prod", "KYC_ERROR": "no route"}},
+			"fields", func(l *slog.Logger) {
+				l.Warn("request", "op", "token", "env", "prod", "code", "unavailable", "duration", 3*time.Millisecond, "pid", 7, "exe", "/usr/bin/curl", "error", "no route")
+			},
+			entry{
+				`request op=token env=prod code=unavailable duration=3ms pid=7 exe=/usr/bin/curl error="no route"`, journal.PriWarning,
+				map[string]string{
+					"KYC_OP": "token", "KYC_ENV": "prod", "KYC_CODE": "unavailable", "KYC_DURATION": "3ms",
+					"KYC_PID": "7", "KYC_EXE": "/usr/bin/curl", "KYC_ERROR": "no route",
+				},
+			},
 		},
 		{
 			"groups", func(l *slog.Logger) {

@@ -17,6 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/store"
 )
 
 // programs are what the test binary is when it is started under their names.
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == keyringVerb {
 		main()
 	}
+	version = "test" // as the agents of agenttest, so that nobody is told of another one
 	testscript.Main(cleaned{m}, programs)
 }
 
@@ -98,6 +100,32 @@ func (o outcome) want(t *testing.T, exit int, line string) {
 	if o.exit != exit || o.out != "" || o.errOut != "kyc-agentd: "+line+"\n" {
 		t.Errorf("got exit %d, stdout %q, stderr %q\nwant exit %d, line %q", o.exit, o.out, o.errOut, exit, line)
 	}
+}
+
+// Two versions at once: what the person at the command line is told.
+func TestAnotherVersionOfTheDaemon(t *testing.T) {
+	path := filepath.Join(shortDir(t), "agent.sock")
+	ln, err := ipc.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer cancel()
+	serving.Go(func() { _ = (&ipc.Server{Service: otherVersion{}, Version: "v0.9.0"}).Serve(ctx, ln) })
+	got := session{}.run(t, "status", "--socket", path)
+	if got.exit != exitOK || !strings.HasPrefix(got.out, "kyc-agentd v0.9.0, process ") ||
+		got.errOut != "kyc-agentd: warning: the daemon is v0.9.0, and this program test; run: systemctl --user restart kyc-agentd.service\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// otherVersion is an agent of version v0.9.0.
+type otherVersion struct{ agent.Service }
+
+func (otherVersion) Status(context.Context) (agent.Status, error) {
+	return agent.Status{Version: "v0.9.0", PID: 4711, Store: store.Info{Kind: "memory"}}, nil
 }
 
 func TestCommandLineErrors(t *testing.T) {

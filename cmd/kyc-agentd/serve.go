@@ -213,7 +213,12 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 
 // server is the agent's socket API.
 func (d *daemon) server() *ipc.Server {
-	return &ipc.Server{Service: service{d.agent, d.sinks}, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI}
+	all := service{d.agent, d.sinks}
+	figures := newMetrics(all.Status)
+	return &ipc.Server{
+		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI,
+		Version: programVersion(), Replaced: replaced, Metrics: figures.render, Observe: figures.observe,
+	}
 }
 
 // windDown is what the first signal does. The second ends the process at once, for

@@ -25,6 +25,9 @@ func (c *cli) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if ours := programVersion(); st.Version != ours {
+				c.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, ours)
+			}
 			if asJSON {
 				return writeJSON(c.out, st)
 			}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +21,13 @@ func programVersion() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// replaced reports whether the program on the disk is another than this one: an upgrade
+// removes the file that runs, and Linux says so behind its name (proc_pid_exe(5)).
+func replaced() bool {
+	path, err := os.Readlink("/proc/self/exe")
+	return err == nil && strings.HasSuffix(path, " (deleted)")
 }
 
 func (c *cli) version() *cobra.Command {

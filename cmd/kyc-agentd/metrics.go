@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc"
+)
+
+// The figures of GET /v1/metrics. Names and units are as Prometheus wants them. A label
+// is an environment, an operation, a code, a state or a kind, and never a user, a token
+// or an address. Expiry is a time and not a span: `kyc_agent_token_expiry_timestamp_seconds
+// - time()` is what is left.
+var (
+	buildInfo    = figure("build_info", "The version of the agent; always 1.", "version", "goversion")
+	startTime    = figure("start_time_seconds", "When the agent was started, in seconds since 1970.")
+	storeInfo    = figure("store_info", "Where sign-ins are kept; always 1.", "kind", "lasting")
+	stateFigure  = figure("environment_state", "1 for the state the environment is in, 0 for the others.", "env", "state")
+	degraded     = figure("environment_degraded", "1 when the last refresh failed for a reason that may pass.", "env")
+	tokenExpiry  = figure("token_expiry_timestamp_seconds", "When the ID token in memory ends, in seconds since 1970.", "env")
+	awsExpiry    = figure("aws_credentials_expiry_timestamp_seconds", "When the AWS credentials in memory end, in seconds since 1970.", "env")
+	signInEnd    = figure("sign_in_end_timestamp_seconds", "When the sign-in ends, in seconds since 1970.", "env")
+	refreshTotal = figure("refreshes_total", "Refreshes since the sign-in or the start.", "env", "outcome")
+	clockSkew    = figure("clock_skew_seconds", "How far Cognito's clock is ahead of this machine's.", "env")
+
+	allFigures = []*prometheus.Desc{
+		buildInfo, startTime, storeInfo, stateFigure, degraded, tokenExpiry, awsExpiry, signInEnd, refreshTotal, clockSkew,
+	}
+)
+
+func figure(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("kyc_agent_"+name, help, labels, nil)
+}
+
+var states = []agent.State{
+	agent.StateUnknown, agent.StateAbsent, agent.StateIdle, agent.StateFresh, agent.StateRefreshing, agent.StateUnsaved, agent.StateRejected,
+}
+
+// metrics are the figures of one daemon: what its requests took, and at each scrape what
+// its status says.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+}
+
+// newMetrics returns those of the agent whose status is status.
+func newMetrics(status func(context.Context) (agent.Status, error)) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "kyc_agent_request_duration_seconds",
+			Help: "Requests on the socket, by operation and code; \"ok\" is a success.",
+			// From memory, by a refresh, and as long as a person takes to sign in.
+			Buckets: []float64{.0005, .001, .0025, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300},
+		}, []string{"op", "code"}),
+	}
+	m.registry.MustRegister(m.requests, statusCollector{status})
+	return m
+}
+
+// observe is for [ipc.Server].
+func (m *metrics) observe(c ipc.Call) {
+	m.requests.WithLabelValues(c.Op, cmp.Or(string(c.Code), "ok")).Observe(c.Duration.Seconds())
+}
+
+// render writes every figure in the form that the request asks for, as [ipc.Server]
+// wants it.
+func (m *metrics) render(_ context.Context, request http.Header) (mediaType string, body []byte, err error) {
+	families, err := m.registry.Gather()
+	if err != nil {
+		return "", nil, err
+	}
+	var out bytes.Buffer
+	format := expfmt.NegotiateIncludingOpenMetrics(request)
+	enc := expfmt.NewEncoder(&out, format)
+	for _, f := range families {
+		if err := enc.Encode(f); err != nil {
+			return "", nil, err
+		}
+	}
+	if end, ok := enc.(expfmt.Closer); ok { // OpenMetrics has a last line
+		err = end.Close()
+	}
+	return string(format), out.Bytes(), err
+}
+
+// statusCollector makes figures of a status, which is from memory.
+type statusCollector struct {
+	status func(context.Context) (agent.Status, error)
+}
+
+// Describe implements [prometheus.Collector].
+func (c statusCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range allFigures {
+		to <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c statusCollector) Collect(to chan<- prometheus.Metric) {
+	st, err := c.status(context.Background())
+	if err != nil {
+		to <- prometheus.NewInvalidMetric(startTime, err)
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(buildInfo, 1, st.Version, runtime.Version())
+	gauge(startTime, float64(st.StartedAt.Unix()))
+	gauge(storeInfo, 1, st.Store.Kind, strconv.FormatBool(st.Store.Lasting))
+	for _, e := range st.Environments {
+		collectEnvironment(e, gauge)
+		to <- prometheus.MustNewConstMetric(refreshTotal, prometheus.CounterValue, float64(e.Refreshes), e.Name, "success")
+		to <- prometheus.MustNewConstMetric(refreshTotal, prometheus.CounterValue, float64(e.RefreshFailures), e.Name, "failure")
+	}
+}
+
+func collectEnvironment(e agent.EnvironmentStatus, gauge func(*prometheus.Desc, float64, ...string)) {
+	for _, s := range states {
+		gauge(stateFigure, oneIf(e.State == s), e.Name, string(s))
+	}
+	gauge(degraded, oneIf(e.Degraded), e.Name)
+	gauge(clockSkew, e.SkewSeconds, e.Name)
+	for d, t := range map[*prometheus.Desc]time.Time{tokenExpiry: e.ExpiresAt, awsExpiry: e.AWSExpiresAt, signInEnd: e.SignInEndsAt} {
+		if !t.IsZero() {
+			gauge(d, float64(t.UnixMilli())/1000, e.Name)
+		}
+	}
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,127 @@
+package ipc
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// One failure is one line an hour for the administrator, and another failure is not
+// hidden by it.
+func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &failures{}
+		key := failureKey{op: "token", code: agent.CodeLoginRequired, env: "prod", exe: "/usr/bin/curl"}
+		logged := func(k failureKey) bool { return f.first(k, time.Now()) }
+		if !logged(key) || logged(key) {
+			t.Error("not the first alone")
+		}
+		other := key
+		other.env = "staging"
+		if !logged(other) {
+			t.Error("another environment is hidden")
+		}
+		time.Sleep(quietFor - time.Second)
+		if logged(key) {
+			t.Error("again within the hour")
+		}
+		time.Sleep(time.Second)
+		if !logged(key) {
+			t.Error("not after the hour")
+		}
+		for i := range 2 * mostFailures {
+			logged(failureKey{env: strings.Repeat("x", i)})
+		}
+		if n := len(f.logged); n > mostFailures {
+			t.Errorf("%d are remembered", n)
+		}
+	})
+}
+
+// The fields of a request's line, and who is told of it.
+func TestRequestsAreLoggedAndCounted(t *testing.T) {
+	book := &logBook{}
+	var mu sync.Mutex
+	var calls []Call
+	refused := &agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "not signed in"}
+	path := serveUnixServer(t, &Server{
+		Logger: book.logger(),
+		Observe: func(c Call) {
+			mu.Lock()
+			defer mu.Unlock()
+			calls = append(calls, c)
+		},
+		Service: &scripted{token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
+			if req.Environment == "prod" {
+				return agent.Token{}, refused
+			}
+			return someToken("staging"), nil
+		}},
+	})
+	client := &Client{Socket: path}
+	for _, env := range []string{"staging", "prod", "prod"} {
+		_, _ = client.Token(t.Context(), agent.TokenRequest{Environment: env})
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(calls) != 3 || calls[0].Op != "token" || calls[0].Code != "" || calls[1].Code != agent.CodeLoginRequired || calls[1].Duration <= 0 {
+		t.Errorf("%+v", calls)
+	}
+	lines := strings.Split(strings.TrimSpace(book.String()), "\n")
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	for i, want := range []string{
+		"level=DEBUG msg=request op=token env=staging duration=",
+		"level=INFO msg=request op=token env=prod code=login_required duration=",
+		"level=DEBUG msg=request op=token env=prod code=login_required duration=",
+	} {
+		if i >= len(lines) || !strings.Contains(lines[i], want) || !strings.Contains(lines[i], "exe="+exe) {
+			t.Errorf("line %d of %q is not %q", i, lines, want)
+		}
+	}
+}
+
+// What an agent does not know it says with its version, and a program of another one is
+// told both.
+func TestVersionSkew(t *testing.T) {
+	fly := func(agentVersion string, replaced bool, programVersion string) error {
+		ln := serveMemServer(t, &Server{Service: &scripted{}, Version: agentVersion, Replaced: func() bool { return replaced }})
+		c := &Client{Dial: ln.Dial, Version: programVersion}
+		_, err := c.do(t.Context(), call{op: "fly", method: http.MethodGet, path: "/v1/fly", limit: quickCall}, new(loginBody))
+		return err
+	}
+	const said = `no such path: "/v1/fly"; this agent speaks /v1`
+	for _, tt := range []struct {
+		agent    string
+		replaced bool
+		program  string
+		want     string
+	}{
+		{"", false, "", said},
+		{"v1.0.0", false, "", said + "; this agent is v1.0.0"},
+		{"v1.0.0", true, "", said + "; this agent is v1.0.0, and another version is installed; run: systemctl --user restart kyc-agentd.service"},
+		{"v1.0.0", true, "v1.0.0", said + "; this agent is v1.0.0, and another version is installed; run: systemctl --user restart kyc-agentd.service"},
+		{"v1.0.0", false, "v1.1.0", said + "; the agent is v1.0.0, and this program v1.1.0; run: systemctl --user restart kyc-agentd.service"},
+		{"v2.0.0", false, "v1.1.0", said + "; the agent is v2.0.0, and this program v1.1.0; run: systemctl --user restart kyc-agentd.service"},
+		{"", false, "v1.1.0", said + "; the agent is of an older version, and this program v1.1.0; run: systemctl --user restart kyc-agentd.service"},
+	} {
+		if err := fly(tt.agent, tt.replaced, tt.program); err == nil || err.Error() != tt.want {
+			t.Errorf("%+v: got %v", tt, err)
+		}
+	}
+	for _, query := range []string{"format=xml", "colour=red"} {
+		ln := serveMemServer(t, &Server{Service: &scripted{}, Version: "v1.0.0"})
+		if a := ask(t, ln, request("GET", "/v1/token?"+query, "", textPlain)); !strings.HasSuffix(a.body, "; this agent is v1.0.0\n") || a.Header.Get("Kyc-Version") != "v1.0.0" {
+			t.Errorf("%s: %v %q", query, a.Header, a.body)
+		}
+	}
+}
