@@ -16,6 +16,20 @@ import (
 // bareVerb is the argument by which the bench runs itself as the bare server.
 const bareVerb = "bare-server"
 
+// bareVerbs are what the bench can run itself as.
+var bareVerbs = map[string]func(socket string, in io.Reader, out io.Writer) error{
+	bareVerb: serveBare, bareProxyVerb: serveBareProxy,
+}
+
+// servedBare reports whether this process was one of bareVerbs; by then it is over.
+func servedBare() bool {
+	if len(os.Args) != 3 || bareVerbs[os.Args[1]] == nil {
+		return false
+	}
+	exitOn(bareVerbs[os.Args[1]](os.Args[2], os.Stdin, os.Stdout))
+	return true
+}
+
 // serveBare answers every request on socket with the answer read from in: what a
 // net/http handler can do at best, in a process of its own as the agent is.
 func serveBare(socket string, in io.Reader, out io.Writer) error {
@@ -42,21 +56,26 @@ func serveBare(socket string, in io.Reader, out io.Writer) error {
 }
 
 // newBare starts the bare server with the agent's own answer.
-func (l *lab) newBare(ctx context.Context, answer string) (socket string, err error) {
+func (l *lab) newBare(ctx context.Context, answer string) (string, error) {
+	return l.startBare(ctx, bareVerb, answer)
+}
+
+// startBare starts the bench itself as what verb says, and returns its socket.
+func (l *lab) startBare(ctx context.Context, verb, stdin string) (socket string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	socket = l.path("bare.sock")
-	cmd := exec.CommandContext(ctx, self, bareVerb, socket)
+	socket = l.path(verb + ".sock")
+	cmd := exec.CommandContext(ctx, self, verb, socket)
 	cmd.Env = l.environ()
-	cmd.Stdin = strings.NewReader(answer)
-	c, err := l.start(cmd, "bare")
+	cmd.Stdin = strings.NewReader(stdin)
+	c, err := l.start(cmd, verb)
 	if err != nil {
 		return "", err
 	}
 	if err := c.awaitSocket(ctx, socket); err != nil {
-		return "", l.say(err, "bare")
+		return "", l.say(err, verb)
 	}
 	return socket, nil
 }

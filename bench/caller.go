@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,21 +22,28 @@ const (
 // A caller asks a server the same thing again and again, with as little work of its
 // own as can be: client and server share the cores.
 type caller struct {
-	socket, request string
-	keep            bool // the connection
-	want            int  // the status
-	conn            net.Conn
-	buf             []byte
+	network, address string
+	request          string
+	keep             bool // the connection
+	want             int  // the status
+	conn             net.Conn
+	buf              []byte
 }
 
-func newCaller(socket, request string) *caller {
-	return &caller{socket: socket, request: request, keep: request == tokenKeep, want: 200, buf: make([]byte, 16<<10)}
+// newCaller asks at a socket's path or at a TCP address.
+func newCaller(address, request string) *caller {
+	network := "tcp"
+	if filepath.IsAbs(address) {
+		network = "unix"
+	}
+	keep := strings.Contains(request, " HTTP/1.1\r\n")
+	return &caller{network: network, address: address, request: request, keep: keep, want: 200, buf: make([]byte, 16<<10)}
 }
 
 // call asks once and returns the body, which is good until the next call.
 func (c *caller) call() ([]byte, error) {
 	if c.conn == nil {
-		conn, err := net.Dial("unix", c.socket)
+		conn, err := net.Dial(c.network, c.address)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -24,6 +25,7 @@ type lab struct {
 	keyFile  string
 	staging  *cognitotest.Server
 	prod     *cognitotest.Server
+	apiURL   string // of the environments; empty means one that is nowhere
 	children []*child
 	cleanup  []func()
 }
@@ -144,7 +146,7 @@ func (l *lab) config() string {
 	fmt.Fprintf(&b, "store_key_file = %q\n", l.keyFile)
 	for name, pool := range map[string]*cognitotest.Server{"staging": l.staging, "prod": l.prod} {
 		fmt.Fprintf(&b, "[environments.%s]\nregion = %q\nuser_pool_id = %q\nclient_id = %q\napi_url = %q\nendpoint = %q\n",
-			name, pool.Region, pool.PoolID, pool.ClientID, "https://"+name+".invalid", pool.URL)
+			name, pool.Region, pool.PoolID, pool.ClientID, cmp.Or(l.apiURL, "https://"+name+".invalid"), pool.URL)
 	}
 	return b.String()
 }

@@ -11,7 +11,7 @@ import (
 // A server is one side of the load comparison.
 type server struct {
 	name   string
-	socket string
+	socket string // its path, or a TCP address
 	times  timings
 	spent  time.Duration
 }

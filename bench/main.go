@@ -3,7 +3,7 @@
 //
 //	make bench
 //
-// prints the tables and writes them to bench/RESULTS.md, in less than 3 minutes.
+// prints the tables and writes them to bench/RESULTS.md, in less than 4 minutes.
 // Machines differ and are never quiet, so what is compared runs interleaved, in an
 // order shuffled each round, and what counts is the ratio within one run. A peer
 // program that is not installed is left out by name.
@@ -20,8 +20,7 @@ import (
 )
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == bareVerb {
-		exitOn(serveBare(os.Args[2], os.Stdin, os.Stdout))
+	if servedBare() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -72,7 +71,7 @@ func measure(ctx context.Context, p plan, root string) ([]section, error) {
 	defer l.close()
 	var sections []section
 	for _, part := range []func(context.Context, *lab, plan) (section, error){
-		memoryPart, processPart, loadPart, stallPart,
+		memoryPart, processPart, loadPart, stallPart, proxyPart,
 	} {
 		s, err := part(ctx, l, p)
 		if err == nil {

@@ -95,21 +95,32 @@ func (f *forwarding) run() (err error) {
 		return err
 	}
 	f.liftLimits()
-	reverse := httputil.ReverseProxy{
+	reverse := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL, pr.Out.Host = target, ""
 			f.rewrite(pr.Out)
 		},
-		Transport:      f,
-		FlushInterval:  -1, // at once
-		BufferPool:     &f.buffers,
-		ModifyResponse: f.answered,
-		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { f.err = f.failed(base.Host, err) },
-		ErrorLog:       log.New(io.Discard, "", 0), // it would quote the API; note says what happened
+		Transport:    f,
+		BufferPool:   &f.buffers,
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { f.err = f.failed(base.Host, err) },
+		ErrorLog:     log.New(io.Discard, "", 0), // it would quote the API; note says what happened
+	}
+	reverse.ModifyResponse = func(res *http.Response) error {
+		reverse.FlushInterval = flushInterval(res.ContentLength)
+		return f.answered(res)
 	}
 	reverse.ServeHTTP(f.out, f.in)
 	f.out.wait() // the end of a body may come long after the last piece of it
 	return f.err
+}
+
+// flushInterval is how long a piece of an answer may wait for the next: not at all, but
+// for an answer that is small, which then mostly goes in one piece.
+func flushInterval(length int64) time.Duration {
+	if 0 <= length && length <= copyBuffer {
+		return 5 * time.Millisecond
+	}
+	return -1
 }
 
 // readSmall reads a body that is small and tells its length, so that it can be sent

@@ -91,6 +91,34 @@ func TestProxyBothWaysAtOnce(t *testing.T) {
 	})
 }
 
+// Nor does an answer that is small and tells its length wait for the rest of it.
+func TestProxySlowSmallAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "7")
+			_, _ = io.WriteString(w, "one")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(time.Hour)
+			_, _ = io.WriteString(w, " two")
+		})
+		began := time.Now()
+		res, err := f.client.Get("http://staging/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := make([]byte, 3)
+		if _, err := io.ReadFull(res.Body, begin); err != nil || string(begin) != "one" {
+			t.Errorf("%q, %v", begin, err)
+		}
+		if took := time.Since(began); took > 5*time.Millisecond {
+			t.Errorf("after %s", took)
+		}
+		if rest, err := io.ReadAll(res.Body); string(rest) != " two" || err != nil {
+			t.Errorf("%q, %v", rest, err)
+		}
+	})
+}
+
 // An API may be silent for as long as it likes once it has begun to answer.
 func TestProxySlowEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -135,7 +163,7 @@ func TestProxyUpstreamHangs(t *testing.T) {
 
 // An answer that breaks off is never taken for one that is complete.
 func TestProxyUpstreamDies(t *testing.T) {
-	for name, length := range map[string]string{"of known length": "100", "chunked": ""} {
+	for name, length := range map[string]string{"of known length": "100000", "chunked": ""} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// bareProxyVerb is the argument by which the bench runs itself as the bare proxy.
+const bareProxyVerb = "bare-proxy"
+
+// apiRequest is a request to the API, whichever way it goes.
+const (
+	apiBody    = `{"name":"Ivan Exampletov","birth_date":"1970-01-01"}`
+	apiAnswer  = `{"name":"Ivan Exampletov","status":"match","matches":[]}` + "\n"
+	apiRequest = "POST /kyc HTTP/1.1\r\nHost: staging\r\nContent-Type: application/json\r\nContent-Length: 52\r\n\r\n" + apiBody
+)
+
+// proxyPart compares requests to an API on loopback: by the agent's proxy, by a bare
+// one and without any.
+func proxyPart(ctx context.Context, l *lab, p plan) (section, error) {
+	s := section{
+		title: "Requests to the API",
+		about: fmt.Sprintf("A small POST to an API on loopback: straight to it, by the agent's proxy, which puts the token on, and by a bare "+
+			"httputil.ReverseProxy on a Unix socket. Connections are kept. %d turns of %v each, in shuffled order; clients, API and proxy share the cores.",
+			p.slices, p.slice),
+		head: []string{"clients", "way", "requests/s", "p50 µs", "p99 µs", "added to p50, µs", "× bare"},
+	}
+	api, err := serveAPI()
+	if err != nil {
+		return s, err
+	}
+	defer api.Close()
+	l.apiURL = "http://" + api.Addr
+	d, err := l.newDaemon(ctx, "proxy", "memory")
+	if err != nil {
+		return s, err
+	}
+	defer d.stop()
+	if err := d.login(ctx, "staging"); err != nil {
+		return s, err
+	}
+	bare, err := l.newBareProxy(ctx, l.apiURL)
+	if err != nil {
+		return s, err
+	}
+	for _, clients := range []int{1, 16, 256} {
+		ways := []*server{{name: "straight", socket: api.Addr}, {name: "kyc-agentd", socket: d.socket}, {name: "bare proxy", socket: bare}}
+		if err := takeTurns(ctx, ways, apiRequest, clients, p); err != nil {
+			return s, err
+		}
+		s.proxyRows(ways, clients)
+	}
+	return s, nil
+}
+
+func (s *section) proxyRows(ways []*server, clients int) {
+	straight, bare := ways[0].times.median(), ways[2].perSecond()
+	for i, v := range ways {
+		added, ratio := "–", "–"
+		if i > 0 {
+			added, ratio = micros(v.times.median()-straight), fmt.Sprintf("%.2f", v.perSecond()/bare)
+		}
+		s.rows = append(s.rows, []string{
+			fmt.Sprint(clients), v.name, fmt.Sprintf("%.0f", v.perSecond()),
+			micros(v.times.median()), micros(v.times.at(0.99)), added, ratio,
+		})
+	}
+	if clients == 1 {
+		s.notes = append(s.notes, fmt.Sprintf("To a lone request the agent's proxy adds %s µs (p50), the bare one %s µs.",
+			micros(ways[1].times.median()-straight), micros(ways[2].times.median()-straight)))
+	}
+}
+
+// serveAPI serves an API that does no work of its own. Its Addr is where.
+func serveAPI() (*http.Server, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &http.Server{Addr: ln.Addr().String(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, apiAnswer)
+	})}
+	go func() { _ = s.Serve(ln) }()
+	return s, nil
+}
+
+// serveBareProxy forwards every request on socket to the URL read from in, with a
+// header put on, and keeps connections as the agent does.
+func serveBareProxy(socket string, in io.Reader, out io.Writer) error {
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	target, err := url.Parse(strings.TrimSpace(line))
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "ready")
+	return http.Serve(ln, &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Header.Set("Authorization", "Bearer bench")
+		},
+		Transport: &http.Transport{MaxIdleConns: 128, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, DisableCompression: true},
+	})
+}
+
+// newBareProxy starts the bare proxy for the API at target.
+func (l *lab) newBareProxy(ctx context.Context, target string) (string, error) {
+	return l.startBare(ctx, bareProxyVerb, target+"\n")
+}
