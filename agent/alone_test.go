@@ -240,3 +240,21 @@ func TestDeviceIsKept(t *testing.T) {
 		}
 	})
 }
+
+// A credential that cannot be read does not make the agent press Cognito with a refresh
+// token that it refuses.
+func TestUnattendedWithoutAFileAfterRejection(t *testing.T) {
+	unattended(t, agenttest.Password, func(s *stage, c *credential) {
+		s.p.Set(func(r *agenttest.Rules) { r.Latency = 50 * time.Millisecond })
+		s.must()
+		s.must()
+		s.p.EndAll()
+		c.mu.Lock()
+		c.err = errors.New("no such file")
+		c.mu.Unlock()
+		time.Sleep(2 * time.Hour)
+		if n := s.p.Refreshes(); n > 60 {
+			t.Errorf("%d refreshes with a dead refresh token", n)
+		}
+	})
+}

@@ -30,14 +30,15 @@ func (f *failure) add(err *Error, now time.Time) {
 
 // wait is how long until a new attempt may be made: by itself, or because a
 // request has nothing else to go on (asked). A request may try an unreachable
-// provider again after 5 s, for the network may be back; it does not press one
-// that refused. A clock set back cannot make it longer than the longest pause.
+// provider again after 5 s, for the network may be back, and so may the file of a
+// credential; it does not press one that refused. A clock set back cannot make it longer
+// than the longest pause.
 func (f *failure) wait(now time.Time, asked bool) time.Duration {
 	if f.err == nil {
 		return 0
 	}
 	until := f.until
-	if asked && f.err.Code == CodeUnavailable {
+	if asked && (f.err.Code == CodeUnavailable || f.err.Op == opCredential) {
 		until = f.at.Add(backoffFirst)
 	}
 	if d := until.Sub(now); d <= backoffMost {

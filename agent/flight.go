@@ -23,7 +23,7 @@ func (s fromSignIn) noteLocked(err *Error) {
 	case err == nil:
 		s.fail = failure{}
 		s.refreshes++
-	case err.Code == CodeLoginRequired || err.Code == CodeLocked || err.Op == opCredential:
+	case err.Code == CodeLoginRequired || err.Code == CodeLocked || err.Op == opCredential && s.kept == nil:
 		// States of their own: the person's next move is not to be delayed.
 		s.fail = failure{}
 	default:
