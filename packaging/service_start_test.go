@@ -83,7 +83,14 @@ func testActivations(s *service) {
 }
 
 // A start that has returned leaves a daemon that serves, and says where sign-ins are.
+// This systemd, too, has nothing to say about the units.
 func testReady(s *service) {
+	verify := s.run("", "systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no",
+		atHome(units+socketName), atHome(units+serviceName))
+	if verify.exit != 0 || verify.out+verify.err != "" {
+		s.Errorf("systemd-analyze verify: %+v", verify)
+	}
+	s.must("systemd-analyze", "security", "--user", "--threshold=62", serviceName)
 	s.systemctl("start", serviceName)
 	s.expectProperty("SubState", "running")
 	s.expectProperty("StatusText", "sign-ins are kept in files ("+atHome(".local/state/kyc-agent")+")")

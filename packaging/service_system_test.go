@@ -51,6 +51,7 @@ func testNamespaces(s *service) {
 	if n := s.cognito.SignIns(); n != 1 {
 		s.Errorf("%d sign-ins", n)
 	}
+	s.must("systemd-analyze", "security", "--user", "--threshold=35", serviceName)
 
 	// It is in force: what the agent sees of its home cannot be written.
 	mounts := s.must("cat", "/proc/"+s.property("MainPID")+"/mountinfo")

@@ -18,7 +18,13 @@ import (
 // TestService installs the product for an ordinary user, as `make install` does, and
 // tries it under the user manager of this machine's systemd.
 func TestService(t *testing.T) {
-	usermanager.Run(t, func() usermanager.Machine { return usermanager.Machine{Home: newHome(t)} }, testService)
+	usermanager.Run(t, func() usermanager.Machine { return newInstalled(t, "") }, testService)
+}
+
+// newInstalled is the machine at root with the product.
+func newInstalled(t *testing.T, root string) usermanager.Machine {
+	t.Helper()
+	return usermanager.Machine{Root: root, Home: newHome(t), Keep: []string{"KYC_ACTIVATIONS"}}
 }
 
 // testService runs inside. Each of these starts with no sign-in and a service that is

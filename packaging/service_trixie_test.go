@@ -9,7 +9,5 @@ import (
 
 // TestServiceOnTrixie is TestService under systemd 257.
 func TestServiceOnTrixie(t *testing.T) {
-	usermanager.Run(t, func() usermanager.Machine {
-		return usermanager.Machine{Root: roots.Path(t, roots.Trixie), Home: newHome(t)}
-	}, testService)
+	usermanager.Run(t, func() usermanager.Machine { return newInstalled(t, roots.Path(t, roots.Trixie)) }, testService)
 }

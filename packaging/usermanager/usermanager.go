@@ -39,8 +39,9 @@ const (
 
 // A Machine is where a body runs.
 type Machine struct {
-	Root string // a tree made by debootstrap; "" is this machine
-	Home string // a folder; its files are copied into the user's home
+	Root string   // a tree made by debootstrap; "" is this machine
+	Home string   // a folder; its files are copied into the user's home
+	Keep []string // names of variables that the body sees as they are here
 }
 
 // inside is set where the body runs.
@@ -79,7 +80,7 @@ func command(t *testing.T, m Machine) *exec.Cmd {
 	}
 	seen := "/run/" + filepath.Base(self) // go test puts it where only root can see it
 	args := []string{"--user", User, "--bind", self + ":" + seen, "--env", inside + "=1"}
-	for _, name := range []string{"KYC_REQUIRE_PEERS", "KYC_ACTIVATIONS"} {
+	for _, name := range append(m.Keep, "KYC_REQUIRE_PEERS") {
 		if value := os.Getenv(name); value != "" {
 			args = append(args, "--env", name+"="+value)
 		}
