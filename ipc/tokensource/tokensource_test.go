@@ -102,6 +102,19 @@ type body struct {
 
 func (b *body) Close() error { b.closed++; return nil }
 
+// An answers keeps the bodies of all the API's answers.
+type answers struct{ bodies []*body }
+
+func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err == nil {
+		b := &body{Reader: resp.Body}
+		a.bodies = append(a.bodies, b)
+		resp.Body = b
+	}
+	return resp, err
+}
+
 func TestTransport(t *testing.T) {
 	const newer = "token-1"
 	for _, tt := range []struct {
@@ -124,7 +137,10 @@ func TestTransport(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := newAPI(t, tt.good)
 			tt.tokens.apiURL = server.URL + "/base"
-			client := &http.Client{Transport: &tokensource.Transport{Source: tokensource.Source{Environment: "prod", Service: tt.tokens}}}
+			var answers answers
+			client := &http.Client{Transport: &tokensource.Transport{
+				Source: tokensource.Source{Environment: "prod", Service: tt.tokens}, Base: &answers,
+			}}
 			req, err := http.NewRequestWithContext(t.Context(), tt.method, server.URL+"/kyc", tt.body)
 			if err != nil {
 				t.Fatal(err)
@@ -140,6 +156,11 @@ func TestTransport(t *testing.T) {
 			}
 			if got := server.take(); !slices.Equal(got, tt.want) {
 				t.Errorf("the API got %q, want %q", got, tt.want)
+			}
+			for i, b := range answers.bodies {
+				if b.closed == 0 {
+					t.Errorf("the body of answer %d was not closed", i+1)
+				}
 			}
 			if req.Header.Get("Authorization") != "" {
 				t.Error("the request was changed")
