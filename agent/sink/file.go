@@ -3,7 +3,6 @@ package sink
 import (
 	"bytes"
 	"context"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -34,7 +33,7 @@ type file struct {
 
 	// The goroutine's own.
 	token  agent.Token // what was written last
-	info   fs.FileInfo // the file as it was then; nil: there is none of ours
+	there  *written    // the file as it was then; nil: there is none of ours
 	failed int         // looks in a row that came to nothing
 
 	mu    sync.Mutex
@@ -116,8 +115,8 @@ func (f *file) look() time.Duration {
 
 // put writes t unless it is what the file holds.
 func (f *file) put(t agent.Token) error {
-	same := f.info != nil && t.IDToken.Equal(f.token.IDToken) && t.APIURL == f.token.APIURL
-	if same && f.sink.holds(f.info) {
+	same := f.there != nil && t.IDToken.Equal(f.token.IDToken) && t.APIURL == f.token.APIURL
+	if same && f.sink.holds(f.there) {
 		return nil
 	}
 	data, err := f.o.Render(f.sink.Format, t, time.Now())
@@ -127,11 +126,12 @@ func (f *file) put(t agent.Token) error {
 	if f.sink.Format == "token" {
 		data = bytes.TrimSuffix(data, []byte("\n"))
 	}
-	info, err := f.sink.write(data)
+	there, err := f.sink.write(data, f.there)
 	if err != nil {
 		return err
 	}
-	f.token, f.info = t, info
+	f.there.close()
+	f.token, f.there = t, there
 	f.log.Debug("token file written")
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,10 +164,11 @@ func (f *file) unwritten(why error) time.Duration {
 
 // withdraw removes the file, whoever of us wrote it.
 func (f *file) withdraw() error {
-	if err := f.sink.remove(); err != nil {
+	if err := f.sink.remove(f.there); err != nil {
 		return err
 	}
-	f.token, f.info = agent.Token{}, nil
+	f.there.close()
+	f.token, f.there = agent.Token{}, nil
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.shown.WrittenAt, f.shown.ExpiresAt = time.Time{}, time.Time{}

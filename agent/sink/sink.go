@@ -22,6 +22,8 @@
 // change, and no symbolic link at the path is followed. What is in a file is neither
 // read back nor logged.
 //
+// A file that another agent keeps is left to it.
+//
 // Nothing that goes wrong here is the agent's end: it is logged once, shown by
 // Status, and tried again.
 package sink

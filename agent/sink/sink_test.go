@@ -447,6 +447,34 @@ func TestNothingIsLogged(t *testing.T) {
 	})
 }
 
+// TestTwoAgents holds that of two agents with one path the first keeps the file, the
+// second says so and leaves it alone, and takes it over when the first is gone.
+func TestTwoAgents(t *testing.T) {
+	inBubble(t, func(h *house) {
+		h.login("prod")
+		h.configure(h.prod())
+		second := sink.New(sink.Options{Token: h.a.Token, Render: render})
+		second.Configure([]sink.Sink{h.prod()})
+		synctest.Wait()
+		if st := second.Status()[0]; !strings.HasSuffix(st.Error, "prod.jwt: another kyc-agentd keeps it; stop that one, or name another path") || !st.WrittenAt.IsZero() {
+			h.Errorf("status %+v", st)
+		}
+		second.Close(h.Context())
+		h.wantFile("prod.jwt", h.token("prod"), 0o600)
+
+		third := sink.New(sink.Options{Token: h.a.Token, Render: render})
+		defer third.Close(h.Context())
+		third.Configure([]sink.Sink{h.prod()})
+		synctest.Wait()
+		h.k.Close(h.Context())
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if got, err := os.ReadFile(h.path("prod.jwt")); err != nil || string(got) != h.token("prod") || third.Status()[0].Error != "" {
+			h.Errorf("%q %v %+v", got, err, third.Status())
+		}
+	})
+}
+
 // TestCloseDoesNotWait holds that a file goes at once though a token is waited for.
 func TestCloseDoesNotWait(t *testing.T) {
 	inBubble(t, func(h *house) {

@@ -13,36 +13,89 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
-// write puts data in the place of what is at the path and returns the file it made.
-func (s Sink) write(data []byte) (fs.FileInfo, error) {
+// A written is a token file that is there. It is locked, which tells another agent that
+// somebody keeps it; the kernel unlocks the file of one that was killed.
+type written struct {
+	file *os.File
+	info fs.FileInfo
+}
+
+func (w *written) is(info fs.FileInfo) bool { return w != nil && os.SameFile(w.info, info) }
+
+func (w *written) close() {
+	if w != nil {
+		_ = w.file.Close()
+	}
+}
+
+// write puts data in the place of what is at the path, old in most cases, which the
+// caller closes.
+func (s Sink) write(data []byte, old *written) (*written, error) {
 	root, err := s.open()
 	if err != nil {
 		return nil, s.explain("write", err)
 	}
 	defer root.Close()
-	if info, err := root.Lstat(s.name()); err == nil && !replaceable(info) {
-		return nil, fmt.Errorf("cannot write %s: what is there is no token file of the agent's (mode %s); remove it, or name another path", s.Path, info.Mode())
+	err = s.free(root, old)
+	if err == nil {
+		err = durable.Replace(root, s.name(), s.tempPrefix(), data, s.Mode)
 	}
-	if err := durable.Replace(root, s.name(), s.tempPrefix(), data, s.Mode); err != nil {
-		return nil, s.explain("write", err)
+	var made *written
+	if err == nil {
+		made, err = s.lock(root)
 	}
-	info, err := root.Lstat(s.name())
 	if err != nil {
 		return nil, s.explain("write", err)
 	}
-	return info, nil
+	return made, nil
 }
+
+// free refuses to take the place of what is neither a token file nor nothing, and of
+// what another agent keeps.
+func (s Sink) free(root *os.Root, old *written) error {
+	info, err := root.Lstat(s.name())
+	switch {
+	case err != nil:
+		return nil // nothing, or Replace will say why not
+	case !replaceable(info):
+		return refusal(fmt.Sprintf("what is there is no token file of the agent's (mode %s); remove it, or name another path", info.Mode()))
+	case old.is(info) || !info.Mode().IsRegular():
+		return nil
+	}
+	theirs, err := s.lock(root)
+	theirs.close()
+	return err
+}
+
+// lock opens the file and locks it. It is [errKept] when somebody has.
+func (s Sink) lock(root *os.Root) (*written, error) {
+	f, err := root.OpenFile(s.name(), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+		err = errKept // a file system without locks is none to fail for
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &written{f, info}, nil
+}
+
+const errKept = refusal("another kyc-agentd keeps it; stop that one, or name another path")
 
 // holds reports whether the file that write made is still there as it was.
-func (s Sink) holds(made fs.FileInfo) bool {
+func (s Sink) holds(made *written) bool {
 	info, err := os.Lstat(s.Path)
-	return err == nil && os.SameFile(info, made) && info.Mode() == made.Mode() &&
-		info.Size() == made.Size() && info.ModTime().Equal(made.ModTime())
+	return err == nil && made.is(info) && info.Mode() == made.info.Mode() &&
+		info.Size() == made.info.Size() && info.ModTime().Equal(made.info.ModTime())
 }
 
-// remove removes a token file of the agent's, of this one or of one that was killed.
-// What else may be at the path stays.
-func (s Sink) remove() error {
+// remove removes a token file of the agent's, of this one, which is old, or of one that
+// was killed. What else may be at the path stays.
+func (s Sink) remove(old *written) error {
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil // and the folder need not be there either
 	}
@@ -52,7 +105,7 @@ func (s Sink) remove() error {
 	}
 	defer root.Close()
 	info, err := root.Lstat(s.name())
-	if err != nil || !replaceable(info) || !info.Mode().IsRegular() {
+	if err != nil || !info.Mode().IsRegular() || s.free(root, old) != nil {
 		return nil
 	}
 	if err := root.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {

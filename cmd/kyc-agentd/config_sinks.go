@@ -17,7 +17,8 @@ import (
 // Sink is a file that always holds a valid token, or is not there, for tools that can
 // read a file and no more: [[sinks]] in config.toml. Every process of yours can read
 // it, and no file outlives the sign-in: a logout, a refusal, a reload without the sink
-// and a stop of the daemon remove it. Only a kill leaves it, until the next start.
+// and a stop of the daemon remove it. Only a kill leaves it, until the next start. Of
+// two daemons with one file the first keeps it.
 type Sink struct {
 	// Environment is whose token it is. Required; it must be one of Environments.
 	Environment EnvironmentName `toml:"environment"`
@@ -30,7 +31,8 @@ type Sink struct {
 	// a path that the daemon has in use, are errors. The folder must be yours and
 	// writable by nobody else; where only the last folder is missing it is made (0700).
 	// One that is not so is no error here: `kyc-agentd status` shows it, and it is tried
-	// again.
+	// again. (Under the unit's drop-in 50-namespaces.conf a folder other than the default
+	// one has to be in ReadWritePaths=.)
 	Path SinkPath `toml:"path"`
 	// Mode is the file's: "0600" or "0400", or "0640" or "0440" where its group may read
 	// it. Default "0600". No other mode is for a token.
