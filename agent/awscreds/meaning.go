@@ -38,7 +38,7 @@ const askForOIDC = "ask the account's administrator to make {issuer} an identity
 
 var (
 	expired    = meaning{agent.CodeDenied, "AWS takes the ID token to be expired", "check this machine's clock"}
-	throttled  = meaning{agent.CodeThrottled, "AWS asks to slow down ({code})", tryAgain + " in a minute"}
+	throttled  = meaning{agent.CodeThrottled, "AWS asks to slow down", tryAgain + " in a minute"}
 	broken     = meaning{agent.CodeUnavailable, "AWS has an internal error at {call} ({code})", tryAgain}
 	parameters = meaning{agent.CodeConfiguration, "AWS refused the parameters of {call} ({code})",
 		"check identity_pool_id, role_arn and aws_role_arn of environment {env}, then run: kyc-agentd reload"}
