@@ -119,7 +119,7 @@
 //
 //	curl --unix-socket "$SOCK" http://staging/kyc -d @body.json
 //
-// Bodies of any size go through as they come, both ways at once, and the answer is the
+// In Go it is [Client.Forward], on a command line `kyc-agentd api`. Bodies of any size go through as they come, both ways at once, and the answer is the
 // API's own, be it a redirect, a 429 or a 500. When it is a 401 and the request had no
 // body, or one of at most 64 KiB that tells its length, the agent gets a newer token
 // and asks once more. An error of the agent's own is a problem as below, with its code

@@ -107,7 +107,8 @@ func (f *forwarding) run() (err error) {
 	}
 	reverse.ModifyResponse = func(res *http.Response) error {
 		reverse.FlushInterval = flushInterval(res.ContentLength)
-		return f.answered(res)
+		f.answered(res)
+		return nil
 	}
 	reverse.ServeHTTP(f.out, f.in)
 	f.out.wait() // the end of a body may come long after the last piece of it
@@ -180,16 +181,12 @@ func authorize(r *http.Request, t agent.Token) {
 }
 
 // answered sees the API's answer before the client does.
-func (f *forwarding) answered(res *http.Response) error {
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		return errSwitched
-	}
+func (f *forwarding) answered(res *http.Response) {
 	res.Header.Del(headerError)
 	res.Header.Del(headerWarning)
 	if line := oneLine(f.token.Warning); line != "" {
 		res.Header.Set(headerWarning, line)
 	}
-	return nil
 }
 
 // buffers lends buffers of copyBuffer bytes.

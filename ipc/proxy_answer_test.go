@@ -191,7 +191,7 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 		"hung up":            {speaking(""), "hung up without an answer"},
 		"garbage":            {speaking("SECRET garbage\r\n\r\n"), "hung up without an answer"},
 		"half a head":        {speaking("HTTP/1.1 200 OK\r\nX-SECRET: y\r\n"), "hung up without an answer"},
-		"other protocol":     {speaking("HTTP/1.1 101 Switching Protocols\r\nX: SECRET\r\n\r\nSECRET"), "hung up without an answer"},
+		"other protocol":     {speaking("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SECRET\r\n\r\nSECRET"), "hung up without an answer"},
 		"foreign cert":       {tls.URL, "cannot be trusted"},
 		"no TLS":             {strings.Replace(speaking("HTTP/1.1 200 OK\r\n\r\n"), "http:", "https:", 1), "cannot be trusted"},
 		"large head":         {speaking("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("SECRET", 20_000) + "\r\n\r\n"), "hung up without an answer"},

@@ -422,3 +422,53 @@ func TestProxyRenewsOnce(t *testing.T) {
 		}
 	})
 }
+
+// A token that does not come is waited for no longer than one that is handed out.
+func TestProxyTokenIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+			<-ctx.Done()
+			return agent.Token{}, ctx.Err()
+		}}
+		f := newFlowOf(t, service, func(http.ResponseWriter, *http.Request) { t.Error("the API was asked") })
+		began := time.Now()
+		a := ask(t, f.Listener, toAPI("POST", "/", "{}"))
+		if p := a.problem(t); p.Code != agent.CodeUnavailable || time.Since(began) != tokenTimeout {
+			t.Errorf("%d %s after %s", a.StatusCode, a.body, time.Since(began))
+		}
+	})
+}
+
+// A small body is read before anything else, within the time that any request has.
+func TestProxyHalfASmallBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(http.ResponseWriter, *http.Request) { t.Error("the API was asked") })
+		began := time.Now()
+		a := ask(t, f.Listener, toAPI("POST", "/", "", "Content-Length: 5")+"{")
+		if p := a.problem(t); p.Code != agent.CodeUsage || !strings.Contains(p.Detail, "did not arrive whole") || time.Since(began) != readTimeout {
+			t.Errorf("%d %s after %s", a.StatusCode, a.body, time.Since(began))
+		}
+	})
+}
+
+// The deadlines of one request are not the next one's.
+func TestProxyConnectionIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+		c := dial(t, f.Listener)
+		for range 3 {
+			for _, raw := range []string{
+				toAPI("POST", "/", "hello"), toAPI("POST", "/", "", "Transfer-Encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n",
+				toAPI("POST", "/", strings.Repeat("x", maxBody+1)), request("GET", "/v1/token?env=staging", ""),
+			} {
+				if a := exchangeOn(t, c, raw); a.StatusCode != http.StatusOK || a.Close {
+					t.Fatalf("%d %v", a.StatusCode, a.Header)
+				}
+				time.Sleep(idleTimeout - time.Second)
+			}
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("an idle connection: %d, %v", n, err)
+		}
+	})
+}

@@ -138,8 +138,6 @@ func (f *forwarding) renew() bool {
 	return true
 }
 
-var errSwitched = errors.New("the API switched protocols")
-
 // failed is the error for a request that got no answer of the API's. It names the
 // API's host, and nothing that the API said.
 func (f *forwarding) failed(apiHost string, err error) error {
