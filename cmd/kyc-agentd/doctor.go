@@ -79,6 +79,7 @@ var checks = []check{
 	{id: "cognito", area: "network", network: true, run: checkCognito},
 	{id: "jwks", area: "network", network: true, run: checkKeys},
 	{id: "signin", area: "sign-in", run: checkSignIns},
+	{id: "sinks", area: "sign-in", run: checkSinks},
 }
 
 // How long it all may take. Nothing is worth more than 10 s of a person's time.

@@ -20,6 +20,9 @@ func checkSignIns(_ context.Context, p *patient) (found []finding) {
 		if f, ok := p.tokenLife(e); ok {
 			found = append(found, f.of(name))
 		}
+		if f, ok := awsFault(e); ok {
+			found = append(found, f.of(name))
+		}
 	}
 	return found
 }
@@ -61,6 +64,29 @@ func (p *patient) tokenLife(e agent.EnvironmentStatus) (finding, bool) {
 	}
 	return warn("signin.token-life", "ask the user pool's administrator for a longer IdTokenValidity, an hour say",
 		"ID tokens live %s, and AWS's tools ask again at every request below %s", span(life), span(leastForAWS)), true
+}
+
+// awsFault is why there are no newer AWS credentials.
+func awsFault(e agent.EnvironmentStatus) (finding, bool) {
+	if e.AWSLastError == "" {
+		return finding{}, false
+	}
+	message, fix, _ := strings.Cut(strings.TrimPrefix(e.AWSLastError, e.Name+": "), "; ")
+	return warn("signin.aws", cmp.Or(fix, "the agent tries again by itself"), "the last AWS credentials were refused: %s", message), true
+}
+
+// checkSinks looks at the token files that the agent keeps fresh.
+func checkSinks(_ context.Context, p *patient) (found []finding) {
+	for _, s := range p.status.Sinks {
+		if s.Error != "" {
+			message, fix, _ := strings.Cut(s.Error, "; ")
+			found = append(found, warn("sinks.failed", cmp.Or(fix, "put the folder right, then run: kyc-agentd reload"), "%s", message).of(s.Environment))
+		}
+	}
+	if len(found) == 0 && len(p.status.Sinks) > 0 {
+		found = append(found, fine("sinks", "%s written", plural(len(p.status.Sinks), "token file")))
+	}
+	return found
 }
 
 // signedOut is no fault in an environment that nobody asked about.

@@ -165,7 +165,7 @@ func diskFault(dir string) (finding, bool) {
 	}
 	const freeIt = "free some space there, or set XDG_STATE_HOME to another disk"
 	switch {
-	case fsys.Flags&readOnly != 0 || unix.Access(dir, unix.W_OK) != nil:
+	case unix.Access(dir, unix.W_OK) != nil: // a disk mounted read-only refuses root, too
 		return problem("state.read-only", "make it writable, or set XDG_STATE_HOME to another folder; until then new sign-ins are lost with the agent", "%s cannot be written", dir), true
 	case uint64(fsys.Bavail)*uint64(fsys.Bsize) < leastFree:
 		return problem("state.full", freeIt, "the disk of %s is full: %d kB are left", dir, uint64(fsys.Bavail)*uint64(fsys.Bsize)>>10), true
@@ -174,7 +174,3 @@ func diskFault(dir string) (finding, bool) {
 	}
 	return finding{}, false
 }
-
-// readOnly is the flag of statfs for a file system that is mounted so: ST_RDONLY on
-// Linux, MNT_RDONLY on the BSDs.
-const readOnly = 1

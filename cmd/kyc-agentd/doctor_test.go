@@ -50,6 +50,7 @@ func newWard(t *testing.T, options ...cognitotest.Option) *ward {
 	w.installSystemctl()
 	w.units = w.wellUnits()
 	w.list(w.daemon.Process.Pid, os.Getuid(), w.path("bin/kyc-agentd"), "serve")
+	w.list(4712, os.Getuid()+1, "/usr/bin/kyc-agentd", "serve") // another user's is none of ours
 	return w
 }
 
@@ -439,6 +440,16 @@ var setups = []setup{
 		w.set("KYC_STAGING_IDENTITY_POOL_ID=us-east-2:11111111-2222-3333-4444-555555555555")
 		w.here("correct horse", "login", "-u", "ana", "--password-stdin")
 	}},
+	{"AWS credentials that fail", "signin.aws", severityWarning, "trust policy", func(w *ward) {
+		w.pretend(staging(func(e *agent.EnvironmentStatus) {
+			e.AWSLastError = "staging: STS does not let the role be assumed; check its trust policy"
+		}))
+	}},
+	{"a token file that cannot be written", "sinks.failed", severityWarning, "kyc-agentd reload", func(w *ward) {
+		w.pretend(func(st *agent.Status) {
+			st.Sinks = []agent.SinkStatus{{Path: "/home/ana/token", Environment: "staging", Error: "cannot write /home/ana/token: permission denied"}}
+		})
+	}},
 	{"a sign-in that is over", "signin.over", severityProblem, "kyc-agentd login staging", func(w *ward) {
 		w.pretend(staging(func(e *agent.EnvironmentStatus) { e.SignInEndsAt = time.Now().Add(-time.Hour) }))
 	}},
@@ -618,6 +629,62 @@ sign-in
 	b.Reset()
 	if _ = r.write(&b, true); !strings.Contains(b.String(), "\x1b[31mproblem\x1b[0m") {
 		t.Errorf("no colour: %q", b.String())
+	}
+}
+
+// What a program reads: the names and the order of this text stay.
+func TestDoctorWritesForAProgram(t *testing.T) {
+	r := report{Version: "v1.0.0", Findings: []finding{
+		{ID: "signin.ends", Area: "sign-in", Severity: severityWarning, Environment: "prod", Message: "it <ends>", Fix: "run: login", Duration: 12},
+		{ID: "socket", Area: "agent", Severity: severityOK, Message: "it is there"},
+	}}
+	var b bytes.Buffer
+	if err := r.writeJSON(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{
+  "version": "v1.0.0",
+  "offline": false,
+  "problems": 0,
+  "warnings": 1,
+  "findings": [
+    {
+      "id": "signin.ends",
+      "area": "sign-in",
+      "severity": "warning",
+      "environment": "prod",
+      "message": "it <ends>",
+      "fix": "run: login",
+      "duration_ms": 12
+    },
+    {
+      "id": "socket",
+      "area": "agent",
+      "severity": "ok",
+      "message": "it is there",
+      "duration_ms": 0
+    }
+  ]
+}
+`
+	if b.String() != want {
+		t.Errorf("%s", b.String())
+	}
+}
+
+// That refresh tokens are rotated is known from the sign-in.
+func TestDoctorTellsOfRotation(t *testing.T) {
+	w := newWard(t, cognitotest.Rotation(30*time.Second))
+	for _, rotated := range []bool{false, true} {
+		_, _, out := w.examine("staging")
+		if strings.Contains(out, "refresh tokens are rotated") != rotated {
+			t.Errorf("want %t\n%s", rotated, out)
+		}
+		w.end()
+		w.daemon = w.house.daemon()
+		if _, err := (&ipc.Client{Socket: w.socket()}).Token(t.Context(), agent.TokenRequest{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
