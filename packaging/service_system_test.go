@@ -3,8 +3,8 @@ package packaging_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,30 +12,41 @@ import (
 	"github.com/legaltalent/kyc-agent/packaging/usermanager"
 )
 
-// An administrator finds the log by unit, and what it is about in fields.
+// An administrator finds the log by unit, and what it is about in fields: what was
+// asked, by which program, and what came of it.
 func testJournal(s *service) {
 	s.login()
-	want := map[string]string{
-		"SYSLOG_IDENTIFIER": "kyc-agentd", "_SYSTEMD_USER_UNIT": serviceName, "PRIORITY": "6",
-		"KYC_OP": "login", "KYC_ENV": "staging",
+	s.entry(map[string]string{"KYC_OP": "login", "KYC_ENV": "staging", "PRIORITY": "6"})
+	s.run("", "kyc-token", "prod")
+	got := s.entry(map[string]string{"KYC_OP": "token", "KYC_ENV": "prod", "KYC_CODE": "login_required"})
+	if got["KYC_EXE"] != atHome(".local/bin/kyc-token") || got["KYC_PID"] == "" || got["KYC_DURATION"] == "" {
+		s.Errorf("the entry of the request is %v", got)
 	}
-	s.await("an entry with its fields", func() bool {
-		entries := s.must("journalctl", "--user", "-u", serviceName, "-o", "json")
-		for line := range strings.Lines(entries) {
-			var fields map[string]any
-			if err := json.Unmarshal([]byte(line), &fields); err != nil {
-				s.Fatal(err)
-			}
-			got := map[string]string{}
-			for name := range want {
-				got[name], _ = fields[name].(string)
-			}
-			if maps.Equal(got, want) {
-				return true
-			}
+}
+
+// entry returns the fields of the newest entry of this daemon that has those of want.
+func (s *service) entry(want map[string]string) (found map[string]string) {
+	s.Helper()
+	match := []string{"--user", "-u", serviceName, "-o", "json", "-n", "1", "_PID=" + s.property("MainPID")}
+	for name, value := range want {
+		match = append(match, name+"="+value)
+	}
+	s.await(fmt.Sprintf("an entry with %v", want), func() bool {
+		line := s.must("journalctl", match...)
+		if line == "" {
+			return false
 		}
-		return false
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			s.Fatal(err)
+		}
+		found = map[string]string{}
+		for name, value := range fields {
+			found[name], _ = value.(string)
+		}
+		return true
 	})
+	return found
 }
 
 // Under the drop-in that is shipped as an example everything works: the file store in
@@ -52,6 +63,12 @@ func testNamespaces(s *service) {
 		s.Errorf("%d sign-ins", n)
 	}
 	s.must("systemd-analyze", "security", "--user", "--threshold=35", serviceName)
+
+	// The price: a client is known by its number alone.
+	s.run("", "kyc-token", "prod")
+	if got := s.entry(map[string]string{"KYC_OP": "token", "KYC_ENV": "prod"}); got["KYC_PID"] == "" || got["KYC_EXE"] != "" {
+		s.Errorf("the entry of the request is %v", got)
+	}
 
 	// It is in force: what the agent sees of its home cannot be written.
 	mounts := s.must("cat", "/proc/"+s.property("MainPID")+"/mountinfo")
