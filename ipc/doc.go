@@ -119,13 +119,14 @@
 //
 //	curl --unix-socket "$SOCK" http://staging/kyc -d @body.json
 //
-// In Go it is [Client.Forward], on a command line `kyc-agentd api`. Bodies of any size go through as they come, both ways at once, and the answer is the
-// API's own, be it a redirect, a 429 or a 500. When it is a 401 and the request had no
-// body, or one of at most 64 KiB that tells its length, the agent gets a newer token
-// and asks once more. An error of the agent's own is a problem as below, with its code
-// in a Kyc-Error header, which no answer of the API's has; an API that cannot be
-// reached is unavailable. What net/http itself refuses, a head that makes no sense or
-// is too large, is a line of text with Connection: close.
+// In Go it is [Client.Forward], on a command line `kyc-agentd api`. Bodies of any size
+// go through as they come, both ways at once, and the answer is the API's own, be it a
+// redirect, a 429 or a 500. When it is a 401 and the request had no body, or one of at
+// most 64 KiB that tells its length, the agent gets a newer token and asks once more.
+// An error of the agent's own is a problem as below, with its code in a Kyc-Error
+// header, which no answer of the API's has; an API that cannot be reached is
+// unavailable. What net/http itself refuses, a head that makes no sense or is too
+// large, is a line of text with Connection: close.
 //
 // The client does not get to see the token, unless the API itself shows it: an answer
 // that echoes the request's head is passed on as it is. Nor does the token go anywhere

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -212,6 +213,24 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 				t.Errorf("log %s", book)
 			}
 		})
+	}
+}
+
+// An HTTP proxy on the way that does not connect is named, and gets no token.
+func TestProxyBehindAProxy(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusProxyAuthRequired) })
+	a := &api{service: tokenFor("https://api.example.com", "staging"), log: discard, base: t.Context()}
+	a.proxy = newProxy(a, nil)
+	a.proxy.transport.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(u.URL) }
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/kyc", nil)
+	r.Host = "staging"
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	if got := w.Body.String(); w.Code != 503 || !strings.Contains(got, "api.example.com cannot be reached: the HTTP proxy answered 407") || strings.Contains(got, "SECRET") {
+		t.Errorf("%d %s", w.Code, got)
+	}
+	if wire := u.wire(); !strings.HasPrefix(wire, "CONNECT api.example.com:443 ") || strings.Contains(wire, someJWT) {
+		t.Errorf("the proxy got %q", wire)
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +35,8 @@ func proxyTransport(dial dialFunc) *http.Transport {
 		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	}
 	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: checkConnect,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dial(ctx, network, address)
 			if err != nil {
@@ -51,6 +54,19 @@ func proxyTransport(dial dialFunc) *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // bytes go through as they are
 	}
+}
+
+// A connectRefusal is the answer of an HTTP proxy on the way to an API that does not
+// connect.
+type connectRefusal struct{ status int }
+
+func (e *connectRefusal) Error() string { return fmt.Sprintf("the HTTP proxy answered %d", e.status) }
+
+func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+	if res.StatusCode != http.StatusOK {
+		return &connectRefusal{res.StatusCode}
+	}
+	return nil
 }
 
 // A patientConn gives an API stallTimeout to take each piece of a request.
@@ -158,6 +174,9 @@ func (f *forwarding) failed(apiHost string, err error) error {
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return fail("cannot be reached: its name cannot be resolved")
+	}
+	if e, ok := errors.AsType[*connectRefusal](err); ok {
+		return fail("cannot be reached: " + e.Error())
 	}
 	if isUntrusted(err) {
 		return fail("cannot be trusted: its certificate is not right")
