@@ -104,15 +104,20 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	started := time.Now()
-	if a.version != "" {
-		w.Header().Set(headerVersion, a.version)
-	}
+	a.sign(w.Header())
 	out, op, env, err := a.serve(w, r)
 	if err != nil {
 		out = failure(r, a.withVersion(err))
 	}
 	a.note(r, op, env, started, err)
 	write(w, out)
+}
+
+// sign marks an answer of the agent's own.
+func (a *api) sign(h http.Header) {
+	if a.version != "" {
+		h.Set(headerVersion, a.version)
+	}
 }
 
 // serve answers r; op and env are for the log, where the path itself must not go: it

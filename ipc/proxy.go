@@ -54,6 +54,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		default:
 			clear(w.Header()) // of an answer that came to nothing
+			p.sign(w.Header())
 			write(w, problemReply(f.err))
 		}
 	}()
@@ -182,8 +183,9 @@ func authorize(r *http.Request, t agent.Token) {
 
 // answered sees the API's answer before the client does.
 func (f *forwarding) answered(res *http.Response) {
-	res.Header.Del(headerError)
-	res.Header.Del(headerWarning)
+	for _, name := range []string{headerError, headerWarning, headerVersion} {
+		res.Header.Del(name)
+	}
 	if line := oneLine(f.token.Warning); line != "" {
 		res.Header.Set(headerWarning, line)
 	}

@@ -280,9 +280,9 @@ func TestProxyWarning(t *testing.T) {
 // A bug in one request is one answer.
 func TestProxyPanic(t *testing.T) {
 	book := &logBook{}
-	ln := serveMemServer(t, &Server{Proxy: true, Logger: book.logger(), Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("SECRET") }}})
+	ln := serveMemServer(t, &Server{Proxy: true, Version: "7", Logger: book.logger(), Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("SECRET") }}})
 	a := ask(t, ln, toAPI("GET", "/", ""))
-	if p := a.problem(t); p.Code != agent.CodeInternal || strings.Contains(a.body+book.String(), "SECRET") || !strings.Contains(book.String(), "panic=string") {
+	if p := a.problem(t); p.Code != agent.CodeInternal || a.Header.Get("Kyc-Version") != "7" || strings.Contains(a.body+book.String(), "SECRET") || !strings.Contains(book.String(), "panic=string") {
 		t.Errorf("%d %s\n%s", a.StatusCode, a.body, book)
 	}
 }

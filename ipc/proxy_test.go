@@ -117,6 +117,7 @@ func TestProxyForwards(t *testing.T) {
 		h := w.Header()
 		h.Set("X-Answer", "yes")
 		h.Set("Kyc-Error", "internal")
+		h.Set("Kyc-Version", "0")
 		h.Set("Kyc-Warning", "not the agent's")
 		h.Add("Set-Cookie", "a=b")
 		w.WriteHeader(http.StatusCreated)
@@ -142,7 +143,7 @@ func TestProxyForwards(t *testing.T) {
 		if a.StatusCode != http.StatusCreated || a.body != "made" || a.Header.Get("X-Answer") != "yes" || a.Header.Get("Set-Cookie") != "a=b" {
 			t.Errorf("answer %d %q %v", a.StatusCode, a.body, a.Header)
 		}
-		for _, name := range []string{"Kyc-Error", "Kyc-Warning", "Cache-Control", "X-Content-Type-Options"} {
+		for _, name := range []string{"Kyc-Error", "Kyc-Warning", "Kyc-Version", "Cache-Control", "X-Content-Type-Options"} {
 			if v, ok := a.Header[name]; ok {
 				t.Errorf("%s %q is in the API's answer", name, v)
 			}
