@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"cmp"
 	"encoding/xml"
 	"net/http"
 	"net/url"
@@ -36,7 +37,7 @@ func (s *Server) sts(w http.ResponseWriter, r *http.Request, body []byte) {
 
 func (s *Server) assumeRole(w http.ResponseWriter, form url.Values) {
 	token := form.Get("WebIdentityToken")
-	seconds, _ := strconv.Atoi(form.Get("DurationSeconds"))
+	seconds, _ := strconv.Atoi(cmp.Or(form.Get("DurationSeconds"), "3600")) // AWS's default
 	c, err := s.verify(token)
 	name := form.Get("RoleSessionName")
 	switch {

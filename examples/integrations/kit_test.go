@@ -1,0 +1,199 @@
+package integrations_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
+)
+
+// A kit is what a section's lines need besides what the document says.
+type kit struct {
+	names string            // the tools with their versions, for the table
+	env   []string          // variables
+	bin   map[string]string // programs that are to be another than PATH's
+	files map[string]string // what stands beside the section's own files: name to path
+}
+
+// path begins the PATH: a folder with bin.
+func (k kit) path(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, path := range k.bin {
+		link(t, path, filepath.Join(dir, name))
+	}
+	return dir + string(filepath.ListSeparator)
+}
+
+// program finds one by name, and asks it for its version.
+func program(name, pkg string, versionArgs ...string) func(*testing.T) kit {
+	return func(t *testing.T) kit {
+		return kit{names: name + " " + version(t, testpeer.Program(t, name, pkg), versionArgs...)}
+	}
+}
+
+// all is the kit of several tools, none of which needs more than to be there.
+func all(finders ...func(*testing.T) kit) func(*testing.T) kit {
+	return func(t *testing.T) kit {
+		var names []string
+		for _, find := range finders {
+			names = append(names, find(t).names)
+		}
+		return kit{names: strings.Join(names, ", ")}
+	}
+}
+
+var versionShape = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
+
+// version is the first thing in what a program says of itself that looks like one.
+func version(t *testing.T, path string, args ...string) string {
+	t.Helper()
+	if len(args) == 0 {
+		args = []string{"--version"}
+	}
+	out, _ := exec.CommandContext(t.Context(), path, args...).CombinedOutput() // dash knows no such flag
+	return versionShape.FindString(string(out))
+}
+
+// source is a folder of the examples.
+func source(name string) string { return filepath.Join(testpeer.ModuleRoot(), "examples", name) }
+
+// python finds one that has the library module.
+func python(module, pkg string) func(*testing.T) kit {
+	return func(t *testing.T) kit {
+		interpreter := testpeer.Python(t, module, pkg)
+		return kit{
+			names: module + " " + pythonVersion(t, interpreter, module),
+			env:   []string{"PYTHONPATH=" + source("python"), "PYTHONDONTWRITEBYTECODE=1"},
+			bin:   map[string]string{"python3": interpreter},
+		}
+	}
+}
+
+func pythonVersion(t *testing.T, interpreter, module string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), interpreter, "-c", "import "+module+" as m; print(m.__version__)").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func httpie(t *testing.T) kit {
+	k := program("http", "httpie")(t)
+	k.env = []string{"PYTHONPATH=" + source("httpie"), "PYTHONDONTWRITEBYTECODE=1"}
+	return k
+}
+
+func node(t *testing.T) kit {
+	k := program("node", "nodejs")(t)
+	k.files = map[string]string{"kyc-auth.mjs": filepath.Join(source("javascript"), "kyc-auth.mjs")}
+	return k
+}
+
+// npm finds packages of the npm peers; the first one's version is in the table.
+func npm(names ...string) func(*testing.T) kit {
+	return func(t *testing.T) kit {
+		dir, _ := testpeer.Npm(t)
+		modules := filepath.Join(dir, "node_modules")
+		manifest, err := os.ReadFile(filepath.Join(modules, names[0], "package.json"))
+		if err != nil {
+			testpeer.Missing(t, names[0], "run: make peers")
+		}
+		return kit{
+			names: names[0] + " " + regexp.MustCompile(`"version":\s*"([^"]*)"`).FindStringSubmatch(string(manifest))[1],
+			files: map[string]string{"node_modules": modules},
+		}
+	}
+}
+
+// goModule is a module of a person's own, which has this one as a requirement.
+func goModule(t *testing.T) kit {
+	k := goCommand(t)
+	root := testpeer.ModuleRoot()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module example.com/check\n\ngo 1.26\n\nrequire github.com/legaltalent/kyc-agent v0.0.0\n\nreplace github.com/legaltalent/kyc-agent => "+root+"\n")
+	k.files = map[string]string{"go.mod": filepath.Join(dir, "go.mod"), "go.sum": filepath.Join(root, "go.sum")}
+	k.env = append(k.env, "GOFLAGS=-mod=mod", "GOPROXY=off")
+	return k
+}
+
+// goAWS is a module of a person's own that has AWS's SDK, as testdata/aws pins it.
+func goAWS(t *testing.T) kit {
+	k := goCommand(t)
+	pins, err := filepath.Abs("testdata/aws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	download := exec.CommandContext(t.Context(), "go", "mod", "download")
+	download.Dir = pins
+	if out, err := download.CombinedOutput(); err != nil {
+		testpeer.Missing(t, "the modules of "+pins, "run: go mod download\n"+string(out))
+	}
+	k.files = map[string]string{"go.mod": filepath.Join(pins, "go.mod"), "go.sum": filepath.Join(pins, "go.sum")}
+	k.env = append(k.env, "GOPROXY=off")
+	return k
+}
+
+// protocol is for a tool that cannot be had here.
+func protocol(what string) func(*testing.T) kit {
+	return func(*testing.T) kit { return kit{names: what} }
+}
+
+// goCommand is the go command with the caches it has, for the home is another.
+func goCommand(t *testing.T) kit {
+	k := program("go", "golang", "version")(t)
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	caches := strings.Fields(string(out))
+	k.env = []string{"GOMODCACHE=" + caches[0], "GOCACHE=" + caches[1], "GOFLAGS=-mod=mod", "GOTOOLCHAIN=local"}
+	return k
+}
+
+// wget has no variable for the certificates that it trusts.
+func wget(t *testing.T) kit {
+	k := program("wget", "wget")(t)
+	k.bin = map[string]string{"wget": script(t, `exec %s --ca-certificate="$SSL_CERT_FILE" "$@"`, testpeer.Program(t, "wget", "wget"))}
+	return k
+}
+
+// newGit is a git that takes a bearer token from a helper: 2.46 or later. Where this
+// machine's is older, it is that of the next Debian, in a root of its own that sees
+// the folders of the test.
+func newGit(t *testing.T) kit {
+	if k := program("git", "git")(t); newer(k.names, "git 2.46") {
+		return k
+	}
+	bwrap := testpeer.Program(t, "bwrap", "bubblewrap")
+	// git finds itself on PATH, where this is: in there it is the real one.
+	wrapper := script(t, "[ -e %[1]s ] || exec /usr/bin/git \"$@\"\nexec %[1]s --ro-bind %[2]s / --dev /dev --proc /proc --bind %[3]s %[3]s git \"$@\"",
+		bwrap, roots.Path(t, roots.Trixie), os.TempDir())
+	return kit{names: "git " + version(t, wrapper), bin: map[string]string{"git": wrapper}}
+}
+
+// script makes a program of a shell's lines.
+func script(t *testing.T, format string, args ...any) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "script")
+	write(t, path, "#!/bin/sh\n"+fmt.Sprintf(format, args...)+"\n")
+	return path
+}
+
+// newer compares "git 2.39.5" with "git 2.46".
+func newer(have, want string) bool {
+	number := func(s string) (major, minor int) {
+		_, _ = fmt.Sscanf(strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz "), "%d.%d", &major, &minor)
+		return major, minor
+	}
+	haveMajor, haveMinor := number(have)
+	wantMajor, wantMinor := number(want)
+	return haveMajor > wantMajor || haveMajor == wantMajor && haveMinor >= wantMinor
+}

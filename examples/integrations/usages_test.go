@@ -1,0 +1,34 @@
+package integrations_test
+
+// usages are the sections of the document.
+var usages = []usage{
+	{title: "curl", tools: program("curl", "curl"), calls: 1, says: `"status":"match"`},
+	{title: "sh and dash", tools: all(program("dash", "dash"), program("curl", "curl")), calls: 1, says: `"status":"match"`},
+	{title: "wget", tools: wget, calls: 1, says: `"status":"match"`},
+	{title: "HTTPie", tools: httpie, calls: 1, says: `"status":"match"`},
+	{title: "Python requests", tools: python("requests", "python3-requests"), calls: 1, says: "match"},
+	{title: "Python httpx", tools: python("httpx", "python3-httpx"), calls: 1, says: "match"},
+	{title: "Node fetch", tools: node, calls: 1, says: "match"},
+	{title: "Go", tools: goModule, calls: 1, says: `200 OK {"name":"Ivan Exampletov"`},
+	{title: "kubectl", tools: program("kubectl", "kubernetes-client", "version", "--client"), calls: 1, says: `"gitVersion":"v1.32.0"`},
+	{title: "git", tools: newGit, calls: 2, says: "refs/heads/main", asks: true},
+	{title: "Go modules", tools: goCommand, calls: 1, says: "example.com/kyc v1.0.0 v1.1.0", asks: true},
+	{title: "Terraform", tools: program("terraform", "terraform"), calls: 2, says: "Terraform has been successfully initialized!", asks: true},
+	{title: "Ansible", tools: program("ansible-playbook", "ansible-core"), calls: 1, says: "ok=1"},
+	{title: "Google", tools: npm("google-auth-library"), says: "subject token of id use"},
+	{title: "AWS CLI", tools: program("aws", "awscli"), says: callerARN},
+	{title: "boto3", with: "AWS CLI", tools: python("boto3", "python3-boto3"), says: callerARN},
+	{title: "AWS SDK for Go", with: "AWS CLI", tools: goAWS, says: callerARN},
+	{title: "AWS SDK for JavaScript", with: "AWS CLI", tools: npm("@aws-sdk/client-sts"), says: callerARN},
+	{title: "Bazel", tools: protocol("its protocol alone"), says: `{"headers":{"Authorization":["Bearer ey`},
+	{title: "Any program", tools: program("curl", "curl"), calls: 1, says: "good until 20"},
+	{title: "Files", tools: all(program("kubectl", "kubernetes-client", "version", "--client"), program("aws", "awscli")), calls: 1, says: callerARN},
+	{title: "systemd", elsewhere: "packaging, with a real user manager"},
+	{title: "The API without the token", tools: program("curl", "curl"), calls: 2, says: `"status":"match"`},
+	{title: "cron", tools: cron, calls: 1, says: `"status":"match"`},
+	{title: "ssh", tools: ssh, calls: 1, says: `"status":"match"`},
+	{title: "Containers", tools: container, calls: 1, says: `"status":"match"`},
+}
+
+// callerARN is who STS says that the caller is.
+const callerARN = "arn:aws:sts::123456789012:assumed-role/"
