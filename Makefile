@@ -43,6 +43,10 @@ test: check ## check, then every test; a peer that is missing is skipped by name
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector; run: apt-get install gcc')
 	$(GO) test $(RACE) $(TESTFLAGS) ./...
 
+.PHONY: integration
+integration: ## docs/integrations.md with the real tools, as a table
+	@set -o pipefail; $(GO) test -count=1 -v ./examples/integrations | grep -E '^(\||--- |FAIL|ok)|^ +--- (FAIL|SKIP)'
+
 .PHONY: check
 check: ## gofmt, go vet, staticcheck, go fix
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \

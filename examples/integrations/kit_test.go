@@ -141,6 +141,16 @@ func goAWS(t *testing.T) kit {
 	return k
 }
 
+// terraform is in none of the registries that tests install from, so not even CI
+// insists on it.
+func terraform(t *testing.T) kit {
+	path, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("terraform is not on this machine, and neither Debian nor npm nor the Go proxy has it")
+	}
+	return kit{names: "terraform " + version(t, path)}
+}
+
 // protocol is for a tool that cannot be had here.
 func protocol(what string) func(*testing.T) kit {
 	return func(*testing.T) kit { return kit{names: what} }

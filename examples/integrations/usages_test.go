@@ -13,7 +13,7 @@ var usages = []usage{
 	{title: "kubectl", tools: program("kubectl", "kubernetes-client", "version", "--client"), calls: 1, says: `"gitVersion":"v1.32.0"`},
 	{title: "git", tools: newGit, calls: 2, says: "refs/heads/main", asks: true},
 	{title: "Go modules", tools: goCommand, calls: 1, says: "example.com/kyc v1.0.0 v1.1.0", asks: true},
-	{title: "Terraform", tools: program("terraform", "terraform"), calls: 2, says: "Terraform has been successfully initialized!", asks: true},
+	{title: "Terraform", tools: terraform, calls: 2, says: "Terraform has been successfully initialized!", asks: true},
 	{title: "Ansible", tools: program("ansible-playbook", "ansible-core"), calls: 1, says: "ok=1"},
 	{title: "Google", tools: npm("google-auth-library"), says: "subject token of id use"},
 	{title: "AWS CLI", tools: program("aws", "awscli"), says: callerARN},
