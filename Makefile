@@ -24,7 +24,7 @@ UNITS    := kyc-agentd.socket kyc-agentd.service
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 .PHONY: build
 build: $(BINARIES) ## both binaries into bin/: static, stripped
