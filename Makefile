@@ -21,6 +21,11 @@ VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),(deve
 # The tools that run kyc-token as their helper find it by these names.
 LINKS    := git-credential-kyc terraform-credentials-kyc goauth-kyc
 UNITS    := kyc-agentd.socket kyc-agentd.service
+# Manual pages and completions, below PREFIX/share.
+SHARED   := man/man1/kyc-agentd.1 man/man1/kyc-token.1 man/man5/kyc-agent.toml.5 man/man7/kyc-agentd-api.7 \
+	bash-completion/completions/kyc-agentd bash-completion/completions/kyc-token \
+	zsh/site-functions/_kyc-agentd zsh/site-functions/_kyc-token \
+	fish/vendor_completions.d/kyc-agentd.fish fish/vendor_completions.d/kyc-token.fish
 
 .PHONY: help
 help: ## this list
@@ -33,6 +38,13 @@ build: $(BINARIES) ## both binaries into bin/: static, stripped
 .PHONY: $(BINARIES)
 $(BINARIES):
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags='-s -w -buildid= -X main.version=$(VERSION)' -o $(BIN)/$@ ./cmd/$@
+
+# They are written by this machine's program, whichever one the binaries are for.
+.PHONY: share
+share: export GOOS :=
+share: export GOARCH :=
+share:
+	@$(GO) run ./packaging/share -o $(BIN)/share
 
 .PHONY: demo
 demo: ## the whole product against a Cognito and a KYC API on this machine
@@ -72,7 +84,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: install
-install: prefix build ## binaries, links and units for PREFIX (~/.local); no root needed
+install: prefix build share ## binaries, links, units and manuals for PREFIX (~/.local); no root needed
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)"
 	install -m 0755 $(BINARIES:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin/"
 	for link in $(LINKS); do ln -sfn kyc-token "$(DESTDIR)$(PREFIX)/bin/$$link" || exit 1; done
@@ -81,6 +93,8 @@ install: prefix build ## binaries, links and units for PREFIX (~/.local); no roo
 		sed 's|/usr/bin/kyc-agentd |$(PREFIX)/bin/kyc-agentd |' packaging/systemd/$$unit \
 		| install -m 0644 /dev/stdin "$(DESTDIR)$(UNITDIR)/$$unit" || exit 1; \
 	done
+	@for file in $(SHARED); do install -D -m 0644 $(BIN)/share/$$file "$(DESTDIR)$(PREFIX)/share/$$file" || exit 1; done
+	@echo 'install -m 0644 manuals and completions $(DESTDIR)$(PREFIX)/share/'
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo; echo 'Not on your PATH yet: $(PREFIX)/bin';; esac
 	@printf '\nNext:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n'
 
@@ -93,6 +107,7 @@ package: ## .deb, .rpm, checksums and SBOM of this commit, into dist/
 .PHONY: uninstall
 uninstall: prefix ## remove what install put there
 	rm -f $(BINARIES:%="$(DESTDIR)$(PREFIX)/bin/%") $(LINKS:%="$(DESTDIR)$(PREFIX)/bin/%") $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
+	rm -f $(SHARED:%="$(DESTDIR)$(PREFIX)/share/%")
 	@printf '\nIf the agent was enabled, next:\n  systemctl --user disable --now kyc-agentd.socket\n'
 
 # The prefix is written into a unit file, where blanks, % and quotes have a meaning.

@@ -75,6 +75,14 @@ func files(t *testing.T, dir string) map[string]fs.FileMode {
 	return found
 }
 
+// shared are below share.
+var shared = []string{
+	"man/man1/kyc-agentd.1", "man/man1/kyc-token.1", "man/man5/kyc-agent.toml.5", "man/man7/kyc-agentd-api.7",
+	"bash-completion/completions/kyc-agentd", "bash-completion/completions/kyc-token",
+	"fish/vendor_completions.d/kyc-agentd.fish", "fish/vendor_completions.d/kyc-token.fish",
+	"zsh/site-functions/_kyc-agentd", "zsh/site-functions/_kyc-token",
+}
+
 func TestInstall(t *testing.T) {
 	const next = "Next:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n"
 	for name, c := range map[string]struct {
@@ -122,6 +130,9 @@ func TestInstall(t *testing.T) {
 			links := []string{"git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc"}
 			for _, link := range links {
 				want[c.bin+"/"+link] = fs.ModeSymlink | 0o777
+			}
+			for _, file := range shared {
+				want[filepath.Join(filepath.Dir(c.bin), "share", file)] = 0o644
 			}
 			if got := files(t, root); !maps.Equal(got, want) {
 				t.Errorf("installed %v, want %v", got, want)

@@ -1,0 +1,147 @@
+// Command share writes what is installed below PREFIX/share: the manual pages, in
+// mdoc(7), and the shells' completions.
+//
+//	go run ./packaging/share -o DIR
+//
+// Nothing is told twice. Each page is a template (packaging/man/kyc-agentd.1.in), and
+// what the program already says of itself stands where the template has a line
+// ".\" @usage kyc-agentd serve" (a help text), ".\" @config Sink" (the comments of a type
+// of config.toml) or ".\" @package ipc" (a package comment). The completions of kyc-agentd
+// are its own, and those of kyc-token are in packaging/completions.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	dir := flag.String("o", ".", "the folder to write to")
+	flag.Parse()
+	if err := run(*dir); err != nil {
+		fmt.Fprintln(os.Stderr, "share:", err)
+		os.Exit(1)
+	}
+}
+
+// run writes everything into dir. It is started in the module's top folder.
+func run(dir string) error {
+	defer removeBuilt()
+	if err := pages(dir); err != nil {
+		return err
+	}
+	return completions(dir)
+}
+
+// pages writes the manual pages.
+func pages(dir string) error {
+	templates, err := filepath.Glob("packaging/man/*.in")
+	if err != nil || templates == nil {
+		return fmt.Errorf("packaging/man: no templates there; start this in the module's top folder: %w", os.ErrNotExist)
+	}
+	for _, path := range templates {
+		template, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text, err := render(string(template))
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		page := strings.TrimSuffix(filepath.Base(path), ".in")
+		if err := write(filepath.Join(dir, "man", "man"+strings.TrimPrefix(filepath.Ext(page), "."), page), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
+}
+
+// directives are what a template's line ".\" @NAME ARGUMENT" has inserted.
+var directives = map[string]func(w *mdoc, argument string) error{
+	"date":    func(w *mdoc, _ string) error { w.macro("Dd", date()); return nil },
+	"usage":   usage,
+	"config":  config,
+	"package": packageComment,
+}
+
+func render(template string) ([]byte, error) {
+	w := &mdoc{}
+	for line := range strings.Lines(template) {
+		directive, ok := strings.CutPrefix(line, `.\" @`)
+		if !ok {
+			w.WriteString(line)
+			continue
+		}
+		name, argument, _ := strings.Cut(strings.TrimSpace(directive), " ")
+		insert, ok := directives[name]
+		if !ok {
+			return nil, fmt.Errorf("unknown directive %q", name)
+		}
+		if err := insert(w, argument); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", name, argument, err)
+		}
+	}
+	return w.Bytes(), nil
+}
+
+// date is the day of the release: pages are the same wherever they are made.
+func date() string {
+	day := time.Now()
+	if seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+		day = time.Unix(seconds, 0)
+	}
+	return day.UTC().Format("January 2, 2006")
+}
+
+// An mdoc is a page, or a part of one.
+type mdoc struct{ bytes.Buffer }
+
+func (w *mdoc) macro(name string, args ...string) {
+	fmt.Fprintln(w, strings.Join(append([]string{"." + name}, args...), " "))
+}
+
+// sentence is the end of one and the beginning of the next: they stand on lines of their
+// own in mdoc, which then knows how wide the space between them is.
+var sentence = regexp.MustCompile(`([\pL\pN)\]"][.?][)"]?) +([\p{Lu}(])`)
+
+// text writes lines to be filled.
+func (w *mdoc) text(s string) {
+	for line := range strings.SplitSeq(sentence.ReplaceAllString(strings.TrimSpace(s), "$1\n$2"), "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintln(w, escape(line))
+		}
+	}
+}
+
+// literal writes lines as they are.
+func (w *mdoc) literal(s string) {
+	w.macro("Bd", "-literal", "-offset indent") // it brings the space before it
+	for line := range strings.SplitSeq(strings.Trim(s, "\n"), "\n") {
+		fmt.Fprintln(w, escape(line))
+	}
+	w.macro("Ed")
+}
+
+// escape keeps roff from taking anything of s for a request. A hyphen that can be
+// typed has to be one when it is copied from the page.
+func escape(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
+	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
+		s = `\&` + s
+	}
+	return s
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"go/ast"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// everything writes it all and returns the folder.
+func everything(t *testing.T) string {
+	t.Helper()
+	t.Chdir(testpeer.ModuleRoot())
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	dir := t.TempDir()
+	if err := run(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestPages(t *testing.T) {
+	dir := everything(t)
+	pages := []string{"man1/kyc-agentd.1", "man1/kyc-token.1", "man5/kyc-agent.toml.5", "man7/kyc-agentd-api.7"}
+	for _, page := range pages {
+		text := read(t, filepath.Join(dir, "man", page))
+		if strings.Contains(text, `.\" @`) || !strings.Contains(text, ".Dd November 14, 2023\n") || !strings.Contains(text, ".Sh SEE ALSO") {
+			t.Errorf("%s is not complete:\n%.300s", page, text)
+		}
+	}
+
+	t.Run("lint", func(t *testing.T) {
+		mandoc := testpeer.Program(t, "mandoc", "mandoc")
+		lint := func(path string) ([]byte, error) {
+			return exec.CommandContext(t.Context(), mandoc, "-T", "lint", "-W", "error", path).CombinedOutput()
+		}
+		for _, page := range pages {
+			if out, err := lint(filepath.Join(dir, "man", page)); err != nil || len(out) > 0 {
+				t.Errorf("%s: %v\n%s", page, err, out)
+			}
+		}
+		bad := filepath.Join(dir, "bad.1")
+		if err := write(bad, []byte(".Dd November 14, 2023\n.Dt BAD 1\n.Os\n.Sh NAME\n.Nm bad\n.Nd x\n.Bl\n")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lint(bad); err == nil {
+			t.Error("mandoc takes a list without an end, so it proves nothing")
+		}
+	})
+	t.Run("every command", func(t *testing.T) {
+		text := read(t, filepath.Join(dir, "man", pages[0]))
+		program, err := built("kyc-agentd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer removeBuilt()
+		help, err := exec.CommandContext(t.Context(), program, "--help").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands := regexp.MustCompile(`(?m)^  ([a-z]+)  +\S`).FindAllSubmatch(help, -1)
+		if len(commands) < 10 {
+			t.Fatalf("%q", commands)
+		}
+		for _, m := range commands {
+			if !strings.Contains(text, "\n.Ss "+string(m[1])+"\n") {
+				t.Errorf("kyc-agentd(1) has no section for %s", m[1])
+			}
+		}
+	})
+	t.Run("every key", func(t *testing.T) {
+		text := read(t, filepath.Join(dir, "man", pages[2]))
+		for _, key := range tomlKeys(t) {
+			if !strings.Contains(text, "\n.It Cm "+key+"\n") {
+				t.Errorf("kyc-agent.toml(5) does not have %s", key)
+			}
+		}
+	})
+}
+
+// tomlKeys are all that the program's sources know.
+func tomlKeys(t *testing.T) (keys []string) {
+	t.Helper()
+	parsed, err := files("cmd/kyc-agentd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range parsed {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if field, ok := n.(*ast.Field); ok && field.Tag != nil {
+				if key := reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("toml"); key != "" {
+					keys = append(keys, key)
+				}
+			}
+			return true
+		})
+	}
+	if !slices.Contains(keys, "default_environment") {
+		t.Fatalf("%q", keys)
+	}
+	return keys
+}
+
+func TestEscape(t *testing.T) {
+	w := &mdoc{}
+	w.text(".ds x\n'tis \\fB and -f. Then")
+	if got, want := w.String(), "\\&.ds x\n\\&'tis \\efB and \\-f.\nThen\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestUnknownDirective(t *testing.T) {
+	for _, template := range []string{".\\\" @nothing x\n", ".\\\" @config Nothing\n", ".\\\" @package nothing\n"} {
+		t.Chdir(testpeer.ModuleRoot())
+		if _, err := render(template); err == nil {
+			t.Errorf("%q is taken", template)
+		}
+	}
+}
+
+func TestCompletions(t *testing.T) {
+	dir := everything(t)
+	for _, name := range []string{
+		"bash-completion/completions/kyc-agentd", "bash-completion/completions/kyc-token",
+		"zsh/site-functions/_kyc-agentd", "zsh/site-functions/_kyc-token",
+		"fish/vendor_completions.d/kyc-agentd.fish", "fish/vendor_completions.d/kyc-token.fish",
+	} {
+		if text := read(t, filepath.Join(dir, name)); !bytes.Contains([]byte(text), []byte("kyc-")) {
+			t.Errorf("%s: %.100q", name, text)
+		}
+	}
+}
