@@ -22,7 +22,7 @@ VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),(deve
 LINKS    := git-credential-kyc terraform-credentials-kyc goauth-kyc
 UNITS    := kyc-agentd.socket kyc-agentd.service
 # Manual pages and completions, below PREFIX/share.
-SHARED   := man/man1/kyc-agentd.1 man/man1/kyc-token.1 man/man5/kyc-agent.toml.5 man/man7/kyc-agentd-api.7 \
+SHARED   := man/man1/kyc-agentd.1 man/man1/kyc-token.1 man/man5/kyc-agent.toml.5 man/man7/kyc-agentd-api.7 $(LINKS:%=man/man1/%.1) \
 	bash-completion/completions/kyc-agentd bash-completion/completions/kyc-token \
 	zsh/site-functions/_kyc-agentd zsh/site-functions/_kyc-token \
 	fish/vendor_completions.d/kyc-agentd.fish fish/vendor_completions.d/kyc-token.fish

@@ -78,6 +78,7 @@ func files(t *testing.T, dir string) map[string]fs.FileMode {
 // shared are below share.
 var shared = []string{
 	"man/man1/kyc-agentd.1", "man/man1/kyc-token.1", "man/man5/kyc-agent.toml.5", "man/man7/kyc-agentd-api.7",
+	"man/man1/git-credential-kyc.1", "man/man1/goauth-kyc.1", "man/man1/terraform-credentials-kyc.1",
 	"bash-completion/completions/kyc-agentd", "bash-completion/completions/kyc-token",
 	"fish/vendor_completions.d/kyc-agentd.fish", "fish/vendor_completions.d/kyc-token.fish",
 	"zsh/site-functions/_kyc-agentd", "zsh/site-functions/_kyc-token",

@@ -60,6 +60,16 @@ func pages(dir string) error {
 			return err
 		}
 	}
+	return aliases(dir)
+}
+
+// aliases are pages under the other names of kyc-token.
+func aliases(dir string) error {
+	for _, name := range []string{"git-credential-kyc", "goauth-kyc", "terraform-credentials-kyc"} {
+		if err := write(filepath.Join(dir, "man", "man1", name+".1"), []byte(".so man1/kyc-token.1\n")); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
