@@ -87,7 +87,7 @@ func pythonVersion(t *testing.T, interpreter, module string) string {
 
 func httpie(t *testing.T) kit {
 	k := program("http", "httpie")(t)
-	k.env = []string{"PYTHONPATH=" + source("httpie"), "PYTHONDONTWRITEBYTECODE=1"}
+	k.env = []string{"HTTPIE_CONFIG_DIR=" + testpeer.HTTPie(t)}
 	return k
 }
 
