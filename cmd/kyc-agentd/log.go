@@ -29,6 +29,7 @@ package main
 //	Cognito call                       debug: each call, with its duration
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -53,10 +54,18 @@ func newHandler(w io.Writer, level slog.Leveler, vars environ) slog.Handler {
 	case isFile && term.IsTerminal(int(f.Fd())):
 		return tint.NewTextHandler(w, &tint.Options{Level: level, NoColor: noColor(vars)})
 	case isFile && f == os.Stderr && stderrIsJournal():
-		return newJournalHandler(level, journal.Send)
+		return newJournalHandler(level, orTo(w, journal.Send))
 	default:
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: durationText})
 	}
+}
+
+// durationText has JSON say "3ms", as the other forms do, and not a number of nanoseconds.
+func durationText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // noColor follows no-color.org (set and not empty) and terminals that have none.
@@ -69,4 +78,16 @@ func noColor(vars environ) bool {
 func stderrIsJournal() bool {
 	ok, err := journal.StderrIsJournalStream()
 	return ok && err == nil
+}
+
+// orTo is send, and where that fails a line on w: the journal's socket may be out of reach
+// (another root, a sandbox) where the pipe that systemd made of stderr is not.
+func orTo(w io.Writer, send sendEntry) sendEntry {
+	return func(message string, p journal.Priority, fields map[string]string) error {
+		if err := send(message, p, fields); err == nil {
+			return nil
+		}
+		_, err := fmt.Fprintf(w, "<%d>%s\n", p, message) // sd-daemon(3)
+		return err
+	}
 }

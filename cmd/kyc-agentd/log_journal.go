@@ -19,14 +19,17 @@ import (
 // The time is journald's: entries have no field for another.
 type journalHandler struct {
 	level  slog.Leveler
-	send   func(message string, priority journal.Priority, fields map[string]string) error
+	send   sendEntry
 	group  string            // open groups: "http."
 	text   string            // the attributes of WithAttrs, as they follow the message
 	fields map[string]string // the same, as fields; never changed in place
 }
 
-// newJournalHandler returns a handler that sends by send, as [journal.Send] does.
-func newJournalHandler(level slog.Leveler, send func(string, journal.Priority, map[string]string) error) slog.Handler {
+// A sendEntry sends one entry, as [journal.Send] does.
+type sendEntry func(message string, priority journal.Priority, fields map[string]string) error
+
+// newJournalHandler returns a handler that sends by send.
+func newJournalHandler(level slog.Leveler, send sendEntry) slog.Handler {
 	return &journalHandler{level: level, send: send, fields: map[string]string{"SYSLOG_IDENTIFIER": "kyc-agentd"}}
 }
 

@@ -149,6 +149,22 @@ func TestJournalHandlerIsASlogHandler(t *testing.T) {
 	})
 }
 
+// A journal that is out of reach costs no line.
+func TestLogWithoutTheJournal(t *testing.T) {
+	var out bytes.Buffer
+	gone := func(string, journal.Priority, map[string]string) error { return os.ErrNotExist }
+	slog.New(newJournalHandler(slog.LevelInfo, orTo(&out, gone))).Warn("no refresh", "env", "prod")
+	if out.String() != "<4>no refresh env=prod\n" {
+		t.Errorf("%q", out.String())
+	}
+	out.Reset()
+	var j fakeJournal
+	slog.New(newJournalHandler(slog.LevelInfo, orTo(&out, j.send))).Warn("no refresh")
+	if out.Len() > 0 || j.last(t).message != "no refresh" {
+		t.Errorf("%q, %+v", out.String(), j.entries)
+	}
+}
+
 func TestJournalLevelChanges(t *testing.T) {
 	var level slog.LevelVar
 	var j fakeJournal
@@ -168,12 +184,12 @@ func TestLogIsJSONWhereNobodyLooks(t *testing.T) {
 	log := newLogger(&out, &level, nil)
 	log.Debug("hidden")
 	level.Set(slog.LevelDebug)
-	log.Debug("shown", "environment", "prod", "token", agent.NewSecret("hunter2"))
-	var record struct{ Msg, Level, Environment, Token string }
+	log.Debug("shown", "env", "prod", "duration", 3*time.Millisecond, "token", agent.NewSecret("hunter2"))
+	var record struct{ Msg, Level, Env, Duration, Token string }
 	if err := json.Unmarshal(out.Bytes(), &record); err != nil {
 		t.Fatalf("%v: %s", err, out.Bytes())
 	}
-	if record.Msg != "shown" || record.Environment != "prod" || record.Token != "[redacted]" {
+	if record.Msg != "shown" || record.Env != "prod" || record.Duration != "3ms" || record.Token != "[redacted]" {
 		t.Errorf("%+v", record)
 	}
 }

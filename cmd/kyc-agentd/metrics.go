@@ -72,6 +72,9 @@ func (m *metrics) observe(c ipc.Call) {
 	m.requests.WithLabelValues(c.Op, cmp.Or(string(c.Code), "ok")).Observe(c.Duration.Seconds())
 }
 
+// metricsFormats are the forms that metrics come in; the first is for who asks for none.
+var metricsFormats = []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics)}
+
 // render writes every figure in the form that the request asks for, as [ipc.Server]
 // wants it.
 func (m *metrics) render(_ context.Context, request http.Header) (mediaType string, body []byte, err error) {
@@ -80,7 +83,7 @@ func (m *metrics) render(_ context.Context, request http.Header) (mediaType stri
 		return "", nil, err
 	}
 	var out bytes.Buffer
-	format := expfmt.NegotiateIncludingOpenMetrics(request)
+	format := expfmt.NegotiateAccept(request, metricsFormats...)
 	enc := expfmt.NewEncoder(&out, format)
 	for _, f := range families {
 		if err := enc.Encode(f); err != nil {

@@ -480,6 +480,36 @@ func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
 	}
 }
 
+// A daemon that is out of file descriptors goes on as soon as it has some again.
+func TestOutOfFileDescriptors(t *testing.T) {
+	h := newHouse(t)
+	cmd := exec.Command("sh", "-c", `ulimit -n 32; exec "$0" serve --store memory`, filepath.Join(linkAsKycAgentd(t), "kyc-agentd"))
+	cmd.Env, cmd.Stderr = append([]string{}, h.env...), &logBuffer{t}
+	r, err := launch(cmd, h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.login()
+	var hoard []net.Conn
+	for range 64 { // the backlog takes those that the daemon cannot
+		conn, err := net.Dial("unix", h.socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		hoard = append(hoard, conn)
+	}
+	for _, conn := range hoard {
+		conn.Close()
+	}
+	if got := h.run("", exec.Command(testpeer.Build(t, "kyc-token"))); got.exit != exitOK || !strings.HasPrefix(got.out, "eyJ") {
+		t.Errorf("%+v", got)
+	}
+	_ = r.Process.Signal(syscall.SIGTERM)
+	if exit := h.ended(r); exit != exitOK {
+		t.Errorf("exit %d", exit)
+	}
+}
+
 // linkAsKycAgentd returns a folder in which the test binary is called kyc-agentd.
 func linkAsKycAgentd(t *testing.T) string { return linkAs(t, "kyc-agentd") }
 
