@@ -130,21 +130,22 @@ func (w *world) do(t *testing.T, s section, k kit) result {
 	for name, path := range k.files {
 		link(t, path, filepath.Join(dir, name))
 	}
-	script := "set -euo pipefail\n"
+	var script strings.Builder
+	script.WriteString("set -euo pipefail\n")
 	for _, b := range s.blocks {
 		switch {
 		case b.file != "":
 			path := filepath.Join(dir, b.file)
-			if strings.HasPrefix(b.file, "~/") {
-				path = filepath.Join(dir, strings.TrimPrefix(b.file, "~/"))
+			if after, ok := strings.CutPrefix(b.file, "~/"); ok {
+				path = filepath.Join(dir, after)
 			}
 			write(t, path, w.address(b.text))
 		case b.shell():
-			script += w.address(b.text)
+			script.WriteString(w.address(b.text))
 		}
 	}
 	write(t, filepath.Join(dir, "body.json"), `{"name":"Ivan Exampletov"}`)
-	return w.shell(t, dir, script, k)
+	return w.shell(t, dir, script.String(), k)
 }
 
 func link(t *testing.T, to, path string) {
