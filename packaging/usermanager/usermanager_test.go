@@ -5,8 +5,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/packaging/usermanager"
@@ -47,49 +50,80 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// userSystemd runs the program itself.
-func userSystemd(t *testing.T, args ...string) (exit int, stdout, stderr string) {
+// userSystemd is a command that runs the program itself.
+func userSystemd(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *strings.Builder) {
 	t.Helper()
 	testpeer.Root(t)
-	var out, errOut strings.Builder
-	cmd := exec.CommandContext(t.Context(), filepath.Join(testpeer.ModuleRoot(), "packaging/systemd/user-systemd"), args...)
-	cmd.Stdout, cmd.Stderr = &out, &errOut
+	stdout, stderr = new(strings.Builder), new(strings.Builder)
+	cmd = exec.Command(filepath.Join(testpeer.ModuleRoot(), "packaging", "systemd", "user-systemd"), args...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = 20 * time.Second // for processes left behind, which hold them open
+	return cmd, stdout, stderr
+}
+
+func run(t *testing.T, args ...string) (exit int, stdout, stderr string) {
+	t.Helper()
+	cmd, out, errOut := userSystemd(t, args...)
 	_ = cmd.Run()
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
 func TestExitStatusIsTheCommands(t *testing.T) {
-	exit, out, errOut := userSystemd(t, "--quiet", "--env", "WORD=two words", "--", "sh", "-c", `echo "$WORD"; exit 7`)
+	exit, out, errOut := run(t, "--quiet", "--env", "WORD=two words", "--", "sh", "-c", `echo "$WORD"; exit 7`)
 	if exit != 7 || out != "two words\n" || errOut != "" {
 		t.Errorf("exit %d, %q, %q", exit, out, errOut)
 	}
 }
 
-func TestNothingIsLeftBehind(t *testing.T) {
-	before := outside(t)
-	exit, _, errOut := userSystemd(t, "--user", "passer-by", "sh", "-c",
-		`systemd-run --user --quiet sleep 54321; touch ~/here; (sleep 54321 &)`)
-	if exit != 0 {
-		t.Fatalf("exit %d, %s", exit, errOut)
-	}
-	if after := outside(t); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+func TestPrivateNet(t *testing.T) {
+	testpeer.Program(t, "ip", "iproute2")
+	exit, out, errOut := run(t, "--quiet", "--private-net", "cat", "/sys/class/net/lo/operstate", "/proc/net/dev")
+	if exit != 0 || errOut != "" || strings.Count(out, ":") != 1 {
+		t.Errorf("exit %d, %q, %q", exit, out, errOut)
 	}
 }
 
-// outside is what a run could leave: processes, the user, files, mounts, cgroups.
-func outside(t *testing.T) string {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", `
-		pgrep -x -a sleep
-		grep passer-by /etc/passwd
-		ls /home /run /tmp/user-systemd* 2>/dev/null
-		cat /proc/self/mounts
-		find /sys/fs/cgroup -name 'user-systemd-*'`).Output()
-	if len(out) == 0 {
-		t.Fatal(err)
+func TestNothingIsLeftBehind(t *testing.T) {
+	for name, c := range map[string]struct {
+		last string
+		exit int
+	}{
+		"the end": {"exit 3", 3},
+		"SIGTERM": {"echo runs; exec tail -f /dev/null", 128 + int(syscall.SIGTERM)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mark := strconv.Itoa(1e9 + os.Getpid()) // of the processes
+			cmd, _, _ := userSystemd(t, "--quiet", "--user", "passer-by", "sh", "-c",
+				`touch ~/here; systemd-run --user --quiet tail -s `+mark+` -f /dev/null; (tail -s `+mark+` -f /dev/null >/dev/null &); `+c.last)
+			cmd.Stdout = nil
+			out, err := cmd.StdoutPipe()
+			if err == nil {
+				err = cmd.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, _ := out.Read(make([]byte, 9)); n > 0 {
+				_ = cmd.Process.Signal(syscall.SIGTERM)
+			}
+			_ = cmd.Wait()
+			if exit := cmd.ProcessState.ExitCode(); exit != c.exit {
+				t.Errorf("exit %d, want %d", exit, c.exit)
+			}
+			group := "user-systemd-" + strconv.Itoa(cmd.Process.Pid)
+			for _, look := range [][]string{
+				{"pgrep", "-a", "-f", "tail -s " + mark},
+				{"grep", "passer-by", "/etc/passwd"},
+				{"grep", "user-systemd", "/proc/self/mounts"},
+				{"find", "/home", "-name", "passer-by"},
+				{"find", "/sys/fs/cgroup", "-name", group},
+			} {
+				if left, _ := exec.CommandContext(t.Context(), look[0], look[1:]...).Output(); len(left) > 0 {
+					t.Errorf("%q finds %s", look, left)
+				}
+			}
+		})
 	}
-	return string(out)
 }
 
 func TestMistakesAreNamed(t *testing.T) {
@@ -106,7 +140,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{[]string{"--user", "root", "true"}, "root is no ordinary user"},
 		{[]string{"--bind", "/no/such:/run/x", "true"}, "--bind /no/such:/run/x: cannot be done"},
 	} {
-		exit, out, errOut := userSystemd(t, c.args...)
+		exit, out, errOut := run(t, c.args...)
 		if exit != 125 || out != "" || !strings.Contains(errOut, "user-systemd: "+c.want) {
 			t.Errorf("%q: exit %d, %q, %q; want 125 and %q", c.args, exit, out, errOut, c.want)
 		}
