@@ -51,6 +51,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case f.err == nil:
 		case f.out.began:
+			_ = f.out.control.Flush() // so that it is seen to break off, and not as no answer
 			panic(http.ErrAbortHandler)
 		default:
 			clear(w.Header()) // of an answer that came to nothing

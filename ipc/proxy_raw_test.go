@@ -101,9 +101,9 @@ func TestProxyBadChunk(t *testing.T) {
 	}
 }
 
-// FuzzForwardURL: a path is refused, or what it leads to is below the base for every
+// FuzzProxyPath: a path is refused, or what it leads to is below the base for every
 // reader of URLs.
-func FuzzForwardURL(f *testing.F) {
+func FuzzProxyPath(f *testing.F) {
 	for _, seed := range []string{
 		"/", "/kyc?x=1", "/a%20b", "/../x", "/%2e%2e/x", "/..%2fx", "/%252e%252e/", "//evil.example/", "/..;/x", "/x\\..\\y", "/%00", "/a;b=c/d", "/%c0%ae%c0%ae/",
 		"/100%2525", "/:80@evil.example/", "/?/../..", "/#/../", "/%", "/kyc/", "/a//b", "@evil.example/", ".evil.example/", ":1/",

@@ -163,7 +163,7 @@ func TestProxyUpstreamHangs(t *testing.T) {
 
 // An answer that breaks off is never taken for one that is complete.
 func TestProxyUpstreamDies(t *testing.T) {
-	for name, length := range map[string]string{"of known length": "100000", "chunked": ""} {
+	for name, length := range map[string]string{"small": "100", "of known length": "100000", "chunked": ""} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
