@@ -180,9 +180,10 @@ func TestCompletionZsh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	say("fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; setopt no_beep; PS1=; print re''ady\n")
-	see(t, terminal, "ready")
+	// A key that comes before the prompt is the terminal's, and not yet zsh's.
+	say("fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; setopt no_beep; PS1='ask''me '\n")
 	for _, c := range completions {
+		see(t, terminal, "askme ")
 		// Ctrl-D lists what there is, and Ctrl-U empties the line.
 		say(c.line + "\x04")
 		if len(c.want) == 1 {
@@ -191,8 +192,7 @@ func TestCompletionZsh(t *testing.T) {
 		for _, word := range c.want {
 			see(t, terminal, word)
 		}
-		say("\x15print do''ne\n")
-		see(t, terminal, "done")
+		say("\x15\n")
 	}
 }
 
