@@ -20,7 +20,7 @@ BINARIES := kyc-agentd kyc-token
 VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),(devel))
 # The tools that run kyc-token as their helper find it by these names.
 LINKS    := git-credential-kyc terraform-credentials-kyc goauth-kyc
-UNITS    := kyc-agentd.socket kyc-agentd.service
+UNITS    := kyc-agentd.socket kyc-agentd.service kyc-agentd-extra.socket
 # Manual pages and completions, below PREFIX/share.
 SHARED   := man/man1/kyc-agentd.1 man/man1/kyc-token.1 man/man5/kyc-agent.toml.5 man/man7/kyc-agentd-api.7 $(LINKS:%=man/man1/%.1) \
 	bash-completion/completions/kyc-agentd bash-completion/completions/kyc-token \

@@ -123,10 +123,11 @@ func TestInstall(t *testing.T) {
 				t.Errorf("make install ends with:\n%s\nwant:\n%s", out, next)
 			}
 			want := map[string]fs.FileMode{
-				c.bin + "/kyc-agentd":           0o755,
-				c.bin + "/kyc-token":            0o755,
-				c.units + "/kyc-agentd.service": 0o644,
-				c.units + "/kyc-agentd.socket":  0o644,
+				c.bin + "/kyc-agentd":                0o755,
+				c.bin + "/kyc-token":                 0o755,
+				c.units + "/kyc-agentd.service":      0o644,
+				c.units + "/kyc-agentd.socket":       0o644,
+				c.units + "/kyc-agentd-extra.socket": 0o644,
 			}
 			links := []string{"git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc"}
 			for _, link := range links {
@@ -222,7 +223,7 @@ func TestVerify(t *testing.T) {
 	verify := func(ctx context.Context, dir string) (string, error) {
 		// Without recursive-errors=no an unknown key is a warning and no error on systemd 252.
 		cmd := exec.CommandContext(ctx, analyze, "verify", "--user", "--man=no", "--recursive-errors=no",
-			filepath.Join(dir, "kyc-agentd.socket"), filepath.Join(dir, "kyc-agentd.service"))
+			filepath.Join(dir, "kyc-agentd.socket"), filepath.Join(dir, "kyc-agentd-extra.socket"), filepath.Join(dir, "kyc-agentd.service"))
 		cmd.Env = []string{"HOME=" + m.home, "XDG_RUNTIME_DIR=" + m.home, "PATH=" + os.Getenv("PATH")}
 		out, err := cmd.CombinedOutput()
 		return string(out), err

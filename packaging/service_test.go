@@ -49,6 +49,7 @@ func testService(t *testing.T) {
 		{"the doctor", testDoctor},
 		{"namespaces", testNamespaces},
 		{"token files", testTokenFiles},
+		{"the socket for forwarding", testForwarding},
 		{"no runtime directory", testRuntimeDirectory},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.test(newService(t)) })
@@ -85,6 +86,7 @@ type service struct {
 const (
 	serviceName = "kyc-agentd.service"
 	socketName  = "kyc-agentd.socket"
+	extraName   = "kyc-agentd-extra.socket"
 )
 
 // newService brings everything to the state after the installation and enables it.
@@ -93,6 +95,7 @@ func newService(t *testing.T) *service {
 	s := &service{t, cognitotest.New(cognitotest.Rotation(time.Minute))}
 	t.Cleanup(s.cognito.Close)
 	s.cognito.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
+	s.systemctl("disable", "--now", extraName)
 	s.systemctl("stop", socketName, serviceName)
 	for _, path := range []string{".local/state/kyc-agent", ".config/kyc-agent", units + serviceName + ".d", units + socketName + ".d"} {
 		if err := os.RemoveAll(atHome(path)); err != nil {

@@ -86,6 +86,16 @@ func TestSocketUnit(t *testing.T) {
 	})
 }
 
+func TestExtraSocketUnit(t *testing.T) {
+	readUnit(t, "systemd/kyc-agentd-extra.socket").expect(t, map[string]string{
+		"Socket.ListenStream":       "%t/kyc-agentd/agent.extra.sock", // beside the agent's own
+		"Socket.FileDescriptorName": "extra",                          // what ipc.Inherited knows it by
+		"Socket.Service":            "kyc-agentd.service",
+		"Socket.SocketMode":         "0600",
+		"Socket.DirectoryMode":      "0700",
+	})
+}
+
 func TestServiceUnit(t *testing.T) {
 	u := readUnit(t, serviceUnit)
 	u.expect(t, map[string]string{
