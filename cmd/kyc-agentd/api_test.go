@@ -1,17 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -28,19 +25,7 @@ func serveAPI(t *testing.T, h http.HandlerFunc) string {
 	t.Cleanup(api.Close)
 	service := agenttest.NewAgent(t, agenttest.NewAuthenticator(), func(o *agent.Options) { o.Config.Environments[0].APIURL = api.URL })
 	agenttest.Login(t, service, "staging")
-	path := filepath.Join(shortDir(t), "agent.sock")
-	ln, err := ipc.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		_ = (&ipc.Server{Service: service, Proxy: true, Logger: slog.New(slog.DiscardHandler)}).Serve(ctx, ln)
-	})
-	t.Cleanup(serving.Wait)
-	t.Cleanup(cancel)
-	return path
+	return serveBy(t, &ipc.Server{Service: service, Proxy: true})
 }
 
 func TestAPIRequests(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +42,12 @@ func (c cleaned) Run() int {
 // serveOn serves s on a socket for the length of the test and returns its path.
 func serveOn(t *testing.T, s agent.Service, reload func(context.Context) error) string {
 	t.Helper()
+	return serveBy(t, &ipc.Server{Service: s, Reload: reload})
+}
+
+// serveBy does so by a server of any kind.
+func serveBy(t *testing.T, server *ipc.Server) string {
+	t.Helper()
 	path := filepath.Join(shortDir(t), "agent.sock")
 	ln, err := ipc.Listen(path)
 	if err != nil {
@@ -50,9 +55,7 @@ func serveOn(t *testing.T, s agent.Service, reload func(context.Context) error) 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
-	serving.Go(func() {
-		_ = (&ipc.Server{Service: s, Reload: reload, Logger: slog.New(slog.DiscardHandler)}).Serve(ctx, ln)
-	})
+	serving.Go(func() { _ = server.Serve(ctx, ln) })
 	t.Cleanup(serving.Wait)
 	t.Cleanup(cancel)
 	return path
