@@ -1,0 +1,35 @@
+# Homebrew's formula. `make package` writes the version and the sum of the source
+# tarball into the copy in dist/, which is what a tap takes.
+class KycAgent < Formula
+  desc "Agent for KYC API tokens: sign in once, then script"
+  homepage "https://github.com/legaltalent/kyc-agent"
+  url "https://github.com/legaltalent/kyc-agent/releases/download/@TAG@/kyc-agent-@VERSION@.tar.gz"
+  sha256 "@SHA256@"
+  license "Apache-2.0"
+
+  depends_on "go" => :build
+
+  def install
+    system "make", "install", "PREFIX=#{prefix}", "VERSION=@TAG@"
+    # systemd's units, which macOS has no use for.
+    rm_r lib/"systemd" if OS.mac?
+    man.install Dir["packaging/man/*.[157]"]
+    generate_completions_from_executable(bin/"kyc-agentd", "completion", shells: [:bash, :zsh, :fish])
+    bash_completion.install "packaging/completions/kyc-token.bash" => "kyc-token"
+    zsh_completion.install "packaging/completions/_kyc-token"
+    fish_completion.install "packaging/completions/kyc-token.fish"
+  end
+
+  service do
+    run [opt_bin/"kyc-agentd", "serve"]
+    keep_alive true
+    process_type :background
+    log_path var/"log/kyc-agentd.log"
+    error_log_path var/"log/kyc-agentd.log"
+  end
+
+  test do
+    assert_match version.to_s, shell_output("#{bin}/kyc-agentd version")
+    assert_match "no agent", shell_output("#{bin}/kyc-token -socket #{testpath}/none 2>&1", 69)
+  end
+end
