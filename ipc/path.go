@@ -1,14 +1,11 @@
 package ipc
 
-import (
-	"os"
-	"path/filepath"
-	"strconv"
-)
+import "path/filepath"
 
 // SocketPath is where the agent's socket is: $KYC_AGENT_SOCK, else
 // kyc-agentd/agent.sock in $XDG_RUNTIME_DIR, else in /run/user/$UID, which is
-// where systemd puts it, so that cron and units find it with nothing exported.
+// where systemd puts it, so that cron and units find it with nothing exported. On
+// macOS, which has no such folder, the last is ~/.local/state.
 //
 // getenv is os.Getenv. A relative XDG_RUNTIME_DIR is ignored, as the XDG base
 // directory specification asks.
@@ -18,7 +15,7 @@ func SocketPath(getenv func(string) string) string {
 	}
 	dir := getenv("XDG_RUNTIME_DIR")
 	if !filepath.IsAbs(dir) {
-		dir = filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
+		dir = runtimeDir(getenv)
 	}
 	return filepath.Join(dir, "kyc-agentd", "agent.sock")
 }

@@ -103,9 +103,9 @@ func TestPackagesAreReproducible(t *testing.T) {
 	here := release(t, "v1.0.0")
 	first, second := sums(t, here), sums(t, release(t, "v1.0.0"))
 	want := []string{
-		"SHA256SUMS",
-		"kyc-agent-1.0.0-1.aarch64.rpm", "kyc-agent-1.0.0-1.x86_64.rpm",
-		"kyc-agent_1.0.0-1_amd64.deb", "kyc-agent_1.0.0-1_arm64.deb",
+		"SHA256SUMS", "ai.legaltalent.kyc-agentd.plist",
+		"kyc-agent-1.0.0-1.aarch64.rpm", "kyc-agent-1.0.0-1.x86_64.rpm", "kyc-agent-1.0.0.tar.gz",
+		"kyc-agent.rb", "kyc-agent_1.0.0-1_amd64.deb", "kyc-agent_1.0.0-1_arm64.deb", "kyc-agent_1.0.0.cdx.json",
 	}
 	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, want) {
 		t.Errorf("dist has %q, want %q", got, want)
@@ -119,6 +119,10 @@ func TestPackagesAreReproducible(t *testing.T) {
 	cmd.Dir = here
 	if out, err := cmd.CombinedOutput(); err != nil || bytes.Count(out, []byte(": OK\n")) != len(want)-1 {
 		t.Errorf("sha256sum: %v\n%s", err, out)
+	}
+	formula, err := os.ReadFile(filepath.Join(here, "kyc-agent.rb"))
+	if err != nil || !bytes.Contains(formula, []byte(first["kyc-agent-1.0.0.tar.gz"])) || bytes.Contains(formula, []byte("@")) {
+		t.Errorf("the formula is not filled in: %v\n%s", err, formula)
 	}
 	t.Run("contents", func(t *testing.T) { testContents(t, here) })
 	t.Run("lintian", func(t *testing.T) { testLintian(t, filepath.Join(here, "kyc-agent_1.0.0-1_amd64.deb")) })

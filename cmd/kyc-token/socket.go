@@ -24,7 +24,7 @@ func (p process) socket(o options) (string, error) {
 	if dir := p.getenv("XDG_RUNTIME_DIR"); strings.HasPrefix(dir, "/") {
 		return checkPath(dir+name, "XDG_RUNTIME_DIR", exitConfig)
 	}
-	return "/run/user/" + strconv.Itoa(p.uid) + name, nil
+	return checkPath(p.runtimeDir()+name, "KYC_AGENT_SOCK", exitConfig)
 }
 
 // checkPath refuses a path that the kernel cannot take. from says where it came from.

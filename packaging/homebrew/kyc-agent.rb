@@ -10,10 +10,12 @@ class KycAgent < Formula
   depends_on "go" => :build
 
   def install
-    system "make", "install", "PREFIX=#{prefix}", "VERSION=@TAG@"
-    # systemd's units, which macOS has no use for.
-    rm_r lib/"systemd" if OS.mac?
-    man.install Dir["packaging/man/*.[157]"]
+    system "make", "build", "VERSION=@TAG@"
+    bin.install "bin/kyc-agentd", "bin/kyc-token"
+    %w[git-credential-kyc goauth-kyc terraform-credentials-kyc].each { |name| bin.install_symlink "kyc-token" => name }
+    man1.install Dir["packaging/man/*.1"]
+    man5.install Dir["packaging/man/*.5"]
+    man7.install Dir["packaging/man/*.7"]
     generate_completions_from_executable(bin/"kyc-agentd", "completion", shells: [:bash, :zsh, :fish])
     bash_completion.install "packaging/completions/kyc-token.bash" => "kyc-token"
     zsh_completion.install "packaging/completions/_kyc-token"
@@ -29,7 +31,7 @@ class KycAgent < Formula
   end
 
   test do
-    assert_match version.to_s, shell_output("#{bin}/kyc-agentd version")
+    assert_match "@TAG@", shell_output("#{bin}/kyc-agentd version")
     assert_match "no agent", shell_output("#{bin}/kyc-token -socket #{testpath}/none 2>&1", 69)
   end
 end

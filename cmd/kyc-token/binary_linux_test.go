@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// Signals interrupt system calls of a socket with a timeout, even those that the Go
+// runtime sends to itself.
+func TestSignalsDoNotDisturb(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	agent := newFake(t, func(c net.Conn) {
+		close(asked)
+		<-answer
+		_, _ = io.WriteString(c, ok(artefact))
+	})
+	var stdout, stderr bytes.Buffer
+	cmd := program(t, "-socket", agent.path)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	for range 200 {
+		interrupt(cmd.Process.Pid)
+	}
+	close(answer)
+	if err := cmd.Wait(); err != nil || stdout.String() != artefact {
+		t.Errorf("%v, %q, %s", err, stdout.String(), stderr.String())
+	}
+}
+
+// interrupt sends a preemption signal to each thread of pid.
+func interrupt(pid int) {
+	tasks, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*"))
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(filepath.Base(task))
+		_, _, _ = syscall.Syscall(syscall.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(syscall.SIGURG))
+	}
+}
+
+// foreignSocket listens at path as another user: the kernel notes who listens, and
+// on Linux each thread has a user id of its own. The thread ends with its goroutine.
+func foreignSocket(t *testing.T, path string, uid int) net.Listener {
+	t.Helper()
+	fd, err := newSocket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
+			done <- errno
+			return
+		}
+		done <- syscall.Listen(fd, 1)
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	ln, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+func TestReallyForeignAgent(t *testing.T) {
+	testpeer.Root(t)
+	const uid = 12345
+	agent := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
+	agent.serve(t, foreignSocket(t, agent.path, uid), func(c net.Conn) { _ = agent.record(c) })
+	finish(t, program(t, "-socket", agent.path, "-f", "curl")).
+		wantFailure(t, exitDenied, failClosed, "is the agent of user id 12345, not of 0 who asks")
+	if got := agent.seen(); len(got) != 0 {
+		t.Errorf("sent %q", got)
+	}
+}
