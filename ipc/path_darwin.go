@@ -2,8 +2,8 @@ package ipc
 
 import "path/filepath"
 
-// runtimeDir is beside the store: macOS has no folder for what runs, and the TMPDIR of
-// a user is not in the environment of cron.
+// runtimeDir is a folder that every account has: macOS knows none for what runs, and
+// the TMPDIR of a user is not in the environment of cron.
 func runtimeDir(getenv func(string) string) string {
-	return filepath.Join("/", getenv("HOME"), ".local", "state")
+	return filepath.Join("/", getenv("HOME"), "Library", "Application Support")
 }

@@ -182,6 +182,14 @@ func testContents(t *testing.T, dist string) {
 			}
 			delete(inRPM, name)
 		}
+		for _, name := range []string{"/_kyc-agentd", "/_kyc-token"} {
+			const ofDebian, ofFedora = "/usr/share/zsh/vendor-completions", "/usr/share/zsh/site-functions"
+			if inDeb[ofDebian+name] != "-rw-r--r--" || inRPM[ofFedora+name] != "-rw-r--r--" {
+				t.Errorf("zsh's %s is %q and %q", name, inDeb[ofDebian+name], inRPM[ofFedora+name])
+			}
+			delete(inDeb, ofDebian+name)
+			delete(inRPM, ofFedora+name)
+		}
 		if !maps.Equal(inDeb, inRPM) {
 			t.Errorf("%s has\n%v\nand %s has\n%v", deb, inDeb, rpmFile, inRPM)
 		}

@@ -4,4 +4,4 @@ package main
 const startCommand = "kyc-agentd serve"
 
 // runtimeDir is where the agent makes its socket; ipc.SocketPath says why.
-func (p process) runtimeDir() string { return p.getenv("HOME") + "/.local/state" }
+func (p process) runtimeDir() string { return p.getenv("HOME") + "/Library/Application Support" }

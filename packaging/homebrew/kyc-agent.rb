@@ -10,16 +10,10 @@ class KycAgent < Formula
   depends_on "go" => :build
 
   def install
-    system "make", "build", "VERSION=@TAG@"
+    system "make", "build", "share", "VERSION=@TAG@"
     bin.install "bin/kyc-agentd", "bin/kyc-token"
     %w[git-credential-kyc goauth-kyc terraform-credentials-kyc].each { |name| bin.install_symlink "kyc-token" => name }
-    man1.install Dir["packaging/man/*.1"]
-    man5.install Dir["packaging/man/*.5"]
-    man7.install Dir["packaging/man/*.7"]
-    generate_completions_from_executable(bin/"kyc-agentd", "completion", shells: [:bash, :zsh, :fish])
-    bash_completion.install "packaging/completions/kyc-token.bash" => "kyc-token"
-    zsh_completion.install "packaging/completions/_kyc-token"
-    fish_completion.install "packaging/completions/kyc-token.fish"
+    share.install Dir["bin/share/*"]
   end
 
   service do
