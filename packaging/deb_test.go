@@ -15,21 +15,6 @@ import (
 
 const enabledLink = "/etc/systemd/user/sockets.target.wants/kyc-agentd.socket"
 
-// TestDeb installs, uses, upgrades, removes and purges the package on clean systems. Its
-// log is the commands and what they print.
-func TestDeb(t *testing.T) {
-	old := filepath.Join(release(t, "v1.0.0", "ARCHES=amd64"), "kyc-agent_1.0.0-1_amd64.deb")
-	next := filepath.Join(release(t, "v1.1.0", "ARCHES=amd64"), "kyc-agent_1.1.0-1_amd64.deb")
-	for _, suite := range []roots.Suite{roots.Bookworm, roots.Trixie} {
-		t.Run(string(suite), func(t *testing.T) {
-			s := &system{t: t, Machine: roots.Boot(t, suite)}
-			s.Copy(old, "/root/kyc-agent_1.0.0-1_amd64.deb", 0o600)
-			s.Copy(next, "/root/kyc-agent_1.1.0-1_amd64.deb", 0o600)
-			testDeb(s)
-		})
-	}
-}
-
 // A system is a machine on which commands are expected to succeed.
 type system struct {
 	t *testing.T
@@ -70,7 +55,7 @@ func (s *system) exists(path string) bool {
 
 const aToken = `eyJ[\w-]+\.[\w-]+\.[\w-]+\n`
 
-// testDeb is one life of the package. The user is logged in before it comes.
+// testDeb installs, uses, upgrades, removes and purges the package. The user is logged in before it comes.
 func testDeb(s *system) {
 	cognito := cognitotest.New()
 	s.t.Cleanup(cognito.Close)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
 // release makes the packages in a checkout of its own of what is here, tagged tag, and
@@ -98,9 +99,30 @@ func sums(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// TestPackagesAreReproducible holds that a release is the same bytes wherever it is made.
-func TestPackagesAreReproducible(t *testing.T) {
-	here := release(t, "v1.0.0")
+// TestPackages makes two releases, and holds what their packages promise. Its log has
+// the commands of an administrator and a user on clean systems, and what they print.
+func TestPackages(t *testing.T) {
+	first, next := release(t, "v1.0.0"), release(t, "v1.1.0", "ARCHES=amd64")
+	deb := filepath.Join(first, "kyc-agent_1.0.0-1_amd64.deb")
+	t.Run("reproducible", func(t *testing.T) { testReproducible(t, first) })
+	t.Run("contents", func(t *testing.T) { testContents(t, first) })
+	t.Run("lintian", func(t *testing.T) { testLintian(t, deb) })
+	t.Run("piuparts", func(t *testing.T) { testPiuparts(t, deb) })
+	for _, suite := range []roots.Suite{roots.Bookworm, roots.Trixie} {
+		t.Run("deb on "+string(suite), func(t *testing.T) {
+			s := &system{t: t, Machine: roots.Boot(t, suite)}
+			s.Copy(deb, "/root/kyc-agent_1.0.0-1_amd64.deb", 0o600)
+			s.Copy(filepath.Join(next, "kyc-agent_1.1.0-1_amd64.deb"), "/root/kyc-agent_1.1.0-1_amd64.deb", 0o600)
+			testDeb(s)
+		})
+	}
+	t.Run("rpm", func(t *testing.T) {
+		testRPM(t, filepath.Join(first, "kyc-agent-1.0.0-1.x86_64.rpm"), filepath.Join(next, "kyc-agent-1.1.0-1.x86_64.rpm"))
+	})
+}
+
+// testReproducible holds that a release is the same bytes wherever it is made.
+func testReproducible(t *testing.T, here string) {
 	first, second := sums(t, here), sums(t, release(t, "v1.0.0"))
 	want := []string{
 		"SHA256SUMS", "ai.legaltalent.kyc-agentd.plist",
@@ -124,8 +146,6 @@ func TestPackagesAreReproducible(t *testing.T) {
 	if err != nil || !bytes.Contains(formula, []byte(first["kyc-agent-1.0.0.tar.gz"])) || bytes.Contains(formula, []byte("@")) {
 		t.Errorf("the formula is not filled in: %v\n%s", err, formula)
 	}
-	t.Run("contents", func(t *testing.T) { testContents(t, here) })
-	t.Run("lintian", func(t *testing.T) { testLintian(t, filepath.Join(here, "kyc-agent_1.0.0-1_amd64.deb")) })
 }
 
 // testContents holds that both formats carry the same files, of the right architecture.
@@ -213,6 +233,26 @@ func testLintian(t *testing.T, deb string) {
 	cmd := exec.CommandContext(t.Context(), lintian, "--allow-root", "--fail-on=error,warning", deb)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("lintian: %v\n%s", err, out)
+	}
+}
+
+// testPiuparts has Debian's other checker install, remove and purge the package in a
+// copy of a root, and look for what is left.
+func testPiuparts(t *testing.T, deb string) {
+	piuparts := testpeer.Program(t, "piuparts", "piuparts")
+	root := roots.Path(t, roots.Bookworm)
+	sources, err := os.ReadFile(filepath.Join(root, "etc/apt/sources.list"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(sources)) // deb MIRROR SUITE main
+	if len(f) < 4 {
+		t.Fatalf("sources.list is %q", sources)
+	}
+	cmd := exec.CommandContext(t.Context(), piuparts, "--existing-chroot", root, "--distribution", f[2], "--mirror", f[1]+" main",
+		"--no-eatmydata", "--no-check-valid-until", "--tmpdir", t.TempDir(), deb)
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS: All tests.") {
+		t.Errorf("piuparts: %v\n%s", err, out)
 	}
 }
 
