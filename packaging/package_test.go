@@ -3,6 +3,7 @@ package packaging_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"debug/elf"
 	"fmt"
 	"maps"
 	"os"
@@ -158,10 +159,25 @@ func testContents(t *testing.T, dist string) {
 		}
 		return string(out)
 	}
-	for deb, rpmFile := range map[string]string{
-		"kyc-agent_1.0.0-1_amd64.deb": "kyc-agent-1.0.0-1.x86_64.rpm",
-		"kyc-agent_1.0.0-1_arm64.deb": "kyc-agent-1.0.0-1.aarch64.rpm",
+	for deb, is := range map[string]struct {
+		rpm     string
+		machine elf.Machine
+	}{
+		"kyc-agent_1.0.0-1_amd64.deb": {"kyc-agent-1.0.0-1.x86_64.rpm", elf.EM_X86_64},
+		"kyc-agent_1.0.0-1_arm64.deb": {"kyc-agent-1.0.0-1.aarch64.rpm", elf.EM_AARCH64},
 	} {
+		rpmFile, unpacked := is.rpm, t.TempDir()
+		output(dpkg, "--extract", filepath.Join(dist, deb), unpacked)
+		for _, name := range []string{"kyc-agentd", "kyc-token"} {
+			program, err := elf.Open(filepath.Join(unpacked, "usr/bin", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if program.Machine != is.machine {
+				t.Errorf("%s: %s is for %s", deb, name, program.Machine)
+			}
+			program.Close()
+		}
 		inDeb, inRPM := map[string]string{}, map[string]string{}
 		for line := range strings.Lines(output(dpkg, "--contents", filepath.Join(dist, deb))) {
 			f := strings.Fields(line) // mode, owner/group, size, date, time, name [-> target]
