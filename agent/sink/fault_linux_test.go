@@ -36,8 +36,9 @@ func TestFullDisk(t *testing.T) {
 		}
 		time.Sleep(8 * time.Minute)
 		synctest.Wait()
-		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {
-			h.Error("a dead token is there")
+		// The dead token's own block is room enough for the newer one.
+		if got, err := os.ReadFile(h.path("prod.jwt")); err == nil && string(got) != h.token("prod") {
+			h.Errorf("a dead token is there: %q", got)
 		}
 		if n := h.logged("level=WARN"); n != 1 {
 			h.Errorf("%d warnings:\n%s", n, h.log.String())
@@ -48,6 +49,31 @@ func TestFullDisk(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		h.wantFile("prod.jwt", h.token("prod"), 0o600)
+	})
+}
+
+// TestFullDiskAtTheEnd holds that a token that cannot be replaced goes when it ends, and not
+// at the next try, which may be minutes away by then.
+func TestFullDiskAtTheEnd(t *testing.T) {
+	disk := testpeer.Tmpfs(t)
+	inBubble(t, func(h *house) {
+		h.dir = disk
+		h.login("prod")
+		h.configure(h.prod())
+		end := h.status("prod.jwt").ExpiresAt
+		if err := os.WriteFile(filepath.Join(disk, "noise"), make([]byte, 64<<10), 0o600); err == nil {
+			h.Fatal("there is room")
+		}
+		time.Sleep(time.Until(end) - time.Second)
+		synctest.Wait()
+		if _, err := os.Lstat(h.path("prod.jwt")); err != nil {
+			h.Errorf("a token that is valid is gone: %v", err)
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {
+			h.Error("a dead token is there")
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -90,13 +91,33 @@ func (f *file) run() {
 			f.failed = 0 // something changed: what failed before says little
 		case <-timer.C:
 		}
-		timer.Reset(f.look())
+		timer.Reset(f.untilEnd(f.look()))
 	}
+}
+
+// over reports whether the file holds a token that has ended, and otherwise how long that
+// one is good for. Without a file, or with a token without end, that is for ever.
+func (f *file) over() (ended bool, left time.Duration) {
+	end := f.token.ExpiresAt
+	if f.there == nil || end.IsZero() {
+		return false, math.MaxInt64
+	}
+	left = end.Round(0).Sub(time.Now().Round(0))
+	return left <= 0, left
+}
+
+// untilEnd is d, or what the token in the file has left where that is less: nothing that
+// takes its time may keep a token there that has ended.
+func (f *file) untilEnd(d time.Duration) time.Duration {
+	if ended, left := f.over(); !ended {
+		return min(d, left)
+	}
+	return d
 }
 
 // look makes the file what it should be and returns how long that is good for.
 func (f *file) look() time.Duration {
-	ctx, cancel := context.WithTimeout(f.life, askTimeout)
+	ctx, cancel := context.WithTimeout(f.life, f.untilEnd(askTimeout))
 	defer cancel()
 	t, err := f.o.Token(ctx, agent.TokenRequest{Environment: f.sink.Environment})
 	if err != nil {
@@ -107,10 +128,7 @@ func (f *file) look() time.Duration {
 	}
 	f.note(nil)
 	f.failed = 0
-	if t.ExpiresAt.IsZero() {
-		return tick
-	}
-	return min(tick, max(time.Until(t.ExpiresAt), time.Second))
+	return tick
 }
 
 // put writes t unless it is what the file holds.
@@ -156,7 +174,7 @@ func (f *file) unwritten(why error) time.Duration {
 	if f.note(why) {
 		f.log.Warn("the token file is not as it should be; trying again", "error", why)
 	}
-	if end := f.token.ExpiresAt; !end.IsZero() && !end.Round(0).After(time.Now().Round(0)) {
+	if ended, _ := f.over(); ended {
 		_ = f.withdraw()
 	}
 	return f.pause()

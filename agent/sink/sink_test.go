@@ -237,6 +237,27 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// TestSlowAtTheEnd holds that a file goes when its token ends, though another is being
+// waited for.
+func TestSlowAtTheEnd(t *testing.T) {
+	inBubble(t, func(h *house) {
+		h.login("prod")
+		h.configure(h.prod())
+		end := h.status("prod.jwt").ExpiresAt
+		h.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
+		})
+		time.Sleep(time.Until(end) - 10*time.Second)
+		h.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
+		h.k.Changed("prod")
+		time.Sleep(time.Until(end) + time.Second)
+		synctest.Wait()
+		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {
+			h.Error("a dead token is there")
+		}
+	})
+}
+
 func TestRefusal(t *testing.T) {
 	inBubble(t, func(h *house) {
 		h.login("prod")
