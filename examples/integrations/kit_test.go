@@ -34,7 +34,7 @@ func (k kit) path(t *testing.T) string {
 // program finds one by name, and asks it for its version.
 func program(name, pkg string, versionArgs ...string) func(*testing.T) kit {
 	return func(t *testing.T) kit {
-		return kit{names: name + " " + version(t, testpeer.Program(t, name, pkg), versionArgs...)}
+		return kit{names: strings.TrimSpace(name + " " + version(t, testpeer.Program(t, name, pkg), versionArgs...))}
 	}
 }
 
