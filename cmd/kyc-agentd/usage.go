@@ -26,7 +26,7 @@ programs of the same user over a Unix socket. kyc-token prints one.
 
 Every command has --help, and --socket PATH for another daemon than that at
 $KYC_AGENT_SOCK, else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock, else
-/run/user/UID/kyc-agentd/agent.sock.
+/run/user/UID/kyc-agentd/agent.sock (macOS: ~/Library/Application Support/…).
 
 Example:
   kyc-agentd login prod

@@ -17,6 +17,7 @@ waits for it.
   -socket PATH         the agent's socket; else $KYC_AGENT_SOCK,
                        else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock,
                        else /run/user/UID/kyc-agentd/agent.sock
+                       (macOS: ~/Library/Application Support/...)
   -version             print the version
   -h, -help            print this text
 
