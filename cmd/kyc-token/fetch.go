@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -79,6 +80,9 @@ func dialFailure(path string, err error) error {
 		return failure{exitDenied, path + ": permission denied; " + checkSocket}
 	case syscall.EAGAIN:
 		return failure{exitTemporary, path + ": the agent accepted no connection in time; try again"}
+	}
+	if e, ok := err.(*os.SyscallError); ok { // the socket itself: it says nothing of the agent
+		return failure{exitTemporary, "cannot make a socket: " + e.Err.Error() + "; close some programs, or raise the limit (ulimit -n), then try again"}
 	}
 	return failure{exitUnavailable, "no agent answers on " + path + ": " + err.Error() + "; run: " + startCommand}
 }

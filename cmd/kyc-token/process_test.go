@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 func TestPrintsTheAnswer(t *testing.T) {
@@ -255,6 +257,20 @@ func TestNoAgent(t *testing.T) {
 				wantFailure(t, exitUnavailable, "", "no agent answers on "+path, "; run: "+startCommand)
 			run(t, nil, "-socket", path, "-f", "curl").wantFailure(t, exitUnavailable, failClosed)
 		})
+	}
+}
+
+// A process without a file descriptor to spare is no fault of the agent's.
+func TestNoSocketToBeHad(t *testing.T) {
+	agent := answering(t, ok(artefact))
+	for limit, want := range map[string]int{"3": exitTemporary, "64": exitOK} { // stdin, stdout and stderr are three
+		cmd := program(t, "-socket", agent.path)
+		cmd.Path, cmd.Args = testpeer.Program(t, "sh", "dash"), append([]string{"sh", "-c", `ulimit -n "$0" && exec "$@"`, limit}, cmd.Args...)
+		if got := finish(t, cmd); want == exitOK {
+			got.wantSuccess(t, artefact)
+		} else {
+			got.wantFailure(t, want, "", "cannot make a socket: too many open files; ", "ulimit -n")
+		}
 	}
 }
 
