@@ -291,6 +291,34 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
+// A clock that is set back a day costs no call, and no token more than its life.
+func TestClockSetBackWhileAsked(t *testing.T) {
+	inBubble(t, nil, func(s *stage) {
+		first, _ := s.must()
+		time.Sleep(20 * time.Minute)
+		calls := s.p.Refreshes()
+		s.clock.jump(-24 * time.Hour)
+		tok, took := s.must()
+		if !tok.IDToken.Equal(first.IDToken) || took != 0 || s.p.Refreshes() != calls {
+			t.Errorf("the cached token is given up: %d calls, after %s", s.p.Refreshes()-calls, took)
+		}
+		born := time.Now().Add(-20 * time.Minute)
+		for range 24 * 60 * 3 {
+			next, took := s.must()
+			if !next.IDToken.Equal(tok.IDToken) {
+				tok, born = next, time.Now()
+			}
+			if age := time.Since(born); age > time.Hour || took > 0 {
+				t.Fatalf("a token of %s, after %s", age, took)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if n := s.p.Refreshes() - calls; n < 24 || n > 30 {
+			t.Errorf("%d refreshes in 24 h", n)
+		}
+	})
+}
+
 func TestWrongClock(t *testing.T) {
 	for _, off := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
 		t.Run(off.String(), func(t *testing.T) {
