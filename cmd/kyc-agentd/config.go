@@ -26,9 +26,9 @@ import (
 // a file of its own, which config.toml names.
 //
 // A key that is left out, or is "", has its default. A key that is not listed here
-// is an error that names the file, the line and the key. What the file says is
-// overridden by the environment variables of [Environment], and that by the flags
-// of `kyc-agentd serve`.
+// is an error that names the file, the line and the key. What the file says of an
+// environment is overridden by variables, KYC_<NAME>_<KEY>; store and log_level by
+// the flags of `kyc-agentd serve`.
 //
 // `kyc-agentd reload` reads it again. When anything in it is wrong the daemon keeps
 // what it had and says why; one that starts ends, and before that tells whoever it was
@@ -78,8 +78,8 @@ type Config struct {
 //
 // The variable KYC_<NAME>_<KEY> overrides KEY (KYC_STAGING_CLIENT_ID; NAME in upper
 // case, with '_' for '-'), except when it is empty. A variable whose KEY is not one
-// of these is an error; so is a secret itself (KYC_PROD_PASSWORD). One whose NAME is not configured defines nothing: it is
-// ignored, and the log says so.
+// of these is an error; so is a secret itself (KYC_PROD_PASSWORD). One whose NAME is
+// not configured defines nothing: it is ignored, and the log says so.
 type Environment struct {
 	// Region is the AWS region of the user pool: "us-east-2". Required.
 	Region Region `toml:"region"`
@@ -103,8 +103,8 @@ type Environment struct {
 	// them (USER_PASSWORD_AUTH), "srp" proves the password without sending it
 	// (USER_SRP_AUTH), "choice" has Cognito offer what the user may sign in with
 	// (USER_AUTH), "custom" has functions of the user pool's ask (CUSTOM_AUTH). With the
-	// last two a user may have no password. Default "password". The app client must allow it; Cognito refuses
-	// a sign-in otherwise, and the error says so.
+	// last two a user may have no password. Default "password". The app client must allow
+	// it; Cognito refuses a sign-in otherwise, and the error says so.
 	AuthFlow AuthFlow `toml:"auth_flow"`
 	// ClientSecretFile holds the app client's secret, in one line, where it has one: an
 	// absolute path, or one that begins with ~/. Default: the systemd credential

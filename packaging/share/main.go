@@ -5,9 +5,10 @@
 //
 // Nothing is told twice. Each page is a template (packaging/man/kyc-agentd.1.in), and
 // what the program already says of itself stands where the template has a line
-// ".\" @usage kyc-agentd serve" (a help text), ".\" @config Sink" (the comments of a type
-// of config.toml) or ".\" @package ipc" (a package comment). The completions of kyc-agentd
-// are its own, and those of kyc-token are in packaging/completions.
+// ".\" @usage kyc-agentd serve" (a help text), ".\" @config Sink A sink" (the comments of a
+// type of config.toml, and what a reader calls it) or ".\" @package ipc This" (a package
+// comment). The completions of kyc-agentd are its own, and those of kyc-token are in
+// packaging/completions.
 package main
 
 import (

@@ -2,13 +2,10 @@ package main
 
 import (
 	"bytes"
-	"go/ast"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -87,35 +84,45 @@ func TestPages(t *testing.T) {
 	})
 	t.Run("every key", func(t *testing.T) {
 		text := read(t, filepath.Join(dir, "man", pages[2]))
-		for _, key := range tomlKeys(t) {
+		for field, key := range configKeys(t) {
 			if !strings.Contains(text, "\n.It Cm "+key+"\n") {
 				t.Errorf("kyc-agent.toml(5) does not have %s", key)
 			}
+			if strings.Contains(key, "_") && strings.Contains(text, field) {
+				t.Errorf("kyc-agent.toml(5) calls %s %s, which is its name in Go", key, field)
+			}
+		}
+		if !strings.Contains(text, "[environments.NAME]") {
+			t.Error("kyc-agent.toml(5) does not say how an environment's table is written")
 		}
 	})
 }
 
-// tomlKeys are all that the program's sources know.
-func tomlKeys(t *testing.T) (keys []string) {
+// configKeys are all that the program's sources know, by the names of their fields.
+func configKeys(t *testing.T) map[string]string {
 	t.Helper()
 	parsed, err := files("cmd/kyc-agentd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range parsed {
-		ast.Inspect(file, func(n ast.Node) bool {
-			if field, ok := n.(*ast.Field); ok && field.Tag != nil {
-				if key := reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("toml"); key != "" {
-					keys = append(keys, key)
-				}
-			}
-			return true
-		})
-	}
-	if !slices.Contains(keys, "default_environment") {
+	keys := tomlKeys(parsed)
+	if keys["DefaultEnvironment"] != "default_environment" {
 		t.Fatalf("%q", keys)
 	}
 	return keys
+}
+
+func TestWithKeys(t *testing.T) {
+	keys := map[string]string{"Region": "region", "PasswordFile": "password_file", "APIURL": "api_url"}
+	for text, want := range map[string]string{
+		"Region is one. STS is that of Region.":       "Region is one. STS is that of region.",
+		"PasswordFile, or APIURL. PasswordFile again": "password_file, or api_url. password_file again",
+		"Regional things: (Region)":                   "Regional things: (region)",
+	} {
+		if got := withKeys(text, keys); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 func TestEscape(t *testing.T) {

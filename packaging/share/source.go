@@ -37,12 +37,15 @@ func files(dir string) ([]*ast.File, error) {
 	return parsed, nil
 }
 
-// config inserts the keys of a type of config.toml with the comments that they have.
-func config(w *mdoc, name string) error {
+// config inserts the keys of a type of config.toml with the comments that they have. A
+// page has no Go names: argument is the type's, and what begins its comment instead.
+func config(w *mdoc, argument string) error {
+	name, called, _ := strings.Cut(argument, " ")
 	parsed, err := files("cmd/kyc-agentd")
 	if err != nil {
 		return err
 	}
+	keys := tomlKeys(parsed)
 	for _, file := range parsed {
 		for _, d := range file.Decls {
 			decl, ok := d.(*ast.GenDecl)
@@ -51,7 +54,7 @@ func config(w *mdoc, name string) error {
 			}
 			for _, s := range decl.Specs {
 				if spec, ok := s.(*ast.TypeSpec); ok && spec.Name.Name == name {
-					return w.keys(decl.Doc, spec.Type)
+					return w.keys(called+strings.TrimPrefix(decl.Doc.Text(), name), spec.Type, keys)
 				}
 			}
 		}
@@ -59,42 +62,83 @@ func config(w *mdoc, name string) error {
 	return errors.New("no such type")
 }
 
-func (w *mdoc) keys(doc *ast.CommentGroup, t ast.Expr) error {
+// keyOf is the key of config.toml that a field is for, if it is for one.
+func keyOf(field *ast.Field) string {
+	if field.Tag == nil {
+		return ""
+	}
+	return reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("toml")
+}
+
+// tomlKeys are the keys by the names of their fields.
+func tomlKeys(parsed []*ast.File) map[string]string {
+	keys := map[string]string{}
+	for _, file := range parsed {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if field, ok := n.(*ast.Field); ok && keyOf(field) != "" {
+				keys[field.Names[0].Name] = keyOf(field)
+			}
+			return true
+		})
+	}
+	return keys
+}
+
+// word is a capitalised one, and what is before it.
+var word = regexp.MustCompile(`(?s)(^|.?\s|\()([A-Z]\w+)`)
+
+// withKeys puts keys in the place of fields' names. A word that begins a sentence is no
+// name, unless there are more capitals in it.
+func withKeys(text string, keys map[string]string) string {
+	return word.ReplaceAllStringFunc(text, func(match string) string {
+		m := word.FindStringSubmatch(match)
+		key, ok := keys[m[2]]
+		if !ok || (m[1] == "" || strings.HasPrefix(m[1], ".")) && !strings.Contains(key, "_") {
+			return match
+		}
+		return m[1] + key
+	})
+}
+
+func (w *mdoc) keys(doc string, t ast.Expr, keys map[string]string) error {
 	body, ok := t.(*ast.StructType)
 	if !ok {
 		return errors.New("it is not a struct")
 	}
-	w.comment(doc.Text())
+	w.comment(withKeys(doc, keys))
 	w.macro("Bl", "-tag", "-width Ds")
 	for _, field := range body.Fields.List {
-		if field.Tag == nil || field.Doc == nil {
+		key := keyOf(field)
+		if key == "" || field.Doc == nil {
 			continue
 		}
-		key := reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("toml")
 		w.macro("It", "Cm", key)
-		w.comment(strings.Replace(field.Doc.Text(), field.Names[0].Name, key, 1))
+		w.comment(withKeys(strings.Replace(field.Doc.Text(), field.Names[0].Name, key, 1), keys))
 	}
 	w.macro("El")
 	return nil
 }
 
-// packageComment inserts the comment of the package in a folder.
-func packageComment(w *mdoc, dir string) error {
+// packageComment inserts the comment of the package in a folder. argument is the folder,
+// and what begins the comment instead of "Package NAME".
+func packageComment(w *mdoc, argument string) error {
+	dir, called, _ := strings.Cut(argument, " ")
 	parsed, err := files(dir)
 	if err != nil {
 		return err
 	}
 	for _, file := range parsed {
 		if file.Doc != nil {
-			w.comment(file.Doc.Text())
+			w.comment(called + strings.TrimPrefix(file.Doc.Text(), "Package "+file.Name.Name))
 			return nil
 		}
 	}
 	return errors.New("no package comment")
 }
 
-// link is a name in brackets, which is a link where there can be one.
-var link = regexp.MustCompile(`\[(\*?(?:[a-z]+\.)?[A-Z]\w*(?:\.\w+)?)\]`)
+// link is a name in brackets, which is a link where there can be one. [environments.NAME]
+// is none: it stands in config.toml like that.
+var link = regexp.MustCompile(`\[(\*?(?:[a-z]+\.)?[A-Z]+[a-z]\w*(?:\.\w+)?)\]`)
 
 // comment writes a doc comment (go.dev/doc/comment).
 func (w *mdoc) comment(text string) {

@@ -10,7 +10,7 @@ import (
 )
 
 // usage inserts a help text: of "kyc-agentd serve", say. `kyc-agentd` and `kyc-token`
-// alone are their own.
+// alone are their own; their first lines are the page's SYNOPSIS, which the template has.
 func usage(w *mdoc, command string) error {
 	words := strings.Fields(command)
 	program, err := built(words[0])
@@ -22,7 +22,9 @@ func usage(w *mdoc, command string) error {
 		return fmt.Errorf("--help: %w", err)
 	}
 	paragraphs := strings.Split(strings.TrimSpace(string(help)), "\n\n")
-	w.literal(strings.TrimPrefix(strings.ReplaceAll(paragraphs[0], "\n       ", "\n"), "Usage: "))
+	if len(words) > 1 {
+		w.literal(strings.TrimPrefix(strings.ReplaceAll(paragraphs[0], "\n       ", "\n"), "Usage: "))
+	}
 	for _, p := range paragraphs[1:] {
 		w.paragraph(p)
 	}
@@ -87,7 +89,7 @@ func (w *mdoc) paragraph(p string) {
 // isList tells a list from an example: its first line has two columns.
 func isList(lines []string) bool {
 	m := item.FindStringSubmatch(lines[0])
-	return m != nil && (m[2] != "" || len(lines) > 1 && strings.HasPrefix(lines[1], "    "))
+	return m != nil && m[2] != ""
 }
 
 func (w *mdoc) list(lines []string) {
