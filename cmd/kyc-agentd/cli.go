@@ -55,6 +55,7 @@ func (c *cli) root() *cobra.Command {
 		Long:          usageRoot,
 		Args:          noSuchCommand,
 		RunE:          c.noAction,
+		Version:       programVersion(),
 		SilenceErrors: true, // run prints them, as one line
 		SilenceUsage:  true,
 	}
@@ -62,14 +63,16 @@ func (c *cli) root() *cobra.Command {
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.SetHelpTemplate("{{.Long}}")
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.noAction})
 	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
+	root.Flags().Bool("version", false, "") // as cobra's own, which would be -v as well
 	root.AddCommand(
-		c.serve(), c.runCommand(), c.login(), c.logout(), c.password(), c.confirm(),
-		c.status(), c.doctor(), c.api(), c.reload(), c.keygen(), c.envCommand(), c.logCommand(),
-		c.completion(), c.version(), c.keyringChild(),
+		c.serve(), c.login(), c.logout(), c.password(), c.confirm(), c.status(), c.doctor(), c.logCommand(),
+		c.reload(), c.api(), c.runCommand(), c.envCommand(), c.keygen(), c.completion(), c.version(),
+		c.keyringChild(),
 	)
 	c.complete(root)
 	return root

@@ -8,21 +8,21 @@ const usageRoot = `Usage: kyc-agentd COMMAND [ARGUMENTS]
 Holds sign-ins to the KYC API, one per environment, and hands out ID tokens to
 programs of the same user over a Unix socket. kyc-token prints one.
 
-  serve     run the daemon
-  login     sign in to an environment
-  logout    end a sign-in
-  password  reset or change a password
-  confirm   confirm a new account with the code that was sent
-  status    show what the daemon holds
-  doctor    look for what is wrong, and say how to put it right
-  api       send a request to the KYC API; the daemon puts the token on
-  reload    have the daemon read its configuration again
-  run       run one command with an agent of its own
-  env       print the shell's line that names the agent's socket
-  log       show the daemon's log
-  keygen    make a key for the file store
+  serve       run the daemon
+  login       sign in to an environment
+  logout      end a sign-in
+  password    reset or change a password
+  confirm     confirm a new account with the code that was sent
+  status      show what the daemon holds
+  doctor      look for what is wrong, and say how to put it right
+  log         show the daemon's log
+  reload      have the daemon read its configuration again
+  api         send a request to the KYC API; the daemon puts the token on
+  run         run one command with an agent of its own
+  env         print the shell's line that names the agent's socket
+  keygen      make a key for the file store
   completion  print a shell's script for completing command lines
-  version   print the version
+  version     print the version, as --version does
 
 Every command has --help, and --socket PATH for another daemon than that at
 $KYC_AGENT_SOCK, else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock, else
@@ -146,6 +146,25 @@ Exit status: 0 all is well, 1 there are warnings, 2 there are problems,
 64 wrong usage.
 `
 
+const usageLog = `Usage: kyc-agentd log [-f] [-n LINES] [--json]
+
+Shows the daemon's log: what the systemd journal of the user has of kyc-agentd,
+by journalctl. A daemon that systemd did not start logs to its standard error.
+
+  -f, --follow       go on with what is logged from now on
+  -n, --lines LINES  so many of the last lines; 50 by default
+  --json             as JSON, with the fields KYC_ENV, KYC_OP, KYC_CODE and more
+  --socket PATH      the daemon's socket
+`
+
+const usageReload = `Usage: kyc-agentd reload
+
+Has the daemon read its configuration again, and waits for it. When anything in
+it is wrong, the daemon keeps what it had, and this says what.
+
+  --socket PATH  the daemon's socket
+`
+
 const usageAPI = `Usage: kyc-agentd api [-d DATA] [-H HEADER]... [-i] [ENVIRONMENT] METHOD PATH
 
 Sends a request to the KYC API by way of the daemon, which puts the token on:
@@ -166,14 +185,6 @@ Exit status: 0 for an answer of 2xx or 3xx, 4 for 4xx, 5 for 5xx, the answer
 being on stdout all the same; what went wrong before that is as for the other
 commands. Example:
   kyc-agentd api prod POST /kyc -d @body.json | jq .status
-`
-
-const usageReload = `Usage: kyc-agentd reload
-
-Has the daemon read its configuration again, and waits for it. When anything in
-it is wrong, the daemon keeps what it had, and this says what.
-
-  --socket PATH  the daemon's socket
 `
 
 const usageRun = `Usage: kyc-agentd run -u USER --password-file FILE [ENVIRONMENT] -- COMMAND
@@ -222,17 +233,6 @@ when none does. Example:
   --socket PATH        the daemon's socket
 `
 
-const usageLog = `Usage: kyc-agentd log [-f] [-n LINES] [--json]
-
-Shows the daemon's log: what the systemd journal of the user has of kyc-agentd,
-by journalctl. A daemon that systemd did not start logs to its standard error.
-
-  -f, --follow      go on with what is logged from now on
-  -n, --lines LINES so many of the last lines; 50 by default
-  --json            as JSON, with the fields KYC_ENV, KYC_OP, KYC_CODE and more
-  --socket PATH     the daemon's socket
-`
-
 const usageKeygen = `Usage: kyc-agentd keygen [PATH]
 
 Makes the key that the file store encrypts sign-ins with, readable by its owner
@@ -243,13 +243,6 @@ alone. A file that is there is never overwritten.
   --socket PATH  not used
 `
 
-const usageVersion = `Usage: kyc-agentd version
-
-Prints the version.
-
-  --socket PATH  not used
-`
-
 const usageCompletion = `Usage: kyc-agentd completion bash|fish|zsh
 
 Prints the script by which a shell completes command lines of kyc-agentd; what
@@ -257,6 +250,13 @@ it offers comes from the daemon. The packages have it installed. Otherwise:
   bash  source <(kyc-agentd completion bash)
   zsh   kyc-agentd completion zsh >"${fpath[1]}/_kyc-agentd"
   fish  kyc-agentd completion fish >~/.config/fish/completions/kyc-agentd.fish
+
+  --socket PATH  not used
+`
+
+const usageVersion = `Usage: kyc-agentd version
+
+Prints the version.
 
   --socket PATH  not used
 `
