@@ -101,7 +101,7 @@ install: prefix build share ## binaries, links, units and manuals for PREFIX (~/
 .PHONY: package
 package: export GO := $(GO)
 package: export VERSION := $(VERSION)
-package: ## .deb, .rpm, checksums and SBOM of this commit, into dist/
+package: ## .deb, .rpm, formula, SBOM and checksums of this commit, into dist/
 	@MAKE="$(MAKE)" packaging/package
 
 .PHONY: uninstall

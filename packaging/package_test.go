@@ -232,7 +232,8 @@ func testContents(t *testing.T, dist string) {
 		for name, mode := range map[string]string{
 			"/usr/bin/kyc-agentd": "-rwxr-xr-x", "/usr/bin/kyc-token": "-rwxr-xr-x", "/usr/bin/git-credential-kyc": "link-> kyc-token",
 			"/usr/lib/systemd/user/kyc-agentd.socket": "-rw-r--r--", "/usr/lib/systemd/user/kyc-agentd.service": "-rw-r--r--",
-			"/usr/share/doc/kyc-agent/50-namespaces.conf": "-rw-r--r--", "/usr/share/man/man1/kyc-token.1.gz": "-rw-r--r--",
+			"/usr/share/doc/kyc-agent/50-namespaces.conf": "-rw-r--r--", "/usr/share/doc/kyc-agent/docs/security.md": "-rw-r--r--",
+			"/usr/share/man/man1/kyc-token.1.gz":                "-rw-r--r--",
 			"/usr/share/bash-completion/completions/kyc-agentd": "-rw-r--r--",
 		} {
 			if inDeb[name] != mode {
