@@ -46,6 +46,7 @@ func TestUnreachable(t *testing.T) {
 		{"refused", dial(syscall.ECONNREFUSED), "cognito.example refused the connection (connection refused)"},
 		{"no network", dial(syscall.ENETUNREACH), "cognito.example cannot be reached (network is unreachable)"},
 		{"no route", dial(syscall.EHOSTUNREACH), "cannot be reached (no route to host)"},
+		{"no IPv6", dial(syscall.EADDRNOTAVAIL), "cannot be reached (cannot assign requested address)"},
 		{"no host", op("dial", &net.DNSError{Err: "no such host", Name: "cognito.example", IsNotFound: true}), "cannot resolve cognito.example (no such host)"},
 		{"DNS silent", op("dial", &net.DNSError{Err: "i/o timeout", Name: "cognito.example", IsTimeout: true}), "cannot resolve cognito.example (no answer from DNS)"},
 		{"DNS fails", op("dial", &net.DNSError{Err: "server misbehaving", Name: "cognito.example", IsTemporary: true}), "cannot resolve cognito.example;"},

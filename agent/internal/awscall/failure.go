@@ -177,6 +177,7 @@ var networkErrors = []struct {
 	{syscall.ENETUNREACH, "%s cannot be reached (network is unreachable)"},
 	{syscall.EHOSTUNREACH, "%s cannot be reached (no route to host)"},
 	{syscall.ENETDOWN, "%s cannot be reached (network is down)"},
+	{syscall.EADDRNOTAVAIL, "%s cannot be reached (cannot assign requested address)"},
 	{syscall.ETIMEDOUT, "%s cannot be reached (connection timed out)"},
 }
 
