@@ -97,6 +97,7 @@ func (f *forwarding) run() (err error) {
 		return err
 	}
 	f.liftLimits()
+	defer f.sent.finish()
 	reverse := &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL, pr.Out.Host = target, ""
@@ -160,7 +161,7 @@ func (f *forwarding) liftLimits() {
 	_ = f.out.control.SetReadDeadline(time.Time{})
 	_ = f.out.control.SetWriteDeadline(time.Time{})
 	if f.body == nil && f.in.ContentLength != 0 {
-		f.sent = &patientBody{ReadCloser: f.in.Body, control: f.out.control}
+		f.sent = &patientBody{ReadCloser: f.in.Body, control: f.out.control, client: f.in.Context()}
 		f.in = f.in.WithContext(f.in.Context()) // a copy: the server keeps an eye on its own
 		f.in.Body = f.sent
 	}

@@ -213,6 +213,52 @@ func TestProxyClientStallsInUpload(t *testing.T) {
 	})
 }
 
+// An API that dies in the middle of an upload is told of at once, though the client has
+// more to send and sends nothing.
+func TestProxyUpstreamDiesInUpload(t *testing.T) {
+	dies := func(answer string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = r.Body.Read(make([]byte, 1))
+			c, _, err := w.(http.Hijacker).Hijack() // a server would wait for more itself
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(c, answer)
+			_ = c.Close()
+		}
+	}
+	for _, length := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+		for name, h := range map[string]http.HandlerFunc{
+			"unanswered": dies(""),
+			"answering":  dies("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthe first half"),
+		} {
+			t.Run(name+", "+length, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := newFlow(t, h)
+					c := dial(t, f.Listener)
+					began := time.Now()
+					_, _ = io.WriteString(c, toAPI("PUT", "/", "", length)+"6\r\nbegins\r\n")
+					res, err := http.ReadResponse(bufio.NewReader(c), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, err := io.ReadAll(res.Body)
+					switch {
+					case name == "answering" && (string(body) != "the first half" || !errors.Is(err, io.ErrUnexpectedEOF)):
+						t.Errorf("%q, %v", body, err)
+					case name == "unanswered" && (res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "hung up without an answer")):
+						t.Errorf("%d %s", res.StatusCode, body)
+					}
+					if took := time.Since(began); took != 0 {
+						t.Errorf("after %s", took)
+					}
+				})
+			})
+		}
+	}
+}
+
 // A client that does not take its download is dropped, and so is the request at the API.
 func TestProxyClientStallsInDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -42,7 +42,7 @@ func proxyTransport(dial dialFunc) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &patientConn{c}, nil
+			return &patientConn{Conn: c}, nil
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    connectTimeout,
@@ -70,30 +70,23 @@ func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, res *http.Resp
 }
 
 // A patientConn gives an API stallTimeout to take each piece of a request.
-type patientConn struct{ net.Conn }
+type patientConn struct {
+	net.Conn
+	body atomic.Pointer[patientBody] // of the request on it, where that comes as it goes
+}
+
+// Close gives up the body as well: [http.Transport] tells of an API that is gone only
+// when it has stopped reading, and the client may send nothing for a minute.
+func (c *patientConn) Close() error {
+	c.body.Load().giveUp()
+	return c.Conn.Close()
+}
 
 func (c *patientConn) Write(p []byte) (int, error) {
 	if err := c.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
-}
-
-// A patientBody gives a client stallTimeout to send each piece of a body.
-type patientBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-	failed  atomic.Bool // the client did not send all of it
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	// net/http lifts the deadline at the end of the body.
-	_ = b.control.SetReadDeadline(time.Now().Add(stallTimeout))
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		b.failed.Store(true)
-	}
-	return n, err
 }
 
 // A patientWriter gives a client stallTimeout to take each piece of an answer.
@@ -124,6 +117,9 @@ func (w *patientWriter) wait() { _ = w.control.SetWriteDeadline(time.Now().Add(s
 // RoundTrip sends a request once and, when the API says 401 to a token that can be
 // had newer and a body that is still there, once more.
 func (f *forwarding) RoundTrip(out *http.Request) (*http.Response, error) {
+	if f.sent != nil {
+		out = f.sent.sentOn(out)
+	}
 	res, err := f.transport.RoundTrip(out)
 	if err != nil || res.StatusCode != http.StatusUnauthorized || f.sent != nil || !f.renew() {
 		return res, err
@@ -166,10 +162,11 @@ func (f *forwarding) failed(apiHost string, err error) error {
 			Message: "the API at " + apiHost + " " + what, Hint: "try again", Err: err,
 		}
 	}
+	failed, gaveUp := f.sent.ended()
 	switch {
-	case f.sent != nil && f.sent.failed.Load():
+	case failed:
 		return usage("the body did not arrive whole")
-	case f.base.Err() != nil || f.in.Context().Err() != nil:
+	case f.base.Err() != nil || f.in.Context().Err() != nil && !gaveUp:
 		return f.cutOff()
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
