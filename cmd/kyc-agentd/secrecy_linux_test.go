@@ -233,6 +233,9 @@ func (w *witness) commands() {
 		{"kyc-agentd", "login", "staging", "--api-key-stdin"}, {"kyc-agentd", "logout", "--local", "staging"},
 		{"kyc-agentd", "password", "reset", "-u", "ada"}, {"kyc-agentd", "password", "change", "-u", "ada", "prod"},
 		{"kyc-agentd", "confirm", "-u", "ada", "prod"}, {"kyc-agentd", "confirm", "-u", "ada", "--resend", "prod"},
+		{"kyc-agentd", "doctor"}, {"kyc-agentd", "doctor", "--json", "prod"}, {"kyc-agentd", "log"}, {"kyc-agentd", "env"},
+		{"kyc-agentd", "api", "-i", "prod", "POST", "/kyc", "-d", "{}"}, {"kyc-agentd", "completion", "bash"},
+		{"kyc-agentd", "run", "-u", "ada", "--password-stdin", "--log-level", "debug", "prod", "--", "kyc-agentd", "status"},
 		{"kyc-token", "moon"}, {"kyc-token", "-f", "yaml"}, {"kyc-token", "-min-valid", "48h", "prod"}, {"kyc-token", "staging"},
 	} {
 		w.say(strings.Join(args, " "), "Correct-horse-7\n", args[0], args[1:]...)
