@@ -125,3 +125,19 @@ func TestVersionSkew(t *testing.T) {
 		}
 	}
 }
+
+// A newer agent may say more than this client knows.
+func TestNewerAgent(t *testing.T) {
+	const more = `,"colour":"red","sizes":[1,2],"more":{"a":null}`
+	c := answering(t, response("200 OK", mediaJSON, `{"token":"a.b.c","expires_at":"2030-01-02T03:04:05Z","environment":"prod"`+more+`}`))
+	if tok, err := c.Token(t.Context(), agent.TokenRequest{}); err != nil || tok.IDToken.Reveal() != "a.b.c" || tok.Environment != "prod" {
+		t.Errorf("%+v, %v", tok, err)
+	}
+	c = answering(t, response("200 OK", mediaJSON, `{"version":"v9","pid":4711,"environments":[{"name":"prod","state":"dreaming"`+more+`}]`+more+`}`))
+	if st, err := c.Status(t.Context()); err != nil || st.PID != 4711 || st.Environments[0].State != "dreaming" {
+		t.Errorf("%+v, %v", st, err)
+	}
+	c = answering(t, response("503 Service Unavailable", mediaProblem, `{"code":"asleep","detail":"it sleeps","hint":"wake it"`+more+`}`))
+	_, err := c.Token(t.Context(), agent.TokenRequest{})
+	wantError(t, err, "asleep", "it sleeps; wake it")
+}
