@@ -2,6 +2,7 @@ package packaging_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,4 +158,49 @@ func testStopInMidRefresh(s *service) {
 	if n := s.cognito.SignIns(); n != 1 {
 		s.Errorf("%d sign-ins", n)
 	}
+}
+
+// Without its program or its unit the agent cannot start. Nobody hangs, everybody is
+// told, the doctor knows which half is missing, and what he says puts it right.
+func testHalfInstalled(s *service) {
+	s.login()
+	program, unit := atHome(".local/bin/kyc-agentd"), atHome(units+serviceName)
+	for half, c := range map[string]struct{ path, finding string }{
+		"no program": {program, "units.binary"},
+		"no unit":    {unit, "units.half"},
+	} {
+		s.must("cp", program, atHome("doctor"))
+		s.must("mv", c.path, atHome("kept"))
+		s.systemctl("daemon-reload")
+		if pid := s.agent(); pid != 0 {
+			s.kill(pid, syscall.SIGKILL)
+		}
+		s.await("the end of the socket", func() bool {
+			got := s.run("", "kyc-token")
+			if got.exit != 69 && got.exit != 75 {
+				s.Fatalf("%s: kyc-token: %+v", half, got)
+			}
+			return got.exit == 69
+		})
+		if got := s.run("", "kyc-token"); got.exit != 69 || !strings.HasSuffix(got.err, "; run: systemctl --user start kyc-agentd.socket\n") {
+			s.Errorf("%s: kyc-token: %+v", half, got)
+		}
+		s.expectDoctor(2, atHome("doctor"), c.finding)
+
+		s.must("mv", atHome("kept"), c.path)
+		s.systemctl("daemon-reload")
+		s.systemctl("reset-failed", serviceName, socketName)
+		s.systemctl("start", socketName)
+		s.expectToken()
+	}
+}
+
+// agent is the process that answers, whatever systemd knows of it; 0 when there is none.
+func (s *service) agent() int {
+	s.Helper()
+	var st struct{ PID int }
+	if got := s.run("", atHome("doctor"), "status", "--json"); json.Unmarshal([]byte(got.out), &st) != nil {
+		return 0
+	}
+	return st.PID
 }

@@ -39,6 +39,7 @@ func testService(t *testing.T) {
 		{"started means ready", testReady},
 		{"reload waits", testReload},
 		{"a configuration that cannot be used", testBrokenConfiguration},
+		{"half-installed", testHalfInstalled},
 		{"a credential from the socket", testCredential},
 		{"the watchdog", testWatchdog},
 		{"killed again and again", testKilled},
