@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -76,14 +75,5 @@ func TestFullHome(t *testing.T) {
 	h.token("staging")
 	if n := h.cognito.SignIns(); n != 1 {
 		t.Errorf("%d sign-ins", n)
-	}
-}
-
-// stop ends a daemon as a service manager does.
-func (h *house) stop(d *running) {
-	h.t.Helper()
-	_ = d.Process.Signal(syscall.SIGTERM)
-	if exit := h.ended(d); exit != exitOK {
-		h.t.Errorf("exit %d", exit)
 	}
 }

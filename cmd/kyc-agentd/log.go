@@ -33,6 +33,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/lmittmann/tint"
@@ -91,3 +93,9 @@ func orTo(w io.Writer, send sendEntry) sendEntry {
 		return err
 	}
 }
+
+// outliveTheLog has a write to standard error fail where nobody reads it any more. Go
+// ends a program then that has not asked for SIGPIPE (os/signal), and systemd's
+// IgnoreSIGPIPE= does not keep it from that. To ignore the signal would hand that on to
+// the command of `run`.
+func outliveTheLog() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

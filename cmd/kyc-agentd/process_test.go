@@ -174,6 +174,15 @@ func (h *house) ended(r *running) int {
 	return r.ProcessState.ExitCode()
 }
 
+// stop ends a daemon as a service manager does.
+func (h *house) stop(d *running) {
+	h.t.Helper()
+	_ = d.Process.Signal(syscall.SIGTERM)
+	if exit := h.ended(d); exit != exitOK {
+		h.t.Errorf("exit %d", exit)
+	}
+}
+
 // sessionOn runs cmd with p's terminal as its controlling terminal.
 func (h *house) sessionOn(p *person, cmd *exec.Cmd) *running {
 	h.t.Helper()
@@ -478,6 +487,22 @@ func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
 	if exit := h.ended(r); exit != exitConfiguration {
 		t.Errorf("exit %d", exit)
 	}
+}
+
+// Whoever reads the log may end before the daemon does: journald, a pager.
+func TestNobodyReadsTheLog(t *testing.T) {
+	h := newHouse(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := kycAgentd("serve", "--store", "memory", "--log-level", "debug")
+	cmd.Env, cmd.Stderr = append([]string{}, h.env...), w
+	d := h.launched(cmd)
+	_, _ = r.Close(), w.Close()
+	h.login()
+	h.token("staging")
+	h.stop(d)
 }
 
 // A daemon that is out of file descriptors goes on as soon as it has some again.

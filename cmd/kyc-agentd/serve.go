@@ -106,6 +106,7 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 
 // newDaemon makes one that has its log, and no configuration and no agent yet.
 func (c *cli) newDaemon(flags serveFlags, socket string) *daemon {
+	outliveTheLog()
 	d := &daemon{flags: flags, vars: c.vars, socket: socket, level: new(slog.LevelVar)}
 	d.log = newLogger(c.err, d.level, c.vars)
 	return d
