@@ -3,10 +3,12 @@
 // daemon, `login` signs in to it; kyc-token then prints a token.
 //
 // Each verb is one file: serve.go, login.go, logout.go, recover.go (password and
-// confirm), status.go, doctor.go (and a file for each area that it looks at), api.go,
-// reload.go, run.go, env.go, logs.go (log), keygen.go, version.go. config.go is the
-// manual of config.toml. serve.go and serve_store.go wire the adapters (ipc, agent/cognito,
-// store/…), which do not know one another.
+// confirm), status.go, doctor.go (and a file for each area that it looks at), logs.go
+// (log), reload.go, api.go, run.go, env.go, keygen.go, completion.go, version.go; usage.go
+// has their help texts, exit.go the exit codes. config.go is the manual of config.toml.
+// serve.go wires the adapters (ipc, agent/cognito, agent/awscreds, agent/sink, store/…),
+// which do not know one another; forward.go, metrics.go and refuse.go are what else it
+// serves: the socket for forwarding, figures, and the reason why it cannot start.
 package main
 
 import (

@@ -7,7 +7,7 @@
 // kyc-agentd holds. Two calls are all there is to know:
 //
 //	kyc-agentd login prod
-//	curl -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc -d @body.json
+//	curl -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc --json @body.json
 //
 // It is the credential helper of other tools, too: `kyc-token get` of Bazel, and
 // under the names git-credential-kyc, terraform-credentials-kyc and goauth-kyc of
@@ -15,9 +15,8 @@
 //
 // It sends one HTTP/1.0 request over the agent's Unix socket and copies the answer
 // to stdout; the agent renders every format, and speaks every tool's protocol. Scripts
-// call it in loops, so it is built
-// to start fast: raw system calls, and no net, fmt, flag or encoding/json, which a
-// test holds true. `kyc-token -h` is the manual.
+// call it in loops, so it is built to start fast: raw system calls, and no net, fmt,
+// flag or encoding/json, which a test holds true. `kyc-token -h` is the manual.
 package main
 
 import (

@@ -32,7 +32,8 @@ credential helper of git (2.46 or later), Terraform or the go command. They pass
 what they want; an ENVIRONMENT before that narrows the choice.
 
 Examples:
-  curl -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc -d @body.json
+  curl -K <(kyc-token -f curl prod) --json @body.json \
+    https://kyc.legaltalent.ai/kyc
   kyc-token -f json staging | jq -r .expires_at
   kyc-token exec prod -- k6 run load.js
 
