@@ -13,8 +13,7 @@
 //
 //	curl --unix-socket "$XDG_RUNTIME_DIR/kyc-agentd/agent.sock" http://kyc-agent/v1/token?env=prod
 //
-// openapi.yaml beside this file describes every call, and a test holds it to the
-// server.
+// ipc/openapi.yaml describes every call word for word, and a test holds it to the server.
 //
 // # Calls
 //
@@ -32,9 +31,10 @@
 //	GET    /v1/metrics                         figures in the OpenMetrics or the Prometheus text format
 //
 // An empty or missing environment means the agent's default. min_valid is a Go
-// duration ("5m") or whole seconds ("300"). A token is answered within 7 seconds, within 4.5 in the formats k8s and google;
-// where Cognito takes longer it is 503, and the refresh goes on for the next request.
-// A Kyc-Warning header beside a token is a line for the person: the sign-in ends soon.
+// duration ("5m") or whole seconds ("300"). A token is answered within 7 seconds, within
+// 4.5 in the formats k8s and google; where Cognito takes longer it is 503, and the
+// refresh goes on for the next request. A Kyc-Warning header beside a token is a line for
+// the person: the sign-in ends soon.
 //
 // The answer to a login is {"state":"done"}, or {"state":"challenge"} with the
 // question, an id for the answer and expires_at, three minutes away. A client that
@@ -107,23 +107,24 @@
 //	503 unavailable           try again later; Retry-After says when
 //
 // The body is application/problem+json (RFC 9457) with code, detail, hint and
-// environment; the code is in a Kyc-Error header as well. With Accept: text/plain it is one line of text. With format=curl
-// and no Accept: text/plain it is a curl configuration that makes curl send
-// nothing, because `curl -K <(…)` does not look at our status; with format=google it
-// is an answer without success.
+// environment; the code is in a Kyc-Error header as well. With Accept: text/plain it is
+// one line of text. With format=curl and no Accept: text/plain it is a curl
+// configuration that makes curl send nothing, because `curl -K <(…)` does not look at
+// our status; with format=google it is an answer without success.
 //
 // # The API without the token
 //
-// With [Server.Proxy] a request whose host is an environment goes on to that
-// environment's api_url, and the agent puts the Authorization header on:
+// With [Server.Proxy], which `kyc-agentd serve --no-proxy-api` leaves out, a request whose
+// host is an environment goes on to that environment's api_url, and the agent puts the
+// Authorization header on:
 //
-//	curl --unix-socket "$SOCK" http://staging/kyc -d @body.json
+//	curl --unix-socket "$SOCK" http://staging/kyc --json @body.json
 //
 // In Go it is [Client.Forward], on a command line `kyc-agentd api`. Bodies of any size
 // go through as they come, both ways at once, and the answer is the API's own, be it a
 // redirect, a 429 or a 500. When it is a 401 and the request had no body, or one of at
 // most 64 KiB that tells its length, the agent gets a newer token and asks once more.
-// An error of the agent's own is a problem as below, with its code in a Kyc-Error
+// An error of the agent's own is a problem as above, with its code in a Kyc-Error
 // header, which no answer of the API's has; an API that cannot be reached is
 // unavailable. What net/http itself refuses, a head that makes no sense or is too
 // large, is a line of text with Connection: close.
@@ -150,6 +151,13 @@
 // of an error: the credential is empty then, which the unit has to look for, and the
 // agent's log says why. A token lives an hour and a credential is read once, so this is
 // for units that run and end. Only managers of this user and of root are answered.
+//
+// # The socket for forwarding
+//
+// agent.extra.sock beside the agent's own is for `ssh -R`, to a machine whose
+// administrator is somebody else. It is a [Server] over [agent.Restrict]: it hands out
+// tokens of the environments in forward_environments, in every format but aws and to
+// every helper, tells their status, and refuses everything else.
 //
 // # Two versions
 //
