@@ -27,6 +27,7 @@ type file struct {
 	o    Options
 	log  *slog.Logger
 	sink Sink
+	mark mark          // of what an agent that was killed has left
 	wake chan struct{} // cap 1: look again
 	life context.Context
 	end  context.CancelFunc // of life
@@ -45,7 +46,7 @@ type file struct {
 func newFile(o Options, s Sink) *file {
 	life, end := context.WithCancel(context.Background())
 	return &file{
-		o: o, log: o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s,
+		o: o, log: o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s, mark: markOf(o.Render, s.Format),
 		wake: make(chan struct{}, 1), life: life, end: end, done: make(chan struct{}),
 		shown: agent.SinkStatus{Path: s.Path, Environment: s.Environment, Format: s.Format},
 	}
@@ -144,7 +145,7 @@ func (f *file) put(t agent.Token) error {
 	if f.sink.Format == "token" {
 		data = bytes.TrimSuffix(data, []byte("\n"))
 	}
-	there, err := f.sink.write(data, f.there)
+	there, err := f.sink.write(data, f.there, f.mark)
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (f *file) unwritten(why error) time.Duration {
 
 // withdraw removes the file, whoever of us wrote it.
 func (f *file) withdraw() error {
-	if err := f.sink.remove(f.there); err != nil {
+	if err := f.sink.remove(f.there, f.mark); err != nil {
 		return err
 	}
 	f.there.close()

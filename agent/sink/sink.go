@@ -19,8 +19,9 @@
 //
 // A reader sees the old file or the new one, whole, and never with a wider mode than
 // the one configured. Nothing is written outside a folder that is the owner's alone to
-// change, and no symbolic link at the path is followed. What is in a file is neither
-// read back nor logged.
+// change, and no symbolic link at the path is followed. What else is at the path stays:
+// the first bytes of a file tell whether an agent that was killed has left it, and no more
+// of it is read back; nothing of it is logged.
 //
 // A file that another agent keeps is left to it.
 //

@@ -332,7 +332,7 @@ func TestLeftByAKill(t *testing.T) {
 				h.Fatal(err)
 			}
 			for _, name := range []string{"prod.jwt", ".prod.jwt.kyc-ABC"} {
-				if err := os.WriteFile(h.path(name), []byte("old"), 0o600); err != nil {
+				if err := os.WriteFile(h.path(name), []byte("eyJold"), 0o600); err != nil {
 					h.Fatal(err)
 				}
 			}
@@ -345,6 +345,38 @@ func TestLeftByAKill(t *testing.T) {
 			h.configure(h.prod())
 			h.wantFile("prod.jwt", h.token("prod"), 0o600)
 		})
+	}
+}
+
+// TestPrivateFilesStay holds that a slip in the configuration costs nobody a file that is
+// as private as a token file is.
+func TestPrivateFilesStay(t *testing.T) {
+	for _, text := range []string{
+		"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA", "machine kyc.example login ana password x\n",
+		"hvs.CAESIJ", "apiVersion: v1\nusers:\n- user:\n    token: eyJhbGciOiJSUzI1NiJ9", "e",
+	} {
+		for _, signedIn := range []bool{false, true} {
+			inBubble(t, func(h *house) {
+				if err := firstError(os.Mkdir(h.dir, 0o700), os.WriteFile(h.path("prod.jwt"), []byte(text), 0o600)); err != nil {
+					h.Fatal(err)
+				}
+				want := notSignedIn
+				if signedIn {
+					want = "what is there is no token file of the agent's; remove it, or name another path"
+					h.login("prod")
+				}
+				h.configure(h.prod())
+				time.Sleep(2 * time.Hour)
+				synctest.Wait()
+				if st := h.status("prod.jwt"); !strings.HasSuffix(st.Error, want) || !st.WrittenAt.IsZero() {
+					h.Errorf("status %+v", st)
+				}
+				h.configure()
+				if got, err := os.ReadFile(h.path("prod.jwt")); err != nil || string(got) != text {
+					h.Errorf("it has become %q, %v", got, err)
+				}
+			})
+		}
 	}
 }
 

@@ -3,13 +3,16 @@ package sink
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
@@ -28,15 +31,42 @@ func (w *written) close() {
 	}
 }
 
+// A mark is what every token file of a format begins with, up to the token.
+type mark string
+
+// sample begins every JWT (RFC 7515: the first two bytes of its header are `{"`).
+const sample = "eyJ"
+
+// tokenStarts are what a token begins with; the other one is an API key's.
+var tokenStarts = []string{sample, "sk_"}
+
+// markOf is the mark of a format. Where render knows none such, there are no files of it.
+func markOf(render func(string, agent.Token, time.Time) ([]byte, error), format string) mark {
+	text, _ := render(format, agent.Token{IDToken: agent.NewSecret(sample)}, time.Now())
+	before, _, _ := strings.Cut(string(text), sample)
+	return mark(before)
+}
+
+// isOn reports whether f has the mark and a token behind it, or nothing at all in it.
+func (m mark) isOn(f *os.File) bool {
+	begin := make([]byte, len(m)+len(sample))
+	n, err := f.ReadAt(begin, 0)
+	if n == 0 && err == io.EOF {
+		return true
+	}
+	token, ok := strings.CutPrefix(string(begin[:n]), string(m))
+	return ok && slices.Contains(tokenStarts, token)
+}
+
 // write puts data in the place of what is at the path, old in most cases, which the
-// caller closes.
-func (s Sink) write(data []byte, old *written) (*written, error) {
+// caller closes. m is what an agent that was killed has left.
+func (s Sink) write(data []byte, old *written, m mark) (*written, error) {
 	root, err := s.open()
 	if err != nil {
 		return nil, s.explain("write", err)
 	}
 	defer root.Close()
-	err = s.free(root, old)
+	err = s.free(root, old, m)
 	if err == nil {
 		err = durable.Replace(root, s.name(), s.tempPrefix(), data, s.Mode)
 	}
@@ -52,7 +82,7 @@ func (s Sink) write(data []byte, old *written) (*written, error) {
 
 // free refuses to take the place of what is neither a token file nor nothing, and of
 // what another agent keeps.
-func (s Sink) free(root *os.Root, old *written) error {
+func (s Sink) free(root *os.Root, old *written, m mark) error {
 	info, err := root.Lstat(s.name())
 	switch {
 	case err != nil:
@@ -63,8 +93,14 @@ func (s Sink) free(root *os.Root, old *written) error {
 		return nil
 	}
 	theirs, err := s.lock(root)
-	theirs.close()
-	return err
+	if err != nil {
+		return err
+	}
+	defer theirs.close()
+	if !m.isOn(theirs.file) {
+		return refusal("what is there is no token file of the agent's; remove it, or name another path")
+	}
+	return nil
 }
 
 // lock opens the file and locks it. It is [errKept] when somebody has.
@@ -95,7 +131,7 @@ func (s Sink) holds(made *written) bool {
 
 // remove removes a token file of the agent's, of this one, which is old, or of one that
 // was killed. What else may be at the path stays.
-func (s Sink) remove(old *written) error {
+func (s Sink) remove(old *written, m mark) error {
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil // and the folder need not be there either
 	}
@@ -105,7 +141,7 @@ func (s Sink) remove(old *written) error {
 	}
 	defer root.Close()
 	info, err := root.Lstat(s.name())
-	if err != nil || !info.Mode().IsRegular() || s.free(root, old) != nil {
+	if err != nil || !info.Mode().IsRegular() || s.free(root, old, m) != nil {
 		return nil
 	}
 	if err := root.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -135,10 +171,10 @@ var globQuoter = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 func globQuote(s string) string { return globQuoter.Replace(s) }
 
-// replaceable reports whether a token file may take the place of what is there: an
-// older one, or a symbolic link, which is itself replaced. Anything else somebody else
-// put there: a file of ours is never open to others, so that ~/.bashrc is safe from a
-// slip in the configuration.
+// replaceable reports whether a token file may take the place of what is there, by the
+// looks of it: an older one, or a symbolic link, which is itself replaced. Anything else
+// somebody else put there: a file of ours is never open to others, so that ~/.bashrc is
+// safe from a slip in the configuration, and ~/.ssh/id_ed25519 is by its mark.
 func replaceable(info fs.FileInfo) bool {
 	mode := info.Mode()
 	return mode.Type() == fs.ModeSymlink || mode.IsRegular() && slices.Contains(modes, mode) && ownerOf(info) == os.Geteuid()
