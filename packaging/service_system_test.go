@@ -98,6 +98,25 @@ func testCredential(s *service) {
 	}
 }
 
+// Where nobody signs in, the key of the file store and the password are credentials of
+// the unit, and nothing of them is in the home folder.
+func testOwnCredentials(s *service) {
+	s.configure("")
+	config := strings.Replace(s.must("cat", atHome(".config/kyc-agent/config.toml")), "[environments.staging]\n", "[environments.staging]\nusername = \"ana\"\n", 1)
+	s.write(".config/kyc-agent/config.toml", config)
+	s.must("mv", atHome(".config/kyc-agent/store.key"), atHome("elsewhere.key"))
+	s.write("elsewhere.password", "correct horse\n")
+	s.dropIn(serviceName, "[Service]\nLoadCredential=kyc-agentd.key:"+atHome("elsewhere.key")+
+		"\nLoadCredential=kyc-staging.password:"+atHome("elsewhere.password")+"\n")
+	s.expectToken()
+	s.expectProperty("StatusText", "sign-ins are kept in files ("+atHome(".local/state/kyc-agent")+")")
+	s.systemctl("restart", serviceName)
+	s.expectToken()
+	if n := s.cognito.SignIns(); n != 1 {
+		s.Errorf("%d sign-ins", n)
+	}
+}
+
 // Token files come and go with the service, under its umask, which would take the
 // group's right away, and where nothing but the socket's folder can be written.
 func testTokenFiles(s *service) {

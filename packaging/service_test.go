@@ -41,6 +41,7 @@ func testService(t *testing.T) {
 		{"a configuration that cannot be used", testBrokenConfiguration},
 		{"half-installed", testHalfInstalled},
 		{"a credential from the socket", testCredential},
+		{"the agent's own credentials", testOwnCredentials},
 		{"the watchdog", testWatchdog},
 		{"killed again and again", testKilled},
 		{"killed under 50 clients", testCrash},
