@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -112,6 +113,43 @@ func wrongFlag(cmd *cobra.Command, words []string) string {
 	return ""
 }
 
+// Every link within the project leads to a file, and to a heading where it names one.
+func TestDocsLinkToWhatIsThere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	all, n := docs(t), 0
+	for name, text := range all {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			n++
+			path, anchor, _ := strings.Cut(m[1], "#")
+			to := name
+			if path != "" {
+				to = filepath.Join(filepath.Dir(name), path)
+			}
+			if _, err := os.Stat(filepath.Join(testpeer.ModuleRoot(), to)); err != nil || anchor != "" && !hasHeading(all[to], anchor) {
+				t.Errorf("%s links to %s, which is not there", name, m[1])
+			}
+		}
+	}
+	if n < 10 || hasHeading(all["README.md"], "nowhere") {
+		t.Errorf("%d links were looked at", n)
+	}
+}
+
+// hasHeading reports whether text has one that anchor is made of.
+func hasHeading(text, anchor string) bool {
+	heading := regexp.MustCompile(`(?m)^#+ (.+)$`)
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		plain := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		if strings.ReplaceAll(plain, " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
+
 // Every test that a manual names is there, and in the package that it names.
 func TestDocsNameRealTests(t *testing.T) {
 	there := tests(t)
@@ -194,6 +232,26 @@ func TestDocsQuoteRealMessages(t *testing.T) {
 		if printed.has(message) {
 			t.Errorf("%q passes", message)
 		}
+	}
+}
+
+// The lines that hand metrics to node_exporter do.
+func TestDocsMetrics(t *testing.T) {
+	testpeer.Program(t, "curl", "curl")
+	block := regexp.MustCompile("(?s)```sh\n(out=.*?)```").FindStringSubmatch(docs(t)["docs/operations.md"])
+	if block == nil {
+		t.Fatal("there are no such lines")
+	}
+	h := newHouse(t)
+	h.daemon("--store", "memory")
+	h.env = append(h.env, "USER=ana")
+	cmd := exec.Command("sh", "-euc", strings.Replace(block[1], "/var/lib/node_exporter", h.dir, 1))
+	if got := h.run("", cmd); got.exit != exitOK || got.out+got.errOut != "" {
+		t.Errorf("%+v", got)
+	}
+	text, err := os.ReadFile(filepath.Join(h.dir, "kyc-agent-ana.prom"))
+	if err != nil || !strings.Contains(string(text), "\nkyc_agent_build_info{") {
+		t.Errorf("%v\n%s", err, text)
 	}
 }
 
