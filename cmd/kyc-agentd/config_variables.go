@@ -75,7 +75,7 @@ func (c Config) applyVariables(vars environ) (warnings []string, err error) {
 			continue
 		}
 		e := c.Environments[name]
-		if err := e.setVariable(key, v); err != nil {
+		if err := e.setVariable(variablePrefix(name), key, v); err != nil {
 			return nil, configError("%s: %v", variable, err)
 		}
 		c.Environments[name] = e
@@ -96,14 +96,15 @@ func (c Config) splitVariable(variable string) (name, key string) {
 	return "", ""
 }
 
-func (e *Environment) setVariable(key, v string) error {
+// setVariable takes the variable that begins with prefix and ends in key.
+func (e *Environment) setVariable(prefix, key, v string) error {
 	for _, f := range environmentFields {
 		if strings.ToUpper(f.key) == key {
 			return f.in(e).UnmarshalText([]byte(v))
 		}
 	}
 	if file, ok := secretKeys[strings.ToLower(key)]; ok {
-		return fmt.Errorf("a secret does not belong into the environment; write it to a file (mode 0600) and name that: %s", strings.ToUpper(file))
+		return fmt.Errorf("a secret does not belong in a variable; write it to a file (mode 0600) and name that in %s%s", prefix, strings.ToUpper(file))
 	}
 	return fmt.Errorf("unknown variable; known endings: %s", strings.Join(variableKeys(), ", "))
 }

@@ -80,7 +80,8 @@ func checkSinks(_ context.Context, p *patient) (found []finding) {
 	for _, s := range p.status.Sinks {
 		if s.Error != "" {
 			message, fix, _ := strings.Cut(s.Error, "; ")
-			found = append(found, warn("sinks.failed", cmp.Or(fix, "put the folder right, then run: kyc-agentd reload"), "%s", message).of(s.Environment))
+			found = append(found, warn("sinks.failed", cmp.Or(fix, "put the folder right, then run: kyc-agentd reload"), "token file: %s",
+				strings.TrimPrefix(message, s.Environment+": ")).of(s.Environment))
 		}
 	}
 	if len(found) == 0 && len(p.status.Sinks) > 0 {

@@ -450,6 +450,11 @@ var setups = []setup{
 			st.Sinks = []agent.SinkStatus{{Path: "/home/ana/token", Environment: "staging", Error: "cannot write /home/ana/token: permission denied"}}
 		})
 	}},
+	{"a token file without a sign-in", "sinks.failed", severityWarning, "kyc-agentd login staging", func(w *ward) {
+		w.pretend(func(st *agent.Status) {
+			st.Sinks = []agent.SinkStatus{{Path: "/home/ana/token", Environment: "staging", Error: "staging: not signed in; run: kyc-agentd login staging"}}
+		})
+	}},
 	{"a sign-in that is over", "signin.over", severityProblem, "kyc-agentd login staging", func(w *ward) {
 		w.pretend(staging(func(e *agent.EnvironmentStatus) { e.SignInEndsAt = time.Now().Add(-time.Hour) }))
 	}},
