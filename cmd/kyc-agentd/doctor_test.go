@@ -40,7 +40,7 @@ type ward struct {
 func newWard(t *testing.T, options ...cognitotest.Option) *ward {
 	t.Helper()
 	w := &ward{house: newHouse(t, options...)}
-	w.env = append(w.env, "KYC_PROD_ENDPOINT="+w.cognito.URL, "KYC_PROD_USER_POOL_ID="+w.cognito.PoolID, "KYC_PROD_CLIENT_ID="+w.cognito.ClientID)
+	w.alsoProd()
 	w.write(".config/kyc-agent/config.toml", `store = "file"`, 0o600)
 	w.write("bin/kyc-agentd", "", 0o755) // before the daemon starts, which is of it
 	w.here("", "keygen")

@@ -102,10 +102,10 @@ func thisMachine(query []byte) []byte {
 
 // byName has the house's Cognito called by a name, for both environments.
 func (h *house) byName() {
+	h.alsoProd()
 	url := strings.Replace(h.cognito.URL, "127.0.0.1", "localhost", 1)
 	for _, env := range []string{"STAGING", "PROD"} {
-		h.env = append(h.env, "KYC_"+env+"_ENDPOINT="+url, "KYC_"+env+"_ISSUER="+h.cognito.Issuer(),
-			"KYC_"+env+"_USER_POOL_ID="+h.cognito.PoolID, "KYC_"+env+"_CLIENT_ID="+h.cognito.ClientID)
+		h.env = append(h.env, "KYC_"+env+"_ENDPOINT="+url, "KYC_"+env+"_ISSUER="+h.cognito.Issuer())
 	}
 	h.env = append(h.env, "GODEBUG=netdns=go") // as the binaries that are shipped
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +114,11 @@ func newHouse(t *testing.T, options ...cognitotest.Option) *house {
 		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
 		"KYC_STAGING_ENDPOINT=" + srv.URL, "KYC_STAGING_USER_POOL_ID=" + srv.PoolID, "KYC_STAGING_CLIENT_ID=" + srv.ClientID,
 	}}
+}
+
+// alsoProd has the Cognito of staging be that of prod.
+func (h *house) alsoProd() {
+	h.env = append(h.env, "KYC_PROD_ENDPOINT="+h.cognito.URL, "KYC_PROD_USER_POOL_ID="+h.cognito.PoolID, "KYC_PROD_CLIENT_ID="+h.cognito.ClientID)
 }
 
 func (h *house) socket() string { return filepath.Join(h.dir, "kyc-agentd", "agent.sock") }
@@ -505,16 +512,44 @@ func TestNobodyReadsTheLog(t *testing.T) {
 	h.stop(d)
 }
 
-// A daemon that is out of file descriptors goes on as soon as it has some again.
+// A daemon that is out of file descriptors serves whom it has accepted, gives up no
+// sign-in that it cannot read for now, and goes on as soon as it has some again.
 func TestOutOfFileDescriptors(t *testing.T) {
-	h := newHouse(t)
-	cmd := exec.Command("sh", "-c", `ulimit -n 32; exec "$0" serve --store memory`, filepath.Join(linkAsKycAgentd(t), "kyc-agentd"))
-	cmd.Env, cmd.Stderr = append([]string{}, h.env...), &logBuffer{t}
-	r, err := launch(cmd, h.dir)
+	h := newHouse(t, cognitotest.Rotation(0))
+	h.alsoProd()
+	h.run("", kycAgentd("keygen"))
+	first := h.daemon("--store", "file")
+	for _, env := range []string{"staging", "prod"} {
+		if got := h.run("correct horse\n", kycAgentd("login", "-u", "ana", "--password-stdin", env)); got.exit != exitOK {
+			t.Fatalf("%+v", got)
+		}
+	}
+	h.stop(first)
+	log, seen := awaited(t, "cannot accept a connection; trying again")
+	cmd := exec.Command("sh", "-c", `ulimit -n 32; exec "$0" serve --store file`, filepath.Join(linkAsKycAgentd(t), "kyc-agentd"))
+	cmd.Env, cmd.Stderr = append([]string{}, h.env...), log
+	d := h.launched(cmd)
+	h.token("staging") // and nothing of prod is in memory
+
+	accepted, err := net.Dial("unix", h.socket())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.login()
+	defer accepted.Close()
+	answers := bufio.NewReader(accepted)
+	ask := func(env string) (status int) {
+		fmt.Fprintf(accepted, "GET /v1/token?env=%s HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", env)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	if status := ask("staging"); status != http.StatusOK {
+		t.Fatalf("status %d", status)
+	}
 	var hoard []net.Conn
 	for range 64 { // the backlog takes those that the daemon cannot
 		conn, err := net.Dial("unix", h.socket())
@@ -523,16 +558,39 @@ func TestOutOfFileDescriptors(t *testing.T) {
 		}
 		hoard = append(hoard, conn)
 	}
+	<-seen
+	for env, want := range map[string]int{"staging": http.StatusOK, "prod": http.StatusServiceUnavailable} {
+		if status := ask(env); status != want {
+			t.Errorf("%s: status %d, want %d", env, status, want)
+		}
+	}
 	for _, conn := range hoard {
 		conn.Close()
 	}
-	if got := h.run("", exec.Command(testpeer.Build(t, "kyc-token"))); got.exit != exitOK || !strings.HasPrefix(got.out, "eyJ") {
-		t.Errorf("%+v", got)
+	h.token("staging")
+	h.stop(d)
+	h.daemon("--store", "file")
+	h.token("prod")
+	if n := h.cognito.SignIns(); n != 2 {
+		t.Errorf("%d sign-ins", n)
 	}
-	_ = r.Process.Signal(syscall.SIGTERM)
-	if exit := h.ended(r); exit != exitOK {
-		t.Errorf("exit %d", exit)
-	}
+}
+
+// awaited is a daemon's log, and is closed when text was in it.
+func awaited(t *testing.T, text string) (io.Writer, <-chan struct{}) {
+	seen := make(chan struct{})
+	r, w := io.Pipe()
+	t.Cleanup(func() { _ = w.Close() })
+	go func() {
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			if strings.Contains(lines.Text(), text) {
+				close(seen)
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, r)
+	}()
+	return io.MultiWriter(&logBuffer{t}, w), seen
 }
 
 // linkAsKycAgentd returns a folder in which the test binary is called kyc-agentd.
