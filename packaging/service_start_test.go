@@ -149,6 +149,16 @@ func testBrokenConfiguration(s *service) {
 	if got := s.run("", "systemctl", "--user", "restart", serviceName); got.exit == 0 {
 		s.Error("a start that cannot succeed does")
 	}
+
+	// Whoever does not want to wait until nobody asks any more has a reload.
+	if got := s.run("", "kyc-agentd", "reload"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
+		s.Errorf("kyc-agentd reload: %+v", got)
+	}
+	s.configure("")
+	if got := s.run("", "kyc-agentd", "reload"); got.exit != 0 {
+		s.Errorf("kyc-agentd reload of what was mended: %+v", got)
+	}
+	s.expectToken()
 }
 
 // An upgrade replaces the file and restarts the service. The socket stays the one that

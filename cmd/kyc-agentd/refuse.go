@@ -25,14 +25,23 @@ const (
 // The manager starts a daemon because a client is waiting. One that just ended would
 // leave the client in the socket's backlog, be started for it again, and so on, until
 // systemd gives up on the service and closes the socket. Like this the client has its
-// answer, the service has failed, and the next client starts it anew.
-func refuse(ctx context.Context, listeners []net.Listener, cause error, log *slog.Logger) {
+// answer, the service has failed, and the next client starts it anew. Whoever mended the
+// configuration need not wait for that: a reload ends it, where usable now is nil.
+func refuse(ctx context.Context, listeners []net.Listener, cause error, log *slog.Logger, usable func() error) {
 	notify("STATUS=cannot start: " + oneLine(cause.Error()))
 	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
 	defer cancel()
 	idle := time.AfterFunc(refuseIdle, cancel)
 	defer idle.Stop()
-	server := &ipc.Server{Service: refusal{cause, func() { idle.Reset(refuseIdle) }}, Logger: log}
+	asked := func() { idle.Reset(refuseIdle) }
+	server := &ipc.Server{Service: refusal{cause, asked}, Logger: log, Reload: func(context.Context) error {
+		asked()
+		err := usable()
+		if err == nil {
+			cancel()
+		}
+		return err
+	}}
 	var serving sync.WaitGroup
 	for _, ln := range listeners {
 		serving.Go(func() { _ = server.Serve(ctx, ln) }) // it ends, or is broken: all the same

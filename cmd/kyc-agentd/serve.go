@@ -93,7 +93,7 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	defer s.close()
 	if err := d.start(ctx, s); err != nil {
 		if s.given {
-			refuse(ctx, s.all(), err, d.log)
+			refuse(ctx, s.all(), err, d.log, d.usable)
 		}
 		return err
 	}
@@ -274,27 +274,44 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 func (d *daemon) reload(context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	c, warnings, err := d.flags.load(d.vars)
-	var config agent.Config
+	r, err := d.read()
 	if err == nil {
-		config, err = c.agentConfig(d.vars)
-	}
-	var sinks []sink.Sink
-	if err == nil {
-		sinks, err = c.sinks(d.vars, d.inUse(c))
-	}
-	if err == nil {
-		err = d.agent.Configure(config)
+		err = d.agent.Configure(r.agent)
 	}
 	if err != nil {
 		d.log.Error("the configuration cannot be used; the old one stays", "error", err)
 		return err
 	}
-	d.apply(c, warnings)
-	d.sinks.Configure(sinks)
-	d.checkUnattended(config)
+	d.apply(r.Config, r.warnings)
+	d.sinks.Configure(r.sinks)
+	d.checkUnattended(r.agent)
 	d.log.Info("configuration read again")
-	return d.checkRestart(c)
+	return d.checkRestart(r.Config)
+}
+
+// A reading is a configuration with what it means for the parts of a daemon.
+type reading struct {
+	Config
+	warnings []string
+	agent    agent.Config
+	sinks    []sink.Sink
+}
+
+func (d *daemon) read() (r reading, err error) {
+	if r.Config, r.warnings, err = d.flags.load(d.vars); err != nil {
+		return r, err
+	}
+	if r.agent, err = r.agentConfig(d.vars); err != nil {
+		return r, err
+	}
+	r.sinks, err = r.Config.sinks(d.vars, d.inUse(r.Config))
+	return r, err
+}
+
+// usable is nil when a daemon that is started now would take the configuration.
+func (d *daemon) usable() error {
+	_, err := d.read()
+	return err
 }
 
 // checkRestart says what of c is not in force yet.

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc"
+)
+
+// A daemon that cannot start tells why until a reload finds the configuration mended;
+// the answer to that is still its own.
+func TestRefuseUntilReload(t *testing.T) {
+	path := filepath.Join(shortDir(t), "agent.sock")
+	ln, err := ipc.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := configError("config.toml:1: unknown key nonsense")
+	var mended atomic.Bool
+	usable := func() error {
+		if mended.Load() {
+			return nil
+		}
+		return broken
+	}
+	ended := make(chan struct{})
+	go func() {
+		refuse(t.Context(), []net.Listener{ln}, broken, slog.New(slog.DiscardHandler), usable)
+		close(ended)
+	}()
+	client := &ipc.Client{Socket: path}
+	if _, err := client.Token(t.Context(), agent.TokenRequest{}); !errors.Is(err, agent.CodeConfiguration) {
+		t.Errorf("a token: %v", err)
+	}
+	if err := client.Reload(t.Context()); !errors.Is(err, agent.CodeConfiguration) {
+		t.Errorf("a reload of the broken one: %v", err)
+	}
+	if _, err := client.Status(t.Context()); !errors.Is(err, agent.CodeConfiguration) {
+		t.Errorf("the status after that: %v", err)
+	}
+	mended.Store(true)
+	if err := client.Reload(t.Context()); err != nil {
+		t.Errorf("a reload of the mended one: %v", err)
+	}
+	<-ended
+}
