@@ -300,7 +300,7 @@ func TestClockSetBackWhileAsked(t *testing.T) {
 		s.clock.jump(-24 * time.Hour)
 		tok, took := s.must()
 		if !tok.IDToken.Equal(first.IDToken) || took != 0 || s.p.Refreshes() != calls {
-			t.Errorf("the cached token is given up: %d calls, after %s", s.p.Refreshes()-calls, took)
+			s.Errorf("the cached token is given up: %d calls, after %s", s.p.Refreshes()-calls, took)
 		}
 		born := time.Now().Add(-20 * time.Minute)
 		for range 24 * 60 * 3 {
@@ -309,12 +309,12 @@ func TestClockSetBackWhileAsked(t *testing.T) {
 				tok, born = next, time.Now()
 			}
 			if age := time.Since(born); age > time.Hour || took > 0 {
-				t.Fatalf("a token of %s, after %s", age, took)
+				s.Fatalf("a token of %s, after %s", age, took)
 			}
 			time.Sleep(20 * time.Second)
 		}
 		if n := s.p.Refreshes() - calls; n < 24 || n > 30 {
-			t.Errorf("%d refreshes in 24 h", n)
+			s.Errorf("%d refreshes in 24 h", n)
 		}
 	})
 }
