@@ -29,7 +29,9 @@ func foreign(r *http.Request) error {
 		return err
 	}
 	if r.Host != "" && r.Host != host {
-		return denied("a request for the host " + quoted(r.Host) + " is refused; this is http://" + host)
+		e := denied("a request for the host " + quoted(r.Host) + " is refused: nothing is forwarded from this socket")
+		e.Hint = "ask http://" + host + " (the API: the agent.sock of a kyc-agentd that runs without --no-proxy-api)"
+		return e
 	}
 	return nil
 }
@@ -43,7 +45,7 @@ func noBrowser(r *http.Request) error {
 	return nil
 }
 
-func denied(message string) error {
+func denied(message string) *agent.Error {
 	return &agent.Error{Code: agent.CodeDenied, Op: "request", Message: message}
 }
 
