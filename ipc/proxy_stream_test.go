@@ -262,9 +262,12 @@ func TestProxyUpstreamDiesInUpload(t *testing.T) {
 // A client that does not take its download is dropped, and so is the request at the API.
 func TestProxyClientStallsInDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gone := make(chan time.Duration, 1)
+		gone, flowing := make(chan time.Duration, 1), make(chan bool)
 		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
 			began := time.Now()
+			_, _ = w.Write(make([]byte, 1000))
+			_ = http.NewResponseController(w).Flush()
+			<-flowing
 			for {
 				if _, err := w.Write(make([]byte, 1000)); err != nil {
 					gone <- time.Since(began)
@@ -274,9 +277,17 @@ func TestProxyClientStallsInDownload(t *testing.T) {
 		})
 		c := dial(t, f.Listener)
 		_, _ = io.WriteString(c, toAPI("GET", "/", ""))
-		if _, err := io.CopyN(io.Discard, c, 5000); err != nil { // and no more
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := io.CopyN(io.Discard, res.Body, 1000); err != nil { // and no more
+			t.Fatal(err)
+		}
+		// The proxy's first flush, which has a goroutine of its own, is over by then: one
+		// that waited for the lock of a write that waits would hold up the bubble's time.
+		synctest.Wait()
+		close(flowing)
 		f.tokenIsThere(t)
 		if took := <-gone; took != stallTimeout {
 			t.Errorf("after %s", took)
