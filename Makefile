@@ -6,6 +6,8 @@ PREFIX ?= $(HOME)/.local
 override PREFIX := $(patsubst %/,%,$(PREFIX))
 BIN ?= bin
 FUZZTIME ?= 10s
+# What takes longest goes first, so that the rest runs beside it.
+LONGEST := ./packaging ./cmd/kyc-agentd ./store/keyring
 # More flags for `go test`, such as TESTFLAGS='-run Login -v'.
 TESTFLAGS ?=
 
@@ -53,7 +55,7 @@ demo: ## the whole product against a Cognito and a KYC API on this machine
 .PHONY: test
 test: check ## check, then every test; a peer that is missing is skipped by name
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector; run: apt-get install gcc')
-	$(GO) test $(RACE) $(TESTFLAGS) ./...
+	$(GO) test $(RACE) -timeout=20m $(TESTFLAGS) $(LONGEST) ./...
 
 .PHONY: integration
 integration: ## docs/integrations.md with the real tools, as a table
