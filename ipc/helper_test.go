@@ -72,7 +72,7 @@ func TestHelpers(t *testing.T) {
 			{"goauth?env=local", "", "https://127.0.0.1:8443\nhttps://[::1]:8443\n" + header},
 			{"goauth", "https://files.example:8443/mod/@v/list\n", "https://files.example:8443\n" + header},
 			{"goauth?env=prod", "https://stg.kyc.legaltalent.ai/x", ""},
-			{"goauth", "https://proxy.golang.org/x", ""},
+			{"goauth", "https://modules.example/x", ""},
 			{"goauth", "http://127.0.0.1:8080/x", ""},
 			{"goauth", "staging", ""},
 
