@@ -29,7 +29,7 @@ import (
 //	exits CODE PROGRAM [ARGS…]   exec, and the exit code must be CODE
 //	daemon [ARGS…]               starts `kyc-agentd serve ARGS…`, waits for READY=1;
 //	                             its log goes to daemon.log
-//	stop [SIGNAL]                sends TERM (exit 0 is wanted), KILL, … and waits
+//	halt [SIGNAL]                sends TERM (exit 0 is wanted), KILL, … and waits
 //	signal SIGNAL TEXT           sends SIGNAL and waits until the log has a line with TEXT
 //	file PATH [MODE [OTHER]]     waits until PATH is a file with this mode (0600) whose
 //	                             content is not that of the file OTHER; with ! until
@@ -53,18 +53,39 @@ import (
 //	aws calls CALL N             so many calls must have come in
 func TestScripts(t *testing.T) {
 	token := filepath.Dir(testpeer.Build(t, "kyc-token"))
+	everyLineRuns(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			return setUpScript(env, token)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "daemon": startDaemon, "stop": stopDaemon, "signal": signalDaemon, "file": awaitFile,
+			"exits": exits, "daemon": startDaemon, "halt": haltDaemon, "signal": signalDaemon, "file": awaitFile,
 			"cognito": tellCognito, "kycapi": tellAPI, "aws": tellAWS,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// everyLineRuns refuses testscript's own stop, which ends a script there, as passed.
+func everyLineRuns(t *testing.T) {
+	t.Helper()
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, path := range scripts {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if words := strings.Fields(line); len(words) > 0 && words[0] == "stop" {
+				t.Errorf("%s: nothing after stop would run; write halt for the daemon", path)
+			}
+		}
+	}
 }
 
 // background is what a script has started.
@@ -174,11 +195,11 @@ func scriptEnv(ts *testscript.TestScript) []string {
 
 var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP}
 
-func stopDaemon(ts *testscript.TestScript, neg bool, args []string) {
+func haltDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	b := of(ts)
 	name := strings.Join(append(args, "TERM")[:1], "")
 	if b.daemon == nil || signals[name] == 0 {
-		ts.Fatalf("usage: stop [SIGNAL], after daemon")
+		ts.Fatalf("usage: halt [SIGNAL], after daemon")
 	}
 	ts.Check(b.daemon.Process.Signal(signals[name]))
 	select {
