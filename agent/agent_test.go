@@ -534,6 +534,7 @@ func TestRotatedTokenWithAnUnverifiedIDToken(t *testing.T) {
 
 func TestRejected(t *testing.T) {
 	inBubble(t, nil, func(s *stage) {
+		began := time.Now()
 		s.must()
 		s.p.EndAll()
 		time.Sleep(time.Hour)
@@ -545,6 +546,9 @@ func TestRejected(t *testing.T) {
 		}
 		s.refreshes(1)
 		s.state(agent.StateRejected)
+		if st := s.status(); st.LastErrorAt.Before(began) || st.LastErrorAt.After(began.Add(time.Hour)) {
+			s.Errorf("status does not say since when: %+v", st)
+		}
 		if keys, _ := s.store.Keys(s.Context()); len(keys) != 1 {
 			t.Error("the record of a rejected sign-in is gone")
 		}

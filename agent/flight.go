@@ -167,7 +167,7 @@ func (s *session) reject(err *Error) {
 	if s.known && s.kept == nil {
 		return // absent, which is a state of its own
 	}
-	s.rejected = err
+	s.rejected, s.rejectedAt = err, s.a.now()
 	s.held.Store(nil)
 	s.dropAWSLocked()
 }

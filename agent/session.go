@@ -25,12 +25,13 @@ type session struct {
 
 	mu              sync.Mutex
 	env             Environment
-	epoch           int     // grows when env changes so that tokens in flight no longer fit
-	awsEpoch        int     // the same for AWS credentials, and for every change of the sign-in
-	hint            State   // StateIdle or StateAbsent as the store's list had it; "" unlisted
-	known           bool    // the store has been read, or written
-	kept            *kept   // nil: no sign-in
-	rejected        *Error  // why the sign-in is of no use; nil while it is
+	epoch           int    // grows when env changes so that tokens in flight no longer fit
+	awsEpoch        int    // the same for AWS credentials, and for every change of the sign-in
+	hint            State  // StateIdle or StateAbsent as the store's list had it; "" unlisted
+	known           bool   // the store has been read, or written
+	kept            *kept  // nil: no sign-in
+	rejected        *Error // why the sign-in is of no use; nil while it is
+	rejectedAt      time.Time
 	unsaved         bool    // kept is newer than the store's record
 	saveFail        failure // of saving
 	skew            time.Duration
@@ -169,7 +170,7 @@ func (s *session) troubleLocked() (string, time.Time) {
 	case s.unsaved && s.saveFail.err != nil:
 		return s.saveFail.err.Error(), s.saveFail.at.UTC().Truncate(time.Second)
 	case s.rejected != nil:
-		return s.rejected.Error(), time.Time{}
+		return s.rejected.Error(), s.rejectedAt.UTC().Truncate(time.Second)
 	case s.fail.err != nil:
 		return s.fail.err.Error(), s.fail.at.UTC().Truncate(time.Second)
 	case s.alone.err != nil:
