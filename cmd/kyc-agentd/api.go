@@ -5,14 +5,17 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -74,14 +77,14 @@ func (a *apiCall) do(ctx context.Context, env, method, path string, hasData bool
 		defer body.Close()
 	}
 	resp, err := a.client().Forward(req, env)
-	if body != nil && body.err != nil {
-		return usageError(apiHelp, "--data cannot be read: %s", plainCause(body.err))
+	if err == nil {
+		defer resp.Body.Close()
+		err = a.show(resp)
+	}
+	if fault := body.fault(); fault != nil && err != nil {
+		return usageError(apiHelp, "--data cannot be read: %s", plainCause(fault))
 	}
 	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if err := a.show(resp); err != nil {
 		return err
 	}
 	return a.verdict(resp)
@@ -115,19 +118,28 @@ func isToken(s string) bool {
 	})
 }
 
-// A readBody remembers why it could not be read.
+// A readBody remembers why it could not be read. It is read beside everything else: an
+// API may answer before it has read the body.
 type readBody struct {
 	io.Reader
-	close func() error
-	err   error
+	close  func() error
+	failed atomic.Pointer[error]
 }
 
 func (b *readBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		b.err = err
+	if err != nil && err != io.EOF && !errors.Is(err, fs.ErrClosed) { // who sends it closes it
+		b.failed.Store(&err)
 	}
 	return n, err
+}
+
+// fault is why, so far.
+func (b *readBody) fault() error {
+	if b == nil || b.failed.Load() == nil {
+		return nil
+	}
+	return *b.failed.Load()
 }
 
 // Close implements [io.Closer].

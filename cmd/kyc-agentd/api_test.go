@@ -137,6 +137,35 @@ func TestAPIBodyBreaks(t *testing.T) {
 	}
 }
 
+// A reader that fails once answered is closed.
+type failsAfter struct{ answered chan bool }
+
+func (r failsAfter) Read([]byte) (int, error) {
+	<-r.answered
+	return 0, errors.New("the disk is gone")
+}
+
+// An API may answer while the body is still read: that goes on beside the answer. (The
+// race detector looks at how.)
+func TestAPIAnswersEarly(t *testing.T) {
+	answered := make(chan bool)
+	socket := serveAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex() // else the server reads on before it answers
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		_ = control.Flush()
+		close(answered)
+	})
+	var out, errOut strings.Builder
+	c := &cli{stdio: stdio{out: &out, err: &errOut, in: io.MultiReader(strings.NewReader(strings.Repeat("x", 2*maxKept)), failsAfter{answered})}}
+	switch exit := c.run(t.Context(), []string{"api", "POST", "/", "-d", "@-", "--socket", socket}); {
+	case exit == 4 && strings.Contains(errOut.String(), "the API answered 413"):
+	case exit == exitUsage && strings.Contains(errOut.String(), "the disk is gone"): // which was noticed first
+	default:
+		t.Errorf("exit %d, %q, %q", exit, out.String(), errOut.String())
+	}
+}
+
 func TestPretty(t *testing.T) {
 	long := `"` + strings.Repeat("x", maxPretty) + `"`
 	for in, want := range map[string]string{
