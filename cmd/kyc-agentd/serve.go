@@ -234,7 +234,9 @@ func (d *daemon) windDown(stop func()) {
 func (d *daemon) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
-	d.sinks.Close(ctx)
+	var sinks sync.WaitGroup // beside it: a file system that hangs takes no time from a refresh
+	sinks.Go(func() { d.sinks.Close(ctx) })
+	defer sinks.Wait()
 	if err := d.agent.Close(ctx); err != nil {
 		d.log.Error("a refresh in hand was cut off; if it does not work at the next start: kyc-agentd login", "error", err)
 	}
