@@ -140,21 +140,25 @@ func (c *cli) readSecret(ctx context.Context, what, hint string) (agent.Secret, 
 // firstLine reads to the end of a line or of r, and not on: whoever writes may leave the
 // pipe open. After ctx ended the read waits on in another goroutine, as that of a
 // terminal does.
-func firstLine(ctx context.Context, r io.Reader) (line string, err error) {
-	done := make(chan struct{})
+func firstLine(ctx context.Context, r io.Reader) (string, error) {
+	type result struct {
+		line string
+		err  error
+	}
+	read := make(chan result, 1)
 	go func() {
-		defer close(done)
-		line, err = bufio.NewReader(r).ReadString('\n')
+		line, err := bufio.NewReader(r).ReadString('\n')
+		if err == io.EOF {
+			err = nil
+		}
+		read <- result{line, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return "", errCancelled
-	case <-done:
+	case got := <-read:
+		return got.line, got.err
 	}
-	if err == io.EOF {
-		err = nil
-	}
-	return line, err
 }
 
 // report says who is signed in now and where that is kept.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -266,4 +267,21 @@ func TestLogout(t *testing.T) {
 		t.Error(err)
 	}
 	session{vars: vars}.run(t, "logout").want(t, exitOK, "staging: signed out")
+}
+
+// A secret that comes when nobody waits for it any more is nobody's. (The race detector
+// looks at how.)
+func TestFirstLineCancelled(t *testing.T) {
+	for range 100 {
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			cancel()
+			_, _ = io.WriteString(w, "secret\n")
+		}()
+		if line, err := firstLine(ctx, r); err != errCancelled && (line != "secret\n" || err != nil) || err == errCancelled && line != "" {
+			t.Errorf("%q, %v", line, err)
+		}
+		_ = r.Close()
+	}
 }
