@@ -11,8 +11,9 @@ import (
 // environments, and nothing else. It is for a socket that is forwarded to another
 // machine, whose administrator can use it too.
 //
-// Everything else is CodeDenied, and so is another environment. Status tells where the
-// named environments are and which the default is, and not who is signed in.
+// Everything else is CodeDenied, and so are another environment, and an API key in the
+// place of a sign-in: who has that has it for ever. Status tells where the named
+// environments are and which the default is, and not who is signed in.
 //
 // It embeds no Service: what a Service learns to do later is refused until it is
 // thought about here.
@@ -38,7 +39,11 @@ func (r *restricted) Token(ctx context.Context, req TokenRequest) (Token, error)
 	if !slices.Contains(r.environments, req.Environment) {
 		return Token{}, r.denied("token", "tokens of %s", req.Environment)
 	}
-	return r.service.Token(ctx, req)
+	t, err := r.service.Token(ctx, req)
+	if err == nil && t.ExpiresAt.IsZero() {
+		return Token{}, r.denied("token", "API keys, which have no end,")
+	}
+	return t, err
 }
 
 func (r *restricted) AWSCredentials(context.Context, TokenRequest) (AWSCredentials, error) {

@@ -42,6 +42,14 @@ func TestRestrict(t *testing.T) {
 		}
 	}
 
+	key := agent.LoginRequest{Environment: "prod", APIKey: agent.NewSecret("sk_live_0123456789abcdef")}
+	if err := a.Login(ctx, key, never); err != nil {
+		t.Fatal(err)
+	}
+	if tok, err := agent.Restrict(a, "prod").Token(ctx, agent.TokenRequest{Environment: "prod"}); agent.CodeOf(err) != agent.CodeDenied || !tok.IDToken.IsZero() {
+		t.Errorf("an API key: %v, %v", tok, err)
+	}
+
 	st, err := r.Status(ctx)
 	if err != nil || len(st.Environments) != 1 || st.Environments[0].Name != "staging" || st.Environments[0].APIURL == "" {
 		t.Fatalf("%+v, %v", st, err)
