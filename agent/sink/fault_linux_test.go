@@ -71,8 +71,9 @@ func TestFullDiskAtTheEnd(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {
-			h.Error("a dead token is there")
+		// The dead token's own block is room enough for the newer one.
+		if got, err := os.ReadFile(h.path("prod.jwt")); err == nil && string(got) != h.token("prod") {
+			h.Errorf("a dead token is there: %q", got)
 		}
 	})
 }

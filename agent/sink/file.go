@@ -118,6 +118,9 @@ func (f *file) untilEnd(d time.Duration) time.Duration {
 
 // look makes the file what it should be and returns how long that is good for.
 func (f *file) look() time.Duration {
+	if ended, _ := f.over(); ended {
+		_ = f.withdraw() // before another is waited for; if it cannot be, put says why
+	}
 	ctx, cancel := context.WithTimeout(f.life, f.untilEnd(askTimeout))
 	defer cancel()
 	t, err := f.o.Token(ctx, agent.TokenRequest{Environment: f.sink.Environment})
