@@ -48,7 +48,7 @@ func newWorld(t *testing.T) *world {
 		t.Cleanup(w.aws.Close)
 		return []string{
 			"XDG_CONFIG_HOME=" + configured(t), "KYC_STAGING_IDENTITY_POOL_ID=" + w.aws.IdentityPoolID, "KYC_STAGING_AWS_ENDPOINT=" + w.aws.URL,
-			"AWS_ENDPOINT_URL=" + w.aws.URL, "AWS_EC2_METADATA_DISABLED=true",
+			"AWS_ENDPOINT_URL=" + w.aws.URL, "AWS_DATA_PATH=" + endpoints(t, w.aws.URL), "AWS_EC2_METADATA_DISABLED=true",
 		}
 	}}
 	var err error
@@ -80,6 +80,23 @@ func configured(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "kyc-agent", "config.toml"), keys+tables)
+	return dir
+}
+
+// endpoints has botocore find STS at url. It learned of AWS_ENDPOINT_URL in 2023, and
+// Debian's is older, but every one reads a service's rules from AWS_DATA_PATH first.
+func endpoints(t *testing.T, url string) (dir string) {
+	t.Helper()
+	parameters := []string{}
+	for name, kind := range map[string]string{
+		"Region": "String", "Endpoint": "String", "UseFIPS": "Boolean", "UseDualStack": "Boolean", "UseGlobalEndpoint": "Boolean",
+	} {
+		parameters = append(parameters, fmt.Sprintf(`%q: {"type": %q, "required": false, "documentation": ""}`, name, kind))
+	}
+	dir = t.TempDir()
+	write(t, filepath.Join(dir, "sts", "2011-06-15", "endpoint-rule-set-1.json"), fmt.Sprintf(
+		`{"version": "1.0", "parameters": {%s}, "rules": [{"type": "endpoint", "conditions": [], "endpoint": {"url": %q, "properties": {}, "headers": {}}}]}`,
+		strings.Join(parameters, ", "), url))
 	return dir
 }
 
