@@ -2,6 +2,7 @@ package packaging_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -180,10 +181,11 @@ func TestCompletionZsh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A key that comes before the prompt is the terminal's, and not yet zsh's.
-	say("fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; setopt no_beep; PS1='ask''me '\n")
-	for _, c := range completions {
-		see(t, terminal, "askme ")
+	// A key that comes before the prompt is the terminal's, and not yet zsh's. Prompts are
+	// numbered, for zsh draws the one that it has again below a list.
+	say("fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; setopt no_beep; precmd() { PS1=\"ask$((++n)) \" }\n")
+	for i, c := range completions {
+		see(t, terminal, fmt.Sprintf("ask%d ", i+1))
 		// Ctrl-D lists what there is, and Ctrl-U empties the line.
 		say(c.line + "\x04")
 		if len(c.want) == 1 {
