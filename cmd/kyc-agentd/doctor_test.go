@@ -693,6 +693,23 @@ func TestDoctorTellsOfRotation(t *testing.T) {
 	}
 }
 
+// answerQueries is a DNS server on conn, until that is closed. reply may be nil, and so
+// may what it returns: then there is no answer.
+func answerQueries(conn net.PacketConn, reply func(query []byte) []byte) {
+	for buf := make([]byte, 1500); ; {
+		n, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if reply == nil {
+			continue
+		}
+		if answer := reply(buf[:n]); answer != nil {
+			_, _ = conn.WriteTo(answer, from)
+		}
+	}
+}
+
 // resolverAt asks a DNS server on this machine that answers by reply, or never.
 func resolverAt(t *testing.T, reply func(query []byte) []byte) *net.Resolver {
 	t.Helper()
@@ -701,17 +718,7 @@ func resolverAt(t *testing.T, reply func(query []byte) []byte) *net.Resolver {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	go func() {
-		for buf := make([]byte, 1500); ; {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if reply != nil {
-				_, _ = conn.WriteTo(reply(buf[:n]), from)
-			}
-		}
-	}()
+	go answerQueries(conn, reply)
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
 	}}

@@ -67,17 +67,12 @@ func newNameServer(t *testing.T) *nameServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	go func() {
-		for buf := make([]byte, 1500); ; {
-			n, from, err := conn.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			if !s.silent.Load() {
-				_, _ = conn.WriteTo(thisMachine(buf[:n]), from)
-			}
+	go answerQueries(conn, func(query []byte) []byte {
+		if s.silent.Load() {
+			return nil
 		}
-	}()
+		return thisMachine(query)
+	})
 	return s
 }
 
