@@ -9,11 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/connect"
 )
 
 const (
@@ -36,7 +36,7 @@ func proxyTransport(dial dialFunc) *http.Transport {
 	}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		OnProxyConnectResponse: checkConnect,
+		OnProxyConnectResponse: connect.Check,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dial(ctx, network, address)
 			if err != nil {
@@ -54,19 +54,6 @@ func proxyTransport(dial dialFunc) *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // bytes go through as they are
 	}
-}
-
-// A connectRefusal is the answer of an HTTP proxy on the way to an API that does not
-// connect.
-type connectRefusal struct{ status int }
-
-func (e *connectRefusal) Error() string { return fmt.Sprintf("the HTTP proxy answered %d", e.status) }
-
-func checkConnect(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
-	if res.StatusCode != http.StatusOK {
-		return &connectRefusal{res.StatusCode}
-	}
-	return nil
 }
 
 // A patientConn gives an API stallTimeout to take each piece of a request.
@@ -172,8 +159,8 @@ func (f *forwarding) failed(apiHost string, err error) error {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return fail("cannot be reached: its name cannot be resolved")
 	}
-	if e, ok := errors.AsType[*connectRefusal](err); ok {
-		return fail("cannot be reached: " + e.Error())
+	if status, ok := connect.StatusOf(err); ok {
+		return fail(fmt.Sprintf("cannot be reached: the HTTP proxy answered %d", status))
 	}
 	if isUntrusted(err) {
 		return fail("cannot be trusted: its certificate is not right")

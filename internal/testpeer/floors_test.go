@@ -13,10 +13,11 @@ import (
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring"},
 
-	"ipc/tokensource": {"agent", "ipc"},
-	"ipc":             {"agent", "store"},
-	"agent/awscreds":  {"agent", "agent/internal/awscall"},
-	"agent/cognito":   {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},
+	"ipc/tokensource":        {"agent", "ipc"},
+	"ipc":                    {"agent", "store", "internal/connect"},
+	"agent/internal/awscall": {"internal/connect"},
+	"agent/awscreds":         {"agent", "agent/internal/awscall"},
+	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall"},
 
 	"agent/sink":      {"agent", "internal/durable"},
 	"agent/agenttest": {"agent", "store", "store/memory"},

@@ -2,16 +2,15 @@ package awscall
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/connect"
 )
 
 // maxAnswer is the longest body that is read, in bytes. AWS's are below 20 kB.
@@ -40,7 +39,7 @@ func Client(c *http.Client) *http.Client {
 func Transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		OnProxyConnectResponse: checkProxy,
+		OnProxyConnectResponse: connect.Check,
 		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    connectTimeout,
@@ -48,18 +47,6 @@ func Transport() *http.Transport {
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 	}
-}
-
-// A proxyError is a proxy's refusal to connect; net/http has no type for it.
-type proxyError struct{ status int }
-
-func (e *proxyError) Error() string { return fmt.Sprintf("proxy answered HTTP %d", e.status) }
-
-func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
-	if res.StatusCode != http.StatusOK {
-		return &proxyError{res.StatusCode}
-	}
-	return nil
 }
 
 // An Exchange is what the SDK does not tell of an HTTP call.
