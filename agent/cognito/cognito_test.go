@@ -225,10 +225,10 @@ func TestLoginLockout(t *testing.T) {
 // A sign-in without its ID token verified is not kept, and not left behind.
 func TestLoginRefusesBadTokens(t *testing.T) {
 	for _, f := range forgeries() {
+		if f.sameUser {
+			continue // any user will do at a sign-in
+		}
 		t.Run(f.name, func(t *testing.T) {
-			if f.sameUser {
-				t.Skip("any user will do at a sign-in")
-			}
 			srv := start(t)
 			srv.Forge(1, f.forgery)
 			g, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), unasked(t))
