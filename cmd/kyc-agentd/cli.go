@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,7 +32,7 @@ func run(ctx context.Context, args []string, io stdio, vars []string) int {
 
 func (c *cli) run(ctx context.Context, args []string) int {
 	root := c.root()
-	root.SetArgs(slices.Clone(args)) // cobra takes os.Args for nil
+	root.SetArgs(append([]string{}, args...)) // never nil: cobra takes os.Args for that
 	err := root.ExecuteContext(ctx)
 	if exit, ok := errors.AsType[exitStatus](err); ok {
 		return int(exit)
