@@ -73,9 +73,14 @@ func (s *site) run(stdin, name string, args ...string) (exit int, stdout, stderr
 	s.t.Helper()
 	cmd := s.command(name, args...)
 	var out, errOut bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errOut
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if stdin != "" { // 200 at once: a pipe fewer each
+		cmd.Stdin = strings.NewReader(stdin)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody is at a terminal
-	_ = cmd.Run()
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		s.t.Errorf("%s did not start: %v", name, err)
+	}
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 

@@ -44,10 +44,6 @@ func TestSecretFileRefused(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	quoted := filepath.Join(dir, "a b")
-	if err := os.WriteFile(quoted, []byte("s3cret"), 0o640); err != nil {
-		t.Fatal(err)
-	}
 	tests := []struct {
 		name       string
 		path       string
@@ -58,7 +54,7 @@ func TestSecretFileRefused(t *testing.T) {
 		{"a folder", dir, false, " is not a regular file"},
 		{"a pipe", pipe, false, " is not a regular file"},
 		{"open to the group", secretAt(t, "p", "s3cret", 0o640), false, " has mode 0640 and may be read by its owner alone; run: chmod 600 "},
-		{"open to the group, a path with a blank", quoted, false, " has mode 0640 and may be read by its owner alone; run: chmod 600 '"},
+		{"open to the group, a path with a blank", secretAt(t, "a b", "s3cret", 0o640), false, " has mode 0640 and may be read by its owner alone; run: chmod 600 '"},
 		{"open to everybody", secretAt(t, "p", "s3cret", 0o604), false, " has mode 0604 and may be read by its owner alone; run: chmod 600 "},
 		{"a credential open to everybody", secretAt(t, "p", "s3cret", 0o444), true, " is open to everybody (mode 0444); give it by LoadCredential="},
 		{"empty", secretAt(t, "p", "", 0o600), false, " is empty; write the secret there, in one line"},
