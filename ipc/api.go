@@ -131,6 +131,9 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (out reply, op, env 
 	if err := foreign(r); err != nil {
 		return reply{}, "", "", err
 	}
+	if err := afterForwarded(w, r); err != nil {
+		return reply{}, "", "", err
+	}
 	rt, id, err := routeOf(r)
 	if err != nil {
 		return reply{}, "", "", err

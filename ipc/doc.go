@@ -169,10 +169,14 @@
 //
 // A request with Origin or Referer, or for a host other than kyc-agent, comes from
 // a browser by way of somebody's proxy: 403 (404 for such a host where [Server.Proxy]
-// takes it for an environment). Unknown and repeated query parameters
+// takes it for an environment). A call on a connection that has carried a request to an
+// API is 403 as well. Unknown and repeated query parameters
 // and JSON fields are 400, so that a misspelt one is not silently ignored. A head
 // of more than 8 KiB is 431, a body of more than 64 KiB 413. A request that takes
 // longer than 10 seconds to arrive is dropped; for one to the API that holds up to the
 // end of its head, or of a body of at most 64 KiB. A process of another user gets 403
 // and nothing else.
+//
+// What is left of a body that broke off is never read as a request: an answer that begins
+// before the body was read to its end says Connection: close.
 package ipc

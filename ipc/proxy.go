@@ -37,6 +37,7 @@ func (p *proxy) wants(r *http.Request) bool { return p != nil && r.Host != "" &&
 // broken off; the client then sees a transfer that is not complete.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
+	markForwarded(r)
 	f := &forwarding{proxy: p, in: r, out: &patientWriter{ResponseWriter: w, control: http.NewResponseController(w)}}
 	defer func() {
 		v := recover()
@@ -56,6 +57,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		default:
 			clear(w.Header()) // of an answer that came to nothing
 			p.sign(w.Header())
+			f.sent.closeUnlessRead(w.Header())
 			write(w, problemReply(f.err))
 		}
 	}()
@@ -164,6 +166,7 @@ func (f *forwarding) liftLimits() {
 		f.sent = &patientBody{ReadCloser: f.in.Body, control: f.out.control, client: f.in.Context()}
 		f.in = f.in.WithContext(f.in.Context()) // a copy: the server keeps an eye on its own
 		f.in.Body = f.sent
+		f.out.body = f.sent
 	}
 }
 

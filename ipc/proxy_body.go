@@ -65,7 +65,8 @@ func (b *patientBody) giveUp() {
 	}
 }
 
-// finish leaves the client's connection to the server, which may keep it.
+// finish leaves the client's connection to the server, which keeps it if the body had
+// been read to its end when the answer began.
 func (b *patientBody) finish() {
 	if b == nil {
 		return
@@ -86,6 +87,21 @@ func (b *patientBody) ended() (failed, gaveUp bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.failed, b.gaveUp
+}
+
+// closeUnlessRead makes the answer with header h the last one on its connection, unless
+// the body was read to its end. Otherwise net/http would execute what is left of the body
+// as requests to the agent: in full duplex it does not look at the body before it writes
+// an answer, and a body whose end it cannot find does not make it close the connection.
+func (b *patientBody) closeUnlessRead(h http.Header) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.end != io.EOF {
+		h.Set("Connection", "close")
+	}
 }
 
 // sentOn returns r as a request that tells the connection to the API of its body.

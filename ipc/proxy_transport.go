@@ -80,7 +80,8 @@ func (c *patientConn) Write(p []byte) (int, error) {
 type patientWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	began   bool // an answer, not only a 1xx
+	body    *patientBody // of the request, where that comes as it goes
+	began   bool         // an answer, not only a 1xx
 }
 
 // Unwrap leads an [http.ResponseController] to what is beneath.
@@ -89,6 +90,7 @@ func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *patientWriter) WriteHeader(status int) {
 	if status >= http.StatusOK {
 		w.began = true
+		w.body.closeUnlessRead(w.Header())
 	}
 	w.wait()
 	w.ResponseWriter.WriteHeader(status)

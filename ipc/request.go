@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -34,6 +35,36 @@ func foreign(r *http.Request) error {
 		return e
 	}
 	return nil
+}
+
+type forwardedKey struct{}
+
+// withForwarded gives the requests of a connection a place to note that one of them was
+// forwarded. They come one after the other, in one goroutine.
+func withForwarded(ctx context.Context) context.Context {
+	return context.WithValue(ctx, forwardedKey{}, new(bool))
+}
+
+// markForwarded notes that the connection of r has carried a request to an API.
+func markForwarded(r *http.Request) {
+	if forwarded, ok := r.Context().Value(forwardedKey{}).(*bool); ok {
+		*forwarded = true
+	}
+}
+
+// afterForwarded refuses a request to the agent on a connection that has carried one to
+// an API: should a body ever end for the agent before it ends for the client, the rest of
+// that body gets no token. HTTP clients keep a connection for one host only, over a Unix
+// socket as well (curl and Go's client do), so none of them sends such a request. A client
+// that mixes hosts by hand is told, and the closed connection makes it open another one.
+func afterForwarded(w http.ResponseWriter, r *http.Request) error {
+	if forwarded, ok := r.Context().Value(forwardedKey{}).(*bool); !ok || !*forwarded {
+		return nil
+	}
+	w.Header().Set("Connection", "close")
+	e := denied("a request to the agent is refused on a connection that has carried one to an API")
+	e.Hint = "send it on another connection"
+	return e
 }
 
 func noBrowser(r *http.Request) error {

@@ -111,7 +111,7 @@ func newHTTPServer(a *api, live *liveConns) *http.Server {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return a.base },
-		ConnContext:       withPeer,
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return withForwarded(withPeer(ctx, c)) },
 		ConnState:         live.track,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused like the rest
