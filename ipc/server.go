@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -109,13 +110,23 @@ func newHTTPServer(a *api, live *liveConns) *http.Server {
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout, // for net/http's own answers; ours set theirs
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		ErrorLog:          log.New(httpFaults{a.log}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return a.base },
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return withForwarded(withPeer(ctx, c)) },
 		ConnState:         live.track,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused like the rest
 	}
+}
+
+// httpFaults logs that net/http has something to say, and not what: its lines quote
+// headers and the values of panics. Accept errors and failed requests have lines of
+// their own.
+type httpFaults struct{ log *slog.Logger }
+
+func (f httpFaults) Write(p []byte) (int, error) {
+	f.log.Warn("net/http reported a fault; its words are left out, for they may quote a request or an answer")
+	return len(p), nil
 }
 
 // liveConns knows the connections that have a request in hand, or may have one

@@ -701,3 +701,20 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 		t.Errorf("reload %+v", p)
 	}
 }
+
+// net/http's own lines quote what it was sent, and what a panic's value holds.
+func TestWordsOfNetHTTPAreNotLogged(t *testing.T) {
+	book := &logBook{}
+	ln := serveMemServer(t, &Server{
+		Service: &scripted{}, Logger: book.logger(),
+		Observe: func(Call) { panic("a panic outside of the agent's own recover: " + someJWT) },
+	})
+	c := dial(t, ln)
+	go func() { _, _ = io.WriteString(c, request("GET", "/v1/token", "")) }()
+	if answer, err := io.ReadAll(c); len(answer) > 0 || err != nil {
+		t.Errorf("%q, %v", answer, err)
+	}
+	if text := book.String(); strings.Contains(text, someJWT) || strings.Count(text, "net/http reported a fault") != 1 {
+		t.Errorf("the log says %s", text)
+	}
+}

@@ -26,6 +26,7 @@ package main
 //	                                   op, env, code and exe, the others and what went
 //	                                   well at debug; error: an internal error
 //	refused a process of another user  warn: uid, pid
+//	net/http reported a fault          warn: a bug, in words that may quote a request
 //	Cognito call                       debug: each call, with its duration
 
 import (

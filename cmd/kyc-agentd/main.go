@@ -13,12 +13,19 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
+	// net/http prints what a server sends beyond its answer, up to 4 KiB of it, by the
+	// standard logger: "Unsolicited response received on idle HTTP channel starting with …".
+	// No setting of a Transport prevents that, and such bytes may quote a token. What a
+	// verb has to know of a request, its error says.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	exit := run(ctx, os.Args[1:], systemStdio(), os.Environ())
 	stop()
