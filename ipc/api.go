@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // workTimeout bounds what one request may ask of the service. The service has
@@ -255,7 +256,7 @@ func causeOf(err error) string {
 		}
 		err = e.Err
 	}
-	return oneLine(err.Error())
+	return sanitize.OneLine(err.Error())
 }
 
 // work is the context of a request's work. It is the server's, not the

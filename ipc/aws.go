@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // awsBody is format=aws of GET /v1/token: what the AWS SDKs run a credential_process
@@ -26,7 +27,7 @@ func (a *api) aws(req agent.TokenRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{mediaType: mediaJSON, warning: oneLine(c.Warning), environment: c.Environment, body: encode(awsBody{
+	return reply{mediaType: mediaJSON, warning: sanitize.OneLine(c.Warning), environment: c.Environment, body: encode(awsBody{
 		Version: 1, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.Reveal(),
 		SessionToken: c.SessionToken.Reveal(), Expiration: rfc3339(c.ExpiresAt),
 	})}, nil
@@ -45,7 +46,7 @@ func (c *Client) AWSCredentials(ctx context.Context, req agent.TokenRequest) (ag
 		return agent.AWSCredentials{}, c.garbled("aws")
 	}
 	return agent.AWSCredentials{
-		Environment: oneLine(header.Get(headerEnvironment)), AccessKeyID: body.AccessKeyID, SecretAccessKey: agent.NewSecret(body.SecretAccessKey),
-		SessionToken: agent.NewSecret(body.SessionToken), ExpiresAt: expires, Warning: oneLine(header.Get(headerWarning)),
+		Environment: sanitize.OneLine(header.Get(headerEnvironment)), AccessKeyID: body.AccessKeyID, SecretAccessKey: agent.NewSecret(body.SecretAccessKey),
+		SessionToken: agent.NewSecret(body.SessionToken), ExpiresAt: expires, Warning: sanitize.OneLine(header.Get(headerWarning)),
 	}, nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // maxAnswer is the largest answer, in bytes, that a Client reads. A status of a
@@ -52,7 +53,7 @@ func (c call) wrap(err error) *agent.Error {
 		}
 		return &out
 	}
-	e := c.errorf(agent.CodeOf(err), "%s", oneLine(err.Error()))
+	e := c.errorf(agent.CodeOf(err), "%s", sanitize.OneLine(err.Error()))
 	e.Err = err
 	return e
 }
@@ -235,7 +236,7 @@ func (c *Client) withVersion(err error, agentVersion string) error {
 	if !ok || e.Code != agent.CodeUsage || !unknownThere(e.Message) || c.Version == "" || c.Version == agentVersion {
 		return err
 	}
-	is := "the agent is " + oneLine(agentVersion)
+	is := "the agent is " + sanitize.OneLine(agentVersion)
 	if agentVersion == "" {
 		is = "the agent is of an older version"
 	}
@@ -261,5 +262,5 @@ func firstLine(body []byte) string {
 	if len(line) > most {
 		line = line[:most]
 	}
-	return oneLine(line)
+	return sanitize.OneLine(line)
 }

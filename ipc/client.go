@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // How long a call may take when its context has no deadline: a little longer than
@@ -67,7 +68,7 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 	}
 	return agent.Token{
 		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
-		Warning: oneLine(header.Get(headerWarning)),
+		Warning: sanitize.OneLine(header.Get(headerWarning)),
 	}, nil
 }
 

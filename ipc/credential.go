@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // maxCredentials bounds the units that are being answered at one time; any more get
@@ -101,7 +102,7 @@ func (t *teller) hand(c net.Conn, q credentialAsk) {
 		t.denied(q, env, err)
 		return
 	}
-	t.log.Debug("gave a unit its credential", "unit", oneLine(q.unit), "env", token.Environment)
+	t.log.Debug("gave a unit its credential", "unit", sanitize.OneLine(q.unit), "env", token.Environment)
 }
 
 func (t *teller) ask(env string) (token agent.Token, err error) {
@@ -123,6 +124,6 @@ func (t *teller) denied(q credentialAsk, env string, err error) {
 	if e.Environment == "" {
 		e.Environment = env
 	}
-	t.log.Warn("a unit gets no credential", slog.String("unit", oneLine(q.unit)), slog.String("credential", oneLine(q.id)),
+	t.log.Warn("a unit gets no credential", slog.String("unit", sanitize.OneLine(q.unit)), slog.String("credential", sanitize.OneLine(q.id)),
 		slog.String("env", e.Environment), slog.String("code", string(e.Code)), slog.String("error", e.Error()))
 }

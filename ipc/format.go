@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // A format is a way to write a token.
@@ -172,9 +173,5 @@ func quality(params map[string]string) float64 {
 
 // quoted shows what a client sent, cut short.
 func quoted(s string) string {
-	const most = 40
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return strconv.Quote(s)
+	return strconv.Quote(sanitize.Cut(s, 40))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // helperPath is one credential helper's protocol.
@@ -103,5 +104,5 @@ func (a *api) statusNow() (agent.Status, error) {
 
 // answerWith is an answer that a token is in.
 func answerWith(t agent.Token, mediaType, body string) reply {
-	return reply{mediaType: mediaType, warning: oneLine(t.Warning), body: []byte(body)}
+	return reply{mediaType: mediaType, warning: sanitize.OneLine(t.Warning), body: []byte(body)}
 }

@@ -3,6 +3,8 @@ package ipc
 import (
 	"strings"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // exec answers `kyc-token exec` with the variables that the program it becomes finds
@@ -14,7 +16,7 @@ func (a *api) exec(q helperRequest) (reply, error) {
 	}
 	var b strings.Builder
 	for _, v := range variables(t, time.Now()) {
-		b.WriteString(v.name + "=" + oneLine(v.value) + "\n")
+		b.WriteString(v.name + "=" + sanitize.OneLine(v.value) + "\n")
 	}
 	return answerWith(t, mediaText, b.String()), nil
 }

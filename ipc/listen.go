@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // Listen makes the agent's socket at path and listens on it. The folder of path is
@@ -191,5 +192,5 @@ func reason(err error) string {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno.Error()
 	}
-	return oneLine(err.Error())
+	return sanitize.OneLine(err.Error())
 }

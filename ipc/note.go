@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // A Call is one request that was answered, for whoever counts them.
@@ -87,7 +88,7 @@ func (p peer) exe() string {
 	if p.pid <= 0 {
 		return ""
 	}
-	return oneLine(programOf(p.pid))
+	return sanitize.OneLine(programOf(p.pid))
 }
 
 const (

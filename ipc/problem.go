@@ -7,11 +7,10 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // A kind is what a code looks like on the wire.
@@ -68,27 +67,14 @@ func public(err error) *agent.Error {
 	out := agent.Error{Code: agent.CodeOf(err)}
 	if e, ok := errors.AsType[*agent.Error](err); ok {
 		out = agent.Error{
-			Code: e.Code, Environment: oneLine(e.Environment), RetryAfter: e.RetryAfter,
-			Message: oneLine(e.Message), Hint: oneLine(e.Hint),
+			Code: e.Code, Environment: sanitize.OneLine(e.Environment), RetryAfter: e.RetryAfter,
+			Message: sanitize.OneLine(e.Message), Hint: sanitize.OneLine(e.Hint),
 		}
 	}
 	if out.Message == "" {
 		out.Message = kindOf(out.Code).say
 	}
 	return &out
-}
-
-// oneLine makes s fit one line of a terminal: no line breaks, no escape sequences.
-func oneLine(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?")))
 }
 
 // failure renders err for the client that sent r.
@@ -142,7 +128,7 @@ func encode(v any) []byte {
 // errorOf makes the [agent.Error] that a problem was made of.
 func (p problem) errorOf(op string) *agent.Error {
 	return &agent.Error{
-		Code: p.Code, Op: op, Environment: oneLine(p.Environment), Message: oneLine(p.Detail), Hint: oneLine(p.Hint),
+		Code: p.Code, Op: op, Environment: sanitize.OneLine(p.Environment), Message: sanitize.OneLine(p.Detail), Hint: sanitize.OneLine(p.Hint),
 		RetryAfter: time.Duration(math.Round(p.RetryAfter * float64(time.Second))),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // copyBuffer is how much of a body, in bytes, is in hand at a time.
@@ -191,7 +192,7 @@ func (f *forwarding) answered(res *http.Response) {
 	for _, name := range []string{headerError, headerWarning, headerVersion} {
 		res.Header.Del(name)
 	}
-	if line := oneLine(f.token.Warning); line != "" {
+	if line := sanitize.OneLine(f.token.Warning); line != "" {
 		res.Header.Set(headerWarning, line)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 func (a *api) token(x *exchange) (reply, error) {
@@ -26,7 +27,7 @@ func (a *api) token(x *exchange) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{mediaType: f.mediaType, warning: oneLine(t.Warning), body: []byte(f.render(t, time.Now()))}, nil
+	return reply{mediaType: f.mediaType, warning: sanitize.OneLine(t.Warning), body: []byte(f.render(t, time.Now()))}, nil
 }
 
 // fresh asks the service for a token that can be sent.

@@ -7,13 +7,13 @@ import (
 	"maps"
 	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // A question is how one of Cognito's challenges is put to a person and answered.
@@ -206,22 +206,5 @@ func names(list string, pattern *regexp.Regexp, least int) ([]string, error) {
 	return names, nil
 }
 
-// printable makes a server's text fit for a prompt on a terminal.
-func printable(s string) string { return printableUpTo(64, s) }
-
-func printableUpTo(n int, s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return ' '
-		}
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > n {
-		s = string(r[:n]) + "…"
-	}
-	return s
-}
+// printable is a server's text as a prompt shows it.
+func printable(s string) string { return sanitize.Short(s, 64) }

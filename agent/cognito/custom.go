@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // notForPeople are the parameters of CUSTOM_CHALLENGE that are Cognito's own.
@@ -31,7 +32,7 @@ func askCustom(s step) (string, []agent.Input, error) {
 func customPrompt(params map[string]string) string {
 	for _, want := range promptNames {
 		for _, name := range slices.Sorted(maps.Keys(params)) {
-			if text := printableUpTo(maxPrompt, params[name]); strings.EqualFold(name, want) && text != "" {
+			if text := sanitize.Short(params[name], maxPrompt); strings.EqualFold(name, want) && text != "" {
 				return text
 			}
 		}
@@ -42,7 +43,7 @@ func customPrompt(params map[string]string) string {
 			all = append(all, printable(name)+": "+text)
 		}
 	}
-	return printableUpTo(maxPrompt, strings.Join(all, ", "))
+	return sanitize.Short(strings.Join(all, ", "), maxPrompt)
 }
 
 func respondCustom(_ step, given agent.Answers) (map[string]string, string) {

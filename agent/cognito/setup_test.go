@@ -177,8 +177,9 @@ func TestCustom(t *testing.T) {
 		{"the better name", map[string]string{"hint": "hint", "message": "message"}, "message"},
 		{"no known name", map[string]string{"b": "2", "a": "1", "USERNAME": "ada"}, "a: 1, b: 2"},
 		{"nothing at all", nil, "The user pool has a question of its own, and does not say which"},
-		{"a terminal's sequence", map[string]string{"prompt": "a\x1b[2J\r\nb\u202ec"}, "a[2J bc"},
-		{"an empty prompt", map[string]string{"prompt": "\x00 ", "x": "y"}, "x: y"},
+		{"a terminal's sequence", map[string]string{"prompt": "a\x1b[2J\r\nb\u202ec"}, "a?[2J b?c"},
+		{"an empty prompt", map[string]string{"prompt": "\u2028\n ", "x": "y"}, "x: y"},
+		{"a prompt of nothing that can be shown", map[string]string{"prompt": "\x00 ", "x": "y"}, "?"},
 		{"a long one", map[string]string{"prompt": strings.Repeat("é", 500)}, strings.Repeat("é", 300) + "…"},
 	}
 	for _, test := range tests {

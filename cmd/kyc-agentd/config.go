@@ -17,6 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -386,5 +387,5 @@ func (v environ) configPath(name string) string {
 }
 
 func configError(format string, args ...any) error {
-	return &agent.Error{Code: agent.CodeConfiguration, Op: "config", Message: oneLine(fmt.Sprintf(format, args...))}
+	return &agent.Error{Code: agent.CodeConfiguration, Op: "config", Message: sanitize.OneLine(fmt.Sprintf(format, args...))}
 }

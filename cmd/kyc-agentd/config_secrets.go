@@ -4,6 +4,7 @@ import (
 	"regexp"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // clientSecretShape is Cognito's ClientSecretType.
@@ -51,7 +52,7 @@ func (p passwordFile) Credential() (agent.Credential, error) {
 	if err != nil {
 		return agent.Credential{}, &agent.Error{
 			Code: agent.CodeConfiguration, Op: "login", Environment: p.environment,
-			Message: oneLine("password_file: " + err.Error()), Err: err,
+			Message: sanitize.OneLine("password_file: " + err.Error()), Err: err,
 		}
 	}
 	return agent.Credential{Username: p.username, Password: password, Stamp: p.username + " " + stamp}, nil

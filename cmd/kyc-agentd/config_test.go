@@ -11,6 +11,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // writeFile writes text to a new file and returns its path.
@@ -348,7 +349,7 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := parseConfig("config.toml", data)
 		if err != nil {
-			if s := err.Error(); s != oneLine(s) || agent.CodeOf(err) != agent.CodeConfiguration {
+			if s := err.Error(); s != sanitize.OneLine(s) || agent.CodeOf(err) != agent.CodeConfiguration {
 				t.Fatalf("error %q", s)
 			}
 			return

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // A report is what doctor prints; as JSON it is the type itself.
@@ -85,9 +87,9 @@ func (f finding) write(b *strings.Builder, width int, colour bool) {
 	if f.Environment != "" {
 		where = f.Environment + ": "
 	}
-	fmt.Fprintf(b, "  %s  %-*s  %s\n", word, width, f.ID, oneLine(where+f.Message))
+	fmt.Fprintf(b, "  %s  %-*s  %s\n", word, width, f.ID, sanitize.OneLine(where+f.Message))
 	if f.Fix != "" {
-		fmt.Fprintf(b, "           fix: %s\n", oneLine(f.Fix))
+		fmt.Fprintf(b, "           fix: %s\n", sanitize.OneLine(f.Fix))
 	}
 }
 

@@ -610,7 +610,7 @@ func TestDoctorReport(t *testing.T) {
 func TestDoctorWritesForAPerson(t *testing.T) {
 	r := report{Findings: []finding{
 		{ID: "socket", Area: "agent", Severity: severityOK, Message: "it is there"},
-		{ID: "units.masked", Area: "service", Severity: severityProblem, Message: "it is masked\n", Fix: "run: unmask"},
+		{ID: "units.masked", Area: "service", Severity: severityProblem, Message: "it is\nmasked\n", Fix: "run: unmask"},
 		{ID: "signin.ends", Area: "sign-in", Severity: severityWarning, Environment: "prod", Message: "it ends", Fix: "run: login"},
 	}}
 	var b bytes.Buffer
@@ -620,7 +620,7 @@ func TestDoctorWritesForAPerson(t *testing.T) {
 	const want = `agent
   ok       socket        it is there
 service
-  problem  units.masked  it is masked 
+  problem  units.masked  it is masked
            fix: run: unmask
 sign-in
   warning  signin.ends   prod: it ends

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 func (c *cli) logCommand() *cobra.Command {
@@ -73,7 +74,7 @@ func hasEntries(ctx context.Context, program string, match []string) error {
 		return nil
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-		return errors.New(oneLine(strings.TrimSpace(string(exit.Stderr))))
+		return errors.New(sanitize.OneLine(strings.TrimSpace(string(exit.Stderr))))
 	}
 	return errors.New("it is empty")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -28,7 +29,7 @@ const (
 // answer, the service has failed, and the next client starts it anew. Whoever mended the
 // configuration need not wait for that: a reload ends it, where usable now is nil.
 func refuse(ctx context.Context, listeners []net.Listener, cause error, log *slog.Logger, usable func() error) {
-	notify("STATUS=cannot start: " + oneLine(cause.Error()))
+	notify("STATUS=cannot start: " + sanitize.OneLine(cause.Error()))
 	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
 	defer cancel()
 	idle := time.AfterFunc(refuseIdle, cancel)

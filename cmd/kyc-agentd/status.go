@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -50,7 +51,7 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	fmt.Fprintf(w, "kyc-agentd %s, process %d, up %s; sign-ins are kept %s\n",
 		st.Version, st.PID, span(time.Duration(st.UptimeSeconds)*time.Second), where(st.Store))
 	if st.Store.Advice != "" {
-		fmt.Fprintln(w, oneLine(st.Store.Advice))
+		fmt.Fprintln(w, sanitize.OneLine(st.Store.Advice))
 	}
 	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -82,7 +83,7 @@ func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
 	fmt.Fprintln(table, "\nTOKEN FILE\tENVIRONMENT\tFORMAT\tWRITTEN\tTOKEN EXPIRES")
 	for _, s := range sinks {
 		fmt.Fprintln(table, strings.Join([]string{
-			oneLine(s.Path), oneLine(s.Environment), oneLine(s.Format), when(s.WrittenAt, now), when(s.ExpiresAt, now),
+			sanitize.OneLine(s.Path), sanitize.OneLine(s.Environment), sanitize.OneLine(s.Format), when(s.WrittenAt, now), when(s.ExpiresAt, now),
 		}, "\t"))
 	}
 	return table.Flush()
@@ -92,7 +93,7 @@ func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
 func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
 	before := "\n"
 	line := func(format string, args ...any) {
-		_, e := fmt.Fprintf(w, "%s%s\n", before, oneLine(fmt.Sprintf(format, args...)))
+		_, e := fmt.Fprintf(w, "%s%s\n", before, sanitize.OneLine(fmt.Sprintf(format, args...)))
 		err, before = cmp.Or(err, e), ""
 	}
 	for _, e := range st.Environments {
@@ -137,7 +138,7 @@ func state(e agent.EnvironmentStatus) string {
 
 // who says whose sign-in it is, and whether the agent signs in by itself.
 func who(e agent.EnvironmentStatus) string {
-	user := cmp.Or(oneLine(e.User), "-")
+	user := cmp.Or(sanitize.OneLine(e.User), "-")
 	switch {
 	case e.APIKey:
 		return "api key"
@@ -168,7 +169,7 @@ func where(i store.Info) string {
 	}[i.Kind]
 	text = cmp.Or(text, "in "+i.Kind)
 	if i.Detail != "" {
-		text += " (" + oneLine(i.Detail) + ")"
+		text += " (" + sanitize.OneLine(i.Detail) + ")"
 	}
 	if !i.Lasting {
 		text += ", only until the daemon stops"

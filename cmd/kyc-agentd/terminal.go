@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // errCancelled is what a prompt returns to a person who gave up.
@@ -36,7 +37,7 @@ func (t *terminal) Close() error { return t.f.Close() }
 
 // printf writes one line.
 func (t *terminal) printf(format string, args ...any) {
-	fmt.Fprintf(t.f, "%s\n", oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(t.f, "%s\n", sanitize.OneLine(fmt.Sprintf(format, args...)))
 }
 
 // ask prints label and reads one line, without its end. With secret nothing typed is
@@ -53,7 +54,7 @@ func (t *terminal) ask(ctx context.Context, label string, secret bool) (string, 
 		}
 		defer restore()
 	}
-	fmt.Fprintf(t.f, "%s: ", oneLine(label))
+	fmt.Fprintf(t.f, "%s: ", sanitize.OneLine(label))
 	line, err := t.readLine(ctx)
 	if secret || err != nil {
 		fmt.Fprint(t.f, "\n") // the person's own end of line was not shown

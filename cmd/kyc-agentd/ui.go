@@ -16,8 +16,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"unicode"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // stdio is what the program talks over. tty opens the terminal; the caller closes it.
@@ -33,19 +33,5 @@ func systemStdio() stdio {
 
 // say prints one line on stderr.
 func (s stdio) say(format string, args ...any) {
-	fmt.Fprintf(s.err, "kyc-agentd: %s\n", oneLine(fmt.Sprintf(format, args...)))
-}
-
-// oneLine makes one line of s that no terminal interprets: control characters, and
-// those that change the direction of text, become '?'.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
-			return '?'
-		}
-		return r
-	}, s)
+	fmt.Fprintf(s.err, "kyc-agentd: %s\n", sanitize.OneLine(fmt.Sprintf(format, args...)))
 }

@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
 
 // What a person sees when something fails:
 //
@@ -95,30 +99,43 @@ func asFailure(err error) failure {
 // maxLine is the longest text, in bytes, that is shown of an outside one.
 const maxLine = 1000
 
-// clean makes text fit for a terminal: its first line, with everything that could
-// steer a terminal or reorder the text replaced by '?'.
+// clean makes outside text fit for a terminal, and cuts it at maxLine.
 func clean(text string) string {
-	out := make([]byte, 0, min(len(text), maxLine)+4)
-	for _, r := range text {
-		if r == '\n' || len(out) >= maxLine {
+	for i := range text {
+		if i >= maxLine {
+			text = text[:i]
 			break
 		}
-		if steers(r) {
-			r = '?'
-		}
-		out = append(out, string(r)...)
 	}
-	return string(out)
+	return oneLine(text)
 }
 
-// steers reports whether r is a control character (C0, DEL, C1), not a character at
-// all (U+FFFD stands for invalid UTF-8), or one that breaks or turns the line.
-func steers(r rune) bool {
-	switch {
-	case r < 0x20, r >= 0x7f && r < 0xa0, r == 0xfffd:
-		return true
-	case r == 0x2028, r == 0x2029, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-		return true
+// oneLine is OneLine of internal/sanitize, where the rule is written down. It is a
+// copy because this program imports nothing of the module, for its size, and for that
+// it does without package unicode, whose tables are 4 KB here. One table tests both.
+func oneLine(text string) string {
+	var out []byte
+	end := 0 // of out without blanks at its end
+	for _, r := range text {
+		blank := r == ' '
+		switch {
+		case r >= '\t' && r <= '\r', r == '\u0085', r == '\u2028', r == '\u2029':
+			r, blank = ' ', true
+		case r == utf8.RuneError:
+			r = '?'
+		case strconv.IsPrint(r), r == '\u200c', r == '\u200d':
+		case strconv.IsGraphic(r):
+			blank = true
+		default:
+			r = '?'
+		}
+		if blank && end == 0 {
+			continue
+		}
+		out = append(out, string(r)...)
+		if !blank {
+			end = len(out)
+		}
 	}
-	return false
+	return string(out[:end])
 }

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/internal/sanitize/sanitizetest"
 )
 
 // FuzzAnswer: an answer that was cut off anywhere never passes for a whole one.
@@ -141,7 +144,9 @@ func isFormat(arg string) bool {
 	return name == "f" || name == "format"
 }
 
-// FuzzClean: nothing that comes out can steer a terminal.
+func TestOneLine(t *testing.T) { sanitizetest.OneLine(t, oneLine) }
+
+// FuzzClean: nothing that comes out can steer a terminal, and it is what internal/sanitize makes of it.
 func FuzzClean(f *testing.F) {
 	f.Add("\x1b[2J\xff\u202e\nx")
 	f.Add(strings.Repeat("ü", 2000))
@@ -149,6 +154,9 @@ func FuzzClean(f *testing.F) {
 		out := clean(text)
 		if !utf8.ValidString(out) || len(out) > maxLine+utf8.UTFMax || strings.ContainsFunc(out, unicode.IsControl) {
 			t.Errorf("%q gives %q", text, out)
+		}
+		if want := sanitize.OneLine(text); oneLine(text) != want {
+			t.Errorf("%q gives %q, want %q", text, oneLine(text), want)
 		}
 	})
 }

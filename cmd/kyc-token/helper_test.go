@@ -222,7 +222,7 @@ func TestHelpersFailClosed(t *testing.T) {
 		o.wantFailure(t, test.exit, google(test.code, message), test.words)
 	}
 	run(t, nil, "-f", "google", "-x").wantFailure(t, exitUsage, google("400", "no such flag: -x; run: kyc-token -h"), "-x")
-	foul := answering(t, say("500 Internal Server Error", "a\\b\x1b\"\xff\u2028\n"))
+	foul := answering(t, say("500 Internal Server Error", "a\\b\x1b\"\xff\u202e\n"))
 	run(t, nil, "-socket", foul.path, "-f", "google").wantFailure(t, exitInternal, google("500", `a\b?"??`), `a\b?"??`)
 }
 

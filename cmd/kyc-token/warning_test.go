@@ -34,7 +34,7 @@ func TestWarning(t *testing.T) {
 		"elsewhere":        {warning200(warning), nil, outcome{0, artefact, ""}},
 		"none":             {ok(artefact), onTerminal, outcome{0, artefact, ""}},
 		"empty":            {warning200(""), onTerminal, outcome{0, artefact, ""}},
-		"that would steer": {warning200("\x1b[2Jends\u202e\x00 \r soon\xff"), onTerminal, outcome{0, artefact, "kyc-token: warning: ?[2Jends?? ? soon?\n"}},
+		"that would steer": {warning200("\x1b[2Jends\u202e\x00 \r soon\xff"), onTerminal, outcome{0, artefact, "kyc-token: warning: ?[2Jends??   soon?\n"}},
 		"that is long":     {warning200(strings.Repeat("x", 5000)), onTerminal, outcome{0, artefact, "kyc-token: warning: " + strings.Repeat("x", maxLine) + "\n"}},
 		"with an error": {
 			strings.Replace(say("401 Unauthorized", "prod: not signed in\n"), "\r\n", "\r\nKyc-Warning: "+warning+"\r\n", 1), onTerminal,

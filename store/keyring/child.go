@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // A backend does the operations in the child. Its errors are faults.
@@ -131,9 +133,9 @@ func failure(err error) answer {
 		return answer{Code: codeOK}
 	}
 	if f, ok := errors.AsType[*fault](err); ok {
-		return answer{Code: f.code, Detail: oneLine(f.detail)}
+		return answer{Code: f.code, Detail: sanitize.Short(f.detail, maxDetail)}
 	}
-	return answer{Code: codeFailed, Detail: oneLine(err.Error())}
+	return answer{Code: codeFailed, Detail: sanitize.Short(err.Error(), maxDetail)}
 }
 
 // panicText tells a runtime error, which names no data. Other panics may hold anything.
@@ -142,7 +144,7 @@ func panicText(p any) string {
 		error
 		RuntimeError()
 	}); ok {
-		return oneLine(err.Error())
+		return sanitize.Short(err.Error(), maxDetail)
 	}
 	return fmt.Sprintf("%T", p)
 }

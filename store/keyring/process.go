@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -43,7 +44,7 @@ func (s *Store) run(ctx context.Context, r request, limit time.Duration) (answer
 	case ctx.Err() != nil && err != nil:
 		return answer{}, fmt.Errorf("keyring %w: %w", store.ErrUnavailable, ctx.Err())
 	case err != nil:
-		return answer{}, fmt.Errorf("keyring %w: its helper did not answer (%s); try again", store.ErrUnavailable, oneLine(err.Error()))
+		return answer{}, fmt.Errorf("keyring %w: its helper did not answer (%s); try again", store.ErrUnavailable, sanitize.Short(err.Error(), maxDetail))
 	}
 	a, err := parseAnswer(r.Op, out)
 	if err != nil {

@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -21,7 +20,7 @@ import (
 const (
 	maxValue   = 64 << 10
 	maxMessage = 256 << 10 // above a value in base64, and any list of keys
-	maxDetail  = 200
+	maxDetail  = 200       // characters
 )
 
 const (
@@ -81,7 +80,7 @@ func parseAnswer(op string, data []byte) (answer, error) {
 	if err := decode(data, &a); err != nil {
 		return answer{}, err
 	}
-	a.Detail = oneLine(a.Detail)
+	a.Detail = sanitize.Short(a.Detail, maxDetail)
 	good := a.Code == codeOK
 	switch {
 	case !slices.Contains(codes, a.Code):
@@ -120,18 +119,4 @@ func decode(data []byte, v any) error {
 		return errors.New("something follows the JSON object")
 	}
 	return nil
-}
-
-// oneLine makes a foreign text fit for the middle of a message.
-func oneLine(s string) string {
-	s = strings.ToValidUTF8(s, "?")
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if len(s) > maxDetail {
-		s = s[:maxDetail]
-		for !utf8.ValidString(s) {
-			s = s[:len(s)-1]
-		}
-		s += "…"
-	}
-	return s
 }

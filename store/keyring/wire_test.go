@@ -3,6 +3,7 @@ package keyring
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -67,24 +68,34 @@ func FuzzParseAnswer(f *testing.F) {
 		if err := a.err(request{Op: op, Key: "prod"}); (err == nil) != (a.Code == codeOK) {
 			t.Fatalf("code %q became error %v", a.Code, err)
 		}
-		if bad := strings.IndexFunc(a.Detail, func(r rune) bool { return !unicode.IsPrint(r) }); bad >= 0 || len(a.Detail) > maxDetail+len("…") {
+		if bad := strings.IndexFunc(a.Detail, func(r rune) bool { return !unicode.IsPrint(r) && r != '\u200c' && r != '\u200d' }); bad >= 0 || utf8.RuneCountInString(a.Detail) > maxDetail+1 {
 			t.Fatalf("detail %q", a.Detail)
 		}
 	})
 }
 
-func TestOneLine(t *testing.T) {
+// What the keyring said stands in the middle of a message.
+func TestDetailIsOneShortLine(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                             "",
 		"plain":                        "plain",
 		" two\r\n lines\t":             "two lines",
-		"bell\a, esc\x1b[31m":          "bell , esc [31m",
+		"bell\a, esc\x1b[31m":          "bell?, esc?[31m",
 		"\xff":                         "?",
-		strings.Repeat("ä", 200):       strings.Repeat("ä", 100) + "…",
-		"x" + strings.Repeat("ä", 200): "x" + strings.Repeat("ä", 99) + "…",
+		strings.Repeat("ä", 200):       strings.Repeat("ä", 200),
+		strings.Repeat("ä", 300):       strings.Repeat("ä", 200) + "…",
+		"x" + strings.Repeat("ä", 300): "x" + strings.Repeat("ä", 199) + "…",
 	} {
-		if got := oneLine(in); got != want || !utf8.ValidString(got) {
-			t.Errorf("oneLine(%q) = %q, want %q", in, got, want)
+		data, err := json.Marshal(answer{Code: codeFailed, Detail: in})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := parseAnswer(opGet, data)
+		if err != nil || got.Detail != want || !utf8.ValidString(got.Detail) {
+			t.Errorf("%q gives %q, %v; want %q", in, got.Detail, err, want)
+		}
+		if sent := failure(errors.New(in)); sent.Detail != want {
+			t.Errorf("%q is sent as %q, want %q", in, sent.Detail, want)
 		}
 	}
 }
