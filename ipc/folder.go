@@ -2,15 +2,14 @@ package ipc
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // openFolder opens the socket's folder, makes it when it is missing, and refuses
@@ -73,7 +72,7 @@ func checkFolder(f *os.File, dir string) error {
 	if mode.Perm()&0o077 == 0 {
 		return nil
 	}
-	hint := "run: chmod 700 " + shellQuote(dir)
+	hint := "run: chmod 700 " + shellquote.Quote(dir)
 	if mode&fs.ModeSticky != 0 { // /tmp, say: it is open on purpose
 		hint = anotherPath
 	}
@@ -105,15 +104,4 @@ func takeLock(path string) (*os.File, error) {
 	}
 	return nil, listenError(agent.CodeUnavailable, nil, "try again in a second",
 		"another agent is just starting or stopping on %s: it holds %s", path, filepath.Base(name))
-}
-
-// shellQuote makes s one word of a shell command.
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@,", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return fmt.Sprintf("'%s'", strings.ReplaceAll(s, "'", `'\''`))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // early is how long before its end a token is reported to end: tools hold on to one
@@ -53,7 +54,7 @@ func renderEnv(t agent.Token, now time.Time) string {
 		// What reads such a file without a shell takes quotes for a part of the value,
 		// so that what needs none has none: Docker's --env-file.
 		if value != "" {
-			value = shellQuote(value)
+			value = shellquote.Quote(value)
 		}
 		b.WriteString(v.name + "=" + value + "\n")
 	}

@@ -398,11 +398,3 @@ func TestPeerOfIsUs(t *testing.T) {
 		t.Error("a pipe has no peer")
 	}
 }
-
-func TestShellQuote(t *testing.T) {
-	for in, want := range map[string]string{"/run/x-1.y": "/run/x-1.y", "": "''", "a b": "'a b'", "a'b": `'a'\''b'`, "$x": "'$x'"} {
-		if got := shellQuote(in); got != want {
-			t.Errorf("%q: %s", in, got)
-		}
-	}
-}

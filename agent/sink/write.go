@@ -14,6 +14,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/durable"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // A written is a token file that is there. It is locked, which tells another agent that
@@ -213,7 +214,7 @@ func checkFolder(info fs.FileInfo, dir string) error {
 		return refusal(fmt.Sprintf("the folder %s belongs to uid %d; name a path in a folder of yours", dir, uid))
 	}
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return refusal(fmt.Sprintf("the folder %s can be written by others (mode %04o); run: chmod go-w %s", dir, perm, shellWord(dir)))
+		return refusal(fmt.Sprintf("the folder %s can be written by others (mode %04o); run: chmod go-w %s", dir, perm, shellquote.Quote(dir)))
 	}
 	return nil
 }
@@ -251,15 +252,4 @@ func (s Sink) nextStep(cause error) string {
 		return "; name a path in a folder of yours"
 	}
 	return "; mend that, or name another path"
-}
-
-// shellWord makes path one word of a shell command.
-func shellWord(path string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@,", r)
-	}
-	if path != "" && strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // A pool is the user pool of an environment, as seen from here.
@@ -102,9 +103,9 @@ func checkDNS(_ context.Context, p *patient) []finding {
 		case err == nil:
 			return fine("dns", "%s is known", host)
 		case dns != nil && dns.IsNotFound:
-			return problem("dns.unknown", "check region and endpoint of the environment, and this machine's DNS: getent hosts "+shellWord(host), "%s cannot be resolved: no such host", host)
+			return problem("dns.unknown", "check region and endpoint of the environment, and this machine's DNS: getent hosts "+shellquote.Quote(host), "%s cannot be resolved: no such host", host)
 		}
-		return problem("dns.silent", "check /etc/resolv.conf, the network and the VPN; then: getent hosts "+shellWord(host), "%s cannot be resolved: no answer from DNS", host)
+		return problem("dns.silent", "check /etc/resolv.conf, the network and the VPN; then: getent hosts "+shellquote.Quote(host), "%s cannot be resolved: no answer from DNS", host)
 	}, func(o *pool, f finding) { byHost[hostOf(o.env.EndpointURL())] = f })
 	var found []finding
 	for _, o := range p.pools() {
@@ -183,7 +184,7 @@ var fixes = map[cognito.FaultKind]string{
 func faultFinding(check string, f *cognito.Fault, url string) finding {
 	message, fix := advice(f.Err)
 	if text, ok := fixes[f.Kind]; ok {
-		fix = text + ": curl -sv " + shellWord(url)
+		fix = text + ": curl -sv " + shellquote.Quote(url)
 	}
 	severe := problem
 	if f.Kind == cognito.FaultThrottled {

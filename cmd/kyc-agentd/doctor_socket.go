@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -42,14 +43,14 @@ func (p *patient) socketFolderFaults() (found []finding) {
 	case errors.Is(err, fs.ErrNotExist):
 		return []finding{problem("socket.folder-missing", startAgent, "there is no folder %s: no agent has run here", dir)}
 	case err != nil:
-		return []finding{problem("socket.folder-mode", "run: ls -ld "+shellWord(dir), "cannot look at %s: %s", dir, plainCause(err))}
+		return []finding{problem("socket.folder-mode", "run: ls -ld "+shellquote.Quote(dir), "cannot look at %s: %s", dir, plainCause(err))}
 	}
 	if uid := ownerOf(info); uid != os.Getuid() {
 		found = append(found, problem("socket.folder-owner", "set KYC_AGENT_SOCK to a folder of your own",
 			"folder %s belongs to uid %d, and you are uid %d", dir, uid, os.Getuid()))
 	}
 	if perm := info.Mode().Perm(); perm&0o077 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		found = append(found, problem("socket.folder-mode", "run: chmod 700 "+shellWord(dir),
+		found = append(found, problem("socket.folder-mode", "run: chmod 700 "+shellquote.Quote(dir),
 			"folder %s is open to others (mode %04o); the agent does not start in it", dir, perm))
 	}
 	return found
@@ -61,7 +62,7 @@ func (p *patient) socketFileFaults() []finding {
 		return []finding{problem("socket.missing", startAgent, "there is no %s: no agent runs, and systemd does not listen for one", p.socket)}
 	}
 	if err != nil {
-		return []finding{problem("socket.mode", "run: ls -l "+shellWord(p.socket), "cannot look at %s: %s", p.socket, plainCause(err))}
+		return []finding{problem("socket.mode", "run: ls -l "+shellquote.Quote(p.socket), "cannot look at %s: %s", p.socket, plainCause(err))}
 	}
 	perm := info.Mode().Perm()
 	switch {
@@ -71,7 +72,7 @@ func (p *patient) socketFileFaults() []finding {
 		return []finding{problem("socket.owner", "set KYC_AGENT_SOCK to the socket of your own agent",
 			"%s belongs to uid %d, and you are uid %d", p.socket, ownerOf(info), os.Getuid())}
 	case perm&0o077 != 0:
-		return []finding{problem("socket.mode", "run: chmod 600 "+shellWord(p.socket), "%s is open to others (mode %04o)", p.socket, perm)}
+		return []finding{problem("socket.mode", "run: chmod 600 "+shellquote.Quote(p.socket), "%s is open to others (mode %04o)", p.socket, perm)}
 	}
 	return nil
 }
@@ -175,7 +176,7 @@ func (p *patient) runtimeVariable(context.Context) (finding, bool) {
 	case ownerOf(info) != os.Getuid():
 		return warn(id, again, "XDG_RUNTIME_DIR is %s, which belongs to uid %d: of a su or sudo?", set, ownerOf(info)), true
 	case info.Mode().Perm()&0o022 != 0:
-		return warn(id, "run: chmod 700 "+shellWord(set), "XDG_RUNTIME_DIR is %s, where others may write (mode %04o)", set, info.Mode().Perm()), true
+		return warn(id, "run: chmod 700 "+shellquote.Quote(set), "XDG_RUNTIME_DIR is %s, where others may write (mode %04o)", set, info.Mode().Perm()), true
 	}
 	return finding{}, false
 }

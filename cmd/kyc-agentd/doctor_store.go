@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/auto"
 	"github.com/legaltalent/kyc-agent/store/file"
@@ -137,13 +138,13 @@ func checkStateFolder(_ context.Context, p *patient) []finding {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return []finding{problem("state.mode", "run: ls -ld "+shellWord(dir), "cannot look at %s: %s", dir, plainCause(err))}
+		return []finding{problem("state.mode", "run: ls -ld "+shellquote.Quote(dir), "cannot look at %s: %s", dir, plainCause(err))}
 	case !info.IsDir():
 		return []finding{problem("state.mode", "move it away", "%s is not a folder", dir)}
 	case ownerOf(info) != os.Getuid():
-		return []finding{problem("state.owner", fmt.Sprintf("run as root: chown -R %d %s", os.Getuid(), shellWord(dir)), "%s belongs to uid %d, and you are uid %d", dir, ownerOf(info), os.Getuid())}
+		return []finding{problem("state.owner", fmt.Sprintf("run as root: chown -R %d %s", os.Getuid(), shellquote.Quote(dir)), "%s belongs to uid %d, and you are uid %d", dir, ownerOf(info), os.Getuid())}
 	case info.Mode().Perm()&0o077 != 0:
-		return []finding{problem("state.mode", "run: chmod 700 "+shellWord(dir), "%s is open to others (mode %04o)", dir, info.Mode().Perm())}
+		return []finding{problem("state.mode", "run: chmod 700 "+shellquote.Quote(dir), "%s is open to others (mode %04o)", dir, info.Mode().Perm())}
 	}
 	if f, ok := diskFault(dir); ok {
 		return []finding{f}
@@ -161,7 +162,7 @@ func diskFault(dir string) (finding, bool) {
 	}
 	var fsys unix.Statfs_t
 	if err := unix.Statfs(dir, &fsys); err != nil {
-		return problem("state.read-only", "run: df "+shellWord(dir), "cannot look at the file system of %s: %v", dir, err), true
+		return problem("state.read-only", "run: df "+shellquote.Quote(dir), "cannot look at the file system of %s: %v", dir, err), true
 	}
 	const freeIt = "free some space there, or set XDG_STATE_HOME to another disk"
 	switch {

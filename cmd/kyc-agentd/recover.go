@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // password is `password reset` and `password change`.
@@ -90,7 +91,7 @@ func (d *dialog) confirmAccount(ctx context.Context, resend bool) (err error) {
 		}
 		d.say("%s: the code was sent again", d.known.Name)
 		if d.terminal == nil {
-			d.say("next, run at a terminal: kyc-agentd confirm %s -u %s", d.known.Name, shellWord(d.user))
+			d.say("next, run at a terminal: kyc-agentd confirm %s -u %s", d.known.Name, shellquote.Quote(d.user))
 			return nil
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // A secretFile is a file that holds one secret in one line. The error of reading one
@@ -74,7 +75,7 @@ func (f secretFile) hint(err error) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "; make it, readable by its owner alone (mode 0600)"
 	case errors.Is(err, fs.ErrPermission):
-		return "; run: chown " + fmt.Sprint(os.Getuid()) + " " + shellWord(f.path)
+		return "; run: chown " + fmt.Sprint(os.Getuid()) + " " + shellquote.Quote(f.path)
 	}
 	return ""
 }
@@ -92,9 +93,9 @@ func (f secretFile) check(info fs.FileInfo) error {
 	case f.credential:
 		return nil
 	case stat != nil && int(stat.Uid) != os.Getuid():
-		return fmt.Errorf("%s belongs to uid %d; run: chown %d %s", f.path, stat.Uid, os.Getuid(), shellWord(f.path))
+		return fmt.Errorf("%s belongs to uid %d; run: chown %d %s", f.path, stat.Uid, os.Getuid(), shellquote.Quote(f.path))
 	case perm&0o077 != 0:
-		return fmt.Errorf("%s has mode %04o and may be read by its owner alone; run: chmod 600 %s", f.path, perm, shellWord(f.path))
+		return fmt.Errorf("%s has mode %04o and may be read by its owner alone; run: chmod 600 %s", f.path, perm, shellquote.Quote(f.path))
 	}
 	return nil
 }
@@ -123,14 +124,4 @@ func stampOf(info fs.FileInfo) string {
 	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
-}
-
-// shellWord makes path one word of a shell command.
-func shellWord(path string) string {
-	if strings.ContainsFunc(path, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=", r)
-	}) {
-		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-	}
-	return path
 }

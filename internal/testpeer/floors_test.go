@@ -11,20 +11,20 @@ import (
 // on a floor below, and never an adapter another adapter. What is left out may import
 // nothing of ours.
 var floors = map[string][]string{
-	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize"},
+	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/tokensource":        {"agent", "ipc"},
-	"ipc":                    {"agent", "store", "internal/connect", "internal/sanitize"},
+	"ipc":                    {"agent", "store", "internal/connect", "internal/sanitize", "internal/shellquote"},
 	"agent/internal/awscall": {"internal/connect"},
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 
-	"agent/sink":      {"agent", "internal/durable"},
+	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
 	"agent":           {"store"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
-	"store/file":                {"store", "store/internal/args", "internal/durable"},
+	"store/file":                {"store", "store/internal/args", "internal/durable", "internal/shellquote"},
 	"store/keyring":             {"store", "store/internal/args", "internal/sanitize"},
 	"store/memory":              {"store", "store/internal/args"},
 	"store/internal/args":       {"store"},

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 const (
@@ -26,7 +28,7 @@ func checkOwner(info fs.FileInfo, path string) error {
 		return nil
 	}
 	if uid := os.Geteuid(); int(st.Uid) != uid {
-		return refuse("%s belongs to user id %d, not to yours (%d); run: sudo chown -R %d %s", path, st.Uid, uid, uid, quote(path))
+		return refuse("%s belongs to user id %d, not to yours (%d); run: sudo chown -R %d %s", path, st.Uid, uid, uid, shellquote.Quote(path))
 	}
 	return nil
 }

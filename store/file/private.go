@@ -6,7 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
+
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // A refusal is a fault of the owner's making whose message is complete: what is
@@ -24,7 +25,7 @@ func checkPrivate(info fs.FileInfo, path string, mode fs.FileMode) error {
 		return err
 	}
 	if perm := info.Mode().Perm(); hasModes && perm&0o077 != 0 {
-		return refuse("%s is open to others (mode %04o); run: chmod %o %s", path, perm, mode, quote(path))
+		return refuse("%s is open to others (mode %04o); run: chmod %o %s", path, perm, mode, shellquote.Quote(path))
 	}
 	return nil
 }
@@ -53,7 +54,7 @@ func readPrivate(root *os.Root, name, path string) ([]byte, error) {
 
 func checkRegular(info fs.FileInfo, path string) error {
 	if !info.Mode().IsRegular() {
-		return refuse("%s is not a regular file; move it away: mv %s %s", path, quote(path), quote(path+".old"))
+		return refuse("%s is not a regular file; move it away: mv %s %s", path, shellquote.Quote(path), shellquote.Quote(path+".old"))
 	}
 	return nil
 }
@@ -61,7 +62,7 @@ func checkRegular(info fs.FileInfo, path string) error {
 func readAtMost(r io.Reader, path string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err == nil && len(data) > maxFile {
-		err = refuse("%s is above the limit of %d bytes; move it away: mv %s %s", path, maxFile, quote(path), quote(path+".old"))
+		err = refuse("%s is above the limit of %d bytes; move it away: mv %s %s", path, maxFile, shellquote.Quote(path), shellquote.Quote(path+".old"))
 	}
 	return data, err
 }
@@ -95,16 +96,4 @@ func nextStep(cause error) string {
 		return "; the store is closed"
 	}
 	return ""
-}
-
-// quote makes path one word of a shell command.
-func quote(path string) string {
-	if path != "" && !strings.ContainsFunc(path, needsQuotes) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
-
-func needsQuotes(r rune) bool {
-	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@%=", r)
 }
