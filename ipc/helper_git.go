@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // A gitRequest is what git asks its credential helpers for: gitcredentials(7), and
@@ -31,7 +32,7 @@ func (a *api) git(q helperRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	environment, err := environmentOf(st, q.environment, hostURL(r.protocol, r.host))
+	environment, err := environmentOf(st, q.environment, origin.HostURL(r.protocol, r.host))
 	switch {
 	case errors.Is(err, errElsewhere):
 		return nothing, nil

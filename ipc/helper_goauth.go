@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // goauth answers the go command (`go help goauth`): at first, with no URL, with the
@@ -15,8 +16,8 @@ func (a *api) goauth(q helperRequest) (reply, error) {
 	if target == "" {
 		return a.goauthAll(q)
 	}
-	o, err := originOf(target)
-	if err != nil || o.scheme != "https" {
+	o, err := origin.Parse(target)
+	if err != nil || o.Scheme != "https" {
 		return nothing, nil
 	}
 	t, err := a.tokenTo(target, q)
@@ -26,7 +27,7 @@ func (a *api) goauth(q helperRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return goauthReply(t, []origin{o}), nil
+	return goauthReply(t, []origin.Origin{o}), nil
 }
 
 func (a *api) goauthAll(q helperRequest) (reply, error) {
@@ -38,13 +39,13 @@ func (a *api) goauthAll(q helperRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	var all []origin
+	var all []origin.Origin
 	for _, e := range st.Environments {
 		if e.Name != t.Environment {
 			continue
 		}
 		for _, o := range origins(e) {
-			if o.scheme == "https" {
+			if o.Scheme == "https" {
 				all = append(all, o)
 			}
 		}
@@ -56,7 +57,7 @@ func (a *api) goauthAll(q helperRequest) (reply, error) {
 }
 
 // goauthReply is a CredentialSet.
-func goauthReply(t agent.Token, hosts []origin) reply {
+func goauthReply(t agent.Token, hosts []origin.Origin) reply {
 	var b strings.Builder
 	for _, o := range hosts {
 		b.WriteString(o.String() + "\n")

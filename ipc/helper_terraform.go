@@ -3,6 +3,8 @@ package ipc
 import (
 	"errors"
 	"strings"
+
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // terraformBody answers Terraform's credentials helper protocol: see "Credentials
@@ -17,7 +19,7 @@ func (a *api) terraform(q helperRequest) (reply, error) {
 	if host == "" {
 		return reply{}, usage("terraform asks for no host")
 	}
-	t, err := a.tokenTo(hostURL("https", host), q)
+	t, err := a.tokenTo(origin.HostURL("https", host), q)
 	if errors.Is(err, errElsewhere) {
 		return jsonReply(terraformBody{}), nil
 	}

@@ -143,7 +143,7 @@ func TestEnvironmentOfOne(t *testing.T) {
 func FuzzOrigin(f *testing.F) {
 	for _, seed := range []string{
 		"https://kyc.legaltalent.ai/x", "HTTPS://KYC.legaltalent.ai:443", "http://127.0.0.1:8080", "https://[::1]:8443/",
-		"https://kyc.legaltalent.ai@evil.example", "https://kyc.legaltalent.ai\\@evil", "https://kyc%2elegaltalent.ai", "https://kyc.legaltalent.ai.",
+		"https://kyc.legaltalent.ai@evil.example", "https://kyc.legaltalent.ai\\@evil", "https://kyc%2elegaltalent.ai", "https://kyc.legaltalent.ai.", "https://]",
 	} {
 		f.Add(seed)
 	}
@@ -154,7 +154,7 @@ func FuzzOrigin(f *testing.F) {
 			return
 		}
 		u, err := url.Parse(raw)
-		if err != nil || u.User != nil || !strings.EqualFold(u.Hostname(), strings.Trim(o.host, "[]")) || u.Port() != "" && u.Port() != o.port {
+		if err != nil || u.User != nil || !strings.EqualFold(u.Hostname(), strings.Trim(o.Host, "[]")) || u.Port() != "" && u.Port() != o.Port {
 			t.Errorf("%q is %s, and %v, %v", raw, o, u, err)
 		}
 		if again, err := originOf(o.String()); err != nil || again != o {
@@ -192,6 +192,8 @@ func TestOriginSaysWhy(t *testing.T) {
 		"https://kyc.legaltalent.ai:":           "has a host that cannot be read",
 		"https://kyc.legaltalent.ai.":           "has a host that ends with a dot",
 		"https://kyc.legaltalent.ai.:443/x?y#z": "has a host that ends with a dot",
+		"https://]":                             "has a host that cannot be read",
+		"https://kyc.legaltalent.ai:0443":       "has a port that is not a number from 1 to 65535",
 	} {
 		_, err := originOf(raw)
 		wantError(t, err, agent.CodeDenied, "no token goes to a URL that ", why)

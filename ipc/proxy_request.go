@@ -2,7 +2,6 @@ package ipc
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // proxyMethods are what the proxy forwards. CONNECT would make a tunnel of it, and
@@ -57,9 +57,9 @@ func checkProxiedHeader(r *http.Request) error {
 
 // baseURL is the api_url of t, where it is fit to get a token.
 func baseURL(t agent.Token) (*url.URL, error) {
-	if _, err := originOf(t.APIURL); err == nil {
+	if _, err := origin.Parse(t.APIURL); err == nil {
 		base, err := url.Parse(t.APIURL)
-		if err == nil && (base.Scheme == "https" || isLoopback(base.Hostname())) {
+		if err == nil && (base.Scheme == "https" || origin.IsLoopback(base.Hostname())) {
 			return base, nil
 		}
 	}
@@ -67,11 +67,6 @@ func baseURL(t agent.Token) (*url.URL, error) {
 		Code: agent.CodeConfiguration, Op: "proxy", Environment: t.Environment,
 		Message: "api_url is not an https URL", Hint: "set it in config.toml, then run: kyc-agentd reload",
 	}
-}
-
-func isLoopback(hostname string) bool {
-	ip, err := netip.ParseAddr(hostname)
-	return hostname == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // forwardURL is where a request for the path and query of target goes: below base,

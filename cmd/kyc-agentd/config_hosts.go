@@ -1,13 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"net"
-	"net/url"
+	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
+
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // Host is a host name or an IP address, and maybe a port.
@@ -53,33 +52,23 @@ var hostShape = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a
 var numberShape = regexp.MustCompile(`(^|\.)(0x[0-9a-f]*|[0-9]+)$`)
 
 func (hostKind) check(s string) error {
-	host, port := splitHost(s)
-	name := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	n, err := strconv.ParseUint(cmp.Or(port, httpsPort), 10, 16)
-	ip := net.ParseIP(name)
-	switch {
-	case host != name: // in brackets
-		if ip == nil || ip.To4() != nil || host != "["+name+"]" || name != ip.String() {
-			err = strconv.ErrSyntax
-		}
-	case ip == nil && (len(host) > 253 || !hostShape.MatchString(host) || numberShape.MatchString(host)), ip != nil && ip.To4() == nil:
-		err = strconv.ErrSyntax
-	}
-	if err != nil || n == 0 || port != "" && strconv.FormatUint(n, 10) != port || strings.HasSuffix(s, ":") {
+	o, err := origin.Parse(origin.HostURL("https", s))
+	if err != nil || s != o.Host && s != o.Host+":"+o.Port || !plainHost(o.Host) {
 		return fmt.Errorf(`bad host %q; want a lower-case name or an IP address, and a port where it is not 443, such as "files.kyc.example" or "10.0.0.7:8443"`, s)
 	}
 	return nil
 }
 
-const httpsPort = "443"
-
-// splitHost splits "host:port"; without a port that is empty.
-func splitHost(s string) (host, port string) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 || strings.HasSuffix(s, "]") {
-		return s, ""
+// plainHost reports whether host is spelled in the one way that every program reads alike.
+func plainHost(host string) bool {
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	switch {
+	case err != nil:
+		return len(host) <= 253 && hostShape.MatchString(host) && !numberShape.MatchString(host)
+	case ip.Is6():
+		return !ip.Is4In6() && host == "["+ip.String()+"]"
 	}
-	return s[:i], s[i+1:]
+	return true
 }
 
 // checkHosts makes sure that a host means one environment. Two with one api_url are
@@ -87,12 +76,11 @@ func splitHost(s string) (host, port string) {
 func (c Config) checkHosts() error {
 	claims := map[string]string{}
 	for _, name := range c.names() {
-		claims[hostPort(c.Environments[name].APIURL)] = name
+		claims[hostPort(c.Environments[name].APIURL.s)] = name
 	}
 	for _, name := range c.names() {
 		for _, host := range c.Environments[name].AllowedHosts {
-			h, port := splitHost(host.s)
-			key := h + ":" + cmp.Or(port, httpsPort)
+			key := hostPort(origin.HostURL("https", host.s))
 			if other := claims[key]; other != "" && other != name {
 				return configError("environments.%s: allowed_hosts: %s is a host of %s, too; one host can mean one environment only", name, host.s, other)
 			}
@@ -102,14 +90,12 @@ func (c Config) checkHosts() error {
 	return nil
 }
 
-// hostPort is the URL's host in lower case and its port. An http one is on loopback,
-// where the port tells them apart.
-func hostPort(t URL) string {
-	u, err := url.Parse(t.s)
+// hostPort is the URL's host in lower case and its port. The scheme does not count: an
+// http one is on loopback, where the port tells them apart.
+func hostPort(raw string) string {
+	o, err := origin.Parse(raw)
 	if err != nil {
 		return ""
 	}
-	port := map[string]string{"http": "80", "https": httpsPort}[u.Scheme]
-	host, own := splitHost(strings.ToLower(u.Host))
-	return host + ":" + cmp.Or(own, port)
+	return o.Host + ":" + o.Port
 }

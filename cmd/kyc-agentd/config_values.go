@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // Text is one value of config.toml: text that has passed K's check. The zero Text is
@@ -275,16 +275,10 @@ func (urlKind) check(s string) error {
 		return errors.New("a URL with a query or fragment; leave out what follows '?' or '#'")
 	case u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("not a URL that begins with https://")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !origin.IsLoopback(u.Hostname()):
 		return fmt.Errorf("plain http to %s, which is not this machine; want https://", u.Host)
 	}
 	return nil
-}
-
-// isLoopback reports whether host is this machine, without asking DNS.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func withoutSlash(u URL) string { return strings.TrimRight(u.s, "/") }

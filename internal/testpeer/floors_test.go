@@ -11,11 +11,11 @@ import (
 // on a floor below, and never an adapter another adapter. What is left out may import
 // nothing of ours.
 var floors = map[string][]string{
-	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
-	"ipc/tokensource":        {"agent", "ipc"},
-	"ipc":                    {"agent", "store", "internal/connect", "internal/sanitize", "internal/shellquote"},
-	"agent/internal/awscall": {"internal/connect"},
+	"ipc/tokensource":        {"agent", "ipc", "internal/origin"},
+	"ipc":                    {"agent", "store", "internal/connect", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"agent/internal/awscall": {"internal/connect", "internal/origin"},
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 

@@ -184,6 +184,8 @@ func TestOtherHosts(t *testing.T) {
 		{"https://127.0.0.1:" + port, "", "https://127.0.0.1:" + port + " is not " + server.URL},
 		{"http://127.0.0.1:" + port + "@localhost:" + otherPort, "", "http://localhost:" + otherPort + " is not " + server.URL},
 		{server.URL, "evil.example", "http://evil.example is not " + server.URL},
+		{server.URL, "[127.0.0.1]:" + port, "http://[127.0.0.1]:" + port + " is not " + server.URL},
+		{server.URL, "127.0.0.1:0" + port, "http://127.0.0.1:0" + port + " is not " + server.URL},
 		{server.URL + "/to/localhost:" + otherPort + "/kyc", "", "http://localhost:" + otherPort + " is not " + server.URL},
 	} {
 		client := &http.Client{Transport: &tokensource.Transport{Source: tokensource.Source{Service: &script{apiURL: server.URL, life: time.Hour}}}}

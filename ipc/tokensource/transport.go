@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // A Transport is an [http.RoundTripper] that puts an ID token on requests to the
@@ -82,9 +82,10 @@ func (t *Transport) send(req *http.Request, body io.ReadCloser, token agent.Toke
 // permit refuses a request that is not for the API the token is of. The Host header
 // counts too: behind one address there may be many hosts.
 func permit(req *http.Request, token agent.Token) error {
-	api, err := url.Parse(token.APIURL)
+	api, err := origin.Parse(token.APIURL)
 	for _, host := range []string{req.URL.Host, cmp.Or(req.Host, req.URL.Host)} {
-		if err != nil || origin(req.URL, host) != origin(api, api.Host) {
+		to, bad := origin.Parse(origin.HostURL(strings.ToLower(req.URL.Scheme), host))
+		if err != nil || bad != nil || to != api {
 			return &agent.Error{
 				Code: agent.CodeDenied, Op: "token", Environment: token.Environment,
 				Message: fmt.Sprintf("%s://%s is not %s: no token for it", req.URL.Scheme, host, token.APIURL),
@@ -92,17 +93,6 @@ func permit(req *http.Request, token agent.Token) error {
 		}
 	}
 	return nil
-}
-
-// origin is scheme, host and port. A trailing dot makes another host of it, as it does
-// for a server's certificate.
-func origin(u *url.URL, host string) string {
-	at := &url.URL{Host: host}
-	port := at.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
-	}
-	return strings.ToLower(u.Scheme + "://" + at.Hostname() + ":" + port)
 }
 
 func closeBody(req *http.Request) {

@@ -1,8 +1,9 @@
 package awscall
 
 import (
-	"net"
 	"net/url"
+
+	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
 // CheckURL says what is wrong with a URL, or nothing.
@@ -15,22 +16,12 @@ func CheckURL(raw string) string {
 		return "must be scheme, host and path alone: no user, query or fragment"
 	case u.Scheme == "https":
 		return ""
-	case u.Scheme == "http" && loopback(u.Hostname()):
+	case u.Scheme == "http" && origin.IsLoopback(u.Hostname()):
 		return ""
 	case u.Scheme == "http":
 		return "is plain http to " + u.Host + ", which is not a loopback address: use https"
 	}
 	return "must begin with https://"
-}
-
-// loopback reports whether host is this machine's own, by its spelling: no name
-// is looked up, for a resolver may answer anything.
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // Host is the part of a URL that errors name.
