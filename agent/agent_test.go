@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/memory"
 )
@@ -789,7 +789,7 @@ func TestLogoutIsNotHalfDone(t *testing.T) {
 
 // TestSecrets runs a life with debug logging and looks for every secret.
 func TestSecrets(t *testing.T) {
-	p, out := agenttest.NewAuthenticator(), new(syncBuffer)
+	p, out := agenttest.NewAuthenticator(), new(testlog.Buffer)
 	p.Set(func(r *agenttest.Rules) { r.Rotate, r.Lifetime = true, time.Nanosecond })
 	a := agenttest.NewAgent(t, p, func(o *agent.Options) {
 		o.Logger = slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -806,23 +806,6 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("%q leaked", secret)
 		}
 	}
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func TestSignInWithoutAPassword(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
@@ -183,11 +184,11 @@ func openDir(t *testing.T) string {
 
 func TestForeignPeerIsRefused(t *testing.T) {
 	testpeer.Root(t)
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	asked := 0
 	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
 	ln := listen(t, path)
-	serve(t, &Server{Logger: book.logger(), Service: &countingService{n: &asked}}, ln)
+	serve(t, &Server{Logger: book.Logger(), Service: &countingService{n: &asked}}, ln)
 	for p := path; len(p) > len(os.TempDir()); p = filepath.Dir(p) { // let anybody get there
 		if err := os.Chmod(p, 0o777); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -288,10 +289,10 @@ func TestWatchOverASocket(t *testing.T) {
 
 // The set-up of a second factor goes over the wire and to no log, in any fault.
 func TestNoSecondFactorInTheLog(t *testing.T) {
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	ln := ipctest.Listen()
 	const secret, key = "JBSWY3DPEHPK3PXP", "sk_live_0123456789"
-	serve(t, &Server{Logger: book.logger(), Service: &scripted{
+	serve(t, &Server{Logger: book.Logger(), Service: &scripted{
 		login: func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
 			_, err := ask(ctx, agent.Challenge{Name: "MFA_SETUP", TOTPURL: "otpauth://totp/x?secret=" + secret, TOTPSecret: secret})
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
@@ -25,11 +26,11 @@ func managerName(unit, id string) string {
 }
 
 // serveCredentials serves service on a socket of its own.
-func serveCredentials(t testing.TB, service agent.Service) (path string, book *logBook) {
+func serveCredentials(t testing.TB, service agent.Service) (path string, book *testlog.Buffer) {
 	t.Helper()
-	book = &logBook{}
+	book = &testlog.Buffer{}
 	path = filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
-	serve(t, &Server{Service: service, Logger: book.logger()}, listen(t, path))
+	serve(t, &Server{Service: service, Logger: book.Logger()}, listen(t, path))
 	return path, book
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -46,7 +47,7 @@ func FuzzServer(f *testing.F) {
 }
 
 func throw(t *testing.T, raw []byte) {
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	ln := ipctest.Listen()
 	api := ipctest.Listen()
 	behind := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +59,7 @@ func throw(t *testing.T, raw []byte) {
 	go func() { _ = behind.Serve(api) }()
 	defer behind.Close()
 	dialAPI := func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx) }
-	stop := serve(t, &Server{Logger: book.logger(), Proxy: true, dialAPI: dialAPI, Service: &scripted{
+	stop := serve(t, &Server{Logger: book.Logger(), Proxy: true, dialAPI: dialAPI, Service: &scripted{
 		token: tokenFor("http://localhost", "staging", "").token,
 		login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
 			_, err := ask(ctx, agent.Challenge{Name: "X"})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -314,9 +315,9 @@ func TestFailedLogin(t *testing.T) {
 
 // Everything a sign-in carries, with debug logging, and faults on the way.
 func TestNoSecretInTheLog(t *testing.T) {
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	ln := ipctest.Listen()
-	serve(t, &Server{Service: agenttest.NewAgent(t, agenttest.NewAuthenticator()), Logger: book.logger()}, ln)
+	serve(t, &Server{Service: agenttest.NewAgent(t, agenttest.NewAuthenticator()), Logger: book.Logger()}, ln)
 	c := &Client{Dial: ln.Dial}
 	code := "987654"
 	tries := 0

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
 // One failure is one line an hour for the administrator, and another failure is not
@@ -47,12 +48,12 @@ func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 
 // The fields of a request's line, and who is told of it.
 func TestRequestsAreLoggedAndCounted(t *testing.T) {
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	var mu sync.Mutex
 	var calls []Call
 	refused := &agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "not signed in"}
 	path := serveUnixServer(t, &Server{
-		Logger: book.logger(),
+		Logger: book.Logger(),
 		Observe: func(c Call) {
 			mu.Lock()
 			defer mu.Unlock()

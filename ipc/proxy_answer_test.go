@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
 // Redirects, throttling and refusals are the client's to deal with.
@@ -197,8 +198,8 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 		"name without value": {speaking("HTTP/1.1 200 OK\r\nSECRET\r\n\r\n"), "hung up without an answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			book := &logBook{}
-			ln := serveMemServer(t, &Server{Service: tokenFor(test.url, "staging"), Proxy: true, Logger: book.logger()})
+			book := &testlog.Buffer{}
+			ln := serveMemServer(t, &Server{Service: tokenFor(test.url, "staging"), Proxy: true, Logger: book.Logger()})
 			a := ask(t, ln, toAPI("GET", "/kyc", ""))
 			p := a.problem(t)
 			if a.StatusCode != 503 || p.Code != agent.CodeUnavailable || p.Environment != "staging" || !strings.Contains(p.Detail, test.say) || a.Header.Get("Kyc-Error") != "unavailable" {
@@ -277,8 +278,8 @@ func TestProxyWarning(t *testing.T) {
 
 // A bug in one request is one answer.
 func TestProxyPanic(t *testing.T) {
-	book := &logBook{}
-	ln := serveMemServer(t, &Server{Proxy: true, Version: "7", Logger: book.logger(), Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("SECRET") }}})
+	book := &testlog.Buffer{}
+	ln := serveMemServer(t, &Server{Proxy: true, Version: "7", Logger: book.Logger(), Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("SECRET") }}})
 	a := ask(t, ln, toAPI("GET", "/", ""))
 	if p := a.problem(t); p.Code != agent.CodeInternal || a.Header.Get("Kyc-Version") != "7" || strings.Contains(a.body+book.String(), "SECRET") || !strings.Contains(book.String(), "panic=string") {
 		t.Errorf("%d %s\n%s", a.StatusCode, a.body, book)

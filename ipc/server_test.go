@@ -17,6 +17,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -599,11 +600,11 @@ func (l *troubled) Accept() (net.Conn, error) {
 func TestAcceptTroublePasses(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		synctest.Test(t, func(t *testing.T) {
-			mem, book := ipctest.Listen(), &logBook{}
+			mem, book := ipctest.Listen(), &testlog.Buffer{}
 			ln := &troubled{Listener: mem, err: errno}
 			ln.failures.Store(10)
 			begin := time.Now()
-			serve(t, &Server{Service: &scripted{}, Logger: book.logger()}, ln)
+			serve(t, &Server{Service: &scripted{}, Logger: book.Logger()}, ln)
 			if a := ask(t, mem, request("GET", "/v1/token", "")); a.StatusCode != http.StatusOK {
 				t.Errorf("%d", a.StatusCode)
 			}
@@ -632,14 +633,14 @@ func TestStopDuringAcceptTrouble(t *testing.T) {
 }
 
 func TestPanicIsOneAnswer(t *testing.T) {
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	ln := ipctest.Listen()
 	var log string
 	service := &scripted{
 		token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("pass" + "word123") },
 		login: func(context.Context, agent.LoginRequest, agent.Asker) error { return nilMap()["x"]() },
 	}
-	serve(t, &Server{Service: service, Logger: book.logger()}, ln)
+	serve(t, &Server{Service: service, Logger: book.Logger()}, ln)
 	for _, raw := range []string{request("GET", "/v1/token", ""), post("/v1/login", "{}")} {
 		p := ask(t, ln, raw).problem(t)
 		if p.Code != agent.CodeInternal || strings.Contains(p.Detail, "panic") {
@@ -656,9 +657,9 @@ func TestPanicIsOneAnswer(t *testing.T) {
 func nilMap() map[string]func() error { return nil }
 
 func TestInternalErrorsAreInTheLog(t *testing.T) {
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	ln := ipctest.Listen()
-	serve(t, &Server{Logger: book.logger(), Service: failing(&agent.Error{
+	serve(t, &Server{Logger: book.Logger(), Service: failing(&agent.Error{
 		Code: agent.CodeInternal, Environment: "prod", Message: "it broke", Err: errors.New("the cause\nin two lines"),
 	})}, ln)
 	if a := ask(t, ln, request("GET", "/v1/token", "")); strings.Contains(a.body, "the cause") {
@@ -704,9 +705,9 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 
 // net/http's own lines quote what it was sent, and what a panic's value holds.
 func TestWordsOfNetHTTPAreNotLogged(t *testing.T) {
-	book := &logBook{}
+	book := &testlog.Buffer{}
 	ln := serveMemServer(t, &Server{
-		Service: &scripted{}, Logger: book.logger(),
+		Service: &scripted{}, Logger: book.Logger(),
 		Observe: func(Call) { panic("a panic outside of the agent's own recover: " + someJWT) },
 	})
 	c := dial(t, ln)

@@ -1,14 +1,11 @@
 package awscreds_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
 // A stage is a user pool, an AWS that trusts it, and somebody signed in.
@@ -29,12 +27,12 @@ type stage struct {
 	pool *cognitotest.Server
 	aws  *awstest.Server
 	env  agent.Environment // with the identity pool
-	said *witness
+	said *testlog.Buffer
 	x    *awscreds.Exchanger
 }
 
 func newStage(t *testing.T) *stage {
-	s := &stage{T: t, pool: cognitotest.New(), said: &witness{}}
+	s := &stage{T: t, pool: cognitotest.New(), said: &testlog.Buffer{}}
 	t.Cleanup(s.pool.Close)
 	s.pool.AddUser(cognitotest.User{Name: "ada", Password: "correct horse"})
 	s.aws = awstest.New(awstest.UserPool{Issuer: s.pool.Issuer(), JWKS: s.pool.Issuer() + "/.well-known/jwks.json", ClientID: s.pool.ClientID})
@@ -43,7 +41,7 @@ func newStage(t *testing.T) *stage {
 		Name: "prod", Region: s.pool.Region, UserPoolID: s.pool.PoolID, ClientID: s.pool.ClientID, Endpoint: s.pool.URL,
 		IdentityPoolID: s.aws.IdentityPoolID, AWSEndpoint: s.aws.URL,
 	}
-	s.x = awscreds.New(awscreds.Options{Logger: slog.New(slog.NewJSONHandler(s.said, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s.x = awscreds.New(awscreds.Options{Logger: s.said.Logger()})
 	return s
 }
 
@@ -236,18 +234,6 @@ func (s *stage) ways() map[string]agent.Environment {
 	return map[string]agent.Environment{awstest.GetCredentials: s.env, awstest.AssumeRoleWithWebIdentity: s.byRole()}
 }
 
-// witness keeps what is said.
-type witness struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (w *witness) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(p)
-}
-
 // Neither a log record at debug level nor an error, however it is printed, holds an ID
 // token or a key, whatever goes wrong; and AWS's own words are in none.
 func TestSecrecy(t *testing.T) {
@@ -272,7 +258,7 @@ func TestSecrecy(t *testing.T) {
 			s.hear(s.x.Exchange(t.Context(), env, token))
 		}
 	}
-	text := s.said.text.String()
+	text := s.said.String()
 	for _, secret := range secrets {
 		if i := strings.Index(text, secret); i >= 0 {
 			t.Errorf("a secret is in …%q", text[max(0, i-80):i])

@@ -10,40 +10,31 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
 // witness keeps all that is logged and all errors, in every form they could be printed in.
-type witness struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (w *witness) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(p)
-}
+type witness struct{ text testlog.Buffer }
 
 func (w *witness) hear(values ...any) {
 	for _, v := range values {
-		_, _ = fmt.Fprintf(w, "%v %+v %#v %q\n", v, v, v, v)
+		_, _ = fmt.Fprintf(&w.text, "%v %+v %#v %q\n", v, v, v, v)
 		if err, ok := v.(error); ok {
 			for e := err; e != nil; e = errors.Unwrap(e) {
-				_, _ = fmt.Fprintf(w, "%T %v %+v\n", e, e, e)
+				_, _ = fmt.Fprintf(&w.text, "%T %v %+v\n", e, e, e)
 			}
 		}
 	}
 }
 
 func (w *witness) logger() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))
+	return slog.New(slog.NewJSONHandler(&w.text, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))
 }
 
 // echo answers a call with all that was in it, as some servers have done.

@@ -1,7 +1,6 @@
 package sink_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/agent/sink"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
 // A house is an agent in a synctest bubble with a keeper of token files.
@@ -26,25 +25,7 @@ type house struct {
 	a   *agent.Agent
 	k   *sink.Keeper
 	dir string
-	log logbook
-}
-
-// A logbook is written to by the keeper's goroutines and read by the test's.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log testlog.Buffer // the keeper writes, and the test reads
 }
 
 func inBubble(t *testing.T, body func(h *house)) {

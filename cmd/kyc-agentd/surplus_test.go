@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
@@ -80,7 +81,7 @@ func TestSurplusIsNotLogged(t *testing.T) {
 	h.env = append(h.env, "KYC_STAGING_API_URL="+url, "KYC_STAGING_IDENTITY_POOL_ID="+aws.IdentityPoolID, "KYC_STAGING_AWS_ENDPOINT="+chatty(t, aws.URL))
 	h.alsoProd()
 	h.env = append(h.env, "KYC_PROD_ENDPOINT="+chatty(t, h.cognito.URL))
-	log := new(lockedBuffer)
+	log := new(testlog.Buffer)
 	cmd := kycAgentd("serve", "--store", "memory", "--log-level", "debug")
 	cmd.Env, cmd.Stderr = append([]string{}, h.env...), log
 	d := h.launched(cmd)
