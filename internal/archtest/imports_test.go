@@ -1,0 +1,165 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// floors lists what each package may import of this module: always something on a
+// floor below, and never an adapter another adapter. A package that is left out may
+// import nothing of this module.
+var floors = map[string][]string{
+	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring", "internal/origin", "internal/sanitize", "internal/shellquote"},
+
+	"ipc/tokensource":        {"agent", "ipc", "internal/origin"},
+	"ipc":                    {"agent", "store", "internal/connect", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"agent/internal/awscall": {"internal/connect", "internal/origin"},
+	"agent/awscreds":         {"agent", "agent/internal/awscall"},
+	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
+
+	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
+	"agent/agenttest": {"agent", "store", "store/memory"},
+	"agent":           {"store"},
+
+	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
+	"store/file":                {"store", "store/internal/args", "internal/durable", "internal/shellquote"},
+	"store/keyring":             {"store", "store/internal/args", "internal/sanitize"},
+	"store/memory":              {"store", "store/internal/args"},
+	"store/internal/args":       {"store"},
+	"store/storetest":           {"store"},
+	"store/keyring/keyringtest": {"internal/testpeer"},
+
+	"internal/testpeer/roots":          {"internal/testpeer"},
+	"packaging/usermanager":            {"internal/testpeer"},
+	"agent/cognito/localpeer":          {"internal/testpeer"},
+	"agent/cognito/cognitotest/jspeer": {"agent/cognito/cognitotest", "internal/testpeer"},
+
+	"bench":                   {"agent/cognito/cognitotest"},
+	"examples/go":             {"ipc/tokensource"},
+	"examples/demo":           {"agent/cognito/cognitotest", "examples/internal/stage"},
+	"examples/internal/stage": {"agent/cognito/cognitotest", "examples/kycapi"},
+	"examples/kycapi":         {"agent/idtoken"},
+}
+
+// A rule forbids imports that no line of floors may allow. Its breach is an import
+// that it has to forbid.
+type rule struct {
+	name    string
+	forbids func(from, to string) bool
+	breach  [2]string
+}
+
+var rules = []rule{
+	{
+		"internal/* imports nothing of this module",
+		func(from, to string) bool { return in("internal", from) && !in(parent(from, 2), to) },
+		[2]string{"internal/durable", "internal/connect"},
+	},
+	{
+		"nothing below main imports main",
+		func(from, to string) bool { return in("cmd", to) && to == parent(to, 2) },
+		[2]string{"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd"},
+	},
+	{
+		"a command's packages are for that command alone",
+		func(from, to string) bool { return in("cmd", to) && !in(parent(to, 2), from) },
+		[2]string{"agent", "cmd/kyc-agentd/internal/config"},
+	},
+}
+
+// in says whether pkg is folder or lies below it.
+func in(folder, pkg string) bool { return pkg == folder || strings.HasPrefix(pkg, folder+"/") }
+
+// parent is the first n parts of pkg's path.
+func parent(pkg string, n int) string {
+	parts := strings.Split(pkg, "/")
+	return strings.Join(parts[:min(n, len(parts))], "/")
+}
+
+func TestImportsOnlyGoDown(t *testing.T) {
+	all := imports(t)
+	for from, list := range all {
+		slices.Sort(list)
+		for _, to := range slices.Compact(list) { // several files of a package import it
+			if !slices.Contains(floors[from], to) {
+				t.Errorf("%s imports %s, which is not on a floor below it; see CONTRIBUTING.md", from, to)
+			}
+			for _, r := range rules {
+				if r.forbids(from, to) {
+					t.Errorf("%s imports %s: %s", from, to, r.name)
+				}
+			}
+		}
+	}
+	for from, list := range floors {
+		if _, ok := all[from]; !ok {
+			t.Errorf("%s is on a floor, and there is no such package", from)
+		}
+		for _, to := range list {
+			if _, ok := all[to]; !ok {
+				t.Errorf("%s may import %s, and there is no such package", from, to)
+			}
+		}
+	}
+}
+
+func TestRules(t *testing.T) {
+	for _, r := range rules {
+		if !r.forbids(r.breach[0], r.breach[1]) {
+			t.Errorf("%s: %s imports %s, and that is not forbidden", r.name, r.breach[0], r.breach[1])
+		}
+	}
+}
+
+const module = "github.com/legaltalent/kyc-agent/"
+
+// imports returns what each package imports of this module, on any system. Tests are
+// free to import what they test with: only the packages themselves are held. The files
+// are read here and not by `go list`, because go test runs a test again when a file has
+// changed that the test itself had read.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	root := testpeer.ModuleRoot()
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch name := entry.Name(); {
+		case err != nil:
+			return err
+		case entry.IsDir() && (name == "node_modules" || name == "testdata" || name[0] == '.' && path != root):
+			return fs.SkipDir
+		case entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(path))
+		from := filepath.ToSlash(folder)
+		all[from] = append(all[from], ours(file)...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// ours returns the packages of this module that file imports.
+func ours(file *ast.File) []string {
+	var list []string
+	for _, spec := range file.Imports {
+		if to, ok := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module); ok {
+			list = append(list, to)
+		}
+	}
+	return list
+}
