@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // TestMain lets the test binary be the bare servers, as the bench is its own.
@@ -17,9 +19,7 @@ func TestMain(m *testing.M) {
 
 // TestMeasure runs every part once over, with too few samples to mean anything.
 func TestMeasure(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes 15 seconds")
-	}
+	testpeer.Slow(t)
 	root, err := moduleRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)

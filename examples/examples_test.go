@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 
 func startStage(t *testing.T, opts ...cognitotest.Option) *stage.Stage {
 	t.Helper()
+	testpeer.Slow(t)
 	bin := filepath.Dir(testpeer.Build(t, "kyc-agentd"))
 	testpeer.Build(t, "kyc-token")
 	s, err := stage.Start(context.WithoutCancel(t.Context()), bin, opts...)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -415,6 +416,7 @@ func TestProxyStop(t *testing.T) {
 
 // A thousand at once, each with a body of its own, all get their own answer.
 func TestProxyThousandAtOnce(t *testing.T) {
+	testpeer.Slow(t)
 	const n = 1000
 	var together sync.WaitGroup
 	together.Add(n)

@@ -17,6 +17,7 @@ import (
 // TestSocketActivation has systemd's own program listen and start the daemon at the
 // first connection, with the command line and the descriptor's name of the units.
 func TestSocketActivation(t *testing.T) {
+	testpeer.Slow(t)
 	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
 	client := testpeer.Build(t, "kyc-token")
 	command := strings.Fields(readUnit(t, serviceUnit).one(t, "Service.ExecStart"))

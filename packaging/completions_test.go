@@ -26,6 +26,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
+	testpeer.Slow(t)
 	agent, token := testpeer.Build(t, "kyc-agentd"), testpeer.Build(t, "kyc-token")
 	dir, err := os.MkdirTemp("", "kyc-desk-")
 	if err != nil {

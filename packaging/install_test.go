@@ -24,6 +24,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
+	testpeer.Slow(t)
 	m := &machine{t: t, make: testpeer.Program(t, "make", "make"), home: t.TempDir(), notes: t.TempDir()}
 	for _, name := range []string{"GOCACHE", "GOENV", "GOFLAGS", "GOMODCACHE", "GOPATH", "GOPROXY"} { // some follow HOME
 		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()

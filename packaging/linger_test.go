@@ -11,6 +11,7 @@ import (
 // TestLinger logs in and out of a booted system: the agent ends with the user's last
 // session, and does not where loginctl enable-linger was said.
 func TestLinger(t *testing.T) {
+	testpeer.Long(t)
 	s := &system{t, roots.Boot(t, roots.Trixie)}
 	s.Copy(testpeer.Build(t, "kyc-agentd"), "/usr/bin/kyc-agentd", 0o755)
 	s.Copy(testpeer.Build(t, "kyc-token"), "/usr/bin/kyc-token", 0o755)

@@ -103,6 +103,7 @@ func sums(t *testing.T, dir string) map[string]string {
 // TestPackages makes two releases, and holds what their packages promise. Its log has
 // the commands of an administrator and a user on clean systems, and what they print.
 func TestPackages(t *testing.T) {
+	testpeer.Long(t)
 	first, next := release(t, "v1.0.0"), release(t, "v1.1.0", "ARCHES=amd64")
 	deb := filepath.Join(first, "kyc-agent_1.0.0-1_amd64.deb")
 	t.Run("reproducible", func(t *testing.T) { testReproducible(t, first) })

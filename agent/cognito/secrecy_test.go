@@ -17,6 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // witness keeps all that is logged and all errors, in every form they could be printed in.
@@ -154,6 +155,7 @@ func TestSecrecy(t *testing.T) {
 // The same for what sets accounts up and mends them: the secret of an authenticator app, a
 // device's password, the client's secret and its hashes, SRP's proofs, access tokens.
 func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
+	testpeer.Slow(t)
 	const mailed, hostile = "918273645546", "eyJ.echo"
 	w := &witness{}
 	secrets := map[string]string{"password": password, "new password": next, "code": mailed, "client secret": clientSecret}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/localpeer"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/file"
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
@@ -57,6 +58,7 @@ func expiry(t *testing.T, token string) time.Time {
 // until five of the tokens it was given are dead: no request failed meanwhile, and
 // none got a dead one.
 func TestExpiryCrossed(t *testing.T) {
+	testpeer.Slow(t)
 	t.Parallel()
 	s := peerSite(t, startPeer(t, 10*time.Second))
 	s.start("--store", "memory")
@@ -85,6 +87,7 @@ func dead(ends map[string]time.Time) (n int) {
 
 // TestRestart keeps a sign-in over a restart of the daemon, in each lasting store.
 func TestRestart(t *testing.T) {
+	testpeer.Slow(t)
 	for kind, use := range map[string]func(*site){
 		"file":    (*site).fileStore,
 		"keyring": (*site).realKeyring,

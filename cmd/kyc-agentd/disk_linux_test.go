@@ -23,6 +23,7 @@ func (h *house) onDisk() (home string) {
 // Where no key says that sign-ins are to last, a home that cannot be written does no
 // harm. Where one does, the daemon does not start, and says what is in the way.
 func TestReadOnlyHome(t *testing.T) {
+	testpeer.Slow(t)
 	h := newHouse(t)
 	home := h.onDisk()
 	readOnly := func(flags uintptr) { testpeer.Mount(t, "", home, "", unix.MS_REMOUNT|flags, "") }

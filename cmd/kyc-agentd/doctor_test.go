@@ -478,6 +478,7 @@ func through(proxy string) func(*patient) {
 }
 
 func TestDoctorFinds(t *testing.T) {
+	testpeer.Slow(t)
 	var table strings.Builder
 	tab := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for i, s := range setups {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // TestKill is the proof of "a sign-in is never lost": with rotation on, the daemon
@@ -19,13 +20,15 @@ import (
 // that nothing on this side can close: Cognito has answered and the new refresh
 // token is not on the disk yet; what falls into it is counted apart.
 //
-// KYC_KILL_ROUNDS sets the number of rounds; 500 by default, 25 with -short.
+// KYC_KILL_ROUNDS sets the number of rounds; 25 by default, 500 in `make test-long`.
 func TestKill(t *testing.T) {
+	testpeer.Slow(t)
+	rounds := killRounds(t, testpeer.Rounds(25, 500))
 	for _, grace := range []time.Duration{0, time.Minute} {
 		t.Run("grace "+grace.String(), func(t *testing.T) {
 			t.Parallel()
 			r := newKillRun(t, grace)
-			for range killRounds(t) {
+			for range rounds {
 				r.round()
 			}
 			t.Logf("%d kills in mid-refresh: %d before Cognito's answer was on its way, %d after; %d sign-ins lost in the gap between answer and write, %d otherwise",
@@ -40,18 +43,17 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func killRounds(t *testing.T) int {
-	if s := os.Getenv("KYC_KILL_ROUNDS"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
+// killRounds is KYC_KILL_ROUNDS, or usual where that is not set.
+func killRounds(t *testing.T, usual int) int {
+	s := os.Getenv("KYC_KILL_ROUNDS")
+	if s == "" {
+		return usual
 	}
-	if testing.Short() {
-		return 25
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return 500
+	return n
 }
 
 type killRun struct {

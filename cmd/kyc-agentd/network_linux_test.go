@@ -145,6 +145,7 @@ func TestNoIPv6(t *testing.T) {
 // When the name server falls silent, a token in memory is there at once, who needs a
 // refresh is told in time, and the doctor names it and ends in time.
 func TestSilentNameServer(t *testing.T) {
+	testpeer.Slow(t)
 	inNetwork(t, func(t *testing.T, names *nameServer) {
 		h := newHouse(t)
 		h.byName()

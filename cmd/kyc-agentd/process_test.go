@@ -469,6 +469,7 @@ func TestServeOnAnInheritedSocket(t *testing.T) {
 
 // Who waits for a daemon that cannot start is told why, by every verb, and then it ends.
 func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
+	testpeer.Slow(t)
 	h, token := newHouse(t), testpeer.Build(t, "kyc-token")
 	path, next := serviceManager(t)
 	cmd := h.activated("--config /no/such")

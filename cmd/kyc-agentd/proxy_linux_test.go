@@ -21,6 +21,7 @@ const gigabyte = 1 << 30
 // However long a body is, in either direction, the daemon as it is shipped holds
 // little of it.
 func TestProxyMemory(t *testing.T) {
+	testpeer.Slow(t)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			_, _ = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(anything{}, gigabyte), make([]byte, 1<<20))

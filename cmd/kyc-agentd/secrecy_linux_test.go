@@ -18,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // The secrets of TestSecrecy: passwords that are typed, the password of a credential
@@ -39,6 +40,7 @@ var (
 // print, in the command line and the environment of every process on the machine,
 // in the files, and in what a crash could leave.
 func TestSecrecy(t *testing.T) {
+	testpeer.Slow(t)
 	for kind, use := range map[string]func(*site){
 		"file":    (*site).fileStore,
 		"keyring": (*site).realKeyring,

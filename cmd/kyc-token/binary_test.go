@@ -126,9 +126,7 @@ func TestFindsTheSocketWithNothingExported(t *testing.T) {
 }
 
 func TestDeadlineOfTheBinary(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes 8 seconds")
-	}
+	testpeer.Slow(t)
 	t.Parallel()
 	over := make(chan struct{})
 	agent := newFake(t, func(net.Conn) { <-over })

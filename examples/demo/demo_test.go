@@ -7,9 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 func TestRun(t *testing.T) {
+	testpeer.Slow(t)
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	var out bytes.Buffer
@@ -29,6 +32,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunWithoutCurl(t *testing.T) {
+	testpeer.Slow(t)
 	path := t.TempDir()
 	for _, name := range []string{"go", "sh"} {
 		real, err := exec.LookPath(name)

@@ -36,6 +36,7 @@ type world struct {
 // newWorld makes one. Nobody is signed in.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	testpeer.Slow(t)
 	bin := filepath.Dir(testpeer.Build(t, "kyc-agentd"))
 	token := testpeer.Build(t, "kyc-token")
 	w := &world{token: token, links: t.TempDir(), remote: shortDir(t)}

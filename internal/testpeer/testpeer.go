@@ -2,6 +2,9 @@
 // on PATH, Python and Npm for libraries, HTTPie with our plugin, Build and Example for
 // this module's own binaries.
 //
+// It also says how long a test may take: Slow for `make quick`, Long and Rounds for
+// `make test-long`.
+//
 // A peer that is missing skips the test and names what to install. Where
 // KYC_REQUIRE_PEERS is set, as in CI, it fails the test instead: a skip must not
 // pass for a proof.
@@ -25,6 +28,35 @@ func Missing(t testing.TB, what, install string) {
 	}
 	t.Skipf("%s is missing; %s", what, install)
 }
+
+// Slow skips a test that takes more than a second or two under -short, as `make quick`
+// runs it.
+func Slow(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("slow; run: make test")
+	}
+}
+
+// Long skips a test that takes minutes, but in `make test-long`. The test itself has to
+// make this call, and not a function that it calls: make finds the long tests by that.
+func Long(t testing.TB) {
+	t.Helper()
+	if !isLong() {
+		t.Skip("takes minutes; run: make test-long")
+	}
+}
+
+// Rounds returns how often a test repeats what it does: long in `make test-long`, which
+// finds the test by this call as it does by Long, and otherwise usual.
+func Rounds(usual, long int) int {
+	if isLong() {
+		return long
+	}
+	return usual
+}
+
+func isLong() bool { return os.Getenv("KYC_TEST_LONG") != "" }
 
 // Program returns the path of the program called name; pkg is the Debian package it comes in.
 func Program(t testing.TB, name, pkg string) string {
@@ -61,9 +93,10 @@ func Root(t testing.TB) {
 }
 
 // Npm returns the folder whose node_modules holds the npm peers (package.json
-// beside it pins them), and the path of node.
+// beside it pins them), and the path of node. These tests are slow.
 func Npm(t testing.TB) (dir, node string) {
 	t.Helper()
+	Slow(t) // Node takes seconds to start
 	node = Program(t, "node", "nodejs")
 	dir = filepath.Join(ModuleRoot(), "internal", "testpeer", "npm")
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json")); err != nil {

@@ -53,6 +53,7 @@ func schema(t *testing.T) *jsonschema.Schema {
 }
 
 func TestBill(t *testing.T) {
+	testpeer.Slow(t)
 	programs := []string{testpeer.Build(t, "kyc-agentd"), testpeer.Build(t, "kyc-token")}
 	var first, second bytes.Buffer
 	for _, w := range []*bytes.Buffer{&first, &second} {

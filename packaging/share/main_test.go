@@ -34,6 +34,7 @@ func read(t *testing.T, path string) string {
 }
 
 func TestPages(t *testing.T) {
+	testpeer.Slow(t)
 	dir := everything(t)
 	pages := []string{"man1/kyc-agentd.1", "man1/kyc-token.1", "man5/kyc-agent.toml.5", "man7/kyc-agentd-api.7"}
 	for _, page := range pages {
@@ -143,6 +144,7 @@ func TestUnknownDirective(t *testing.T) {
 }
 
 func TestCompletions(t *testing.T) {
+	testpeer.Slow(t)
 	dir := everything(t)
 	for _, name := range []string{
 		"bash-completion/completions/kyc-agentd", "bash-completion/completions/kyc-token",

@@ -60,6 +60,7 @@ func Run(t *testing.T, outside func() Machine, body func(*testing.T)) {
 		body(t)
 		return
 	}
+	testpeer.Slow(t)
 	testpeer.Root(t)
 	cmd := command(t, outside())
 	var said bytes.Buffer
@@ -81,7 +82,7 @@ func command(t *testing.T, m Machine) *exec.Cmd {
 	}
 	seen := "/run/" + filepath.Base(self) // go test puts it where only root can see it
 	args := []string{"--user", User, "--bind", self + ":" + seen, "--env", inside + "=1"}
-	for _, name := range append(m.Keep, "KYC_REQUIRE_PEERS") {
+	for _, name := range append(m.Keep, "KYC_REQUIRE_PEERS", "KYC_TEST_LONG") {
 		if value := os.Getenv(name); value != "" {
 			args = append(args, "--env", name+"="+value)
 		}
@@ -93,9 +94,6 @@ func command(t *testing.T, m Machine) *exec.Cmd {
 		args = append(args, "--home", m.Home)
 	}
 	args = append(args, "--", seen, "-test.v", "-test.run="+pattern(t.Name()))
-	if testing.Short() {
-		args = append(args, "-test.short")
-	}
 	if end, ok := t.Deadline(); ok { // it says where it hangs, and the manager is stopped
 		args = append(args, "-test.timeout="+time.Until(end.Add(-10*time.Second)).String())
 	}

@@ -53,6 +53,7 @@ func TestRun(t *testing.T) {
 // userSystemd is a command that runs the program itself.
 func userSystemd(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *strings.Builder) {
 	t.Helper()
+	testpeer.Slow(t)
 	testpeer.Root(t)
 	stdout, stderr = new(strings.Builder), new(strings.Builder)
 	cmd = exec.Command(filepath.Join(testpeer.ModuleRoot(), "packaging", "systemd", "user-systemd"), args...)

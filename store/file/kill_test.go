@@ -18,6 +18,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/file"
 )
@@ -59,6 +60,7 @@ func writeRecords(s *file.Store) error {
 // TestKilledWhileWriting kills a writing process at random instants. Whatever it
 // had said to be durable must be there, or the one it was writing, whole.
 func TestKilledWhileWriting(t *testing.T) {
+	testpeer.Slow(t)
 	const rounds = 60
 	dir := privateDir(t)
 	keyFile := filepath.Join(t.TempDir(), "store.key")

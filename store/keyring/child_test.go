@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
@@ -123,6 +124,7 @@ func TestCancelKillsTheChild(t *testing.T) {
 }
 
 func TestDeadlineKillsTheChildAndItsChildren(t *testing.T) {
+	testpeer.Slow(t)
 	fifo := newFifo(t)
 	got := make(chan error)
 	go func() {

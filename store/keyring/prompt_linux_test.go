@@ -9,6 +9,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/keyring"
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
@@ -66,6 +67,7 @@ func TestPromptDismissed(t *testing.T) {
 }
 
 func TestPromptIgnored(t *testing.T) {
+	testpeer.Slow(t)
 	kr := keyringtest.Start(t, keyringtest.NoService)
 	f := &fakeService{locked: true, value: "kept", onPrompt: func(func(bool)) {}}
 	f.serve(t, kr)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/keyring"
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
@@ -26,6 +27,7 @@ func within(timeout time.Duration, kr *keyringtest.Keyring) *keyring.Store {
 }
 
 func TestConformance(t *testing.T) {
+	testpeer.Slow(t)
 	var kr *keyringtest.Keyring
 	open := func(t *testing.T) store.Store {
 		kr = keyringtest.Start(t, keyringtest.Unlocked)
@@ -49,6 +51,7 @@ func every(ctx context.Context, st store.Store, check func(op string, err error)
 }
 
 func TestKeyringThatCannotBeUsed(t *testing.T) {
+	testpeer.Slow(t)
 	for _, c := range []struct {
 		mode keyringtest.Mode
 		is   error
@@ -120,6 +123,7 @@ func TestLockAndUnlock(t *testing.T) {
 }
 
 func TestFrozenDaemon(t *testing.T) {
+	testpeer.Slow(t)
 	kr := keyringtest.Start(t, keyringtest.Unlocked)
 	mustPut(t, on(kr), "prod", "value")
 	st := within(time.Second, kr)

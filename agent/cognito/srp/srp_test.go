@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // vector is a handshake as AWS's own client (amazon-cognito-identity-js) made it, with
@@ -58,6 +59,7 @@ func (v vector) challenge() srp.Challenge {
 }
 
 func TestVectors(t *testing.T) {
+	testpeer.Slow(t)
 	list := vectors(t)
 	var short int // salts and keys that have lost zeros
 	for i, v := range list {

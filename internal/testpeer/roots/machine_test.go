@@ -5,10 +5,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
 func TestBoot(t *testing.T) {
+	testpeer.Long(t)
 	for suite, systemd := range map[roots.Suite]string{roots.Bookworm: "systemd 252", roots.Trixie: "systemd 257"} {
 		t.Run(string(suite), func(t *testing.T) {
 			m := roots.Boot(t, suite)

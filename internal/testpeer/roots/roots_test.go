@@ -6,10 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
 func TestPath(t *testing.T) {
+	testpeer.Long(t)
 	for suite, release := range map[roots.Suite]string{roots.Bookworm: "12.", roots.Trixie: "13."} {
 		t.Run(string(suite), func(t *testing.T) {
 			t.Parallel()
