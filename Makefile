@@ -31,7 +31,7 @@ SHARED   := man/man1/kyc-agentd.1 man/man1/kyc-token.1 man/man5/kyc-agent.toml.5
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 .PHONY: build
 build: $(BINARIES) ## both binaries into bin/: static, stripped
@@ -53,9 +53,20 @@ demo: ## the whole product against a Cognito and a KYC API on this machine
 	@$(GO) run ./examples/demo
 
 .PHONY: test
-test: check ## check, then every test; a peer that is missing is skipped by name
+test: check ## check, then every test but the long ones; a peer that is missing is skipped by name
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector; run: apt-get install gcc')
 	$(GO) test $(RACE) -timeout=20m $(TESTFLAGS) $(LONGEST) ./...
+
+.PHONY: quick
+quick: ## the tests that take no more than a second or two, in under a minute
+	$(GO) test -short $(TESTFLAGS) ./...
+
+# A test is long when it calls testpeer.Long or testpeer.Rounds: that is how it is found.
+.PHONY: test-long
+test-long: ## the tests that take minutes: 500 kills, packages, booted Debians
+	@calls='testpeer[.](Long|Rounds)[(]'; files=$$(grep -rlE --include='*_test.go' "$$calls" .); \
+	tests=$$(awk -v calls="$$calls" '/^func /{split($$2, f, "("); name = f[1]} $$0 ~ calls {print name}' $$files | sort -u | paste -sd'|'); \
+	set -x; KYC_TEST_LONG=1 $(GO) test $(RACE) -timeout=40m -run="^($$tests)$$" $(TESTFLAGS) $$(dirname $$files | sort -u)
 
 .PHONY: integration
 integration: ## docs/integrations.md with the real tools, as a table
