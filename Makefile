@@ -73,12 +73,22 @@ integration: ## docs/integrations.md with the real tools, as a table
 	@set -o pipefail; $(GO) test -count=1 -v ./examples/integrations | grep -E '^(\||--- |FAIL|ok)|^ +--- (FAIL|SKIP)'
 
 .PHONY: check
-check: ## gofmt, go vet, staticcheck, go fix
+check: ## gofmt, go vet, staticcheck, go fix, actionlint
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt'ed; run: gofmt -w" $$unformatted; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools.mod staticcheck ./...
 	$(GO) fix -diff ./...
+	$(GO) tool -modfile=tools.mod actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+
+# Without the database nothing is known, and that is not a finding.
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is linked, by govulncheck; needs vuln.go.dev
+	@out=$$($(GO) tool -modfile=tools.mod govulncheck ./... 2>&1); status=$$?; \
+	case $$out in \
+	*'fetching vulnerabilities: '*) echo "not checked, the database cannot be reached: $${out##*fetching vulnerabilities: }";; \
+	*) echo "$$out"; exit $$status;; \
+	esac
 
 .PHONY: peers
 peers: ## the npm programs some tests run against
