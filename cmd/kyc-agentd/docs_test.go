@@ -28,7 +28,7 @@ func docs(t *testing.T) map[string]string {
 		t.Fatalf("%v, %v", paths, err)
 	}
 	all := map[string]string{}
-	for _, path := range append(paths, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")) {
+	for _, path := range append(paths, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md")) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
