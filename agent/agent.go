@@ -35,11 +35,11 @@ type Options struct {
 	Logger        *slog.Logger     // nil discards
 	Version       string           // shown by Status
 	Now           func() time.Time // the wall clock; nil means time.Now
-	// Changed, when set, is told each time the token in memory of an environment came,
+	// OnChange, when set, is told each time the token in memory of an environment came,
 	// was replaced or went: by a refresh, a login, a logout, a refusal, or a new
 	// configuration. It is called beside the agent's work and without its locks, from
 	// many goroutines, and must return at once; what it wants to know it asks for later.
-	Changed func(environment string)
+	OnChange func(environment string)
 }
 
 // An Agent holds one session per environment. It is a [Service].
@@ -90,12 +90,12 @@ func New(o Options) (*Agent, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Changed == nil {
-		o.Changed = func(string) {}
+	if o.OnChange == nil {
+		o.OnChange = func(string) {}
 	}
 	life, end := context.WithCancel(context.Background())
 	a := &Agent{
-		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, changed: o.Changed, version: o.Version,
+		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, changed: o.OnChange, version: o.Version,
 		wall: o.Now, started: time.Now(),
 		life: life, end: end, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),

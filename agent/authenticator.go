@@ -16,24 +16,24 @@ type Authenticator interface {
 	// Login signs in and puts challenges to ask. The Grant is complete, or there is an
 	// error. Where the account needs a new password or a confirmation first, it offers
 	// that through ask and then goes on.
-	Login(ctx context.Context, env Environment, req LoginRequest, ask Asker) (Grant, error)
+	Login(ctx context.Context, env Environment, req LoginRequest, ask Prompter) (AuthResult, error)
 	// Refresh gets a new ID token. When the provider rotated the refresh token, it
 	// calls keep with the new one at once, before it verifies the ID token or does
 	// anything else that takes time or can fail: the old one is dead by then. keep
 	// returns when the new one is durable.
-	Refresh(ctx context.Context, env Environment, s Sealed, keep func(Sealed)) (Grant, error)
+	Refresh(ctx context.Context, env Environment, s SignIn, keep func(SignIn)) (AuthResult, error)
 	// Revoke ends the sign-in at the provider. One that is not known there is no error.
-	Revoke(ctx context.Context, env Environment, s Sealed) error
+	Revoke(ctx context.Context, env Environment, s SignIn) error
 	// RevokeAll ends every sign-in of the user at the provider, on every machine.
-	RevokeAll(ctx context.Context, env Environment, s Sealed, keep func(Sealed)) error
+	RevokeAll(ctx context.Context, env Environment, s SignIn, keep func(SignIn)) error
 	// Recover mends an account: see RecoverRequest. What has to be known besides is
 	// put to ask.
-	Recover(ctx context.Context, env Environment, req RecoverRequest, ask Asker) error
+	Recover(ctx context.Context, env Environment, req RecoverRequest, ask Prompter) error
 }
 
-// Sealed is the lasting part of a sign-in: what the store keeps, and what must
+// SignIn is the lasting part of a sign-in: what the store keeps, and what must
 // never leave the daemon.
-type Sealed struct {
+type SignIn struct {
 	Username     string    // the user's name at Cognito (`cognito:username`), which may not be what they typed
 	Subject      string    // `sub`: a refresh must not change it
 	RefreshToken Secret    // the live one
@@ -50,9 +50,9 @@ type Device struct {
 	Password Secret // made by us, known to Cognito as an SRP verifier only
 }
 
-// A Grant is what a sign-in or a refresh yields.
-type Grant struct {
-	Sealed  Sealed
+// An AuthResult is what a sign-in or a refresh yields.
+type AuthResult struct {
+	SignIn  SignIn
 	IDToken Secret
 	// Lifetime is the ID token's own `exp` − `iat`.
 	Lifetime time.Duration

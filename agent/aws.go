@@ -15,15 +15,15 @@ import (
 // [ErrIDTokenExpired] is about the ID token alone: the agent comes once more, with a newer
 // one. No code is about the sign-in, so none of them ends it.
 type Exchanger interface {
-	Exchange(ctx context.Context, env Environment, idToken Secret) (AWSGrant, error)
+	Exchange(ctx context.Context, env Environment, idToken Secret) (AWSResult, error)
 }
 
 // ErrIDTokenExpired is what an [Exchanger]'s error wraps when AWS takes the ID token to be
 // too old.
 var ErrIDTokenExpired = errors.New("AWS takes the ID token to be expired")
 
-// An AWSGrant is what an exchange yields: temporary credentials of AWS's.
-type AWSGrant struct {
+// An AWSResult is what an exchange yields: temporary credentials of AWS's.
+type AWSResult struct {
 	AccessKeyID     string
 	SecretAccessKey Secret
 	SessionToken    Secret
@@ -74,7 +74,7 @@ const (
 )
 
 // newHeldAWS notes credentials asked for at the given instants.
-func newHeldAWS(g AWSGrant, wall, mono time.Time) *held {
+func newHeldAWS(g AWSResult, wall, mono time.Time) *held {
 	h := &held{aws: g, lifetime: g.Lifetime - min(awsEarly, g.Lifetime/2), wall: wall, mono: mono}
 	ahead, _ := awsMargins(h.lifetime)
 	h.spread = time.Duration(rand.Int64N(int64(ahead/5) + 1))

@@ -93,7 +93,7 @@ func TestChanged(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var heard listener
 				p := agenttest.NewAuthenticator()
-				a := agenttest.NewAgent(t, p, func(o *agent.Options) { o.Changed = heard.changed })
+				a := agenttest.NewAgent(t, p, func(o *agent.Options) { o.OnChange = heard.changed })
 				agenttest.Login(t, a, "prod")
 				synctest.Wait()
 				heard.take()
@@ -113,7 +113,7 @@ func TestChangedHoldsNoLock(t *testing.T) {
 		var a *agent.Agent
 		var states []agent.State
 		a = agenttest.NewAgent(t, agenttest.NewAuthenticator(), func(o *agent.Options) {
-			o.Changed = func(string) {
+			o.OnChange = func(string) {
 				st, err := a.Status(context.Background())
 				states = append(states, st.Environments[0].State)
 				if err != nil {

@@ -200,14 +200,14 @@ func (s *session) try(ctx context.Context) *Error {
 	env, epoch, k := s.env, s.epoch, s.kept
 	s.mu.Unlock()
 	wall, mono := s.a.now(), time.Now()
-	g, err := s.a.auth.Refresh(ctx, env, k.Sealed, func(rotated Sealed) {
+	g, err := s.a.auth.Refresh(ctx, env, k.SignIn, func(rotated SignIn) {
 		s.keep(k.next(rotated))
 		s.keepOrigin(k)
 	})
 	if err != nil {
 		return s.wrap("refresh", err)
 	}
-	if n := k.next(g.Sealed); !s.has(n) {
+	if n := k.next(g.SignIn); !s.has(n) {
 		s.keep(n)
 	}
 	h := newHeld(g, wall, mono, s.a.view.Load().config.RefreshMargin)
@@ -220,7 +220,7 @@ func (s *session) try(ctx context.Context) *Error {
 }
 
 // next is the sign-in after a refresh of k that yielded got.
-func (k *kept) next(got Sealed) *kept {
+func (k *kept) next(got SignIn) *kept {
 	n := *k
 	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(k.RefreshToken) {
 		n.RefreshToken = got.RefreshToken

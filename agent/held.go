@@ -9,7 +9,7 @@ import (
 // replaces it.
 type held struct {
 	token    Secret
-	aws      AWSGrant      // in the place of token
+	aws      AWSResult     // in the place of token
 	lifetime time.Duration // exp − iat
 	wall     time.Time     // when it was asked for, on the wall clock: sees suspend
 	mono     time.Time     // the same on the monotonic clock: sees a clock set back
@@ -28,7 +28,7 @@ func newEndless(key Secret, wall, mono time.Time) *held {
 
 // newHeld notes a token asked for at the given instants. Counting from the
 // request, not the answer, can only end its life early.
-func newHeld(g Grant, wall, mono time.Time, margin time.Duration) *held {
+func newHeld(g AuthResult, wall, mono time.Time, margin time.Duration) *held {
 	h := &held{token: g.IDToken, lifetime: g.Lifetime, wall: wall, mono: mono}
 	h.spread = time.Duration(rand.Int64N(int64(h.margin(margin)/5) + 1))
 	return h

@@ -10,7 +10,7 @@ import (
 )
 
 // Login signs in. The password goes to the provider and is kept nowhere.
-func (a *Agent) Login(ctx context.Context, req LoginRequest, ask Asker) error {
+func (a *Agent) Login(ctx context.Context, req LoginRequest, ask Prompter) error {
 	s, err := a.session("login", req.Environment)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func notInAPIKey(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-.", r))
 }
 
-func (s *session) login(ctx context.Context, req LoginRequest, ask Asker) error {
+func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) error {
 	ctx, over := s.supersede(ctx)
 	defer over()
 	s.mu.Lock()
@@ -65,7 +65,7 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Asker) error 
 	s.mu.Unlock()
 	if !req.APIKey.IsZero() {
 		h := newEndless(req.APIKey, s.a.now(), time.Now())
-		return s.settleIn(ctx, &kept{Sealed: Sealed{SignedInAt: h.wall}, apiKey: req.APIKey}, h, 0, epoch)
+		return s.settleIn(ctx, &kept{SignIn: SignIn{SignedInAt: h.wall}, apiKey: req.APIKey}, h, 0, epoch)
 	}
 	req.Environment = s.name
 	g, err := s.a.auth.Login(ctx, env, req, ask)
@@ -103,9 +103,9 @@ func (s *session) supersede(ctx context.Context) (context.Context, func()) {
 }
 
 // granted is what a complete sign-in yields.
-func (s *session) granted(env Environment, g Grant) (*kept, *held) {
+func (s *session) granted(env Environment, g AuthResult) (*kept, *held) {
 	h := newHeld(g, s.a.now(), time.Now(), s.a.view.Load().config.RefreshMargin)
-	k := &kept{Sealed: g.Sealed, issuer: env.IssuerURL(), clientID: env.ClientID}
+	k := &kept{SignIn: g.SignIn, issuer: env.IssuerURL(), clientID: env.ClientID}
 	if k.SignedInAt.IsZero() {
 		k.SignedInAt = h.wall
 	}

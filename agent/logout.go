@@ -104,10 +104,10 @@ func (s *session) revoke(ctx context.Context, k *kept, scope LogoutScope) error 
 	defer cancel()
 	var err error
 	if scope == LogoutAllDevices {
-		latest := k.Sealed
-		err = s.a.auth.RevokeAll(ctx, env, latest, func(rotated Sealed) { latest = rotated })
+		latest := k.SignIn
+		err = s.a.auth.RevokeAll(ctx, env, latest, func(rotated SignIn) { latest = rotated })
 	} else {
-		err = s.a.auth.Revoke(ctx, env, k.Sealed)
+		err = s.a.auth.Revoke(ctx, env, k.SignIn)
 	}
 	if err == nil {
 		return nil
@@ -130,7 +130,7 @@ func (s *session) revokeFirst(ctx context.Context, first *kept) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	if err := s.a.auth.Revoke(ctx, env, first.Sealed); err != nil {
+	if err := s.a.auth.Revoke(ctx, env, first.SignIn); err != nil {
 		s.a.log.Debug("the first refresh token was not revoked", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
 	}
 }

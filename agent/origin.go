@@ -21,7 +21,7 @@ func (s *session) keepOrigin(k *kept) {
 	if k.generation != k.first || !store.ValidKey(s.originKey()) {
 		return
 	}
-	data, err := (&kept{Sealed: Sealed{Subject: k.Subject, RefreshToken: k.RefreshToken}, issuer: k.issuer, clientID: k.clientID}).encode()
+	data, err := (&kept{SignIn: SignIn{Subject: k.Subject, RefreshToken: k.RefreshToken}, issuer: k.issuer, clientID: k.clientID}).encode()
 	if err != nil {
 		return
 	}

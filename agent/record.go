@@ -35,7 +35,7 @@ type record struct {
 
 // A kept is a sign-in in memory, with its place in the rotation.
 type kept struct {
-	Sealed
+	SignIn
 	issuer     string
 	clientID   string
 	generation int
@@ -82,7 +82,7 @@ func decodeRecord(data []byte) (*kept, error) {
 		return nil, errDamaged
 	}
 	return &kept{
-		Sealed: Sealed{
+		SignIn: SignIn{
 			Username: r.Username, Subject: r.Subject, RefreshToken: NewSecret(r.RefreshToken),
 			RefreshAPI: r.RefreshAPI, SignedInAt: r.SignedInAt,
 			Device: Device{Key: r.DeviceKey, GroupKey: r.DeviceGroupKey, Password: NewSecret(r.DevicePassword)},

@@ -6,7 +6,7 @@ import (
 )
 
 // Recover mends an account at the provider; the sign-in that is kept is not touched.
-func (a *Agent) Recover(ctx context.Context, req RecoverRequest, ask Asker) error {
+func (a *Agent) Recover(ctx context.Context, req RecoverRequest, ask Prompter) error {
 	s, err := a.session("recover", req.Environment)
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (r *restricted) Status(ctx context.Context) (Status, error) {
 	return shown, nil
 }
 
-func (r *restricted) Login(context.Context, LoginRequest, Asker) error {
+func (r *restricted) Login(context.Context, LoginRequest, Prompter) error {
 	return r.denied("login", "sign-ins")
 }
 
@@ -74,7 +74,7 @@ func (r *restricted) Logout(context.Context, LogoutRequest) error {
 	return r.denied("logout", "sign-outs")
 }
 
-func (r *restricted) Recover(context.Context, RecoverRequest, Asker) error {
+func (r *restricted) Recover(context.Context, RecoverRequest, Prompter) error {
 	return r.denied("recover", "changes of an account")
 }
 

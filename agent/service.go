@@ -23,12 +23,12 @@ type Service interface {
 	// Login signs in. ask answers Cognito's challenges (MFA codes, a new password);
 	// an error from ask ends the sign-in, and nothing is kept. A sign-in that was
 	// there before stays until the new one is complete.
-	Login(ctx context.Context, req LoginRequest, ask Asker) error
+	Login(ctx context.Context, req LoginRequest, ask Prompter) error
 	// Logout ends a sign-in: see LogoutRequest.
 	Logout(ctx context.Context, req LogoutRequest) error
 	// Recover mends an account that cannot sign in, or changes its password. ask is
 	// put what has to be known besides: the code that was sent, the new password.
-	Recover(ctx context.Context, req RecoverRequest, ask Asker) error
+	Recover(ctx context.Context, req RecoverRequest, ask Prompter) error
 	// Status tells what the agent holds. It answers from memory and has no secret in it.
 	Status(ctx context.Context) (Status, error)
 }
@@ -109,7 +109,7 @@ type Challenge struct {
 	Environment string  `json:"environment"`
 	Name        string  `json:"name"`              // Cognito's ChallengeName: "SOFTWARE_TOKEN_MFA"
 	Prompt      string  `json:"prompt"`            // one line for the person: "Code from your authenticator app"
-	Inputs      []Input `json:"inputs"`            // what to answer, in order
+	Fields      []Field `json:"inputs"`            // what to answer, in order
 	Problem     string  `json:"problem,omitempty"` // why the answer before was refused; empty at first
 	// TOTPURL is the otpauth:// URL of MFA_SETUP, for a QR code, and TOTPSecret the
 	// secret in it, for typing. They are for the person's eyes, and for no log.
@@ -117,8 +117,8 @@ type Challenge struct {
 	TOTPSecret string `json:"totp_secret,omitempty"`
 }
 
-// An Input is one field of a challenge's answer.
-type Input struct {
+// A Field is one field of a challenge's answer.
+type Field struct {
 	Name   string `json:"name"`   // the key in Answers
 	Label  string `json:"label"`  // "New password"
 	Secret bool   `json:"secret"` // do not echo
@@ -127,8 +127,8 @@ type Input struct {
 // Answers maps an Input's Name to what the person typed.
 type Answers map[string]Secret
 
-// An Asker puts a challenge to a person. It returns an error when they give up.
-type Asker func(ctx context.Context, c Challenge) (Answers, error)
+// A Prompter puts a challenge to a person. It returns an error when they give up.
+type Prompter func(ctx context.Context, c Challenge) (Answers, error)
 
 // A State is where a session is in its life.
 type State string

@@ -40,10 +40,10 @@ func (s *script) Token(_ context.Context, req agent.TokenRequest) (agent.Token, 
 	return token, nil
 }
 
-func (s *script) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+func (s *script) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	answers, err := ask(ctx, agent.Challenge{
 		Environment: "staging", Name: "SMS_MFA", Prompt: "Code sent to +•••• 89",
-		Inputs: []agent.Input{{Name: "code", Label: "Code"}},
+		Fields: []agent.Field{{Name: "code", Label: "Code"}},
 	})
 	if err != nil {
 		s.ended <- "given up"

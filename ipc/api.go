@@ -45,7 +45,7 @@ type api struct {
 	version  string
 	replaced func() bool
 	figures  func(context.Context, http.Header) (string, []byte, error)
-	observe  func(Call)
+	observe  func(RequestInfo)
 	failures failures
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Login implements [agent.Service].
-func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	call := call{op: "login", environment: req.Environment, path: "/v1/login", limit: loginCall}
 	return c.converse(ctx, call, map[string]string{
 		"environment": req.Environment, "username": req.Username, "password": req.Password.Reveal(),
@@ -23,7 +23,7 @@ func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.As
 }
 
 // Recover implements [agent.Service].
-func (c *Client) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Asker) error {
+func (c *Client) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error {
 	call := call{op: "recover", environment: req.Environment, path: "/v1/account", limit: loginCall}
 	return c.converse(ctx, call, map[string]string{
 		"environment": req.Environment, "action": string(req.Action),
@@ -33,7 +33,7 @@ func (c *Client) Recover(ctx context.Context, req agent.RecoverRequest, ask agen
 
 // converse starts a conversation with the fields of start that are not empty, and
 // puts the agent's questions to ask until it is over.
-func (c *Client) converse(ctx context.Context, call call, start map[string]string, ask agent.Asker) error {
+func (c *Client) converse(ctx context.Context, call call, start map[string]string, ask agent.Prompter) error {
 	for name, value := range start {
 		if !utf8.ValidString(value) {
 			return call.errorf(agent.CodeUsage, "the %s is not UTF-8", strings.ReplaceAll(name, "_", " "))
@@ -101,7 +101,7 @@ func (c *Client) answer(ctx context.Context, call call, answers agent.Answers) (
 
 // askPerson puts ch to a person. When ctx ended for a reason of the agent's, that is
 // the error, whatever ask makes of it.
-func askPerson(ctx context.Context, call call, ask agent.Asker, ch agent.Challenge) (agent.Answers, error) {
+func askPerson(ctx context.Context, call call, ask agent.Prompter, ch agent.Challenge) (agent.Answers, error) {
 	if ch.Environment != "" {
 		call.environment = ch.Environment
 	}

@@ -237,32 +237,32 @@ func TestDeadlines(t *testing.T) {
 func TestGivenUp(t *testing.T) {
 	gone := errors.New("the terminal is gone")
 	for name, test := range map[string]struct {
-		ask  func(cancel func()) agent.Asker
+		ask  func(cancel func()) agent.Prompter
 		code agent.Code
 		say  string
 		is   error
 	}{
-		"error": {func(func()) agent.Asker {
+		"error": {func(func()) agent.Prompter {
 			return func(context.Context, agent.Challenge) (agent.Answers, error) { return nil, gone }
 		}, agent.CodeInternal, "the terminal is gone", gone},
-		"agent error": {func(func()) agent.Asker {
+		"agent error": {func(func()) agent.Prompter {
 			return func(context.Context, agent.Challenge) (agent.Answers, error) {
 				return nil, &agent.Error{Code: agent.CodeUsage, Message: "no terminal", Err: gone}
 			}
 		}, agent.CodeUsage, "prod: no terminal", gone},
-		"nobody": {func(func()) agent.Asker { return nil }, agent.CodeUsage, "the challenge X needs somebody", nil},
-		"not UTF-8": {func(func()) agent.Asker {
+		"nobody": {func(func()) agent.Prompter { return nil }, agent.CodeUsage, "the challenge X needs somebody", nil},
+		"not UTF-8": {func(func()) agent.Prompter {
 			return func(context.Context, agent.Challenge) (agent.Answers, error) {
 				return agent.Answers{"code": agent.NewSecret("\xff")}, nil
 			}
 		}, agent.CodeUsage, "the answer to code is not UTF-8", nil},
-		"cancelled while asked": {func(cancel func()) agent.Asker {
+		"cancelled while asked": {func(cancel func()) agent.Prompter {
 			return func(ctx context.Context, _ agent.Challenge) (agent.Answers, error) {
 				cancel()
 				return nil, ctx.Err()
 			}
 		}, agent.CodeUnavailable, "canceled", context.Canceled},
-		"cancelled before the answer is sent": {func(cancel func()) agent.Asker {
+		"cancelled before the answer is sent": {func(cancel func()) agent.Prompter {
 			return func(context.Context, agent.Challenge) (agent.Answers, error) {
 				cancel()
 				return agent.Answers{"code": agent.NewSecret(agenttest.MFACode)}, nil
@@ -272,11 +272,11 @@ func TestGivenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ended := make(chan error, 1)
 			c := &Client{Dial: serveMem(t, asking(func(err error) { ended <- err })).Dial}
-			for op, begin := range map[string]func(context.Context, agent.Asker) error{
-				"login": func(ctx context.Context, ask agent.Asker) error {
+			for op, begin := range map[string]func(context.Context, agent.Prompter) error{
+				"login": func(ctx context.Context, ask agent.Prompter) error {
 					return c.Login(ctx, agent.LoginRequest{Environment: "prod"}, ask)
 				},
-				"recover": func(ctx context.Context, ask agent.Asker) error {
+				"recover": func(ctx context.Context, ask agent.Prompter) error {
 					return c.Recover(ctx, agent.RecoverRequest{Environment: "prod"}, ask)
 				},
 			} {
@@ -297,7 +297,7 @@ func TestGivenUp(t *testing.T) {
 
 func TestLoginCancelledWhileItRuns(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan error, 1)
-	path := serveUnix(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
+	path := serveUnix(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Prompter) error {
 		close(begun)
 		<-ctx.Done()
 		ended <- context.Cause(ctx)
@@ -315,11 +315,11 @@ var awkward = []string{"plain", `q"uo\te`, "<&>\u2028", "pässwörd 🔑", "\x00
 func TestRequestsCrossTheWireWhole(t *testing.T) {
 	var got any
 	c := &Client{Dial: serveMem(t, &scripted{
-		login: func(_ context.Context, req agent.LoginRequest, _ agent.Asker) error {
+		login: func(_ context.Context, req agent.LoginRequest, _ agent.Prompter) error {
 			got = [5]string{req.Environment, req.Username, req.Password.Reveal(), req.APIKey.Reveal()}
 			return nil
 		},
-		recover: func(_ context.Context, req agent.RecoverRequest, _ agent.Asker) error {
+		recover: func(_ context.Context, req agent.RecoverRequest, _ agent.Prompter) error {
 			got = [5]string{req.Environment, req.Username, req.Password.Reveal(), "", string(req.Action)}
 			return nil
 		},
@@ -367,11 +367,11 @@ func TestNotUTF8(t *testing.T) {
 func TestChallengesCrossTheWireWhole(t *testing.T) {
 	want := agent.Challenge{
 		Environment: "prod", Name: "MFA_SETUP", Prompt: "Scan <this> & type the code", Problem: "that code is wrong",
-		Inputs:  []agent.Input{{Name: "code", Label: "Code"}, {Name: "SOFTWARE \"ü\"", Label: "Device", Secret: true}},
+		Fields:  []agent.Field{{Name: "code", Label: "Code"}, {Name: "SOFTWARE \"ü\"", Label: "Device", Secret: true}},
 		TOTPURL: "otpauth://totp/KYC:ada@example.com?secret=JBSWY3DP&issuer=KYC", TOTPSecret: "JBSWY3DP",
 	}
 	got := make(chan agent.Answers, 1)
-	c := &Client{Dial: serveMem(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+	c := &Client{Dial: serveMem(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 		answers, err := ask(ctx, want)
 		got <- answers
 		return err
@@ -381,9 +381,9 @@ func TestChallengesCrossTheWireWhole(t *testing.T) {
 			if !reflect.DeepEqual(ch, want) {
 				t.Errorf("got %+v\nwant %+v", ch, want)
 			}
-			return agent.Answers{ch.Inputs[1].Name: agent.NewSecret(s)}, nil
+			return agent.Answers{ch.Fields[1].Name: agent.NewSecret(s)}, nil
 		})
-		if answers := <-got; err != nil || len(answers) != 1 || answers[want.Inputs[1].Name].Reveal() != s {
+		if answers := <-got; err != nil || len(answers) != 1 || answers[want.Fields[1].Name].Reveal() != s {
 			t.Errorf("%q: %v, %d answers", s, err, len(answers))
 		}
 	}

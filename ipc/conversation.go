@@ -48,7 +48,7 @@ func (c *conversation) run(call serviceCall) {
 	c.err = call(c.ctx, c.ask)
 }
 
-// ask is the service's [agent.Asker].
+// ask is the service's [agent.Prompter].
 func (c *conversation) ask(ctx context.Context, ch agent.Challenge) (agent.Answers, error) {
 	expiry := time.NewTimer(answerTimeout)
 	defer expiry.Stop()
@@ -72,8 +72,8 @@ func (c *conversation) ask(ctx context.Context, ch agent.Challenge) (agent.Answe
 // expect gives the question to the request that waits, and returns where the
 // answer will come.
 func (c *conversation) expect(q question) <-chan agent.Answers {
-	if q.challenge.Inputs == nil {
-		q.challenge.Inputs = []agent.Input{} // a list in JSON too
+	if q.challenge.Fields == nil {
+		q.challenge.Fields = []agent.Field{} // a list in JSON too
 	}
 	answers := make(chan agent.Answers, 1)
 	c.desk.mu.Lock()

@@ -82,7 +82,7 @@ func TestConversationsExpire(t *testing.T) {
 // answer hears it, and how long the question stands is told beforehand.
 func TestQuestionEndsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := serveMem(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+		ln := serveMem(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
 			_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "X"})
@@ -191,7 +191,7 @@ func TestWatch(t *testing.T) {
 
 // waitFor is an asker that a person never answers; it ends with its context, as a
 // prompt does.
-func waitFor(asked chan<- struct{}) agent.Asker {
+func waitFor(asked chan<- struct{}) agent.Prompter {
 	return func(ctx context.Context, _ agent.Challenge) (agent.Answers, error) {
 		asked <- struct{}{}
 		<-ctx.Done()
@@ -293,7 +293,7 @@ func TestNoSecondFactorInTheLog(t *testing.T) {
 	ln := ipctest.Listen()
 	const secret, key = "JBSWY3DPEHPK3PXP", "sk_live_0123456789"
 	serve(t, &Server{Logger: book.Logger(), Service: &scripted{
-		login: func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+		login: func(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 			_, err := ask(ctx, agent.Challenge{Name: "MFA_SETUP", TOTPURL: "otpauth://totp/x?secret=" + secret, TOTPSecret: secret})
 			if err != nil {
 				return err

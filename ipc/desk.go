@@ -36,7 +36,7 @@ type ending struct {
 }
 
 // A serviceCall is a call of the service that may put challenges to ask.
-type serviceCall func(ctx context.Context, ask agent.Asker) error
+type serviceCall func(ctx context.Context, ask agent.Prompter) error
 
 func newDesk(base context.Context, crashed func(any) error) *desk {
 	return &desk{base: base, crashed: crashed, going: map[string]*conversation{}}

@@ -61,11 +61,11 @@ func throw(t *testing.T, raw []byte) {
 	dialAPI := func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx) }
 	stop := serve(t, &Server{Logger: book.Logger(), Proxy: true, dialAPI: dialAPI, Service: &scripted{
 		token: tokenFor("http://localhost", "staging", "").token,
-		login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+		login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 			_, err := ask(ctx, agent.Challenge{Name: "X"})
 			return err
 		},
-		recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error {
+		recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Prompter) error {
 			_, err := ask(ctx, agent.Challenge{Name: "X"})
 			return err
 		},

@@ -30,9 +30,9 @@ func TestMain(m *testing.M) {
 // A scripted is an [agent.Service] whose answers a test writes down.
 type scripted struct {
 	token   func(context.Context, agent.TokenRequest) (agent.Token, error)
-	login   func(context.Context, agent.LoginRequest, agent.Asker) error
+	login   func(context.Context, agent.LoginRequest, agent.Prompter) error
 	logout  func(context.Context, agent.LogoutRequest) error
-	recover func(context.Context, agent.RecoverRequest, agent.Asker) error
+	recover func(context.Context, agent.RecoverRequest, agent.Prompter) error
 	aws     func(context.Context, agent.TokenRequest) (agent.AWSCredentials, error)
 	status  func(context.Context) (agent.Status, error)
 }
@@ -44,7 +44,7 @@ func (s *scripted) Token(ctx context.Context, req agent.TokenRequest) (agent.Tok
 	return s.token(ctx, req)
 }
 
-func (s *scripted) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+func (s *scripted) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	return s.login(ctx, req, ask)
 }
 
@@ -52,7 +52,7 @@ func (s *scripted) Logout(ctx context.Context, req agent.LogoutRequest) error {
 	return s.logout(ctx, req)
 }
 
-func (s *scripted) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Asker) error {
+func (s *scripted) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error {
 	return s.recover(ctx, req, ask)
 }
 
@@ -77,9 +77,9 @@ func someToken(env string) agent.Token {
 func failing(err error) *scripted {
 	return &scripted{
 		token:   func(context.Context, agent.TokenRequest) (agent.Token, error) { return agent.Token{}, err },
-		login:   func(context.Context, agent.LoginRequest, agent.Asker) error { return err },
+		login:   func(context.Context, agent.LoginRequest, agent.Prompter) error { return err },
 		logout:  func(context.Context, agent.LogoutRequest) error { return err },
-		recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { return err },
+		recover: func(context.Context, agent.RecoverRequest, agent.Prompter) error { return err },
 		aws: func(context.Context, agent.TokenRequest) (agent.AWSCredentials, error) {
 			return agent.AWSCredentials{}, err
 		},

@@ -18,7 +18,7 @@ func (a *api) login(x *exchange) (reply, error) {
 		Environment: environment, Username: username,
 		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey),
 	}
-	return a.converse(x, aboutLogin, func(ctx context.Context, ask agent.Asker) error {
+	return a.converse(x, aboutLogin, func(ctx context.Context, ask agent.Prompter) error {
 		return a.service.Login(ctx, req, ask)
 	})
 }
@@ -35,7 +35,7 @@ func (a *api) account(x *exchange) (reply, error) {
 		Environment: environment, Action: agent.RecoverAction(action),
 		Username: username, Password: agent.NewSecret(password),
 	}
-	return a.converse(x, aboutRecover(req.Action), func(ctx context.Context, ask agent.Asker) error {
+	return a.converse(x, aboutRecover(req.Action), func(ctx context.Context, ask agent.Prompter) error {
 		return a.service.Recover(ctx, req, ask)
 	})
 }

@@ -123,7 +123,7 @@ func TestChallengeMeetsDisconnect(t *testing.T) {
 func TestNoLoginAfterStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := ipctest.Listen()
-		stop := serve(t, &Server{Service: &scripted{login: func(context.Context, agent.LoginRequest, agent.Asker) error {
+		stop := serve(t, &Server{Service: &scripted{login: func(context.Context, agent.LoginRequest, agent.Prompter) error {
 			t.Error("a sign-in was begun")
 			return nil
 		}}}, ln)
@@ -183,7 +183,7 @@ func TestCancelLogin(t *testing.T) {
 func TestDisconnectCancelsLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		ln := serveMem(t, &scripted{login: func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+		ln := serveMem(t, &scripted{login: func(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 			if req.Username == "asked" {
 				if _, err := ask(ctx, agent.Challenge{Name: "X"}); err != nil {
 					return err
@@ -214,14 +214,14 @@ func TestDisconnectCancelsLogin(t *testing.T) {
 
 // asking is a service whose every call puts one question.
 func asking(ended func(error)) *scripted {
-	talk := func(ctx context.Context, ask agent.Asker) error {
+	talk := func(ctx context.Context, ask agent.Prompter) error {
 		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "X"})
 		ended(err)
 		return err
 	}
 	return &scripted{
-		login:   func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error { return talk(ctx, ask) },
-		recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error { return talk(ctx, ask) },
+		login:   func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error { return talk(ctx, ask) },
+		recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Prompter) error { return talk(ctx, ask) },
 	}
 }
 
@@ -253,7 +253,7 @@ func TestStopCancelsWaitingLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
 		ln := ipctest.Listen()
-		stop := serve(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+		stop := serve(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 			_, err := ask(ctx, agent.Challenge{})
 			ended <- err
 			return err
@@ -271,7 +271,7 @@ func TestStopCancelsWaitingLogins(t *testing.T) {
 func TestStopLetsLoginInHandFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := ipctest.Listen()
-		stop := serve(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
+		stop := serve(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Prompter) error {
 			time.Sleep(2 * time.Second)
 			return ctx.Err()
 		}}}, ln)
@@ -290,7 +290,7 @@ func TestStopWithADeafService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		ln := ipctest.Listen()
-		stop := serve(t, &Server{Service: &scripted{login: func(context.Context, agent.LoginRequest, agent.Asker) error {
+		stop := serve(t, &Server{Service: &scripted{login: func(context.Context, agent.LoginRequest, agent.Prompter) error {
 			<-release
 			return nil
 		}}}, ln)

@@ -11,8 +11,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// A Call is one request that was answered, for whoever counts them.
-type Call struct {
+// A RequestInfo is one request that was answered, for whoever counts them.
+type RequestInfo struct {
 	// Op is the operation: "token", "helper", "status", "login", "logout", "reload", …,
 	// "proxy" for a forwarded request, "request" for what was none.
 	Op       string
@@ -27,7 +27,7 @@ type Call struct {
 // the administrator, once: a cron job without a sign-in fails every minute, and its
 // sixty lines an hour would hide the next failure.
 func (a *api) note(r *http.Request, op, env string, started time.Time, err error) {
-	call := Call{Op: cmp.Or(op, "request"), Duration: time.Since(started)}
+	call := RequestInfo{Op: cmp.Or(op, "request"), Duration: time.Since(started)}
 	if err == nil {
 		a.count(call)
 		if a.log.Enabled(r.Context(), slog.LevelDebug) {
@@ -50,14 +50,14 @@ func (a *api) note(r *http.Request, op, env string, started time.Time, err error
 	a.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-func (a *api) count(c Call) {
+func (a *api) count(c RequestInfo) {
 	if a.observe != nil {
 		a.observe(c)
 	}
 }
 
 // attrsOf are the fields of a request's line, by their names everywhere in the log.
-func attrsOf(r *http.Request, c Call, env string) []slog.Attr {
+func attrsOf(r *http.Request, c RequestInfo, env string) []slog.Attr {
 	attrs := []slog.Attr{slog.String("op", c.Op)}
 	if env != "" {
 		attrs = append(attrs, slog.String("env", env))

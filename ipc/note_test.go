@@ -50,11 +50,11 @@ func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 func TestRequestsAreLoggedAndCounted(t *testing.T) {
 	book := &testlog.Buffer{}
 	var mu sync.Mutex
-	var calls []Call
+	var calls []RequestInfo
 	refused := &agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "not signed in"}
 	path := serveUnixServer(t, &Server{
 		Logger: book.Logger(),
-		Observe: func(c Call) {
+		OnRequest: func(c RequestInfo) {
 			mu.Lock()
 			defer mu.Unlock()
 			calls = append(calls, c)
@@ -95,7 +95,7 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 // told both.
 func TestVersionSkew(t *testing.T) {
 	fly := func(agentVersion string, replaced bool, programVersion string) error {
-		ln := serveMemServer(t, &Server{Service: &scripted{}, Version: agentVersion, Replaced: func() bool { return replaced }})
+		ln := serveMemServer(t, &Server{Service: &scripted{}, Version: agentVersion, BinaryReplaced: func() bool { return replaced }})
 		c := &Client{Dial: ln.Dial, Version: programVersion}
 		_, err := c.do(t.Context(), call{op: "fly", method: http.MethodGet, path: "/v1/fly", limit: quickCall}, new(loginBody))
 		return err

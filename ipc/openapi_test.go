@@ -287,7 +287,7 @@ func TestErrorsAreAsDescribed(t *testing.T) {
 func TestEndsAreAsDescribed(t *testing.T) {
 	for code := range kinds {
 		end := make(chan struct{})
-		w := newWitness(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+		w := newWitness(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 			ctx, cancel := context.WithCancel(ctx)
 			go func() { <-end; cancel() }()
 			_, _ = ask(ctx, agent.Challenge{Environment: "prod"})

@@ -41,14 +41,14 @@ type Server struct {
 	Proxy bool
 	// Version is told to clients, who may be of another; empty tells nothing.
 	Version string
-	// Replaced reports whether the program on the disk is another than the one that
+	// BinaryReplaced reports whether the program on the disk is another than the one that
 	// runs; nil is never.
-	Replaced func() bool
+	BinaryReplaced func() bool
 	// Metrics answers GET /v1/metrics in the form that the request's header asks for;
 	// nil refuses that call.
 	Metrics func(ctx context.Context, request http.Header) (mediaType string, body []byte, err error)
-	// Observe is told of every request that was answered. It must not block.
-	Observe func(Call)
+	// OnRequest is told of every request that was answered. It must not block.
+	OnRequest func(RequestInfo)
 	// Grace is how long requests in hand may go on once Serve was told to stop; 0
 	// means 3 seconds.
 	Grace time.Duration
@@ -67,7 +67,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	a := &api{service: s.Service, reload: s.Reload, log: log, base: base, version: s.Version, replaced: s.Replaced, figures: s.Metrics, observe: s.Observe}
+	a := &api{service: s.Service, reload: s.Reload, log: log, base: base, version: s.Version, replaced: s.BinaryReplaced, figures: s.Metrics, observe: s.OnRequest}
 	a.desk = newDesk(base, a.crashed)
 	if s.Proxy {
 		a.proxy = newProxy(a, s.dialAPI)

@@ -339,7 +339,7 @@ func TestHalfARequest(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			started := false
-			ln := serveMem(t, &scripted{login: func(context.Context, agent.LoginRequest, agent.Asker) error { started = true; return nil }})
+			ln := serveMem(t, &scripted{login: func(context.Context, agent.LoginRequest, agent.Prompter) error { started = true; return nil }})
 			c := dial(t, ln)
 			go func() { _, _ = io.WriteString(c, raw) }()
 			begin := time.Now()
@@ -420,7 +420,7 @@ func TestSlowWorkIsAnswered(t *testing.T) {
 				time.Sleep(workTimeout - time.Second)
 				return ctx.Err()
 			},
-			login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Asker) error {
+			login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Prompter) error {
 				time.Sleep(4 * time.Minute) // a person looks for the keyring's password
 				return ctx.Err()
 			},
@@ -638,7 +638,7 @@ func TestPanicIsOneAnswer(t *testing.T) {
 	var log string
 	service := &scripted{
 		token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("pass" + "word123") },
-		login: func(context.Context, agent.LoginRequest, agent.Asker) error { return nilMap()["x"]() },
+		login: func(context.Context, agent.LoginRequest, agent.Prompter) error { return nilMap()["x"]() },
 	}
 	serve(t, &Server{Service: service, Logger: book.Logger()}, ln)
 	for _, raw := range []string{request("GET", "/v1/token", ""), post("/v1/login", "{}")} {
@@ -708,7 +708,7 @@ func TestWordsOfNetHTTPAreNotLogged(t *testing.T) {
 	book := &testlog.Buffer{}
 	ln := serveMemServer(t, &Server{
 		Service: &scripted{}, Logger: book.Logger(),
-		Observe: func(Call) { panic("a panic outside of the agent's own recover: " + someJWT) },
+		OnRequest: func(RequestInfo) { panic("a panic outside of the agent's own recover: " + someJWT) },
 	})
 	c := dial(t, ln)
 	go func() { _, _ = io.WriteString(c, request("GET", "/v1/token", "")) }()

@@ -117,40 +117,40 @@ func (p *Authenticator) EndAll() {
 }
 
 // Login accepts User with Password; MFAUser is asked for MFACode as well.
-func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Asker) (agent.Grant, error) {
+func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
 	p.called <- "login"
 	p.mu.Lock()
 	failed := p.rules.Login
 	p.device = req.Device
 	p.mu.Unlock()
 	if failed != nil {
-		return agent.Grant{}, failed
+		return agent.AuthResult{}, failed
 	}
 	if req.Password.Reveal() != Password || req.Username != User && req.Username != MFAUser {
-		return agent.Grant{}, &agent.Error{
+		return agent.AuthResult{}, &agent.Error{
 			Code: agent.CodeLoginRequired, Op: "login", Environment: env.Name,
 			Message: "Invalid username or password", Hint: "run again: kyc-agentd login " + env.Name,
 		}
 	}
 	if req.Username == MFAUser {
 		if err := askCode(ctx, env, ask); err != nil {
-			return agent.Grant{}, err
+			return agent.AuthResult{}, err
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.logins++
-	s := agent.Sealed{Username: req.Username, Subject: "sub-of-" + req.Username, Device: p.rules.Device}
+	s := agent.SignIn{Username: req.Username, Subject: "sub-of-" + req.Username, Device: p.rules.Device}
 	if p.rules.SignedInAgo > 0 {
 		s.SignedInAt = time.Now().Add(-p.rules.SignedInAgo)
 	}
 	return p.grantLocked(s, p.issueLocked()), nil
 }
 
-func askCode(ctx context.Context, env agent.Environment, ask agent.Asker) error {
+func askCode(ctx context.Context, env agent.Environment, ask agent.Prompter) error {
 	c := agent.Challenge{
 		Environment: env.Name, Name: "SOFTWARE_TOKEN_MFA", Prompt: "Code from your authenticator app",
-		Inputs: []agent.Input{{Name: "code", Label: "Code"}},
+		Fields: []agent.Field{{Name: "code", Label: "Code"}},
 	}
 	for {
 		answers, err := ask(ctx, c)
@@ -165,7 +165,7 @@ func askCode(ctx context.Context, env agent.Environment, ask agent.Asker) error 
 }
 
 // Refresh follows the rules.
-func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed, keep func(agent.Sealed)) (agent.Grant, error) {
+func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) (agent.AuthResult, error) {
 	p.called <- "refresh"
 	p.mu.Lock()
 	p.refreshs++
@@ -173,18 +173,18 @@ func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 	p.device = s.Device
 	p.mu.Unlock()
 	if err := pause(ctx, rules.Latency); err != nil {
-		return agent.Grant{}, Unavailable(env.Name, "no answer")
+		return agent.AuthResult{}, Unavailable(env.Name, "no answer")
 	}
 	var failed error
 	if rules.Refresh != nil {
 		failed = rules.Refresh(ctx, n)
 	}
 	if failed != nil && !rules.Processed {
-		return agent.Grant{}, failed
+		return agent.AuthResult{}, failed
 	}
 	token, ok := p.use(s.RefreshToken.Reveal(), rules.Rotate)
 	if !ok {
-		return agent.Grant{}, Rejected(env.Name)
+		return agent.AuthResult{}, Rejected(env.Name)
 	}
 	if rules.Rotate && (failed == nil || rules.Delivered) {
 		rotated := s
@@ -192,7 +192,7 @@ func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 		keep(rotated)
 	}
 	if failed != nil {
-		return agent.Grant{}, failed
+		return agent.AuthResult{}, failed
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,7 +214,7 @@ func (p *Authenticator) use(token string, rotate bool) (string, bool) {
 }
 
 // Revoke kills the refresh token.
-func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.Sealed) error {
+func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.SignIn) error {
 	p.called <- "revoke"
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -224,7 +224,7 @@ func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.S
 }
 
 // RevokeAll kills every refresh token.
-func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s agent.Sealed, _ func(agent.Sealed)) error {
+func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s agent.SignIn, _ func(agent.SignIn)) error {
 	p.called <- "revoke"
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,12 +236,12 @@ func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s ag
 }
 
 // Recover asks for RecoveryCode, and for a new password where the action is about one.
-func (p *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Asker) error {
+func (p *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Prompter) error {
 	p.called <- "recover"
 	if req.Action == agent.RecoverResend {
 		return nil
 	}
-	c := agent.Challenge{Environment: env.Name, Name: string(req.Action), Prompt: "Code sent by e-mail", Inputs: []agent.Input{{Name: "code", Label: "Code"}}}
+	c := agent.Challenge{Environment: env.Name, Name: string(req.Action), Prompt: "Code sent by e-mail", Fields: []agent.Field{{Name: "code", Label: "Code"}}}
 	answers, err := ask(ctx, c)
 	if err != nil {
 		return &agent.Error{Code: agent.CodeUsage, Op: "recover", Environment: env.Name, Message: "given up", Err: err}
@@ -271,15 +271,15 @@ func (p *Authenticator) issueLocked() string {
 	return token
 }
 
-func (p *Authenticator) grantLocked(s agent.Sealed, refreshToken string) agent.Grant {
+func (p *Authenticator) grantLocked(s agent.SignIn, refreshToken string) agent.AuthResult {
 	p.serial++
 	s.RefreshToken = agent.NewSecret(refreshToken)
 	lifetime := p.rules.Lifetime
 	if lifetime == 0 {
 		lifetime = time.Hour
 	}
-	return agent.Grant{
-		Sealed: s, IDToken: agent.NewSecret(fmt.Sprintf("id-token-%d", p.serial)),
+	return agent.AuthResult{
+		SignIn: s, IDToken: agent.NewSecret(fmt.Sprintf("id-token-%d", p.serial)),
 		Lifetime: lifetime, Skew: p.rules.Skew,
 	}
 }

@@ -33,24 +33,24 @@ func (p *Authenticator) Exchanges() int {
 }
 
 // Exchange follows the rules. The session token of the credentials names the ID token.
-func (p *Authenticator) Exchange(ctx context.Context, env agent.Environment, idToken agent.Secret) (agent.AWSGrant, error) {
+func (p *Authenticator) Exchange(ctx context.Context, env agent.Environment, idToken agent.Secret) (agent.AWSResult, error) {
 	p.called <- "exchange"
 	p.mu.Lock()
 	p.exchanges++
 	n, rules := p.exchanges, p.aws
 	p.mu.Unlock()
 	if err := pause(ctx, rules.Latency); err != nil {
-		return agent.AWSGrant{}, Unavailable(env.Name, "no answer")
+		return agent.AWSResult{}, Unavailable(env.Name, "no answer")
 	}
 	if rules.Exchange != nil {
 		if err := rules.Exchange(n, idToken.Reveal()); err != nil {
-			return agent.AWSGrant{}, err
+			return agent.AWSResult{}, err
 		}
 	}
 	if rules.Lifetime == 0 {
 		rules.Lifetime = time.Hour
 	}
-	return agent.AWSGrant{
+	return agent.AWSResult{
 		AccessKeyID:     fmt.Sprintf("ASIA%016d", n),
 		SecretAccessKey: agent.NewSecret(fmt.Sprintf("aws-secret-%d", n)),
 		SessionToken:    agent.NewSecret("session of " + idToken.Reveal()),

@@ -206,7 +206,7 @@ func testChallenge(t *testing.T, s agent.Service, _ *Authenticator) {
 	codes := []string{"000000", MFACode}
 	ask := func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 		asked = append(asked, c)
-		return agent.Answers{c.Inputs[0].Name: agent.NewSecret(codes[len(asked)-1])}, nil
+		return agent.Answers{c.Fields[0].Name: agent.NewSecret(codes[len(asked)-1])}, nil
 	}
 	err := s.Login(t.Context(), agent.LoginRequest{Environment: "prod", Username: MFAUser, Password: agent.NewSecret(Password)}, ask)
 	if err != nil {
@@ -434,9 +434,9 @@ func testLogoutScopes(t *testing.T, s agent.Service, p *Authenticator) {
 }
 
 func testRecover(t *testing.T, s agent.Service, _ *Authenticator) {
-	answer := func(code string) agent.Asker {
+	answer := func(code string) agent.Prompter {
 		return func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
-			return agent.Answers{c.Inputs[0].Name: agent.NewSecret(code)}, nil
+			return agent.Answers{c.Fields[0].Name: agent.NewSecret(code)}, nil
 		}
 	}
 	req := agent.RecoverRequest{Environment: "prod", Username: User, Action: agent.RecoverReset}

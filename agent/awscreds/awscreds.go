@@ -61,10 +61,10 @@ func New(o Options) *Exchanger {
 }
 
 // Exchange implements [agent.Exchanger].
-func (x *Exchanger) Exchange(ctx context.Context, env agent.Environment, idToken agent.Secret) (agent.AWSGrant, error) {
+func (x *Exchanger) Exchange(ctx context.Context, env agent.Environment, idToken agent.Secret) (agent.AWSResult, error) {
 	t := &task{Exchanger: x, env: env, token: idToken}
 	if err := t.check(); err != nil {
-		return agent.AWSGrant{}, err
+		return agent.AWSResult{}, err
 	}
 	if env.IdentityPoolID != "" {
 		return t.byIdentityPool(ctx)
@@ -124,18 +124,18 @@ func invoke[Out any](ctx context.Context, t *task, c awscall.Call, f func(contex
 }
 
 // grant makes the result of what a call yielded.
-func (t *task) grant(c awscall.Call, x *awscall.Exchange, id, secret, session *string, end *time.Time) (agent.AWSGrant, error) {
-	g := agent.AWSGrant{
+func (t *task) grant(c awscall.Call, x *awscall.Exchange, id, secret, session *string, end *time.Time) (agent.AWSResult, error) {
+	g := agent.AWSResult{
 		AccessKeyID:     aws.ToString(id),
 		SecretAccessKey: agent.NewSecret(aws.ToString(secret)),
 		SessionToken:    agent.NewSecret(aws.ToString(session)),
 		Lifetime:        aws.ToTime(end).Sub(x.Received.Add(x.Skew())),
 	}
 	if g.AccessKeyID == "" || g.SecretAccessKey.IsZero() || g.SessionToken.IsZero() || end == nil {
-		return agent.AWSGrant{}, t.errorf(agent.CodeUnavailable, tryAgain, "%s answered without credentials", c.Service)
+		return agent.AWSResult{}, t.errorf(agent.CodeUnavailable, tryAgain, "%s answered without credentials", c.Service)
 	}
 	if g.Lifetime <= 0 {
-		return agent.AWSGrant{}, t.errorf(agent.CodeUnavailable, "check this machine's clock", "%s gave credentials that have ended already", c.Service)
+		return agent.AWSResult{}, t.errorf(agent.CodeUnavailable, "check this machine's clock", "%s gave credentials that have ended already", c.Service)
 	}
 	return g, nil
 }

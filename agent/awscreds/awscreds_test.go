@@ -64,7 +64,7 @@ func (s *stage) idToken() agent.Secret {
 }
 
 // works uses credentials at STS, with the SDK.
-func (s *stage) works(g agent.AWSGrant) {
+func (s *stage) works(g agent.AWSResult) {
 	s.Helper()
 	api := sts.New(sts.Options{
 		Region: "us-east-2", BaseEndpoint: aws.String(s.aws.URL), Retryer: aws.NopRetryer{},
@@ -269,7 +269,7 @@ func TestSecrecy(t *testing.T) {
 	}
 }
 
-func (s *stage) hear(_ agent.AWSGrant, err error) {
+func (s *stage) hear(_ agent.AWSResult, err error) {
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		fmt.Fprintf(s.said, "%T %v %+v %#v\n", e, e, e, e)
 	}

@@ -22,7 +22,7 @@ type identity struct {
 }
 
 // byIdentityPool asks the identity pool.
-func (t *task) byIdentityPool(ctx context.Context) (agent.AWSGrant, error) {
+func (t *task) byIdentityPool(ctx context.Context) (agent.AWSResult, error) {
 	region, _, _ := strings.Cut(t.env.IdentityPoolID, ":")
 	api := cognitoidentity.New(cognitoidentity.Options{
 		Region: region, BaseEndpoint: t.endpoint(), HTTPClient: t.client(), Retryer: aws.NopRetryer{},
@@ -32,7 +32,7 @@ func (t *task) byIdentityPool(ctx context.Context) (agent.AWSGrant, error) {
 	id, fail := known, (*failure)(nil)
 	if id == "" {
 		if id, fail = t.getID(ctx, api, who); fail != nil {
-			return agent.AWSGrant{}, t.failed(fail)
+			return agent.AWSResult{}, t.failed(fail)
 		}
 	}
 	g, fail, err := t.getCredentials(ctx, api, id)
@@ -42,7 +42,7 @@ func (t *task) byIdentityPool(ctx context.Context) (agent.AWSGrant, error) {
 		}
 	}
 	if fail != nil {
-		return agent.AWSGrant{}, t.failed(fail)
+		return agent.AWSResult{}, t.failed(fail)
 	}
 	return g, err
 }
@@ -76,7 +76,7 @@ func (t *task) getID(ctx context.Context, api *cognitoidentity.Client, who ident
 	return who.id, nil
 }
 
-func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, id string) (agent.AWSGrant, *failure, error) {
+func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, id string) (agent.AWSResult, *failure, error) {
 	call := identityCall("GetCredentialsForIdentity")
 	in := &cognitoidentity.GetCredentialsForIdentityInput{IdentityId: aws.String(id), Logins: t.logins()}
 	if t.env.RoleARN != "" {
@@ -86,7 +86,7 @@ func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, 
 		return api.GetCredentialsForIdentity(ctx, in)
 	})
 	if fail != nil {
-		return agent.AWSGrant{}, fail, nil
+		return agent.AWSResult{}, fail, nil
 	}
 	c := out.Credentials
 	if c == nil {

@@ -19,7 +19,7 @@ const sessionSeconds = 3600
 const maxSessionName = 64
 
 // byRole assumes the role at STS.
-func (t *task) byRole(ctx context.Context) (agent.AWSGrant, error) {
+func (t *task) byRole(ctx context.Context) (agent.AWSResult, error) {
 	api := sts.New(sts.Options{
 		Region: t.env.Region, BaseEndpoint: t.endpoint(), HTTPClient: t.client(), Retryer: aws.NopRetryer{},
 	})
@@ -33,7 +33,7 @@ func (t *task) byRole(ctx context.Context) (agent.AWSGrant, error) {
 		})
 	})
 	if fail != nil {
-		return agent.AWSGrant{}, t.failed(fail)
+		return agent.AWSResult{}, t.failed(fail)
 	}
 	c := out.Credentials
 	if c == nil {

@@ -20,7 +20,7 @@ import (
 // One more kind of challenge is one more entry of questions.
 type question struct {
 	// ask makes the prompt and the inputs of a challenge, or says what is wrong with it.
-	ask func(s step) (prompt string, inputs []agent.Input, err error)
+	ask func(s step) (prompt string, inputs []agent.Field, err error)
 	// respond makes ChallengeResponses of what the person typed, all but USERNAME; or
 	// says what is wrong with that, and the person is asked again.
 	respond func(s step, given agent.Answers) (responses map[string]string, problem string)
@@ -109,7 +109,7 @@ func (si *signIn) challenge(q question, s step) (agent.Challenge, error) {
 	if err != nil {
 		return agent.Challenge{}, si.improper(s, err)
 	}
-	c := agent.Challenge{Environment: si.env.Name, Name: string(s.challenge), Prompt: prompt, Inputs: inputs}
+	c := agent.Challenge{Environment: si.env.Name, Name: string(s.challenge), Prompt: prompt, Fields: inputs}
 	if s.challenge == si.answered.challenge && maps.Equal(s.params, si.answered.params) {
 		c.Problem = "the same is asked once more"
 	}
@@ -159,12 +159,12 @@ func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]
 // comes from.
 func oneTimeCode(response, prompt, detail string) question {
 	return question{
-		ask: func(s step) (string, []agent.Input, error) {
+		ask: func(s step) (string, []agent.Field, error) {
 			where := printable(s.params[detail])
 			if where != "" {
 				where = " (" + where + ")"
 			}
-			return prompt + where, []agent.Input{{Name: "code", Label: "Code"}}, nil
+			return prompt + where, []agent.Field{{Name: "code", Label: "Code"}}, nil
 		},
 		respond: func(_ step, given agent.Answers) (map[string]string, string) {
 			code, problem := codeOf(given)

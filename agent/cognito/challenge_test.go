@@ -27,7 +27,7 @@ type turn struct {
 }
 
 // script is a person who expects turns and does as they say.
-func script(t *testing.T, turns ...turn) agent.Asker {
+func script(t *testing.T, turns ...turn) agent.Prompter {
 	t.Cleanup(func() {
 		for _, left := range turns {
 			t.Errorf("never asked: %+v", left)
@@ -59,7 +59,7 @@ func script(t *testing.T, turns ...turn) agent.Asker {
 
 func inputNames(c agent.Challenge) string {
 	var names []string
-	for _, in := range c.Inputs {
+	for _, in := range c.Fields {
 		name := in.Name
 		if in.Secret {
 			name += "*"
@@ -73,7 +73,7 @@ func inputNames(c agent.Challenge) string {
 }
 
 // after answers as ask does, and takes its time.
-func after(d time.Duration, ask agent.Asker) agent.Asker {
+func after(d time.Duration, ask agent.Prompter) agent.Prompter {
 	return func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
 		time.Sleep(d)
 		return ask(ctx, c)
@@ -158,8 +158,8 @@ func TestChallenges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if g.Sealed.Username != username || g.IDToken.IsZero() {
-				t.Errorf("%+v", g.Sealed)
+			if g.SignIn.Username != username || g.IDToken.IsZero() {
+				t.Errorf("%+v", g.SignIn)
 			}
 			for _, c := range srv.Log() {
 				if c.Op == "RespondToAuthChallenge" && c.Username != username {
@@ -235,7 +235,7 @@ func TestGivingUp(t *testing.T) {
 			ask := func(context.Context, agent.Challenge) (agent.Answers, error) { return nil, test.err }
 			g, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), ask)
 			wantError(t, err, test.code, test.says)
-			if !errors.Is(err, test.err) || g != (agent.Grant{}) {
+			if !errors.Is(err, test.err) || g != (agent.AuthResult{}) {
 				t.Errorf("lost the cause, or kept something: %v", err)
 			}
 			if srv.Calls("RespondToAuthChallenge") != 0 {

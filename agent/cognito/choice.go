@@ -80,7 +80,7 @@ func (si *signIn) askWay(ctx context.Context, s step) (types.ChallengeNameType, 
 	}
 	c := agent.Challenge{
 		Environment: si.env.Name, Name: string(s.challenge), Prompt: wayPrompt(usable, passkey),
-		Inputs: []agent.Input{{Name: "choice", Label: "Number or name"}},
+		Fields: []agent.Field{{Name: "choice", Label: "Number or name"}},
 	}
 	var way types.ChallengeNameType
 	err := si.converse(ctx, &c, func(given agent.Answers) (problem string, _ error) {

@@ -62,30 +62,30 @@ func TestClientSecret(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if g.Sealed.Username != real {
-				t.Errorf("signed in as %q", g.Sealed.Username)
+			if g.SignIn.Username != real {
+				t.Errorf("signed in as %q", g.SignIn.Username)
 			}
 			for _, api := range []string{"", "tokens", "initiate-auth"} {
-				s := g.Sealed
+				s := g.SignIn
 				s.RefreshAPI = api
 				r, err := a.Refresh(t.Context(), env, s, nobody)
 				if err != nil {
 					t.Errorf("refresh by %q: %v", api, err)
 				}
-				if want := or(api, "tokens"); r.Sealed.RefreshAPI != want {
-					t.Errorf("by %q it remembers %q, want %q", api, r.Sealed.RefreshAPI, want)
+				if want := or(api, "tokens"); r.SignIn.RefreshAPI != want {
+					t.Errorf("by %q it remembers %q, want %q", api, r.SignIn.RefreshAPI, want)
 				}
 			}
 			// The device's handshake needs the hash, too.
-			req.Password, req.Device = agent.NewSecret("longer than that"), g.Sealed.Device
+			req.Password, req.Device = agent.NewSecret("longer than that"), g.SignIn.Device
 			again, err := a.Login(t.Context(), env, req, unasked(t))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
+			if err := a.Revoke(t.Context(), env, g.SignIn); err != nil {
 				t.Error(err)
 			}
-			if err := a.RevokeAll(t.Context(), env, again.Sealed, nobody); err != nil {
+			if err := a.RevokeAll(t.Context(), env, again.SignIn, nobody); err != nil {
 				t.Error(err)
 			}
 			for _, c := range srv.Log() {
@@ -137,7 +137,7 @@ func TestClientSecretMistakes(t *testing.T) {
 			srv := start(t)
 			a := cognito.New(cognito.Options{})
 			env := environment(srv)
-			s := signIn(t, a, env).Sealed
+			s := signIn(t, a, env).SignIn
 			srv.Set(cognitotest.ClientSecret(test.has))
 			env.ClientSecret = agent.NewSecret(test.configured)
 			for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
@@ -168,7 +168,7 @@ func TestClientSecretAndRotation(t *testing.T) {
 	g := signIn(t, a, env)
 	for range 3 {
 		var err error
-		if g, err = a.Refresh(t.Context(), env, g.Sealed, nobody); err != nil {
+		if g, err = a.Refresh(t.Context(), env, g.SignIn, nobody); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -94,9 +94,9 @@ type task struct {
 	*Authenticator
 	op      string // "login", "refresh", "revoke", "recover"
 	env     agent.Environment
-	command string      // what a person types to have it done, or done again
-	flow    flow        // of a sign-in
-	ask     agent.Asker // nil where there is nobody to ask
+	command string         // what a person types to have it done, or done again
+	flow    flow           // of a sign-in
+	ask     agent.Prompter // nil where there is nobody to ask
 	api     *cip.Client
 
 	everywhere bool // a revocation of all sign-ins

@@ -43,7 +43,7 @@ func ada() agent.LoginRequest {
 }
 
 // unasked fails the test when there is a challenge.
-func unasked(t *testing.T) agent.Asker {
+func unasked(t *testing.T) agent.Prompter {
 	return func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 		t.Errorf("asked %s, which nobody expected", c.Name)
 		return nil, errors.New("unexpected")
@@ -55,7 +55,7 @@ func nobodyThere(context.Context, agent.Challenge) (agent.Answers, error) {
 	return nil, errors.New("nobody there")
 }
 
-func signIn(t *testing.T, a *cognito.Authenticator, env agent.Environment) agent.Grant {
+func signIn(t *testing.T, a *cognito.Authenticator, env agent.Environment) agent.AuthResult {
 	t.Helper()
 	g, err := a.Login(t.Context(), env, ada(), unasked(t))
 	if err != nil {
@@ -91,10 +91,10 @@ func TestLogin(t *testing.T) {
 	before := time.Now()
 	g := signIn(t, a, environment(srv))
 	user, _ := srv.User(username)
-	if g.Sealed.Username != username || g.Sealed.Subject != user.Sub || g.Sealed.RefreshToken.IsZero() {
-		t.Errorf("sealed: %+v", g.Sealed)
+	if g.SignIn.Username != username || g.SignIn.Subject != user.Sub || g.SignIn.RefreshToken.IsZero() {
+		t.Errorf("sealed: %+v", g.SignIn)
 	}
-	if at := g.Sealed.SignedInAt; at.Before(before.Add(-time.Second)) || at.After(time.Now()) {
+	if at := g.SignIn.SignedInAt; at.Before(before.Add(-time.Second)) || at.After(time.Now()) {
 		t.Errorf("signed in at %v", at)
 	}
 	if g.Lifetime != time.Hour || g.Skew != 0 || strings.Count(g.IDToken.Reveal(), ".") != 2 {
@@ -119,8 +119,8 @@ func TestLoginByAlias(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.Sealed.Username != username {
-		t.Errorf("kept %q, want %q", g.Sealed.Username, username)
+	if g.SignIn.Username != username {
+		t.Errorf("kept %q, want %q", g.SignIn.Username, username)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestLoginRefusesBadTokens(t *testing.T) {
 			srv.Forge(1, f.forgery)
 			g, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), unasked(t))
 			wantError(t, err, agent.CodeInternal, "the new ID token was refused: "+f.check+":")
-			if g != (agent.Grant{}) {
+			if g != (agent.AuthResult{}) {
 				t.Error("something was kept")
 			}
 			if n := srv.Calls("RevokeToken"); n != 1 {
@@ -248,8 +248,8 @@ func TestLoginWithKeysOutOfReach(t *testing.T) {
 	srv.FailNext(cognitotest.JWKS, -1, cognitotest.BadGateway())
 	g, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), unasked(t))
 	wantError(t, err, agent.CodeUnavailable, "the new ID token could not be verified", "HTTP 502", "signing keys")
-	if g != (agent.Grant{}) || srv.Calls("RevokeToken") != 1 {
-		t.Errorf("kept %v, %d revocations", g != (agent.Grant{}), srv.Calls("RevokeToken"))
+	if g != (agent.AuthResult{}) || srv.Calls("RevokeToken") != 1 {
+		t.Errorf("kept %v, %d revocations", g != (agent.AuthResult{}), srv.Calls("RevokeToken"))
 	}
 }
 
@@ -284,15 +284,15 @@ func TestRevoke(t *testing.T) {
 	a := cognito.New(cognito.Options{})
 	env := environment(srv)
 	g := signIn(t, a, env)
-	if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
+	if err := a.Revoke(t.Context(), env, g.SignIn); err != nil {
 		t.Fatal(err)
 	}
-	_, err := a.Refresh(t.Context(), env, g.Sealed, nobody)
+	_, err := a.Refresh(t.Context(), env, g.SignIn, nobody)
 	wantError(t, err, agent.CodeLoginRequired, "expired or was ended; run: kyc-agentd login prod")
-	if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
+	if err := a.Revoke(t.Context(), env, g.SignIn); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
-	if err := a.Revoke(t.Context(), env, agent.Sealed{}); err != nil {
+	if err := a.Revoke(t.Context(), env, agent.SignIn{}); err != nil {
 		t.Errorf("of nothing: %v", err)
 	}
 }
@@ -317,7 +317,7 @@ func TestRevokeErrors(t *testing.T) {
 			a := cognito.New(cognito.Options{})
 			g := signIn(t, a, environment(srv))
 			srv.FailNext("RevokeToken", 1, test.fault)
-			err := a.Revoke(t.Context(), environment(srv), g.Sealed)
+			err := a.Revoke(t.Context(), environment(srv), g.SignIn)
 			if test.code == "" {
 				if err != nil {
 					t.Errorf("got %v", err)
@@ -358,7 +358,7 @@ func TestEnvironmentIsCheckedFirst(t *testing.T) {
 		return nil, errors.New("no")
 	})}
 	a := cognito.New(cognito.Options{HTTPClient: none})
-	sealed := agent.Sealed{RefreshToken: agent.NewSecret("r")}
+	sealed := agent.SignIn{RefreshToken: agent.NewSecret("r")}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			env := good

@@ -66,7 +66,7 @@ func (n *confirmation) form() agent.Challenge {
 	return agent.Challenge{
 		Environment: n.env.Name, Name: "CONFIRM_SIGN_UP",
 		Prompt: "The account is not confirmed yet: the code that Cognito sent" + n.where + " (for another one, type: " + resend + ")",
-		Inputs: []agent.Input{{Name: "code", Label: "Code"}},
+		Fields: []agent.Field{{Name: "code", Label: "Code"}},
 	}
 }
 

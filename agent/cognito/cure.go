@@ -72,7 +72,7 @@ func (si *signIn) cureByConfirm(ctx context.Context) error {
 // offer asks whether the account shall be mended. No answer is a no, unless ctx has
 // ended.
 func (si *signIn) offer(ctx context.Context, name, prompt, label string) (answer string, err error) {
-	c := agent.Challenge{Environment: si.env.Name, Name: name, Prompt: prompt, Inputs: []agent.Input{{Name: "code", Label: label}}}
+	c := agent.Challenge{Environment: si.env.Name, Name: name, Prompt: prompt, Fields: []agent.Field{{Name: "code", Label: label}}}
 	err = si.converse(ctx, &c, func(given agent.Answers) (problem string, _ error) {
 		answer, problem = codeOf(given)
 		return problem, nil

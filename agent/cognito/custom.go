@@ -21,12 +21,12 @@ const maxPrompt = 300
 
 // askCustom shows what the user pool's own function says, as plain text: one parameter
 // that looks like a question, else all of them.
-func askCustom(s step) (string, []agent.Input, error) {
+func askCustom(s step) (string, []agent.Field, error) {
 	prompt := customPrompt(s.params)
 	if prompt == "" {
 		prompt = "The user pool has a question of its own, and does not say which"
 	}
-	return prompt, []agent.Input{{Name: "answer", Label: "Answer"}}, nil
+	return prompt, []agent.Field{{Name: "answer", Label: "Answer"}}, nil
 }
 
 func customPrompt(params map[string]string) string {

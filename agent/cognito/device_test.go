@@ -17,7 +17,7 @@ import (
 )
 
 // remembering starts a pool that remembers devices, and signs ada in on a new one.
-func remembering(t *testing.T, mode cognitotest.DeviceMode, opts ...cognitotest.Option) (*cognitotest.Server, *cognito.Authenticator, agent.Grant) {
+func remembering(t *testing.T, mode cognitotest.DeviceMode, opts ...cognitotest.Option) (*cognitotest.Server, *cognito.Authenticator, agent.AuthResult) {
 	t.Helper()
 	srv := start(t, append(opts, cognitotest.RememberDevices(mode))...)
 	srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Phone = []string{"SMS_MFA"}, "+15551234567" })
@@ -33,7 +33,7 @@ func TestNewDevice(t *testing.T) {
 	for name, mode := range map[string]cognitotest.DeviceMode{"always": cognitotest.DevicesAlways, "when the user wants": cognitotest.DevicesOptIn} {
 		t.Run(name, func(t *testing.T) {
 			srv, a, g := remembering(t, mode)
-			d := g.Sealed.Device
+			d := g.SignIn.Device
 			known := srv.Devices(username)
 			if len(known) != 1 || known[0].Key != d.Key || known[0].GroupKey != d.GroupKey || !known[0].Confirmed {
 				t.Fatalf("the pool knows %+v, we have %+v", known, d)
@@ -45,11 +45,11 @@ func TestNewDevice(t *testing.T) {
 				t.Errorf("called %q", known[0].Name)
 			}
 			for _, api := range []string{"", "initiate-auth", "tokens"} {
-				s := g.Sealed
+				s := g.SignIn
 				s.RefreshAPI = api
 				r, err := a.Refresh(t.Context(), environment(srv), s, nobody)
-				if err != nil || r.Sealed.Device != d {
-					t.Errorf("refresh by %q: %+v, %v", api, r.Sealed.Device, err)
+				if err != nil || r.SignIn.Device != d {
+					t.Errorf("refresh by %q: %+v, %v", api, r.SignIn.Device, err)
 				}
 				s.Device = agent.Device{}
 				_, err = a.Refresh(t.Context(), environment(srv), s, nobody)
@@ -67,19 +67,19 @@ func TestRememberedDevice(t *testing.T) {
 			env := environment(srv)
 			env.AuthFlow = flow
 			req := ada()
-			req.Username, req.Device = "ada@example.com", g.Sealed.Device
+			req.Username, req.Device = "ada@example.com", g.SignIn.Device
 			srv.ForgetCalls()
 			again, err := a.Login(t.Context(), env, req, unasked(t))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if again.Sealed.Device != g.Sealed.Device || len(srv.Devices(username)) != 1 || srv.Calls("ConfirmDevice") != 0 {
-				t.Errorf("another device: %+v", again.Sealed.Device)
+			if again.SignIn.Device != g.SignIn.Device || len(srv.Devices(username)) != 1 || srv.Calls("ConfirmDevice") != 0 {
+				t.Errorf("another device: %+v", again.SignIn.Device)
 			}
 			if got := calls(srv); !slices.Equal(got[len(got)-2:], respondTo("DEVICE_SRP_AUTH", "DEVICE_PASSWORD_VERIFIER")) {
 				t.Errorf("calls %q", got)
 			}
-			if _, err := a.Refresh(t.Context(), env, again.Sealed, nobody); err != nil {
+			if _, err := a.Refresh(t.Context(), env, again.SignIn, nobody); err != nil {
 				t.Errorf("refresh: %v", err)
 			}
 		})
@@ -89,7 +89,7 @@ func TestRememberedDevice(t *testing.T) {
 func TestDeviceBesidesMFA(t *testing.T) {
 	srv, a, g := remembering(t, cognitotest.DevicesAlways, cognitotest.DeviceBesidesMFA(true))
 	req := ada()
-	req.Device = g.Sealed.Device
+	req.Device = g.SignIn.Device
 	_, err := a.Login(t.Context(), environment(srv), req, script(t,
 		turn{"SMS_MFA", "", "", "code", code("1")},
 		turn{"SMS_MFA", "", "wrong code", "code", code("123456")}))
@@ -103,19 +103,19 @@ func TestForgottenDevice(t *testing.T) {
 	for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
 		t.Run(string(flow), func(t *testing.T) {
 			srv, a, g := remembering(t, cognitotest.DevicesAlways)
-			srv.ForgetDevice(username, g.Sealed.Device.Key)
+			srv.ForgetDevice(username, g.SignIn.Device.Key)
 			env := environment(srv)
 			env.AuthFlow = flow
 			req := ada()
-			req.Device = g.Sealed.Device
+			req.Device = g.SignIn.Device
 			again, err := a.Login(t.Context(), env, req, script(t, turn{"SMS_MFA", "", "", "code", code("123456")}))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if again.Sealed.Device.Key == "" || again.Sealed.Device.Key == g.Sealed.Device.Key {
-				t.Errorf("no new device: %+v", again.Sealed.Device)
+			if again.SignIn.Device.Key == "" || again.SignIn.Device.Key == g.SignIn.Device.Key {
+				t.Errorf("no new device: %+v", again.SignIn.Device)
 			}
-			if _, err := a.Refresh(t.Context(), env, again.Sealed, nobody); err != nil {
+			if _, err := a.Refresh(t.Context(), env, again.SignIn, nobody); err != nil {
 				t.Errorf("refresh: %v", err)
 			}
 		})
@@ -126,7 +126,7 @@ func TestForgottenDevice(t *testing.T) {
 func TestForgottenDeviceRefresh(t *testing.T) {
 	srv, a, g := remembering(t, cognitotest.DevicesAlways)
 	srv.ForgetDevice(username, "")
-	_, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
+	_, err := a.Refresh(t.Context(), environment(srv), g.SignIn, nobody)
 	wantError(t, err, agent.CodeLoginRequired, "run: kyc-agentd login prod")
 }
 
@@ -136,11 +136,11 @@ func TestRefusedDevice(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) {
 		srv, a, g := remembering(t, cognitotest.DevicesAlways)
 		req := ada()
-		req.Device = g.Sealed.Device
+		req.Device = g.SignIn.Device
 		req.Device.Password = agent.NewSecret("not that")
 		again, err := a.Login(t.Context(), environment(srv), req, always("123456"))
-		if err != nil || again.Sealed.Device.Key == g.Sealed.Device.Key {
-			t.Errorf("%+v, %v", again.Sealed.Device, err)
+		if err != nil || again.SignIn.Device.Key == g.SignIn.Device.Key {
+			t.Errorf("%+v, %v", again.SignIn.Device, err)
 		}
 	})
 	t.Run("forgotten before the proof", func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestRefusedDevice(t *testing.T) {
 			}
 		})
 		req := ada()
-		req.Device = g.Sealed.Device
+		req.Device = g.SignIn.Device
 		if _, err := a.Login(t.Context(), environment(srv), req, always("123456")); err != nil {
 			t.Error(err)
 		}
@@ -159,7 +159,7 @@ func TestRefusedDevice(t *testing.T) {
 	t.Run("a broken answer is no refusal", func(t *testing.T) {
 		srv, a, g := remembering(t, cognitotest.DevicesAlways)
 		req := ada()
-		req.Device = g.Sealed.Device
+		req.Device = g.SignIn.Device
 		srv.FailNext("RespondToAuthChallenge", 1, cognitotest.Internal())
 		_, err := a.Login(t.Context(), environment(srv), req, unasked(t))
 		wantError(t, err, agent.CodeUnavailable, "internal error")
@@ -167,7 +167,7 @@ func TestRefusedDevice(t *testing.T) {
 	t.Run("no such app client", func(t *testing.T) {
 		srv, a, g := remembering(t, cognitotest.DevicesAlways)
 		req := ada()
-		req.Device = g.Sealed.Device
+		req.Device = g.SignIn.Device
 		env := environment(srv)
 		env.ClientID = "other"
 		srv.ForgetCalls()
@@ -184,10 +184,10 @@ func TestAnotherUsersDevice(t *testing.T) {
 	srv, a, g := remembering(t, cognitotest.DevicesAlways)
 	srv.AddUser(cognitotest.User{Name: "bob", Password: password})
 	req := ada()
-	req.Username, req.Device = "bob", g.Sealed.Device
+	req.Username, req.Device = "bob", g.SignIn.Device
 	again, err := a.Login(t.Context(), environment(srv), req, unasked(t))
-	if err != nil || again.Sealed.Username != "bob" || again.Sealed.Device.Key == g.Sealed.Device.Key {
-		t.Errorf("%+v, %v", again.Sealed, err)
+	if err != nil || again.SignIn.Username != "bob" || again.SignIn.Device.Key == g.SignIn.Device.Key {
+		t.Errorf("%+v, %v", again.SignIn, err)
 	}
 }
 
@@ -202,8 +202,8 @@ func TestConfirmDeviceFails(t *testing.T) {
 			var text bytes.Buffer
 			a := cognito.New(cognito.Options{Logger: slog.New(slog.NewTextHandler(&text, nil))})
 			g, err := a.Login(t.Context(), environment(srv), ada(), unasked(t))
-			if err != nil || g.Sealed.Device.Key == "" {
-				t.Fatalf("%+v, %v", g.Sealed.Device, err)
+			if err != nil || g.SignIn.Device.Key == "" {
+				t.Fatalf("%+v, %v", g.SignIn.Device, err)
 			}
 			if s := text.String(); !strings.Contains(s, "level=WARN") || !strings.Contains(s, "it may refuse to refresh; then run: kyc-agentd login prod") || strings.Contains(s, "leak") {
 				t.Errorf("the log says %q", s)
@@ -236,12 +236,12 @@ func TestConfirmDeviceOutlivesTheCaller(t *testing.T) {
 func TestDevicePasswordStaysHere(t *testing.T) {
 	srv, a, g := remembering(t, cognitotest.DevicesAlways)
 	req := ada()
-	req.Device = g.Sealed.Device
+	req.Device = g.SignIn.Device
 	if _, err := a.Login(t.Context(), environment(srv), req, unasked(t)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range srv.Log() {
-		if strings.Contains(string(c.Body), g.Sealed.Device.Password.Reveal()) {
+		if strings.Contains(string(c.Body), g.SignIn.Device.Password.Reveal()) {
 			t.Errorf("%s has the device's password", c.Op)
 		}
 	}
@@ -263,7 +263,7 @@ func TestDeviceWithoutKey(t *testing.T) {
 	env := environment(srv)
 	env.Endpoint, env.Issuer = proxy.URL, srv.Issuer()
 	again, err := cognito.New(cognito.Options{}).Login(t.Context(), env, ada(), unasked(t))
-	if err != nil || again.Sealed.Device != (agent.Device{}) {
-		t.Errorf("%+v, %v", again.Sealed.Device, err)
+	if err != nil || again.SignIn.Device != (agent.Device{}) {
+		t.Errorf("%+v, %v", again.SignIn.Device, err)
 	}
 }

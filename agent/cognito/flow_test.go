@@ -127,8 +127,8 @@ func TestFlows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if g.Sealed.Username != username || g.IDToken.IsZero() || g.Sealed.RefreshToken.IsZero() {
-				t.Errorf("%+v", g.Sealed)
+			if g.SignIn.Username != username || g.IDToken.IsZero() || g.SignIn.RefreshToken.IsZero() {
+				t.Errorf("%+v", g.SignIn)
 			}
 			if got := calls(srv); !slices.Equal(got, test.calls) {
 				t.Errorf("calls %q\nwant %q", got, test.calls)
@@ -191,7 +191,7 @@ func TestFlowFailures(t *testing.T) {
 			env.AuthFlow = test.flow
 			g, err := cognito.New(cognito.Options{}).Login(t.Context(), env, test.req, unasked(t))
 			wantError(t, err, test.code, test.says)
-			if g != (agent.Grant{}) {
+			if g != (agent.AuthResult{}) {
 				t.Error("something was granted")
 			}
 		})

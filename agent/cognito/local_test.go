@@ -35,38 +35,38 @@ func TestCognitoLocal(t *testing.T) {
 
 	t.Run("sign-in, refresh, revoke", func(t *testing.T) {
 		g := signIn(t, a, env)
-		if g.Sealed.Username != username || g.Sealed.Subject != (localpeer.User{Name: username}).Sub() || g.Lifetime != 10*time.Second {
-			t.Errorf("%+v, lifetime %v", g.Sealed, g.Lifetime)
+		if g.SignIn.Username != username || g.SignIn.Subject != (localpeer.User{Name: username}).Sub() || g.Lifetime != 10*time.Second {
+			t.Errorf("%+v, lifetime %v", g.SignIn, g.Lifetime)
 		}
 		for _, api := range []string{"", "initiate-auth", "tokens"} { // the last it does not have
-			s := g.Sealed
+			s := g.SignIn
 			s.RefreshAPI = api
-			r, err := a.Refresh(t.Context(), env, s, func(agent.Sealed) { t.Error("a new refresh token, of a server that has none") })
+			r, err := a.Refresh(t.Context(), env, s, func(agent.SignIn) { t.Error("a new refresh token, of a server that has none") })
 			if err != nil {
 				t.Fatalf("by %q: %v", api, err)
 			}
-			if r.Sealed.RefreshAPI != "initiate-auth" || !r.Sealed.RefreshToken.Equal(s.RefreshToken) || r.Lifetime != 10*time.Second {
-				t.Errorf("by %q: %+v, lifetime %v", api, r.Sealed, r.Lifetime)
+			if r.SignIn.RefreshAPI != "initiate-auth" || !r.SignIn.RefreshToken.Equal(s.RefreshToken) || r.Lifetime != 10*time.Second {
+				t.Errorf("by %q: %+v, lifetime %v", api, r.SignIn, r.Lifetime)
 			}
 		}
-		if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
+		if err := a.Revoke(t.Context(), env, g.SignIn); err != nil {
 			t.Fatal(err)
 		}
 		for _, api := range []string{"", "tokens"} {
-			s := g.Sealed
+			s := g.SignIn
 			s.RefreshAPI = api
 			_, err := a.Refresh(t.Context(), env, s, nobody)
 			wantError(t, err, agent.CodeLoginRequired, "expired or was ended; run: kyc-agentd login prod")
 		}
-		if err := a.Revoke(t.Context(), env, g.Sealed); err != nil {
+		if err := a.Revoke(t.Context(), env, g.SignIn); err != nil {
 			t.Errorf("revoking what it does not know: %v", err)
 		}
 	})
 
 	t.Run("by e-mail address", func(t *testing.T) {
 		g, err := a.Login(t.Context(), env, as(username+"@example.com"), unasked(t))
-		if err != nil || g.Sealed.Username != username {
-			t.Errorf("%q, %v", g.Sealed.Username, err)
+		if err != nil || g.SignIn.Username != username {
+			t.Errorf("%q, %v", g.SignIn.Username, err)
 		}
 	})
 
@@ -102,8 +102,8 @@ func TestCognitoLocal(t *testing.T) {
 	t.Run("new password", func(t *testing.T) {
 		g, err := a.Login(t.Context(), env, as("invited"), script(t,
 			turn{"NEW_PASSWORD_REQUIRED", "", "", "new_password* new_password_again*", map[string]string{"new_password": "longer than that"}}))
-		if err != nil || g.Sealed.Username != "invited" {
-			t.Errorf("%+v, %v", g.Sealed, err)
+		if err != nil || g.SignIn.Username != "invited" {
+			t.Errorf("%+v, %v", g.SignIn, err)
 		}
 	})
 
@@ -111,8 +111,8 @@ func TestCognitoLocal(t *testing.T) {
 		g, err := a.Login(t.Context(), env, as("totp"), script(t,
 			turn{"SOFTWARE_TOKEN_MFA", "Code from your authenticator app (phone)", "", "code", code("000000")},
 			turn{"SOFTWARE_TOKEN_MFA", "", "wrong code", "code", code(cognitotest.TOTP(totpSecret, time.Now()))}))
-		if err != nil || g.Sealed.Username != "totp" {
-			t.Errorf("%+v, %v", g.Sealed, err)
+		if err != nil || g.SignIn.Username != "totp" {
+			t.Errorf("%+v, %v", g.SignIn, err)
 		}
 	})
 
@@ -166,7 +166,7 @@ func TestCognitoLocal(t *testing.T) {
 			wantError(t, err, agent.CodeConfiguration)
 		}
 		g := signIn(t, a, env)
-		wantError(t, a.RevokeAll(t.Context(), env, g.Sealed, nobody), agent.CodeConfiguration, "does not know the call GlobalSignOut")
+		wantError(t, a.RevokeAll(t.Context(), env, g.SignIn, nobody), agent.CodeConfiguration, "does not know the call GlobalSignOut")
 		err := a.Recover(t.Context(), env, agent.RecoverRequest{Action: agent.RecoverResend, Username: "unconfirmed"}, unasked(t))
 		wantError(t, err, agent.CodeConfiguration, "does not know the call ResendConfirmationCode")
 	})

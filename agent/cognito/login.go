@@ -23,19 +23,19 @@ const (
 // A password is sent once in a sign-in, for Cognito locks an account after a few bad ones:
 // again only after Cognito has taken it, when it turned out that a device it came with
 // is forgotten.
-func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Asker) (agent.Grant, error) {
+func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
 	t, err := a.begin("login", env)
 	if err != nil {
-		return agent.Grant{}, err
+		return agent.AuthResult{}, err
 	}
 	t.ask = ask
 	si, err := t.signIn(req)
 	if err != nil {
-		return agent.Grant{}, err
+		return agent.AuthResult{}, err
 	}
 	s, err := si.run(ctx)
 	if err != nil {
-		return agent.Grant{}, err
+		return agent.AuthResult{}, err
 	}
 	return si.signedIn(ctx, s)
 }
@@ -183,27 +183,27 @@ func (si *signIn) refused(p phase, s step, f *failure) error {
 
 // signedIn makes the Grant of a complete sign-in. One whose ID token is no good is
 // not left behind at Cognito.
-func (si *signIn) signedIn(ctx context.Context, s step) (agent.Grant, error) {
+func (si *signIn) signedIn(ctx context.Context, s step) (agent.AuthResult, error) {
 	if aws.ToString(s.result.RefreshToken) == "" {
-		return agent.Grant{}, si.errorf(agent.CodeConfiguration,
+		return agent.AuthResult{}, si.errorf(agent.CodeConfiguration,
 			"check which flows the app client "+si.env.ClientID+" allows", "Cognito signed the user in without a refresh token")
 	}
-	sealed := agent.Sealed{
+	sealed := agent.SignIn{
 		Username: s.user, RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken)),
 		Device: si.device, SignedInAt: si.now(),
 	}
 	g, err := si.grant(ctx, sealed, s.result, s.x)
 	if err != nil {
 		si.discard(ctx, sealed)
-		return agent.Grant{}, err
+		return agent.AuthResult{}, err
 	}
 	if device, ok := si.register(ctx, s.result); ok {
-		g.Sealed.Device = device
+		g.SignIn.Device = device
 	}
 	return g, nil
 }
 
 // discard revokes a refresh token that nobody will have; that it failed is in the log.
-func (t *task) discard(ctx context.Context, s agent.Sealed) {
+func (t *task) discard(ctx context.Context, s agent.SignIn) {
 	_, _ = t.revoke(context.WithoutCancel(ctx), s)
 }

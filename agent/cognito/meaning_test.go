@@ -231,14 +231,14 @@ func TestCodes(t *testing.T) {
 			srv.EditUser(username, func(u *cognitotest.User) { u.Status = cognitotest.Confirmed })
 			g := signIn(t, a, env)
 			srv.FailNext(cognitotest.Refresh, 2, refusal)
-			_, err = a.Refresh(t.Context(), env, g.Sealed, nobody)
+			_, err = a.Refresh(t.Context(), env, g.SignIn, nobody)
 			check(err, or(want.refresh))
 		})
 	}
 }
 
 // uncured answers as ask does, and wants no account mended.
-func uncured(ask agent.Asker) agent.Asker {
+func uncured(ask agent.Prompter) agent.Prompter {
 	return func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
 		if c.Name == "CONFIRM_SIGN_UP" || c.Name == "PASSWORD_RESET_REQUIRED" {
 			return nil, errors.New("no")
@@ -248,10 +248,10 @@ func uncured(ask agent.Asker) agent.Asker {
 }
 
 // always answers every input with value.
-func always(value string) agent.Asker {
+func always(value string) agent.Prompter {
 	return func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 		given := agent.Answers{}
-		for _, in := range c.Inputs {
+		for _, in := range c.Fields {
 			given[in.Name] = agent.NewSecret(value)
 		}
 		return given, nil
@@ -270,7 +270,7 @@ func TestDefiniteCodes(t *testing.T) {
 		a := cognito.New(cognito.Options{})
 		g := signIn(t, a, environment(srv))
 		srv.FailNext(cognitotest.Refresh, 2, cognitotest.Refuse(code, messages[key]))
-		_, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
+		_, err := a.Refresh(t.Context(), environment(srv), g.SignIn, nobody)
 		want := slices.Contains(definite, code) && reason != "secret" && reason != "wrong" && reason != "no-secret"
 		if got := agent.CodeOf(err) == agent.CodeLoginRequired; got != want {
 			t.Errorf("%s ends a sign-in: %v, want %v", key, got, want)
@@ -278,7 +278,7 @@ func TestDefiniteCodes(t *testing.T) {
 		// Cognito's refusals are HTTP 400; in a server's error the same word is not its word.
 		srv.ClearFaults()
 		srv.FailNext(cognitotest.Refresh, 2, cognitotest.RefuseStatus(http.StatusBadGateway, code, messages[key]))
-		if _, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody); agent.CodeOf(err) == agent.CodeLoginRequired {
+		if _, err := a.Refresh(t.Context(), environment(srv), g.SignIn, nobody); agent.CodeOf(err) == agent.CodeLoginRequired {
 			t.Errorf("%s with HTTP 502 ends a sign-in", key)
 		}
 	}

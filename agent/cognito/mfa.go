@@ -15,7 +15,7 @@ var mfaTypes = map[string]string{
 	"EMAIL_MFA":          "e-mail",
 }
 
-func askMFAType(s step) (string, []agent.Input, error) {
+func askMFAType(s step) (string, []agent.Field, error) {
 	types, err := choices(s)
 	if err != nil {
 		return "", nil, err
@@ -27,7 +27,7 @@ func askMFAType(s step) (string, []agent.Input, error) {
 			list[i] = fmt.Sprintf("%d = %s (%s)", i+1, human, name)
 		}
 	}
-	return "Choose a second factor: " + strings.Join(list, ", "), []agent.Input{{Name: "choice", Label: "Number or name"}}, nil
+	return "Choose a second factor: " + strings.Join(list, ", "), []agent.Field{{Name: "choice", Label: "Number or name"}}, nil
 }
 
 func respondMFAType(s step, given agent.Answers) (map[string]string, string) {

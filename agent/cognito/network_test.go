@@ -25,7 +25,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-var sealed = agent.Sealed{Username: username, Subject: "s", RefreshToken: agent.NewSecret("the-refresh-token")}
+var sealed = agent.SignIn{Username: username, Subject: "s", RefreshToken: agent.NewSecret("the-refresh-token")}
 
 // failing is an Authenticator whose calls end with err.
 func failing(err error) *cognito.Authenticator {
@@ -199,7 +199,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 }
 
 // bubble runs f in a synctest bubble with a pool in it, and the user signed in.
-func bubble(t *testing.T, f func(*testing.T, *cognitotest.Server, *cognito.Authenticator, agent.Grant), opts ...cognitotest.Option) {
+func bubble(t *testing.T, f func(*testing.T, *cognitotest.Server, *cognito.Authenticator, agent.AuthResult), opts ...cognitotest.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		srv := cognitotest.NewInMemory(opts...)
@@ -214,10 +214,10 @@ func hostOf(srv *cognitotest.Server) string { return strings.TrimPrefix(srv.URL,
 
 // A call that hangs ends after 10 s, or with its caller.
 func TestHang(t *testing.T) {
-	bubble(t, func(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, g agent.Grant) {
+	bubble(t, func(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, g agent.AuthResult) {
 		srv.FailNext(cognitotest.APICall, -1, cognitotest.Hang())
 		began := time.Now()
-		_, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
+		_, err := a.Refresh(t.Context(), environment(srv), g.SignIn, nobody)
 		wantError(t, err, agent.CodeUnavailable, "no answer from "+hostOf(srv)+" within 10 s; the agent tries again by itself")
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 10*time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
@@ -225,7 +225,7 @@ func TestHang(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		_, err = a.Refresh(ctx, environment(srv), g.Sealed, nobody)
+		_, err = a.Refresh(ctx, environment(srv), g.SignIn, nobody)
 		wantError(t, err, agent.CodeUnavailable, "no answer from "+hostOf(srv)+" within 3 s")
 
 		ctx, cancel = context.WithCancel(t.Context())
@@ -237,7 +237,7 @@ func TestHang(t *testing.T) {
 		}
 
 		began = time.Now()
-		err = a.Revoke(t.Context(), environment(srv), g.Sealed)
+		err = a.Revoke(t.Context(), environment(srv), g.SignIn)
 		wantError(t, err, agent.CodeUnavailable, "within 4 s")
 		if time.Since(began) != 4*time.Second {
 			t.Errorf("a logout waited %v", time.Since(began))
@@ -247,15 +247,15 @@ func TestHang(t *testing.T) {
 
 // Keys that hang hold a refresh up, and its new refresh token is kept all the same.
 func TestKeysHang(t *testing.T) {
-	bubble(t, func(t *testing.T, srv *cognitotest.Server, _ *cognito.Authenticator, g agent.Grant) {
+	bubble(t, func(t *testing.T, srv *cognitotest.Server, _ *cognito.Authenticator, g agent.AuthResult) {
 		srv.FailNext(cognitotest.JWKS, 2, cognitotest.Hang())
 		a := cognito.New(cognito.Options{HTTPClient: srv.Client()})
 		began := time.Now()
-		kept := g.Sealed
-		keep := func(s agent.Sealed) { kept = s }
+		kept := g.SignIn
+		keep := func(s agent.SignIn) { kept = s }
 		_, err := a.Refresh(t.Context(), environment(srv), kept, keep)
 		wantError(t, err, agent.CodeUnavailable, "could not be verified: no answer from "+hostOf(srv)+" within 10 s")
-		if time.Since(began) != 10*time.Second || kept.RefreshToken.Equal(g.Sealed.RefreshToken) {
+		if time.Since(began) != 10*time.Second || kept.RefreshToken.Equal(g.SignIn.RefreshToken) {
 			t.Errorf("after %v", time.Since(began))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -274,8 +274,8 @@ func TestKeysHang(t *testing.T) {
 func TestClockIsWrong(t *testing.T) {
 	for _, skew := range []time.Duration{10 * time.Minute, -10 * time.Minute, 25 * time.Hour, -25 * time.Hour, 90 * time.Second, 0} {
 		t.Run(skew.String(), func(t *testing.T) {
-			bubble(t, func(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, g agent.Grant) {
-				check := func(g agent.Grant, err error) {
+			bubble(t, func(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, g agent.AuthResult) {
+				check := func(g agent.AuthResult, err error) {
 					t.Helper()
 					if err != nil {
 						t.Fatal(err)
@@ -285,10 +285,10 @@ func TestClockIsWrong(t *testing.T) {
 					}
 				}
 				check(g, nil)
-				g, err := a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
+				g, err := a.Refresh(t.Context(), environment(srv), g.SignIn, nobody)
 				check(g, err)
 				srv.SetLatency(cognitotest.APICall, 4*time.Second) // must not look like skew
-				g, err = a.Refresh(t.Context(), environment(srv), g.Sealed, nobody)
+				g, err = a.Refresh(t.Context(), environment(srv), g.SignIn, nobody)
 				if err != nil || (g.Skew-skew).Abs() > 3*time.Second {
 					t.Errorf("slow answer: skew %v, want %v, %v", g.Skew, skew, err)
 				}
@@ -305,8 +305,8 @@ func TestOptionsNow(t *testing.T) {
 	if (g.Skew - 10*time.Minute).Abs() > 2*time.Second {
 		t.Errorf("skew %v, want 10m", g.Skew)
 	}
-	if (time.Since(g.Sealed.SignedInAt) - 10*time.Minute).Abs() > time.Minute {
-		t.Errorf("signed in at %v, want this machine's time", g.Sealed.SignedInAt)
+	if (time.Since(g.SignIn.SignedInAt) - 10*time.Minute).Abs() > time.Minute {
+		t.Errorf("signed in at %v, want this machine's time", g.SignIn.SignedInAt)
 	}
 }
 

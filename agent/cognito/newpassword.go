@@ -28,8 +28,8 @@ const (
 	attributePrefix  = "userAttributes."
 )
 
-func newPasswordInputs() []agent.Input {
-	return []agent.Input{
+func newPasswordInputs() []agent.Field {
+	return []agent.Field{
 		{Name: newPassword, Label: "New password", Secret: true},
 		{Name: newPasswordAgain, Label: "New password again", Secret: true},
 	}
@@ -48,14 +48,14 @@ func newPasswordOf(given agent.Answers) (password agent.Secret, problem string) 
 	return password, ""
 }
 
-func askNewPassword(s step) (string, []agent.Input, error) {
+func askNewPassword(s step) (string, []agent.Field, error) {
 	attributes, err := requiredAttributes(s)
 	if err != nil {
 		return "", nil, err
 	}
 	inputs := newPasswordInputs()
 	for _, name := range attributes {
-		inputs = append(inputs, agent.Input{Name: name, Label: strings.TrimPrefix(name, attributePrefix)})
+		inputs = append(inputs, agent.Field{Name: name, Label: strings.TrimPrefix(name, attributePrefix)})
 	}
 	return "A new password is needed before the first sign-in", inputs, nil
 }

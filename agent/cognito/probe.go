@@ -11,8 +11,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// A Fault is what keeps an environment from working.
-type Fault struct {
+// A Problem is what keeps an environment from working.
+type Problem struct {
 	Kind FaultKind
 	// Err says what is wrong and what to do about it, without a word of the server's.
 	Err *agent.Error
@@ -36,10 +36,10 @@ const (
 	FaultFlow       FaultKind = "flow"                          // the app client does not allow the auth_flow
 )
 
-// A Health is what Probe found.
-type Health struct {
-	Keys   *Fault // of the signing keys; nil when they can be used
-	SignIn *Fault // of signing in; nil when a user with the right password could
+// A ProbeResult is what Probe found.
+type ProbeResult struct {
+	Keys   *Problem // of the signing keys; nil when they can be used
+	SignIn *Problem // of signing in; nil when a user with the right password could
 	// Answered says that Cognito's API answered, whatever it said.
 	Answered bool
 	// Skew is how far Cognito's clock is ahead of this machine's; 0 below 2 s, and
@@ -56,16 +56,16 @@ type Health struct {
 // account (120 a second) as any sign-in does. No account is locked and nobody is
 // billed for, as the user does not exist; triggers of the pool (Lambda) and its log see
 // the attempt. It takes no longer than callTimeout.
-func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) Health {
+func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeResult {
 	t, err := a.begin("probe", env)
 	if err == nil {
 		err = t.chooseFlow()
 	}
 	if err != nil {
-		return Health{SignIn: &Fault{Kind: FaultSetting, Err: asError(err)}}
+		return ProbeResult{SignIn: &Problem{Kind: FaultSetting, Err: asError(err)}}
 	}
 	t.command = "kyc-agentd doctor " + env.Name
-	var h Health
+	var h ProbeResult
 	var both sync.WaitGroup
 	both.Go(func() { h.Keys = t.probeKeys(ctx) })
 	t.probeSignIn(ctx, &h)
@@ -74,7 +74,7 @@ func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) Health
 }
 
 // probeKeys fetches the JWK set past the cache.
-func (t *task) probeKeys(ctx context.Context) *Fault {
+func (t *task) probeKeys(ctx context.Context) *Problem {
 	_, fail := t.keys.fetch(ctx, t.env.KeysURL())
 	if fail == nil {
 		return nil
@@ -85,16 +85,16 @@ func (t *task) probeKeys(ctx context.Context) *Fault {
 	}
 	e := t.errorf(agent.CodeUnavailable, hint, "%s", fail.Words)
 	e.Err = fail
-	return &Fault{Kind: (&failure{Failure: *fail}).kind(), Err: e}
+	return &Problem{Kind: (&failure{Failure: *fail}).kind(), Err: e}
 }
 
 // probeSignIn begins a sign-in, and goes no further.
-func (t *task) probeSignIn(ctx context.Context, h *Health) {
+func (t *task) probeSignIn(ctx context.Context, h *ProbeResult) {
 	si, err := t.signIn(agent.LoginRequest{
 		Username: "kyc-agentd-doctor-" + rand.Text(), Password: agent.NewSecret(rand.Text()),
 	})
 	if err != nil {
-		h.SignIn = &Fault{Kind: FaultSetting, Err: asError(err)}
+		h.SignIn = &Problem{Kind: FaultSetting, Err: asError(err)}
 		return
 	}
 	s, fail := si.initiateOnce(ctx)
@@ -105,7 +105,7 @@ func (t *task) probeSignIn(ctx context.Context, h *Health) {
 	e := si.failed(atSignIn, fail)
 	// Whatever is said of a user is said of one that does not exist.
 	if e.Code != agent.CodeLoginRequired && fail.reason != reasonAttempts {
-		h.SignIn = &Fault{Kind: fail.kind(), Err: e}
+		h.SignIn = &Problem{Kind: fail.kind(), Err: e}
 	}
 }
 

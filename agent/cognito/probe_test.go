@@ -74,7 +74,7 @@ func everyCall(f cognitotest.Fault) func(*cognitotest.Server, *agent.Environment
 	return func(s *cognitotest.Server, _ *agent.Environment) { s.FailNext("InitiateAuth", -1, f) }
 }
 
-func wantFault(t *testing.T, f *cognito.Fault, kind cognito.FaultKind, says string) {
+func wantFault(t *testing.T, f *cognito.Problem, kind cognito.FaultKind, says string) {
 	t.Helper()
 	switch {
 	case f == nil && kind == "":

@@ -79,7 +79,7 @@ func (si *signIn) needPassword(ctx context.Context) error {
 	}
 	c := agent.Challenge{
 		Environment: si.env.Name, Name: "PASSWORD", Prompt: "Password",
-		Inputs: []agent.Input{{Name: "password", Label: "Password", Secret: true}},
+		Fields: []agent.Field{{Name: "password", Label: "Password", Secret: true}},
 	}
 	return si.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		if given["password"].IsZero() {

@@ -23,7 +23,7 @@ var actions = map[agent.RecoverAction]action{
 }
 
 // Recover mends an account. A sign-in that is made for it does not outlive it.
-func (a *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Asker) error {
+func (a *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Prompter) error {
 	t, err := a.begin("recover", env)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (t *task) recoverByChange(ctx context.Context, req agent.RecoverRequest) er
 	if err != nil {
 		return err
 	}
-	defer t.discard(ctx, agent.Sealed{RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken))})
+	defer t.discard(ctx, agent.SignIn{RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken))})
 	if si.changed {
 		return nil
 	}
@@ -72,7 +72,7 @@ func (t *task) recoverByChange(ctx context.Context, req agent.RecoverRequest) er
 }
 
 func (si *signIn) changePassword(ctx context.Context, s step) error {
-	c := agent.Challenge{Environment: si.env.Name, Name: "CHANGE_PASSWORD", Prompt: "The new password", Inputs: newPasswordInputs()}
+	c := agent.Challenge{Environment: si.env.Name, Name: "CHANGE_PASSWORD", Prompt: "The new password", Fields: newPasswordInputs()}
 	return si.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		password, problem := newPasswordOf(given)
 		if problem != "" {

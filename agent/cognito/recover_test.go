@@ -145,7 +145,7 @@ func TestRecover(t *testing.T) {
 
 // A change of password leaves no sign-in behind, whatever becomes of it.
 func TestChangeLeavesNoSignIn(t *testing.T) {
-	for name, ask := range map[string]agent.Asker{"done": always(next), "given up": nobodyThere} {
+	for name, ask := range map[string]agent.Prompter{"done": always(next), "given up": nobodyThere} {
 		srv := start(t)
 		err := cognito.New(cognito.Options{}).Recover(t.Context(), environment(srv), request(agent.RecoverChange), ask)
 		if (err != nil) != (name == "given up") {
@@ -166,7 +166,7 @@ func TestRecoverFailures(t *testing.T) {
 		user     func(*cognitotest.User)
 		op       string
 		fault    cognitotest.Fault
-		ask      agent.Asker
+		ask      agent.Prompter
 		code     agent.Code
 		says     string
 	}{
@@ -342,8 +342,8 @@ func TestLoginCures(t *testing.T) {
 				env := environment(srv)
 				env.AuthFlow = flow
 				g, err := cognito.New(cognito.Options{}).Login(t.Context(), env, ada(), script(t, test.turns...))
-				if err != nil || g.Sealed.Username != username {
-					t.Errorf("%+v, %v", g.Sealed, err)
+				if err != nil || g.SignIn.Username != username {
+					t.Errorf("%+v, %v", g.SignIn, err)
 				}
 			})
 		}
@@ -357,7 +357,7 @@ func TestLoginCuresNobody(t *testing.T) {
 		cognitotest.ResetRequired: "prod: Password reset required; run: kyc-agentd password reset prod",
 	}
 	for status, line := range lines {
-		for name, ask := range map[string]agent.Asker{
+		for name, ask := range map[string]agent.Prompter{
 			"nobody there": nobodyThere,
 			"no":           always("no"),
 			"the agent's own error": func(context.Context, agent.Challenge) (agent.Answers, error) {

@@ -29,24 +29,24 @@ func other(api string) string {
 // Refresh gets a new ID token with the refresh token in s. It begins with the call
 // that worked the last time; before it says that the sign-in is dead, or that the
 // app client does not allow refreshing, it tries the other one.
-func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.Sealed, keep func(agent.Sealed)) (agent.Grant, error) {
+func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) (agent.AuthResult, error) {
 	t, err := a.begin("refresh", env)
 	if err != nil {
-		return agent.Grant{}, err
+		return agent.AuthResult{}, err
 	}
 	if s.RefreshToken.IsZero() {
-		return agent.Grant{}, t.errorf(agent.CodeLoginRequired, t.rerun(), "the kept sign-in has no refresh token")
+		return agent.AuthResult{}, t.errorf(agent.CodeLoginRequired, t.rerun(), "the kept sign-in has no refresh token")
 	}
 	out, x, fail := t.renew(ctx, &s, keep)
 	if fail != nil {
-		return agent.Grant{}, t.failed(atRefresh, fail)
+		return agent.AuthResult{}, t.failed(atRefresh, fail)
 	}
 	return t.grant(ctx, s, out, x)
 }
 
 // renew makes the refresh. s is then what is to be kept; keep has it already if the
 // refresh token was rotated.
-func (t *task) renew(ctx context.Context, s *agent.Sealed, keep func(agent.Sealed)) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
+func (t *task) renew(ctx context.Context, s *agent.SignIn, keep func(agent.SignIn)) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
 	api := t.firstAPI(*s)
 	out, x, fail := t.refreshBy(ctx, api, *s)
 	if fail != nil && fail.worthTheOther() {
@@ -72,7 +72,7 @@ func (t *task) renew(ctx context.Context, s *agent.Sealed, keep func(agent.Seale
 // is the other one: that takes the secret plain, where InitiateAuth wants a hash
 // over the name that Cognito has for the user, and says nothing else than
 // NotAuthorizedException about any other.
-func (t *task) firstAPI(s agent.Sealed) string {
+func (t *task) firstAPI(s agent.SignIn) string {
 	switch {
 	case s.RefreshAPI == byTokens, s.RefreshAPI == byInitiateAuth:
 		return s.RefreshAPI
@@ -83,7 +83,7 @@ func (t *task) firstAPI(s agent.Sealed) string {
 }
 
 // refreshBy makes one refresh call. Exactly one of the first and the last result is set.
-func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
+func (t *task) refreshBy(ctx context.Context, api string, s agent.SignIn) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
 	name, call := "InitiateAuth", t.refreshAuth
 	if api == byTokens {
 		name, call = "GetTokensFromRefreshToken", t.tokens
@@ -99,7 +99,7 @@ func (t *task) refreshBy(ctx context.Context, api string, s agent.Sealed) (*type
 	return r, x, fail
 }
 
-func (t *task) refreshAuth(ctx context.Context, s agent.Sealed) (*types.AuthenticationResultType, error) {
+func (t *task) refreshAuth(ctx context.Context, s agent.SignIn) (*types.AuthenticationResultType, error) {
 	parameters := map[string]string{"REFRESH_TOKEN": s.RefreshToken.Reveal()}
 	if s.Device.Key != "" {
 		parameters["DEVICE_KEY"] = s.Device.Key
@@ -116,7 +116,7 @@ func (t *task) refreshAuth(ctx context.Context, s agent.Sealed) (*types.Authenti
 	return out.AuthenticationResult, nil
 }
 
-func (t *task) tokens(ctx context.Context, s agent.Sealed) (*types.AuthenticationResultType, error) {
+func (t *task) tokens(ctx context.Context, s agent.SignIn) (*types.AuthenticationResultType, error) {
 	out, err := t.api.GetTokensFromRefreshToken(ctx, &cip.GetTokensFromRefreshTokenInput{
 		ClientId:     aws.String(t.env.ClientID),
 		ClientSecret: t.plainSecret(),

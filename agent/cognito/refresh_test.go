@@ -63,24 +63,24 @@ func TestRefresh(t *testing.T) {
 			a := cognito.New(cognito.Options{})
 			before := signIn(t, a, environment(srv))
 			srv.Set(test.settings...)
-			s := before.Sealed
+			s := before.SignIn
 			s.RefreshAPI = test.begin
 			g, err := a.Refresh(t.Context(), environment(srv), s, nobody)
 			if err != nil {
 				t.Fatal(err)
 			}
 			wantCalls(t, srv, test.calls...)
-			if g.Sealed.RefreshAPI != test.worked {
-				t.Errorf("remembers %q, want %q", g.Sealed.RefreshAPI, test.worked)
+			if g.SignIn.RefreshAPI != test.worked {
+				t.Errorf("remembers %q, want %q", g.SignIn.RefreshAPI, test.worked)
 			}
-			if rotated := !g.Sealed.RefreshToken.Equal(before.Sealed.RefreshToken); rotated != test.rotates {
+			if rotated := !g.SignIn.RefreshToken.Equal(before.SignIn.RefreshToken); rotated != test.rotates {
 				t.Errorf("refresh token changed: %v, want %v", rotated, test.rotates)
 			}
 			if g.Lifetime != 20*time.Minute || g.IDToken.IsZero() || g.IDToken.Equal(before.IDToken) {
 				t.Errorf("lifetime %v, new token %v", g.Lifetime, !g.IDToken.Equal(before.IDToken))
 			}
-			if g.Sealed.Subject != before.Sealed.Subject || g.Sealed.Username != username || !g.Sealed.SignedInAt.Equal(before.Sealed.SignedInAt) {
-				t.Errorf("sealed changed: %+v", g.Sealed)
+			if g.SignIn.Subject != before.SignIn.Subject || g.SignIn.Username != username || !g.SignIn.SignedInAt.Equal(before.SignIn.SignedInAt) {
+				t.Errorf("sealed changed: %+v", g.SignIn)
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func TestRefreshChain(t *testing.T) {
 	g := signIn(t, a, environment(srv))
 	for n := range 10 {
 		var err error
-		if g, err = a.Refresh(t.Context(), environment(srv), g.Sealed, nobody); err != nil {
+		if g, err = a.Refresh(t.Context(), environment(srv), g.SignIn, nobody); err != nil {
 			t.Fatalf("refresh %d: %v", n, err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestRefreshEndsASignIn(t *testing.T) {
 	tests := []struct {
 		name     string
 		settings []cognitotest.Setting
-		kill     func(*cognitotest.Server, agent.Sealed)
+		kill     func(*cognitotest.Server, agent.SignIn)
 		begin    string
 		calls    []string
 		says     string
@@ -119,27 +119,27 @@ func TestRefreshEndsASignIn(t *testing.T) {
 		{"revoked, the new call first", nil, signOut, "tokens", []string{tokens, initiateAuth}, ended},
 		{"revoked, rotation", []cognitotest.Setting{cognitotest.Rotation(0)}, signOut, "tokens", []string{tokens, initiateAuth}, ended},
 		{"expired", []cognitotest.Setting{cognitotest.RefreshTokenLifetime(-time.Second)}, nil, "", []string{initiateAuth, tokens}, ended},
-		{"deleted user", nil, func(srv *cognitotest.Server, _ agent.Sealed) { srv.DeleteUser(username) }, "", []string{initiateAuth, tokens}, ended},
-		{"disabled user", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+		{"deleted user", nil, func(srv *cognitotest.Server, _ agent.SignIn) { srv.DeleteUser(username) }, "", []string{initiateAuth, tokens}, ended},
+		{"disabled user", nil, func(srv *cognitotest.Server, _ agent.SignIn) {
 			srv.EditUser(username, func(u *cognitotest.User) { u.Disabled = true })
 		}, "", []string{initiateAuth, tokens}, "this user is disabled"},
-		{"one call refused, the other not on offer", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+		{"one call refused, the other not on offer", nil, func(srv *cognitotest.Server, _ agent.SignIn) {
 			srv.SignOutUser(username)
 			srv.FailNext(tokens, 1, cognitotest.Refuse("UnknownOperationException", ""))
 		}, "", []string{initiateAuth, tokens}, ended},
-		{"one call refused, the other as in cognito-local", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+		{"one call refused, the other as in cognito-local", nil, func(srv *cognitotest.Server, _ agent.SignIn) {
 			srv.SignOutUser(username)
 			srv.FailNext(tokens, 1, cognitotest.RefuseStatus(500, "CognitoLocal#Unsupported", "Cognito Local unsupported feature"))
 		}, "", []string{initiateAuth, tokens}, ended},
-		{"one call refused, the other switched off", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+		{"one call refused, the other switched off", nil, func(srv *cognitotest.Server, _ agent.SignIn) {
 			srv.SignOutUser(username)
 			srv.FailNext(tokens, 1, cognitotest.Refuse("OperationNotEnabledException", ""))
 		}, "", []string{initiateAuth, tokens}, ended},
 		{"the call not on offer, the other refused", []cognitotest.Setting{cognitotest.Flows("USER_PASSWORD_AUTH")}, signOut, "", []string{initiateAuth, tokens}, ended},
-		{"used twice", nil, func(srv *cognitotest.Server, _ agent.Sealed) {
+		{"used twice", nil, func(srv *cognitotest.Server, _ agent.SignIn) {
 			srv.FailNext(cognitotest.Refresh, 1, cognitotest.Refuse("RefreshTokenReuseException", "Refresh token reuse detected"))
 		}, "tokens", []string{tokens}, "it was used a second time; run: kyc-agentd login prod"},
-		{"used twice, told by the other call", []cognitotest.Setting{cognitotest.Rotation(0)}, func(srv *cognitotest.Server, _ agent.Sealed) {
+		{"used twice, told by the other call", []cognitotest.Setting{cognitotest.Rotation(0)}, func(srv *cognitotest.Server, _ agent.SignIn) {
 			srv.FailNext(tokens, 1, cognitotest.Refuse("RefreshTokenReuseException", "Refresh token reuse detected"))
 		}, "", []string{initiateAuth, tokens}, "it was used a second time"},
 	}
@@ -148,7 +148,7 @@ func TestRefreshEndsASignIn(t *testing.T) {
 			srv := start(t, cognitotest.RefreshTokenLifetime(24*time.Hour))
 			srv.Set(test.settings...)
 			a := cognito.New(cognito.Options{})
-			s := signIn(t, a, environment(srv)).Sealed
+			s := signIn(t, a, environment(srv)).SignIn
 			if test.kill != nil {
 				test.kill(srv, s)
 			}
@@ -156,14 +156,14 @@ func TestRefreshEndsASignIn(t *testing.T) {
 			g, err := a.Refresh(t.Context(), environment(srv), s, nobody)
 			wantError(t, err, agent.CodeLoginRequired, test.says)
 			wantCalls(t, srv, test.calls...)
-			if g != (agent.Grant{}) {
+			if g != (agent.AuthResult{}) {
 				t.Error("a grant with a definite refusal")
 			}
 		})
 	}
 }
 
-func signOut(srv *cognitotest.Server, _ agent.Sealed) { srv.SignOutUser(username) }
+func signOut(srv *cognitotest.Server, _ agent.SignIn) { srv.SignOutUser(username) }
 
 // Nothing but Cognito's definite word ends a sign-in: every other failure of either
 // call keeps it.
@@ -217,7 +217,7 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			srv := start(t)
 			a := cognito.New(cognito.Options{})
-			s := signIn(t, a, environment(srv)).Sealed
+			s := signIn(t, a, environment(srv)).SignIn
 			srv.FailNext(initiateAuth, 1, test.first)
 			want := []string{initiateAuth}
 			if test.other != nil {
@@ -227,7 +227,7 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 			g, err := a.Refresh(t.Context(), environment(srv), s, nobody)
 			wantError(t, err, test.code, test.says)
 			wantCalls(t, srv, want...)
-			if g != (agent.Grant{}) {
+			if g != (agent.AuthResult{}) {
 				t.Error("a grant where nothing was granted")
 			}
 			if _, err := a.Refresh(t.Context(), environment(srv), s, nobody); err != nil {
@@ -244,7 +244,7 @@ func TestRefreshAnswerLost(t *testing.T) {
 		t.Run(grace.String(), func(t *testing.T) {
 			srv := start(t, cognitotest.Rotation(grace))
 			a := cognito.New(cognito.Options{})
-			s := signIn(t, a, environment(srv)).Sealed
+			s := signIn(t, a, environment(srv)).SignIn
 			s.RefreshAPI = "tokens"
 			srv.FailNext(tokens, 1, cognitotest.Drop().After())
 			_, err := a.Refresh(t.Context(), environment(srv), s, nobody)
@@ -271,31 +271,31 @@ func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			srv := start(t, cognitotest.Rotation(0))
 			a := cognito.New(cognito.Options{})
-			s := signIn(t, a, environment(srv)).Sealed
+			s := signIn(t, a, environment(srv)).SignIn
 			srv.Forge(1, f.forgery)
-			var kept agent.Sealed
-			g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
+			var kept agent.SignIn
+			g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.SignIn) { kept = s })
 			wantError(t, err, agent.CodeInternal, "the new ID token was refused: "+f.check+":")
 			mustBeLive(t, srv, a, s, kept, g)
 		})
 	}
 	t.Run("keys out of reach", func(t *testing.T) {
 		srv := start(t, cognitotest.Rotation(0))
-		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).SignIn
 		srv.FailNext(cognitotest.JWKS, 1, cognitotest.Drop())
 		a := cognito.New(cognito.Options{}) // which has no keys yet
-		var kept agent.Sealed
-		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
+		var kept agent.SignIn
+		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.SignIn) { kept = s })
 		wantError(t, err, agent.CodeUnavailable, "could not be verified", "closed the connection", "the agent tries again by itself")
 		mustBeLive(t, srv, a, s, kept, g)
 	})
 	t.Run("foreign keys", func(t *testing.T) {
 		srv := start(t, cognitotest.Rotation(0))
-		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+		s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).SignIn
 		srv.Set(cognitotest.ForeignJWKS(true))
 		a := cognito.New(cognito.Options{})
-		var kept agent.Sealed
-		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
+		var kept agent.SignIn
+		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.SignIn) { kept = s })
 		wantError(t, err, agent.CodeInternal, "signature: ", "jwks_url of environment prod")
 		srv.Set(cognitotest.ForeignJWKS(false))
 		mustBeLive(t, srv, cognito.New(cognito.Options{}), s, kept, g)
@@ -303,12 +303,12 @@ func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 	t.Run("without rotation", func(t *testing.T) {
 		srv := start(t)
 		a := cognito.New(cognito.Options{})
-		s := signIn(t, a, environment(srv)).Sealed
+		s := signIn(t, a, environment(srv)).SignIn
 		srv.Forge(1, cognitotest.Forgery{WrongKey: true})
-		var kept agent.Sealed
-		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.Sealed) { kept = s })
+		var kept agent.SignIn
+		g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.SignIn) { kept = s })
 		wantError(t, err, agent.CodeInternal)
-		if kept != (agent.Sealed{}) || g != (agent.Grant{}) {
+		if kept != (agent.SignIn{}) || g != (agent.AuthResult{}) {
 			t.Error("something was kept, or granted")
 		}
 	})
@@ -318,9 +318,9 @@ func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 // would lose the sign-in.
 func TestRefreshKeepsBeforeItFetchesKeys(t *testing.T) {
 	srv := start(t, cognitotest.Rotation(0))
-	s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+	s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).SignIn
 	srv.ForgetCalls()
-	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), s, func(agent.Sealed) {
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), s, func(agent.SignIn) {
 		if n := srv.Calls(cognitotest.JWKS); n != 0 {
 			t.Errorf("the keys were fetched %d times before", n)
 		}
@@ -330,9 +330,9 @@ func TestRefreshKeepsBeforeItFetchesKeys(t *testing.T) {
 	}
 }
 
-func mustBeLive(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, was, kept agent.Sealed, g agent.Grant) {
+func mustBeLive(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, was, kept agent.SignIn, g agent.AuthResult) {
 	t.Helper()
-	if g != (agent.Grant{}) {
+	if g != (agent.AuthResult{}) {
 		t.Error("an unverified ID token got out")
 	}
 	if kept.RefreshToken.IsZero() || kept.RefreshToken.Equal(was.RefreshToken) || kept.RefreshAPI != "tokens" {
@@ -348,7 +348,7 @@ func mustBeLive(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator,
 
 func TestRefreshOfNothing(t *testing.T) {
 	srv := start(t)
-	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), agent.Sealed{}, nobody)
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), environment(srv), agent.SignIn{}, nobody)
 	wantError(t, err, agent.CodeLoginRequired, "no refresh token")
 	if srv.Calls(cognitotest.AnyCall) != 0 {
 		t.Error("a call without a token")
@@ -359,7 +359,7 @@ func TestRefreshOfNothing(t *testing.T) {
 func TestRefreshAfterKeyRotation(t *testing.T) {
 	srv := start(t)
 	a := cognito.New(cognito.Options{})
-	s := signIn(t, a, environment(srv)).Sealed
+	s := signIn(t, a, environment(srv)).SignIn
 	srv.RotateKeys()
 	srv.DropOldKeys()
 	for range 3 {
@@ -374,7 +374,7 @@ func TestRefreshAfterKeyRotation(t *testing.T) {
 
 func TestRefreshesShareOneKeyFetch(t *testing.T) {
 	srv := start(t)
-	s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).Sealed
+	s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).SignIn
 	srv.ForgetCalls()
 	srv.FailNext(cognitotest.JWKS, 1, cognitotest.Hang())
 	a := cognito.New(cognito.Options{})
@@ -401,4 +401,4 @@ func TestRefreshesShareOneKeyFetch(t *testing.T) {
 }
 
 // nobody keeps nothing.
-func nobody(agent.Sealed) {}
+func nobody(agent.SignIn) {}

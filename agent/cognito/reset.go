@@ -64,10 +64,10 @@ func (r *reset) run(ctx context.Context) error {
 
 // form makes c ask for what is not known yet.
 func (r *reset) form(c *agent.Challenge) {
-	c.Prompt, c.Inputs = "The new password", newPasswordInputs()
+	c.Prompt, c.Fields = "The new password", newPasswordInputs()
 	if r.code == "" {
 		c.Prompt = "Code sent" + r.where + ", and a new password (for another code, type: " + resend + ")"
-		c.Inputs = append([]agent.Input{{Name: "code", Label: "Code"}}, c.Inputs...)
+		c.Fields = append([]agent.Field{{Name: "code", Label: "Code"}}, c.Fields...)
 	}
 }
 

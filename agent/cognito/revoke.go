@@ -16,7 +16,7 @@ const revokeTimeout = 4 * time.Second
 
 // Revoke ends the sign-in at Cognito. No error comes of a sign-in that is not known
 // there, nor of an app client that has revocation switched off.
-func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s agent.Sealed) error {
+func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s agent.SignIn) error {
 	t, err := a.begin("revoke", env)
 	if err != nil || s.RefreshToken.IsZero() {
 		return err
@@ -37,7 +37,7 @@ var nothingToRevoke = map[string]bool{
 	"Unsupported":                   true, // an emulator without the call
 }
 
-func (t *task) revoke(ctx context.Context, s agent.Sealed) (*awscall.Exchange, *failure) {
+func (t *task) revoke(ctx context.Context, s agent.SignIn) (*awscall.Exchange, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	_, x, fail := invoke(ctx, t, "RevokeToken", func(ctx context.Context) (*cip.RevokeTokenOutput, error) {
@@ -52,7 +52,7 @@ func (t *task) revoke(ctx context.Context, s agent.Sealed) (*awscall.Exchange, *
 
 // RevokeAll ends every sign-in of the user, this one included. It takes a refresh, for
 // Cognito wants an access token of the user's, and none is kept.
-func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s agent.Sealed, keep func(agent.Sealed)) error {
+func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) error {
 	t, err := a.begin("revoke", env)
 	if err != nil {
 		return err

@@ -21,9 +21,9 @@ func TestRevokeAll(t *testing.T) {
 			srv.Set(settings...)
 			a := cognito.New(cognito.Options{})
 			env := environment(srv)
-			here, there := signIn(t, a, env).Sealed, signIn(t, a, env).Sealed
-			var kept []agent.Sealed
-			if err := a.RevokeAll(t.Context(), env, here, func(s agent.Sealed) { kept = append(kept, s) }); err != nil {
+			here, there := signIn(t, a, env).SignIn, signIn(t, a, env).SignIn
+			var kept []agent.SignIn
+			if err := a.RevokeAll(t.Context(), env, here, func(s agent.SignIn) { kept = append(kept, s) }); err != nil {
 				t.Fatal(err)
 			}
 			if rotates := name != "plain"; (len(kept) == 1) != rotates {
@@ -62,7 +62,7 @@ func TestRevokeAllFailures(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			srv := start(t, cognitotest.Rotation(0))
 			a := cognito.New(cognito.Options{})
-			s := signIn(t, a, environment(srv)).Sealed
+			s := signIn(t, a, environment(srv)).SignIn
 			srv.FailNext(test.op, -1, test.fault)
 			err := a.RevokeAll(t.Context(), environment(srv), s, nobody)
 			wantError(t, err, test.code, test.says)
@@ -72,9 +72,9 @@ func TestRevokeAllFailures(t *testing.T) {
 		})
 	}
 	srv := start(t)
-	err := cognito.New(cognito.Options{}).RevokeAll(t.Context(), environment(srv), agent.Sealed{}, nobody)
+	err := cognito.New(cognito.Options{}).RevokeAll(t.Context(), environment(srv), agent.SignIn{}, nobody)
 	wantError(t, err, agent.CodeLoginRequired, "no refresh token")
 	env := environment(srv)
 	env.ClientID = ""
-	wantError(t, cognito.New(cognito.Options{}).RevokeAll(t.Context(), env, agent.Sealed{}, nobody), agent.CodeConfiguration, "no client_id")
+	wantError(t, cognito.New(cognito.Options{}).RevokeAll(t.Context(), env, agent.SignIn{}, nobody), agent.CodeConfiguration, "no client_id")
 }

@@ -56,13 +56,13 @@ func TestSecrecy(t *testing.T) {
 	srv := start(t, cognitotest.Rotation(0), cognitotest.Code(mfaCode))
 	srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Status = []string{"SMS_MFA"}, cognitotest.ForceChangePassword })
 	secrets := map[string]string{"password": password, "new password": newPassword, "code": mfaCode}
-	learn := func(name string, g agent.Grant) {
+	learn := func(name string, g agent.AuthResult) {
 		if !g.IDToken.IsZero() {
 			secrets["ID token of "+name] = g.IDToken.Reveal()
 			secrets["signature of "+name] = g.IDToken.Reveal()[strings.LastIndex(g.IDToken.Reveal(), ".")+1:]
 		}
-		if !g.Sealed.RefreshToken.IsZero() {
-			secrets["refresh token of "+name] = g.Sealed.RefreshToken.Reveal()
+		if !g.SignIn.RefreshToken.IsZero() {
+			secrets["refresh token of "+name] = g.SignIn.RefreshToken.Reveal()
 		}
 	}
 	ask := func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
@@ -88,12 +88,12 @@ func TestSecrecy(t *testing.T) {
 		"throttled": cognitotest.Throttle(), "blocked": cognitotest.Blocked(),
 		"half": cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"IdToken":"`+g.IDToken.Reveal()),
 		"odd":  cognitotest.Answer(200, "application/x-amz-json-1.1", `{"AuthenticationResult":{"ExpiresIn":"`+g.IDToken.Reveal()+`"}}`),
-		"code": cognitotest.Refuse("NotAuthorizedException", "token "+g.Sealed.RefreshToken.Reveal()+" is bad"),
+		"code": cognitotest.Refuse("NotAuthorizedException", "token "+g.SignIn.RefreshToken.Reveal()+" is bad"),
 	}
 	for name, f := range faults {
 		srv.ClearFaults()
 		srv.FailNext(cognitotest.APICall, 2, f)
-		_, err = a.Refresh(t.Context(), env, g.Sealed, func(s agent.Sealed) { learn(name, agent.Grant{Sealed: s}) })
+		_, err = a.Refresh(t.Context(), env, g.SignIn, func(s agent.SignIn) { learn(name, agent.AuthResult{SignIn: s}) })
 		w.hear(err)
 		srv.ClearFaults()
 		srv.FailNext(cognitotest.APICall, 1, f)
@@ -105,7 +105,7 @@ func TestSecrecy(t *testing.T) {
 		w.hear(err)
 		srv.ClearFaults()
 		srv.FailNext("RevokeToken", 1, f)
-		w.hear(a.Revoke(t.Context(), env, g.Sealed))
+		w.hear(a.Revoke(t.Context(), env, g.SignIn))
 	}
 	srv.ClearFaults()
 	if g, err = a.Login(t.Context(), env, req, ask); err != nil {
@@ -114,16 +114,16 @@ func TestSecrecy(t *testing.T) {
 	learn("the second sign-in", g)
 	for _, f := range forgeries() {
 		srv.Forge(1, f.forgery)
-		var kept agent.Sealed
-		_, err := a.Refresh(t.Context(), env, g.Sealed, func(s agent.Sealed) { kept = s })
+		var kept agent.SignIn
+		_, err := a.Refresh(t.Context(), env, g.SignIn, func(s agent.SignIn) { kept = s })
 		w.hear(err, kept)
-		g.Sealed = kept
-		learn(f.name, agent.Grant{Sealed: kept})
+		g.SignIn = kept
+		learn(f.name, agent.AuthResult{SignIn: kept})
 	}
 	for _, code := range []string{"NotAuthorizedException", "InvalidParameterException", "UnheardOf", "", "InternalErrorException"} {
 		for _, status := range []int{200, 400, 403, 429, 500} {
 			mirror := httptest.NewServer(echo(status, code))
-			for _, err := range attempts(t, a, at(mirror.URL), req, g.Sealed) {
+			for _, err := range attempts(t, a, at(mirror.URL), req, g.SignIn) {
 				w.hear(err)
 			}
 			mirror.Close()
@@ -185,11 +185,11 @@ func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
 			g, err := a.Login(t.Context(), env, ada(), ask)
 			w.hear(g, err)
 			if err == nil {
-				secrets["device's password "+name] = g.Sealed.Device.Password.Reveal()
+				secrets["device's password "+name] = g.SignIn.Device.Password.Reveal()
 				req := ada()
-				req.Device = g.Sealed.Device
+				req.Device = g.SignIn.Device
 				_, err := a.Login(t.Context(), env, req, ask)
-				w.hear(err, a.RevokeAll(t.Context(), env, g.Sealed, func(s agent.Sealed) { w.hear(s) }))
+				w.hear(err, a.RevokeAll(t.Context(), env, g.SignIn, func(s agent.SignIn) { w.hear(s) }))
 			}
 			srv.EditUser(username, func(u *cognitotest.User) { u.MFA = nil })
 			for _, action := range []agent.RecoverAction{agent.RecoverChange, agent.RecoverReset, agent.RecoverConfirm, agent.RecoverResend} {
@@ -232,7 +232,7 @@ func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
 	}
 }
 
-func attempts(t *testing.T, a *cognito.Authenticator, env agent.Environment, req agent.LoginRequest, s agent.Sealed) []error {
+func attempts(t *testing.T, a *cognito.Authenticator, env agent.Environment, req agent.LoginRequest, s agent.SignIn) []error {
 	_, login := a.Login(t.Context(), env, req, always("918273645546"))
 	_, refresh := a.Refresh(t.Context(), env, s, nobody)
 	return []error{login, refresh, a.Revoke(t.Context(), env, s)}

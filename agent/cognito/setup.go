@@ -31,7 +31,7 @@ func (si *signIn) setUp(ctx context.Context, s step) (step, error) {
 	c := agent.Challenge{
 		Environment: si.env.Name, Name: string(s.challenge),
 		Prompt:  "Set up an authenticator app: scan the QR code with it, or type the secret into it, then give the code that it shows",
-		Inputs:  []agent.Input{{Name: "code", Label: "Code"}},
+		Fields:  []agent.Field{{Name: "code", Label: "Code"}},
 		TOTPURL: totpURL(si.user, secret), TOTPSecret: secret,
 	}
 	err = si.converse(ctx, &c, func(given agent.Answers) (string, error) {

@@ -65,8 +65,8 @@ func TestSetUp(t *testing.T) {
 		return agent.Answers{"code": agent.NewSecret(good[:3] + " " + good[3:])}, nil
 	}
 	g, err := a.Login(t.Context(), environment(srv), ada(), ask)
-	if err != nil || g.Sealed.Username != username {
-		t.Fatalf("%+v, %v", g.Sealed, err)
+	if err != nil || g.SignIn.Username != username {
+		t.Fatalf("%+v, %v", g.SignIn, err)
 	}
 	if len(problems) != 3 || problems[0] != "" || !strings.Contains(problems[1], "check the clock of the device") || problems[2] != "no code was given" {
 		t.Errorf("problems: %q", problems)
@@ -126,7 +126,7 @@ func TestSetUpFailures(t *testing.T) {
 			}
 			g, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), ask)
 			wantError(t, err, test.code, test.says)
-			if g != (agent.Grant{}) {
+			if g != (agent.AuthResult{}) {
 				t.Error("something was granted")
 			}
 		})

@@ -435,7 +435,7 @@ func (row tableRow) play(ctx context.Context, c *caller) error {
 	return row.run(ctx, c)
 }
 
-func (c *caller) signIn(ctx context.Context) (agent.Grant, error) {
+func (c *caller) signIn(ctx context.Context) (agent.AuthResult, error) {
 	return c.Login(ctx, c.env, agent.LoginRequest{Environment: c.env.Name, Username: c.user.Name, Password: agent.NewSecret(c.user.Password)}, c.answer)
 }
 
@@ -445,7 +445,7 @@ func (c *caller) answer(_ context.Context, ch agent.Challenge) (agent.Answers, e
 		return nil, fmt.Errorf("%s: %s", ch.Name, ch.Problem)
 	}
 	given := agent.Answers{}
-	for _, in := range ch.Inputs {
+	for _, in := range ch.Fields {
 		given[in.Name] = agent.NewSecret(c.typed(ch, in.Name))
 	}
 	return given, nil
@@ -505,7 +505,7 @@ func isRemembered(ctx context.Context, c *caller) error {
 	if err != nil {
 		return err
 	}
-	req := agent.LoginRequest{Username: c.user.Name, Password: agent.NewSecret(c.user.Password), Device: first.Sealed.Device}
+	req := agent.LoginRequest{Username: c.user.Name, Password: agent.NewSecret(c.user.Password), Device: first.SignIn.Device}
 	second, err := c.Login(ctx, c.env, req, c.answer)
 	if err != nil {
 		return err
@@ -513,7 +513,7 @@ func isRemembered(ctx context.Context, c *caller) error {
 	if n := c.wire.count("SMS_MFA"); n != 1 {
 		return fmt.Errorf("%d codes for two sign-ins", n)
 	}
-	_, err = c.Refresh(ctx, c.env, second.Sealed, nobody)
+	_, err = c.Refresh(ctx, c.env, second.SignIn, nobody)
 	return err
 }
 
@@ -523,12 +523,12 @@ func refreshesBy(api string) scenario {
 		if err != nil {
 			return err
 		}
-		_, err = c.refreshBy(ctx, api, g.Sealed)
+		_, err = c.refreshBy(ctx, api, g.SignIn)
 		return err
 	}
 }
 
-func (c *caller) refreshBy(ctx context.Context, api string, s agent.Sealed) (agent.Grant, error) {
+func (c *caller) refreshBy(ctx context.Context, api string, s agent.SignIn) (agent.AuthResult, error) {
 	s.RefreshAPI = api
 	return c.Refresh(ctx, c.env, s, nobody)
 }
@@ -539,11 +539,11 @@ func rotates(ctx context.Context, c *caller) error {
 		if err != nil {
 			return err
 		}
-		before := g.Sealed
+		before := g.SignIn
 		if g, err = c.refreshBy(ctx, "tokens", before); err != nil {
 			return err
 		}
-		if g.Sealed.RefreshToken.Equal(before.RefreshToken) {
+		if g.SignIn.RefreshToken.Equal(before.RefreshToken) {
 			return errors.New("the refresh token stayed the same")
 		}
 		err = c.refused(ctx, before)
@@ -552,7 +552,7 @@ func rotates(ctx context.Context, c *caller) error {
 }
 
 // refused checks that a sign-in is refreshed by neither call.
-func (c *caller) refused(ctx context.Context, s agent.Sealed) error {
+func (c *caller) refused(ctx context.Context, s agent.SignIn) error {
 	for _, api := range []string{"initiate-auth", "tokens"} {
 		switch _, err := c.refreshBy(ctx, api, s); {
 		case err == nil:
@@ -577,18 +577,18 @@ func hasSecret(ctx context.Context, c *caller) error {
 	if err != nil {
 		return err
 	}
-	if g.Sealed.Username != name {
-		return fmt.Errorf("signed in as %q", g.Sealed.Username)
+	if g.SignIn.Username != name {
+		return fmt.Errorf("signed in as %q", g.SignIn.Username)
 	}
 	for _, api := range []string{"initiate-auth", "tokens"} {
-		if _, err := c.refreshBy(ctx, api, g.Sealed); err != nil {
+		if _, err := c.refreshBy(ctx, api, g.SignIn); err != nil {
 			return err
 		}
 	}
-	if err := c.Revoke(ctx, c.env, g.Sealed); err != nil {
+	if err := c.Revoke(ctx, c.env, g.SignIn); err != nil {
 		return err
 	}
-	if err := c.refused(ctx, g.Sealed); err != nil {
+	if err := c.refused(ctx, g.SignIn); err != nil {
 		return err
 	}
 	return recovers(agent.RecoverReset, agent.RecoverChange)(ctx, c)
@@ -599,10 +599,10 @@ func revokes(ctx context.Context, c *caller) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Revoke(ctx, c.env, g.Sealed); err != nil {
+	if err := c.Revoke(ctx, c.env, g.SignIn); err != nil {
 		return err
 	}
-	return c.refused(ctx, g.Sealed)
+	return c.refused(ctx, g.SignIn)
 }
 
 func signsOutEverywhere(ctx context.Context, c *caller) error {
@@ -614,13 +614,13 @@ func signsOutEverywhere(ctx context.Context, c *caller) error {
 	if err != nil {
 		return err
 	}
-	if err := c.RevokeAll(ctx, c.env, here.Sealed, nobody); err != nil {
+	if err := c.RevokeAll(ctx, c.env, here.SignIn, nobody); err != nil {
 		return err
 	}
-	if err := c.refused(ctx, here.Sealed); err != nil {
+	if err := c.refused(ctx, here.SignIn); err != nil {
 		return err
 	}
-	return c.refused(ctx, there.Sealed)
+	return c.refused(ctx, there.SignIn)
 }
 
 // recovers mends the account, and signs in after that.

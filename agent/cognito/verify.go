@@ -19,15 +19,15 @@ const leeway = 60 * time.Second
 
 // grant verifies the ID token of an answer and makes the Grant of it and of sealed,
 // which has the newest refresh token.
-func (t *task) grant(ctx context.Context, sealed agent.Sealed, r *types.AuthenticationResultType, x *awscall.Exchange) (agent.Grant, error) {
-	g := agent.Grant{Sealed: sealed, Skew: x.Skew()}
+func (t *task) grant(ctx context.Context, sealed agent.SignIn, r *types.AuthenticationResultType, x *awscall.Exchange) (agent.AuthResult, error) {
+	g := agent.AuthResult{SignIn: sealed, Skew: x.Skew()}
 	claims, err := t.verify(ctx, aws.ToString(r.IdToken), sealed.Subject, g.Skew)
 	if err != nil {
-		return agent.Grant{}, err
+		return agent.AuthResult{}, err
 	}
-	g.Sealed.Subject = claims.Subject
+	g.SignIn.Subject = claims.Subject
 	if claims.Username != "" {
-		g.Sealed.Username = claims.Username
+		g.SignIn.Username = claims.Username
 	}
 	g.IDToken = agent.NewSecret(aws.ToString(r.IdToken))
 	// Not ExpiresIn: that is the access token's, and emulators leave it out.

@@ -1,7 +1,7 @@
 // Package sink keeps token files fresh, for tools that can read a file and no more.
 //
-// A newcomer needs three calls: [New] makes a [Keeper], [Keeper.Configure] says which
-// files there are to be, and [Keeper.Close] removes them. The agent has to tell it what
+// A newcomer needs three calls: [New] makes a [Manager], [Manager.Configure] says which
+// files there are to be, and [Manager.Close] removes them. The agent has to tell it what
 // happens:
 //
 //	k := sink.New(sink.Options{Token: …, Render: ipc.Render})
@@ -79,8 +79,8 @@ type Options struct {
 // that hangs must not hang a reload.
 const removeWithin = 5 * time.Second
 
-// A Keeper keeps the files of its Sinks. It is safe for concurrent use.
-type Keeper struct {
+// A Manager keeps the files of its Sinks. It is safe for concurrent use.
+type Manager struct {
 	o Options
 
 	// files is what Changed and Status read: replaced whole, never changed.
@@ -91,11 +91,11 @@ type Keeper struct {
 }
 
 // New returns a Keeper without files.
-func New(o Options) *Keeper {
+func New(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	k := &Keeper{o: o}
+	k := &Manager{o: o}
 	k.files.Store(new([]*file))
 	return k
 }
@@ -103,7 +103,7 @@ func New(o Options) *Keeper {
 // Configure makes sinks the files there are. Those that are no more among them are
 // gone when it returns; the new ones are written beside everything else. All are
 // looked at again, for what a token is rendered with may have changed.
-func (k *Keeper) Configure(sinks []Sink) {
+func (k *Manager) Configure(sinks []Sink) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
@@ -130,7 +130,7 @@ func (k *Keeper) Configure(sinks []Sink) {
 }
 
 // removeLocked ends the files that gone is true of, and removes them. The caller holds mu.
-func (k *Keeper) removeLocked(ctx context.Context, gone func(*file) bool) {
+func (k *Manager) removeLocked(ctx context.Context, gone func(*file) bool) {
 	var stay []*file
 	for _, f := range *k.files.Load() {
 		if gone(f) {
@@ -145,7 +145,7 @@ func (k *Keeper) removeLocked(ctx context.Context, gone func(*file) bool) {
 
 // Changed has the files of an environment looked at again. It returns at once; it is
 // made for [agent.Options].
-func (k *Keeper) Changed(environment string) {
+func (k *Manager) Changed(environment string) {
 	for _, f := range *k.files.Load() {
 		if f.sink.Environment == environment {
 			f.again()
@@ -154,7 +154,7 @@ func (k *Keeper) Changed(environment string) {
 }
 
 // Status tells where each file is, in the order they are configured in.
-func (k *Keeper) Status() []agent.SinkStatus {
+func (k *Manager) Status() []agent.SinkStatus {
 	var all []agent.SinkStatus
 	for _, f := range *k.files.Load() {
 		all = append(all, f.status())
@@ -163,7 +163,7 @@ func (k *Keeper) Status() []agent.SinkStatus {
 }
 
 // Close removes all files. When ctx ends first, some may be left.
-func (k *Keeper) Close(ctx context.Context) {
+func (k *Manager) Close(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closed = true

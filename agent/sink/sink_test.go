@@ -23,7 +23,7 @@ type house struct {
 	*testing.T
 	p   *agenttest.Authenticator
 	a   *agent.Agent
-	k   *sink.Keeper
+	k   *sink.Manager
 	dir string
 	log testlog.Buffer // the keeper writes, and the test reads
 }
@@ -38,7 +38,7 @@ func inBubble(t *testing.T, body func(h *house)) {
 			Render: render,
 			Logger: slog.New(slog.NewTextHandler(&h.log, nil)),
 		})
-		h.a = agenttest.NewAgent(t, h.p, func(o *agent.Options) { o.Changed = h.k.Changed })
+		h.a = agenttest.NewAgent(t, h.p, func(o *agent.Options) { o.OnChange = h.k.Changed })
 		defer h.k.Close(context.Background())
 		body(h)
 	})

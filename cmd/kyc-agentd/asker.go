@@ -17,14 +17,14 @@ const (
 	newPasswordAgain = newPassword + "_again"
 )
 
-// answer puts a challenge to the person. It is an [agent.Asker].
+// answer puts a challenge to the person. It is an [agent.Prompter].
 func (d *dialog) answer(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
 	if d.terminal == nil {
 		return nobody(c)
 	}
 	d.show(c)
 	answers := agent.Answers{}
-	for _, in := range c.Inputs {
+	for _, in := range c.Fields {
 		if _, done := answers[in.Name]; done {
 			continue
 		}
@@ -37,7 +37,7 @@ func (d *dialog) answer(ctx context.Context, c agent.Challenge) (agent.Answers, 
 			answers[newPasswordAgain] = typed
 		}
 	}
-	if !slices.ContainsFunc(c.Inputs, func(in agent.Input) bool { return in.Name == newPasswordAgain }) {
+	if !slices.ContainsFunc(c.Fields, func(in agent.Field) bool { return in.Name == newPasswordAgain }) {
 		delete(answers, newPasswordAgain)
 	}
 	return answers, nil
@@ -60,7 +60,7 @@ func (d *dialog) show(c agent.Challenge) {
 	if c.Problem != "" {
 		d.terminal.printf("%s", c.Problem)
 	}
-	if !slices.ContainsFunc(c.Inputs, func(in agent.Input) bool { return in.Label == c.Prompt }) {
+	if !slices.ContainsFunc(c.Fields, func(in agent.Field) bool { return in.Label == c.Prompt }) {
 		d.terminal.printf("%s", c.Prompt)
 	}
 	if c.TOTPSecret != "" && c.TOTPSecret != d.shown { // not again after a wrong code
@@ -69,7 +69,7 @@ func (d *dialog) show(c agent.Challenge) {
 	}
 }
 
-func (d *dialog) fill(ctx context.Context, in agent.Input) (agent.Secret, error) {
+func (d *dialog) fill(ctx context.Context, in agent.Field) (agent.Secret, error) {
 	label := cmp.Or(in.Label, in.Name)
 	if in.Name == newPassword && in.Secret {
 		return d.askTwice(ctx, label)

@@ -14,8 +14,8 @@ import (
 // succeeds and asks nothing.
 type desk struct {
 	status  agent.Status
-	login   func(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error
-	recover func(ctx context.Context, req agent.RecoverRequest, ask agent.Asker) error
+	login   func(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error
+	recover func(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error
 	logout  func(req agent.LogoutRequest) error
 }
 
@@ -27,14 +27,14 @@ func (d *desk) AWSCredentials(context.Context, agent.TokenRequest) (agent.AWSCre
 	return agent.AWSCredentials{}, &agent.Error{Code: agent.CodeInternal, Message: "no verb asks for AWS credentials"}
 }
 
-func (d *desk) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
+func (d *desk) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	if d.login == nil {
 		return nil
 	}
 	return d.login(ctx, req, ask)
 }
 
-func (d *desk) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Asker) error {
+func (d *desk) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error {
 	if d.recover == nil {
 		return nil
 	}
@@ -95,8 +95,8 @@ func (p *person) sawNone(secrets ...string) {
 }
 
 // asking is a Recover or Login that puts one challenge and keeps the answers.
-func asking(c agent.Challenge, got *agent.Answers) func(ctx context.Context, ask agent.Asker) error {
-	return func(ctx context.Context, ask agent.Asker) (err error) {
+func asking(c agent.Challenge, got *agent.Answers) func(ctx context.Context, ask agent.Prompter) error {
+	return func(ctx context.Context, ask agent.Prompter) (err error) {
 		*got, err = ask(ctx, c)
 		return err
 	}
@@ -122,13 +122,13 @@ func wantAnswers(t *testing.T, got agent.Answers, want map[string]string) {
 
 var resetChallenge = agent.Challenge{
 	Environment: "prod", Name: "RESET", Prompt: "Code sent by e-mail (a***@e***)",
-	Inputs: []agent.Input{{Name: "code", Label: "Code"}, {Name: "new_password", Label: "New password", Secret: true}},
+	Fields: []agent.Field{{Name: "code", Label: "Code"}, {Name: "new_password", Label: "New password", Secret: true}},
 }
 
 func TestPasswordReset(t *testing.T) {
 	var req agent.RecoverRequest
 	var got agent.Answers
-	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Asker) error {
+	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
 		req = r
 		return asking(resetChallenge, &got)(ctx, ask)
 	}})
@@ -154,8 +154,8 @@ func TestPasswordReset(t *testing.T) {
 func TestPasswordChange(t *testing.T) {
 	var req agent.RecoverRequest
 	var got agent.Answers
-	c := agent.Challenge{Environment: "staging", Name: "CHANGE", Prompt: "New password", Inputs: []agent.Input{{Name: "new_password", Label: "New password", Secret: true}}}
-	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Asker) error {
+	c := agent.Challenge{Environment: "staging", Name: "CHANGE", Prompt: "New password", Fields: []agent.Field{{Name: "new_password", Label: "New password", Secret: true}}}
+	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
 		req = r
 		return asking(c, &got)(ctx, ask)
 	}})
@@ -177,11 +177,11 @@ func TestPasswordChange(t *testing.T) {
 // A challenge may ask for the repetition itself; the person is still asked twice only.
 func TestNewPasswordIsTypedTwice(t *testing.T) {
 	var got agent.Answers
-	c := agent.Challenge{Environment: "prod", Name: "NEW_PASSWORD_REQUIRED", Prompt: "A new password is needed", Inputs: []agent.Input{
+	c := agent.Challenge{Environment: "prod", Name: "NEW_PASSWORD_REQUIRED", Prompt: "A new password is needed", Fields: []agent.Field{
 		{Name: "new_password", Label: "New password", Secret: true}, {Name: "new_password_again", Label: "New password again", Secret: true},
 		{Name: "userAttributes.name", Label: "name"},
 	}}
-	vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+	vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 		return asking(c, &got)(ctx, ask)
 	}})
 	p := newPerson(t)
@@ -194,7 +194,7 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 }
 
 func TestPasswordChangeFromNothing(t *testing.T) {
-	vars := at(t, &desk{recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { panic("called") }})
+	vars := at(t, &desk{recover: func(context.Context, agent.RecoverRequest, agent.Prompter) error { panic("called") }})
 	p := newPerson(t)
 	p.types("\n")
 	session{vars: vars, tty: p.tty}.run(t, "password", "change", "-u", "ana").want(t, exitUsage, "the password is empty")
@@ -204,8 +204,8 @@ func TestPasswordChangeFromNothing(t *testing.T) {
 func TestLoginWithoutAPassword(t *testing.T) {
 	var req agent.LoginRequest
 	var got agent.Answers
-	c := agent.Challenge{Environment: "prod", Name: "SELECT_CHALLENGE", Prompt: "Choose: 1 = password, 2 = code by e-mail", Inputs: []agent.Input{{Name: "choice", Label: "Number or name"}}}
-	vars := at(t, &desk{login: func(ctx context.Context, r agent.LoginRequest, ask agent.Asker) error {
+	c := agent.Challenge{Environment: "prod", Name: "SELECT_CHALLENGE", Prompt: "Choose: 1 = password, 2 = code by e-mail", Fields: []agent.Field{{Name: "choice", Label: "Number or name"}}}
+	vars := at(t, &desk{login: func(ctx context.Context, r agent.LoginRequest, ask agent.Prompter) error {
 		req = r
 		return asking(c, &got)(ctx, ask)
 	}})
@@ -222,12 +222,12 @@ func TestLoginWithoutAPassword(t *testing.T) {
 func TestConfirm(t *testing.T) {
 	var done []string
 	var got agent.Answers
-	d := &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Asker) error {
+	d := &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
 		done = append(done, string(r.Action)+" "+r.Username+" at "+r.Environment)
 		if r.Action == agent.RecoverResend {
 			return nil
 		}
-		return asking(agent.Challenge{Environment: "staging", Name: "CONFIRM", Prompt: "Code", Inputs: []agent.Input{{Name: "code", Label: "Code"}}}, &got)(ctx, ask)
+		return asking(agent.Challenge{Environment: "staging", Name: "CONFIRM", Prompt: "Code", Fields: []agent.Field{{Name: "code", Label: "Code"}}}, &got)(ctx, ask)
 	}}
 	vars := at(t, d)
 	p := newPerson(t)
@@ -256,7 +256,7 @@ func TestConfirm(t *testing.T) {
 
 func TestVerbsWithoutATerminal(t *testing.T) {
 	vars := at(t, &desk{
-		recover: func(context.Context, agent.RecoverRequest, agent.Asker) error { panic("called") },
+		recover: func(context.Context, agent.RecoverRequest, agent.Prompter) error { panic("called") },
 		logout:  func(agent.LogoutRequest) error { panic("called") },
 	})
 	tests := []struct{ args, want string }{
@@ -295,11 +295,11 @@ func TestVerbsUsage(t *testing.T) {
 
 // Ctrl-C at any prompt of any verb: exit 75, the echo is back, and the agent forgets.
 func TestVerbsCancelled(t *testing.T) {
-	twoSteps := func(ctx context.Context, ask agent.Asker) error {
+	twoSteps := func(ctx context.Context, ask agent.Prompter) error {
 		if _, err := ask(ctx, resetChallenge); err != nil {
 			return err
 		}
-		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "YES", Prompt: "Go on?", Inputs: []agent.Input{{Name: "yes", Label: "yes or no"}}})
+		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "YES", Prompt: "Go on?", Fields: []agent.Field{{Name: "yes", Label: "yes or no"}}})
 		return err
 	}
 	user, code := line{"User [ana]: ", ""}, line{"Code: ", "123456"}
@@ -318,15 +318,17 @@ func TestVerbsCancelled(t *testing.T) {
 		for n, last := range tt.all {
 			t.Run(tt.args+" at "+last.prompt, func(t *testing.T) {
 				forgotten := make(chan error, 1)
-				conversation := func(ctx context.Context, ask agent.Asker) error {
+				conversation := func(ctx context.Context, ask agent.Prompter) error {
 					err := twoSteps(ctx, ask)
 					forgotten <- err
 					return err
 				}
 				p, asked := newPerson(t), false
 				vars := at(t, &desk{
-					login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error { return conversation(ctx, ask) },
-					recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Asker) error {
+					login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
+						return conversation(ctx, ask)
+					},
+					recover: func(ctx context.Context, _ agent.RecoverRequest, ask agent.Prompter) error {
 						return conversation(ctx, ask)
 					},
 					logout: func(agent.LogoutRequest) error { asked = true; return nil },
@@ -357,8 +359,8 @@ func TestVerbsCancelled(t *testing.T) {
 // sign-in ends with its own error and the command in that.
 func TestLoginFromStandardInputMeetsAStuckAccount(t *testing.T) {
 	for _, name := range []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"} {
-		c := agent.Challenge{Environment: "prod", Name: name, Prompt: "The code, or yes", Inputs: []agent.Input{{Name: "code", Label: "Code, yes or no"}}}
-		vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+		c := agent.Challenge{Environment: "prod", Name: name, Prompt: "The code, or yes", Fields: []agent.Field{{Name: "code", Label: "Code, yes or no"}}}
+		vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 			if given, err := ask(ctx, c); err != nil || given["code"].Reveal() != "no" {
 				t.Errorf("%q, %v", given["code"].Reveal(), err)
 			}
@@ -423,7 +425,7 @@ func TestLoginWithAnAPIKey(t *testing.T) {
 	for _, tt := range tests {
 		var got agent.LoginRequest
 		d := &desk{status: anaAtProd()}
-		d.login = func(_ context.Context, r agent.LoginRequest, _ agent.Asker) error {
+		d.login = func(_ context.Context, r agent.LoginRequest, _ agent.Prompter) error {
 			got = r
 			d.status.Environments[0] = agent.EnvironmentStatus{Name: "prod", State: agent.StateFresh, APIKey: true}
 			return nil

@@ -27,7 +27,7 @@ type pool struct {
 	// so itself.
 	resolved func() error
 	// health is of the pool; it is nil where the name cannot be resolved.
-	health func() *cognito.Health
+	health func() *cognito.ProbeResult
 }
 
 func (p *patient) newPool(ctx context.Context, name string, auth *cognito.Authenticator) *pool {
@@ -41,7 +41,7 @@ func (p *patient) newPool(ctx context.Context, name string, auth *cognito.Authen
 		}
 		return p.resolve(ctx, hostOf(o.env.EndpointURL()))
 	})
-	o.health = sync.OnceValue(func() *cognito.Health {
+	o.health = sync.OnceValue(func() *cognito.ProbeResult {
 		if o.resolved() != nil {
 			return nil
 		}
@@ -181,7 +181,7 @@ var fixes = map[cognito.FaultKind]string{
 	cognito.FaultTLS:        "check this machine's clock and its certificates; a proxy that opens TLS needs its CA in /usr/local/share/ca-certificates (update-ca-certificates)",
 }
 
-func faultFinding(check string, f *cognito.Fault, url string) finding {
+func faultFinding(check string, f *cognito.Problem, url string) finding {
 	message, fix := advice(f.Err)
 	if text, ok := fixes[f.Kind]; ok {
 		fix = text + ": curl -sv " + shellquote.Quote(url)

@@ -103,11 +103,11 @@ func checkKeyring(_ context.Context, p *patient) []finding {
 	switch {
 	case errors.Is(err, store.ErrLocked):
 		return []finding{problem("keyring.locked", fix, "%s", message)}
-	case errors.Is(err, keyring.ErrSilent):
+	case errors.Is(err, keyring.ErrTimeout):
 		return []finding{needed("keyring.slow", fix, "%s", message)}
-	case errors.Is(err, keyring.ErrAbsent) && kind != auto.Keyring:
+	case errors.Is(err, keyring.ErrNoKeyring) && kind != auto.Keyring:
 		return []finding{note("keyring.absent", "", "%s", message)}
-	case errors.Is(err, keyring.ErrAbsent):
+	case errors.Is(err, keyring.ErrNoKeyring):
 		return []finding{problem("keyring.absent", fix, "%s", message)}
 	}
 	return []finding{needed("keyring.failed", fix, "%s", message)}

@@ -180,8 +180,8 @@ func TestLoginAtAnEmptyPrompt(t *testing.T) {
 // challenger asks what it is told to, and wants to be told "yes" twice.
 type challenger struct{ agent.Service }
 
-func (c challenger) Login(ctx context.Context, req agent.LoginRequest, ask agent.Asker) error {
-	ch := agent.Challenge{Environment: req.Environment, Name: "NEW_PASSWORD_REQUIRED", Prompt: "A new password is needed", Inputs: []agent.Input{
+func (c challenger) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
+	ch := agent.Challenge{Environment: req.Environment, Name: "NEW_PASSWORD_REQUIRED", Prompt: "A new password is needed", Fields: []agent.Field{
 		{Name: "NEW_PASSWORD", Label: "New password", Secret: true}, {Name: "name", Label: "Your name"},
 	}}
 	answers, err := ask(ctx, ch)

@@ -68,7 +68,7 @@ func newMetrics(status func(context.Context) (agent.Status, error)) *metrics {
 }
 
 // observe is for [ipc.Server].
-func (m *metrics) observe(c ipc.Call) {
+func (m *metrics) observe(c ipc.RequestInfo) {
 	m.requests.WithLabelValues(c.Op, cmp.Or(string(c.Code), "ok")).Observe(c.Duration.Seconds())
 }
 

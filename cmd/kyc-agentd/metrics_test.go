@@ -32,8 +32,8 @@ func someMetrics() *metrics {
 			},
 		}, nil
 	})
-	m.observe(ipc.Call{Op: "token", Duration: 200 * time.Microsecond})
-	m.observe(ipc.Call{Op: "token", Code: agent.CodeLoginRequired, Duration: 3 * time.Second})
+	m.observe(ipc.RequestInfo{Op: "token", Duration: 200 * time.Microsecond})
+	m.observe(ipc.RequestInfo{Op: "token", Code: agent.CodeLoginRequired, Duration: 3 * time.Second})
 	return m
 }
 

@@ -260,7 +260,7 @@ func TestLeavingInTheMidstOfASignIn(t *testing.T) {
 	for name, leaves := range leave {
 		t.Run(name, func(t *testing.T) {
 			forgotten := make(chan error, 1)
-			d := &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+			d := &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 				_, err := ask(ctx, resetChallenge)
 				forgotten <- err
 				return err

@@ -69,11 +69,11 @@ func (r refusal) AWSCredentials(context.Context, agent.TokenRequest) (agent.AWSC
 	return agent.AWSCredentials{}, r.refuse()
 }
 
-func (r refusal) Login(context.Context, agent.LoginRequest, agent.Asker) error { return r.refuse() }
+func (r refusal) Login(context.Context, agent.LoginRequest, agent.Prompter) error { return r.refuse() }
 
 func (r refusal) Logout(context.Context, agent.LogoutRequest) error { return r.refuse() }
 
-func (r refusal) Recover(context.Context, agent.RecoverRequest, agent.Asker) error {
+func (r refusal) Recover(context.Context, agent.RecoverRequest, agent.Prompter) error {
 	return r.refuse()
 }
 

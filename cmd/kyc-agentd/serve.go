@@ -76,7 +76,7 @@ type daemon struct {
 	level  *slog.LevelVar
 	store  store.Store
 	agent  *agent.Agent
-	sinks  *sink.Keeper
+	sinks  *sink.Manager
 
 	reloading sync.Mutex
 	started   Config // with what it was started: a new store needs a restart
@@ -163,7 +163,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 		Config:        config,
 		Logger:        d.log,
 		Version:       programVersion(),
-		Changed:       d.sinks.Changed,
+		OnChange:      d.sinks.Changed,
 	})
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ func (d *daemon) server() *ipc.Server {
 	figures := newMetrics(all.Status)
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI,
-		Version: programVersion(), Replaced: replaced, Metrics: figures.render, Observe: figures.observe,
+		Version: programVersion(), BinaryReplaced: replaced, Metrics: figures.render, OnRequest: figures.observe,
 	}
 }
 

@@ -19,7 +19,7 @@ func (d *daemon) token(ctx context.Context, req agent.TokenRequest) (agent.Token
 // service is the agent with the token files, of which it does not know.
 type service struct {
 	*agent.Agent
-	sinks *sink.Keeper
+	sinks *sink.Manager
 }
 
 func (s service) Status(ctx context.Context) (agent.Status, error) {

@@ -131,10 +131,10 @@ func TestIsUTF8(t *testing.T) {
 }
 
 // setUp is a Login that has an authenticator app set up, with one wrong code.
-func setUp(ctx context.Context, _ agent.LoginRequest, ask agent.Asker) error {
+func setUp(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 	c := agent.Challenge{
 		Environment: "prod", Name: "MFA_SETUP", Prompt: "Set up an authenticator app",
-		Inputs: []agent.Input{{Name: "code", Label: "Code"}}, TOTPURL: totpURL, TOTPSecret: totpSecret,
+		Fields: []agent.Field{{Name: "code", Label: "Code"}}, TOTPURL: totpURL, TOTPSecret: totpSecret,
 	}
 	for range 2 {
 		answers, err := ask(ctx, c)

@@ -79,14 +79,30 @@ func Open(ctx context.Context, o Options) (store.Store, error) {
 	return nil, fmt.Errorf("store = %.80q is unknown; set it to auto, keyring, file or memory", o.Kind)
 }
 
-// Choose opens the keyring if it answers, or is there and locked; else the file
+// choose opens the keyring if it answers, or is there and locked; else the file
 // store if there is a key for it; else a store in memory whose Advice says why, and
 // how to get a lasting one. It takes no longer than one operation of the keyring.
 //
 // A key or folder that is there and cannot be used is an error: to go on in memory
 // would lose the sign-ins that someone took care to keep.
-func Choose(ctx context.Context, o Options) (store.Store, error) {
-	return choose(ctx, o.withDefaults())
+func choose(ctx context.Context, o Options) (store.Store, error) {
+	o = o.withDefaults()
+	kr := o.keyring()
+	_, unusable := kr.Keys(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("choose a store: %w", err)
+	}
+	if unusable == nil || errors.Is(unusable, store.ErrLocked) {
+		return o.chose(kr, unusable), nil
+	}
+	st, err := o.file()
+	if err == nil {
+		return o.chose(st, unusable), nil
+	}
+	if !errors.Is(err, file.ErrNoKey) {
+		return nil, err
+	}
+	return o.chose(forgetful(unusable), unusable), nil
 }
 
 // Close frees what st holds.
@@ -108,25 +124,6 @@ func (o Options) withDefaults() Options {
 		o.Dir = file.DefaultDir(o.Getenv)
 	}
 	return o
-}
-
-func choose(ctx context.Context, o Options) (store.Store, error) {
-	kr := o.keyring()
-	_, unusable := kr.Keys(ctx)
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("choose a store: %w", err)
-	}
-	if unusable == nil || errors.Is(unusable, store.ErrLocked) {
-		return o.chose(kr, unusable), nil
-	}
-	st, err := o.file()
-	if err == nil {
-		return o.chose(st, unusable), nil
-	}
-	if !errors.Is(err, file.ErrNoKey) {
-		return nil, err
-	}
-	return o.chose(forgetful(unusable), unusable), nil
 }
 
 func (o Options) chose(st store.Store, because error) store.Store {

@@ -104,7 +104,7 @@ func TestChoiceIsBounded(t *testing.T) {
 func TestChoiceIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	st, err := auto.Choose(ctx, auto.Options{Getenv: home(t), KeyringCommand: answering("ok")})
+	st, err := auto.Open(ctx, auto.Options{Getenv: home(t), KeyringCommand: answering("ok")})
 	if !errors.Is(err, context.Canceled) || st != nil {
 		t.Errorf("Choose = %v, %v", st, err)
 	}
@@ -120,7 +120,7 @@ func TestChoiceWithAnUnusableKey(t *testing.T) {
 		{wide, "is open to others (mode 0644); run: chmod 600 " + wide},
 		{filepath.Join(t.TempDir(), "missing"), "no such file or directory; make one: kyc-agentd keygen"},
 	} {
-		st, err := auto.Choose(t.Context(), auto.Options{KeyFile: c.keyFile, Getenv: home(t), KeyringCommand: answering("no_bus")})
+		st, err := auto.Open(t.Context(), auto.Options{KeyFile: c.keyFile, Getenv: home(t), KeyringCommand: answering("no_bus")})
 		if err == nil || !strings.Contains(err.Error(), c.want) || st != nil {
 			t.Errorf("Choose = %v, %v; want %q", st, err, c.want)
 		}

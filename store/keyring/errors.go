@@ -39,15 +39,15 @@ const (
 // Why a keyring is unavailable, where that is known. What wraps one of these wraps
 // [store.ErrUnavailable], too.
 var (
-	// ErrAbsent says that there is none: no session bus, no secret service on it, or
+	// ErrNoKeyring says that there is none: no session bus, no secret service on it, or
 	// no collection that could hold items.
-	ErrAbsent = errors.New("no keyring")
-	// ErrSilent says that it, or the session bus, did not answer in time.
-	ErrSilent = errors.New("no answer from the keyring")
+	ErrNoKeyring = errors.New("no keyring")
+	// ErrTimeout says that it, or the session bus, did not answer in time.
+	ErrTimeout = errors.New("no answer from the keyring")
 )
 
 var whys = map[code]error{
-	codeNoCollection: ErrAbsent, codeNoService: ErrAbsent, codeNoBus: ErrAbsent, codeSilent: ErrSilent,
+	codeNoCollection: ErrNoKeyring, codeNoService: ErrNoKeyring, codeNoBus: ErrNoKeyring, codeSilent: ErrTimeout,
 }
 
 // unavailable is a [store.ErrUnavailable] whose text is complete.
