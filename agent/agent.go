@@ -22,9 +22,9 @@ type Config struct {
 	RefreshMargin      time.Duration // 0 means DefaultRefreshMargin
 }
 
-// DefaultRefreshMargin is how long before its end a token is refreshed, unless a
+// defaultRefreshMargin is how long before its end a token is refreshed, unless a
 // fifth of its life is shorter.
-const DefaultRefreshMargin = 5 * time.Minute
+const defaultRefreshMargin = 5 * time.Minute
 
 // Options is what an Agent is made of.
 type Options struct {
@@ -49,26 +49,26 @@ type Agent struct {
 
 	exchanger Exchanger
 
-	log     *slog.Logger
-	changed func(environment string)
-	version string
-	started time.Time
-	wall    func() time.Time
+	log       *slog.Logger
+	onChange  func(environment string)
+	version   string
+	started   time.Time
+	wallClock func() time.Time
 
 	// view is what requests read: replaced whole by Configure, never changed.
 	view atomic.Pointer[view]
 
-	// life ends when Close gives up waiting; every flight runs on it.
-	life context.Context
-	end  context.CancelFunc
-	wake chan struct{} // cap 1: something for the scheduler to look at
+	// ctx ends when Close gives up waiting; every flight runs on it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	wake   chan struct{} // cap 1: something for the scheduler to look at
 
-	configuring sync.Mutex
+	configureMu sync.Mutex
 	sessions    map[string]*session // every session there ever was, by environment
 
 	// mu is taken inside a session's mu, never the other way round.
 	mu      sync.Mutex
-	work    sync.WaitGroup // flights, saves and the scheduler
+	tasks   sync.WaitGroup // flights, saves and the scheduler
 	closing bool           // no work starts any more
 }
 
@@ -95,9 +95,9 @@ func New(o Options) (*Agent, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	a := &Agent{
-		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, changed: o.OnChange, version: o.Version,
-		wall: o.Now, started: time.Now(),
-		life: life, end: end, wake: make(chan struct{}, 1),
+		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, onChange: o.OnChange, version: o.Version,
+		wallClock: o.Now, started: time.Now(),
+		ctx: life, cancel: end, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),
 	}
 	return a, a.Configure(o.Config)
@@ -111,21 +111,21 @@ func (a *Agent) Configure(c Config) error {
 		return err
 	}
 	if c.RefreshMargin == 0 {
-		c.RefreshMargin = DefaultRefreshMargin
+		c.RefreshMargin = defaultRefreshMargin
 	}
 	for _, name := range a.configure(c) {
-		a.changed(name)
+		a.onChange(name)
 	}
-	a.nudge()
+	a.wakeScheduler()
 	return nil
 }
 
 // configure puts c in force and returns the environments whose token in memory is
 // not the one before.
 func (a *Agent) configure(c Config) (changed []string) {
-	a.configuring.Lock()
-	defer a.configuring.Unlock()
-	before := a.view.Load().tokens()
+	a.configureMu.Lock()
+	defer a.configureMu.Unlock()
+	before := a.view.Load().cachedTokens()
 	v := &view{config: c, byName: make(map[string]*session)}
 	for _, env := range c.Environments {
 		s, ok := a.sessions[env.Name]
@@ -139,7 +139,7 @@ func (a *Agent) configure(c Config) (changed []string) {
 	}
 	slices.Sort(v.names)
 	a.view.Store(v)
-	after := v.tokens()
+	after := v.cachedTokens()
 	for name := range a.sessions {
 		if before[name] != after[name] {
 			changed = append(changed, name)
@@ -148,14 +148,14 @@ func (a *Agent) configure(c Config) (changed []string) {
 	return changed
 }
 
-// tokens are those in memory, by environment. A nil view has none.
-func (v *view) tokens() map[string]*held {
-	all := make(map[string]*held)
+// cachedTokens are those in memory, by environment. A nil view has none.
+func (v *view) cachedTokens() map[string]*cachedCredential {
+	all := make(map[string]*cachedCredential)
 	if v == nil {
 		return all
 	}
 	for name, s := range v.byName {
-		all[name] = s.held.Load()
+		all[name] = s.current.Load()
 	}
 	return all
 }
@@ -166,8 +166,8 @@ func (c Config) check() error {
 		switch {
 		case !store.ValidKey(env.Name):
 			return configError("environment name %q: use lower-case letters, digits, '-' and '_'", env.Name)
-		case strings.HasSuffix(env.Name, originSuffix), strings.HasSuffix(env.Name, refusedSuffix):
-			return configError("environment name %q: the endings %q and %q are taken", env.Name, originSuffix, refusedSuffix)
+		case strings.HasSuffix(env.Name, firstTokenSuffix), strings.HasSuffix(env.Name, refusedSuffix):
+			return configError("environment name %q: the endings %q and %q are taken", env.Name, firstTokenSuffix, refusedSuffix)
 		case seen[env.Name]:
 			return configError("environment %q is there twice", env.Name)
 		case env.ClientID == "" || env.UserPoolID == "":
@@ -198,14 +198,14 @@ func (a *Agent) Start(ctx context.Context) error {
 	switch {
 	case err == nil:
 		for name, s := range a.view.Load().byName {
-			s.listed(slices.Contains(keys, name))
+			s.setListed(slices.Contains(keys, name))
 		}
 	case ctx.Err() != nil:
 		return ctx.Err()
 	default:
 		a.log.Warn("the store cannot be listed yet", "op", "start", "error", err)
 	}
-	if !a.begin(a.schedule) {
+	if !a.goTracked(a.schedule) {
 		return errors.New("agent: started after Close")
 	}
 	return nil
@@ -217,28 +217,28 @@ func (a *Agent) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closing = true
 	a.mu.Unlock()
-	a.nudge()
+	a.wakeScheduler()
 
-	defer a.end()
-	stop := context.AfterFunc(ctx, a.end)
+	defer a.cancel()
+	stop := context.AfterFunc(ctx, a.cancel)
 	defer stop()
-	a.work.Wait()
-	a.configuring.Lock()
-	defer a.configuring.Unlock()
+	a.tasks.Wait()
+	a.configureMu.Lock()
+	defer a.configureMu.Unlock()
 	for _, s := range a.sessions {
 		s.saveLast(ctx)
 	}
 	return ctx.Err()
 }
 
-// begin runs f as part of the agent's work, unless it is closing.
-func (a *Agent) begin(f func()) bool {
+// goTracked runs f as part of the agent's work, unless it is closing.
+func (a *Agent) goTracked(f func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closing {
 		return false
 	}
-	a.work.Go(f)
+	a.tasks.Go(f)
 	return true
 }
 
@@ -248,8 +248,8 @@ func (a *Agent) isClosing() bool {
 	return a.closing
 }
 
-// nudge makes the scheduler look again.
-func (a *Agent) nudge() {
+// wakeScheduler makes the scheduler look again.
+func (a *Agent) wakeScheduler() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
@@ -258,7 +258,7 @@ func (a *Agent) nudge() {
 
 // now is the wall clock without its monotonic reading, so that differences see
 // suspend and clock jumps.
-func (a *Agent) now() time.Time { return a.wall().Round(0) }
+func (a *Agent) now() time.Time { return a.wallClock().Round(0) }
 
 // session finds the session of an environment; "" means the default one.
 func (a *Agent) session(op, name string) (*session, error) {

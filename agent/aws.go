@@ -51,14 +51,14 @@ func (a *Agent) AWSCredentials(ctx context.Context, req TokenRequest) (AWSCreden
 	if err != nil {
 		return AWSCredentials{}, err
 	}
-	h, err := s.aws.get(ctx, req.MinValid)
+	cred, err := s.aws.get(ctx, req.MinValid)
 	if err != nil {
 		return AWSCredentials{}, err
 	}
 	now := a.now()
 	return AWSCredentials{
-		Environment: s.name, AccessKeyID: h.aws.AccessKeyID, SecretAccessKey: h.aws.SecretAccessKey,
-		SessionToken: h.aws.SessionToken, ExpiresAt: now.Add(h.left(now)), Warning: h.end.warning(s.name, now),
+		Environment: s.name, AccessKeyID: cred.aws.AccessKeyID, SecretAccessKey: cred.aws.SecretAccessKey,
+		SessionToken: cred.aws.SessionToken, ExpiresAt: now.Add(cred.left(now)), Warning: cred.signInExpiry.warning(s.name, now),
 	}, nil
 }
 
@@ -67,53 +67,55 @@ func (a *Agent) AWSCredentials(ctx context.Context, req TokenRequest) (AWSCreden
 // none are handed out below that, plus a minute in which to use them, as long as there is
 // a choice.
 const (
-	awsEarly   = time.Minute      // by which their end is reported early
-	awsShort   = 16 * time.Minute // the life below which a request waits
-	awsAhead   = 20 * time.Minute // the margin
-	awsShortly = 25 * time.Minute // the life below which these are no more than a part of it
+	awsExpiryMargin    = time.Minute      // by which their end is reported early
+	awsMandatoryWindow = 16 * time.Minute // the life below which a request waits
+	awsAdvisoryWindow  = 20 * time.Minute // the margin
+	awsShortLifetime   = 25 * time.Minute // the life below which these are no more than a part of it
 )
 
-// newHeldAWS notes credentials asked for at the given instants.
-func newHeldAWS(g AWSResult, wall, mono time.Time) *held {
-	h := &held{aws: g, lifetime: g.Lifetime - min(awsEarly, g.Lifetime/2), wall: wall, mono: mono}
-	ahead, _ := awsMargins(h.lifetime)
-	h.spread = time.Duration(rand.Int64N(int64(ahead/5) + 1))
-	return h
+// newCachedAWS notes credentials asked for at the given instants.
+func newCachedAWS(res AWSResult, wall, mono time.Time) *cachedCredential {
+	cred := &cachedCredential{aws: res, lifetime: res.Lifetime - min(awsExpiryMargin, res.Lifetime/2), requestedWall: wall, requestedMono: mono}
+	ahead, _ := awsWindows(cred.lifetime)
+	cred.jitter = time.Duration(rand.Int64N(int64(ahead/5) + 1))
+	return cred
 }
 
-// awsMargins are those of credentials with that life. The shortest that STS makes live 15
+// awsWindows are those of credentials with that life. The shortest that STS makes live 15
 // minutes.
-func awsMargins(lifetime time.Duration) (ahead, short time.Duration) {
-	if lifetime < awsShortly {
+func awsWindows(lifetime time.Duration) (ahead, short time.Duration) {
+	if lifetime < awsShortLifetime {
 		return lifetime / 3, lifetime / 4
 	}
-	return awsAhead, awsShort
+	return awsAdvisoryWindow, awsMandatoryWindow
 }
 
-// fromIDToken is the source of AWS credentials.
-type fromIDToken struct{ *session }
+// awsProvider is the source of AWS credentials.
+type awsProvider struct{ *session }
 
-func (fromIDToken) margins(h *held) (ahead, short time.Duration) { return awsMargins(h.lifetime) }
+func (awsProvider) windows(cred *cachedCredential) (ahead, short time.Duration) {
+	return awsWindows(cred.lifetime)
+}
 
-func (fromIDToken) words() words {
-	return words{
-		op: "aws", life: "the life of these AWS credentials", going: "AWS has not answered yet",
-		logOp: "aws", renewed: "AWS credentials renewed", failed: "no new AWS credentials",
+func (awsProvider) messages() messages {
+	return messages{
+		op: "aws", lifetime: "the life of these AWS credentials", pending: "AWS has not answered yet",
+		logOp: "aws", refreshed: "AWS credentials renewed", failed: "no new AWS credentials",
 	}
 }
 
-func (s fromIDToken) refusalLocked() *Error {
-	if err := s.noAWS(s.env); err != nil {
+func (s awsProvider) refusalLocked() *Error {
+	if err := s.checkAWSConfigured(s.env); err != nil {
 		return err
 	}
-	if s.kept != nil && !s.kept.apiKey.IsZero() {
-		return s.awsByKey()
+	if s.signIn != nil && !s.signIn.apiKey.IsZero() {
+		return s.apiKeyAWSError()
 	}
-	return s.uselessLocked()
+	return s.unusableReasonLocked()
 }
 
-func (s *session) noAWS(env Environment) *Error {
-	if env.HasAWS() && s.a.exchanger != nil {
+func (s *session) checkAWSConfigured(env Environment) *Error {
+	if env.HasAWS() && s.agent.exchanger != nil {
 		return nil
 	}
 	e := s.errorf("aws", CodeConfiguration, "nothing is configured that gives AWS credentials")
@@ -121,44 +123,44 @@ func (s *session) noAWS(env Environment) *Error {
 	return e
 }
 
-func (s *session) awsByKey() *Error {
+func (s *session) apiKeyAWSError() *Error {
 	e := s.errorf("aws", CodeLoginRequired, "AWS credentials are made with a sign-in, and an API key is kept in its place")
 	e.Hint = s.loginHint()
 	return e
 }
 
-func (s fromIDToken) noteLocked(err *Error) {
+func (s awsProvider) recordLocked(err *Error) {
 	switch {
 	case err == nil:
-		s.aws.fail = failure{}
+		s.aws.backoff = backoff{}
 	case err.Code == CodeLoginRequired || err.Code == CodeLocked:
 		// The sign-in's own trouble: the person's next move is not to be delayed.
-		s.dropAWSLocked()
+		s.clearAWSLocked()
 	default:
-		s.aws.fail.add(err, s.a.now())
+		s.aws.backoff.recordFailure(err, s.agent.now())
 	}
 }
 
-// dropAWSLocked forgets the AWS credentials, and makes those in flight no longer fit. The
+// clearAWSLocked forgets the AWS credentials, and makes those in flight no longer fit. The
 // caller holds mu.
-func (s *session) dropAWSLocked() {
+func (s *session) clearAWSLocked() {
 	s.awsEpoch++
-	s.aws.held.Store(nil)
-	s.aws.fail = failure{}
+	s.aws.current.Store(nil)
+	s.aws.backoff = backoff{}
 }
 
-// renew begins again where the sign-in or the configuration changed under it.
-func (s fromIDToken) renew(*held) *Error {
+// refresh begins again where the sign-in or the configuration changed under it.
+func (s awsProvider) refresh(*cachedCredential) *Error {
 	for {
 		s.mu.Lock()
-		env, epoch, end := s.env, s.awsEpoch, endOf(s.kept, s.env)
+		env, epoch, end := s.env, s.awsEpoch, expiryOf(s.signIn, s.env)
 		s.mu.Unlock()
-		h, err := s.makeAWS(env)
+		cred, err := s.newCredentials(env)
 		s.mu.Lock()
 		fits := epoch == s.awsEpoch
 		if fits && err == nil {
-			h.end = end
-			s.aws.held.Store(h)
+			cred.signInExpiry = end
+			s.aws.current.Store(cred)
 		}
 		s.mu.Unlock()
 		if fits {
@@ -167,64 +169,64 @@ func (s fromIDToken) renew(*held) *Error {
 	}
 }
 
-// makeAWS makes credentials with the ID token in memory, or with a newer one where AWS
+// newCredentials makes credentials with the ID token in memory, or with a newer one where AWS
 // takes that to be expired.
-func (s fromIDToken) makeAWS(env Environment) (*held, *Error) {
-	if err := s.noAWS(env); err != nil {
+func (s awsProvider) newCredentials(env Environment) (*cachedCredential, *Error) {
+	if err := s.checkAWSConfigured(env); err != nil {
 		return nil, err
 	}
 	token, err := s.idToken(0)
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.exchange(env, token.token)
+	cred, err := s.exchange(env, token.token)
 	if err != nil && errors.Is(err, ErrIDTokenExpired) {
-		newer, none := s.idToken(token.left(s.a.now()) + time.Second)
+		newer, none := s.idToken(token.left(s.agent.now()) + time.Second)
 		if none != nil {
 			return nil, err
 		}
-		h, err = s.exchange(env, newer.token)
+		cred, err = s.exchange(env, newer.token)
 	}
-	return h, err
+	return cred, err
 }
 
 // idToken is the ID token of a sign-in.
-func (s fromIDToken) idToken(minValid time.Duration) (*held, *Error) {
-	ctx, cancel := context.WithTimeout(s.a.life, flightTimeout)
+func (s awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error) {
+	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
 	defer cancel()
-	h, err := s.get(ctx, minValid)
+	cred, err := s.get(ctx, minValid)
 	switch {
 	case err != nil:
 		return nil, s.wrap("aws", err)
-	case h.endless:
-		return nil, s.awsByKey()
+	case cred.neverExpires:
+		return nil, s.apiKeyAWSError()
 	}
-	return h, nil
+	return cred, nil
 }
 
-func (s fromIDToken) exchange(env Environment, idToken Secret) (h *held, err *Error) {
-	ctx, cancel := context.WithTimeout(s.a.life, flightTimeout)
+func (s awsProvider) exchange(env Environment, idToken Secret) (cred *cachedCredential, err *Error) {
+	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
 	defer cancel()
-	err = insist(ctx, func(ctx context.Context) *Error {
-		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	err = withRetries(ctx, func(ctx context.Context) *Error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
-		wall, mono := s.a.now(), time.Now()
-		g, err := s.a.exchanger.Exchange(ctx, env, idToken)
+		wall, mono := s.agent.now(), time.Now()
+		res, err := s.agent.exchanger.Exchange(ctx, env, idToken)
 		if err != nil {
 			return s.wrap("aws", err)
 		}
-		h = newHeldAWS(g, wall, mono)
+		cred = newCachedAWS(res, wall, mono)
 		return nil
 	})
-	return h, err
+	return cred, err
 }
 
 // awsStatusLocked is what a person should know of them. The caller holds mu.
 func (s *session) awsStatusLocked(st *EnvironmentStatus, now time.Time) {
-	if h := s.aws.held.Load(); h.left(now) > 0 {
-		st.AWSExpiresAt = now.Add(h.left(now)).UTC().Truncate(time.Second)
+	if cred := s.aws.current.Load(); cred.left(now) > 0 {
+		st.AWSExpiresAt = now.Add(cred.left(now)).UTC().Truncate(time.Second)
 	}
-	if f := s.aws.fail; f.err != nil {
+	if f := s.aws.backoff; f.err != nil {
 		st.AWSLastError, st.AWSLastErrorAt = f.err.Error(), f.at.UTC().Truncate(time.Second)
 	}
 }

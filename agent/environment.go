@@ -43,14 +43,14 @@ type Environment struct {
 // HasAWS reports whether AWS credentials can be made.
 func (e Environment) HasAWS() bool { return e.IdentityPoolID != "" || e.AWSRoleARN != "" }
 
-// movesAWS reports whether AWS credentials made for old are not those for e.
-func (e Environment) movesAWS(old Environment) bool {
+// awsDiffers reports whether AWS credentials made for old are not those for e.
+func (e Environment) awsDiffers(old Environment) bool {
 	return e.IdentityPoolID != old.IdentityPoolID || e.RoleARN != old.RoleARN || e.AWSRoleARN != old.AWSRoleARN ||
 		e.AWSEndpoint != old.AWSEndpoint || e.Region != old.Region
 }
 
-// DefaultRefreshTokenValidity is Cognito's own default.
-const DefaultRefreshTokenValidity = 30 * 24 * time.Hour
+// defaultRefreshTokenValidity is Cognito's own default.
+const defaultRefreshTokenValidity = 30 * 24 * time.Hour
 
 // An AuthFlow is the way a user name and password are put to Cognito.
 type AuthFlow string
@@ -63,8 +63,8 @@ const (
 	FlowCustom   AuthFlow = "custom"   // CUSTOM_AUTH: functions of the user pool's ask, after a proof as by srp
 )
 
-// open reports whether a sign-in can begin without a password.
-func (f AuthFlow) open() bool { return f == FlowChoice || f == FlowCustom }
+// passwordless reports whether a sign-in can begin without a password.
+func (f AuthFlow) passwordless() bool { return f == FlowChoice || f == FlowCustom }
 
 // A CredentialSource yields what the agent signs in with by itself.
 type CredentialSource interface {

@@ -36,7 +36,7 @@ const apiKeyPrefix = "sk_"
 func (s *session) checkLogin(req LoginRequest) error {
 	key := req.APIKey.Reveal()
 	switch {
-	case key == "" && (req.Username == "" || req.Password.IsZero() && !s.environment().AuthFlow.open()):
+	case key == "" && (req.Username == "" || req.Password.IsZero() && !s.environment().AuthFlow.passwordless()):
 		return s.errorf("login", CodeUsage, "a sign-in needs a user name and a password")
 	case key == "":
 		return nil
@@ -59,24 +59,24 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 	defer over()
 	s.mu.Lock()
 	env, epoch := s.env, s.epoch
-	if s.kept != nil {
-		req.Device = s.kept.Device
+	if s.signIn != nil {
+		req.Device = s.signIn.Device
 	}
 	s.mu.Unlock()
 	if !req.APIKey.IsZero() {
-		h := newEndless(req.APIKey, s.a.now(), time.Now())
-		return s.settleIn(ctx, &kept{SignIn: SignIn{SignedInAt: h.wall}, apiKey: req.APIKey}, h, 0, epoch)
+		cred := newCachedAPIKey(req.APIKey, s.agent.now(), time.Now())
+		return s.commitSignIn(ctx, &storedSignIn{SignIn: SignIn{SignedInAt: cred.requestedWall}, apiKey: req.APIKey}, cred, 0, epoch)
 	}
 	req.Environment = s.name
-	g, err := s.a.auth.Login(ctx, env, req, ask)
+	res, err := s.agent.auth.Login(ctx, env, req, ask)
 	if err != nil {
 		if context.Cause(ctx) == errSuperseded {
 			return s.errorf("login", CodeUnavailable, "another sign-in was begun elsewhere, and this one ended")
 		}
 		return err
 	}
-	k, h := s.granted(env, g)
-	return s.settleIn(ctx, k, h, g.Skew, epoch)
+	signIn, cred := s.newSignIn(env, res)
+	return s.commitSignIn(ctx, signIn, cred, res.Skew, epoch)
 }
 
 var errSuperseded = errors.New("superseded")
@@ -88,41 +88,41 @@ func (s *session) supersede(ctx context.Context) (context.Context, func()) {
 	mine := &cancel
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ongoing != nil {
-		(*s.ongoing)(errSuperseded)
+	if s.cancelLogin != nil {
+		(*s.cancelLogin)(errSuperseded)
 	}
-	s.ongoing = mine
+	s.cancelLogin = mine
 	return ctx, func() {
 		cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.ongoing == mine {
-			s.ongoing = nil
+		if s.cancelLogin == mine {
+			s.cancelLogin = nil
 		}
 	}
 }
 
-// granted is what a complete sign-in yields.
-func (s *session) granted(env Environment, g AuthResult) (*kept, *held) {
-	h := newHeld(g, s.a.now(), time.Now(), s.a.view.Load().config.RefreshMargin)
-	k := &kept{SignIn: g.SignIn, issuer: env.IssuerURL(), clientID: env.ClientID}
-	if k.SignedInAt.IsZero() {
-		k.SignedInAt = h.wall
+// newSignIn is what a complete sign-in yields.
+func (s *session) newSignIn(env Environment, res AuthResult) (*storedSignIn, *cachedCredential) {
+	cred := newCachedToken(res, s.agent.now(), time.Now(), s.agent.view.Load().config.RefreshMargin)
+	signIn := &storedSignIn{SignIn: res.SignIn, issuer: env.IssuerURL(), clientID: env.ClientID}
+	if signIn.SignedInAt.IsZero() {
+		signIn.SignedInAt = cred.requestedWall
 	}
-	h.end = endOf(k, env)
-	return k, h
+	cred.signInExpiry = expiryOf(signIn, env)
+	return signIn, cred
 }
 
-// settleIn puts a new sign-in in the place of what was there, once a refresh in hand
+// commitSignIn puts a new sign-in in the place of what was there, once a refresh in hand
 // has ended. From here on there is a sign-in to lose, so it is the agent's work and
 // not the caller's, who may be gone.
-func (s *session) settleIn(ctx context.Context, k *kept, h *held, skew time.Duration, epoch int) error {
+func (s *session) commitSignIn(ctx context.Context, signIn *storedSignIn, cred *cachedCredential, skew time.Duration, epoch int) error {
 	done := make(chan error, 1)
-	begun := s.a.begin(func() {
-		err := s.take(s.a.life)
+	begun := s.agent.goTracked(func() {
+		err := s.acquire(s.agent.ctx)
 		if err == nil {
-			defer s.give()
-			s.install(store.WithPrompt(ctx), k, h, skew, epoch)
+			defer s.release()
+			s.adopt(store.WithPrompt(ctx), signIn, cred, skew, epoch)
 		}
 		done <- err
 	})
@@ -132,58 +132,58 @@ func (s *session) settleIn(ctx context.Context, k *kept, h *held, skew time.Dura
 	return nil
 }
 
-// install is settleIn for whoever has the turn.
-func (s *session) install(ctx context.Context, k *kept, h *held, skew time.Duration, epoch int) {
-	old, first := s.replaced(ctx)
-	s.replace(k)
+// adopt is settleIn for whoever has the turn.
+func (s *session) adopt(ctx context.Context, signIn *storedSignIn, cred *cachedCredential, skew time.Duration, epoch int) {
+	old, first := s.previous(ctx)
+	s.setSignIn(signIn)
 	s.save(ctx)
-	s.publish(h, skew, epoch)
-	s.a.nudge()
-	s.retire(old, first)
+	s.publish(cred, skew, epoch)
+	s.agent.wakeScheduler()
+	s.revokeReplaced(old, first)
 }
 
-// replaced is the sign-in that a new one takes the place of, with its first refresh
+// previous is the sign-in that a new one takes the place of, with its first refresh
 // token; both may be nil.
-func (s *session) replaced(ctx context.Context) (old, first *kept) {
+func (s *session) previous(ctx context.Context) (old, first *storedSignIn) {
 	s.mu.Lock()
-	known, old := s.known, s.kept
+	known, old := s.loaded, s.signIn
 	s.mu.Unlock()
 	if !known {
-		old, _ = s.load(ctx)
+		old, _ = s.loadSignIn(ctx)
 	}
 	if old == nil {
 		return nil, nil
 	}
-	return old, s.origin(ctx)
+	return old, s.loadFirstToken(ctx)
 }
 
-// retire ends a replaced sign-in at the provider, beside everything else: out of our
+// revokeReplaced ends a replaced sign-in at the provider, beside everything else: out of our
 // hands its refresh tokens would work for weeks, and no logout would reach them. While
 // the new one is not saved the old one is all that a crash would leave.
-func (s *session) retire(old, first *kept) {
+func (s *session) revokeReplaced(old, first *storedSignIn) {
 	s.mu.Lock()
 	unsaved := s.unsaved
 	s.mu.Unlock()
 	if old == nil || unsaved {
 		return
 	}
-	s.a.begin(func() {
-		_ = s.revoke(s.a.life, old, LogoutHere)
-		s.revokeFirst(s.a.life, first)
+	s.agent.goTracked(func() {
+		_ = s.revoke(s.agent.ctx, old, LogoutHere)
+		s.revokeFirstToken(s.agent.ctx, first)
 	})
 }
 
-// replace puts a new sign-in in memory, where no trouble of the old one counts.
-func (s *session) replace(k *kept) {
+// setSignIn puts a new sign-in in memory, where no trouble of the old one counts.
+func (s *session) setSignIn(signIn *storedSignIn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k.generation = 1
-	if s.kept != nil {
-		k.generation = s.kept.generation + 1
+	signIn.generation = 1
+	if s.signIn != nil {
+		signIn.generation = s.signIn.generation + 1
 	}
-	k.first = k.generation
-	s.kept, s.known, s.unsaved = k, true, true
-	s.rejected, s.fail, s.saveFail, s.refreshes, s.refreshFailures = nil, failure{}, failure{}, 0, 0
-	s.alone = lone{}
-	s.dropAWSLocked()
+	signIn.firstGeneration = signIn.generation
+	s.signIn, s.loaded, s.unsaved = signIn, true, true
+	s.rejected, s.backoff, s.saveBackoff, s.refreshes, s.refreshFailures = nil, backoff{}, backoff{}, 0, 0
+	s.unattended = unattendedState{}
+	s.clearAWSLocked()
 }

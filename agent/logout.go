@@ -26,7 +26,7 @@ func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
 		return s.errorf("logout", CodeUsage, "unknown scope %q; there are: %s, %s", string(req.Scope), LogoutLocal, LogoutAllDevices)
 	}
 	done := make(chan error, 1)
-	if !a.begin(func() { done <- s.logout(req.Scope) }) {
+	if !a.goTracked(func() { done <- s.logout(req.Scope) }) {
 		return s.errorf("logout", CodeUnavailable, "the agent is stopping; try again")
 	}
 	select {
@@ -38,33 +38,33 @@ func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
 }
 
 func (s *session) logout(scope LogoutScope) error {
-	s.drop() // nobody gets this token from here on
-	ctx := s.a.life
-	if err := s.take(ctx); err != nil {
+	s.clearCredentials() // nobody gets this token from here on
+	ctx := s.agent.ctx
+	if err := s.acquire(ctx); err != nil {
 		return s.errorf("logout", CodeUnavailable, "the agent is stopping; try again")
 	}
-	defer s.give()
-	k := s.forget(ctx)
-	first := s.origin(ctx)
-	revoked := s.revoke(ctx, k, scope)
+	defer s.release()
+	signIn := s.clearSignIn(ctx)
+	first := s.loadFirstToken(ctx)
+	revoked := s.revoke(ctx, signIn, scope)
 	if scope != LogoutLocal {
-		s.revokeFirst(ctx, first)
+		s.revokeFirstToken(ctx, first)
 	}
-	if err := s.erase(ctx); err != nil {
+	if err := s.deleteRecord(ctx); err != nil {
 		return err
 	}
-	s.a.log.Info("signed out", "op", "logout", "env", s.name, "scope", string(scope))
+	s.agent.log.Info("signed out", "op", "logout", "env", s.name, "scope", string(scope))
 	return revoked
 }
 
-// erase deletes what the store has of the session.
-func (s *session) erase(ctx context.Context) error {
+// deleteRecord deletes what the store has of the session.
+func (s *session) deleteRecord(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(store.WithPrompt(ctx), promptTimeout)
 	defer cancel()
-	err := s.a.store.Delete(ctx, s.name)
+	err := s.agent.store.Delete(ctx, s.name)
 	if err == nil {
-		err = s.dropOrigin(ctx)
-		s.keepRefused("")
+		err = s.deleteFirstToken(ctx)
+		s.saveRefusedStamp("")
 	}
 	if err != nil {
 		e := s.storeError("logout", err)
@@ -75,45 +75,45 @@ func (s *session) erase(ctx context.Context) error {
 	return nil
 }
 
-// forget empties memory and returns what was kept, so that it can be revoked.
-func (s *session) forget(ctx context.Context) *kept {
+// clearSignIn empties memory and returns what was kept, so that it can be revoked.
+func (s *session) clearSignIn(ctx context.Context) *storedSignIn {
 	s.mu.Lock()
-	known, k := s.known, s.kept
+	known, signIn := s.loaded, s.signIn
 	s.mu.Unlock()
 	if !known {
-		k, _ = s.load(ctx) // unreadable: nothing to revoke, all the more to delete
+		signIn, _ = s.loadSignIn(ctx) // unreadable: nothing to revoke, all the more to delete
 	}
-	s.drop()
+	s.clearCredentials()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept, s.known, s.unsaved, s.hint = nil, true, false, StateAbsent
-	s.rejected, s.fail, s.saveFail = nil, failure{}, failure{}
-	s.alone = lone{off: true}
+	s.signIn, s.loaded, s.unsaved, s.listedState = nil, true, false, StateAbsent
+	s.rejected, s.backoff, s.saveBackoff = nil, backoff{}, backoff{}
+	s.unattended = unattendedState{off: true}
 	s.skew, s.refreshes, s.refreshFailures = 0, 0, 0
-	return k
+	return signIn
 }
 
-// revoke ends k at the provider as far as scope goes. Only where everything was to
+// revoke ends signIn at the provider as far as scope goes. Only where everything was to
 // end is a failure an error.
-func (s *session) revoke(ctx context.Context, k *kept, scope LogoutScope) error {
+func (s *session) revoke(ctx context.Context, signIn *storedSignIn, scope LogoutScope) error {
 	env := s.environment()
-	if k == nil || scope == LogoutLocal || !k.apiKey.IsZero() || !k.belongs(env) {
+	if signIn == nil || scope == LogoutLocal || !signIn.apiKey.IsZero() || !signIn.belongsTo(env) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	var err error
 	if scope == LogoutAllDevices {
-		latest := k.SignIn
-		err = s.a.auth.RevokeAll(ctx, env, latest, func(rotated SignIn) { latest = rotated })
+		latest := signIn.SignIn
+		err = s.agent.auth.RevokeAll(ctx, env, latest, func(rotated SignIn) { latest = rotated })
 	} else {
-		err = s.a.auth.Revoke(ctx, env, k.SignIn)
+		err = s.agent.auth.Revoke(ctx, env, signIn.SignIn)
 	}
 	if err == nil {
 		return nil
 	}
 	e := s.wrap("logout", err)
-	s.a.log.Warn("forgotten here, but not revoked at Cognito", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
+	s.agent.log.Warn("forgotten here, but not revoked at Cognito", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
 	if scope != LogoutAllDevices {
 		return nil
 	}
@@ -121,16 +121,16 @@ func (s *session) revoke(ctx context.Context, k *kept, scope LogoutScope) error 
 	return e
 }
 
-// revokeFirst ends the sign-in by its first refresh token as well: the live one may
+// revokeFirstToken ends the sign-in by its first refresh token as well: the live one may
 // have been lost, and then this is the only one Cognito still takes.
-func (s *session) revokeFirst(ctx context.Context, first *kept) {
+func (s *session) revokeFirstToken(ctx context.Context, first *storedSignIn) {
 	env := s.environment()
-	if first == nil || !first.belongs(env) {
+	if first == nil || !first.belongsTo(env) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	if err := s.a.auth.Revoke(ctx, env, first.SignIn); err != nil {
-		s.a.log.Debug("the first refresh token was not revoked", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
+	if err := s.agent.auth.Revoke(ctx, env, first.SignIn); err != nil {
+		s.agent.log.Debug("the first refresh token was not revoked", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
 	}
 }

@@ -33,30 +33,30 @@ type record struct {
 	APIKey string `json:"api_key,omitempty"`
 }
 
-// A kept is a sign-in in memory, with its place in the rotation.
-type kept struct {
+// A storedSignIn is a sign-in in memory, with its place in the rotation.
+type storedSignIn struct {
 	SignIn
-	issuer     string
-	clientID   string
-	generation int
-	first      int    // the generation the sign-in began with
-	apiKey     Secret // when set, there is no sign-in but this
+	issuer          string
+	clientID        string
+	generation      int
+	firstGeneration int    // the generation the sign-in began with
+	apiKey          Secret // when set, there is no sign-in but this
 }
 
-// belongs reports whether k was made at the pool and client of env: its refresh
+// belongsTo reports whether signIn was made at the pool and client of env: its refresh
 // token must not be shown to another.
-func (k *kept) belongs(env Environment) bool {
-	return k.issuer == env.IssuerURL() && k.clientID == env.ClientID
+func (signIn *storedSignIn) belongsTo(env Environment) bool {
+	return signIn.issuer == env.IssuerURL() && signIn.clientID == env.ClientID
 }
 
-func (k *kept) encode() ([]byte, error) {
+func (signIn *storedSignIn) encode() ([]byte, error) {
 	return json.Marshal(record{
-		Version: recordVersion, Issuer: k.issuer, ClientID: k.clientID,
-		Username: k.Username, Subject: k.Subject,
-		RefreshToken: k.RefreshToken.Reveal(), RefreshAPI: k.RefreshAPI,
-		SignedInAt: k.SignedInAt.UTC(), Generation: k.generation, First: k.first,
-		DeviceKey: k.Device.Key, DeviceGroupKey: k.Device.GroupKey, DevicePassword: k.Device.Password.Reveal(),
-		APIKey: k.apiKey.Reveal(),
+		Version: recordVersion, Issuer: signIn.issuer, ClientID: signIn.clientID,
+		Username: signIn.Username, Subject: signIn.Subject,
+		RefreshToken: signIn.RefreshToken.Reveal(), RefreshAPI: signIn.RefreshAPI,
+		SignedInAt: signIn.SignedInAt.UTC(), Generation: signIn.generation, First: signIn.firstGeneration,
+		DeviceKey: signIn.Device.Key, DeviceGroupKey: signIn.Device.GroupKey, DevicePassword: signIn.Device.Password.Reveal(),
+		APIKey: signIn.apiKey.Reveal(),
 	})
 }
 
@@ -67,7 +67,7 @@ var (
 
 // decodeRecord reads a record. Its errors hold nothing of the data: a JSON error
 // could quote the token.
-func decodeRecord(data []byte) (*kept, error) {
+func decodeRecord(data []byte) (*storedSignIn, error) {
 	var v struct {
 		Version int `json:"v"`
 	}
@@ -81,13 +81,13 @@ func decodeRecord(data []byte) (*kept, error) {
 	if json.Unmarshal(data, &r) != nil || r.APIKey == "" && (r.RefreshToken == "" || r.Subject == "") {
 		return nil, errDamaged
 	}
-	return &kept{
+	return &storedSignIn{
 		SignIn: SignIn{
 			Username: r.Username, Subject: r.Subject, RefreshToken: NewSecret(r.RefreshToken),
 			RefreshAPI: r.RefreshAPI, SignedInAt: r.SignedInAt,
 			Device: Device{Key: r.DeviceKey, GroupKey: r.DeviceGroupKey, Password: NewSecret(r.DevicePassword)},
 		},
-		issuer: r.Issuer, clientID: r.ClientID, generation: r.Generation, first: r.First,
+		issuer: r.Issuer, clientID: r.ClientID, generation: r.Generation, firstGeneration: r.First,
 		apiKey: NewSecret(r.APIKey),
 	}, nil
 }

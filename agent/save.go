@@ -11,27 +11,27 @@ import (
 // off. The caller has the turn.
 func (s *session) save(ctx context.Context) {
 	s.mu.Lock()
-	k := s.kept
+	signIn := s.signIn
 	s.mu.Unlock()
-	if k == nil {
+	if signIn == nil {
 		return
 	}
-	err := s.put(ctx, k)
+	err := s.put(ctx, signIn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.unsaved, s.saveFail, s.hint = false, failure{}, StateIdle
+		s.unsaved, s.saveBackoff, s.listedState = false, backoff{}, StateIdle
 		return
 	}
 	e := s.storeError("save", err)
 	e.Message = "the newest refresh token is not saved, only in memory: " + e.Message
-	s.saveFail.add(e, s.a.now())
-	s.a.log.Error("the newest refresh token could not be saved; trying again", "op", "save", "env", s.name, "code", string(e.Code), "error", err)
-	s.a.nudge()
+	s.saveBackoff.recordFailure(e, s.agent.now())
+	s.agent.log.Error("the newest refresh token could not be saved; trying again", "op", "save", "env", s.name, "code", string(e.Code), "error", err)
+	s.agent.wakeScheduler()
 }
 
-func (s *session) put(ctx context.Context, k *kept) error {
-	data, err := k.encode()
+func (s *session) put(ctx context.Context, signIn *storedSignIn) error {
+	data, err := signIn.encode()
 	if err != nil {
 		return err
 	}
@@ -42,17 +42,17 @@ func (s *session) put(ctx context.Context, k *kept) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return s.a.store.Put(ctx, s.name, data)
+	return s.agent.store.Put(ctx, s.name, data)
 }
 
 // saveAgain is the scheduler's retry of a save that failed.
 func (s *session) saveAgain() {
-	if s.take(s.a.life) != nil {
+	if s.acquire(s.agent.ctx) != nil {
 		return
 	}
-	defer s.give()
+	defer s.release()
 	s.mu.Lock()
-	wait := !s.unsaved || s.saveFail.wait(s.a.now(), false) > 0
+	wait := !s.unsaved || s.saveBackoff.remaining(s.agent.now(), false) > 0
 	s.mu.Unlock()
 	if !wait {
 		s.save(context.Background())
@@ -61,10 +61,10 @@ func (s *session) saveAgain() {
 
 // saveLast is Close's: nothing else runs any more.
 func (s *session) saveLast(ctx context.Context) {
-	if s.take(ctx) != nil {
+	if s.acquire(ctx) != nil {
 		return
 	}
-	defer s.give()
+	defer s.release()
 	s.mu.Lock()
 	unsaved := s.unsaved
 	s.mu.Unlock()

@@ -14,7 +14,7 @@ func (a *Agent) schedule() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-a.life.Done():
+		case <-a.ctx.Done():
 			return
 		case <-a.wake:
 		case <-timer.C:
@@ -23,17 +23,17 @@ func (a *Agent) schedule() {
 			return
 		}
 		timer.Stop()
-		if next := a.look(); next > 0 {
+		if next := a.startDue(); next > 0 {
 			timer.Reset(min(next, tick))
 		}
 	}
 }
 
-// look starts what is due and says how long until it wants to look again; 0 is never.
-func (a *Agent) look() time.Duration {
+// startDue starts what is due and says how long until it wants to look again; 0 is never.
+func (a *Agent) startDue() time.Duration {
 	var next time.Duration
 	for _, s := range a.view.Load().byName {
-		for _, d := range []time.Duration{s.lookSave(), s.look(), s.aws.look()} {
+		for _, d := range []time.Duration{s.saveIfDue(), s.refreshIfDue(), s.aws.refreshIfDue()} {
 			if d > 0 && (next == 0 || d < next) {
 				next = d
 			}
@@ -42,10 +42,10 @@ func (a *Agent) look() time.Duration {
 	return next
 }
 
-func (s *session) lookSave() time.Duration {
+func (s *session) saveIfDue() time.Duration {
 	s.mu.Lock()
-	unsaved, pause := s.unsaved, s.saveFail.wait(s.a.now(), false)
-	busy := s.flight != nil
+	unsaved, pause := s.unsaved, s.saveBackoff.remaining(s.agent.now(), false)
+	busy := s.inFlight != nil
 	s.mu.Unlock()
 	switch {
 	case !unsaved || busy: // a flight saves by itself, and wakes us when it ends
@@ -53,6 +53,6 @@ func (s *session) lookSave() time.Duration {
 	case pause > 0:
 		return pause
 	}
-	s.a.begin(s.saveAgain)
-	return backoffFirst
+	s.agent.goTracked(s.saveAgain)
+	return backoffMin
 }

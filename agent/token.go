@@ -14,50 +14,50 @@ func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	h, err := s.get(ctx, req.MinValid)
+	cred, err := s.get(ctx, req.MinValid)
 	if err != nil {
 		return Token{}, err
 	}
-	return s.token(h, a.now()), nil
+	return s.token(cred, a.now()), nil
 }
 
-func (s *session) token(h *held, now time.Time) Token {
-	t := Token{Environment: s.name, IDToken: h.token, APIURL: *s.url.Load(), Warning: h.end.warning(s.name, now)}
-	if !h.endless {
-		t.ExpiresAt = now.Add(h.left(now))
+func (s *session) token(cred *cachedCredential, now time.Time) Token {
+	t := Token{Environment: s.name, IDToken: cred.token, APIURL: *s.url.Load(), Warning: cred.signInExpiry.warning(s.name, now)}
+	if !cred.neverExpires {
+		t.ExpiresAt = now.Add(cred.left(now))
 	}
 	return t
 }
 
-// fromSignIn is the source of the ID token.
-type fromSignIn struct{ *session }
+// tokenProvider is the source of the ID token.
+type tokenProvider struct{ *session }
 
-// shortLeft is the life below which a request waits for a refresh instead of
+// mandatoryWindow is the life below which a request waits for a refresh instead of
 // taking the token in memory, unless half the margin is shorter.
-const shortLeft = time.Minute
+const mandatoryWindow = time.Minute
 
-func (s fromSignIn) margins(h *held) (ahead, short time.Duration) {
-	ahead = h.margin(s.a.view.Load().config.RefreshMargin)
-	return ahead, min(shortLeft, ahead/2)
+func (s tokenProvider) windows(cred *cachedCredential) (ahead, short time.Duration) {
+	ahead = cred.advisoryWindow(s.agent.view.Load().config.RefreshMargin)
+	return ahead, min(mandatoryWindow, ahead/2)
 }
 
-func (s fromSignIn) refusalLocked() *Error { return s.uselessLocked() }
+func (s tokenProvider) refusalLocked() *Error { return s.unusableReasonLocked() }
 
-// uselessLocked says why the sign-in yields nothing without a person, or is nil when it
+// unusableReasonLocked says why the sign-in yields nothing without a person, or is nil when it
 // may. The caller holds mu.
-func (s *session) uselessLocked() *Error {
-	if s.rejected != nil || s.known && s.kept == nil {
-		return s.loneRefusalLocked()
+func (s *session) unusableReasonLocked() *Error {
+	if s.rejected != nil || s.loaded && s.signIn == nil {
+		return s.unattendedRefusalLocked()
 	}
 	return nil
 }
 
-func (s fromSignIn) renew(h *held) *Error { return s.refreshInTurn(h) }
+func (s tokenProvider) refresh(cred *cachedCredential) *Error { return s.refreshInTurn(cred) }
 
-func (fromSignIn) words() words {
-	return words{
-		op: "token", life: "an ID token's life", going: "the refresh at Cognito is still going on",
-		logOp: "refresh", renewed: "ID token refreshed", failed: "no refresh",
+func (tokenProvider) messages() messages {
+	return messages{
+		op: "token", lifetime: "an ID token's life", pending: "the refresh at Cognito is still going on",
+		logOp: "refresh", refreshed: "ID token refreshed", failed: "no refresh",
 	}
 }
 

@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+)
+
+// A signInExpiry is when a sign-in ends for good: rotation and refreshes do not extend
+// it. The zero value is "not known, or never".
+type signInExpiry struct {
+	at       time.Time
+	warnFrom time.Time // from when on a person should know: the last tenth
+}
+
+// expiryOf is known from the time of the sign-in and the configured validity, for
+// Cognito does not tell. A sign-in that the agent makes by itself needs no warning.
+func expiryOf(signIn *storedSignIn, env Environment) signInExpiry {
+	if signIn == nil || signIn.SignedInAt.IsZero() || !signIn.apiKey.IsZero() {
+		return signInExpiry{}
+	}
+	validity := env.RefreshTokenValidity
+	if validity == 0 {
+		validity = defaultRefreshTokenValidity
+	}
+	e := signInExpiry{at: signIn.SignedInAt.Add(validity)}
+	if env.Unattended == nil {
+		e.warnFrom = e.at.Add(-validity / 10)
+	}
+	return e
+}
+
+// warning is empty until the end is near.
+func (e signInExpiry) warning(env string, now time.Time) string {
+	if e.warnFrom.IsZero() || now.Before(e.warnFrom) {
+		return ""
+	}
+	return fmt.Sprintf("%s: the sign-in ends %s; run: kyc-agentd login %s", env, formatRemaining(e.at.Sub(now)), env)
+}
+
+func formatRemaining(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "any time now"
+	case d < time.Hour:
+		return fmt.Sprintf("in %dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("in %dh", d/time.Hour)
+	default:
+		return fmt.Sprintf("in %dd", d/(24*time.Hour))
+	}
+}
