@@ -155,7 +155,7 @@ func (v *view) cachedTokens() map[string]*cachedCredential {
 		return all
 	}
 	for name, s := range v.byName {
-		all[name] = s.current.Load()
+		all[name] = s.token.current.Load()
 	}
 	return all
 }

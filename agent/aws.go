@@ -91,7 +91,7 @@ func awsWindows(lifetime time.Duration) (ahead, short time.Duration) {
 }
 
 // awsProvider is the source of AWS credentials.
-type awsProvider struct{ *session }
+type awsProvider struct{ session *session }
 
 func (awsProvider) windows(cred *cachedCredential) (ahead, short time.Duration) {
 	return awsWindows(cred.lifetime)
@@ -104,7 +104,8 @@ func (awsProvider) messages() messages {
 	}
 }
 
-func (s awsProvider) refusalLocked() *Error {
+func (p awsProvider) refusalLocked() *Error {
+	s := p.session
 	if err := s.checkAWSConfigured(s.env); err != nil {
 		return err
 	}
@@ -129,7 +130,8 @@ func (s *session) apiKeyAWSError() *Error {
 	return e
 }
 
-func (s awsProvider) recordLocked(err *Error) {
+func (p awsProvider) recordLocked(err *Error) {
+	s := p.session
 	switch {
 	case err == nil:
 		s.aws.backoff = backoff{}
@@ -150,12 +152,13 @@ func (s *session) clearAWSLocked() {
 }
 
 // refresh begins again where the sign-in or the configuration changed under it.
-func (s awsProvider) refresh(*cachedCredential) *Error {
+func (p awsProvider) refresh(*cachedCredential) *Error {
+	s := p.session
 	for {
 		s.mu.Lock()
 		env, epoch, end := s.env, s.awsEpoch, expiryOf(s.signIn, s.env)
 		s.mu.Unlock()
-		cred, err := s.newCredentials(env)
+		cred, err := p.newCredentials(env)
 		s.mu.Lock()
 		fits := epoch == s.awsEpoch
 		if fits && err == nil {
@@ -171,30 +174,31 @@ func (s awsProvider) refresh(*cachedCredential) *Error {
 
 // newCredentials makes credentials with the ID token in memory, or with a newer one where AWS
 // takes that to be expired.
-func (s awsProvider) newCredentials(env Environment) (*cachedCredential, *Error) {
-	if err := s.checkAWSConfigured(env); err != nil {
+func (p awsProvider) newCredentials(env Environment) (*cachedCredential, *Error) {
+	if err := p.session.checkAWSConfigured(env); err != nil {
 		return nil, err
 	}
-	token, err := s.idToken(0)
+	token, err := p.idToken(0)
 	if err != nil {
 		return nil, err
 	}
-	cred, err := s.exchange(env, token.token)
+	cred, err := p.exchange(env, token.token)
 	if err != nil && errors.Is(err, ErrIDTokenExpired) {
-		newer, none := s.idToken(token.left(s.agent.now()) + time.Second)
+		newer, none := p.idToken(token.left(p.session.agent.now()) + time.Second)
 		if none != nil {
 			return nil, err
 		}
-		cred, err = s.exchange(env, newer.token)
+		cred, err = p.exchange(env, newer.token)
 	}
 	return cred, err
 }
 
 // idToken is the ID token of a sign-in.
-func (s awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error) {
+func (p awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error) {
+	s := p.session
 	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
 	defer cancel()
-	cred, err := s.get(ctx, minValid)
+	cred, err := s.token.get(ctx, minValid)
 	switch {
 	case err != nil:
 		return nil, s.wrap("aws", err)
@@ -204,7 +208,8 @@ func (s awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error)
 	return cred, nil
 }
 
-func (s awsProvider) exchange(env Environment, idToken Secret) (cred *cachedCredential, err *Error) {
+func (p awsProvider) exchange(env Environment, idToken Secret) (cred *cachedCredential, err *Error) {
+	s := p.session
 	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
 	defer cancel()
 	err = withRetries(ctx, func(ctx context.Context) *Error {

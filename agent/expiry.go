@@ -15,14 +15,14 @@ type signInExpiry struct {
 // expiryOf is known from the time of the sign-in and the configured validity, for
 // Cognito does not tell. A sign-in that the agent makes by itself needs no warning.
 func expiryOf(signIn *storedSignIn, env Environment) signInExpiry {
-	if signIn == nil || signIn.SignedInAt.IsZero() || !signIn.apiKey.IsZero() {
+	if signIn == nil || signIn.issued.SignedInAt.IsZero() || !signIn.apiKey.IsZero() {
 		return signInExpiry{}
 	}
 	validity := env.RefreshTokenValidity
 	if validity == 0 {
 		validity = defaultRefreshTokenValidity
 	}
-	e := signInExpiry{at: signIn.SignedInAt.Add(validity)}
+	e := signInExpiry{at: signIn.issued.SignedInAt.Add(validity)}
 	if env.Unattended == nil {
 		e.warnFrom = e.at.Add(-validity / 10)
 	}

@@ -21,7 +21,7 @@ func (s *session) saveFirstToken(signIn *storedSignIn) {
 	if signIn.generation != signIn.firstGeneration || !store.ValidKey(s.firstTokenKey()) {
 		return
 	}
-	data, err := (&storedSignIn{SignIn: SignIn{Subject: signIn.Subject, RefreshToken: signIn.RefreshToken}, issuer: signIn.issuer, clientID: signIn.clientID}).encode()
+	data, err := (&storedSignIn{issued: SignIn{Subject: signIn.issued.Subject, RefreshToken: signIn.issued.RefreshToken}, issuer: signIn.issuer, clientID: signIn.clientID}).encode()
 	if err != nil {
 		return
 	}

@@ -60,12 +60,12 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 	s.mu.Lock()
 	env, epoch := s.env, s.epoch
 	if s.signIn != nil {
-		req.Device = s.signIn.Device
+		req.Device = s.signIn.issued.Device
 	}
 	s.mu.Unlock()
 	if !req.APIKey.IsZero() {
 		cred := newCachedAPIKey(req.APIKey, s.agent.now(), time.Now())
-		return s.commitSignIn(ctx, &storedSignIn{SignIn: SignIn{SignedInAt: cred.requestedWall}, apiKey: req.APIKey}, cred, 0, epoch)
+		return s.commitSignIn(ctx, &storedSignIn{issued: SignIn{SignedInAt: cred.requestedWall}, apiKey: req.APIKey}, cred, 0, epoch)
 	}
 	req.Environment = s.name
 	res, err := s.agent.auth.Login(ctx, env, req, ask)
@@ -105,9 +105,9 @@ func (s *session) supersede(ctx context.Context) (context.Context, func()) {
 // newSignIn is what a complete sign-in yields.
 func (s *session) newSignIn(env Environment, res AuthResult) (*storedSignIn, *cachedCredential) {
 	cred := newCachedToken(res, s.agent.now(), time.Now(), s.agent.view.Load().config.RefreshMargin)
-	signIn := &storedSignIn{SignIn: res.SignIn, issuer: env.IssuerURL(), clientID: env.ClientID}
-	if signIn.SignedInAt.IsZero() {
-		signIn.SignedInAt = cred.requestedWall
+	signIn := &storedSignIn{issued: res.SignIn, issuer: env.IssuerURL(), clientID: env.ClientID}
+	if signIn.issued.SignedInAt.IsZero() {
+		signIn.issued.SignedInAt = cred.requestedWall
 	}
 	cred.signInExpiry = expiryOf(signIn, env)
 	return signIn, cred
@@ -183,7 +183,7 @@ func (s *session) setSignIn(signIn *storedSignIn) {
 	}
 	signIn.firstGeneration = signIn.generation
 	s.signIn, s.loaded, s.unsaved = signIn, true, true
-	s.rejected, s.backoff, s.saveBackoff, s.refreshes, s.refreshFailures = nil, backoff{}, backoff{}, 0, 0
+	s.rejected, s.token.backoff, s.saveBackoff, s.refreshes, s.refreshFailures = nil, backoff{}, backoff{}, 0, 0
 	s.unattended = unattendedState{}
 	s.clearAWSLocked()
 }

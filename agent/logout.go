@@ -87,7 +87,7 @@ func (s *session) clearSignIn(ctx context.Context) *storedSignIn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.signIn, s.loaded, s.unsaved, s.listedState = nil, true, false, StateAbsent
-	s.rejected, s.backoff, s.saveBackoff = nil, backoff{}, backoff{}
+	s.rejected, s.token.backoff, s.saveBackoff = nil, backoff{}, backoff{}
 	s.unattended = unattendedState{off: true}
 	s.skew, s.refreshes, s.refreshFailures = 0, 0, 0
 	return signIn
@@ -104,10 +104,10 @@ func (s *session) revoke(ctx context.Context, signIn *storedSignIn, scope Logout
 	defer cancel()
 	var err error
 	if scope == LogoutAllDevices {
-		latest := signIn.SignIn
+		latest := signIn.issued
 		err = s.agent.auth.RevokeAll(ctx, env, latest, func(rotated SignIn) { latest = rotated })
 	} else {
-		err = s.agent.auth.Revoke(ctx, env, signIn.SignIn)
+		err = s.agent.auth.Revoke(ctx, env, signIn.issued)
 	}
 	if err == nil {
 		return nil
@@ -130,7 +130,7 @@ func (s *session) revokeFirstToken(ctx context.Context, first *storedSignIn) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	if err := s.agent.auth.Revoke(ctx, env, first.SignIn); err != nil {
+	if err := s.agent.auth.Revoke(ctx, env, first.issued); err != nil {
 		s.agent.log.Debug("the first refresh token was not revoked", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
 	}
 }

@@ -35,7 +35,7 @@ type record struct {
 
 // A storedSignIn is a sign-in in memory, with its place in the rotation.
 type storedSignIn struct {
-	SignIn
+	issued          SignIn // by the provider
 	issuer          string
 	clientID        string
 	generation      int
@@ -52,10 +52,10 @@ func (signIn *storedSignIn) belongsTo(env Environment) bool {
 func (signIn *storedSignIn) encode() ([]byte, error) {
 	return json.Marshal(record{
 		Version: recordVersion, Issuer: signIn.issuer, ClientID: signIn.clientID,
-		Username: signIn.Username, Subject: signIn.Subject,
-		RefreshToken: signIn.RefreshToken.Reveal(), RefreshAPI: signIn.RefreshAPI,
-		SignedInAt: signIn.SignedInAt.UTC(), Generation: signIn.generation, First: signIn.firstGeneration,
-		DeviceKey: signIn.Device.Key, DeviceGroupKey: signIn.Device.GroupKey, DevicePassword: signIn.Device.Password.Reveal(),
+		Username: signIn.issued.Username, Subject: signIn.issued.Subject,
+		RefreshToken: signIn.issued.RefreshToken.Reveal(), RefreshAPI: signIn.issued.RefreshAPI,
+		SignedInAt: signIn.issued.SignedInAt.UTC(), Generation: signIn.generation, First: signIn.firstGeneration,
+		DeviceKey: signIn.issued.Device.Key, DeviceGroupKey: signIn.issued.Device.GroupKey, DevicePassword: signIn.issued.Device.Password.Reveal(),
 		APIKey: signIn.apiKey.Reveal(),
 	})
 }
@@ -82,7 +82,7 @@ func decodeRecord(data []byte) (*storedSignIn, error) {
 		return nil, errDamaged
 	}
 	return &storedSignIn{
-		SignIn: SignIn{
+		issued: SignIn{
 			Username: r.Username, Subject: r.Subject, RefreshToken: NewSecret(r.RefreshToken),
 			RefreshAPI: r.RefreshAPI, SignedInAt: r.SignedInAt,
 			Device: Device{Key: r.DeviceKey, GroupKey: r.DeviceGroupKey, Password: NewSecret(r.DevicePassword)},

@@ -18,16 +18,17 @@ const (
 )
 
 // recordLocked keeps count of failures that may pass. The caller holds mu.
-func (s tokenProvider) recordLocked(err *Error) {
+func (p tokenProvider) recordLocked(err *Error) {
+	s := p.session
 	switch {
 	case err == nil:
-		s.backoff = backoff{}
+		s.token.backoff = backoff{}
 		s.refreshes++
 	case err.Code == CodeLoginRequired || err.Code == CodeLocked || err.Op == opCredential && s.signIn == nil:
 		// States of their own: the person's next move is not to be delayed.
-		s.backoff = backoff{}
+		s.token.backoff = backoff{}
 	default:
-		s.backoff.recordFailure(err, s.agent.now())
+		s.token.backoff.recordFailure(err, s.agent.now())
 	}
 }
 
@@ -43,7 +44,7 @@ func (s *session) refreshInTurn(cred *cachedCredential) *Error {
 		return s.wrap("refresh", err)
 	}
 	defer s.release()
-	if now := s.current.Load(); now != nil && now != cred {
+	if now := s.token.current.Load(); now != nil && now != cred {
 		return nil // a sign-in came first
 	}
 	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
@@ -150,10 +151,10 @@ func (s *session) reloadRotated(ctx context.Context) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.signIn == nil || s.unsaved || signIn.generation <= s.signIn.generation || signIn.RefreshToken.Equal(s.signIn.RefreshToken) {
+	if s.signIn == nil || s.unsaved || signIn.generation <= s.signIn.generation || signIn.issued.RefreshToken.Equal(s.signIn.issued.RefreshToken) {
 		return false
 	}
-	if signIn.Subject != s.signIn.Subject {
+	if signIn.issued.Subject != s.signIn.issued.Subject {
 		s.clearAWSLocked()
 	}
 	s.signIn = signIn
@@ -161,14 +162,14 @@ func (s *session) reloadRotated(ctx context.Context) bool {
 }
 
 func (s *session) markRejected(err *Error) {
-	defer s.notifyChanged(s.current.Load())
+	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.loaded && s.signIn == nil {
 		return // absent, which is a state of its own
 	}
 	s.rejected, s.rejectedAt = err, s.agent.now()
-	s.current.Store(nil)
+	s.token.current.Store(nil)
 	s.clearAWSLocked()
 }
 
@@ -200,7 +201,7 @@ func (s *session) refreshOnce(ctx context.Context) *Error {
 	env, epoch, signIn := s.env, s.epoch, s.signIn
 	s.mu.Unlock()
 	wall, mono := s.agent.now(), time.Now()
-	res, err := s.agent.auth.Refresh(ctx, env, signIn.SignIn, func(rotated SignIn) {
+	res, err := s.agent.auth.Refresh(ctx, env, signIn.issued, func(rotated SignIn) {
 		s.saveSignIn(signIn.afterRefresh(rotated))
 		s.saveFirstToken(signIn)
 	})
@@ -222,22 +223,22 @@ func (s *session) refreshOnce(ctx context.Context) *Error {
 // afterRefresh is the sign-in after a refresh of signIn that yielded got.
 func (signIn *storedSignIn) afterRefresh(got SignIn) *storedSignIn {
 	n := *signIn
-	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(signIn.RefreshToken) {
-		n.RefreshToken = got.RefreshToken
+	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(signIn.issued.RefreshToken) {
+		n.issued.RefreshToken = got.RefreshToken
 		n.generation++
 	}
 	if got.RefreshAPI != "" {
-		n.RefreshAPI = got.RefreshAPI
+		n.issued.RefreshAPI = got.RefreshAPI
 	}
 	if got.Device.Key != "" {
-		n.Device = got.Device
+		n.issued.Device = got.Device
 	}
 	return &n
 }
 
 // sameAs compares what a refresh can change.
 func (signIn *storedSignIn) sameAs(o *storedSignIn) bool {
-	return signIn.generation == o.generation && signIn.RefreshToken.Equal(o.RefreshToken) && signIn.RefreshAPI == o.RefreshAPI && signIn.Device.Key == o.Device.Key
+	return signIn.generation == o.generation && signIn.issued.RefreshToken.Equal(o.issued.RefreshToken) && signIn.issued.RefreshAPI == o.issued.RefreshAPI && signIn.issued.Device.Key == o.issued.Device.Key
 }
 
 // saveSignIn makes signIn the sign-in: in memory at once, for it may be the only good copy,
@@ -259,12 +260,12 @@ func (s *session) unchanged(signIn *storedSignIn) bool {
 // publish makes cred the token that requests get, unless the environment changed
 // under it.
 func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch int) {
-	defer s.notifyChanged(s.current.Load())
+	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.skew = skew
 	if s.epoch == epoch {
-		s.current.Store(cred)
+		s.token.current.Store(cred)
 	}
 }
 

@@ -33,7 +33,7 @@ func (a *Agent) schedule() {
 func (a *Agent) startDue() time.Duration {
 	var next time.Duration
 	for _, s := range a.view.Load().byName {
-		for _, d := range []time.Duration{s.saveIfDue(), s.refreshIfDue(), s.aws.refreshIfDue()} {
+		for _, d := range []time.Duration{s.saveIfDue(), s.token.refreshIfDue(), s.aws.refreshIfDue()} {
 			if d > 0 && (next == 0 || d < next) {
 				next = d
 			}
@@ -45,7 +45,7 @@ func (a *Agent) startDue() time.Duration {
 func (s *session) saveIfDue() time.Duration {
 	s.mu.Lock()
 	unsaved, pause := s.unsaved, s.saveBackoff.remaining(s.agent.now(), false)
-	busy := s.inFlight != nil
+	busy := s.token.inFlight != nil
 	s.mu.Unlock()
 	switch {
 	case !unsaved || busy: // a flight saves by itself, and wakes us when it ends

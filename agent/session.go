@@ -15,9 +15,9 @@ type session struct {
 	agent *Agent
 	name  string
 
-	credentialCache // of the ID token
-	aws             credentialCache
-	url             atomic.Pointer[string]
+	token credentialCache // the ID token
+	aws   credentialCache
+	url   atomic.Pointer[string]
 
 	// writeLock holds one item: whoever took it may change the sign-in (a flight, a
 	// save, a logout, the end of a login).
@@ -44,8 +44,8 @@ type session struct {
 func newSession(a *Agent, env Environment) *session {
 	s := &session{agent: a, name: env.Name, env: env, writeLock: make(chan struct{}, 1)}
 	s.writeLock <- struct{}{}
-	s.credentialCache.session, s.provider = s, tokenProvider{s}
-	s.aws.session, s.aws.provider = s, awsProvider{s}
+	s.token.session, s.token.provider = s, tokenProvider{session: s}
+	s.aws.session, s.aws.provider = s, awsProvider{session: s}
 	return s
 }
 
@@ -62,12 +62,12 @@ func (s *session) configure(env Environment) {
 	s.env = env
 	s.unattended.off = false
 	s.url.Store(&env.APIURL)
-	s.backoff = backoff{}
+	s.token.backoff = backoff{}
 	if !moved {
 		return
 	}
 	s.epoch++
-	s.current.Store(nil)
+	s.token.current.Store(nil)
 	s.clearAWSLocked()
 	s.rejected = nil
 	if !s.unsaved { // else memory has the only copy
@@ -100,42 +100,42 @@ func (s *session) release() { s.writeLock <- struct{}{} }
 // notifyChanged says that the token in memory changed, if it is not before any more. Deferred
 // ahead of mu's unlocking, it runs after that.
 func (s *session) notifyChanged(before *cachedCredential) {
-	if s.current.Load() != before {
+	if s.token.current.Load() != before {
 		s.agent.onChange(s.name)
 	}
 }
 
 // clearCredentials takes the token out of memory, and the AWS credentials with it.
 func (s *session) clearCredentials() {
-	defer s.notifyChanged(s.current.Load())
+	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current.Store(nil)
+	s.token.current.Store(nil)
 	s.clearAWSLocked()
 }
 
 // status renders the session; it takes mu for a moment and waits for nothing.
 func (s *session) status() EnvironmentStatus {
 	now := s.agent.now()
-	cred := s.current.Load()
+	cred := s.token.current.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := EnvironmentStatus{
 		Name: s.name, APIURL: s.env.APIURL, AllowedHosts: slices.Clone(s.env.AllowedHosts),
 		State: s.stateLocked(cred, now), Refreshes: s.refreshes, RefreshFailures: s.refreshFailures,
-		Degraded: s.backoff.err != nil, SkewSeconds: s.skew.Seconds(),
+		Degraded: s.token.backoff.err != nil, SkewSeconds: s.skew.Seconds(),
 	}
 	st.Unattended = s.env.Unattended != nil
 	if s.signIn != nil {
 		end := expiryOf(s.signIn, s.env)
 		st.Rotated = s.signIn.generation > s.signIn.firstGeneration
-		st.User, st.SignedInAt, st.APIKey = s.signIn.Username, s.signIn.SignedInAt.UTC().Truncate(time.Second), !s.signIn.apiKey.IsZero()
+		st.User, st.SignedInAt, st.APIKey = s.signIn.issued.Username, s.signIn.issued.SignedInAt.UTC().Truncate(time.Second), !s.signIn.apiKey.IsZero()
 		st.SignInEndsAt, st.Warning = end.at.UTC().Truncate(time.Second), end.warning(s.name, now)
 	}
 	if cred.left(now) > 0 && !cred.neverExpires {
 		st.TokenLifeSeconds = int64(cred.lifetime.Seconds())
 		st.ExpiresAt = now.Add(cred.left(now)).UTC().Truncate(time.Second)
-		st.NextRefresh = now.Add(max(s.due(cred, now), 0)).UTC().Truncate(time.Second)
+		st.NextRefresh = now.Add(max(s.token.due(cred, now), 0)).UTC().Truncate(time.Second)
 	}
 	st.LastError, st.LastErrorAt = s.lastErrorLocked()
 	s.awsStatusLocked(&st, now)
@@ -145,7 +145,7 @@ func (s *session) status() EnvironmentStatus {
 // stateLocked: the caller holds mu.
 func (s *session) stateLocked(cred *cachedCredential, now time.Time) State {
 	switch {
-	case s.inFlight != nil:
+	case s.token.inFlight != nil:
 		return StateRefreshing
 	case s.rejected != nil:
 		return StateRejected
@@ -171,8 +171,8 @@ func (s *session) lastErrorLocked() (string, time.Time) {
 		return s.saveBackoff.err.Error(), s.saveBackoff.at.UTC().Truncate(time.Second)
 	case s.rejected != nil:
 		return s.rejected.Error(), s.rejectedAt.UTC().Truncate(time.Second)
-	case s.backoff.err != nil:
-		return s.backoff.err.Error(), s.backoff.at.UTC().Truncate(time.Second)
+	case s.token.backoff.err != nil:
+		return s.token.backoff.err.Error(), s.token.backoff.at.UTC().Truncate(time.Second)
 	case s.unattended.err != nil:
 		return s.unattended.err.Error(), s.unattended.lastTry.UTC().Truncate(time.Second)
 	}

@@ -14,34 +14,31 @@ func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	cred, err := s.get(ctx, req.MinValid)
+	cred, err := s.token.get(ctx, req.MinValid)
 	if err != nil {
 		return Token{}, err
 	}
-	return s.token(cred, a.now()), nil
-}
-
-func (s *session) token(cred *cachedCredential, now time.Time) Token {
+	now := a.now()
 	t := Token{Environment: s.name, IDToken: cred.token, APIURL: *s.url.Load(), Warning: cred.signInExpiry.warning(s.name, now)}
 	if !cred.neverExpires {
 		t.ExpiresAt = now.Add(cred.left(now))
 	}
-	return t
+	return t, nil
 }
 
 // tokenProvider is the source of the ID token.
-type tokenProvider struct{ *session }
+type tokenProvider struct{ session *session }
 
 // mandatoryWindow is the life below which a request waits for a refresh instead of
 // taking the token in memory, unless half the margin is shorter.
 const mandatoryWindow = time.Minute
 
-func (s tokenProvider) windows(cred *cachedCredential) (ahead, short time.Duration) {
-	ahead = cred.advisoryWindow(s.agent.view.Load().config.RefreshMargin)
+func (p tokenProvider) windows(cred *cachedCredential) (ahead, short time.Duration) {
+	ahead = cred.advisoryWindow(p.session.agent.view.Load().config.RefreshMargin)
 	return ahead, min(mandatoryWindow, ahead/2)
 }
 
-func (s tokenProvider) refusalLocked() *Error { return s.unusableReasonLocked() }
+func (p tokenProvider) refusalLocked() *Error { return p.session.unusableReasonLocked() }
 
 // unusableReasonLocked says why the sign-in yields nothing without a person, or is nil when it
 // may. The caller holds mu.
@@ -52,7 +49,7 @@ func (s *session) unusableReasonLocked() *Error {
 	return nil
 }
 
-func (s tokenProvider) refresh(cred *cachedCredential) *Error { return s.refreshInTurn(cred) }
+func (p tokenProvider) refresh(cred *cachedCredential) *Error { return p.session.refreshInTurn(cred) }
 
 func (tokenProvider) messages() messages {
 	return messages{

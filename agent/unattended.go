@@ -150,7 +150,7 @@ func (s *session) signInUnattended(ctx context.Context, env Environment, epoch i
 	s.unattended = unattendedState{lastTry: s.agent.now()}
 	req := LoginRequest{Environment: s.name, Username: c.Username, Password: c.Password}
 	if s.signIn != nil {
-		req.Device = s.signIn.Device
+		req.Device = s.signIn.issued.Device
 	}
 	s.mu.Unlock()
 	res, err := s.agent.auth.Login(ctx, env, req, s.refuseChallenge)
