@@ -76,14 +76,14 @@ const (
 // newCachedAWS notes credentials asked for at the given instants.
 func newCachedAWS(res AWSResult, wall, mono time.Time) *cachedCredential {
 	cred := &cachedCredential{aws: res, lifetime: res.Lifetime - min(awsExpiryMargin, res.Lifetime/2), requestedWall: wall, requestedMono: mono}
-	ahead, _ := awsWindows(cred.lifetime)
-	cred.jitter = time.Duration(rand.Int64N(int64(ahead/5) + 1))
+	advisory, _ := awsWindows(cred.lifetime)
+	cred.jitter = time.Duration(rand.Int64N(int64(advisory/5) + 1))
 	return cred
 }
 
 // awsWindows are those of credentials with that life. The shortest that STS makes live 15
 // minutes.
-func awsWindows(lifetime time.Duration) (ahead, short time.Duration) {
+func awsWindows(lifetime time.Duration) (advisory, mandatory time.Duration) {
 	if lifetime < awsShortLifetime {
 		return lifetime / 3, lifetime / 4
 	}
@@ -93,7 +93,7 @@ func awsWindows(lifetime time.Duration) (ahead, short time.Duration) {
 // awsProvider is the source of AWS credentials.
 type awsProvider struct{ session *session }
 
-func (awsProvider) windows(cred *cachedCredential) (ahead, short time.Duration) {
+func (awsProvider) windows(cred *cachedCredential) (advisory, mandatory time.Duration) {
 	return awsWindows(cred.lifetime)
 }
 

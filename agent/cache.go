@@ -25,7 +25,7 @@ type credentialCache struct {
 type provider interface {
 	// windows are the time before the end of cred from which on it is to be renewed, and
 	// the life below which a request waits for that.
-	windows(cred *cachedCredential) (ahead, short time.Duration)
+	windows(cred *cachedCredential) (advisory, mandatory time.Duration)
 	// refusalLocked says why there is nothing to be had without a person, or is nil when
 	// it may be tried. The caller holds the session's mu.
 	refusalLocked() *Error
@@ -55,8 +55,11 @@ func (c *credentialCache) get(ctx context.Context, minValid time.Duration) (*cac
 	now := c.session.agent.now()
 	cred := c.current.Load()
 	c.touch(cred, now)
-	if cred != nil && cred.left(now) > c.ahead(cred) && cred.left(now) >= minValid {
-		return cred, nil
+	if cred != nil {
+		advisory, _ := c.provider.windows(cred)
+		if left := cred.left(now); left > advisory && left >= minValid {
+			return cred, nil
+		}
 	}
 	return c.getOrRefresh(ctx, cred, minValid)
 }
@@ -69,8 +72,10 @@ func (c *credentialCache) getOrRefresh(ctx context.Context, cred *cachedCredenti
 		return nil, err
 	}
 	call, failed := c.startOrJoin(cred, true)
-	if cred != nil && cred.left(now) >= max(minValid, c.short(cred)) {
-		return cred, nil
+	if cred != nil {
+		if _, mandatory := c.provider.windows(cred); cred.left(now) >= max(minValid, mandatory) {
+			return cred, nil
+		}
 	}
 	if call != nil {
 		failed = call.wait(ctx, c)
@@ -105,16 +110,6 @@ func (c *credentialCache) checkAttainable(cred *cachedCredential, now time.Time,
 	return c.session.errorf(w.op, CodeUsage, "min_valid %s is more than %s of %s; ask for less", minValid, w.lifetime, cred.lifetime)
 }
 
-func (c *credentialCache) ahead(cred *cachedCredential) time.Duration {
-	ahead, _ := c.provider.windows(cred)
-	return ahead
-}
-
-func (c *credentialCache) short(cred *cachedCredential) time.Duration {
-	_, short := c.provider.windows(cred)
-	return short
-}
-
 // touch notes that cred is in demand. The first request since it was issued wakes the
 // scheduler, which then plans its renewal.
 func (c *credentialCache) touch(cred *cachedCredential, now time.Time) {
@@ -133,7 +128,8 @@ func (c *credentialCache) inDemand(cred *cachedCredential, now time.Time) bool {
 
 // due is how long until the renewal of cred starts by itself; 0 or less is now.
 func (c *credentialCache) due(cred *cachedCredential, now time.Time) time.Duration {
-	return cred.left(now) - c.ahead(cred) - cred.jitter
+	advisory, _ := c.provider.windows(cred)
+	return cred.left(now) - advisory - cred.jitter
 }
 
 // refreshIfDue starts a renewal that is due and says how long until it wants to look again; 0 is

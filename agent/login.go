@@ -64,8 +64,11 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 	}
 	s.mu.Unlock()
 	if !req.APIKey.IsZero() {
-		cred := newCachedAPIKey(req.APIKey, s.agent.now(), time.Now())
-		return s.commitSignIn(ctx, &storedSignIn{issued: SignIn{SignedInAt: cred.requestedWall}, apiKey: req.APIKey}, cred, 0, epoch)
+		token := newCachedAPIKey(req.APIKey, s.agent.now(), time.Now())
+		return s.commitSignIn(ctx, loginResult{
+			signIn: &storedSignIn{issued: SignIn{SignedInAt: token.requestedWall}, apiKey: req.APIKey},
+			token:  token, epoch: epoch,
+		})
 	}
 	req.Environment = s.name
 	res, err := s.agent.auth.Login(ctx, env, req, ask)
@@ -75,8 +78,7 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 		}
 		return err
 	}
-	signIn, cred := s.newSignIn(env, res)
-	return s.commitSignIn(ctx, signIn, cred, res.Skew, epoch)
+	return s.commitSignIn(ctx, s.newLoginResult(env, epoch, res))
 }
 
 var errSuperseded = errors.New("superseded")
@@ -102,27 +104,34 @@ func (s *session) supersede(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// newSignIn is what a complete sign-in yields.
-func (s *session) newSignIn(env Environment, res AuthResult) (*storedSignIn, *cachedCredential) {
-	cred := newCachedToken(res, s.agent.now(), time.Now(), s.agent.view.Load().config.RefreshMargin)
+// A loginResult is a complete sign-in and the token that came with it.
+type loginResult struct {
+	signIn *storedSignIn
+	token  *cachedCredential
+	skew   time.Duration
+	epoch  int // the session's, when the sign-in began
+}
+
+func (s *session) newLoginResult(env Environment, epoch int, res AuthResult) loginResult {
+	token := newCachedToken(res, s.agent.now(), time.Now(), s.agent.view.Load().config.RefreshMargin)
 	signIn := &storedSignIn{issued: res.SignIn, issuer: env.IssuerURL(), clientID: env.ClientID}
 	if signIn.issued.SignedInAt.IsZero() {
-		signIn.issued.SignedInAt = cred.requestedWall
+		signIn.issued.SignedInAt = token.requestedWall
 	}
-	cred.signInExpiry = expiryOf(signIn, env)
-	return signIn, cred
+	token.signInExpiry = expiryOf(signIn, env)
+	return loginResult{signIn: signIn, token: token, skew: res.Skew, epoch: epoch}
 }
 
 // commitSignIn puts a new sign-in in the place of what was there, once a refresh in hand
 // has ended. From here on there is a sign-in to lose, so it is the agent's work and
 // not the caller's, who may be gone.
-func (s *session) commitSignIn(ctx context.Context, signIn *storedSignIn, cred *cachedCredential, skew time.Duration, epoch int) error {
+func (s *session) commitSignIn(ctx context.Context, res loginResult) error {
 	done := make(chan error, 1)
 	begun := s.agent.goTracked(func() {
 		err := s.acquire(s.agent.ctx)
 		if err == nil {
 			defer s.release()
-			s.adopt(store.WithPrompt(ctx), signIn, cred, skew, epoch)
+			s.adopt(store.WithPrompt(ctx), res)
 		}
 		done <- err
 	})
@@ -133,42 +142,36 @@ func (s *session) commitSignIn(ctx context.Context, signIn *storedSignIn, cred *
 }
 
 // adopt is settleIn for whoever has the turn.
-func (s *session) adopt(ctx context.Context, signIn *storedSignIn, cred *cachedCredential, skew time.Duration, epoch int) {
-	old, first := s.previous(ctx)
-	s.setSignIn(signIn)
-	s.save(ctx)
-	s.publish(cred, skew, epoch)
-	s.agent.wakeScheduler()
-	s.revokeReplaced(old, first)
-}
-
-// previous is the sign-in that a new one takes the place of, with its first refresh
-// token; both may be nil.
-func (s *session) previous(ctx context.Context) (old, first *storedSignIn) {
+func (s *session) adopt(ctx context.Context, res loginResult) {
 	s.mu.Lock()
-	known, old := s.loaded, s.signIn
+	loaded, previous := s.loaded, s.signIn
 	s.mu.Unlock()
-	if !known {
-		old, _ = s.loadSignIn(ctx)
+	if !loaded {
+		previous, _ = s.loadSignIn(ctx)
 	}
-	if old == nil {
-		return nil, nil
+	var first *storedSignIn
+	if previous != nil {
+		first = s.loadFirstToken(ctx)
 	}
-	return old, s.loadFirstToken(ctx)
+	s.setSignIn(res.signIn)
+	s.save(ctx)
+	s.publish(res.token, res.skew, res.epoch)
+	s.agent.wakeScheduler()
+	s.revokeReplaced(previous, first)
 }
 
 // revokeReplaced ends a replaced sign-in at the provider, beside everything else: out of our
 // hands its refresh tokens would work for weeks, and no logout would reach them. While
 // the new one is not saved the old one is all that a crash would leave.
-func (s *session) revokeReplaced(old, first *storedSignIn) {
+func (s *session) revokeReplaced(previous, first *storedSignIn) {
 	s.mu.Lock()
 	unsaved := s.unsaved
 	s.mu.Unlock()
-	if old == nil || unsaved {
+	if previous == nil || unsaved {
 		return
 	}
 	s.agent.goTracked(func() {
-		_ = s.revoke(s.agent.ctx, old, LogoutHere)
+		_ = s.revoke(s.agent.ctx, previous, LogoutHere)
 		s.revokeFirstToken(s.agent.ctx, first)
 	})
 }

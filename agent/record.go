@@ -49,6 +49,27 @@ func (signIn *storedSignIn) belongsTo(env Environment) bool {
 	return signIn.issuer == env.IssuerURL() && signIn.clientID == env.ClientID
 }
 
+// afterRefresh is the sign-in after a refresh of signIn that yielded got.
+func (signIn *storedSignIn) afterRefresh(got SignIn) *storedSignIn {
+	n := *signIn
+	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(signIn.issued.RefreshToken) {
+		n.issued.RefreshToken = got.RefreshToken
+		n.generation++
+	}
+	if got.RefreshAPI != "" {
+		n.issued.RefreshAPI = got.RefreshAPI
+	}
+	if got.Device.Key != "" {
+		n.issued.Device = got.Device
+	}
+	return &n
+}
+
+// sameAs compares what a refresh can change.
+func (signIn *storedSignIn) sameAs(o *storedSignIn) bool {
+	return signIn.generation == o.generation && signIn.issued.RefreshToken.Equal(o.issued.RefreshToken) && signIn.issued.RefreshAPI == o.issued.RefreshAPI && signIn.issued.Device.Key == o.issued.Device.Key
+}
+
 func (signIn *storedSignIn) encode() ([]byte, error) {
 	return json.Marshal(record{
 		Version: recordVersion, Issuer: signIn.issuer, ClientID: signIn.clientID,

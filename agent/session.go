@@ -85,6 +85,12 @@ func (s *session) setListed(present bool) {
 	}
 }
 
+func (s *session) environment() Environment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.env
+}
+
 // acquire waits for the turn; the caller gives it back with give.
 func (s *session) acquire(ctx context.Context) error {
 	select {
@@ -112,6 +118,18 @@ func (s *session) clearCredentials() {
 	defer s.mu.Unlock()
 	s.token.current.Store(nil)
 	s.clearAWSLocked()
+}
+
+// publish makes cred the token that requests get, unless the environment changed
+// under it.
+func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch int) {
+	defer s.notifyChanged(s.token.current.Load())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skew = skew
+	if s.epoch == epoch {
+		s.token.current.Store(cred)
+	}
 }
 
 // status renders the session; it takes mu for a moment and waits for nothing.

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -33,9 +31,9 @@ type tokenProvider struct{ session *session }
 // taking the token in memory, unless half the margin is shorter.
 const mandatoryWindow = time.Minute
 
-func (p tokenProvider) windows(cred *cachedCredential) (ahead, short time.Duration) {
-	ahead = cred.advisoryWindow(p.session.agent.view.Load().config.RefreshMargin)
-	return ahead, min(mandatoryWindow, ahead/2)
+func (p tokenProvider) windows(cred *cachedCredential) (advisory, mandatory time.Duration) {
+	advisory = cred.advisoryWindow(p.session.agent.view.Load().config.RefreshMargin)
+	return advisory, min(mandatoryWindow, advisory/2)
 }
 
 func (p tokenProvider) refusalLocked() *Error { return p.session.unusableReasonLocked() }
@@ -49,38 +47,45 @@ func (s *session) unusableReasonLocked() *Error {
 	return nil
 }
 
-func (p tokenProvider) refresh(cred *cachedCredential) *Error { return p.session.refreshInTurn(cred) }
+func (p tokenProvider) refresh(cred *cachedCredential) *Error {
+	s := p.session
+	if err := s.acquire(s.agent.ctx); err != nil {
+		return s.wrap("refresh", err)
+	}
+	defer s.release()
+	if now := s.token.current.Load(); now != nil && now != cred {
+		return nil // a sign-in came first
+	}
+	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
+	defer cancel()
+	err := s.refreshSignIn(ctx)
+	if err != nil && err.Code == CodeLoginRequired {
+		err = s.tryUnattended(ctx, err)
+	}
+	if err != nil && err.Code == CodeLoginRequired {
+		s.markRejected(err)
+	}
+	return err
+}
+
+// recordLocked keeps count of failures that may pass. The caller holds mu.
+func (p tokenProvider) recordLocked(err *Error) {
+	s := p.session
+	switch {
+	case err == nil:
+		s.token.backoff = backoff{}
+		s.refreshes++
+	case err.Code == CodeLoginRequired || err.Code == CodeLocked || err.Op == opCredential && s.signIn == nil:
+		// States of their own: the person's next move is not to be delayed.
+		s.token.backoff = backoff{}
+	default:
+		s.token.backoff.recordFailure(err, s.agent.now())
+	}
+}
 
 func (tokenProvider) messages() messages {
 	return messages{
 		op: "token", lifetime: "an ID token's life", pending: "the refresh at Cognito is still going on",
 		logOp: "refresh", refreshed: "ID token refreshed", failed: "no refresh",
 	}
-}
-
-func (s *session) errorf(op string, code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Op: op, Environment: s.name, Message: fmt.Sprintf(format, args...)}
-}
-
-func (s *session) notSignedIn(op string) *Error {
-	e := s.errorf(op, CodeLoginRequired, "not signed in")
-	e.Hint = s.loginHint()
-	return e
-}
-
-func (s *session) loginHint() string { return "run: kyc-agentd login " + s.name }
-
-// wrap makes err an *Error of this environment.
-func (s *session) wrap(op string, err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		out := *e
-		out.Environment = s.name
-		if out.Op == "" {
-			out.Op = op
-		}
-		return &out
-	}
-	e := s.errorf(op, CodeOf(err), "%s", err)
-	e.Err = err
-	return e
 }

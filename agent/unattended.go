@@ -69,7 +69,9 @@ func (s *session) tryUnattended(ctx context.Context, why *Error) *Error {
 	case pause > 0 && alone.err != nil:
 		return alone.err
 	case pause > 0:
-		return s.pauseError(pause)
+		e := s.errorf("login", CodeUnavailable, "the unattended sign-in is made at most every %s", unattendedInterval)
+		e.RetryAfter = pause
+		return e
 	}
 	c, err := env.Unattended.Credential()
 	if err != nil {
@@ -139,12 +141,6 @@ func (s *session) fixHint() string {
 	return "mend the credential (it is tried again when its file changes, at most every 5 minutes), or " + s.loginHint()
 }
 
-func (s *session) pauseError(pause time.Duration) *Error {
-	e := s.errorf("login", CodeUnavailable, "the unattended sign-in is made at most every %s", unattendedInterval)
-	e.RetryAfter = pause
-	return e
-}
-
 func (s *session) signInUnattended(ctx context.Context, env Environment, epoch int, c Credential) *Error {
 	s.mu.Lock()
 	s.unattended = unattendedState{lastTry: s.agent.now()}
@@ -158,8 +154,7 @@ func (s *session) signInUnattended(ctx context.Context, env Environment, epoch i
 		return s.unattendedFailed(s.wrap("login", err), c)
 	}
 	tried := s.agent.now()
-	signIn, cred := s.newSignIn(env, res)
-	s.adopt(ctx, signIn, cred, res.Skew, epoch)
+	s.adopt(ctx, s.newLoginResult(env, epoch, res))
 	s.saveRefusedStamp("")
 	s.mu.Lock()
 	s.unattended.lastTry = tried // install forgot it
