@@ -19,14 +19,14 @@ import (
 type Config struct {
 	Environments       []Environment
 	DefaultEnvironment string
-	RefreshMargin      time.Duration // 0 means DefaultRefreshMargin
+	// RefreshMargin is how long before its end a token is refreshed, unless a fifth of its
+	// life is shorter. 0 means 5 minutes.
+	RefreshMargin time.Duration
 }
 
-// defaultRefreshMargin is how long before its end a token is refreshed, unless a
-// fifth of its life is shorter.
 const defaultRefreshMargin = 5 * time.Minute
 
-// Options is what an Agent is made of.
+// Options are the parts and settings of an Agent.
 type Options struct {
 	Authenticator Authenticator
 	Exchanger     Exchanger // makes AWS credentials; nil makes none
@@ -35,10 +35,10 @@ type Options struct {
 	Logger        *slog.Logger     // nil discards
 	Version       string           // shown by Status
 	Now           func() time.Time // the wall clock; nil means time.Now
-	// OnChange, when set, is told each time the token in memory of an environment came,
-	// was replaced or went: by a refresh, a login, a logout, a refusal, or a new
-	// configuration. It is called beside the agent's work and without its locks, from
-	// many goroutines, and must return at once; what it wants to know it asks for later.
+	// OnChange, if set, is called each time the ID token of an environment appeared in
+	// memory, was replaced or was removed: by a refresh, a login, a logout, a refusal, or a
+	// new configuration. It is called from many goroutines without locks held and must not
+	// block; query the agent afterwards.
 	OnChange func(environment string)
 }
 
@@ -55,21 +55,21 @@ type Agent struct {
 	started   time.Time
 	wallClock func() time.Time
 
-	// view is what requests read: replaced whole by Configure, never changed.
+	// view is what requests read. Configure replaces it as a whole; it never changes.
 	view atomic.Pointer[view]
 
-	// ctx ends when Close gives up waiting; every flight runs on it.
+	// ctx ends when Close stops waiting; every refresh runs on it.
 	ctx    context.Context
 	cancel context.CancelFunc
-	wake   chan struct{} // cap 1: something for the scheduler to look at
+	wake   chan struct{} // cap 1: there is something for the scheduler to do
 
 	configureMu sync.Mutex
 	sessions    map[string]*session // every session there ever was, by environment
 
 	// mu is taken inside a session's mu, never the other way round.
 	mu      sync.Mutex
-	tasks   sync.WaitGroup // flights, saves and the scheduler
-	closing bool           // no work starts any more
+	tasks   sync.WaitGroup // refreshes, saves, logouts and the scheduler
+	closing bool           // no task starts any more
 }
 
 var _ Service = (*Agent)(nil)
@@ -81,8 +81,8 @@ type view struct {
 	names  []string // ascending
 }
 
-// New returns an Agent that reads nothing until it is asked. An error says what
-// is wrong with the configuration.
+// New returns an Agent that reads nothing from the store yet. The error is what is wrong
+// with the configuration.
 func New(o Options) (*Agent, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -93,19 +93,19 @@ func New(o Options) (*Agent, error) {
 	if o.OnChange == nil {
 		o.OnChange = func(string) {}
 	}
-	life, end := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	a := &Agent{
 		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, onChange: o.OnChange, version: o.Version,
 		wallClock: o.Now, started: time.Now(),
-		ctx: life, cancel: end, wake: make(chan struct{}, 1),
+		ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),
 	}
 	return a, a.Configure(o.Config)
 }
 
-// Configure replaces the configuration. A session whose environment stayed keeps
-// its tokens; one whose user pool or client changed starts anew from the store.
-// After an error the old configuration is in force.
+// Configure replaces the configuration. An environment whose user pool and client are
+// unchanged keeps its tokens; one whose user pool or client changed starts again from the
+// store. After an error the old configuration stays in force.
 func (a *Agent) Configure(c Config) error {
 	if err := c.check(); err != nil {
 		return err
@@ -120,8 +120,7 @@ func (a *Agent) Configure(c Config) error {
 	return nil
 }
 
-// configure puts c in force and returns the environments whose token in memory is
-// not the one before.
+// configure applies c and returns the environments whose cached token changed.
 func (a *Agent) configure(c Config) (changed []string) {
 	a.configureMu.Lock()
 	defer a.configureMu.Unlock()
@@ -148,7 +147,7 @@ func (a *Agent) configure(c Config) (changed []string) {
 	return changed
 }
 
-// cachedTokens are those in memory, by environment. A nil view has none.
+// cachedTokens returns the ID tokens in memory by environment. A nil view has none.
 func (v *view) cachedTokens() map[string]*cachedCredential {
 	all := make(map[string]*cachedCredential)
 	if v == nil {
@@ -167,9 +166,9 @@ func (c Config) check() error {
 		case !store.ValidKey(env.Name):
 			return configError("environment name %q: use lower-case letters, digits, '-' and '_'", env.Name)
 		case strings.HasSuffix(env.Name, firstTokenSuffix), strings.HasSuffix(env.Name, refusedSuffix):
-			return configError("environment name %q: the endings %q and %q are taken", env.Name, firstTokenSuffix, refusedSuffix)
+			return configError("environment name %q: the endings %q and %q are reserved", env.Name, firstTokenSuffix, refusedSuffix)
 		case seen[env.Name]:
-			return configError("environment %q is there twice", env.Name)
+			return configError("environment %q is configured twice", env.Name)
 		case env.ClientID == "" || env.UserPoolID == "":
 			return configError("environment %q needs a user_pool_id and a client_id", env.Name)
 		case env.Region == "" && env.Endpoint == "":
@@ -190,9 +189,10 @@ func configError(format string, args ...any) error {
 	return &Error{Code: CodeConfiguration, Op: "configure", Message: fmt.Sprintf(format, args...)}
 }
 
-// Start lists what the store keeps, so that Status can tell at once, and starts
-// refreshing ahead of time. It uses no network and reads no secret; a store that
-// does not answer is logged and asked again at the first request.
+// Start lists the store's sign-ins, so that Status can report them at once, and starts the
+// scheduler, which refreshes tokens ahead of their end. It uses no network and reads no
+// secret. If the store does not answer, Start logs that, and the first request of each
+// environment asks the store again.
 func (a *Agent) Start(ctx context.Context) error {
 	keys, err := a.store.Keys(ctx)
 	switch {
@@ -203,7 +203,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	default:
-		a.log.Warn("the store cannot be listed yet", "op", "start", "error", err)
+		a.log.Warn("cannot list the stored sign-ins; the first request tries again", "op", "start", "error", err)
 	}
 	if !a.goTracked(a.schedule) {
 		return errors.New("agent: started after Close")
@@ -211,8 +211,8 @@ func (a *Agent) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close lets the refreshes in hand finish and saves what is unsaved. When ctx ends
-// first they are cut off, and its error is returned.
+// Close waits for refreshes, saves and logouts in progress and saves what is unsaved. If ctx
+// ends first, Close cancels them and returns the error of ctx.
 func (a *Agent) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closing = true
@@ -231,7 +231,8 @@ func (a *Agent) Close(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// goTracked runs f as part of the agent's work, unless it is closing.
+// goTracked runs f in a goroutine that Close waits for. It returns false if the agent is
+// closing.
 func (a *Agent) goTracked(f func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -248,7 +249,7 @@ func (a *Agent) isClosing() bool {
 	return a.closing
 }
 
-// wakeScheduler makes the scheduler look again.
+// wakeScheduler makes the scheduler check again what is due.
 func (a *Agent) wakeScheduler() {
 	select {
 	case a.wake <- struct{}{}:
@@ -256,11 +257,11 @@ func (a *Agent) wakeScheduler() {
 	}
 }
 
-// now is the wall clock without its monotonic reading, so that differences see
+// now returns the wall clock without its monotonic reading, so that differences include
 // suspend and clock jumps.
 func (a *Agent) now() time.Time { return a.wallClock().Round(0) }
 
-// session finds the session of an environment; "" means the default one.
+// session returns the session of an environment; "" means the default one.
 func (a *Agent) session(op, name string) (*session, error) {
 	v := a.view.Load()
 	if name == "" {
@@ -276,7 +277,7 @@ func (a *Agent) session(op, name string) (*session, error) {
 	}
 }
 
-// Status tells what the agent holds, from memory.
+// Status describes the agent and its environments, from memory.
 func (a *Agent) Status(context.Context) (Status, error) {
 	v := a.view.Load()
 	st := Status{

@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// An Exchanger turns an ID token into AWS credentials, for an environment that has an
-// identity pool or a role. agent/awscreds is the real one, agenttest.Exchanger a
-// scripted one.
+// An Exchanger exchanges an ID token for AWS credentials, for an environment that has an
+// identity pool or a role. awscreds.Exchanger does it at AWS; agenttest.Authenticator is a
+// scripted one for tests.
 //
-// Errors are [*Error]s. CodeUnavailable is worth trying again at once. One that wraps
-// [ErrIDTokenExpired] is about the ID token alone: the agent comes once more, with a newer
+// Errors are [*Error]s. After CodeUnavailable the agent retries at once. An error that wraps
+// [ErrIDTokenExpired] is about the ID token alone: the agent calls once more, with a newer
 // one. No code is about the sign-in, so none of them ends it.
 type Exchanger interface {
 	Exchange(ctx context.Context, env Environment, idToken Secret) (AWSResult, error)
 }
 
-// ErrIDTokenExpired is what an [Exchanger]'s error wraps when AWS takes the ID token to be
+// ErrIDTokenExpired is wrapped by the error of an [Exchanger] if AWS considers the ID token
 // too old.
-var ErrIDTokenExpired = errors.New("AWS takes the ID token to be expired")
+var ErrIDTokenExpired = errors.New("AWS considers the ID token expired")
 
-// An AWSResult is what an exchange yields: temporary credentials of AWS's.
+// An AWSResult is what an exchange yields: temporary AWS credentials.
 type AWSResult struct {
 	AccessKeyID     string
 	SecretAccessKey Secret
 	SessionToken    Secret
-	// Lifetime is what was left of them when AWS answered, by AWS's own clock.
+	// Lifetime is how long they were still valid when AWS answered, by AWS's clock.
 	Lifetime time.Duration
 }
 
@@ -37,15 +37,16 @@ type AWSCredentials struct {
 	AccessKeyID     string
 	SecretAccessKey Secret
 	SessionToken    Secret
-	// ExpiresAt is when to stop using them, on this machine's clock: a minute before AWS
-	// does, as the SDKs sign with them to the last second.
+	// ExpiresAt is when to stop using them, on this machine's clock: a minute before they
+	// expire at AWS, because the SDKs sign with them to the last second.
 	ExpiresAt time.Time
-	// Warning is for a person: the sign-in ends soon. Mostly empty.
+	// Warning is for a person: the sign-in ends soon. Usually empty.
 	Warning string
 }
 
-// AWSCredentials returns credentials made with the ID token of the sign-in, as [Agent.Token]
-// returns that. They are in memory only, and gone with the sign-in.
+// AWSCredentials returns credentials made with the ID token of the sign-in. It caches and
+// refreshes them as [Agent.Token] does the ID token, in memory only, and removes them when
+// the sign-in ends.
 func (a *Agent) AWSCredentials(ctx context.Context, req TokenRequest) (AWSCredentials, error) {
 	s, err := a.session("aws", req.Environment)
 	if err != nil {
@@ -62,18 +63,18 @@ func (a *Agent) AWSCredentials(ctx context.Context, req TokenRequest) (AWSCreden
 	}, nil
 }
 
-// The times of AWS credentials. botocore asks its helper again at every single request
-// while less than 15 minutes are left (botocore.credentials, advisory refresh timeout), so
-// none are handed out below that, plus a minute in which to use them, as long as there is
-// a choice.
+// The windows of AWS credentials. While less than 15 minutes are left, botocore calls its
+// helper again at every single request (botocore.credentials, advisory refresh timeout).
+// So none are handed out below that, plus a minute in which to use them, unless newer ones
+// cannot be had.
 const (
-	awsExpiryMargin    = time.Minute      // by which their end is reported early
-	awsMandatoryWindow = 16 * time.Minute // the life below which a request waits
-	awsAdvisoryWindow  = 20 * time.Minute // the margin
-	awsShortLifetime   = 25 * time.Minute // the life below which these are no more than a part of it
+	awsExpiryMargin    = time.Minute      // how much earlier than at AWS their end is reported
+	awsMandatoryWindow = 16 * time.Minute // the remaining life below which a request waits
+	awsAdvisoryWindow  = 20 * time.Minute // how long before the end a refresh is due
+	awsShortLifetime   = 25 * time.Minute // below this lifetime, the windows are a fraction of it
 )
 
-// newCachedAWS notes credentials asked for at the given instants.
+// newCachedAWS returns the credentials of res, which were requested at wall and mono.
 func newCachedAWS(res AWSResult, wall, mono time.Time) *cachedCredential {
 	cred := &cachedCredential{aws: res, lifetime: res.Lifetime - min(awsExpiryMargin, res.Lifetime/2), requestedWall: wall, requestedMono: mono}
 	advisory, _ := awsWindows(cred.lifetime)
@@ -81,8 +82,8 @@ func newCachedAWS(res AWSResult, wall, mono time.Time) *cachedCredential {
 	return cred
 }
 
-// awsWindows are those of credentials with that life. The shortest that STS makes live 15
-// minutes.
+// awsWindows returns the windows of credentials with that lifetime. The shortest that STS
+// issues is 15 minutes.
 func awsWindows(lifetime time.Duration) (advisory, mandatory time.Duration) {
 	if lifetime < awsShortLifetime {
 		return lifetime / 3, lifetime / 4
@@ -90,7 +91,7 @@ func awsWindows(lifetime time.Duration) (advisory, mandatory time.Duration) {
 	return awsAdvisoryWindow, awsMandatoryWindow
 }
 
-// awsProvider is the source of AWS credentials.
+// awsProvider makes AWS credentials from the session's ID token.
 type awsProvider struct{ session *session }
 
 func (awsProvider) windows(cred *cachedCredential) (advisory, mandatory time.Duration) {
@@ -100,7 +101,7 @@ func (awsProvider) windows(cred *cachedCredential) (advisory, mandatory time.Dur
 func (awsProvider) messages() messages {
 	return messages{
 		op: "aws", lifetime: "the life of these AWS credentials", pending: "AWS has not answered yet",
-		logOp: "aws", refreshed: "AWS credentials renewed", failed: "no new AWS credentials",
+		logOp: "aws", refreshed: "AWS credentials refreshed", failed: "AWS credentials not refreshed",
 	}
 }
 
@@ -119,13 +120,13 @@ func (s *session) checkAWSConfigured(env Environment) *Error {
 	if env.HasAWS() && s.agent.exchanger != nil {
 		return nil
 	}
-	e := s.errorf("aws", CodeConfiguration, "nothing is configured that gives AWS credentials")
+	e := s.errorf("aws", CodeConfiguration, "AWS credentials are not configured")
 	e.Hint = "set identity_pool_id or aws_role_arn in [environments." + s.name + "] of config.toml, then run: kyc-agentd reload"
 	return e
 }
 
 func (s *session) apiKeyAWSError() *Error {
-	e := s.errorf("aws", CodeLoginRequired, "AWS credentials are made with a sign-in, and an API key is kept in its place")
+	e := s.errorf("aws", CodeLoginRequired, "AWS credentials need a sign-in, and an API key is stored instead")
 	e.Hint = s.loginHint()
 	return e
 }
@@ -136,22 +137,22 @@ func (p awsProvider) recordLocked(err *Error) {
 	case err == nil:
 		s.aws.backoff = backoff{}
 	case err.Code == CodeLoginRequired || err.Code == CodeLocked:
-		// The sign-in's own trouble: the person's next move is not to be delayed.
+		// This is about the sign-in, and what the person does next must not be delayed.
 		s.clearAWSLocked()
 	default:
 		s.aws.backoff.recordFailure(err, s.agent.now())
 	}
 }
 
-// clearAWSLocked forgets the AWS credentials, and makes those in flight no longer fit. The
-// caller holds mu.
+// clearAWSLocked removes the AWS credentials from memory, and makes a refresh in progress
+// start again. The caller holds mu.
 func (s *session) clearAWSLocked() {
 	s.awsEpoch++
 	s.aws.current.Store(nil)
 	s.aws.backoff = backoff{}
 }
 
-// refresh begins again where the sign-in or the configuration changed under it.
+// refresh starts again if the sign-in or the configuration changed while it ran.
 func (p awsProvider) refresh(*cachedCredential) *Error {
 	s := p.session
 	for {
@@ -172,8 +173,8 @@ func (p awsProvider) refresh(*cachedCredential) *Error {
 	}
 }
 
-// newCredentials makes credentials with the ID token in memory, or with a newer one where AWS
-// takes that to be expired.
+// newCredentials exchanges the ID token in memory, or a newer one if AWS considers that
+// expired.
 func (p awsProvider) newCredentials(env Environment) (*cachedCredential, *Error) {
 	if err := p.session.checkAWSConfigured(env); err != nil {
 		return nil, err
@@ -184,8 +185,8 @@ func (p awsProvider) newCredentials(env Environment) (*cachedCredential, *Error)
 	}
 	cred, err := p.exchange(env, token.token)
 	if err != nil && errors.Is(err, ErrIDTokenExpired) {
-		newer, none := p.idToken(token.left(p.session.agent.now()) + time.Second)
-		if none != nil {
+		newer, failed := p.idToken(token.left(p.session.agent.now()) + time.Second)
+		if failed != nil {
 			return nil, err
 		}
 		cred, err = p.exchange(env, newer.token)
@@ -193,7 +194,7 @@ func (p awsProvider) newCredentials(env Environment) (*cachedCredential, *Error)
 	return cred, err
 }
 
-// idToken is the ID token of a sign-in.
+// idToken returns the ID token of the sign-in, or an error if an API key is stored instead.
 func (p awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error) {
 	s := p.session
 	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
@@ -226,7 +227,7 @@ func (p awsProvider) exchange(env Environment, idToken Secret) (cred *cachedCred
 	return cred, err
 }
 
-// awsStatusLocked is what a person should know of them. The caller holds mu.
+// awsStatusLocked adds the AWS credentials to st. The caller holds mu.
 func (s *session) awsStatusLocked(st *EnvironmentStatus, now time.Time) {
 	if cred := s.aws.current.Load(); cred.left(now) > 0 {
 		st.AWSExpiresAt = now.Add(cred.left(now)).UTC().Truncate(time.Second)

@@ -10,36 +10,37 @@ const (
 	backoffMax = 5 * time.Minute
 )
 
-// A backoff remembers attempts that failed in a row, and when the next one may be
-// made. The zero failure is "none".
+// A backoff remembers attempts that failed in a row, and when the next one may be made.
+// The zero backoff has no failures.
 type backoff struct {
 	err      *Error
-	at       time.Time // when the last one failed, wall clock
-	retryAt  time.Time // when the next may start by itself
+	at       time.Time // when the last attempt failed, wall clock
+	retryAt  time.Time // when the scheduler may make the next one
 	failures int
 }
 
-// recordFailure notes one more failure and picks the pause after it: full jitter, from 5 s
-// up to a ceiling that doubles to 5 min, or what the provider asked for.
-func (f *backoff) recordFailure(err *Error, now time.Time) {
-	f.failures++
-	ceiling := min(backoffMax, backoffMin<<min(f.failures-1, 10))
+// recordFailure counts one more failure and picks the pause after it: full jitter, from
+// 5 s up to a ceiling that doubles until it is 5 min, or what the provider asked for.
+func (b *backoff) recordFailure(err *Error, now time.Time) {
+	b.failures++
+	ceiling := min(backoffMax, backoffMin<<min(b.failures-1, 10))
 	pause := max(backoffMin, rand.N(ceiling)+1, min(err.RetryAfter, backoffMax))
-	f.err, f.at, f.retryAt = err, now, now.Add(pause)
+	b.err, b.at, b.retryAt = err, now, now.Add(pause)
 }
 
-// remaining is how long until a new attempt may be made: by itself, or because a
-// request has nothing else to go on (asked). A request may try an unreachable
-// provider again after 5 s, for the network may be back, and so may the file of a
-// credential; it does not press one that refused. A clock set back cannot make it longer
-// than the longest pause.
-func (f *backoff) remaining(now time.Time, asked bool) time.Duration {
-	if f.err == nil {
+// remaining returns how long until the next attempt may be made: by the scheduler, or
+// (asked) for a request that has no other way to get an answer. A request may try an
+// unreachable provider again after 5 s, because the network may be back, and a credential
+// that could not be read, because its file may be back. It does not retry a refusal
+// earlier than the scheduler. A clock that is set back makes the pause no longer than
+// backoffMax.
+func (b *backoff) remaining(now time.Time, asked bool) time.Duration {
+	if b.err == nil {
 		return 0
 	}
-	until := f.retryAt
-	if asked && (f.err.Code == CodeUnavailable || f.err.Op == opCredential) {
-		until = f.at.Add(backoffMin)
+	until := b.retryAt
+	if asked && (b.err.Code == CodeUnavailable || b.err.Op == opCredential) {
+		until = b.at.Add(backoffMin)
 	}
 	if d := until.Sub(now); d <= backoffMax {
 		return max(d, 0)
@@ -47,9 +48,9 @@ func (f *backoff) remaining(now time.Time, asked bool) time.Duration {
 	return 0
 }
 
-// lastError is the error for a request made during the pause.
-func (f *backoff) lastError(pause time.Duration) *Error {
-	e := *f.err
+// lastError returns the error for a request that is made during the pause.
+func (b *backoff) lastError(pause time.Duration) *Error {
+	e := *b.err
 	e.RetryAfter = max(pause, time.Second)
 	return &e
 }

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// A credentialCache is what a session hands out of memory and has renewed ahead of its end. There
-// are two of them: the ID token, and the AWS credentials that are made with it. Requests
-// that find enough life left read only held and write only used.
+// A credentialCache keeps a credential in memory and refreshes it ahead of its end. A
+// session has two of them: one for the ID token, and one for the AWS credentials that
+// are made with it. A request that finds enough life left only reads current and only
+// writes lastUsed.
 type credentialCache struct {
 	session  *session
 	provider provider
@@ -17,37 +18,37 @@ type credentialCache struct {
 	lastUsed atomic.Int64 // when a request last asked, wall clock, Unix nanoseconds
 
 	// Guarded by the session's mu.
-	inFlight *refreshCall // the renewal going on, or nil
-	backoff  backoff      // of renewing
+	inFlight *refreshCall // the refresh that is running, or nil
+	backoff  backoff      // after refreshes that failed
 }
 
-// A provider is how the two supplies differ.
+// A provider makes the credentials of a cache. It is all in which the two caches differ.
 type provider interface {
-	// windows are the time before the end of cred from which on it is to be renewed, and
-	// the life below which a request waits for that.
+	// windows returns how long before the end of cred a refresh is due (advisory), and
+	// the remaining life below which a request waits for that refresh (mandatory).
 	windows(cred *cachedCredential) (advisory, mandatory time.Duration)
-	// refusalLocked says why there is nothing to be had without a person, or is nil when
-	// it may be tried. The caller holds the session's mu.
+	// refusalLocked returns why a refresh needs a person, or nil if one may be attempted.
+	// The caller holds the session's mu.
 	refusalLocked() *Error
-	// refresh puts something newer than cred into memory, unless somebody else did.
+	// refresh replaces cred in memory, unless something else replaced it first.
 	refresh(cred *cachedCredential) *Error
-	// recordLocked keeps count of how renewals end. The caller holds the session's mu.
+	// recordLocked records how a refresh ended. The caller holds the session's mu.
 	recordLocked(*Error)
 	messages() messages
 }
 
-// messages are what a supply is called.
+// messages holds the texts that differ between ID tokens and AWS credentials.
 type messages struct {
-	op        string // of its errors: "token"
-	logOp     string // of its log records: "refresh"
+	op        string // of errors: "token"
+	logOp     string // of log records: "refresh"
 	lifetime  string // "an ID token's life"
 	pending   string // "the refresh at Cognito is still going on"
 	refreshed string // for the log: "ID token refreshed"
-	failed    string // for the log: "no refresh"
+	failed    string // for the log: "ID token not refreshed"
 }
 
-// get returns what has minValid left and is not about to end. While more than the margin
-// is left, that is a read of one pointer.
+// get returns a credential that is valid for at least minValid, from memory if possible.
+// Outside of the advisory window that is a read of one pointer.
 func (c *credentialCache) get(ctx context.Context, minValid time.Duration) (*cachedCredential, error) {
 	if minValid < 0 {
 		return nil, c.session.errorf(c.provider.messages().op, CodeUsage, "min_valid %s is below zero", minValid)
@@ -64,8 +65,9 @@ func (c *credentialCache) get(ctx context.Context, minValid time.Duration) (*cac
 	return c.getOrRefresh(ctx, cred, minValid)
 }
 
-// getOrRefresh answers a request that finds cred inside the margin, dead, or nil. It starts the
-// renewal, and waits for it only when cred cannot serve meanwhile.
+// getOrRefresh answers a request for which cred is inside the advisory window, expired,
+// too short-lived, or nil. It starts a refresh, and waits for it only if cred cannot
+// serve in the meantime.
 func (c *credentialCache) getOrRefresh(ctx context.Context, cred *cachedCredential, minValid time.Duration) (*cachedCredential, error) {
 	now := c.session.agent.now()
 	if err := c.checkAttainable(cred, now, minValid); err != nil {
@@ -83,7 +85,7 @@ func (c *credentialCache) getOrRefresh(ctx context.Context, cred *cachedCredenti
 	return c.result(minValid, failed)
 }
 
-// result answers with what memory holds after a renewal ended or was not to be had.
+// result returns the cached credential after a refresh finished or could not start.
 func (c *credentialCache) result(minValid time.Duration, failed *Error) (*cachedCredential, error) {
 	now, cred := c.session.agent.now(), c.current.Load()
 	if cred.usable(now, minValid) {
@@ -96,22 +98,22 @@ func (c *credentialCache) result(minValid time.Duration, failed *Error) (*cached
 	if err := c.checkAttainable(cred, now, minValid); err != nil {
 		return nil, err
 	}
-	// The sign-in went away, or the configuration changed, while we waited.
+	// The sign-in went away, or the configuration changed, while the request waited.
 	return nil, c.session.notSignedIn(c.provider.messages().op)
 }
 
-// checkAttainable refuses a min_valid that nothing of this supply can meet, so that asking for it
-// over and over costs no calls.
+// checkAttainable refuses a minValid that even a new credential would not meet, so that
+// asking for it again and again costs no calls.
 func (c *credentialCache) checkAttainable(cred *cachedCredential, now time.Time, minValid time.Duration) error {
 	if cred == nil || minValid <= cred.left(now) || minValid <= cred.lifetime && !cred.justIssued(now) {
 		return nil
 	}
-	w := c.provider.messages()
-	return c.session.errorf(w.op, CodeUsage, "min_valid %s is more than %s of %s; ask for less", minValid, w.lifetime, cred.lifetime)
+	m := c.provider.messages()
+	return c.session.errorf(m.op, CodeUsage, "min_valid %s is more than %s of %s; ask for less", minValid, m.lifetime, cred.lifetime)
 }
 
-// touch notes that cred is in demand. The first request since it was issued wakes the
-// scheduler, which then plans its renewal.
+// touch records that cred is in demand. The first request after cred was issued wakes
+// the scheduler, which then plans the refresh.
 func (c *credentialCache) touch(cred *cachedCredential, now time.Time) {
 	before := c.lastUsed.Swap(now.UnixNano())
 	if cred != nil && before < cred.requestedWall.UnixNano() {
@@ -119,21 +121,21 @@ func (c *credentialCache) touch(cred *cachedCredential, now time.Time) {
 	}
 }
 
-// inDemand reports whether cred was used since it was issued, and not longer ago than one
-// of its lives.
+// inDemand reports whether cred was used since it was issued, and within the last
+// lifetime of such a credential.
 func (c *credentialCache) inDemand(cred *cachedCredential, now time.Time) bool {
 	used := time.Unix(0, c.lastUsed.Load())
 	return !used.Before(cred.requestedWall) && now.Sub(used) <= cred.lifetime
 }
 
-// due is how long until the renewal of cred starts by itself; 0 or less is now.
+// due returns how long until the scheduler refreshes cred; 0 or less means now.
 func (c *credentialCache) due(cred *cachedCredential, now time.Time) time.Duration {
 	advisory, _ := c.provider.windows(cred)
 	return cred.left(now) - advisory - cred.jitter
 }
 
-// refreshIfDue starts a renewal that is due and says how long until it wants to look again; 0 is
-// never.
+// refreshIfDue starts a refresh that is due, and returns how long until the scheduler
+// should call it again; 0 means not before it is woken.
 func (c *credentialCache) refreshIfDue() time.Duration {
 	cred, now := c.current.Load(), c.session.agent.now()
 	if cred == nil || !c.inDemand(cred, now) {
@@ -148,36 +150,36 @@ func (c *credentialCache) refreshIfDue() time.Duration {
 	if pause > 0 {
 		return pause
 	}
-	_, _ = c.startOrJoin(cred, false) // a flight wakes us when it ends; a refusal needs a person
+	_, _ = c.startOrJoin(cred, false) // a refresh wakes the scheduler when it ends; a refusal needs a person
 	return 0
 }
 
-// A refreshCall is one renewal, shared by all who wait for it.
+// A refreshCall is one refresh, shared by all requests that wait for it.
 type refreshCall struct {
-	replaces *cachedCredential // what was in memory when it was started
+	replaces *cachedCredential // what was in memory when the refresh started
 	done     chan struct{}
 	err      *Error // read after done is closed
 }
 
-// wait returns the flight's error, or one that says that ctx ended first. The
-// flight goes on regardless.
+// wait returns how the refresh ended, or an error if ctx ends first. The refresh goes on
+// regardless.
 func (call *refreshCall) wait(ctx context.Context, c *credentialCache) *Error {
 	select {
 	case <-call.done:
 		return call.err
 	case <-ctx.Done():
-		w := c.provider.messages()
-		e := c.session.errorf(w.op, CodeUnavailable, "%s; try again", w.pending)
+		m := c.provider.messages()
+		e := c.session.errorf(m.op, CodeUnavailable, "%s; try again", m.pending)
 		e.RetryAfter = time.Second
 		e.Err = ctx.Err()
 		return e
 	}
 }
 
-// startOrJoin returns the renewal going on, or starts one to replace cred, which the caller saw;
-// where cred was replaced meanwhile there is nothing to wait for, and both results are nil.
-// asked says that a request wants it, rather than the scheduler. Where no renewal is to
-// be had it says why.
+// startOrJoin returns the refresh that is running, or starts one to replace cred, which
+// the caller read before. If cred has been replaced since, there is nothing to wait for
+// and both results are nil. asked is true for a request and false for the scheduler. The
+// error is why no refresh can start.
 func (c *credentialCache) startOrJoin(cred *cachedCredential, asked bool) (*refreshCall, *Error) {
 	s := c.session
 	s.mu.Lock()
@@ -202,8 +204,8 @@ func (c *credentialCache) startOrJoin(cred *cachedCredential, asked bool) (*refr
 	return call, nil
 }
 
-// runRefresh is the one renewal of a supply: it runs on the agent's life, so no caller can
-// interrupt it.
+// runRefresh runs the one refresh of this cache. It runs on the agent's context, so no
+// caller can interrupt it.
 func (c *credentialCache) runRefresh(call *refreshCall) {
 	started := time.Now()
 	err := c.provider.refresh(call.replaces)
@@ -211,17 +213,17 @@ func (c *credentialCache) runRefresh(call *refreshCall) {
 	call.err, c.inFlight = err, nil
 	c.provider.recordLocked(err)
 	c.session.mu.Unlock()
-	c.report(err, time.Since(started))
+	c.logRefresh(err, time.Since(started))
 	close(call.done)
 	c.session.agent.wakeScheduler()
 }
 
-func (c *credentialCache) report(err *Error, took time.Duration) {
-	w := c.provider.messages()
-	log := c.session.agent.log.With("op", w.logOp, "env", c.session.name, "duration", took.Round(time.Millisecond))
+func (c *credentialCache) logRefresh(err *Error, took time.Duration) {
+	m := c.provider.messages()
+	log := c.session.agent.log.With("op", m.logOp, "env", c.session.name, "duration", took.Round(time.Millisecond))
 	if err == nil {
-		log.Info(w.refreshed)
+		log.Info(m.refreshed)
 		return
 	}
-	log.Warn(w.failed, "code", string(err.Code), "error", err.Error(), "cause", causeOf(err))
+	log.Warn(m.failed, "code", string(err.Code), "error", err.Error(), "cause", causeOf(err))
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A Code is the kind of a failure. Codes cross the wire and decide exit codes, so
-// the list only ever grows. A Code is an error, for errors.Is:
+// A Code is the kind of a failure. Codes are sent over the socket and decide exit codes,
+// so the list only ever grows. A Code is an error, for errors.Is:
 //
 //	if errors.Is(err, agent.CodeLoginRequired) { … }
 type Code string
@@ -17,7 +17,7 @@ type Code string
 const (
 	CodeUsage              Code = "usage"               // 400, 64: the request itself is wrong
 	CodeLoginRequired      Code = "login_required"      // 401, 77: a person has to sign in
-	CodeDenied             Code = "denied"              // 403, 77: refused by a rule, here or at Cognito's firewall
+	CodeDenied             Code = "denied"              // 403, 77: refused by a rule, here or in Cognito's firewall
 	CodeUnknownEnvironment Code = "unknown_environment" // 404, 78: no such environment is configured
 	CodeConfiguration      Code = "configuration"       // 422, 78: the environment's configuration cannot work
 	CodeLocked             Code = "locked"              // 423, 77: the store is locked
@@ -29,21 +29,21 @@ const (
 // Error returns the code's name.
 func (c Code) Error() string { return string(c) }
 
-// An Error says what was being done, for which environment, what went wrong and
-// what to type next. It never holds a secret, nor a message of Cognito's: those
-// have been seen to echo tokens.
+// An Error says what was being done, for which environment, what went wrong and what to
+// type next. It never contains a secret, nor a message from Cognito: those have been seen
+// to echo tokens.
 type Error struct {
 	Code        Code
 	Op          string        // "token", "login", "refresh", … for logs
-	Environment string        // empty where there is none
+	Environment string        // empty if there is none
 	Message     string        // the cause, in words: "not signed in"
 	Hint        string        // the next step: "run: kyc-agentd login prod"; may be empty
 	RetryAfter  time.Duration // when trying again makes sense; 0 when unknown
 	Err         error         // the cause, for errors.Is and for the log; may be nil
 }
 
-// Error renders "environment: message; hint" on one line. A message that is a
-// sentence, as those of the API's guide are, is followed by another.
+// Error returns "environment: message; hint" on one line. If the message is a sentence, as
+// those of the API's guide are, the hint becomes another one.
 func (e *Error) Error() string {
 	s := e.Message
 	if s == "" && e.Err != nil {
@@ -74,8 +74,8 @@ func (e *Error) Is(target error) bool {
 	return ok && c == e.Code
 }
 
-// CodeOf returns the code of err: an *Error's own, unavailable for a context
-// that ended, internal for anything else.
+// CodeOf returns the code of err: that of an *Error or a Code, CodeUnavailable for a context
+// that ended, and CodeInternal for anything else.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code

@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// A signInExpiry is when a sign-in ends for good: rotation and refreshes do not extend
-// it. The zero value is "not known, or never".
+// A signInExpiry is when a sign-in ends for good: neither rotation nor a refresh extends
+// it. The zero value means "unknown" or "never".
 type signInExpiry struct {
 	at       time.Time
-	warnFrom time.Time // from when on a person should know: the last tenth
+	warnFrom time.Time // when to begin to warn a person: the last tenth
 }
 
-// expiryOf is known from the time of the sign-in and the configured validity, for
-// Cognito does not tell. A sign-in that the agent makes by itself needs no warning.
+// expiryOf calculates the expiry from the time of the sign-in and the configured
+// validity, because Cognito does not report it. A sign-in that the agent makes by itself
+// needs no warning.
 func expiryOf(signIn *storedSignIn, env Environment) signInExpiry {
 	if signIn == nil || signIn.issued.SignedInAt.IsZero() || !signIn.apiKey.IsZero() {
 		return signInExpiry{}
@@ -29,7 +30,7 @@ func expiryOf(signIn *storedSignIn, env Environment) signInExpiry {
 	return e
 }
 
-// warning is empty until the end is near.
+// warning returns a line for a person, or "" if the end is not near.
 func (e signInExpiry) warning(env string, now time.Time) string {
 	if e.warnFrom.IsZero() || now.Before(e.warnFrom) {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// Login signs in. The password goes to the provider and is kept nowhere.
+// Login signs in. The password goes to the provider and is stored nowhere.
 func (a *Agent) Login(ctx context.Context, req LoginRequest, ask Prompter) error {
 	s, err := a.session("login", req.Environment)
 	if err != nil {
@@ -41,9 +41,9 @@ func (s *session) checkLogin(req LoginRequest) error {
 	case key == "":
 		return nil
 	case req.Username != "" || !req.Password.IsZero():
-		return s.errorf("login", CodeUsage, "an API key takes the place of user name and password; give one or the other")
+		return s.errorf("login", CodeUsage, "an API key replaces user name and password; give one or the other")
 	case !strings.HasPrefix(key, apiKeyPrefix) || len(key) == len(apiKeyPrefix) || len(key) > maxAPIKey || strings.ContainsFunc(key, notInAPIKey):
-		return s.errorf("login", CodeUsage, "that is no API key: they begin with %s, and have letters, digits, '_', '-' and '.'", apiKeyPrefix)
+		return s.errorf("login", CodeUsage, "this is no API key: keys begin with %s and consist of letters, digits, '_', '-' and '.'", apiKeyPrefix)
 	}
 	return nil
 }
@@ -55,8 +55,8 @@ func notInAPIKey(r rune) bool {
 }
 
 func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) error {
-	ctx, over := s.supersede(ctx)
-	defer over()
+	ctx, done := s.supersede(ctx)
+	defer done()
 	s.mu.Lock()
 	env, epoch := s.env, s.epoch
 	if s.signIn != nil {
@@ -74,7 +74,7 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 	res, err := s.agent.auth.Login(ctx, env, req, ask)
 	if err != nil {
 		if context.Cause(ctx) == errSuperseded {
-			return s.errorf("login", CodeUnavailable, "another sign-in was begun elsewhere, and this one ended")
+			return s.errorf("login", CodeUnavailable, "another sign-in was started and ended this one")
 		}
 		return err
 	}
@@ -83,9 +83,9 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 
 var errSuperseded = errors.New("superseded")
 
-// supersede ends the sign-in that is going on, if there is one: of two, the person
-// is at the later.
-func (s *session) supersede(ctx context.Context) (context.Context, func()) {
+// supersede cancels the login in progress, if there is one: if two are in progress, the
+// person is using the newer one. The caller calls done when its login ended.
+func (s *session) supersede(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	mine := &cancel
 	s.mu.Lock()
@@ -104,7 +104,7 @@ func (s *session) supersede(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// A loginResult is a complete sign-in and the token that came with it.
+// A loginResult is a complete sign-in and the ID token that came with it.
 type loginResult struct {
 	signIn *storedSignIn
 	token  *cachedCredential
@@ -122,12 +122,12 @@ func (s *session) newLoginResult(env Environment, epoch int, res AuthResult) log
 	return loginResult{signIn: signIn, token: token, skew: res.Skew, epoch: epoch}
 }
 
-// commitSignIn puts a new sign-in in the place of what was there, once a refresh in hand
-// has ended. From here on there is a sign-in to lose, so it is the agent's work and
-// not the caller's, who may be gone.
+// commitSignIn replaces the sign-in by a new one, after a refresh in progress has ended.
+// From here on there is a sign-in to lose, so the agent does this on its own: the caller may
+// be gone.
 func (s *session) commitSignIn(ctx context.Context, res loginResult) error {
 	done := make(chan error, 1)
-	begun := s.agent.goTracked(func() {
+	started := s.agent.goTracked(func() {
 		err := s.acquire(s.agent.ctx)
 		if err == nil {
 			defer s.release()
@@ -135,13 +135,14 @@ func (s *session) commitSignIn(ctx context.Context, res loginResult) error {
 		}
 		done <- err
 	})
-	if !begun || <-done != nil {
+	if !started || <-done != nil {
 		return s.errorf("login", CodeUnavailable, "the agent is stopping; try again")
 	}
 	return nil
 }
 
-// adopt is settleIn for whoever has the turn.
+// adopt saves and publishes a new sign-in and revokes the one it replaces. The caller holds
+// the write lock.
 func (s *session) adopt(ctx context.Context, res loginResult) {
 	s.mu.Lock()
 	loaded, previous := s.loaded, s.signIn
@@ -160,9 +161,9 @@ func (s *session) adopt(ctx context.Context, res loginResult) {
 	s.revokeReplaced(previous, first)
 }
 
-// revokeReplaced ends a replaced sign-in at the provider, beside everything else: out of our
-// hands its refresh tokens would work for weeks, and no logout would reach them. While
-// the new one is not saved the old one is all that a crash would leave.
+// revokeReplaced revokes the previous sign-in in the background. Otherwise its refresh tokens
+// would stay valid for weeks, and no logout would reach them. While the new sign-in is not
+// saved, it does nothing: the previous one is all that a crash would leave.
 func (s *session) revokeReplaced(previous, first *storedSignIn) {
 	s.mu.Lock()
 	unsaved := s.unsaved
@@ -176,7 +177,7 @@ func (s *session) revokeReplaced(previous, first *storedSignIn) {
 	})
 }
 
-// setSignIn puts a new sign-in in memory, where no trouble of the old one counts.
+// setSignIn puts a new sign-in in memory and clears the failures of the previous one.
 func (s *session) setSignIn(signIn *storedSignIn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

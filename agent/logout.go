@@ -7,14 +7,14 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// revokeTimeout bounds the courtesy call of a logout.
+// revokeTimeout limits a logout's call to the provider, which is best effort.
 const revokeTimeout = 5 * time.Second
 
-// Logout forgets the sign-in of an environment and revokes it at the provider, as
-// far as the scope goes. A provider that cannot be reached is logged; where all of
-// the user's sign-ins should have ended it is an error, after all is forgotten here.
-// A store that cannot delete is an error, for the record would come back with the
-// next start. Logout goes on when ctx ends, so that it is never half done.
+// Logout deletes the sign-in of an environment and revokes it at the provider, as far as
+// the scope says. If the provider cannot be reached, that is only logged; with
+// LogoutAllDevices it is an error, after the sign-in was deleted here. A store that cannot
+// delete is an error, because the record would come back with the next start. Logout goes
+// on when ctx ends, so that it is never half done.
 func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
 	s, err := a.session("logout", req.Environment)
 	if err != nil {
@@ -38,7 +38,7 @@ func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
 }
 
 func (s *session) logout(scope LogoutScope) error {
-	s.clearCredentials() // nobody gets this token from here on
+	s.clearCredentials() // no request gets this token from here on
 	ctx := s.agent.ctx
 	if err := s.acquire(ctx); err != nil {
 		return s.errorf("logout", CodeUnavailable, "the agent is stopping; try again")
@@ -57,7 +57,7 @@ func (s *session) logout(scope LogoutScope) error {
 	return revoked
 }
 
-// deleteRecord deletes what the store has of the session.
+// deleteRecord deletes everything that the store holds of the session.
 func (s *session) deleteRecord(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(store.WithPrompt(ctx), promptTimeout)
 	defer cancel()
@@ -68,20 +68,20 @@ func (s *session) deleteRecord(ctx context.Context) error {
 	}
 	if err != nil {
 		e := s.storeError("logout", err)
-		e.Message = "forgotten, but still in the store: " + e.Message
-		e.Hint = "mend that, then run again: kyc-agentd logout " + s.name
+		e.Message = "signed out, but the sign-in is still in the store: " + e.Message
+		e.Hint = "fix that, then run again: kyc-agentd logout " + s.name
 		return e
 	}
 	return nil
 }
 
-// clearSignIn empties memory and returns what was kept, so that it can be revoked.
+// clearSignIn removes the sign-in from memory and returns it, so that it can be revoked.
 func (s *session) clearSignIn(ctx context.Context) *storedSignIn {
 	s.mu.Lock()
-	known, signIn := s.loaded, s.signIn
+	loaded, signIn := s.loaded, s.signIn
 	s.mu.Unlock()
-	if !known {
-		signIn, _ = s.loadSignIn(ctx) // unreadable: nothing to revoke, all the more to delete
+	if !loaded {
+		signIn, _ = s.loadSignIn(ctx) // if it cannot be read, it cannot be revoked, but it can be deleted
 	}
 	s.clearCredentials()
 	s.mu.Lock()
@@ -93,8 +93,8 @@ func (s *session) clearSignIn(ctx context.Context) *storedSignIn {
 	return signIn
 }
 
-// revoke ends signIn at the provider as far as scope goes. Only where everything was to
-// end is a failure an error.
+// revoke revokes signIn at the provider as far as scope says. A failure is an error with
+// LogoutAllDevices only.
 func (s *session) revoke(ctx context.Context, signIn *storedSignIn, scope LogoutScope) error {
 	env := s.environment()
 	if signIn == nil || scope == LogoutLocal || !signIn.apiKey.IsZero() || !signIn.belongsTo(env) {
@@ -113,7 +113,7 @@ func (s *session) revoke(ctx context.Context, signIn *storedSignIn, scope Logout
 		return nil
 	}
 	e := s.wrap("logout", err)
-	s.agent.log.Warn("forgotten here, but not revoked at Cognito", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
+	s.agent.log.Warn("signed out here, but not revoked at Cognito", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
 	if scope != LogoutAllDevices {
 		return nil
 	}
@@ -121,8 +121,8 @@ func (s *session) revoke(ctx context.Context, signIn *storedSignIn, scope Logout
 	return e
 }
 
-// revokeFirstToken ends the sign-in by its first refresh token as well: the live one may
-// have been lost, and then this is the only one Cognito still takes.
+// revokeFirstToken revokes the sign-in by its first refresh token as well: if the live one
+// was lost, the first is the only one that Cognito still accepts.
 func (s *session) revokeFirstToken(ctx context.Context, first *storedSignIn) {
 	env := s.environment()
 	if first == nil || !first.belongsTo(env) {
@@ -131,6 +131,6 @@ func (s *session) revokeFirstToken(ctx context.Context, first *storedSignIn) {
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	if err := s.agent.auth.Revoke(ctx, env, first.issued); err != nil {
-		s.agent.log.Debug("the first refresh token was not revoked", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
+		s.agent.log.Debug("cannot revoke the first refresh token", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
 	}
 }

@@ -1,3 +1,5 @@
+// The form in which a sign-in is stored: see session.go for who owns what.
+
 package agent
 
 import (
@@ -7,15 +9,15 @@ import (
 	"time"
 )
 
-// recordVersion is written into every record. A reader refuses a newer one, for it
-// may mean something else by the same names.
+// recordVersion is written into every record. A reader refuses a newer one, because the
+// same names may mean something else there.
 const recordVersion = 1
 
-// A record is what the store keeps of a sign-in, as JSON. It stays below
-// store.MaxValue with a refresh token of Cognito's usual 1,800 bytes.
+// A record is what the store holds of a sign-in, as JSON. With a refresh token of
+// Cognito's usual 1,800 bytes it stays below store.MaxValue.
 type record struct {
 	Version      int       `json:"v"`
-	Issuer       string    `json:"iss"` // with ClientID: whom the refresh token may be shown to
+	Issuer       string    `json:"iss"` // with ClientID: where the refresh token may be sent
 	ClientID     string    `json:"client_id"`
 	Username     string    `json:"username"`
 	Subject      string    `json:"sub"`
@@ -29,27 +31,28 @@ type record struct {
 	DeviceGroupKey string `json:"device_group_key,omitempty"`
 	DevicePassword string `json:"device_password,omitempty"`
 
-	// APIKey takes the place of everything but the version and the time.
+	// APIKey replaces everything but the version and the time.
 	APIKey string `json:"api_key,omitempty"`
 }
 
-// A storedSignIn is a sign-in in memory, with its place in the rotation.
+// A storedSignIn is a record in memory: a sign-in, where it was made, and how often its
+// refresh token was rotated.
 type storedSignIn struct {
-	issued          SignIn // by the provider
+	issued          SignIn // what the provider issued
 	issuer          string
 	clientID        string
 	generation      int
 	firstGeneration int    // the generation the sign-in began with
-	apiKey          Secret // when set, there is no sign-in but this
+	apiKey          Secret // if set, it is stored instead of a sign-in
 }
 
-// belongsTo reports whether signIn was made at the pool and client of env: its refresh
-// token must not be shown to another.
+// belongsTo reports whether signIn was made at the user pool and client of env. Its refresh
+// token must not be sent to any other.
 func (signIn *storedSignIn) belongsTo(env Environment) bool {
 	return signIn.issuer == env.IssuerURL() && signIn.clientID == env.ClientID
 }
 
-// afterRefresh is the sign-in after a refresh of signIn that yielded got.
+// afterRefresh returns the sign-in after a refresh of signIn that yielded got.
 func (signIn *storedSignIn) afterRefresh(got SignIn) *storedSignIn {
 	n := *signIn
 	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(signIn.issued.RefreshToken) {
@@ -67,7 +70,9 @@ func (signIn *storedSignIn) afterRefresh(got SignIn) *storedSignIn {
 
 // sameAs compares what a refresh can change.
 func (signIn *storedSignIn) sameAs(o *storedSignIn) bool {
-	return signIn.generation == o.generation && signIn.issued.RefreshToken.Equal(o.issued.RefreshToken) && signIn.issued.RefreshAPI == o.issued.RefreshAPI && signIn.issued.Device.Key == o.issued.Device.Key
+	a, b := signIn.issued, o.issued
+	return signIn.generation == o.generation && a.RefreshToken.Equal(b.RefreshToken) &&
+		a.RefreshAPI == b.RefreshAPI && a.Device.Key == b.Device.Key
 }
 
 func (signIn *storedSignIn) encode() ([]byte, error) {
@@ -86,8 +91,8 @@ var (
 	errNewer   = errors.New("the stored sign-in was written by a newer kyc-agentd")
 )
 
-// decodeRecord reads a record. Its errors hold nothing of the data: a JSON error
-// could quote the token.
+// decodeRecord parses a record. Its errors contain nothing of the data, because a JSON
+// error could quote the token.
 func decodeRecord(data []byte) (*storedSignIn, error) {
 	var v struct {
 		Version int `json:"v"`

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Recover mends an account at the provider; the sign-in that is kept is not touched.
+// Recover recovers an account at the provider, or changes its password. The stored sign-in
+// stays as it is.
 func (a *Agent) Recover(ctx context.Context, req RecoverRequest, ask Prompter) error {
 	s, err := a.session("recover", req.Environment)
 	if err != nil {
@@ -20,10 +21,10 @@ func (a *Agent) Recover(ctx context.Context, req RecoverRequest, ask Prompter) e
 	log := a.log.With("op", "recover", "action", string(req.Action), "env", s.name, "duration", time.Since(started).Round(time.Millisecond))
 	if err != nil {
 		e := s.wrap("recover", err)
-		log.Warn("the account was not mended", "code", string(e.Code), "error", e.Error(), "cause", causeOf(e))
+		log.Warn("account not recovered", "code", string(e.Code), "error", e.Error(), "cause", causeOf(e))
 		return e
 	}
-	log.Info("account mended")
+	log.Info("account recovered")
 	return nil
 }
 
@@ -32,7 +33,7 @@ func (s *session) checkRecover(req RecoverRequest) error {
 	case RecoverReset, RecoverConfirm, RecoverResend:
 	case RecoverChange:
 		if req.Password.IsZero() {
-			return s.errorf("recover", CodeUsage, "a change of password needs the present one")
+			return s.errorf("recover", CodeUsage, "changing the password needs the present one")
 		}
 	default:
 		return s.errorf("recover", CodeUsage, "unknown action %q; there are: %s, %s, %s, %s", string(req.Action),

@@ -8,13 +8,14 @@ import (
 
 const (
 	callTimeout    = 10 * time.Second // one call to the provider
-	refreshTimeout = 20 * time.Second // all tries of one flight
+	refreshTimeout = 20 * time.Second // all attempts of one refresh
 	maxAttempts    = 3
-	storeTimeout   = 10 * time.Second  // stores have shorter ones of their own
+	storeTimeout   = 10 * time.Second  // the stores have shorter timeouts themselves
 	promptTimeout  = 130 * time.Second // where a person may have to unlock the store first
 )
 
-// refreshSignIn makes the sign-in that is kept yield a token.
+// refreshSignIn gets a new ID token from the stored sign-in. The caller holds the write
+// lock.
 func (s *session) refreshSignIn(ctx context.Context) *Error {
 	if err := s.ensureLoaded(ctx); err != nil {
 		return err
@@ -22,9 +23,9 @@ func (s *session) refreshSignIn(ctx context.Context) *Error {
 	if s.publishAPIKey() {
 		return nil
 	}
-	// A provider that did the work and lost the answer takes the same refresh token
-	// again, but only for a short while (Cognito's grace period is at most 60 s, and may
-	// be 0): so the retries are prompt.
+	// The retries are prompt: a provider that did the work and lost the answer accepts
+	// the same refresh token again, but only for a short while (Cognito's grace period
+	// is at most 60 s, and may be 0).
 	err := withRetries(ctx, s.refreshOnce)
 	if err != nil && err.Code == CodeLoginRequired && s.reloadRotated(ctx) {
 		err = withRetries(ctx, s.refreshOnce)
@@ -32,7 +33,7 @@ func (s *session) refreshSignIn(ctx context.Context) *Error {
 	return err
 }
 
-// publishAPIKey publishes the API key, if that is what is kept.
+// publishAPIKey publishes the API key, if one is stored instead of a sign-in.
 func (s *session) publishAPIKey() bool {
 	s.mu.Lock()
 	signIn, epoch := s.signIn, s.epoch
@@ -44,8 +45,8 @@ func (s *session) publishAPIKey() bool {
 	return true
 }
 
-// checkSignIn refuses a missing sign-in, and one made at another pool or client: its
-// refresh token must not be shown to an endpoint it was not issued by.
+// checkSignIn refuses a missing sign-in, and one made at another user pool or client: a
+// refresh token must not be sent to an endpoint that did not issue it.
 func (s *session) checkSignIn(signIn *storedSignIn) *Error {
 	if signIn == nil {
 		return s.notSignedIn("refresh")
@@ -53,28 +54,16 @@ func (s *session) checkSignIn(signIn *storedSignIn) *Error {
 	if !signIn.apiKey.IsZero() || signIn.belongsTo(s.environment()) {
 		return nil
 	}
-	e := s.errorf("refresh", CodeLoginRequired, "the kept sign-in is for another user pool or client than the configured one")
+	e := s.errorf("refresh", CodeLoginRequired, "the stored sign-in is for another user pool or client than the configured one")
 	e.Hint = s.loginHint()
 	s.markRejected(e)
 	return e
 }
 
-func (s *session) markRejected(err *Error) {
-	defer s.notifyChanged(s.token.current.Load())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.loaded && s.signIn == nil {
-		return // absent, which is a state of its own
-	}
-	s.rejected, s.rejectedAt = err, s.agent.now()
-	s.token.current.Store(nil)
-	s.clearAWSLocked()
-}
-
-// withRetries makes up to three tries with pauses of about a second.
-func withRetries(ctx context.Context, try func(context.Context) *Error) *Error {
+// withRetries makes up to three attempts with pauses of about a second.
+func withRetries(ctx context.Context, attempt func(context.Context) *Error) *Error {
 	for n := 1; ; n++ {
-		err := try(ctx)
+		err := attempt(ctx)
 		if err == nil || err.Code != CodeUnavailable || n == maxAttempts {
 			return err
 		}
@@ -86,7 +75,8 @@ func withRetries(ctx context.Context, try func(context.Context) *Error) *Error {
 	}
 }
 
-// refreshOnce is one call. What it yields becomes durable before it becomes visible.
+// refreshOnce makes one call to the provider. A new refresh token is durable before the
+// ID token that came with it becomes visible.
 func (s *session) refreshOnce(ctx context.Context) *Error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

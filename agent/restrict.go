@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Restrict returns what s may do for somebody far away: hand out tokens of the named
-// environments, and nothing else. It is for a socket that is forwarded to another
-// machine, whose administrator can use it too.
+// Restrict returns a Service limited to what may be exposed to another machine: it hands
+// out tokens of the named environments and does nothing else. It is for a socket that is
+// forwarded to another machine, whose administrator can use it, too.
 //
-// Everything else is CodeDenied, and so are another environment, and an API key in the
-// place of a sign-in: who has that has it for ever. Status tells where the named
-// environments are and which the default is, and not who is signed in.
-//
-// It embeds no Service: what a Service learns to do later is refused until it is
-// thought about here.
+// Everything else is CodeDenied, and so is the token of any other environment, and an API
+// key that is stored instead of a sign-in, because it never expires. Status reports
+// where the named environments are, their state, and which one is the default, but not who
+// is signed in.
 func Restrict(s Service, environments ...string) Service {
-	return &restricted{s, slices.Clone(environments)}
+	return &restricted{service: s, environments: slices.Clone(environments)}
 }
 
+// restricted embeds no Service, so that a method added to Service later does not compile
+// until it is decided here what it may do.
 type restricted struct {
 	service      Service
 	environments []string
@@ -41,7 +41,7 @@ func (r *restricted) Token(ctx context.Context, req TokenRequest) (Token, error)
 	}
 	t, err := r.service.Token(ctx, req)
 	if err == nil && t.ExpiresAt.IsZero() {
-		return Token{}, r.denied("token", "API keys, which have no end,")
+		return Token{}, r.denied("token", "API keys, which never expire,")
 	}
 	return t, err
 }
@@ -84,7 +84,7 @@ func (r *restricted) denied(op, format string, args ...any) error {
 		e.Message += "nothing"
 		e.Hint = "name environments in forward_environments of config.toml"
 	} else {
-		e.Message += "tokens of " + strings.Join(r.environments, ", ") + " alone"
+		e.Message += "only tokens of " + strings.Join(r.environments, ", ")
 		e.Hint = "do that on the agent's own machine"
 	}
 	return e

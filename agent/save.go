@@ -1,3 +1,5 @@
+// The way of a sign-in between store and memory: see session.go for who owns what.
+
 package agent
 
 import (
@@ -7,12 +9,13 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// ensureLoaded loads the sign-in from the store unless that is done. The caller has the turn.
+// ensureLoaded loads the sign-in from the store unless it is in memory, and checks it. The
+// caller holds the write lock.
 func (s *session) ensureLoaded(ctx context.Context) *Error {
 	s.mu.Lock()
-	known, signIn := s.loaded, s.signIn
+	loaded, signIn := s.loaded, s.signIn
 	s.mu.Unlock()
-	if !known {
+	if !loaded {
 		var err *Error
 		if signIn, err = s.loadSignIn(ctx); err != nil {
 			return err
@@ -24,7 +27,7 @@ func (s *session) ensureLoaded(ctx context.Context) *Error {
 	return s.checkSignIn(signIn)
 }
 
-// loadSignIn asks the store; nil without an error means that nothing is kept.
+// loadSignIn reads the store. It returns nil without an error if there is no record.
 func (s *session) loadSignIn(ctx context.Context) (*storedSignIn, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -48,8 +51,9 @@ func (s *session) loadSignIn(ctx context.Context) (*storedSignIn, *Error) {
 	return signIn, nil
 }
 
-// reloadRotated takes over a record that somebody else rotated meanwhile (a second
-// agent on the same store): the refusal was then about our old token only.
+// reloadRotated adopts a record whose refresh token something else has rotated (a second
+// agent on the same store), and reports whether there was one: the refusal was then only
+// about the old refresh token.
 func (s *session) reloadRotated(ctx context.Context) bool {
 	signIn, err := s.loadSignIn(ctx)
 	if err != nil || signIn == nil {
@@ -67,8 +71,8 @@ func (s *session) reloadRotated(ctx context.Context) bool {
 	return true
 }
 
-// saveSignIn makes signIn the sign-in: in memory at once, for it may be the only good copy,
-// and in the store before it returns, if the store can.
+// saveSignIn replaces the sign-in: in memory at once, because signIn may be the only good
+// copy, and in the store before it returns, if the store works.
 func (s *session) saveSignIn(signIn *storedSignIn) {
 	s.mu.Lock()
 	s.signIn, s.loaded, s.unsaved = signIn, true, true
@@ -76,9 +80,9 @@ func (s *session) saveSignIn(signIn *storedSignIn) {
 	s.save(context.Background())
 }
 
-// save writes the sign-in to the store. ctx says only whether a person may be
-// prompted: the write has its own deadline, and the agent's end does not cut it
-// off. The caller has the turn.
+// save writes the sign-in to the store. ctx only says whether the store may prompt a
+// person: the write has its own deadline and goes on when the agent ends. The caller holds
+// the write lock.
 func (s *session) save(ctx context.Context) {
 	s.mu.Lock()
 	signIn := s.signIn
@@ -115,21 +119,21 @@ func (s *session) put(ctx context.Context, signIn *storedSignIn) error {
 	return s.agent.store.Put(ctx, s.name, data)
 }
 
-// saveAgain is the scheduler's retry of a save that failed.
+// saveAgain retries a save that failed, for the scheduler.
 func (s *session) saveAgain() {
 	if s.acquire(s.agent.ctx) != nil {
 		return
 	}
 	defer s.release()
 	s.mu.Lock()
-	wait := !s.unsaved || s.saveBackoff.remaining(s.agent.now(), false) > 0
+	due := s.unsaved && s.saveBackoff.remaining(s.agent.now(), false) <= 0
 	s.mu.Unlock()
-	if !wait {
+	if due {
 		s.save(context.Background())
 	}
 }
 
-// saveLast is Close's: nothing else runs any more.
+// saveLast saves what is unsaved, for Close: nothing else runs any more.
 func (s *session) saveLast(ctx context.Context) {
 	if s.acquire(ctx) != nil {
 		return

@@ -2,13 +2,13 @@ package agent
 
 import "time"
 
-// tick is the longest the scheduler sleeps while tokens are in demand. Its timer
-// runs on the monotonic clock, which stands still in suspend; looking every minute
-// finds out soon after waking.
+// tick is the longest that the scheduler sleeps while tokens are in demand. Its timer runs
+// on the monotonic clock, which stands still in suspend. Because the scheduler wakes every
+// minute, it notices a suspend soon after it ends.
 const tick = time.Minute
 
-// schedule refreshes tokens in demand ahead of their end, and saves what is
-// unsaved. It sleeps for good while there is neither.
+// schedule refreshes credentials in demand ahead of their end, and saves what is unsaved.
+// It blocks until woken when there is nothing to do.
 func (a *Agent) schedule() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -29,7 +29,8 @@ func (a *Agent) schedule() {
 	}
 }
 
-// startDue starts what is due and says how long until it wants to look again; 0 is never.
+// startDue starts what is due, and returns how long until the next thing is; 0 means that
+// there is none.
 func (a *Agent) startDue() time.Duration {
 	var next time.Duration
 	for _, s := range a.view.Load().byName {
@@ -42,13 +43,15 @@ func (a *Agent) startDue() time.Duration {
 	return next
 }
 
+// saveIfDue starts a save that is due, and returns how long until the scheduler should call
+// it again; 0 means not before it is woken.
 func (s *session) saveIfDue() time.Duration {
 	s.mu.Lock()
 	unsaved, pause := s.unsaved, s.saveBackoff.remaining(s.agent.now(), false)
 	busy := s.token.inFlight != nil
 	s.mu.Unlock()
 	switch {
-	case !unsaved || busy: // a flight saves by itself, and wakes us when it ends
+	case !unsaved || busy: // a refresh saves by itself, and wakes the scheduler when it ends
 		return 0
 	case pause > 0:
 		return pause

@@ -10,13 +10,13 @@ import (
 
 const redacted = "[redacted]"
 
-// A Secret is a string that no formatting verb, log handler or JSON encoder
-// prints. Reveal is the only way out, so `grep Reveal` lists every exit.
-// The zero Secret is empty.
+// A Secret is a string that no formatting verb, log handler or JSON encoder prints. Only
+// Reveal returns it, so `grep Reveal` lists every place where a secret gets out. The zero
+// Secret is empty.
 //
-// It holds a pointer on purpose: fmt cannot call methods on a value in an
-// unexported field of another struct, and would print a string found there; of a
-// pointer it prints the address.
+// It holds a pointer on purpose: fmt cannot call methods on a value in an unexported field
+// of another struct, and would print a string found there; of a pointer it prints the
+// address.
 type Secret struct{ value *string }
 
 // NewSecret wraps s.
@@ -27,7 +27,7 @@ func NewSecret(s string) Secret {
 	return Secret{value: &s}
 }
 
-// Reveal returns the secret itself.
+// Reveal returns the secret.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -35,7 +35,7 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// IsZero reports whether there is nothing in it.
+// IsZero reports whether s is empty.
 func (s Secret) IsZero() bool { return s.value == nil }
 
 // Equal compares in constant time.
@@ -52,7 +52,7 @@ func (s Secret) String() string { return redacted }
 // LogValue returns a placeholder.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON fails: whoever means to send a secret calls Reveal.
+// MarshalJSON fails: code that means to send a secret calls Reveal.
 func (s Secret) MarshalJSON() ([]byte, error) {
 	return nil, errors.New("a secret is never encoded by accident: call Reveal")
 }

@@ -7,29 +7,30 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// Service is what a credential agent does. *Agent does it in this process and
-// *ipc.Client over the socket; agenttest.TestService holds both to the same behaviour.
+// A Service is a credential agent. *Agent is one in this process, and *ipc.Client is one
+// behind a socket; agenttest.TestService holds both to the same behaviour.
 //
-// Every error is, or wraps, an [*Error]; its Code is the same on both sides.
+// Every error is, or wraps, an [*Error]; its Code is the same on both sides of the socket.
 type Service interface {
 	// Token returns an ID token that is still valid for a while: see TokenRequest.
 	// It never prompts. When a person has to sign in, the code is CodeLoginRequired.
 	Token(ctx context.Context, req TokenRequest) (Token, error)
-	// AWSCredentials returns AWS credentials made with the sign-in, by what the environment
-	// has for that; where it has nothing, the code is CodeConfiguration. They have 15
-	// minutes left or more, unless AWS gives shorter ones or cannot be reached. It never
-	// prompts, as Token does not.
+	// AWSCredentials returns AWS credentials made with the sign-in, if the environment
+	// configures an identity pool or a role; if not, the code is CodeConfiguration. At least
+	// 15 minutes are left of them, unless AWS issues shorter ones or cannot be reached. It
+	// never prompts, and neither does Token.
 	AWSCredentials(ctx context.Context, req TokenRequest) (AWSCredentials, error)
-	// Login signs in. ask answers Cognito's challenges (MFA codes, a new password);
-	// an error from ask ends the sign-in, and nothing is kept. A sign-in that was
-	// there before stays until the new one is complete.
+	// Login signs in. ask answers Cognito's challenges (MFA codes, a new password); an error
+	// from ask cancels the sign-in, and nothing is stored. The previous sign-in stays until
+	// the new one is complete.
 	Login(ctx context.Context, req LoginRequest, ask Prompter) error
 	// Logout ends a sign-in: see LogoutRequest.
 	Logout(ctx context.Context, req LogoutRequest) error
-	// Recover mends an account that cannot sign in, or changes its password. ask is
-	// put what has to be known besides: the code that was sent, the new password.
+	// Recover recovers an account that cannot sign in, or changes its password. It prompts
+	// through ask for anything else: the code that was sent, the new password.
 	Recover(ctx context.Context, req RecoverRequest, ask Prompter) error
-	// Status tells what the agent holds. It answers from memory and has no secret in it.
+	// Status describes the agent and its environments. It answers from memory and contains
+	// no secret.
 	Status(ctx context.Context) (Status, error)
 }
 
@@ -37,7 +38,7 @@ type Service interface {
 type TokenRequest struct {
 	// Environment; empty means the agent's default.
 	Environment string
-	// MinValid, when above 0, is a hard promise: at least that much life left, or
+	// MinValid, if above 0, is a hard promise: at least that much life is left, or there is
 	// an error.
 	MinValid time.Duration
 }
@@ -46,12 +47,12 @@ type TokenRequest struct {
 type Token struct {
 	Environment string
 	IDToken     Secret
-	// ExpiresAt is on this machine's clock: the time the token was asked for plus
-	// the life Cognito gave it. Zero for an API key, which has no end.
+	// ExpiresAt is on this machine's clock: the time the token was requested plus the
+	// lifetime Cognito gave it. Zero for an API key, which never expires.
 	ExpiresAt time.Time
-	// APIURL is where the environment's API is.
+	// APIURL is the URL of the environment's API.
 	APIURL string
-	// Warning is for a person: the sign-in ends soon. Mostly empty.
+	// Warning is for a person: the sign-in ends soon. Usually empty.
 	Warning string
 }
 
@@ -60,11 +61,11 @@ type LoginRequest struct {
 	Environment string // empty means the agent's default
 	Username    string
 	Password    Secret
-	// APIKey, when set, is kept in the place of a sign-in; Username and Password are
-	// empty then. It is one of the KYC API's service keys and begins with "sk_".
+	// APIKey, if set, is stored instead of a sign-in; Username and Password are empty then.
+	// It is one of the KYC API's service keys and begins with "sk_".
 	APIKey Secret
-	// Device is filled in by the agent: what the pool remembers this machine by from
-	// the user's sign-in before.
+	// Device is set by the agent: how the user pool remembers this machine since the
+	// previous sign-in.
 	Device Device
 }
 
@@ -74,14 +75,14 @@ type LogoutRequest struct {
 	Scope       LogoutScope
 }
 
-// A LogoutScope is how much a Logout ends. The sign-in here is forgotten in any case.
+// A LogoutScope is how much a Logout ends. The sign-in here is deleted in any case.
 type LogoutScope string
 
 // The scopes.
 const (
 	LogoutHere       LogoutScope = ""            // this sign-in, revoked at Cognito, best effort
-	LogoutLocal      LogoutScope = "local"       // this sign-in; Cognito is not asked
-	LogoutAllDevices LogoutScope = "all-devices" // every sign-in of the user, everywhere; an error when Cognito did not do it
+	LogoutLocal      LogoutScope = "local"       // this sign-in; Cognito is not called
+	LogoutAllDevices LogoutScope = "all-devices" // every sign-in of the user, everywhere; an error if Cognito did not do it
 )
 
 // A RecoverRequest says what to do about an account.
@@ -89,7 +90,7 @@ type RecoverRequest struct {
 	Environment string // empty means the agent's default
 	Action      RecoverAction
 	Username    string
-	// Password is the present one, for RecoverChange; else empty.
+	// Password is the current one, for RecoverChange; otherwise empty.
 	Password Secret
 }
 
@@ -98,10 +99,10 @@ type RecoverAction string
 
 // The actions.
 const (
-	RecoverReset   RecoverAction = "reset-password"  // a code is sent, and with it a new password set
-	RecoverChange  RecoverAction = "change-password" // the present password is replaced
-	RecoverConfirm RecoverAction = "confirm"         // a new account is confirmed with the code that was sent
-	RecoverResend  RecoverAction = "resend-code"     // that code is sent again
+	RecoverReset   RecoverAction = "reset-password"  // Cognito sends a code, which allows a new password
+	RecoverChange  RecoverAction = "change-password" // the current password is replaced
+	RecoverConfirm RecoverAction = "confirm"         // the code that was sent confirms a new account
+	RecoverResend  RecoverAction = "resend-code"     // Cognito sends that code again
 )
 
 // A Challenge is a question Cognito asks before it signs a user in.
@@ -110,9 +111,9 @@ type Challenge struct {
 	Name        string  `json:"name"`              // Cognito's ChallengeName: "SOFTWARE_TOKEN_MFA"
 	Prompt      string  `json:"prompt"`            // one line for the person: "Code from your authenticator app"
 	Fields      []Field `json:"inputs"`            // what to answer, in order
-	Problem     string  `json:"problem,omitempty"` // why the answer before was refused; empty at first
-	// TOTPURL is the otpauth:// URL of MFA_SETUP, for a QR code, and TOTPSecret the
-	// secret in it, for typing. They are for the person's eyes, and for no log.
+	Problem     string  `json:"problem,omitempty"` // why the previous answer was refused; empty at first
+	// TOTPURL is the otpauth:// URL of MFA_SETUP, for a QR code, and TOTPSecret the secret
+	// in it, for typing. Both are for the person only, and must not be logged.
 	TOTPURL    string `json:"totp_url,omitempty"`
 	TOTPSecret string `json:"totp_secret,omitempty"`
 }
@@ -124,27 +125,27 @@ type Field struct {
 	Secret bool   `json:"secret"` // do not echo
 }
 
-// Answers maps an Input's Name to what the person typed.
+// Answers maps the Name of a Field to what the person typed.
 type Answers map[string]Secret
 
-// A Prompter puts a challenge to a person. It returns an error when they give up.
+// A Prompter puts a challenge to a person. It returns an error if they give up.
 type Prompter func(ctx context.Context, c Challenge) (Answers, error)
 
-// A State is where a session is in its life.
+// A State is the state of an environment's sign-in. The package comment has the transitions.
 type State string
 
 // The states.
 const (
 	StateUnknown    State = "unknown"    // the store has not been read yet
-	StateAbsent     State = "absent"     // no sign-in is kept
-	StateIdle       State = "idle"       // a refresh token, and no ID token yet
-	StateFresh      State = "fresh"      // an ID token in memory
-	StateRefreshing State = "refreshing" // a refresh is in flight
+	StateAbsent     State = "absent"     // no sign-in is stored
+	StateIdle       State = "idle"       // a refresh token, but no valid ID token
+	StateFresh      State = "fresh"      // a valid ID token in memory
+	StateRefreshing State = "refreshing" // a refresh is running
 	StateUnsaved    State = "unsaved"    // the newest refresh token is in memory only
 	StateRejected   State = "rejected"   // Cognito refused the refresh token: sign in again
 )
 
-// Status tells what the agent holds.
+// Status describes the agent and its environments.
 type Status struct {
 	Version            string              `json:"version"`
 	PID                int                 `json:"pid"`
@@ -153,58 +154,59 @@ type Status struct {
 	DefaultEnvironment string              `json:"default_environment"`
 	Store              store.Info          `json:"store"`
 	Environments       []EnvironmentStatus `json:"environments"` // in ascending order of name
-	// Sinks are the token files, in the order they are configured in; the agent itself
-	// knows of none.
+	// Sinks are the token files, in the order in which they are configured. An Agent leaves
+	// them empty: the daemon, which writes the files, adds them to the status it serves. They
+	// are here so that every client of the socket gets them in the same answer.
 	Sinks []SinkStatus `json:"sinks,omitempty"`
 }
 
-// SinkStatus tells where one token file is. The times are left out while it is not there.
+// SinkStatus describes one token file. The times are left out while there is no file.
 type SinkStatus struct {
 	Path        string    `json:"path"`
 	Environment string    `json:"environment"`
 	Format      string    `json:"format"`
 	WrittenAt   time.Time `json:"written_at,omitzero"`
 	ExpiresAt   time.Time `json:"expires_at,omitzero"` // of the token in it; left out for an API key
-	// Error is why the file is not there, or not as fresh as it should be.
+	// Error is why there is no file, or why its token is not as fresh as it should be.
 	Error string `json:"error,omitempty"`
 }
 
-// EnvironmentStatus tells where one sign-in is. Times that do not apply are left out.
+// EnvironmentStatus describes the sign-in of one environment. Times that do not apply are
+// left out.
 type EnvironmentStatus struct {
 	Name   string `json:"name"`
 	APIURL string `json:"api_url"`
-	// AllowedHosts are the environment's own, see [Environment].
+	// AllowedHosts are those of the [Environment].
 	AllowedHosts []string  `json:"allowed_hosts,omitempty"`
 	State        State     `json:"state"`
 	User         string    `json:"user,omitempty"`
 	SignedInAt   time.Time `json:"signed_in_at,omitzero"`
-	// SignInEndsAt is when the refresh token ends, as far as the configured
+	// SignInEndsAt is when the refresh token expires, provided that the configured
 	// refresh_token_validity is right.
 	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`
-	// Warning says that this is soon.
+	// Warning says that SignInEndsAt is near.
 	Warning string `json:"warning,omitempty"`
-	// APIKey says that an API key is kept and no sign-in.
+	// APIKey is true if an API key is stored instead of a sign-in.
 	APIKey bool `json:"api_key,omitempty"`
-	// Unattended says that the agent signs in by itself.
+	// Unattended is true if the agent signs in by itself.
 	Unattended  bool      `json:"unattended,omitempty"`
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`   // of the ID token in memory
-	NextRefresh time.Time `json:"next_refresh,omitzero"` // when it is due; an idle agent may let it pass
-	// TokenLifeSeconds is the whole life that Cognito gives an ID token (exp − iat), as
-	// the one in memory has it.
+	NextRefresh time.Time `json:"next_refresh,omitzero"` // when it is due; it does not happen while no token is in demand
+	// TokenLifeSeconds is the lifetime of the ID token in memory (exp − iat).
 	TokenLifeSeconds int64 `json:"token_life_seconds,omitempty"`
 	Refreshes        int   `json:"refreshes"` // successful ones since the sign-in or the start
-	// RefreshFailures are the others.
+	// RefreshFailures counts the failed ones.
 	RefreshFailures int `json:"refresh_failures,omitempty"`
-	// Rotated says that Cognito has replaced the refresh token of this sign-in: the app
-	// client has refresh token rotation on.
+	// Rotated is true if Cognito has replaced the refresh token of this sign-in: the app
+	// client has refresh token rotation enabled.
 	Rotated bool `json:"rotated,omitempty"`
-	// Degraded says that the last refresh failed for a reason that may pass.
+	// Degraded is true if the last refresh failed for a reason that may be temporary.
 	Degraded    bool      `json:"degraded"`
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
-	// AWSExpiresAt is when the AWS credentials in memory end, as far as others are told.
+	// AWSExpiresAt is when the AWS credentials in memory end, as AWSCredentials reports it.
 	AWSExpiresAt time.Time `json:"aws_expires_at,omitzero"`
-	// AWSLastError is why there are no newer ones; it may pass.
+	// AWSLastError is why there are no newer ones; it may be temporary.
 	AWSLastError   string    `json:"aws_last_error,omitempty"`
 	AWSLastErrorAt time.Time `json:"aws_last_error_at,omitzero"`
 	// SkewSeconds is how far Cognito's clock is ahead of this machine's.

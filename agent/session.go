@@ -1,3 +1,7 @@
+// What is stored of a sign-in has three owners: record.go the form in which it is written,
+// save.go the way between store and memory, and the session, here, the copy in memory that
+// everything else reads.
+
 package agent
 
 import (
@@ -8,49 +12,49 @@ import (
 	"time"
 )
 
-// A session is one environment's sign-in. Requests that find a good token read
-// only held and url and write only used; everything else is under mu, which is never held
-// across I/O, and changes to the sign-in itself go one at a time (turn).
+// A session is one environment's sign-in. A request that finds a good token in memory
+// reads only url and the cache's current, and writes only its lastUsed. mu guards
+// everything else and is never held across I/O. The sign-in itself changes only under the
+// write lock, one change at a time.
 type session struct {
 	agent *Agent
 	name  string
 
 	token credentialCache // the ID token
-	aws   credentialCache
+	aws   credentialCache // the AWS credentials
 	url   atomic.Pointer[string]
 
-	// writeLock holds one item: whoever took it may change the sign-in (a flight, a
-	// save, a logout, the end of a login).
+	// writeLock has one slot. A refresh, a save, a logout and the end of a login fill it
+	// while they change the sign-in; unlike a mutex it can be waited for with a context.
 	writeLock chan struct{}
 
 	mu              sync.Mutex
 	env             Environment
-	epoch           int           // grows when env changes so that tokens in flight no longer fit
+	epoch           int           // grows when env changes such that a token requested before no longer fits
 	awsEpoch        int           // the same for AWS credentials, and for every change of the sign-in
-	listedState     State         // StateIdle or StateAbsent as the store's list had it; "" unlisted
-	loaded          bool          // the store has been read, or written
+	listedState     State         // StateIdle or StateAbsent according to the store's list; "" before it was listed
+	loaded          bool          // the store has been read or written
 	signIn          *storedSignIn // nil: no sign-in
-	rejected        *Error        // why the sign-in is of no use; nil while it is
+	rejected        *Error        // why the sign-in cannot be used; nil while it can
 	rejectedAt      time.Time
-	unsaved         bool    // kept is newer than the store's record
-	saveBackoff     backoff // of saving
+	unsaved         bool    // signIn is newer than the store's record
+	saveBackoff     backoff // after saves that failed
 	skew            time.Duration
 	refreshes       int
 	refreshFailures int
-	cancelLogin     *context.CancelCauseFunc // ends the sign-in going on, or nil
-	unattended      unattendedState          // the unattended sign-in
+	cancelLogin     *context.CancelCauseFunc // cancels the login in progress; nil if there is none
+	unattended      unattendedState
 }
 
 func newSession(a *Agent, env Environment) *session {
 	s := &session{agent: a, name: env.Name, env: env, writeLock: make(chan struct{}, 1)}
-	s.writeLock <- struct{}{}
 	s.token.session, s.token.provider = s, tokenProvider{session: s}
 	s.aws.session, s.aws.provider = s, awsProvider{session: s}
 	return s
 }
 
-// configure takes a new configuration over. It clears failures, which it may have
-// mended.
+// configure applies a new configuration. It clears failures, which the new configuration
+// may have fixed.
 func (s *session) configure(env Environment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,12 +74,12 @@ func (s *session) configure(env Environment) {
 	s.token.current.Store(nil)
 	s.clearAWSLocked()
 	s.rejected = nil
-	if !s.unsaved { // else memory has the only copy
+	if !s.unsaved { // otherwise memory has the only copy
 		s.loaded, s.signIn = false, nil
 	}
 }
 
-// setListed notes whether the store's list had this session.
+// setListed records whether the store's list contained this session.
 func (s *session) setListed(present bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,27 +95,27 @@ func (s *session) environment() Environment {
 	return s.env
 }
 
-// acquire waits for the turn; the caller gives it back with give.
+// acquire waits for the write lock; the caller releases it with release.
 func (s *session) acquire(ctx context.Context) error {
 	select {
-	case <-s.writeLock:
+	case s.writeLock <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (s *session) release() { s.writeLock <- struct{}{} }
+func (s *session) release() { <-s.writeLock }
 
-// notifyChanged says that the token in memory changed, if it is not before any more. Deferred
-// ahead of mu's unlocking, it runs after that.
+// notifyChanged reports a change of the cached token since before. Defer it before locking
+// mu, so that it runs after mu is released.
 func (s *session) notifyChanged(before *cachedCredential) {
 	if s.token.current.Load() != before {
 		s.agent.onChange(s.name)
 	}
 }
 
-// clearCredentials takes the token out of memory, and the AWS credentials with it.
+// clearCredentials removes the ID token and the AWS credentials from memory.
 func (s *session) clearCredentials() {
 	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
@@ -120,8 +124,8 @@ func (s *session) clearCredentials() {
 	s.clearAWSLocked()
 }
 
-// publish makes cred the token that requests get, unless the environment changed
-// under it.
+// publish makes cred the token that requests get, unless the environment changed since it
+// was requested.
 func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch int) {
 	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
@@ -132,7 +136,20 @@ func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch int)
 	}
 }
 
-// status renders the session; it takes mu for a moment and waits for nothing.
+// markRejected records that the sign-in cannot be used, and why.
+func (s *session) markRejected(err *Error) {
+	defer s.notifyChanged(s.token.current.Load())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded && s.signIn == nil {
+		return // absent, which is a state of its own
+	}
+	s.rejected, s.rejectedAt = err, s.agent.now()
+	s.token.current.Store(nil)
+	s.clearAWSLocked()
+}
+
+// status describes the session. It locks mu for a moment and waits for nothing else.
 func (s *session) status() EnvironmentStatus {
 	now := s.agent.now()
 	cred := s.token.current.Load()
@@ -160,7 +177,7 @@ func (s *session) status() EnvironmentStatus {
 	return st
 }
 
-// stateLocked: the caller holds mu.
+// stateLocked returns the state of the session. The caller holds mu.
 func (s *session) stateLocked(cred *cachedCredential, now time.Time) State {
 	switch {
 	case s.token.inFlight != nil:
@@ -182,7 +199,8 @@ func (s *session) stateLocked(cred *cachedCredential, now time.Time) State {
 	}
 }
 
-// lastErrorLocked is what a person should know; the caller holds mu.
+// lastErrorLocked returns the problem that a person should know of, and since when there
+// is one. The caller holds mu.
 func (s *session) lastErrorLocked() (string, time.Time) {
 	switch {
 	case s.unsaved && s.saveBackoff.err != nil:

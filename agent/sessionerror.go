@@ -34,7 +34,8 @@ func (s *session) wrap(op string, err error) *Error {
 	return e
 }
 
-// storeError turns a store's error into ours; its text is made for people.
+// storeError makes a store's error an *Error of this environment. Its text is kept: stores
+// write theirs for people.
 func (s *session) storeError(op string, err error) *Error {
 	code := CodeUnavailable
 	if errors.Is(err, store.ErrLocked) {
@@ -45,6 +46,7 @@ func (s *session) storeError(op string, err error) *Error {
 	return e
 }
 
+// causeOf returns the text of the error behind e, for the log.
 func causeOf(e *Error) string {
 	if e.Err == nil {
 		return ""

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Token returns an ID token. While more than the margin of it is left, that is a
-// read of one pointer; see the package comment for the rest.
+// Token returns an ID token. Outside of the refresh margin that is a read of one
+// pointer; the package comment says what happens inside of it.
 func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	s, err := a.session("token", req.Environment)
 	if err != nil {
@@ -24,11 +24,11 @@ func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	return t, nil
 }
 
-// tokenProvider is the source of the ID token.
+// tokenProvider makes ID tokens from the session's sign-in.
 type tokenProvider struct{ session *session }
 
-// mandatoryWindow is the life below which a request waits for a refresh instead of
-// taking the token in memory, unless half the margin is shorter.
+// mandatoryWindow is the remaining life below which a request waits for a refresh
+// instead of taking the token in memory, unless half the advisory window is shorter.
 const mandatoryWindow = time.Minute
 
 func (p tokenProvider) windows(cred *cachedCredential) (advisory, mandatory time.Duration) {
@@ -38,8 +38,8 @@ func (p tokenProvider) windows(cred *cachedCredential) (advisory, mandatory time
 
 func (p tokenProvider) refusalLocked() *Error { return p.session.unusableReasonLocked() }
 
-// unusableReasonLocked says why the sign-in yields nothing without a person, or is nil when it
-// may. The caller holds mu.
+// unusableReasonLocked returns why the sign-in yields nothing without a person, or nil
+// if it may yield something. The caller holds mu.
 func (s *session) unusableReasonLocked() *Error {
 	if s.rejected != nil || s.loaded && s.signIn == nil {
 		return s.unattendedRefusalLocked()
@@ -68,7 +68,7 @@ func (p tokenProvider) refresh(cred *cachedCredential) *Error {
 	return err
 }
 
-// recordLocked keeps count of failures that may pass. The caller holds mu.
+// recordLocked counts failures that may be temporary. The caller holds mu.
 func (p tokenProvider) recordLocked(err *Error) {
 	s := p.session
 	switch {
@@ -76,7 +76,7 @@ func (p tokenProvider) recordLocked(err *Error) {
 		s.token.backoff = backoff{}
 		s.refreshes++
 	case err.Code == CodeLoginRequired || err.Code == CodeLocked || err.Op == opCredential && s.signIn == nil:
-		// States of their own: the person's next move is not to be delayed.
+		// These have states of their own, and what the person does next must not be delayed.
 		s.token.backoff = backoff{}
 	default:
 		s.token.backoff.recordFailure(err, s.agent.now())
@@ -86,6 +86,6 @@ func (p tokenProvider) recordLocked(err *Error) {
 func (tokenProvider) messages() messages {
 	return messages{
 		op: "token", lifetime: "an ID token's life", pending: "the refresh at Cognito is still going on",
-		logOp: "refresh", refreshed: "ID token refreshed", failed: "no refresh",
+		logOp: "refresh", refreshed: "ID token refreshed", failed: "ID token not refreshed",
 	}
 }

@@ -18,9 +18,9 @@ package main
 //	ready, stopping, stopped           the daemon: socket, store, version; reason
 //	configuration read again           a reload; error when it cannot be used
 //	signed in, signed in unattended    op login; warn: not signed in
-//	ID token refreshed                 op refresh; warn: no refresh
+//	ID token refreshed                 op refresh; warn: ID token not refreshed
 //	signed out                         op logout, scope; warn: not revoked at Cognito
-//	account mended                     op recover; warn: was not mended
+//	account recovered                  op recover; warn: account not recovered
 //	the newest refresh token could …   error, op save: it is in memory only
 //	request                            one that failed: each failure once an hour for each
 //	                                   op, env, code and exe, the others and what went

@@ -82,7 +82,7 @@ func TestUnattendedSignInThatIsRefused(t *testing.T) {
 	h.daemon("--store", "memory")
 	for range 5 {
 		got := h.kycToken()
-		if got.exit != exitDenied || got.out != "" || !strings.Contains(got.errOut, "unattended sign-in: Invalid username or password; mend the credential") {
+		if got.exit != exitDenied || got.out != "" || !strings.Contains(got.errOut, "unattended sign-in: Invalid username or password; fix the credential") {
 			t.Fatalf("%+v", got)
 		}
 	}
