@@ -1,8 +1,7 @@
 // Package agent holds sign-ins and hands out fresh ID tokens.
 //
-// A newcomer needs two calls: [New] makes an [Agent] out of an [Authenticator]
-// (the identity provider) and a [store.Store] (where sign-ins last), and
-// [Agent.Token] answers from memory whenever it can:
+// [New] makes an [Agent] out of an [Authenticator] (the identity provider) and a
+// [store.Store] (where sign-ins last). [Agent.Token] answers from memory whenever it can:
 //
 //	a, err := agent.New(agent.Options{Authenticator: cognito.New(…), Store: …, Config: …})
 //	err = a.Start(ctx)
@@ -10,42 +9,57 @@
 //
 // # What is promised
 //
-// A cached token never waits. While more than the margin is left of it (the
-// smaller of Config.RefreshMargin and a fifth of its life), a request reads one
-// atomic pointer. Inside the margin it still does, and starts a refresh in the
-// background. Only with less than a minute left (or half the margin, where that is
-// shorter) does a request wait for that refresh, up to the caller's own deadline.
+// A cached token never waits. While more of its life is left than the refresh margin (the
+// smaller of Config.RefreshMargin and a fifth of the lifetime), a request reads one atomic
+// pointer. Inside the margin a request still gets the cached token at once, and starts a
+// refresh in the background. Only if less than a minute is left (or half the margin, if
+// that is shorter) does a request wait for the refresh, up to its own deadline.
 //
-// A sign-in is never lost. A refresh runs on the agent's own context, so a caller
-// that gives up cannot interrupt it, and a rotated refresh token is durable in the
-// store before the ID token that came with it is handed out. Should the store
-// fail, the new refresh token stays in memory ("unsaved") and is saved again and
-// again; the old one is never used again. Only a definite refusal by the provider
-// or Logout ends a sign-in, and after a refusal the record stays until the next Login
-// or Logout. A sign-in that another one replaces is revoked.
+// A sign-in is never lost. A refresh runs on the agent's context, so a caller that gives
+// up cannot interrupt it, and a rotated refresh token is durable in the store before the
+// ID token that came with it is handed out. If the store fails, the new refresh token
+// stays in memory ("unsaved") and the agent tries to save it again and again; it never
+// uses the old one again. Only a definite refusal by the provider or Logout ends a
+// sign-in, and after a refusal the record stays until the next Login or Logout. A sign-in
+// that another one replaces is revoked.
 //
-// One call per need. All requests that need a refresh share one flight.
+// One call per need. All requests that need a refresh share one.
 //
-// # A session's life
+// # The states of a sign-in
 //
-//	unknown ──read──▶ absent ──login──▶ fresh ◀──refreshed── refreshing ──refused──▶ rejected
-//	   └─────read──▶ idle ──request──▶ refreshing                                      │ login
-//	                   ▲ expired ── fresh ◀──saved── unsaved ◀──store failed── refreshing ▼ fresh
+//	state             event                                      next state
+//	unknown           Start lists the store: no sign-in          absent
+//	unknown           Start lists the store: a sign-in           idle
+//	unknown, idle     a request                                  refreshing
+//	absent, rejected  a request, if there is a CredentialSource  refreshing
+//	fresh             the margin is reached, tokens in demand    refreshing
+//	fresh             the ID token expires, nobody asks          idle
+//	refreshing        the provider answers                       fresh
+//	refreshing        it answers, but the store fails            unsaved
+//	refreshing        the provider cannot be reached             the one before
+//	refreshing        the provider refuses the sign-in           rejected
+//	refreshing        the store has no sign-in                   absent
+//	unsaved           a later save succeeds                      fresh, or idle
+//	unsaved           a request, after the ID token expired      refreshing
+//	any               Login                                      fresh
+//	any               Login, but the store fails                 unsaved
+//	any               Logout                                     absent
+//	any               restart                                    unknown
 //
-// A refresh starts by itself at the margin while tokens are in demand, that is,
-// while the present one was used at all; an idle agent makes no calls. Timers are
-// hints: every request checks the wall clock and the monotonic one, so neither
-// suspend nor a clock set back can make the agent serve a dead token.
+// A refresh starts by itself at the margin while tokens are in demand, that is, if the
+// current one was used at all; an idle agent makes no calls. Timers are hints: every
+// request checks the wall clock and the monotonic clock, so neither suspend nor a clock
+// that is set back can make the agent serve an expired token.
 //
-// An environment with a [CredentialSource] is signed in by the agent itself, when
-// there is no sign-in or it was refused: at most every five minutes, and never again
-// with a credential that was refused for good. An API key takes the place of a sign-in
-// and has no end.
+// An environment with a [CredentialSource] is signed in by the agent itself if there is no
+// sign-in or it was refused: at most every five minutes, and never again with a credential
+// that was refused permanently. An API key can be stored instead of a sign-in and never
+// expires.
 //
 // # AWS credentials
 //
-// [Agent.AWSCredentials] hands out what an [Exchanger] makes of the ID token, where the
-// environment says by what. They are kept and renewed by the same means (supply.go) and
-// with the same promises, in memory only, and last no longer than the sign-in they were
-// made with.
+// [Agent.AWSCredentials] exchanges the ID token for AWS credentials through an
+// [Exchanger], if the environment configures an identity pool or a role. They are cached
+// and refreshed in the same way and with the same promises, in memory only, and last no
+// longer than the sign-in they were made with.
 package agent

@@ -36,7 +36,7 @@ var events = map[string]func(s *stage){
 	"wait": func(*stage) { time.Sleep(6 * time.Second) },
 }
 
-// TestStates walks every arrow of the life in the package comment. A step is an
+// TestStates walks through the state table of the package comment. A step is an
 // event and the state that follows; every walk begins after a sign-in, fresh.
 func TestStates(t *testing.T) {
 	type step struct {
