@@ -33,89 +33,89 @@ func (c *clock) now() time.Time { return time.Now().Round(0).Add(time.Duration(c
 // jump moves the wall clock and no timer, as suspend or a person does.
 func (c *clock) jump(d time.Duration) { c.shift.Add(int64(d)) }
 
-// A stage is an agent under test in a synctest bubble.
-type stage struct {
-	*testing.T
+// A fixture is an agent under test in a synctest bubble.
+type fixture struct {
+	t     *testing.T
 	p     *agenttest.Authenticator
 	a     *agent.Agent
 	clock *clock
-	store *flaky
+	store *flakyStore
 	// config is agenttest.Config unless set before start.
 	config agent.Config
 }
 
 // inBubble runs body with an agent that is signed in to prod.
-func inBubble(t *testing.T, rules func(*agenttest.Rules), body func(s *stage)) {
+func inBubble(t *testing.T, rules func(*agenttest.Rules), body func(f *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{T: t, p: agenttest.NewAuthenticator(), clock: new(clock), store: &flaky{Store: memory.New()}}
+		f := &fixture{t: t, p: agenttest.NewAuthenticator(), clock: new(clock), store: &flakyStore{Store: memory.New()}}
 		if rules != nil {
-			s.p.Set(rules)
+			f.p.Set(rules)
 		}
-		s.start()
-		agenttest.Login(t, s.a, "prod")
-		body(s)
+		f.start()
+		agenttest.Login(t, f.a, "prod")
+		body(f)
 	})
 }
 
-func (s *stage) start() {
-	s.a = agenttest.NewAgent(s.T, s.p, func(o *agent.Options) {
-		o.Now, o.Store = s.clock.now, s.store
-		if s.config.DefaultEnvironment != "" {
-			o.Config = s.config
+func (f *fixture) start() {
+	f.a = agenttest.NewAgent(f.t, f.p, func(o *agent.Options) {
+		o.Now, o.Store = f.clock.now, f.store
+		if f.config.DefaultEnvironment != "" {
+			o.Config = f.config
 		}
 	})
 }
 
 // restart stops the agent and starts another on the same store.
-func (s *stage) restart() {
-	s.Helper()
-	if err := s.a.Close(context.Background()); err != nil {
-		s.Fatal(err)
+func (f *fixture) restart() {
+	f.t.Helper()
+	if err := f.a.Close(context.Background()); err != nil {
+		f.t.Fatal(err)
 	}
-	s.start()
+	f.start()
 }
 
-func (s *stage) ask() (agent.Token, error) {
+func (f *fixture) ask() (agent.Token, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
-	return s.a.Token(ctx, agent.TokenRequest{Environment: "prod"})
+	return f.a.Token(ctx, agent.TokenRequest{Environment: "prod"})
 }
 
 // must asks for a token and also says how long the answer took.
-func (s *stage) must() (agent.Token, time.Duration) {
-	s.Helper()
+func (f *fixture) must() (agent.Token, time.Duration) {
+	f.t.Helper()
 	began := time.Now()
-	tok, err := s.ask()
+	tok, err := f.ask()
 	if err != nil {
-		s.Fatalf("at %s: %v", time.Now().Format(time.TimeOnly), err)
+		f.t.Fatalf("at %s: %v", time.Now().Format(time.TimeOnly), err)
 	}
 	return tok, time.Since(began)
 }
 
-func (s *stage) status() agent.EnvironmentStatus {
-	st, err := s.a.Status(context.Background())
+func (f *fixture) status() agent.EnvironmentStatus {
+	st, err := f.a.Status(context.Background())
 	if err != nil {
-		s.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return st.Environments[0]
 }
 
-func (s *stage) state(want agent.State) {
-	s.Helper()
-	if got := s.status(); got.State != want {
-		s.Fatalf("state %s (%s), want %s", got.State, got.LastError, want)
+func (f *fixture) state(want agent.State) {
+	f.t.Helper()
+	if got := f.status(); got.State != want {
+		f.t.Fatalf("state %s (%s), want %s", got.State, got.LastError, want)
 	}
 }
 
-func (s *stage) refreshes(want int) {
-	s.Helper()
-	if got := s.p.Refreshes(); got != want {
-		s.Fatalf("%d refreshes, want %d", got, want)
+func (f *fixture) refreshes(want int) {
+	f.t.Helper()
+	if got := f.p.Refreshes(); got != want {
+		f.t.Fatalf("%d refreshes, want %d", got, want)
 	}
 }
 
-// A flaky store fails when told to.
-type flaky struct {
+// A flakyStore fails on demand.
+type flakyStore struct {
 	store.Store
 	mu   sync.Mutex
 	put  error
@@ -125,50 +125,50 @@ type flaky struct {
 	puts int
 }
 
-func (f *flaky) set(change func(*flaky)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	change(f)
+func (s *flakyStore) set(change func(*flakyStore)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
 }
 
-func (f *flaky) Get(ctx context.Context, key string) ([]byte, error) {
-	f.mu.Lock()
-	err := f.get
-	f.mu.Unlock()
+func (s *flakyStore) Get(ctx context.Context, key string) ([]byte, error) {
+	s.mu.Lock()
+	err := s.get
+	s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	return f.Store.Get(ctx, key)
+	return s.Store.Get(ctx, key)
 }
 
-func (f *flaky) Keys(ctx context.Context) ([]string, error) {
-	f.mu.Lock()
-	err := f.keys
-	f.mu.Unlock()
+func (s *flakyStore) Keys(ctx context.Context) ([]string, error) {
+	s.mu.Lock()
+	err := s.keys
+	s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	return f.Store.Keys(ctx)
+	return s.Store.Keys(ctx)
 }
 
-func (f *flaky) Put(ctx context.Context, key string, value []byte) error {
-	f.mu.Lock()
-	f.puts++
-	err, hold := f.put, f.hold
-	f.mu.Unlock()
+func (s *flakyStore) Put(ctx context.Context, key string, value []byte) error {
+	s.mu.Lock()
+	s.puts++
+	err, hold := s.put, s.hold
+	s.mu.Unlock()
 	if hold != nil {
 		<-hold
 	}
 	if err != nil {
 		return err
 	}
-	return f.Store.Put(ctx, key, value)
+	return s.Store.Put(ctx, key, value)
 }
 
 func TestDayOfRequests(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Latency = true, 300*time.Millisecond }, func(s *stage) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Latency = true, 300*time.Millisecond }, func(f *fixture) {
 		for range 24 * 60 * 6 { // every 10 s for a day
-			tok, took := s.must()
+			tok, took := f.must()
 			if took > 0 {
 				t.Fatalf("a request waited %s", took)
 			}
@@ -177,115 +177,115 @@ func TestDayOfRequests(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 		}
-		if n := s.p.Refreshes(); n < 24 || n > 28 {
+		if n := f.p.Refreshes(); n < 24 || n > 28 {
 			t.Errorf("%d refreshes in a day of one-hour tokens", n)
 		}
 	})
 }
 
 func TestDayOfFiveMinuteTokens(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Lifetime, r.Latency = 5*time.Minute, 4*time.Second }, func(s *stage) {
+	inBubble(t, func(r *agenttest.Rules) { r.Lifetime, r.Latency = 5*time.Minute, 4*time.Second }, func(f *fixture) {
 		for range 24 * 60 * 12 {
-			if _, took := s.must(); took > 0 {
+			if _, took := f.must(); took > 0 {
 				t.Fatalf("a request waited %s", took)
 			}
 			time.Sleep(5 * time.Second)
 		}
 		// Due at a fifth of the life: every 4 minutes, up to 12 s earlier.
-		if n := s.p.Refreshes(); n < 24*15-1 || n > 24*16 {
+		if n := f.p.Refreshes(); n < 24*15-1 || n > 24*16 {
 			t.Errorf("%d refreshes in a day of five-minute tokens", n)
 		}
 	})
 }
 
 func TestIdleAgentMakesNoCalls(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		s.must()
+	inBubble(t, nil, func(f *fixture) {
+		f.must()
 		time.Sleep(24 * time.Hour)
 		// The token was used, so it was refreshed once; the new one never was.
-		s.refreshes(1)
-		s.state(agent.StateIdle)
-		if _, took := s.must(); took > 0 {
+		f.refreshes(1)
+		f.state(agent.StateIdle)
+		if _, took := f.must(); took > 0 {
 			t.Error("an instant provider took", took)
 		}
-		s.refreshes(2)
+		f.refreshes(2)
 	})
 }
 
 func TestUnusedTokenIsNotRefreshed(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
+	inBubble(t, nil, func(f *fixture) {
 		time.Sleep(24 * time.Hour)
-		s.refreshes(0)
+		f.refreshes(0)
 	})
 }
 
 func TestInsideTheMarginNobodyWaits(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		first, _ := s.must()
+	inBubble(t, nil, func(f *fixture) {
+		first, _ := f.must()
 		time.Sleep(50 * time.Minute)
-		s.p.Set(func(r *agenttest.Rules) { r.Latency = 4 * time.Second })
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 4 * time.Second })
 		time.Sleep(5*time.Minute + time.Second) // the refresh is in flight now, or soon
-		tok, took := s.must()
-		if took > 0 || !tok.IDToken.Equal(first.IDToken) && s.p.Refreshes() != 1 {
+		tok, took := f.must()
+		if took > 0 || !tok.IDToken.Equal(first.IDToken) && f.p.Refreshes() != 1 {
 			t.Errorf("waited %s", took)
 		}
 		time.Sleep(5 * time.Second)
-		if tok, _ = s.must(); tok.IDToken.Equal(first.IDToken) {
+		if tok, _ = f.must(); tok.IDToken.Equal(first.IDToken) {
 			t.Error("no refresh inside the margin")
 		}
-		s.refreshes(1)
+		f.refreshes(1)
 	})
 }
 
 func TestLastMinuteWaitsForTheRefresh(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
+	inBubble(t, nil, func(f *fixture) {
 		time.Sleep(59*time.Minute + 30*time.Second)
-		s.p.Set(func(r *agenttest.Rules) { r.Latency = 2 * time.Second })
-		if _, took := s.must(); took != 2*time.Second {
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 2 * time.Second })
+		if _, took := f.must(); took != 2*time.Second {
 			t.Errorf("waited %s, want the refresh's 2s", took)
 		}
 	})
 }
 
 func TestLastMinuteServesTheOldTokenWhenTheRefreshFails(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		s.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, nil, func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
 		})
 		time.Sleep(59*time.Minute + 30*time.Second)
-		s.must()
-		if _, err := s.a.Token(s.Context(), agent.TokenRequest{Environment: "prod", MinValid: time.Minute}); !errors.Is(err, agent.CodeUnavailable) {
+		f.must()
+		if _, err := f.a.Token(f.t.Context(), agent.TokenRequest{Environment: "prod", MinValid: time.Minute}); !errors.Is(err, agent.CodeUnavailable) {
 			t.Errorf("min_valid of a minute with 30 s left: %v", err)
 		}
 		time.Sleep(26 * time.Second) // under 5 s left: it would die on its way
-		if tok, err := s.ask(); err == nil {
+		if tok, err := f.ask(); err == nil {
 			t.Errorf("handed out a token with %s left", time.Until(tok.ExpiresAt))
 		}
 	})
 }
 
 func TestSuspend(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		first, _ := s.must()
-		s.clock.jump(3 * time.Hour)
-		tok, _ := s.must()
+	inBubble(t, nil, func(f *fixture) {
+		first, _ := f.must()
+		f.clock.jump(3 * time.Hour)
+		tok, _ := f.must()
 		if tok.IDToken.Equal(first.IDToken) {
 			t.Fatal("a token that died in suspend was handed out")
 		}
-		s.clock.jump(57 * time.Minute)
+		f.clock.jump(57 * time.Minute)
 		time.Sleep(time.Minute) // nobody asks: the scheduler finds out by itself
 		synctest.Wait()
-		s.refreshes(2)
-		s.state(agent.StateFresh)
+		f.refreshes(2)
+		f.state(agent.StateFresh)
 	})
 }
 
 func TestClockSetBack(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		first, _ := s.must()
-		s.clock.jump(-24 * time.Hour)
+	inBubble(t, nil, func(f *fixture) {
+		first, _ := f.must()
+		f.clock.jump(-24 * time.Hour)
 		time.Sleep(61 * time.Minute)
-		if tok, _ := s.must(); tok.IDToken.Equal(first.IDToken) {
+		if tok, _ := f.must(); tok.IDToken.Equal(first.IDToken) {
 			t.Error("a dead token was handed out after the clock was set back")
 		}
 	})
@@ -293,28 +293,28 @@ func TestClockSetBack(t *testing.T) {
 
 // A clock that is set back a day costs no call, and no token more than its life.
 func TestClockSetBackWhileAsked(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		first, _ := s.must()
+	inBubble(t, nil, func(f *fixture) {
+		first, _ := f.must()
 		time.Sleep(20 * time.Minute)
-		calls := s.p.Refreshes()
-		s.clock.jump(-24 * time.Hour)
-		tok, took := s.must()
-		if !tok.IDToken.Equal(first.IDToken) || took != 0 || s.p.Refreshes() != calls {
-			s.Errorf("the cached token is given up: %d calls, after %s", s.p.Refreshes()-calls, took)
+		calls := f.p.Refreshes()
+		f.clock.jump(-24 * time.Hour)
+		tok, took := f.must()
+		if !tok.IDToken.Equal(first.IDToken) || took != 0 || f.p.Refreshes() != calls {
+			f.t.Errorf("the cached token is given up: %d calls, after %s", f.p.Refreshes()-calls, took)
 		}
 		born := time.Now().Add(-20 * time.Minute)
 		for range 24 * 60 * 3 {
-			next, took := s.must()
+			next, took := f.must()
 			if !next.IDToken.Equal(tok.IDToken) {
 				tok, born = next, time.Now()
 			}
 			if age := time.Since(born); age > time.Hour || took > 0 {
-				s.Fatalf("a token of %s, after %s", age, took)
+				f.t.Fatalf("a token of %s, after %s", age, took)
 			}
 			time.Sleep(20 * time.Second)
 		}
-		if n := s.p.Refreshes() - calls; n < 24 || n > 30 {
-			s.Errorf("%d refreshes in 24 h", n)
+		if n := f.p.Refreshes() - calls; n < 24 || n > 30 {
+			f.t.Errorf("%d refreshes in 24 h", n)
 		}
 	})
 }
@@ -322,17 +322,17 @@ func TestClockSetBackWhileAsked(t *testing.T) {
 func TestWrongClock(t *testing.T) {
 	for _, off := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
 		t.Run(off.String(), func(t *testing.T) {
-			inBubble(t, func(r *agenttest.Rules) { r.Skew = -off }, func(s *stage) {
-				s.clock.jump(off)
-				agenttest.Login(t, s.a, "prod")
+			inBubble(t, func(r *agenttest.Rules) { r.Skew = -off }, func(f *fixture) {
+				f.clock.jump(off)
+				agenttest.Login(t, f.a, "prod")
 				for range 6 * 60 * 3 {
-					s.must()
+					f.must()
 					time.Sleep(20 * time.Second)
 				}
-				if n := s.p.Refreshes(); n < 5 || n > 8 {
+				if n := f.p.Refreshes(); n < 5 || n > 8 {
 					t.Errorf("%d refreshes in 6 h", n)
 				}
-				if got := s.status().SkewSeconds; got != -off.Seconds() {
+				if got := f.status().SkewSeconds; got != -off.Seconds() {
 					t.Errorf("status says %g s skew", got)
 				}
 			})
@@ -341,15 +341,15 @@ func TestWrongClock(t *testing.T) {
 }
 
 func TestOutage(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
-		s.must()
-		s.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
+		f.must()
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "connection refused") }
 		})
 		down := time.Now()
 		served := 0
 		for time.Since(down) < 2*time.Hour {
-			tok, err := s.ask()
+			tok, err := f.ask()
 			switch {
 			case err == nil:
 				served++
@@ -363,52 +363,52 @@ func TestOutage(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		if st := s.status(); !st.Degraded || st.LastError == "" || st.State == agent.StateRejected {
+		if st := f.status(); !st.Degraded || st.LastError == "" || st.State == agent.StateRejected {
 			t.Errorf("status in the outage: %+v", st)
 		}
-		if n := s.p.Refreshes(); n > 400 {
+		if n := f.p.Refreshes(); n > 400 {
 			t.Errorf("%d calls in 2 h of outage", n)
 		}
-		s.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
+		f.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
 		time.Sleep(5 * time.Second)
-		s.must()
-		if s.status().Degraded {
+		f.must()
+		if f.status().Degraded {
 			t.Error("still degraded")
 		}
 	})
 }
 
 func TestUnaskedOutageBacksOff(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		s.must()
-		s.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, nil, func(f *fixture) {
+		f.must()
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
 		})
 		time.Sleep(55 * time.Minute)
-		before := s.p.Refreshes()
+		before := f.p.Refreshes()
 		time.Sleep(5 * time.Minute) // the used token is still in demand
-		if n := s.p.Refreshes() - before; n < 3 || n > 60 {
+		if n := f.p.Refreshes() - before; n < 3 || n > 60 {
 			t.Errorf("%d calls in 5 min", n)
 		}
 		time.Sleep(time.Hour) // a life after its last use it is not
-		before = s.p.Refreshes()
+		before = f.p.Refreshes()
 		time.Sleep(24 * time.Hour)
-		if n := s.p.Refreshes() - before; n != 0 {
+		if n := f.p.Refreshes() - before; n != 0 {
 			t.Errorf("%d calls by an agent nobody asks", n)
 		}
 	})
 }
 
 func TestThrottledIsNotPressed(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		s.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, nil, func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error {
 				return &agent.Error{Code: agent.CodeThrottled, Message: "Too many requests. Please try again later.", RetryAfter: time.Minute}
 			}
 		})
 		time.Sleep(2 * time.Hour)
 		for range 30 {
-			_, err := s.ask()
+			_, err := f.ask()
 			e, ok := errors.AsType[*agent.Error](err)
 			if !ok || e.Code != agent.CodeThrottled || e.Environment != "prod" {
 				t.Fatal(err)
@@ -418,13 +418,13 @@ func TestThrottledIsNotPressed(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		s.refreshes(1)
+		f.refreshes(1)
 	})
 }
 
 func TestAmbiguousFailureRetriesTheSameToken(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
-		s.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(_ context.Context, n int) error {
 				if n < 3 {
 					return agenttest.Unavailable("prod", "the answer was lost")
@@ -433,36 +433,36 @@ func TestAmbiguousFailureRetriesTheSameToken(t *testing.T) {
 			}
 		})
 		time.Sleep(2 * time.Hour)
-		_, took := s.must()
+		_, took := f.must()
 		if took <= 0 || took > 5*time.Second {
 			t.Errorf("three tries took %s", took)
 		}
-		s.refreshes(3)
+		f.refreshes(3)
 	})
 }
 
 func TestHangingProvider(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
+	inBubble(t, nil, func(f *fixture) {
 		time.Sleep(2 * time.Hour)
-		s.p.Set(func(r *agenttest.Rules) { r.Latency = 24 * time.Hour })
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 24 * time.Hour })
 		began := time.Now()
-		_, err := s.ask()
+		_, err := f.ask()
 		if !errors.Is(err, agent.CodeUnavailable) || time.Since(began) != 8*time.Second {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
-		s.state(agent.StateRefreshing)
+		f.state(agent.StateRefreshing)
 		time.Sleep(13 * time.Second)
-		s.state(agent.StateIdle) // the flight ended after 20 s
+		f.state(agent.StateIdle) // the refresh ended after 20 s
 	})
 }
 
 func TestRotatedTokenIsDurableBeforeItIsSeen(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
 		time.Sleep(2 * time.Hour)
 		hold := make(chan struct{})
-		s.store.set(func(f *flaky) { f.hold = hold })
+		f.store.set(func(s *flakyStore) { s.hold = hold })
 		got := make(chan agent.Token, 1)
-		go func() { tok, _ := s.must(); got <- tok }()
+		go func() { tok, _ := f.must(); got <- tok }()
 		synctest.Wait()
 		select {
 		case <-got:
@@ -475,110 +475,110 @@ func TestRotatedTokenIsDurableBeforeItIsSeen(t *testing.T) {
 }
 
 func TestUnrotatedRefreshWritesNothing(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		before := s.store.puts
+	inBubble(t, nil, func(f *fixture) {
+		before := f.store.puts
 		time.Sleep(2 * time.Hour)
-		s.must()
-		if s.store.puts != before {
-			t.Errorf("%d writes for an unchanged record", s.store.puts-before)
+		f.must()
+		if f.store.puts != before {
+			t.Errorf("%d writes for an unchanged record", f.store.puts-before)
 		}
 	})
 }
 
 func TestUnsaved(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
-		s.store.set(func(f *flaky) { f.put = errors.New("no space left on device") })
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
+		f.store.set(func(s *flakyStore) { s.put = errors.New("no space left on device") })
 		time.Sleep(2 * time.Hour)
-		s.must() // the token is good all the same
-		s.state(agent.StateUnsaved)
-		if e := s.status().LastError; !strings.Contains(e, "not saved") || !strings.Contains(e, "no space left") {
+		f.must() // the token is good all the same
+		f.state(agent.StateUnsaved)
+		if e := f.status().LastError; !strings.Contains(e, "not saved") || !strings.Contains(e, "no space left") {
 			t.Errorf("status says %q", e)
 		}
 		time.Sleep(2 * time.Hour)
-		s.must() // with the token from memory, not the dead one from the store
-		s.store.set(func(f *flaky) { f.put = nil })
+		f.must() // with the token from memory, not the dead one from the store
+		f.store.set(func(s *flakyStore) { s.put = nil })
 		time.Sleep(6 * time.Minute)
-		s.state(agent.StateFresh)
-		s.restart()
-		s.must()
+		f.state(agent.StateFresh)
+		f.restart()
+		f.must()
 	})
 }
 
 func TestUnsavedIsSavedAtTheEnd(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
-		s.store.set(func(f *flaky) { f.put = errors.New("busy") })
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
+		f.store.set(func(s *flakyStore) { s.put = errors.New("busy") })
 		time.Sleep(2 * time.Hour)
-		s.must()
-		s.store.set(func(f *flaky) { f.put = nil })
-		s.restart()
-		s.must()
+		f.must()
+		f.store.set(func(s *flakyStore) { s.put = nil })
+		f.restart()
+		f.must()
 	})
 }
 
 func TestRotatedTokenWithAnUnverifiedIDToken(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Processed, r.Delivered = true, true, true }, func(s *stage) {
-		s.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Processed, r.Delivered = true, true, true }, func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error {
 				return &agent.Error{Code: agent.CodeInternal, Message: "the ID token has the wrong audience"}
 			}
 		})
 		time.Sleep(2 * time.Hour)
-		if _, err := s.ask(); !errors.Is(err, agent.CodeInternal) {
+		if _, err := f.ask(); !errors.Is(err, agent.CodeInternal) {
 			t.Fatal(err)
 		}
-		s.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
-		s.restart() // the store has the rotated one
-		s.must()
+		f.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
+		f.restart() // the store has the rotated one
+		f.must()
 	})
 }
 
 func TestRejected(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
+	inBubble(t, nil, func(f *fixture) {
 		began := time.Now()
-		s.must()
-		s.p.EndAll()
+		f.must()
+		f.p.EndAll()
 		time.Sleep(time.Hour)
 		for range 10 {
-			if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) {
+			if _, err := f.ask(); !errors.Is(err, agent.CodeLoginRequired) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Hour)
 		}
-		s.refreshes(1)
-		s.state(agent.StateRejected)
-		if st := s.status(); st.LastErrorAt.Before(began) || st.LastErrorAt.After(began.Add(time.Hour)) {
-			s.Errorf("status does not say since when: %+v", st)
+		f.refreshes(1)
+		f.state(agent.StateRejected)
+		if st := f.status(); st.LastErrorAt.Before(began) || st.LastErrorAt.After(began.Add(time.Hour)) {
+			f.t.Errorf("status does not say since when: %+v", st)
 		}
-		if keys, _ := s.store.Keys(s.Context()); len(keys) != 1 {
+		if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 1 {
 			t.Error("the record of a rejected sign-in is gone")
 		}
-		agenttest.Login(t, s.a, "prod")
-		s.must()
-		s.state(agent.StateFresh)
+		agenttest.Login(t, f.a, "prod")
+		f.must()
+		f.state(agent.StateFresh)
 	})
 }
 
 func TestAnotherAgentRotated(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
-		other := agenttest.NewAgent(s.T, s.p, func(o *agent.Options) { o.Store = s.store })
-		if _, err := other.Token(s.Context(), agent.TokenRequest{Environment: "prod"}); err != nil {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
+		other := agenttest.NewAgent(f.t, f.p, func(o *agent.Options) { o.Store = f.store })
+		if _, err := other.Token(f.t.Context(), agent.TokenRequest{Environment: "prod"}); err != nil {
 			t.Fatal(err)
 		}
-		s.refreshes(1)
+		f.refreshes(1)
 		time.Sleep(2 * time.Hour)
-		s.refreshes(2) // the other's token was used, so it was refreshed ahead
-		s.must()       // refused with the old token, then taken with the other's
-		s.refreshes(4)
+		f.refreshes(2) // the other's token was used, so it was refreshed ahead
+		f.must()       // refused with the old token, then taken with the other's
+		f.refreshes(4)
 	})
 }
 
 func TestRestart(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
 		for i := range 5 {
-			s.restart()
-			s.state(agent.StateIdle)
-			s.must()
-			s.refreshes(i + 1)
+			f.restart()
+			f.state(agent.StateIdle)
+			f.must()
+			f.refreshes(i + 1)
 		}
 	})
 }
@@ -632,43 +632,43 @@ func TestStoreThatDoesNotAnswer(t *testing.T) {
 		"silent": {fmt.Errorf("the keyring did not answer: %w", store.ErrUnavailable), agent.CodeUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(s *stage) {
-				s.restart()
-				s.store.set(func(f *flaky) { f.get = c.err })
-				if _, err := s.ask(); !errors.Is(err, c.code) || !strings.Contains(err.Error(), "prod: the keyring") {
+			inBubble(t, nil, func(f *fixture) {
+				f.restart()
+				f.store.set(func(s *flakyStore) { s.get = c.err })
+				if _, err := f.ask(); !errors.Is(err, c.code) || !strings.Contains(err.Error(), "prod: the keyring") {
 					t.Fatal(err)
 				}
-				s.store.set(func(f *flaky) { f.get = nil })
+				f.store.set(func(s *flakyStore) { s.get = nil })
 				time.Sleep(5 * time.Second)
-				s.must()
+				f.must()
 			})
 		})
 	}
 }
 
 func TestConfigure(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		first, _ := s.must()
+	inBubble(t, nil, func(f *fixture) {
+		first, _ := f.must()
 		c := agenttest.Config()
 		c.Environments[1].APIURL = "https://new.example.com"
-		if err := s.a.Configure(c); err != nil {
+		if err := f.a.Configure(c); err != nil {
 			t.Fatal(err)
 		}
-		if tok, _ := s.must(); !tok.IDToken.Equal(first.IDToken) || tok.APIURL != "https://new.example.com" {
+		if tok, _ := f.must(); !tok.IDToken.Equal(first.IDToken) || tok.APIURL != "https://new.example.com" {
 			t.Error("a new API URL cost the token, or did not arrive")
 		}
 		c.Environments[1].ClientID = "another"
-		if err := s.a.Configure(c); err != nil {
+		if err := f.a.Configure(c); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) || !strings.Contains(err.Error(), "another user pool or client") {
+		if _, err := f.ask(); !errors.Is(err, agent.CodeLoginRequired) || !strings.Contains(err.Error(), "another user pool or client") {
 			t.Fatal(err)
 		}
-		s.refreshes(0)
-		if err := s.a.Configure(agenttest.Config()); err != nil {
+		f.refreshes(0)
+		if err := f.a.Configure(agenttest.Config()); err != nil {
 			t.Fatal(err)
 		}
-		s.must() // the record was there all along
+		f.must() // the record was there all along
 	})
 }
 
@@ -697,97 +697,97 @@ func TestConfigureRefuses(t *testing.T) {
 	}
 }
 
-func TestCloseFinishesTheFlight(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Latency = true, 3*time.Second }, func(s *stage) {
+func TestCloseFinishesTheRefresh(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate, r.Latency = true, 3*time.Second }, func(f *fixture) {
 		time.Sleep(2 * time.Hour)
-		go func() { _, _ = s.ask() }()
+		go func() { _, _ = f.ask() }()
 		synctest.Wait()
-		s.restart() // in mid-refresh
-		s.must()
-		s.refreshes(2)
+		f.restart() // in mid-refresh
+		f.must()
+		f.refreshes(2)
 	})
 }
 
-func TestCloseCutsOffAHangingFlight(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Latency = time.Hour }, func(s *stage) {
+func TestCloseCutsOffAHangingRefresh(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Latency = time.Hour }, func(f *fixture) {
 		time.Sleep(2 * time.Hour)
-		go func() { _, _ = s.ask() }()
+		go func() { _, _ = f.ask() }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 		defer cancel()
 		began := time.Now()
-		if err := s.a.Close(ctx); err == nil || time.Since(began) != 8*time.Second {
+		if err := f.a.Close(ctx); err == nil || time.Since(began) != 8*time.Second {
 			t.Errorf("closed after %s: %v", time.Since(began), err)
 		}
-		if _, err := s.ask(); !errors.Is(err, agent.CodeUnavailable) {
+		if _, err := f.ask(); !errors.Is(err, agent.CodeUnavailable) {
 			t.Errorf("a request after Close: %v", err)
 		}
 	})
 }
 
 func TestLoginWhileARefreshIsInFlight(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
 		time.Sleep(2 * time.Hour)
-		s.p.Set(func(r *agenttest.Rules) { r.Latency = 3 * time.Second })
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 3 * time.Second })
 		waiter := make(chan error, 1)
-		go func() { _, err := s.ask(); waiter <- err }()
+		go func() { _, err := f.ask(); waiter <- err }()
 		synctest.Wait()
-		agenttest.Login(t, s.a, "prod")
+		agenttest.Login(t, f.a, "prod")
 		if err := <-waiter; err != nil {
 			t.Error(err)
 		}
-		s.p.Set(func(r *agenttest.Rules) { r.Latency = 0 })
-		s.restart()
-		s.must() // the store has the new sign-in, not the old one's rotation
-		s.refreshes(2)
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 0 })
+		f.restart()
+		f.must() // the store has the new sign-in, not the old one's rotation
+		f.refreshes(2)
 	})
 }
 
-// A sign-in that another one replaces would live on at the provider, and no logout
-// would reach it.
+// Otherwise a replaced sign-in would stay valid at the provider, and no logout would reach
+// it.
 func TestReplacedSignInIsEnded(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
 		for range 2 {
 			time.Sleep(2 * time.Hour)
-			s.must()
+			f.must()
 		}
-		agenttest.Login(t, s.a, "prod")
+		agenttest.Login(t, f.a, "prod")
 		synctest.Wait()
-		if s.p.Live() != 1 {
-			t.Errorf("%d sign-ins live at the provider", s.p.Live())
+		if f.p.Live() != 1 {
+			t.Errorf("%d sign-ins live at the provider", f.p.Live())
 		}
-		if revoked := s.p.Revoked(); len(revoked) != 2 || revoked[1] != "refresh-token-1" {
+		if revoked := f.p.Revoked(); len(revoked) != 2 || revoked[1] != "refresh-token-1" {
 			t.Errorf("revoked %v, want the live one and the first", revoked)
 		}
-		s.must()
+		f.must()
 	})
 }
 
 func TestUnsavedSignInEndsNothing(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		s.store.set(func(f *flaky) { f.put = errors.New("disk full") })
-		agenttest.Login(t, s.a, "prod")
+	inBubble(t, nil, func(f *fixture) {
+		f.store.set(func(s *flakyStore) { s.put = errors.New("disk full") })
+		agenttest.Login(t, f.a, "prod")
 		synctest.Wait()
-		if s.p.Live() != 2 {
+		if f.p.Live() != 2 {
 			t.Error("the sign-in that the store still has was ended")
 		}
 	})
 }
 
 func TestLogoutIsNotHalfDone(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		ctx, cancel := context.WithCancel(s.Context())
+	inBubble(t, nil, func(f *fixture) {
+		ctx, cancel := context.WithCancel(f.t.Context())
 		cancel()
-		_ = s.a.Logout(ctx, agent.LogoutRequest{Environment: "prod"})
+		_ = f.a.Logout(ctx, agent.LogoutRequest{Environment: "prod"})
 		synctest.Wait()
-		s.state(agent.StateAbsent)
-		if keys, _ := s.store.Keys(s.Context()); len(keys) != 0 || s.p.Live() != 0 {
-			t.Errorf("left: keys %v, %d live refresh tokens", keys, s.p.Live())
+		f.state(agent.StateAbsent)
+		if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 0 || f.p.Live() != 0 {
+			t.Errorf("left: keys %v, %d live refresh tokens", keys, f.p.Live())
 		}
 	})
 }
 
-// TestSecrets runs a life with debug logging and looks for every secret.
+// TestSecrets runs a sign-in to its end with debug logging and looks for every secret.
 func TestSecrets(t *testing.T) {
 	p, out := agenttest.NewAuthenticator(), new(testlog.Buffer)
 	p.Set(func(r *agenttest.Rules) { r.Rotate, r.Lifetime = true, time.Nanosecond })

@@ -15,27 +15,27 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 )
 
-func (s *stage) askAWS(minValid time.Duration) (agent.AWSCredentials, error) {
+func (f *fixture) askAWS(minValid time.Duration) (agent.AWSCredentials, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
-	return s.a.AWSCredentials(ctx, agent.TokenRequest{Environment: "prod", MinValid: minValid})
+	return f.a.AWSCredentials(ctx, agent.TokenRequest{Environment: "prod", MinValid: minValid})
 }
 
 // mustAWS asks for credentials and also says how long the answer took.
-func (s *stage) mustAWS() (agent.AWSCredentials, time.Duration) {
-	s.Helper()
+func (f *fixture) mustAWS() (agent.AWSCredentials, time.Duration) {
+	f.t.Helper()
 	began := time.Now()
-	c, err := s.askAWS(0)
+	c, err := f.askAWS(0)
 	if err != nil {
-		s.Fatalf("at %s: %v", time.Now().Format(time.TimeOnly), err)
+		f.t.Fatalf("at %s: %v", time.Now().Format(time.TimeOnly), err)
 	}
 	return c, time.Since(began)
 }
 
-func (s *stage) exchanges(least, most int) {
-	s.Helper()
-	if n := s.p.Exchanges(); n < least || n > most {
-		s.Errorf("%d exchanges, want %d to %d", n, least, most)
+func (f *fixture) exchanges(least, most int) {
+	f.t.Helper()
+	if n := f.p.Exchanges(); n < least || n > most {
+		f.t.Errorf("%d exchanges, want %d to %d", n, least, most)
 	}
 }
 
@@ -54,17 +54,17 @@ func TestDayOfAWSCredentials(t *testing.T) {
 		{26 * time.Minute, time.Second, 19 * time.Minute, 250, 1500},
 	} {
 		t.Run(fmt.Sprintf("%s every %s", test.life, test.every), func(t *testing.T) {
-			inBubble(t, nil, func(s *stage) {
-				s.p.SetAWS(slowAWS(test.life))
-				s.mustAWS()
+			inBubble(t, nil, func(f *fixture) {
+				f.p.SetAWS(slowAWS(test.life))
+				f.mustAWS()
 				for began := time.Now(); time.Since(began) < 24*time.Hour; time.Sleep(test.every) {
-					c, took := s.mustAWS()
+					c, took := f.mustAWS()
 					if left := time.Until(c.ExpiresAt); took > 0 || left < test.left {
-						s.Fatalf("a request waited %s for credentials with %s left", took, left)
+						f.t.Fatalf("a request waited %s for credentials with %s left", took, left)
 					}
 				}
-				s.exchanges(test.least, test.most)
-				if n := s.p.Refreshes(); n > 28 {
+				f.exchanges(test.least, test.most)
+				if n := f.p.Refreshes(); n > 28 {
 					t.Errorf("%d ID tokens in a day of credentials", n)
 				}
 			})
@@ -72,68 +72,69 @@ func TestDayOfAWSCredentials(t *testing.T) {
 	}
 }
 
-// Nobody asks, nothing is called.
+// While no request comes, nothing is called.
 func TestIdleAWSCredentials(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		s.mustAWS()
+	inBubble(t, nil, func(f *fixture) {
+		f.mustAWS()
 		time.Sleep(48 * time.Hour)
-		s.exchanges(1, 2)
-		if _, took := s.mustAWS(); took > 0 {
+		f.exchanges(1, 2)
+		if _, took := f.mustAWS(); took > 0 {
 			t.Errorf("waited %s with an AWS that answers at once", took)
 		}
 	})
 }
 
 func TestOneExchangeForAll(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Latency = time.Second }, func(s *stage) {
-		s.p.SetAWS(slowAWS(time.Hour))
+	inBubble(t, func(r *agenttest.Rules) { r.Latency = time.Second }, func(f *fixture) {
+		f.p.SetAWS(slowAWS(time.Hour))
 		for round := 1; round <= 3; round++ {
 			var wg sync.WaitGroup
 			for range 200 {
-				wg.Go(func() { s.mustAWS() })
+				wg.Go(func() { f.mustAWS() })
 			}
 			wg.Wait()
-			s.exchanges(round, round)
-			s.clock.jump(45 * time.Minute) // below what is handed out without waiting
+			f.exchanges(round, round)
+			f.clock.jump(45 * time.Minute) // below what is handed out without waiting
 		}
 	})
 }
 
-// The ends of life: a request waits below 16 minutes, and a min_valid is met or refused.
-func TestAWSMargins(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
-		s.p.SetAWS(slowAWS(time.Hour))
-		first, _ := s.mustAWS()
-		s.clock.jump(40 * time.Minute) // 19 left
-		if c, took := s.mustAWS(); took > 0 || c.AccessKeyID != first.AccessKeyID {
+// The windows: a request waits below 16 minutes, and a min_valid is met or refused.
+func TestAWSWindows(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		f.p.SetAWS(slowAWS(time.Hour))
+		first, _ := f.mustAWS()
+		f.clock.jump(40 * time.Minute) // 19 left
+		if c, took := f.mustAWS(); took > 0 || c.AccessKeyID != first.AccessKeyID {
 			t.Errorf("inside the margin a request waited %s", took)
 		}
 		synctest.Wait()
 		time.Sleep(3 * time.Second)
-		second, _ := s.mustAWS()
+		second, _ := f.mustAWS()
 		if second.AccessKeyID == first.AccessKeyID {
 			t.Error("nothing was renewed beside the answer")
 		}
-		s.clock.jump(44 * time.Minute) // 15 left
-		if c, took := s.mustAWS(); took != 2*time.Second || time.Until(c.ExpiresAt)+s.clock.ahead() < 15*time.Minute {
+		f.clock.jump(44 * time.Minute) // 15 left
+		if c, took := f.mustAWS(); took != 2*time.Second || time.Until(c.ExpiresAt)+f.clock.ahead() < 15*time.Minute {
 			t.Errorf("a request got credentials after %s", took)
 		}
-		s.clock.jump(20 * time.Minute)
-		if _, err := s.askAWS(time.Hour); agent.CodeOf(err) != agent.CodeUsage {
+		f.clock.jump(20 * time.Minute)
+		if _, err := f.askAWS(time.Hour); agent.CodeOf(err) != agent.CodeUsage {
 			t.Errorf("an hour of what lives 59 minutes: %v", err)
 		}
-		s.exchanges(3, 3)
-		if c, err := s.askAWS(50 * time.Minute); err != nil || time.Until(c.ExpiresAt) < 50*time.Minute {
+		f.exchanges(3, 3)
+		if c, err := f.askAWS(50 * time.Minute); err != nil || time.Until(c.ExpiresAt) < 50*time.Minute {
 			t.Errorf("50 minutes: %v", err)
 		}
-		s.exchanges(4, 4)
+		f.exchanges(4, 4)
 	})
 }
 
-// ahead is how far the clock is off.
+// ahead returns how far the clock is off.
 func (c *clock) ahead() time.Duration { return time.Duration(c.shift.Load()) }
 
-// While AWS or Cognito is down what is in memory serves to its end, and nobody is pressed.
+// While AWS or Cognito is down, the credentials in memory serve to their end, and neither
+// gets more than the calls of the backoff.
 func TestAWSOutage(t *testing.T) {
 	down := &agent.Error{Code: agent.CodeUnavailable, Op: "aws", Environment: "prod", Message: "AWS is down"}
 	for name, fail := range map[string]func(p *agenttest.Authenticator, err error){
@@ -145,29 +146,29 @@ func TestAWSOutage(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(r *agenttest.Rules) { r.Lifetime = 30 * time.Minute }, func(s *stage) {
-				c, _ := s.mustAWS()
-				fail(s.p, down)
+			inBubble(t, func(r *agenttest.Rules) { r.Lifetime = 30 * time.Minute }, func(f *fixture) {
+				c, _ := f.mustAWS()
+				fail(f.p, down)
 				for time.Until(c.ExpiresAt) > 10*time.Second {
-					if got, err := s.askAWS(0); err != nil || got.AccessKeyID != c.AccessKeyID {
-						s.Fatalf("%s before the end: %v", time.Until(c.ExpiresAt), err)
+					if got, err := f.askAWS(0); err != nil || got.AccessKeyID != c.AccessKeyID {
+						f.t.Fatalf("%s before the end: %v", time.Until(c.ExpiresAt), err)
 					}
 					time.Sleep(time.Second)
 				}
 				time.Sleep(time.Minute)
-				_, err := s.askAWS(0)
+				_, err := f.askAWS(0)
 				if agent.CodeOf(err) != agent.CodeUnavailable || !strings.Contains(err.Error(), "AWS is down") {
-					s.Fatalf("after the end: %v", err)
+					f.t.Fatalf("after the end: %v", err)
 				}
-				if n := s.p.Exchanges() + s.p.Refreshes(); n > 1000 { // three tries each 5 s at most
-					s.Errorf("%d calls in an hour of an outage", n)
+				if n := f.p.Exchanges() + f.p.Refreshes(); n > 1000 { // three tries each 5 s at most
+					f.t.Errorf("%d calls in an hour of an outage", n)
 				}
-				if st := s.status(); name == "AWS" && (st.AWSLastError == "" || st.Degraded) {
+				if st := f.status(); name == "AWS" && (st.AWSLastError == "" || st.Degraded) {
 					t.Errorf("status %+v", st)
 				}
-				fail(s.p, nil)
+				fail(f.p, nil)
 				time.Sleep(time.Minute)
-				if s.mustAWS(); s.status().AWSLastError != "" {
+				if f.mustAWS(); f.status().AWSLastError != "" {
 					t.Error("an error after a success")
 				}
 			})
@@ -175,34 +176,35 @@ func TestAWSOutage(t *testing.T) {
 	}
 }
 
-// A refusal is not pressed: one that asks every second costs a call in minutes.
+// A refusal is not retried at every request: a client that asks every second costs a call
+// every few minutes.
 func TestAWSRefusalIsNotPressed(t *testing.T) {
-	inBubble(t, nil, func(s *stage) {
+	inBubble(t, nil, func(f *fixture) {
 		denied := &agent.Error{Code: agent.CodeDenied, Op: "aws", Message: "no trust"}
-		s.p.SetAWS(func(r *agenttest.AWSRules) { r.Exchange = func(int, string) error { return denied } })
+		f.p.SetAWS(func(r *agenttest.AWSRules) { r.Exchange = func(int, string) error { return denied } })
 		for range 3600 {
-			if _, err := s.askAWS(0); !errors.Is(err, agent.CodeDenied) {
+			if _, err := f.askAWS(0); !errors.Is(err, agent.CodeDenied) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 		}
-		s.exchanges(10, 60)
+		f.exchanges(10, 60)
 		config := agenttest.Config()
-		if err := s.a.Configure(config); err != nil {
+		if err := f.a.Configure(config); err != nil {
 			t.Fatal(err)
 		}
-		s.p.SetAWS(func(r *agenttest.AWSRules) { r.Exchange = nil })
-		s.mustAWS() // a reload is worth a call at once
+		f.p.SetAWS(func(r *agenttest.AWSRules) { r.Exchange = nil })
+		f.mustAWS() // a reload is worth a call at once
 	})
 }
 
-// An ID token that AWS takes to be expired is replaced, once.
+// An ID token that AWS considers expired is replaced, once.
 func TestAWSWantsANewerIDToken(t *testing.T) {
 	stale := &agent.Error{Code: agent.CodeDenied, Op: "aws", Message: "too old", Err: agent.ErrIDTokenExpired}
-	inBubble(t, nil, func(s *stage) {
-		old, _ := s.must()
+	inBubble(t, nil, func(f *fixture) {
+		old, _ := f.must()
 		time.Sleep(10 * time.Minute)
-		s.p.SetAWS(func(r *agenttest.AWSRules) {
+		f.p.SetAWS(func(r *agenttest.AWSRules) {
 			r.Exchange = func(_ int, idToken string) error {
 				if idToken == old.IDToken.Reveal() {
 					return stale
@@ -210,98 +212,98 @@ func TestAWSWantsANewerIDToken(t *testing.T) {
 				return nil
 			}
 		})
-		s.mustAWS()
-		s.exchanges(2, 2)
-		s.refreshes(1)
+		f.mustAWS()
+		f.exchanges(2, 2)
+		f.refreshes(1)
 	})
-	inBubble(t, nil, func(s *stage) {
-		s.p.SetAWS(func(r *agenttest.AWSRules) { r.Exchange = func(int, string) error { return stale } })
-		if _, err := s.askAWS(0); !errors.Is(err, agent.ErrIDTokenExpired) {
+	inBubble(t, nil, func(f *fixture) {
+		f.p.SetAWS(func(r *agenttest.AWSRules) { r.Exchange = func(int, string) error { return stale } })
+		if _, err := f.askAWS(0); !errors.Is(err, agent.ErrIDTokenExpired) {
 			t.Errorf("with a token that is new: %v", err)
 		}
-		s.exchanges(1, 1)
+		f.exchanges(1, 1)
 		time.Sleep(10 * time.Minute)
-		if _, err := s.askAWS(0); !errors.Is(err, agent.ErrIDTokenExpired) {
+		if _, err := f.askAWS(0); !errors.Is(err, agent.ErrIDTokenExpired) {
 			t.Errorf("with every token: %v", err)
 		}
-		s.exchanges(3, 3)
+		f.exchanges(3, 3)
 	})
 }
 
-// Whatever ends or changes the sign-in, or what it is exchanged at, ends the credentials;
-// those in flight as well.
+// Every change of the sign-in, or of where it is exchanged, ends the credentials, and makes
+// an exchange in progress start again.
 func TestAWSCredentialsEnd(t *testing.T) {
 	prod := func(c *agent.Config) *agent.Environment {
 		return &c.Environments[slices.IndexFunc(c.Environments, func(e agent.Environment) bool { return e.Name == "prod" })]
 	}
-	configured := func(s *stage, change func(*agent.Environment)) {
+	configured := func(f *fixture, change func(*agent.Environment)) {
 		c := agenttest.Config()
 		change(prod(&c))
-		if err := s.a.Configure(c); err != nil {
-			s.Fatal(err)
+		if err := f.a.Configure(c); err != nil {
+			f.t.Fatal(err)
 		}
 	}
 	for _, test := range []struct {
 		name string
-		do   func(*stage)
+		do   func(*fixture)
 		code agent.Code // of a request afterwards; "" is others
 		same bool
 	}{
-		{"nothing", func(*stage) {}, "", true},
-		{"the same configuration", func(s *stage) { configured(s, func(*agent.Environment) {}) }, "", true},
-		{"an ID token that was refreshed", func(s *stage) {
-			_, _ = s.a.Token(context.Background(), agent.TokenRequest{Environment: "prod", MinValid: 59*time.Minute + 55*time.Second})
+		{"nothing", func(*fixture) {}, "", true},
+		{"the same configuration", func(f *fixture) { configured(f, func(*agent.Environment) {}) }, "", true},
+		{"an ID token that was refreshed", func(f *fixture) {
+			_, _ = f.a.Token(context.Background(), agent.TokenRequest{Environment: "prod", MinValid: 59*time.Minute + 55*time.Second})
 		}, "", true},
-		{"another pool", func(s *stage) {
-			configured(s, func(e *agent.Environment) { e.IdentityPoolID = "us-east-2:11111111-1111-1111-1111-111111111111" })
+		{"another pool", func(f *fixture) {
+			configured(f, func(e *agent.Environment) { e.IdentityPoolID = "us-east-2:11111111-1111-1111-1111-111111111111" })
 		}, "", false},
-		{"another role", func(s *stage) {
-			configured(s, func(e *agent.Environment) { e.RoleARN = "arn:aws:iam::123456789012:role/x" })
+		{"another role", func(f *fixture) {
+			configured(f, func(e *agent.Environment) { e.RoleARN = "arn:aws:iam::123456789012:role/x" })
 		}, "", false},
-		{"another way", func(s *stage) {
-			configured(s, func(e *agent.Environment) { e.IdentityPoolID, e.AWSRoleARN = "", "arn:aws:iam::123456789012:role/x" })
+		{"another way", func(f *fixture) {
+			configured(f, func(e *agent.Environment) { e.IdentityPoolID, e.AWSRoleARN = "", "arn:aws:iam::123456789012:role/x" })
 		}, "", false},
-		{"another endpoint", func(s *stage) { configured(s, func(e *agent.Environment) { e.AWSEndpoint = "https://x.example" }) }, "", false},
-		{"no way", func(s *stage) { configured(s, func(e *agent.Environment) { e.IdentityPoolID = "" }) }, agent.CodeConfiguration, false},
-		{"another user pool", func(s *stage) { configured(s, func(e *agent.Environment) { e.UserPoolID = "us-east-2_other" }) }, agent.CodeLoginRequired, false},
-		{"a sign-in", func(s *stage) { agenttest.Login(s, s.a, "prod") }, "", false},
-		{"an API key", func(s *stage) {
-			_ = s.a.Login(context.Background(), agent.LoginRequest{Environment: "prod", APIKey: agent.NewSecret("sk_1")}, nil)
+		{"another endpoint", func(f *fixture) { configured(f, func(e *agent.Environment) { e.AWSEndpoint = "https://x.example" }) }, "", false},
+		{"no way", func(f *fixture) { configured(f, func(e *agent.Environment) { e.IdentityPoolID = "" }) }, agent.CodeConfiguration, false},
+		{"another user pool", func(f *fixture) { configured(f, func(e *agent.Environment) { e.UserPoolID = "us-east-2_other" }) }, agent.CodeLoginRequired, false},
+		{"a sign-in", func(f *fixture) { agenttest.Login(f.t, f.a, "prod") }, "", false},
+		{"an API key", func(f *fixture) {
+			_ = f.a.Login(context.Background(), agent.LoginRequest{Environment: "prod", APIKey: agent.NewSecret("sk_1")}, nil)
 		}, agent.CodeLoginRequired, false},
-		{"a logout", func(s *stage) { _ = s.a.Logout(context.Background(), agent.LogoutRequest{Environment: "prod"}) }, agent.CodeLoginRequired, false},
-		{"a refusal", func(s *stage) {
-			s.p.EndAll()
-			_, _ = s.a.Token(context.Background(), agent.TokenRequest{Environment: "prod", MinValid: 59*time.Minute + 55*time.Second})
+		{"a logout", func(f *fixture) { _ = f.a.Logout(context.Background(), agent.LogoutRequest{Environment: "prod"}) }, agent.CodeLoginRequired, false},
+		{"a refusal", func(f *fixture) {
+			f.p.EndAll()
+			_, _ = f.a.Token(context.Background(), agent.TokenRequest{Environment: "prod", MinValid: 59*time.Minute + 55*time.Second})
 		}, agent.CodeLoginRequired, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			inBubble(t, nil, func(s *stage) {
-				before, _ := s.mustAWS()
+			inBubble(t, nil, func(f *fixture) {
+				before, _ := f.mustAWS()
 				time.Sleep(time.Minute)
-				test.do(s)
-				c, err := s.askAWS(0)
+				test.do(f)
+				c, err := f.askAWS(0)
 				if agent.CodeOf(err) != test.code && err != nil || test.code != "" && err == nil {
-					s.Fatalf("afterwards: %v", err)
+					f.t.Fatalf("afterwards: %v", err)
 				}
 				if got := c.AccessKeyID == before.AccessKeyID; err == nil && got != test.same {
 					t.Errorf("the same credentials afterwards: %v", got)
 				}
 			})
-			inBubble(t, nil, func(s *stage) {
-				s.p.SetAWS(func(r *agenttest.AWSRules) { r.Latency = 3 * time.Second })
+			inBubble(t, nil, func(f *fixture) {
+				f.p.SetAWS(func(r *agenttest.AWSRules) { r.Latency = 3 * time.Second })
 				time.Sleep(time.Minute)
 				got := make(chan error, 1)
 				go func() {
-					_, err := s.askAWS(0)
+					_, err := f.askAWS(0)
 					got <- err
 				}()
 				time.Sleep(time.Second)
-				test.do(s)
+				test.do(f)
 				if err := <-got; agent.CodeOf(err) != test.code && err != nil || test.code != "" && err == nil {
 					t.Errorf("in flight: %v", err)
 				}
-				if want := 2; !test.same && test.code == "" && s.p.Exchanges() != want {
-					t.Errorf("%d exchanges, want those in flight to be made anew", s.p.Exchanges())
+				if want := 2; !test.same && test.code == "" && f.p.Exchanges() != want {
+					t.Errorf("%d exchanges, want the one in flight to be made again", f.p.Exchanges())
 				}
 			})
 		})

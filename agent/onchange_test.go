@@ -12,28 +12,28 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 )
 
-// A listener notes what Options.Changed is told.
-type listener struct {
+// A recorder records the calls of Options.OnChange.
+type recorder struct {
 	mu    sync.Mutex
-	heard []string
+	calls []string
 }
 
-func (l *listener) changed(environment string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.heard = append(l.heard, environment)
+func (r *recorder) onChange(environment string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, environment)
 }
 
-func (l *listener) take() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer func() { l.heard = nil }()
-	return slices.Compact(slices.Sorted(slices.Values(l.heard)))
+func (r *recorder) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() { r.calls = nil }()
+	return slices.Compact(slices.Sorted(slices.Values(r.calls)))
 }
 
-// TestChanged holds that whatever makes the token in memory another one is told, and
-// that nothing else is.
-func TestChanged(t *testing.T) {
+// TestOnChange checks that every event that changes the token in memory is reported, and no
+// other event.
+func TestOnChange(t *testing.T) {
 	ask := func(a *agent.Agent) (string, error) {
 		tok, err := a.Token(context.Background(), agent.TokenRequest{Environment: "prod"})
 		return tok.IDToken.Reveal(), err
@@ -91,24 +91,24 @@ func TestChanged(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var heard listener
+				var changes recorder
 				p := agenttest.NewAuthenticator()
-				a := agenttest.NewAgent(t, p, func(o *agent.Options) { o.OnChange = heard.changed })
+				a := agenttest.NewAgent(t, p, func(o *agent.Options) { o.OnChange = changes.onChange })
 				agenttest.Login(t, a, "prod")
 				synctest.Wait()
-				heard.take()
+				changes.take()
 				tt.do(t, a, p)
 				synctest.Wait()
-				if got := heard.take(); !slices.Equal(got, tt.want) {
-					t.Errorf("told of %q, want %q", got, tt.want)
+				if got := changes.take(); !slices.Equal(got, tt.want) {
+					t.Errorf("reported %q, want %q", got, tt.want)
 				}
 			})
 		})
 	}
 }
 
-// TestChangedHoldsNoLock holds that the one who is told may ask for the status.
-func TestChangedHoldsNoLock(t *testing.T) {
+// TestOnChangeHoldsNoLock checks that OnChange may ask for the status.
+func TestOnChangeHoldsNoLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a *agent.Agent
 		var states []agent.State

@@ -27,7 +27,7 @@ func TestRestrict(t *testing.T) {
 		return nil, context.Canceled
 	}
 	_, prod := r.Token(ctx, agent.TokenRequest{Environment: "prod"})
-	_, unknown := r.Token(ctx, agent.TokenRequest{Environment: "nowhere"}) // is not told from one that is there
+	_, unknown := r.Token(ctx, agent.TokenRequest{Environment: "nowhere"}) // must look like one that exists
 	_, theDefault := agent.Restrict(a, "prod").Token(ctx, agent.TokenRequest{})
 	_, aws := r.AWSCredentials(ctx, agent.TokenRequest{Environment: "staging"})
 	for what, err := range map[string]error{

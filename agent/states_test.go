@@ -12,28 +12,28 @@ import (
 )
 
 // The events that move a session, each run to its end.
-var events = map[string]func(s *stage){
-	"ask":      func(s *stage) { _, _ = s.ask() },
-	"login":    func(s *stage) { agenttest.Login(s.T, s.a, "prod") },
-	"logout":   func(s *stage) { _ = s.a.Logout(context.Background(), agent.LogoutRequest{Environment: "prod"}) },
-	"expire":   func(*stage) { time.Sleep(25 * time.Hour) },
-	"restart":  func(s *stage) { s.restart() },
-	"revoke":   func(s *stage) { s.p.EndAll() },
-	"disk out": func(s *stage) { s.store.set(func(f *flaky) { f.put = errors.New("disk full") }) },
-	"disk in":  func(s *stage) { s.store.set(func(f *flaky) { f.put = nil }); time.Sleep(5 * time.Minute) },
-	"list out": func(s *stage) { s.store.set(func(f *flaky) { f.keys = errors.New("silent") }) },
-	"net out": func(s *stage) {
-		s.p.Set(func(r *agenttest.Rules) {
+var events = map[string]func(f *fixture){
+	"ask":      func(f *fixture) { _, _ = f.ask() },
+	"login":    func(f *fixture) { agenttest.Login(f.t, f.a, "prod") },
+	"logout":   func(f *fixture) { _ = f.a.Logout(context.Background(), agent.LogoutRequest{Environment: "prod"}) },
+	"expire":   func(*fixture) { time.Sleep(25 * time.Hour) },
+	"restart":  func(f *fixture) { f.restart() },
+	"revoke":   func(f *fixture) { f.p.EndAll() },
+	"disk out": func(f *fixture) { f.store.set(func(s *flakyStore) { s.put = errors.New("disk full") }) },
+	"disk in":  func(f *fixture) { f.store.set(func(s *flakyStore) { s.put = nil }); time.Sleep(5 * time.Minute) },
+	"list out": func(f *fixture) { f.store.set(func(s *flakyStore) { s.keys = errors.New("silent") }) },
+	"net out": func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
 		})
 	},
-	"net in": func(s *stage) { s.p.Set(func(r *agenttest.Rules) { r.Refresh = nil }); time.Sleep(5 * time.Minute) },
-	"net slow": func(s *stage) {
-		s.p.Set(func(r *agenttest.Rules) { r.Latency = 5 * time.Second })
-		go func() { _, _ = s.ask() }()
+	"net in": func(f *fixture) { f.p.Set(func(r *agenttest.Rules) { r.Refresh = nil }); time.Sleep(5 * time.Minute) },
+	"net slow": func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 5 * time.Second })
+		go func() { _, _ = f.ask() }()
 		synctest.Wait()
 	},
-	"wait": func(*stage) { time.Sleep(6 * time.Second) },
+	"wait": func(*fixture) { time.Sleep(6 * time.Second) },
 }
 
 // TestStates walks through the state table of the package comment. A step is an
@@ -64,13 +64,13 @@ func TestStates(t *testing.T) {
 		"provider away, signs out": {{"net out", agent.StateFresh}, {"expire", agent.StateIdle}, {"ask", agent.StateIdle}, {"logout", agent.StateAbsent}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
-				s.state(agent.StateFresh)
+			inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
+				f.state(agent.StateFresh)
 				for i, step := range walk {
-					events[step.event](s)
+					events[step.event](f)
 					synctest.Wait()
-					if got := s.status(); got.State != step.state {
-						s.Fatalf("step %d: after %q the state is %s (%s), want %s", i+1, step.event, got.State, got.LastError, step.state)
+					if got := f.status(); got.State != step.state {
+						f.t.Fatalf("step %d: after %q the state is %s (%s), want %s", i+1, step.event, got.State, got.LastError, step.state)
 					}
 				}
 			})

@@ -33,23 +33,23 @@ func (c *credential) set(password, stamp string) {
 }
 
 // unattended runs body with an agent that has a credential for prod and no sign-in.
-func unattended(t *testing.T, password string, body func(s *stage, c *credential)) {
+func unattended(t *testing.T, password string, body func(f *fixture, c *credential)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := new(credential)
 		c.set(password, "1")
-		s := &stage{T: t, p: agenttest.NewAuthenticator(), clock: new(clock), store: &flaky{Store: memory.New()}}
-		s.config = agenttest.Config()
-		s.config.Environments[1].Unattended = c
-		s.start()
-		body(s, c)
+		f := &fixture{t: t, p: agenttest.NewAuthenticator(), clock: new(clock), store: &flakyStore{Store: memory.New()}}
+		f.config = agenttest.Config()
+		f.config.Environments[1].Unattended = c
+		f.start()
+		body(f, c)
 	})
 }
 
 // logins counts the calls of Login so far.
-func (s *stage) logins() (n int) {
+func (f *fixture) logins() (n int) {
 	for {
 		select {
-		case call := <-s.p.Called():
+		case call := <-f.p.Called():
 			if call == "login" {
 				n++
 			}
@@ -60,54 +60,54 @@ func (s *stage) logins() (n int) {
 }
 
 func TestUnattended(t *testing.T) {
-	unattended(t, agenttest.Password, func(s *stage, _ *credential) {
-		s.must()
-		s.must()
-		if n := s.logins(); n != 1 {
+	unattended(t, agenttest.Password, func(f *fixture, _ *credential) {
+		f.must()
+		f.must()
+		if n := f.logins(); n != 1 {
 			t.Errorf("%d sign-ins", n)
 		}
-		s.restart()
-		s.must()
-		if n := s.logins(); n != 0 {
+		f.restart()
+		f.must()
+		if n := f.logins(); n != 0 {
 			t.Errorf("%d sign-ins with one in the store", n)
 		}
 	})
 }
 
 func TestUnattendedAfterRejection(t *testing.T) {
-	unattended(t, agenttest.Password, func(s *stage, _ *credential) {
-		s.must()
-		s.p.EndAll()
+	unattended(t, agenttest.Password, func(f *fixture, _ *credential) {
+		f.must()
+		f.p.EndAll()
 		time.Sleep(2 * time.Hour)
-		s.must()
-		s.state(agent.StateFresh)
-		if n := s.logins(); n != 2 {
+		f.must()
+		f.state(agent.StateFresh)
+		if n := f.logins(); n != 2 {
 			t.Errorf("%d sign-ins", n)
 		}
 	})
 }
 
 func TestUnattendedWithAWrongPassword(t *testing.T) {
-	unattended(t, "wrong", func(s *stage, c *credential) {
+	unattended(t, "wrong", func(f *fixture, c *credential) {
 		for range 3 * 60 { // three hours of requests
-			_, err := s.ask()
+			_, err := f.ask()
 			if !errors.Is(err, agent.CodeLoginRequired) || !strings.Contains(err.Error(), "unattended sign-in: Invalid username or password") {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
 		}
-		if n := s.logins(); n != 1 {
+		if n := f.logins(); n != 1 {
 			t.Fatalf("%d calls with one wrong password", n)
 		}
 		c.set("wrong again", "2")
-		_, _ = s.ask()
+		_, _ = f.ask()
 		c.set(agenttest.Password, "3")
-		if _, err := s.ask(); err == nil {
+		if _, err := f.ask(); err == nil {
 			t.Fatal("two calls within five minutes")
 		}
 		time.Sleep(5 * time.Minute)
-		s.must()
-		if n := s.logins(); n != 2 {
+		f.must()
+		if n := f.logins(); n != 2 {
 			t.Errorf("%d calls for two more credentials", n)
 		}
 	})
@@ -115,109 +115,109 @@ func TestUnattendedWithAWrongPassword(t *testing.T) {
 
 // A daemon that a service manager starts again and again must not lock the account.
 func TestUnattendedRefusalOutlivesTheDaemon(t *testing.T) {
-	unattended(t, "wrong", func(s *stage, c *credential) {
+	unattended(t, "wrong", func(f *fixture, c *credential) {
 		for range 5 {
-			if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) {
+			if _, err := f.ask(); !errors.Is(err, agent.CodeLoginRequired) {
 				t.Fatal(err)
 			}
-			if e := s.status().LastError; !strings.Contains(e, "unattended sign-in") {
+			if e := f.status().LastError; !strings.Contains(e, "unattended sign-in") {
 				t.Fatalf("status says %q", e)
 			}
 			time.Sleep(10 * time.Minute)
-			s.restart()
+			f.restart()
 		}
-		if n := s.logins(); n != 1 {
+		if n := f.logins(); n != 1 {
 			t.Errorf("%d calls with one wrong password and five daemons", n)
 		}
 		c.set(agenttest.Password, "2")
-		s.must()
-		if keys, _ := s.store.Keys(s.Context()); len(keys) != 1 {
+		f.must()
+		if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 1 {
 			t.Errorf("keys %v", keys)
 		}
 	})
 }
 
 func TestUnattendedProviderAway(t *testing.T) {
-	unattended(t, agenttest.Password, func(s *stage, _ *credential) {
-		s.p.Set(func(r *agenttest.Rules) { r.Login = agenttest.Unavailable("prod", "down") })
+	unattended(t, agenttest.Password, func(f *fixture, _ *credential) {
+		f.p.Set(func(r *agenttest.Rules) { r.Login = agenttest.Unavailable("prod", "down") })
 		began := time.Now()
 		for time.Since(began) < time.Hour {
-			if _, err := s.ask(); !errors.Is(err, agent.CodeUnavailable) {
+			if _, err := f.ask(); !errors.Is(err, agent.CodeUnavailable) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
 		}
-		if n := s.logins(); n < 10 || n > 13 {
+		if n := f.logins(); n < 10 || n > 13 {
 			t.Errorf("%d calls in an hour of outage", n)
 		}
-		s.p.Set(func(r *agenttest.Rules) { r.Login = nil })
+		f.p.Set(func(r *agenttest.Rules) { r.Login = nil })
 		time.Sleep(5 * time.Minute)
-		s.must()
+		f.must()
 	})
 }
 
 func TestUnattendedCannotAnswer(t *testing.T) {
-	unattended(t, agenttest.Password, func(s *stage, c *credential) {
+	unattended(t, agenttest.Password, func(f *fixture, c *credential) {
 		c.mu.Lock()
 		c.now.Username = agenttest.MFAUser
 		c.mu.Unlock()
-		if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) {
+		if _, err := f.ask(); !errors.Is(err, agent.CodeLoginRequired) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		_, _ = s.ask()
-		if n := s.logins(); n != 1 {
+		_, _ = f.ask()
+		if n := f.logins(); n != 1 {
 			t.Errorf("%d calls", n)
 		}
 	})
 }
 
 func TestUnattendedWithoutAFile(t *testing.T) {
-	unattended(t, "", func(s *stage, c *credential) {
+	unattended(t, "", func(f *fixture, c *credential) {
 		c.err = &agent.Error{Code: agent.CodeConfiguration, Message: "/etc/kyc.password: no such file", Hint: "make it"}
-		if _, err := s.ask(); !errors.Is(err, agent.CodeConfiguration) || !strings.Contains(err.Error(), "prod: /etc/kyc.password: no such file; make it") {
+		if _, err := f.ask(); !errors.Is(err, agent.CodeConfiguration) || !strings.Contains(err.Error(), "prod: /etc/kyc.password: no such file; make it") {
 			t.Fatal(err)
 		}
 		c.err = nil
 		c.set(agenttest.Password, "2")
-		s.must() // at once: no call had been made
+		f.must() // at once: no call had been made
 	})
 }
 
 func TestUnattendedStaysSignedOut(t *testing.T) {
-	unattended(t, agenttest.Password, func(s *stage, _ *credential) {
-		s.must()
-		if err := s.a.Logout(s.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
+	unattended(t, agenttest.Password, func(f *fixture, _ *credential) {
+		f.must()
+		if err := f.a.Logout(f.t.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		if _, err := s.ask(); !errors.Is(err, agent.CodeLoginRequired) {
+		if _, err := f.ask(); !errors.Is(err, agent.CodeLoginRequired) {
 			t.Errorf("signed in again after a logout: %v", err)
 		}
-		if err := s.a.Configure(s.config); err != nil {
+		if err := f.a.Configure(f.config); err != nil {
 			t.Fatal(err)
 		}
-		s.must()
+		f.must()
 	})
 }
 
 func TestRevokesTheFirstRefreshToken(t *testing.T) {
-	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(s *stage) {
+	inBubble(t, func(r *agenttest.Rules) { r.Rotate = true }, func(f *fixture) {
 		for range 3 {
 			time.Sleep(2 * time.Hour)
-			s.must()
+			f.must()
 		}
-		if keys, _ := s.store.Keys(s.Context()); len(keys) != 2 {
+		if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 2 {
 			t.Fatalf("keys %v", keys)
 		}
-		if err := s.a.Logout(s.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
+		if err := f.a.Logout(f.t.Context(), agent.LogoutRequest{Environment: "prod"}); err != nil {
 			t.Fatal(err)
 		}
-		revoked := s.p.Revoked()
+		revoked := f.p.Revoked()
 		if len(revoked) != 2 || revoked[1] != "refresh-token-1" {
 			t.Errorf("revoked %v, want the live one and the first", revoked)
 		}
-		if keys, _ := s.store.Keys(s.Context()); len(keys) != 0 {
+		if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 0 {
 			t.Errorf("keys %v", keys)
 		}
 	})
@@ -225,17 +225,17 @@ func TestRevokesTheFirstRefreshToken(t *testing.T) {
 
 func TestDeviceIsKept(t *testing.T) {
 	device := agent.Device{Key: "us-east-2_d", GroupKey: "g", Password: agent.NewSecret("device-password")}
-	inBubble(t, nil, func(s *stage) {
-		s.p.Set(func(r *agenttest.Rules) { r.Device = device })
-		agenttest.Login(t, s.a, "prod")
-		s.restart()
-		s.must()
-		got := s.p.Device()
+	inBubble(t, nil, func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) { r.Device = device })
+		agenttest.Login(t, f.a, "prod")
+		f.restart()
+		f.must()
+		got := f.p.Device()
 		if got.Key != device.Key || got.GroupKey != device.GroupKey || !got.Password.Equal(device.Password) {
 			t.Errorf("the refresh had device %+v", got)
 		}
-		agenttest.Login(t, s.a, "prod")
-		if got := s.p.Device(); got.Key != device.Key {
+		agenttest.Login(t, f.a, "prod")
+		if got := f.p.Device(); got.Key != device.Key {
 			t.Errorf("the next sign-in had device %+v", got)
 		}
 	})
@@ -244,16 +244,16 @@ func TestDeviceIsKept(t *testing.T) {
 // A credential that cannot be read does not make the agent press Cognito with a refresh
 // token that it refuses.
 func TestUnattendedWithoutAFileAfterRejection(t *testing.T) {
-	unattended(t, agenttest.Password, func(s *stage, c *credential) {
-		s.p.Set(func(r *agenttest.Rules) { r.Latency = 50 * time.Millisecond })
-		s.must()
-		s.must()
-		s.p.EndAll()
+	unattended(t, agenttest.Password, func(f *fixture, c *credential) {
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 50 * time.Millisecond })
+		f.must()
+		f.must()
+		f.p.EndAll()
 		c.mu.Lock()
 		c.err = errors.New("no such file")
 		c.mu.Unlock()
 		time.Sleep(2 * time.Hour)
-		if n := s.p.Refreshes(); n > 60 {
+		if n := f.p.Refreshes(); n > 60 {
 			t.Errorf("%d refreshes with a dead refresh token", n)
 		}
 	})

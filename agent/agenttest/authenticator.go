@@ -1,8 +1,8 @@
 // Package agenttest tests implementations of [agent.Service] and stands in for
 // the identity provider.
 //
-// TestService runs one conformance body over any Service; NewAuthenticator makes
-// a provider whose every answer a test can script.
+// [TestService] runs one conformance test over any Service; [NewAuthenticator] returns a
+// provider whose every answer a test can script.
 package agenttest
 
 import (
@@ -15,58 +15,57 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// The sign-in that a new Authenticator accepts.
+// What a new Authenticator accepts.
 const (
 	User     = "ada@example.com"
 	Password = "correct horse battery staple"
-	// MFACode answers the challenge that MFAUser is asked.
+	// MFAUser has the same password and gets a challenge, which MFACode answers.
 	MFAUser = "grace@example.com"
 	MFACode = "123456"
-	// RecoveryCode is what Recover asks for.
+	// RecoveryCode is the code that Recover asks for.
 	RecoveryCode = "654321"
 )
 
-// An Authenticator is an identity provider in memory. Its fields may be changed
-// between calls through Set; it models rotation as Cognito has it: a used
-// refresh token is dead at once, and its reuse is refused.
+// An Authenticator is an identity provider in memory. Set changes its rules between calls.
+// It rotates refresh tokens as Cognito does: a used one is invalid at once, and its reuse is
+// refused.
 type Authenticator struct {
-	mu       sync.Mutex
-	rules    Rules
-	serial   int
-	live     map[string]bool // refresh tokens that work
-	logins   int
-	refreshs int
-	revoked  []string
-	device   agent.Device
-	called   chan string
+	mu        sync.Mutex
+	rules     Rules
+	serial    int
+	live      map[string]bool // the valid refresh tokens
+	refreshes int
+	revoked   []string
+	device    agent.Device
+	called    chan string
 
 	aws       AWSRules
 	exchanges int
 }
 
-// Rules is how an Authenticator answers.
+// Rules are how an Authenticator answers.
 type Rules struct {
 	Lifetime time.Duration // of ID tokens; 0 means an hour
-	Rotate   bool          // every refresh yields a new refresh token and kills the old one
-	Latency  time.Duration // before every refresh's answer
-	Skew     time.Duration // reported with every grant
+	Rotate   bool          // every refresh yields a new refresh token and makes the old one invalid
+	Latency  time.Duration // before the answer to every refresh
+	Skew     time.Duration // reported with every result
 	// SignedInAgo makes sign-ins look that old.
 	SignedInAgo time.Duration
-	// Login, when set, is the error of every sign-in.
+	// Login, if set, is the error of every sign-in.
 	Login error
 	// Device is given to every new sign-in.
 	Device agent.Device
-	// Refresh, when set, decides the n-th refresh (from 1): an error, or nil to go on.
-	// The refresh token has been rotated by then if Processed says so.
+	// Refresh, if set, decides the n-th refresh (from 1): it returns an error, or nil to go
+	// on.
 	Refresh func(ctx context.Context, n int) error
-	// Processed makes a refresh that fails rotate nevertheless, as when the answer is
-	// lost on its way; the new refresh token is kept before the error when Delivered.
+	// Processed makes a refresh that fails rotate the refresh token nevertheless, as if the
+	// answer was lost. With Delivered, keep gets the new refresh token before the error.
 	Processed, Delivered bool
 }
 
 var _ agent.Authenticator = (*Authenticator)(nil)
 
-// NewAuthenticator returns one that accepts User and MFAUser.
+// NewAuthenticator returns an Authenticator that accepts User and MFAUser.
 func NewAuthenticator() *Authenticator {
 	return &Authenticator{live: make(map[string]bool), called: make(chan string, 10000)}
 }
@@ -81,28 +80,28 @@ func (p *Authenticator) Set(change func(*Rules)) {
 // Called yields "login", "refresh", "revoke" or "exchange" as each call arrives.
 func (p *Authenticator) Called() <-chan string { return p.called }
 
-// Refreshes is how many refresh calls there were.
+// Refreshes returns how many refresh calls there were.
 func (p *Authenticator) Refreshes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.refreshs
+	return p.refreshes
 }
 
-// Revoked is every refresh token that was revoked, in order.
+// Revoked returns every refresh token that was revoked, in order.
 func (p *Authenticator) Revoked() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.revoked)
 }
 
-// Device is what the last sign-in or refresh said it comes from.
+// Device returns the device that the last sign-in or refresh was called with.
 func (p *Authenticator) Device() agent.Device {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.device
 }
 
-// Live is how many refresh tokens work.
+// Live returns how many refresh tokens are valid.
 func (p *Authenticator) Live() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +115,7 @@ func (p *Authenticator) EndAll() {
 	clear(p.live)
 }
 
-// Login accepts User with Password; MFAUser is asked for MFACode as well.
+// Login accepts User with Password; it asks MFAUser for MFACode as well.
 func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
 	p.called <- "login"
 	p.mu.Lock()
@@ -139,12 +138,11 @@ func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req ag
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.logins++
 	s := agent.SignIn{Username: req.Username, Subject: "sub-of-" + req.Username, Device: p.rules.Device}
 	if p.rules.SignedInAgo > 0 {
 		s.SignedInAt = time.Now().Add(-p.rules.SignedInAgo)
 	}
-	return p.grantLocked(s, p.issueLocked()), nil
+	return p.resultLocked(s, p.issueLocked()), nil
 }
 
 func askCode(ctx context.Context, env agent.Environment, ask agent.Prompter) error {
@@ -168,8 +166,8 @@ func askCode(ctx context.Context, env agent.Environment, ask agent.Prompter) err
 func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) (agent.AuthResult, error) {
 	p.called <- "refresh"
 	p.mu.Lock()
-	p.refreshs++
-	n, rules := p.refreshs, p.rules
+	p.refreshes++
+	n, rules := p.refreshes, p.rules
 	p.device = s.Device
 	p.mu.Unlock()
 	if err := pause(ctx, rules.Latency); err != nil {
@@ -196,10 +194,10 @@ func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.grantLocked(s, token), nil
+	return p.resultLocked(s, token), nil
 }
 
-// use takes a refresh token and returns the one that works from now on.
+// use accepts a refresh token and returns the one that is valid from now on.
 func (p *Authenticator) use(token string, rotate bool) (string, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -213,7 +211,7 @@ func (p *Authenticator) use(token string, rotate bool) (string, bool) {
 	return token, true
 }
 
-// Revoke kills the refresh token.
+// Revoke makes the refresh token invalid.
 func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.SignIn) error {
 	p.called <- "revoke"
 	p.mu.Lock()
@@ -223,7 +221,7 @@ func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.S
 	return nil
 }
 
-// RevokeAll kills every refresh token.
+// RevokeAll makes every refresh token invalid.
 func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s agent.SignIn, _ func(agent.SignIn)) error {
 	p.called <- "revoke"
 	p.mu.Lock()
@@ -235,7 +233,7 @@ func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s ag
 	return nil
 }
 
-// Recover asks for RecoveryCode, and for a new password where the action is about one.
+// Recover asks for RecoveryCode, except for RecoverResend.
 func (p *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Prompter) error {
 	p.called <- "recover"
 	if req.Action == agent.RecoverResend {
@@ -271,7 +269,7 @@ func (p *Authenticator) issueLocked() string {
 	return token
 }
 
-func (p *Authenticator) grantLocked(s agent.SignIn, refreshToken string) agent.AuthResult {
+func (p *Authenticator) resultLocked(s agent.SignIn, refreshToken string) agent.AuthResult {
 	p.serial++
 	s.RefreshToken = agent.NewSecret(refreshToken)
 	lifetime := p.rules.Lifetime
@@ -284,12 +282,12 @@ func (p *Authenticator) grantLocked(s agent.SignIn, refreshToken string) agent.A
 	}
 }
 
-// Unavailable is the error of a provider that cannot be reached.
+// Unavailable returns the error of a provider that cannot be reached.
 func Unavailable(env, why string) error {
 	return &agent.Error{Code: agent.CodeUnavailable, Op: "refresh", Environment: env, Message: "cannot reach Cognito: " + why, Hint: "try again"}
 }
 
-// Rejected is the definite refusal of a refresh token.
+// Rejected returns the error that definitely refuses a refresh token.
 func Rejected(env string) error {
 	return &agent.Error{Code: agent.CodeLoginRequired, Op: "refresh", Environment: env, Message: "Cognito refused the refresh token", Hint: "run: kyc-agentd login " + env}
 }

@@ -10,11 +10,12 @@ import (
 
 var _ agent.Exchanger = (*Authenticator)(nil)
 
-// AWSRules is how an Authenticator makes AWS credentials.
+// AWSRules are how an Authenticator makes AWS credentials.
 type AWSRules struct {
 	Lifetime time.Duration // 0 means an hour
 	Latency  time.Duration // before every answer
-	// Exchange, when set, decides the n-th exchange (from 1): an error, or nil to go on.
+	// Exchange, if set, decides the n-th exchange (from 1): it returns an error, or nil to
+	// go on.
 	Exchange func(n int, idToken string) error
 }
 
@@ -25,7 +26,7 @@ func (p *Authenticator) SetAWS(change func(*AWSRules)) {
 	change(&p.aws)
 }
 
-// Exchanges is how many exchanges there were.
+// Exchanges returns how many exchanges there were.
 func (p *Authenticator) Exchanges() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

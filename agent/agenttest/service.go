@@ -13,21 +13,21 @@ import (
 	"github.com/legaltalent/kyc-agent/store/memory"
 )
 
-// Environments are the two that Config configures; "staging" is the default, and has
-// nothing that gives AWS credentials.
+// Environments are the two that Config configures; "staging" is the default and has no AWS
+// credentials.
 var Environments = []agent.Environment{
 	{Name: "staging", Region: "us-east-2", UserPoolID: "us-east-2_stg", ClientID: "client-stg", APIURL: "https://stg.example.com"},
 	{Name: "prod", Region: "us-east-2", UserPoolID: "us-east-2_prd", ClientID: "client-prd", APIURL: "https://prd.example.com",
 		IdentityPoolID: "us-east-2:0f1c2a7e-5b3d-4c8e-9a61-7d2b8e4f6a90"},
 }
 
-// Config is a configuration of Environments.
+// Config returns a configuration of Environments.
 func Config() agent.Config {
 	return agent.Config{Environments: slices.Clone(Environments), DefaultEnvironment: "staging"}
 }
 
-// NewAgent starts an agent over p with a memory store and stops it with the test.
-// change may adapt the options first. A p that is an Exchanger makes AWS credentials, too.
+// NewAgent starts an agent over p with a memory store, and closes it at the end of the test.
+// change may adapt the options first. If p is an Exchanger, it makes AWS credentials, too.
 func NewAgent(t testing.TB, p agent.Authenticator, change ...func(*agent.Options)) *agent.Agent {
 	t.Helper()
 	o := agent.Options{Authenticator: p, Store: memory.New(), Config: Config(), Version: "test"}
@@ -46,7 +46,7 @@ func NewAgent(t testing.TB, p agent.Authenticator, change ...func(*agent.Options
 	return a
 }
 
-// Login signs User in, or ends the test.
+// Login signs User in, or fails the test.
 func Login(t testing.TB, s agent.Service, env string) {
 	t.Helper()
 	err := s.Login(context.Background(), agent.LoginRequest{Environment: env, Username: User, Password: agent.NewSecret(Password)}, refuse)
@@ -59,8 +59,8 @@ func refuse(context.Context, agent.Challenge) (agent.Answers, error) {
 	return nil, errors.New("nobody is there to answer")
 }
 
-// TestService holds a Service to the behaviour its comments promise. newService
-// returns one over the given provider with Config's environments and an empty store.
+// TestService checks that a Service behaves as its comments promise. newService returns one
+// over the given provider, with Config's environments and an empty store.
 func TestService(t *testing.T, newService func(t *testing.T, p *Authenticator) agent.Service) {
 	for name, test := range map[string]func(*testing.T, agent.Service, *Authenticator){
 		"not signed in":        testNotSignedIn,
@@ -94,8 +94,8 @@ func TestService(t *testing.T, newService func(t *testing.T, p *Authenticator) a
 	}
 }
 
-// want ends the test unless err has the code, the environment, and one line
-// with all of the parts.
+// want fails the test unless err has the code, the environment, and one line that contains
+// all of the parts.
 func want(t *testing.T, err error, code agent.Code, env string, parts ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*agent.Error](err)
@@ -237,7 +237,7 @@ func testSignInAgain(t *testing.T, s agent.Service, p *Authenticator) {
 	if second := token(t, s, agent.TokenRequest{Environment: "prod"}); second.IDToken.Equal(first.IDToken) {
 		t.Error("the old token after a new sign-in")
 	}
-	for c := range p.Called() { // the replaced sign-in is ended, beside the answer
+	for c := range p.Called() { // the replaced sign-in is revoked in the background
 		if c == "revoke" {
 			break
 		}
