@@ -366,6 +366,10 @@ func TestOutage(t *testing.T) {
 		if st := f.status(); !st.Degraded || st.LastError == "" || st.State == agent.StateRejected {
 			t.Errorf("status in the outage: %+v", st)
 		}
+		// Each failure is one refresh, of up to three calls.
+		if st, calls := f.status(), f.p.Refreshes(); st.RefreshFailures < calls/3-1 || st.RefreshFailures > calls {
+			t.Errorf("%d failures counted of %d calls", st.RefreshFailures, calls)
+		}
 		if n := f.p.Refreshes(); n > 400 {
 			t.Errorf("%d calls in 2 h of outage", n)
 		}

@@ -71,6 +71,9 @@ func (p tokenProvider) refresh(cred *cachedCredential) *Error {
 // recordLocked counts failures that may be temporary. The caller holds mu.
 func (p tokenProvider) recordLocked(err *Error) {
 	s := p.session
+	if err != nil && s.signIn != nil { // without a sign-in nothing was refreshed
+		s.refreshFailures++
+	}
 	switch {
 	case err == nil:
 		s.token.backoff = backoff{}
