@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/internal/connect"
+	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
 const (
@@ -36,7 +36,7 @@ func proxyTransport(dial dialFunc) *http.Transport {
 	}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		OnProxyConnectResponse: connect.Check,
+		OnProxyConnectResponse: proxyconnect.Check,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dial(ctx, network, address)
 			if err != nil {
@@ -161,7 +161,7 @@ func (f *forwarding) failed(apiHost string, err error) error {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return fail("cannot be reached: its name cannot be resolved")
 	}
-	if status, ok := connect.StatusOf(err); ok {
+	if status, ok := proxyconnect.StatusOf(err); ok {
 		return fail(fmt.Sprintf("cannot be reached: the HTTP proxy answered %d", status))
 	}
 	if isUntrusted(err) {

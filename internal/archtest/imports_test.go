@@ -30,10 +30,10 @@ var floors = map[string][]string{
 	"agent":           {"store"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
-	"store/file":                {"store", "store/internal/args", "internal/durable", "internal/shellquote"},
-	"store/keyring":             {"store", "store/internal/args", "internal/sanitize"},
-	"store/memory":              {"store", "store/internal/args"},
-	"store/internal/args":       {"store"},
+	"store/file":                {"store", "store/internal/validate", "internal/durable", "internal/shellquote"},
+	"store/keyring":             {"store", "store/internal/validate", "internal/sanitize"},
+	"store/memory":              {"store", "store/internal/validate"},
+	"store/internal/validate":   {"store"},
 	"store/storetest":           {"store"},
 	"store/keyring/keyringtest": {"internal/testpeer"},
 

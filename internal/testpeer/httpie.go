@@ -18,7 +18,7 @@ func HTTPie(t testing.TB) (configDir string) {
 			Missing(t, "Python's "+module, "run: apt-get install python3-"+module)
 		}
 	}
-	return once(t, "httpie", func(dir string) {
+	return buildOnce(t, "httpie", func(dir string) {
 		if err := installPlugin(t, program, dir); err != nil {
 			t.Fatal(err)
 		}

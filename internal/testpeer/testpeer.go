@@ -112,27 +112,27 @@ func ModuleRoot() string {
 }
 
 var (
-	madeMu  sync.Mutex
-	madeDir string
-	made    = map[string]bool{}
+	builtMu  sync.Mutex
+	builtDir string
+	built    = map[string]bool{}
 )
 
-// once has build make the file or folder at path, once per test process.
-func once(t testing.TB, name string, build func(path string)) (path string) {
+// buildOnce has build make the file or folder at path, once per test process.
+func buildOnce(t testing.TB, name string, build func(path string)) (path string) {
 	t.Helper()
-	madeMu.Lock()
-	defer madeMu.Unlock()
-	if madeDir == "" {
+	builtMu.Lock()
+	defer builtMu.Unlock()
+	if builtDir == "" {
 		dir, err := os.MkdirTemp("", "kyc-build-")
 		if err != nil {
 			t.Fatal(err)
 		}
-		madeDir = dir
+		builtDir = dir
 	}
-	path = filepath.Join(madeDir, name)
-	if !made[name] {
+	path = filepath.Join(builtDir, name)
+	if !built[name] {
 		build(path)
-		made[name] = true
+		built[name] = true
 	}
 	return path
 }
@@ -141,7 +141,7 @@ func once(t testing.TB, name string, build func(path string)) (path string) {
 // PIE), once per test process, and returns the binary's path. Call Cleanup from TestMain.
 func Build(t testing.TB, name string) string {
 	t.Helper()
-	return once(t, name, func(path string) {
+	return buildOnce(t, name, func(path string) {
 		compile(t, path, "./cmd/"+name, "-trimpath", "-buildmode=exe", "-ldflags=-s -w")
 	})
 }
@@ -150,7 +150,7 @@ func Build(t testing.TB, name string) string {
 // binary's path. Call Cleanup from TestMain.
 func Example(t testing.TB, name string) string {
 	t.Helper()
-	return once(t, "example-"+name, func(path string) { compile(t, path, "./examples/"+name) })
+	return buildOnce(t, "example-"+name, func(path string) { compile(t, path, "./examples/"+name) })
 }
 
 func compile(t testing.TB, path, pkg string, flags ...string) {
@@ -165,9 +165,9 @@ func compile(t testing.TB, path, pkg string, flags ...string) {
 
 // Cleanup removes what Build, Example and HTTPie made.
 func Cleanup() {
-	madeMu.Lock()
-	defer madeMu.Unlock()
-	if madeDir != "" {
-		_ = os.RemoveAll(madeDir)
+	builtMu.Lock()
+	defer builtMu.Unlock()
+	if builtDir != "" {
+		_ = os.RemoveAll(builtDir)
 	}
 }

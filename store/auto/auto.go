@@ -93,16 +93,16 @@ func choose(ctx context.Context, o Options) (store.Store, error) {
 		return nil, fmt.Errorf("choose a store: %w", err)
 	}
 	if unusable == nil || errors.Is(unusable, store.ErrLocked) {
-		return o.chose(kr, unusable), nil
+		return o.logChoice(kr, unusable), nil
 	}
 	st, err := o.file()
 	if err == nil {
-		return o.chose(st, unusable), nil
+		return o.logChoice(st, unusable), nil
 	}
 	if !errors.Is(err, file.ErrNoKey) {
 		return nil, err
 	}
-	return o.chose(forgetful(unusable), unusable), nil
+	return o.logChoice(memoryFallback(unusable), unusable), nil
 }
 
 // Close frees what st holds.
@@ -126,7 +126,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (o Options) chose(st store.Store, because error) store.Store {
+func (o Options) logChoice(st store.Store, because error) store.Store {
 	info := store.Describe(st)
 	o.Logger.Info("store chosen", "kind", info.Kind, "detail", info.Detail, "keyring", because)
 	return st
@@ -151,18 +151,18 @@ func (o Options) file() (store.Store, error) {
 	return st, nil
 }
 
-// described is a store whose Describe says more than the store knows.
-type described struct {
+// withInfo is a store whose Describe says more than the store knows.
+type withInfo struct {
 	store.Store
 	info store.Info
 }
 
-func (d described) Describe() store.Info { return d.info }
+func (d withInfo) Describe() store.Info { return d.info }
 
-// forgetful is a store in memory that says why it is not the keyring.
-func forgetful(unusable error) store.Store {
+// memoryFallback is a store in memory that says why it is not the keyring.
+func memoryFallback(unusable error) store.Store {
 	m := memory.New()
 	info := m.Describe()
 	info.Advice = "sign-ins end with the daemon: " + unusable.Error()
-	return described{m, info}
+	return withInfo{m, info}
 }

@@ -18,7 +18,7 @@ import (
 
 func TestDiskFull(t *testing.T) {
 	dir := testpeer.Tmpfs(t)
-	s := open(t, dir, hybrid(t))
+	s := open(t, dir, newHybrid(t))
 	put(t, s, "prod", []byte("old"))
 	noise := make([]byte, 64<<10)
 	_, _ = rand.Read(noise)
@@ -36,7 +36,7 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestReadOnlyFileSystem(t *testing.T) {
-	id, dir := hybrid(t), testpeer.Tmpfs(t)
+	id, dir := newHybrid(t), testpeer.Tmpfs(t)
 	s := open(t, dir, id)
 	put(t, s, "prod", []byte("old"))
 	// A bind mount can be made read-only though files are open for writing.
@@ -49,7 +49,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 func TestBecomesReadOnlyInUse(t *testing.T) {
 	outer := testpeer.Tmpfs(t)
 	dir := filepath.Join(outer, "kyc-agent")
-	s := open(t, dir, hybrid(t))
+	s := open(t, dir, newHybrid(t))
 	put(t, s, "prod", []byte("old"))
 	file.CloseLockForTest(s)
 	testpeer.Mount(t, "", outer, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
@@ -58,7 +58,7 @@ func TestBecomesReadOnlyInUse(t *testing.T) {
 }
 
 func TestNoRightToWrite(t *testing.T) {
-	id, dir := hybrid(t), privateDir(t)
+	id, dir := newHybrid(t), newPrivateDir(t)
 	s := open(t, dir, id)
 	put(t, s, "prod", []byte("old"))
 	asNobody(t, func() {
@@ -74,13 +74,13 @@ func TestNoRightToWrite(t *testing.T) {
 
 func TestForeignOwner(t *testing.T) {
 	testpeer.Root(t)
-	id := hybrid(t)
-	dir := privateDir(t)
+	id := newHybrid(t)
+	dir := newPrivateDir(t)
 	chown(t, dir, 12345)
 	_, err := file.Open(dir, id)
 	wantError(t, err, "belongs to user id 12345, not to yours (0); run: sudo chown -R 0 ")
 
-	dir = privateDir(t)
+	dir = newPrivateDir(t)
 	s := open(t, dir, id)
 	put(t, s, "prod", []byte("old"))
 	chown(t, filepath.Join(dir, "prod.age"), 12345)
@@ -92,7 +92,7 @@ func TestForeignOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	chown(t, key, 12345)
-	_, _, err = file.FindIdentity(env(nil), key)
+	_, _, err = file.FindIdentity(getenv(nil), key)
 	wantError(t, err, "store.key belongs to user id 12345")
 }
 

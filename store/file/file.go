@@ -28,7 +28,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/legaltalent/kyc-agent/store"
-	"github.com/legaltalent/kyc-agent/store/internal/args"
+	"github.com/legaltalent/kyc-agent/store/internal/validate"
 )
 
 const (
@@ -182,7 +182,7 @@ func (s *Store) Close() error {
 // Get returns the value of key. Errors that are not ErrNotFound say what is
 // wrong with the file and what to do about it.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := args.Check(ctx, "file store", key); err != nil {
+	if err := validate.Args(ctx, "file store", key); err != nil {
 		return nil, err
 	}
 	value, err := s.read(key, s.ids...)
@@ -222,7 +222,7 @@ func (s *Store) read(key string, ids ...age.Identity) ([]byte, error) {
 
 // Put makes value durable under key. A value that is there already is not written again.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
-	if err := args.Check(ctx, "file store", key); err != nil {
+	if err := validate.Args(ctx, "file store", key); err != nil {
 		return err
 	}
 	if len(value) > maxValue {
@@ -238,13 +238,13 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 
 func (s *Store) putLocked(key string, value []byte) error {
 	if s.unchanged(key, value) {
-		return s.settle()
+		return s.syncIfNeeded()
 	}
 	sealed, err := s.seal(value)
 	if err != nil {
 		return err
 	}
-	return s.replace(key+suffix, sealed)
+	return s.replaceFile(key+suffix, sealed)
 }
 
 // unchanged reports whether the file of key holds value, encrypted to the key in
@@ -271,7 +271,7 @@ func (s *Store) seal(value []byte) ([]byte, error) {
 
 // Delete removes key and makes that durable.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	if err := args.Check(ctx, "file store", key); err != nil {
+	if err := validate.Args(ctx, "file store", key); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -282,7 +282,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return explain(err, "remove", s.path(key))
 	}
-	if err := s.settle(); err != nil {
+	if err := s.syncIfNeeded(); err != nil {
 		return explain(err, "remove", s.path(key))
 	}
 	return nil

@@ -31,11 +31,11 @@ func TestConformance(t *testing.T) {
 		name string
 		id   age.Identity
 	}{
-		{"Hybrid", hybrid(t)},
-		{"X25519", x25519(t)},
+		{"Hybrid", newHybrid(t)},
+		{"X25519", newX25519(t)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			open := func(t *testing.T) store.Store { return open(t, privateDir(t), c.id) }
+			open := func(t *testing.T) store.Store { return open(t, newPrivateDir(t), c.id) }
 			storetest.Run(t, open, storetest.Reopen(func(t *testing.T, old store.Store) store.Store {
 				return reopen(t, old.(*file.Store), c.id)
 			}))
@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 
 func TestFilesAreEncryptedAndPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state", "kyc-agent")
-	s := open(t, dir, hybrid(t))
+	s := open(t, dir, newHybrid(t))
 	value := []byte("a refresh token in the clear")
 	put(t, s, "prod", value)
 	data := readFile(t, filepath.Join(dir, "prod.age"))
@@ -62,7 +62,7 @@ func TestFilesAreEncryptedAndPrivate(t *testing.T) {
 }
 
 func TestUnchangedValueIsNotWritten(t *testing.T) {
-	id, dir := hybrid(t), privateDir(t)
+	id, dir := newHybrid(t), newPrivateDir(t)
 	s := open(t, dir, id)
 	path := filepath.Join(dir, "prod.age")
 	put(t, s, "prod", []byte("value"))
@@ -80,7 +80,7 @@ func TestUnchangedValueIsNotWritten(t *testing.T) {
 // A Put whose rename went through but whose sync of the folder failed was told as
 // an error. When it comes again there is nothing to write, but still that to do.
 func TestUnchangedValueIsMadeDurable(t *testing.T) {
-	s := open(t, privateDir(t), hybrid(t))
+	s := open(t, newPrivateDir(t), newHybrid(t))
 	unsynced := file.UnsyncedForTest(s)
 	for name, change := range map[string]func(){
 		"Put":    func() { put(t, s, "prod", []byte("value")) },
@@ -98,7 +98,7 @@ func TestUnchangedValueIsMadeDurable(t *testing.T) {
 // A key is changed by putting the new identity on top: the old file can still be
 // read, and the next Put encrypts it to the new one though the value is the same.
 func TestKeyRotation(t *testing.T) {
-	oldID, newID, dir := x25519(t), hybrid(t), privateDir(t)
+	oldID, newID, dir := newX25519(t), newHybrid(t), newPrivateDir(t)
 	s := open(t, dir, oldID)
 	put(t, s, "prod", []byte("value"))
 	s = reopen(t, s, newID, oldID)
@@ -109,14 +109,14 @@ func TestKeyRotation(t *testing.T) {
 }
 
 func TestKeysNeedsNoIdentityAndListsOnlyKeys(t *testing.T) {
-	dir := privateDir(t)
-	s := open(t, dir, hybrid(t))
+	dir := newPrivateDir(t)
+	s := open(t, dir, newHybrid(t))
 	put(t, s, "staging", []byte("s"))
 	put(t, s, "prod", []byte("p"))
 	for _, name := range []string{"notes.txt", "UPPER.age", ".age", "a.b.age", "prod.age.bak"} {
 		writeFile(t, filepath.Join(dir, name), nil, 0o600)
 	}
-	s = reopen(t, s, x25519(t)) // another key: no value can be read
+	s = reopen(t, s, newX25519(t)) // another key: no value can be read
 	keys, err := s.Keys(t.Context())
 	if err != nil || strings.Join(keys, " ") != "prod staging" {
 		t.Errorf("Keys = %q, %v; want prod staging", keys, err)
@@ -124,10 +124,10 @@ func TestKeysNeedsNoIdentityAndListsOnlyKeys(t *testing.T) {
 }
 
 func TestLeftoversOfAKilledProcessAreRemoved(t *testing.T) {
-	dir := privateDir(t)
+	dir := newPrivateDir(t)
 	writeFile(t, filepath.Join(dir, ".new-ABC"), []byte("half"), 0o600)
 	writeFile(t, filepath.Join(dir, "mine.txt"), []byte("kept"), 0o600)
-	open(t, dir, hybrid(t))
+	open(t, dir, newHybrid(t))
 	if _, err := os.Stat(filepath.Join(dir, ".new-ABC")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the leftover is still there: %v", err)
 	}
@@ -137,15 +137,15 @@ func TestLeftoversOfAKilledProcessAreRemoved(t *testing.T) {
 }
 
 func TestUnreadableFiles(t *testing.T) {
-	id := hybrid(t)
+	id := newHybrid(t)
 	sealed := func(t *testing.T) []byte {
-		dir := privateDir(t)
+		dir := newPrivateDir(t)
 		put(t, open(t, dir, id), "prod", []byte("value"))
 		return readFile(t, filepath.Join(dir, "prod.age"))
 	}(t)
 	foreign := func(t *testing.T) []byte {
-		dir := privateDir(t)
-		put(t, open(t, dir, x25519(t)), "prod", []byte("value"))
+		dir := newPrivateDir(t)
+		put(t, open(t, dir, newX25519(t)), "prod", []byte("value"))
 		return readFile(t, filepath.Join(dir, "prod.age"))
 	}(t)
 	flipped := bytes.Clone(sealed)
@@ -182,7 +182,7 @@ func TestUnreadableFiles(t *testing.T) {
 		}, nil, "path escapes from parent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := privateDir(t)
+			dir := newPrivateDir(t)
 			c.make(t, filepath.Join(dir, "prod.age"))
 			s := open(t, dir, id)
 			_, err := s.Get(t.Context(), "prod")
@@ -204,7 +204,7 @@ func TestUnreadableFiles(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	id := hybrid(t)
+	id := newHybrid(t)
 	for _, c := range []struct {
 		name string
 		dir  func(t *testing.T) string
@@ -212,10 +212,10 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 	}{
 		{"no folder", func(*testing.T) string { return "" }, []age.Identity{id}, "set HOME or XDG_STATE_HOME"},
-		{"no key", privateDir, nil, "no key; run: kyc-agentd keygen"},
-		{"a key that cannot encrypt", privateDir, []age.Identity{age.NewInjectedFileKeyIdentity(make([]byte, 16))}, "cannot encrypt; make another: kyc-agentd keygen"},
+		{"no key", newPrivateDir, nil, "no key; run: kyc-agentd keygen"},
+		{"a key that cannot encrypt", newPrivateDir, []age.Identity{age.NewInjectedFileKeyIdentity(make([]byte, 16))}, "cannot encrypt; make another: kyc-agentd keygen"},
 		{"open to others", func(t *testing.T) string {
-			dir := filepath.Join(privateDir(t), "it's open")
+			dir := filepath.Join(newPrivateDir(t), "it's open")
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -223,7 +223,7 @@ func TestOpenRefuses(t *testing.T) {
 			return dir
 		}, []age.Identity{id}, `it's open is open to others (mode 0755); run: chmod 700 '`},
 		{"a file", func(t *testing.T) string {
-			path := filepath.Join(privateDir(t), "f")
+			path := filepath.Join(newPrivateDir(t), "f")
 			writeFile(t, path, nil, 0o600)
 			return path
 		}, []age.Identity{id}, "cannot make the folder"},
@@ -236,7 +236,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestSecondOpenIsRefused(t *testing.T) {
-	id, dir := hybrid(t), privateDir(t)
+	id, dir := newHybrid(t), newPrivateDir(t)
 	first := open(t, dir, id)
 	_, err := file.Open(dir, id)
 	wantError(t, err, "is in use by another kyc-agentd (pid "+itoa(os.Getpid())+"); stop it first: kill "+itoa(os.Getpid()))
@@ -245,7 +245,7 @@ func TestSecondOpenIsRefused(t *testing.T) {
 }
 
 func TestClosedStore(t *testing.T) {
-	s := open(t, privateDir(t), hybrid(t))
+	s := open(t, newPrivateDir(t), newHybrid(t))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -258,8 +258,8 @@ func TestClosedStore(t *testing.T) {
 }
 
 func TestFolderRemovedInUse(t *testing.T) {
-	dir := privateDir(t)
-	s := open(t, dir, hybrid(t))
+	dir := newPrivateDir(t)
+	s := open(t, dir, newHybrid(t))
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestFolderRemovedInUse(t *testing.T) {
 }
 
 func TestTooLargeAValue(t *testing.T) {
-	s := open(t, privateDir(t), hybrid(t))
+	s := open(t, newPrivateDir(t), newHybrid(t))
 	wantError(t, s.Put(t.Context(), "prod", make([]byte, 1<<19+1)), "a value of 524289 bytes is above the limit of 524288")
 	put(t, s, "prod", make([]byte, 1<<19))
 	want(t, s, "prod", strings.Repeat("\x00", 1<<19))
@@ -281,7 +281,7 @@ func TestDefaultDir(t *testing.T) {
 		{"", "", ""},
 		{"relative", "relative", ""},
 	} {
-		got := file.DefaultDir(env(map[string]string{"XDG_STATE_HOME": c.xdg, "HOME": c.home}))
+		got := file.DefaultDir(getenv(map[string]string{"XDG_STATE_HOME": c.xdg, "HOME": c.home}))
 		if got != c.want {
 			t.Errorf("DefaultDir(XDG_STATE_HOME=%q, HOME=%q) = %q, want %q", c.xdg, c.home, got, c.want)
 		}
@@ -289,9 +289,9 @@ func TestDefaultDir(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	dir := privateDir(t)
+	dir := newPrivateDir(t)
 	want := store.Info{Kind: "file", Detail: dir, Lasting: true}
-	if got := open(t, dir, hybrid(t)).Describe(); got != want {
+	if got := open(t, dir, newHybrid(t)).Describe(); got != want {
 		t.Errorf("Describe = %+v, want %+v", got, want)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store/file"
 )
 
-func hybrid(t *testing.T) age.Identity {
+func newHybrid(t *testing.T) age.Identity {
 	t.Helper()
 	id, err := age.GenerateHybridIdentity()
 	if err != nil {
@@ -22,7 +22,7 @@ func hybrid(t *testing.T) age.Identity {
 	return id
 }
 
-func x25519(t *testing.T) age.Identity {
+func newX25519(t *testing.T) age.Identity {
 	t.Helper()
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -31,8 +31,8 @@ func x25519(t *testing.T) age.Identity {
 	return id
 }
 
-// privateDir is a new folder that only the owner can open; t.TempDir's is not.
-func privateDir(t *testing.T) string {
+// newPrivateDir is a new folder that only the owner can open; t.TempDir's is not.
+func newPrivateDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	chmod(t, dir, 0o700)
@@ -113,7 +113,7 @@ func stat(t *testing.T, path string) os.FileInfo {
 	return info
 }
 
-func env(m map[string]string) func(string) string {
+func getenv(m map[string]string) func(string) string {
 	return func(name string) string { return m[name] }
 }
 

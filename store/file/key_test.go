@@ -30,11 +30,11 @@ func TestKeygen(t *testing.T) {
 	if !strings.HasPrefix(public, "age1") || !bytes.Contains(readFile(t, path), []byte("# public key: "+public+"\n")) {
 		t.Errorf("the key file does not name the public key %q", public)
 	}
-	ids, from, err := file.FindIdentity(env(nil), path)
+	ids, from, err := file.FindIdentity(getenv(nil), path)
 	if err != nil || len(ids) != 1 || from != path {
 		t.Fatalf("FindIdentity = %d identities, %q, %v", len(ids), from, err)
 	}
-	s := open(t, privateDir(t), ids...)
+	s := open(t, newPrivateDir(t), ids...)
 	put(t, s, "prod", []byte("value"))
 	want(t, s, "prod", "value")
 }
@@ -81,8 +81,8 @@ func TestFindIdentity(t *testing.T) {
 		}
 	}
 	chmod(t, credential, 0o440) // as systemd shows one that it grants by an ACL
-	withCreds := env(map[string]string{"CREDENTIALS_DIRECTORY": creds})
-	otherCreds := env(map[string]string{"CREDENTIALS_DIRECTORY": t.TempDir()})
+	withCreds := getenv(map[string]string{"CREDENTIALS_DIRECTORY": creds})
+	otherCreds := getenv(map[string]string{"CREDENTIALS_DIRECTORY": t.TempDir()})
 	for _, c := range []struct {
 		name    string
 		getenv  func(string) string
@@ -91,7 +91,7 @@ func TestFindIdentity(t *testing.T) {
 	}{
 		{"credential alone", withCreds, "", credential},
 		{"credential before key file", withCreds, keyFile, credential},
-		{"key file alone", env(nil), keyFile, keyFile},
+		{"key file alone", getenv(nil), keyFile, keyFile},
 		{"credentials without ours", otherCreds, keyFile, keyFile},
 	} {
 		ids, path, err := file.FindIdentity(c.getenv, c.keyFile)
@@ -99,7 +99,7 @@ func TestFindIdentity(t *testing.T) {
 			t.Errorf("%s: %d identities, %q, %v; want %q", c.name, len(ids), path, err, c.want)
 		}
 	}
-	for name, getenv := range map[string]func(string) string{"nothing": env(nil), "other credentials": otherCreds} {
+	for name, getenv := range map[string]func(string) string{"nothing": getenv(nil), "other credentials": otherCreds} {
 		if _, _, err := file.FindIdentity(getenv, ""); !errors.Is(err, file.ErrNoKey) {
 			t.Errorf("%s: %v, want ErrNoKey", name, err)
 		}
@@ -142,7 +142,7 @@ func TestUnusableKeys(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "store.key")
 			c.make(t, path)
-			_, _, err := file.FindIdentity(env(nil), path)
+			_, _, err := file.FindIdentity(getenv(nil), path)
 			wantError(t, err, c.want)
 			if errors.Is(err, file.ErrNoKey) {
 				t.Error("a key that was named and cannot be used passes for none")
@@ -154,7 +154,7 @@ func TestUnusableKeys(t *testing.T) {
 	}
 	creds := t.TempDir()
 	writeFile(t, filepath.Join(creds, "kyc-agentd.key"), key, 0o444)
-	_, _, err := file.FindIdentity(env(map[string]string{"CREDENTIALS_DIRECTORY": creds}), good)
+	_, _, err := file.FindIdentity(getenv(map[string]string{"CREDENTIALS_DIRECTORY": creds}), good)
 	wantError(t, err, "is open to everybody (mode 0444); give the key by LoadCredential=")
 }
 
@@ -164,7 +164,7 @@ func TestDefaultKeyFile(t *testing.T) {
 		{"", "/home/ana", "/home/ana/.config/kyc-agent/store.key"},
 		{"", "", ""},
 	} {
-		if got := file.DefaultKeyFile(env(map[string]string{"XDG_CONFIG_HOME": c.xdg, "HOME": c.home})); got != c.want {
+		if got := file.DefaultKeyFile(getenv(map[string]string{"XDG_CONFIG_HOME": c.xdg, "HOME": c.home})); got != c.want {
 			t.Errorf("DefaultKeyFile(%q, %q) = %q, want %q", c.xdg, c.home, got, c.want)
 		}
 	}

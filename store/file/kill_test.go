@@ -62,12 +62,12 @@ func writeRecords(s *file.Store) error {
 func TestKilledWhileWriting(t *testing.T) {
 	testpeer.Slow(t)
 	const rounds = 60
-	dir := privateDir(t)
+	dir := newPrivateDir(t)
 	keyFile := filepath.Join(t.TempDir(), "store.key")
 	if _, err := file.Keygen(keyFile); err != nil {
 		t.Fatal(err)
 	}
-	ids, _, err := file.FindIdentity(env(nil), keyFile)
+	ids, _, err := file.FindIdentity(getenv(nil), keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,21 +12,21 @@ import (
 
 var provider = map[string]string{"darwin": "macOS keychain", "windows": "Windows credential manager"}[runtime.GOOS]
 
-func newBackend(bool) (backend, error) { return indexed{plain{}}, nil }
+func newBackend(bool) (backend, error) { return indexed{goKeyring{}}, nil }
 
-// plain is go-keyring as it is.
-type plain struct{}
+// goKeyring is go-keyring as it is.
+type goKeyring struct{}
 
-func (plain) get(key string) ([]byte, error) {
+func (goKeyring) get(key string) ([]byte, error) {
 	value, err := gokeyring.Get(service, key)
 	return []byte(value), explain(err)
 }
 
-func (plain) put(key string, value []byte) error {
+func (goKeyring) put(key string, value []byte) error {
 	return explain(gokeyring.Set(service, key, string(value)))
 }
 
-func (plain) delete(key string) error {
+func (goKeyring) delete(key string) error {
 	err := gokeyring.Delete(service, key)
 	if errors.Is(err, gokeyring.ErrNotFound) {
 		return nil
@@ -38,7 +38,7 @@ func explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	f := &fault{code: codeFailed, detail: err.Error()}
+	f := &backendError{code: codeFailed, detail: err.Error()}
 	switch {
 	case errors.Is(err, gokeyring.ErrNotFound):
 		f.code = codeNotFound

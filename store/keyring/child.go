@@ -26,24 +26,24 @@ type backend interface {
 func Child(in io.Reader, out io.Writer) int {
 	r, err := parseRequest(in)
 	if err != nil {
-		return write(out, answer{Code: codeFailed, Detail: "request: " + err.Error()})
+		return writeAnswer(out, answer{Code: codeFailed, Detail: "request: " + err.Error()})
 	}
-	return write(out, attend(r, newBackend))
+	return writeAnswer(out, serveRequest(r, newBackend))
 }
 
-func write(out io.Writer, a answer) int {
+func writeAnswer(out io.Writer, a answer) int {
 	if err := json.NewEncoder(out).Encode(a); err != nil {
 		return 1
 	}
 	return 0
 }
 
-// attend does r and gives up when the keyring does not say what state it is in
+// serveRequest does r and gives up when the keyring does not say what state it is in
 // within r.Ready, or at r.Limit: where the system does not kill a child with its
 // parent, this ends one whose daemon was killed.
-func attend(r request, open func(prompt bool) (backend, error)) answer {
+func serveRequest(r request, open func(prompt bool) (backend, error)) answer {
 	done, ready := make(chan answer, 1), make(chan struct{})
-	go func() { done <- work(r, open, ready) }()
+	go func() { done <- runOperation(r, open, ready) }()
 	first, limit := time.NewTimer(r.Ready), time.NewTimer(r.Limit)
 	defer first.Stop()
 	defer limit.Stop()
@@ -55,15 +55,15 @@ func attend(r request, open func(prompt bool) (backend, error)) answer {
 			first.Stop()
 			ready = nil
 		case <-first.C:
-			return answer{Code: codeSilent}
+			return answer{Code: codeTimeout}
 		case <-limit.C:
-			return answer{Code: codeSilent}
+			return answer{Code: codeTimeout}
 		}
 	}
 }
 
-// work does r. It closes ready once the keyring has answered for the first time.
-func work(r request, open func(prompt bool) (backend, error), ready chan<- struct{}) (a answer) {
+// runOperation does r. It closes ready once the keyring has answered for the first time.
+func runOperation(r request, open func(prompt bool) (backend, error), ready chan<- struct{}) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
 			a = answer{Code: codePanic, Detail: panicText(p)}
@@ -71,68 +71,68 @@ func work(r request, open func(prompt bool) (backend, error), ready chan<- struc
 	}()
 	b, err := open(r.Prompt)
 	if err != nil {
-		return failure(err)
+		return answerFor(err)
 	}
 	close(ready)
-	return operate(b, r)
+	return dispatch(b, r)
 }
 
-func operate(b backend, r request) answer {
+func dispatch(b backend, r request) answer {
 	switch r.Op {
 	case opGet:
 		value, err := b.get(r.Key)
 		if err != nil {
-			return failure(err)
+			return answerFor(err)
 		}
 		return answer{Code: codeOK, Value: value}
 	case opPut:
-		return failure(putAndCompare(b, r.Key, r.Value))
+		return answerFor(putAndVerify(b, r.Key, r.Value))
 	case opDelete:
-		return failure(deleteAndLook(b, r.Key))
+		return answerFor(deleteAndVerify(b, r.Key))
 	}
 	keys, err := b.keys()
 	if err != nil {
-		return failure(err)
+		return answerFor(err)
 	}
 	return answer{Code: codeOK, Keys: keys}
 }
 
-func putAndCompare(b backend, key string, value []byte) error {
+func putAndVerify(b backend, key string, value []byte) error {
 	if err := b.put(key, value); err != nil {
 		return err
 	}
 	got, err := b.get(key)
-	if is(err, codeNotFound) || err == nil && !bytes.Equal(got, value) {
-		return &fault{code: codeNotKept}
+	if hasCode(err, codeNotFound) || err == nil && !bytes.Equal(got, value) {
+		return &backendError{code: codeNotStored}
 	}
 	return err
 }
 
-func deleteAndLook(b backend, key string) error {
+func deleteAndVerify(b backend, key string) error {
 	if err := b.delete(key); err != nil {
 		return err
 	}
 	switch _, err := b.get(key); {
 	case err == nil:
-		return &fault{code: codeNotKept}
-	case is(err, codeNotFound):
+		return &backendError{code: codeNotStored}
+	case hasCode(err, codeNotFound):
 		return nil
 	default:
 		return err
 	}
 }
 
-func is(err error, c code) bool {
-	f, ok := errors.AsType[*fault](err)
+func hasCode(err error, c code) bool {
+	f, ok := errors.AsType[*backendError](err)
 	return ok && f.code == c
 }
 
-// failure returns the answer for err; nil is ok.
-func failure(err error) answer {
+// answerFor returns the answer for err; nil is ok.
+func answerFor(err error) answer {
 	if err == nil {
 		return answer{Code: codeOK}
 	}
-	if f, ok := errors.AsType[*fault](err); ok {
+	if f, ok := errors.AsType[*backendError](err); ok {
 		return answer{Code: f.code, Detail: sanitize.Short(f.detail, maxDetail)}
 	}
 	return answer{Code: codeFailed, Detail: sanitize.Short(err.Error(), maxDetail)}

@@ -16,8 +16,8 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
-// with returns a store whose child is one of TestMain's.
-func with(timeout time.Duration, verb ...string) *keyring.Store {
+// storeWithChild returns a store whose child is one of TestMain's.
+func storeWithChild(timeout time.Duration, verb ...string) *keyring.Store {
 	return keyring.New(keyring.Options{
 		Command:       keyring.SelfCommand(verb...),
 		Getenv:        func(string) string { return "" },
@@ -26,7 +26,7 @@ func with(timeout time.Duration, verb ...string) *keyring.Store {
 	})
 }
 
-const ample = time.Minute // for a child that answers or dies by itself
+const longTimeout = time.Minute // for a child that answers or dies by itself
 
 func TestChildThatMisbehaves(t *testing.T) {
 	for _, c := range []struct {
@@ -36,22 +36,22 @@ func TestChildThatMisbehaves(t *testing.T) {
 		want    string
 	}{
 		{"hangs", 300 * time.Millisecond, []string{"fake-hang"}, "no answer within 300ms"},
-		{"panics", ample, []string{"fake-panic"}, "its helper did not answer (exit status 2); try again"},
-		{"says nothing", ample, []string{"fake-mute"}, "its helper did not answer (it ended without a word); try again"},
-		{"fails", ample, []string{"fake-exit"}, "its helper did not answer (exit status 3); try again"},
-		{"never stops", ample, []string{"fake-huge"}, "its helper wrote more than 262144 bytes; reinstall kyc-agentd"},
-		{"garbage", ample, []string{"fake-answer", "Segmentation fault"}, "its helper's answer makes no sense (not the JSON object that was expected); reinstall kyc-agentd"},
-		{"empty line", ample, []string{"fake-answer", ""}, "makes no sense"},
-		{"unknown code", ample, []string{"fake-answer", `{"code":"fine"}`}, "makes no sense (unknown code)"},
-		{"unknown field", ample, []string{"fake-answer", `{"code":"ok","secret":1}`}, "makes no sense"},
-		{"a list of keys", ample, []string{"fake-answer", `{"code":"ok","keys":["prod"]}`}, "makes no sense (unexpected keys)"},
-		{"a value and an error", ample, []string{"fake-answer", `{"code":"locked","value":"eA=="}`}, "makes no sense (unexpected value)"},
-		{"two objects", ample, []string{"fake-answer", `{"code":"ok"} {"code":"ok"}`}, "makes no sense (something follows the JSON object)"},
-		{"failed", ample, []string{"fake-answer", `{"code":"failed","detail":"two\nlines"}`}, "it failed (two lines); try again"},
-		{"panic told", ample, []string{"fake-answer", `{"code":"panic","detail":"nil map"}`}, "its helper broke down (nil map)"},
+		{"panics", longTimeout, []string{"fake-panic"}, "its helper did not answer (exit status 2); try again"},
+		{"says nothing", longTimeout, []string{"fake-mute"}, "its helper did not answer (it ended without a word); try again"},
+		{"fails", longTimeout, []string{"fake-exit"}, "its helper did not answer (exit status 3); try again"},
+		{"never stops", longTimeout, []string{"fake-huge"}, "its helper wrote more than 262144 bytes; reinstall kyc-agentd"},
+		{"garbage", longTimeout, []string{"fake-answer", "Segmentation fault"}, "its helper's answer makes no sense (not the JSON object that was expected); reinstall kyc-agentd"},
+		{"empty line", longTimeout, []string{"fake-answer", ""}, "makes no sense"},
+		{"unknown code", longTimeout, []string{"fake-answer", `{"code":"fine"}`}, "makes no sense (unknown code)"},
+		{"unknown field", longTimeout, []string{"fake-answer", `{"code":"ok","secret":1}`}, "makes no sense"},
+		{"a list of keys", longTimeout, []string{"fake-answer", `{"code":"ok","keys":["prod"]}`}, "makes no sense (unexpected keys)"},
+		{"a value and an error", longTimeout, []string{"fake-answer", `{"code":"locked","value":"eA=="}`}, "makes no sense (unexpected value)"},
+		{"two objects", longTimeout, []string{"fake-answer", `{"code":"ok"} {"code":"ok"}`}, "makes no sense (something follows the JSON object)"},
+		{"failed", longTimeout, []string{"fake-answer", `{"code":"failed","detail":"two\nlines"}`}, "it failed (two lines); try again"},
+		{"panic told", longTimeout, []string{"fake-answer", `{"code":"panic","detail":"nil map"}`}, "its helper broke down (nil map)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := with(c.timeout, c.command...).Get(t.Context(), "prod")
+			_, err := storeWithChild(c.timeout, c.command...).Get(t.Context(), "prod")
 			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Get: %v; want one line with %q", err, c.want)
 			}
@@ -83,7 +83,7 @@ func TestCodes(t *testing.T) {
 		"not_kept":      {nil, "it said yes to get prod, but did not do it"},
 		"too_big":       {nil, "more than this keyring takes"},
 	} {
-		_, err := with(ample, "fake-answer", `{"code":"`+code+`"}`).Get(t.Context(), "prod")
+		_, err := storeWithChild(longTimeout, "fake-answer", `{"code":"`+code+`"}`).Get(t.Context(), "prod")
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want %q", code, err, c.want)
 		}
@@ -97,7 +97,7 @@ func TestCodes(t *testing.T) {
 
 // An answer is complete at the end of its line; what the child does then is of no interest.
 func TestChildThatAnswersAndHangs(t *testing.T) {
-	keys, err := with(ample, "fake-answer-and-hang", `{"code":"ok","keys":["a","b"]}`).Keys(t.Context())
+	keys, err := storeWithChild(longTimeout, "fake-answer-and-hang", `{"code":"ok","keys":["a","b"]}`).Keys(t.Context())
 	if err != nil || !slices.Equal(keys, []string{"a", "b"}) {
 		t.Errorf("Keys = %q, %v", keys, err)
 	}
@@ -106,7 +106,7 @@ func TestChildThatAnswersAndHangs(t *testing.T) {
 func TestCancelKillsTheChild(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	fifo := newFifo(t)
-	st := with(ample, "fake-hang", fifo.path)
+	st := storeWithChild(longTimeout, "fake-hang", fifo.path)
 	got := make(chan error)
 	go func() {
 		_, err := st.Get(ctx, "prod")
@@ -128,7 +128,7 @@ func TestDeadlineKillsTheChildAndItsChildren(t *testing.T) {
 	fifo := newFifo(t)
 	got := make(chan error)
 	go func() {
-		_, err := with(5*time.Second, "fake-family", fifo.path).Get(t.Context(), "prod")
+		_, err := storeWithChild(5*time.Second, "fake-family", fifo.path).Get(t.Context(), "prod")
 		got <- err
 	}()
 	fifo.awaitStart(t)
@@ -144,7 +144,7 @@ func TestWaitingBehindAHungChild(t *testing.T) {
 	fifo := newFifo(t)
 	st := keyring.New(keyring.Options{
 		Command: keyring.SelfCommand("fake-hang", fifo.path),
-		Timeout: 200 * time.Millisecond, PromptTimeout: ample,
+		Timeout: 200 * time.Millisecond, PromptTimeout: longTimeout,
 	})
 	ctx, cancel := context.WithCancel(store.WithPrompt(t.Context()))
 	got := make(chan error)
@@ -176,7 +176,7 @@ func TestWhatTheChildIsGiven(t *testing.T) {
 		"DISPLAY": ":0", "LD_PRELOAD": "/tmp/evil.so", "GODEBUG": "x=1",
 	}
 	st := keyring.New(keyring.Options{
-		Command: keyring.SelfCommand("fake-mirror"), Timeout: ample,
+		Command: keyring.SelfCommand("fake-mirror"), Timeout: longTimeout,
 		Getenv: func(name string) string { return daemon[name] },
 	})
 	data, err := st.Get(t.Context(), "prod")
@@ -199,7 +199,7 @@ func TestWhatTheChildIsGiven(t *testing.T) {
 }
 
 func TestTooLargeAValue(t *testing.T) {
-	err := with(ample, "fake-answer", `{"code":"ok"}`).Put(t.Context(), "prod", make([]byte, 1<<16+1))
+	err := storeWithChild(longTimeout, "fake-answer", `{"code":"ok"}`).Put(t.Context(), "prod", make([]byte, 1<<16+1))
 	if err == nil || !strings.Contains(err.Error(), "a value of 65537 bytes is above the limit of 65536") {
 		t.Errorf("Put: %v", err)
 	}

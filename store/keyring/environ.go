@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// passed are the variables the child needs to find the user's keyring; all others,
+// passedVariables are the variables the child needs to find the user's keyring; all others,
 // the service manager's and credentials among them, stay with the daemon.
-var passed = []string{
+var passedVariables = []string{
 	"HOME", "USER", "XDG_RUNTIME_DIR", "LANG", "LC_ALL", "TMPDIR",
 	"USERPROFILE", "APPDATA", "LOCALAPPDATA", "SYSTEMROOT", // Windows
 }
@@ -20,7 +20,7 @@ func environ(getenv func(string) string) []string {
 		"DBUS_SESSION_BUS_ADDRESS=" + busAddress(getenv),
 		"GOTRACEBACK=none",
 	}
-	for _, name := range passed {
+	for _, name := range passedVariables {
 		if value := getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

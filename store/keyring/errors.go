@@ -18,8 +18,8 @@ const (
 	codeNoCollection code = "no_collection" // a keyring without anywhere to put items
 	codeNoService    code = "no_service"
 	codeNoBus        code = "no_bus"
-	codeSilent       code = "silent" // a bus or a keyring that does not answer
-	codeNotKept      code = "not_kept"
+	codeTimeout      code = "silent" // a bus or a keyring that does not answer
+	codeNotStored    code = "not_kept"
 	codeTooBig       code = "too_big"
 	codePanic        code = "panic"
 	codeFailed       code = "failed"
@@ -27,7 +27,7 @@ const (
 
 var codes = []code{
 	codeOK, codeNotFound, codeLocked, codeDismissed, codeNoCollection, codeNoService, codeNoBus,
-	codeSilent, codeNotKept, codeTooBig, codePanic, codeFailed,
+	codeTimeout, codeNotStored, codeTooBig, codePanic, codeFailed,
 }
 
 const (
@@ -46,30 +46,30 @@ var (
 	ErrTimeout = errors.New("no answer from the keyring")
 )
 
-var whys = map[code]error{
-	codeNoCollection: ErrNoKeyring, codeNoService: ErrNoKeyring, codeNoBus: ErrNoKeyring, codeSilent: ErrTimeout,
+var reasonErrors = map[code]error{
+	codeNoCollection: ErrNoKeyring, codeNoService: ErrNoKeyring, codeNoBus: ErrNoKeyring, codeTimeout: ErrTimeout,
 }
 
 // unavailable is a [store.ErrUnavailable] whose text is complete.
 type unavailable struct {
-	text string
-	why  error // may be nil
+	text   string
+	reason error // may be nil
 }
 
 func (u *unavailable) Error() string { return u.text }
 
 // Is matches [store.ErrUnavailable] and the reason.
 func (u *unavailable) Is(target error) bool {
-	return target == store.ErrUnavailable || u.why != nil && target == u.why
+	return target == store.ErrUnavailable || u.reason != nil && target == u.reason
 }
 
-// A fault is an error with its code, inside the child.
-type fault struct {
+// A backendError is an error with its code, inside the child.
+type backendError struct {
 	code   code
 	detail string
 }
 
-func (f *fault) Error() string { return string(f.code) + ": " + f.detail }
+func (f *backendError) Error() string { return string(f.code) + ": " + f.detail }
 
 // err returns the answer to r as an error of the store's, nil when it is good.
 func (a answer) err(r request) error {
@@ -84,10 +84,10 @@ func (a answer) err(r request) error {
 		return fmt.Errorf("the keyring is still %w: its prompt was not answered, or could not be shown; %s", store.ErrLocked, unlockHint)
 	case codeTooBig:
 		return fmt.Errorf("keyring: a value of %d bytes is more than this keyring takes; %s", len(r.Value), fileHint)
-	case codeNotKept:
+	case codeNotStored:
 		return fmt.Errorf("keyring: it said yes to %s %s, but did not do it: its prompt may have been dismissed; try again and answer it", r.Op, r.Key)
 	}
-	return &unavailable{fmt.Sprintf("keyring %v: %s", store.ErrUnavailable, a.reason(r)), whys[a.Code]}
+	return &unavailable{fmt.Sprintf("keyring %v: %s", store.ErrUnavailable, a.reason(r)), reasonErrors[a.Code]}
 }
 
 // reason says why the keyring is unavailable and what to do about it.
@@ -103,7 +103,7 @@ func (a answer) reason(r request) string {
 		return "no secret service on the session bus" + detail + "; start gnome-keyring, KWallet or KeePassXC, " + fileHint
 	case codeNoBus:
 		return "no session bus" + detail + "; log in to a desktop session, " + fileHint
-	case codeSilent:
+	case codeTimeout:
 		return fmt.Sprintf("no answer within %v: it or the session bus hangs; restart it, %s", r.Ready, fileHint)
 	case codePanic:
 		return "its helper broke down" + detail + "; the session bus may have gone away: try again"

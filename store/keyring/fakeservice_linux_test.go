@@ -13,11 +13,11 @@ import (
 // to do without a screen: put up prompts. It keeps one item, whose key is prod.
 // Set the fields before serve.
 type fakeService struct {
-	collections any                                  // the property; nil means the login collection
-	itemLocked  bool                                 // the item
-	onPrompt    func(complete func(dismissed bool))  // nil: there are no prompts
-	createItem  func(value string) (prompt, failure) // nil: keeps the value
-	deleteAsks  bool                                 // Delete puts up a prompt and does nothing
+	collections any                                    // the property; nil means the login collection
+	itemLocked  bool                                   // the item
+	onPrompt    func(complete func(dismissed bool))    // nil: there are no prompts
+	createItem  func(value string) (prompt, answerFor) // nil: keeps the value
+	deleteAsks  bool                                   // Delete puts up a prompt and does nothing
 
 	conn *dbus.Conn
 
@@ -40,8 +40,8 @@ func (f *fakeService) unlockCalls() int {
 }
 
 type (
-	prompt  = dbus.ObjectPath
-	failure = *dbus.Error
+	prompt    = dbus.ObjectPath
+	answerFor = *dbus.Error
 )
 
 const (
@@ -79,7 +79,7 @@ func (f *fakeService) serve(t *testing.T, kr *keyringtest.Keyring) {
 		{theLogin, "org.freedesktop.Secret.Collection", map[string]any{"SearchItems": f.searchItems, "CreateItem": f.create}},
 		{theItem, "org.freedesktop.Secret.Item", map[string]any{"GetSecret": f.getSecret, "Delete": f.deleteItem}},
 		{thePrompt, "org.freedesktop.Secret.Prompt", map[string]any{"Prompt": f.prompt}},
-		{theSession, "org.freedesktop.Secret.Session", map[string]any{"Close": func() failure { return nil }}},
+		{theSession, "org.freedesktop.Secret.Session", map[string]any{"Close": func() answerFor { return nil }}},
 		{theService, "org.freedesktop.DBus.Properties", map[string]any{"Get": f.property}},
 		{theLogin, "org.freedesktop.DBus.Properties", map[string]any{"Get": f.property}},
 		{theItem, "org.freedesktop.DBus.Properties", map[string]any{"Get": f.property}},
@@ -93,7 +93,7 @@ func (f *fakeService) serve(t *testing.T, kr *keyringtest.Keyring) {
 	}
 }
 
-func (f *fakeService) property(iface, name string) (dbus.Variant, failure) {
+func (f *fakeService) property(iface, name string) (dbus.Variant, answerFor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch iface + "." + name {
@@ -109,13 +109,13 @@ func (f *fakeService) property(iface, name string) (dbus.Variant, failure) {
 	return dbus.Variant{}, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", nil)
 }
 
-func (f *fakeService) openSession(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, failure) {
+func (f *fakeService) openSession(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, answerFor) {
 	return dbus.MakeVariant(""), theSession, nil
 }
 
-func (f *fakeService) readAlias(string) (dbus.ObjectPath, failure) { return theLogin, nil }
+func (f *fakeService) readAlias(string) (dbus.ObjectPath, answerFor) { return theLogin, nil }
 
-func (f *fakeService) unlock(paths []dbus.ObjectPath) ([]dbus.ObjectPath, prompt, failure) {
+func (f *fakeService) unlock(paths []dbus.ObjectPath) ([]dbus.ObjectPath, prompt, answerFor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.unlocks++
@@ -125,7 +125,7 @@ func (f *fakeService) unlock(paths []dbus.ObjectPath) ([]dbus.ObjectPath, prompt
 	return paths, none, nil
 }
 
-func (f *fakeService) searchItems(attributes map[string]string) ([]dbus.ObjectPath, failure) {
+func (f *fakeService) searchItems(attributes map[string]string) ([]dbus.ObjectPath, answerFor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.value == "" || attributes["service"] != "kyc-agent" {
@@ -134,7 +134,7 @@ func (f *fakeService) searchItems(attributes map[string]string) ([]dbus.ObjectPa
 	return []dbus.ObjectPath{theItem}, nil
 }
 
-func (f *fakeService) create(_ map[string]dbus.Variant, s wireSecret, _ bool) (dbus.ObjectPath, prompt, failure) {
+func (f *fakeService) create(_ map[string]dbus.Variant, s wireSecret, _ bool) (dbus.ObjectPath, prompt, answerFor) {
 	if f.createItem != nil {
 		p, err := f.createItem(string(s.Value))
 		return none, p, err
@@ -145,7 +145,7 @@ func (f *fakeService) create(_ map[string]dbus.Variant, s wireSecret, _ bool) (d
 	return theItem, none, nil
 }
 
-func (f *fakeService) deleteItem() (prompt, failure) {
+func (f *fakeService) deleteItem() (prompt, answerFor) {
 	if f.deleteAsks {
 		return thePrompt, nil
 	}
@@ -155,13 +155,13 @@ func (f *fakeService) deleteItem() (prompt, failure) {
 	return none, nil
 }
 
-func (f *fakeService) getSecret(session dbus.ObjectPath) (wireSecret, failure) {
+func (f *fakeService) getSecret(session dbus.ObjectPath) (wireSecret, answerFor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return wireSecret{session, []byte{}, []byte(f.value), "text/plain"}, nil
 }
 
-func (f *fakeService) prompt(string) failure {
+func (f *fakeService) prompt(string) answerFor {
 	go f.onPrompt(f.complete)
 	return nil
 }

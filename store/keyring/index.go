@@ -55,7 +55,7 @@ func (b indexed) delete(key string) error {
 // keys takes an index that makes no sense for an empty one: the next Put repairs it.
 func (b indexed) keys() ([]string, error) {
 	data, err := b.items.get(indexKey)
-	if is(err, codeNotFound) {
+	if hasCode(err, codeNotFound) {
 		return nil, nil
 	}
 	if err != nil {

@@ -22,7 +22,7 @@ func (m *items) get(key string) ([]byte, error) {
 	if v, ok := m.values[key]; ok {
 		return []byte(v), nil
 	}
-	return nil, &fault{code: codeNotFound}
+	return nil, &backendError{code: codeNotFound}
 }
 
 func (m *items) put(key string, value []byte) error {
@@ -52,7 +52,7 @@ func TestIndex(t *testing.T) {
 	}
 	wantKeys()
 	for _, key := range []string{"staging", "prod", "staging", "a"} {
-		if err := putAndCompare(b, key, []byte("v-"+key)); err != nil {
+		if err := putAndVerify(b, key, []byte("v-"+key)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,7 +61,7 @@ func TestIndex(t *testing.T) {
 		t.Errorf("the index is %s", m.values[indexKey])
 	}
 	for _, key := range []string{"prod", "prod", "missing", "a"} {
-		if err := deleteAndLook(b, key); err != nil {
+		if err := deleteAndVerify(b, key); err != nil {
 			t.Fatal(err)
 		}
 	}

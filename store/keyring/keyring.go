@@ -29,7 +29,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/store"
-	"github.com/legaltalent/kyc-agent/store/internal/args"
+	"github.com/legaltalent/kyc-agent/store/internal/validate"
 )
 
 const (
@@ -58,9 +58,9 @@ type Options struct {
 // Store is a [store.Store] in the keyring. One child runs at a time; the others
 // wait their turn as long as an operation may take, and no longer.
 type Store struct {
-	options Options
-	turn    chan struct{} // holds one token
-	trouble atomic.Pointer[string]
+	options   Options
+	slot      chan struct{} // holds one token
+	lastError atomic.Pointer[string]
 }
 
 var (
@@ -79,15 +79,15 @@ func New(o Options) *Store {
 	}
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	o.PromptTimeout = cmp.Or(o.PromptTimeout, defaultPromptTimeout)
-	s := &Store{options: o, turn: make(chan struct{}, 1)}
-	s.turn <- struct{}{}
+	s := &Store{options: o, slot: make(chan struct{}, 1)}
+	s.slot <- struct{}{}
 	return s
 }
 
 // Get returns the value of key. Without store.WithPrompt it never makes the keyring
 // ask for a password: a locked one is ErrLocked.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := args.Check(ctx, "keyring", key); err != nil {
+	if err := validate.Args(ctx, "keyring", key); err != nil {
 		return nil, err
 	}
 	a, err := s.do(ctx, request{Op: opGet, Key: key})
@@ -101,7 +101,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 // take it up when it goes on; it does so before anything it is asked later. It is read back and compared before Put returns nil:
 // go-keyring reports success when a person dismissed the keyring's prompt.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
-	if err := args.Check(ctx, "keyring", key); err != nil {
+	if err := validate.Args(ctx, "keyring", key); err != nil {
 		return err
 	}
 	if len(value) > maxValue {
@@ -113,7 +113,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 
 // Delete removes key, and looks that it is gone.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	if err := args.Check(ctx, "keyring", key); err != nil {
+	if err := validate.Args(ctx, "keyring", key); err != nil {
 		return err
 	}
 	_, err := s.do(ctx, request{Op: opDelete, Key: key})
@@ -136,7 +136,7 @@ func (s *Store) Keys(ctx context.Context) ([]string, error) {
 // failed with, if it failed because the keyring could not be used.
 func (s *Store) Describe() store.Info {
 	info := store.Info{Kind: "keyring", Detail: provider, Lasting: true}
-	if trouble := s.trouble.Load(); trouble != nil {
+	if trouble := s.lastError.Load(); trouble != nil {
 		info.Advice = *trouble
 	}
 	return info
@@ -152,24 +152,24 @@ func (s *Store) do(ctx context.Context, r request) (answer, error) {
 	// The child's own limit is an afterthought, for a daemon that was killed.
 	r.Ready, r.Limit = min(s.options.Timeout, limit), limit+time.Second
 	start := time.Now()
-	a, err := s.inTurn(ctx, r, limit)
+	a, err := s.runExclusive(ctx, r, limit)
 	if err == nil {
 		err = a.err(r)
 	}
-	s.remember(err)
+	s.setLastError(err)
 	s.options.Logger.DebugContext(ctx, "keyring", "op", r.Op, "key", r.Key, "prompt", r.Prompt,
 		"duration", time.Since(start), "error", err)
 	return a, err
 }
 
-// inTurn waits for the child before this one to end, no longer than limit, and
+// runExclusive waits for the child before this one to end, no longer than limit, and
 // then runs one of its own.
-func (s *Store) inTurn(ctx context.Context, r request, limit time.Duration) (answer, error) {
+func (s *Store) runExclusive(ctx context.Context, r request, limit time.Duration) (answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-s.turn:
-		defer func() { s.turn <- struct{}{} }()
+	case <-s.slot:
+		defer func() { s.slot <- struct{}{} }()
 		return s.run(ctx, r, limit)
 	case <-timer.C:
 		return answer{}, fmt.Errorf("keyring %w: still busy after %v with another operation; answer its prompt if one is open, or try again",
@@ -179,14 +179,14 @@ func (s *Store) inTurn(ctx context.Context, r request, limit time.Duration) (ans
 	}
 }
 
-// remember keeps what Describe advises. A caller that gave up says nothing about the keyring.
-func (s *Store) remember(err error) {
+// setLastError keeps what Describe advises. A caller that gave up says nothing about the keyring.
+func (s *Store) setLastError(err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
 	if errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) {
-		s.trouble.Store(new(err.Error()))
+		s.lastError.Store(new(err.Error()))
 	} else {
-		s.trouble.Store(nil)
+		s.lastError.Store(nil)
 	}
 }

@@ -29,17 +29,17 @@ func SelfCommand(args ...string) []string {
 	return append([]string{exe}, args...)
 }
 
-var errLimit = errors.New("the operation's time is up")
+var errTimeLimit = errors.New("the operation's time is up")
 
 // run does r in a child, which is killed after limit or when ctx ends.
 func (s *Store) run(ctx context.Context, r request, limit time.Duration) (answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeLimit)
 	defer cancel()
-	out, err := s.converse(ctx, r)
+	out, err := s.exchange(ctx, r)
 	switch {
 	case err == errTooLong:
 		return answer{}, fmt.Errorf("keyring %w: its helper wrote more than %d bytes; reinstall kyc-agentd", store.ErrUnavailable, maxMessage)
-	case context.Cause(ctx) == errLimit && err != nil:
+	case context.Cause(ctx) == errTimeLimit && err != nil:
 		return timedOut(r), nil
 	case ctx.Err() != nil && err != nil:
 		return answer{}, fmt.Errorf("keyring %w: %w", store.ErrUnavailable, ctx.Err())
@@ -59,13 +59,13 @@ func timedOut(r request) answer {
 	if r.Prompt {
 		return answer{Code: codeDismissed}
 	}
-	return answer{Code: codeSilent}
+	return answer{Code: codeTimeout}
 }
 
-// converse starts a child, hands it r and returns the line it wrote. With that
+// exchange starts a child, hands it r and returns the line it wrote. With that
 // line the child has done its work, and is killed rather than waited for. The error
 // tells why there is no line.
-func (s *Store) converse(ctx context.Context, r request) ([]byte, error) {
+func (s *Store) exchange(ctx context.Context, r request) ([]byte, error) {
 	if len(s.options.Command) == 0 {
 		return nil, errors.New("no command to run it by")
 	}
@@ -75,7 +75,7 @@ func (s *Store) converse(ctx context.Context, r request) ([]byte, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out := line{end: cancel}
+	out := lineWriter{end: cancel}
 	cmd := exec.CommandContext(ctx, s.options.Command[0], s.options.Command[1:]...)
 	cmd.Env = environ(s.options.Getenv)
 	cmd.Dir = os.TempDir() // not whatever folder the daemon was started in
@@ -94,14 +94,14 @@ var (
 	errNoAnswer = errors.New("it ended without a word")
 )
 
-// line takes what a child writes: one line of at most maxMessage bytes. It calls
+// lineWriter takes what a child writes: one line of at most maxMessage bytes. It calls
 // end when it has all of it, or more than that.
-type line struct {
+type lineWriter struct {
 	data []byte
 	end  func()
 }
 
-func (l *line) Write(p []byte) (int, error) {
+func (l *lineWriter) Write(p []byte) (int, error) {
 	if l.complete() || l.tooLong() {
 		return len(p), nil
 	}
@@ -112,12 +112,12 @@ func (l *line) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *line) complete() bool { return bytes.IndexByte(l.data, '\n') >= 0 }
+func (l *lineWriter) complete() bool { return bytes.IndexByte(l.data, '\n') >= 0 }
 
-func (l *line) tooLong() bool { return len(l.data) > maxMessage }
+func (l *lineWriter) tooLong() bool { return len(l.data) > maxMessage }
 
 // result is the line, or why there is none: err is how the child ended.
-func (l *line) result(err error) ([]byte, error) {
+func (l *lineWriter) result(err error) ([]byte, error) {
 	before, _, found := bytes.Cut(l.data, []byte("\n"))
 	switch {
 	case len(before) > maxMessage:

@@ -19,7 +19,7 @@ func fakeKeyring(t *testing.T, f *fakeService) *keyring.Store {
 	t.Helper()
 	kr := keyringtest.Start(t, keyringtest.NoService)
 	f.serve(t, kr)
-	return on(kr)
+	return storeOn(kr)
 }
 
 func wantError(t *testing.T, err, is error, text string) {
@@ -61,7 +61,7 @@ func TestPromptAnswered(t *testing.T) {
 
 func TestPromptDismissed(t *testing.T) {
 	f := &fakeService{locked: true, value: "kept", onPrompt: func(complete func(bool)) { complete(true) }}
-	every(store.WithPrompt(t.Context()), fakeKeyring(t, f), func(op string, err error) {
+	eachOperation(store.WithPrompt(t.Context()), fakeKeyring(t, f), func(op string, err error) {
 		wantError(t, err, store.ErrLocked, "the keyring is still locked: its prompt was not answered")
 	})
 }
@@ -81,7 +81,7 @@ func TestPromptIgnored(t *testing.T) {
 // go-keyring takes a dismissed prompt of CreateItem or Delete for success.
 func TestDismissedChangesAreNoticed(t *testing.T) {
 	dismiss := func(complete func(bool)) { complete(true) }
-	ask := func(string) (prompt, failure) { return thePrompt, nil }
+	ask := func(string) (prompt, answerFor) { return thePrompt, nil }
 	for name, f := range map[string]*fakeService{
 		"new value":   {onPrompt: dismiss, createItem: ask},
 		"other value": {onPrompt: dismiss, createItem: ask, value: "old"},
@@ -108,7 +108,7 @@ func TestBusDiesDuringAPrompt(t *testing.T) {
 		kr.StopBus()
 	}
 	f.serve(t, kr)
-	_, err := on(kr).Get(store.WithPrompt(t.Context()), "prod")
+	_, err := storeOn(kr).Get(store.WithPrompt(t.Context()), "prod")
 	if err == nil || strings.Contains(err.Error(), "no session bus (") {
 		wantError(t, err, store.ErrUnavailable, "EOF")
 		return
@@ -125,7 +125,7 @@ func TestOddAnswersOfTheService(t *testing.T) {
 // A service that quotes the value in its error does not get it into ours.
 func TestErrorThatQuotesTheValue(t *testing.T) {
 	const value = "a refresh token"
-	f := &fakeService{createItem: func(v string) (prompt, failure) {
+	f := &fakeService{createItem: func(v string) (prompt, answerFor) {
 		return none, dbus.NewError("com.example.Refused", []any{"cannot store " + v})
 	}}
 	err := fakeKeyring(t, f).Put(t.Context(), "prod", []byte(value))
@@ -136,7 +136,7 @@ func TestErrorThatQuotesTheValue(t *testing.T) {
 }
 
 func TestLockedAsAnError(t *testing.T) {
-	f := &fakeService{createItem: func(string) (prompt, failure) {
+	f := &fakeService{createItem: func(string) (prompt, answerFor) {
 		return none, dbus.NewError("org.freedesktop.Secret.Error.IsLocked", nil)
 	}}
 	err := fakeKeyring(t, f).Put(t.Context(), "prod", []byte("v"))

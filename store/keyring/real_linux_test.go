@@ -15,11 +15,11 @@ import (
 	"github.com/legaltalent/kyc-agent/store/storetest"
 )
 
-// on returns a store whose child is this test binary on kr's bus. It is patient: a
+// storeOn returns a store whose child is this test binary on kr's bus. It is patient: a
 // busy machine is not what these tests are about.
-func on(kr *keyringtest.Keyring) *keyring.Store { return within(time.Minute, kr) }
+func storeOn(kr *keyringtest.Keyring) *keyring.Store { return storeWithTimeout(time.Minute, kr) }
 
-func within(timeout time.Duration, kr *keyringtest.Keyring) *keyring.Store {
+func storeWithTimeout(timeout time.Duration, kr *keyringtest.Keyring) *keyring.Store {
 	return keyring.New(keyring.Options{
 		Command: keyring.SelfCommand("keyring-child"), Getenv: kr.Getenv,
 		Timeout: timeout, PromptTimeout: 2 * time.Minute,
@@ -31,17 +31,17 @@ func TestConformance(t *testing.T) {
 	var kr *keyringtest.Keyring
 	open := func(t *testing.T) store.Store {
 		kr = keyringtest.Start(t, keyringtest.Unlocked)
-		return on(kr)
+		return storeOn(kr)
 	}
 	storetest.Run(t, open, storetest.Reopen(func(t *testing.T, _ store.Store) store.Store {
 		kr.Stop()
 		kr.Restart()
-		return on(kr)
+		return storeOn(kr)
 	}))
 }
 
-// every runs all four operations and hands each one's error to check.
-func every(ctx context.Context, st store.Store, check func(op string, err error)) {
+// eachOperation runs all four operations and hands each one's error to check.
+func eachOperation(ctx context.Context, st store.Store, check func(op string, err error)) {
 	_, err := st.Get(ctx, "prod")
 	check("Get", err)
 	check("Put", st.Put(ctx, "prod", []byte("a value that no error may hold")))
@@ -65,11 +65,11 @@ func TestKeyringThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(string(c.mode), " ", "-"), func(t *testing.T) {
 			kr := keyringtest.Start(t, c.mode)
-			st := on(kr)
+			st := storeOn(kr)
 			if c.mode == keyringtest.Silent {
-				st = within(500*time.Millisecond, kr)
+				st = storeWithTimeout(500*time.Millisecond, kr)
 			}
-			every(t.Context(), st, func(op string, err error) {
+			eachOperation(t.Context(), st, func(op string, err error) {
 				if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) || strings.ContainsAny(err.Error(), "\r\n") {
 					t.Errorf("%s: %v; want %q", op, err, c.want)
 				}
@@ -86,8 +86,8 @@ func TestKeyringThatCannotBeUsed(t *testing.T) {
 
 // A person is waiting, but the keyring has nowhere to show its prompt.
 func TestLockedWithoutAPrompter(t *testing.T) {
-	st := on(keyringtest.Start(t, keyringtest.Locked))
-	every(store.WithPrompt(t.Context()), st, func(op string, err error) {
+	st := storeOn(keyringtest.Start(t, keyringtest.Locked))
+	eachOperation(store.WithPrompt(t.Context()), st, func(op string, err error) {
 		if !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), "still locked: its prompt was not answered, or could not be shown") {
 			t.Errorf("%s: %v", op, err)
 		}
@@ -96,7 +96,7 @@ func TestLockedWithoutAPrompter(t *testing.T) {
 
 // A bus that does not answer is not a person who thinks: no need to wait two minutes.
 func TestSilentBusWhilePromptIsAllowed(t *testing.T) {
-	st := within(500*time.Millisecond, keyringtest.Start(t, keyringtest.Silent))
+	st := storeWithTimeout(500*time.Millisecond, keyringtest.Start(t, keyringtest.Silent))
 	start := time.Now()
 	_, err := st.Get(store.WithPrompt(t.Context()), "prod")
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "no answer within 500ms") {
@@ -109,7 +109,7 @@ func TestSilentBusWhilePromptIsAllowed(t *testing.T) {
 
 func TestLockAndUnlock(t *testing.T) {
 	kr := keyringtest.Start(t, keyringtest.Unlocked)
-	st := on(kr)
+	st := storeOn(kr)
 	mustPut(t, st, "prod", "value")
 	kr.Lock()
 	if _, err := st.Get(t.Context(), "prod"); !errors.Is(err, store.ErrLocked) {
@@ -125,25 +125,25 @@ func TestLockAndUnlock(t *testing.T) {
 func TestFrozenDaemon(t *testing.T) {
 	testpeer.Slow(t)
 	kr := keyringtest.Start(t, keyringtest.Unlocked)
-	mustPut(t, on(kr), "prod", "value")
-	st := within(time.Second, kr)
+	mustPut(t, storeOn(kr), "prod", "value")
+	st := storeWithTimeout(time.Second, kr)
 	thaw := kr.Freeze()
-	every(t.Context(), st, func(op string, err error) {
+	eachOperation(t.Context(), st, func(op string, err error) {
 		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "no answer within 1s") {
 			t.Errorf("%s of a frozen keyring: %v", op, err)
 		}
 	})
 	thaw()
-	mustPut(t, on(kr), "prod", "after")
-	mustGet(t, on(kr), "prod", "after")
+	mustPut(t, storeOn(kr), "prod", "after")
+	mustGet(t, storeOn(kr), "prod", "after")
 }
 
 func TestDaemonGoneAndBack(t *testing.T) {
 	kr := keyringtest.Start(t, keyringtest.Unlocked)
-	st := on(kr)
+	st := storeOn(kr)
 	mustPut(t, st, "prod", "value")
 	kr.Stop()
-	every(t.Context(), st, func(op string, err error) {
+	eachOperation(t.Context(), st, func(op string, err error) {
 		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "no secret service on the session bus") {
 			t.Errorf("%s without the daemon: %v", op, err)
 		}
@@ -154,7 +154,7 @@ func TestDaemonGoneAndBack(t *testing.T) {
 
 func TestForeignItemsAreNotListed(t *testing.T) {
 	kr := keyringtest.Start(t, keyringtest.Unlocked)
-	st := on(kr)
+	st := storeOn(kr)
 	mustPut(t, st, "prod", "value")
 	kr.Store("other-program", "staging", "theirs")
 	kr.Store("kyc-agent", "Not A Key", "odd")

@@ -40,7 +40,7 @@ type secretService struct {
 func newBackend(prompt bool) (backend, error) {
 	svc, err := ss.NewSecretService()
 	if err != nil {
-		return nil, &fault{code: codeNoBus, detail: err.Error()}
+		return nil, &backendError{code: codeNoBus, detail: err.Error()}
 	}
 	b := &secretService{svc: svc, prompt: prompt}
 	if b.collection, err = b.findCollection(); err != nil {
@@ -68,7 +68,7 @@ func (b *secretService) findCollection() (dbus.ObjectPath, error) {
 		return "", b.explain(err)
 	}
 	if path == "/" || path == "" { // how the API says "none"
-		return "", &fault{code: codeNoCollection}
+		return "", &backendError{code: codeNoCollection}
 	}
 	return path, nil
 }
@@ -81,7 +81,7 @@ func (b *secretService) checkUnlocked(path dbus.ObjectPath, iface string) error 
 	}
 	locked, err := property[bool](b, path, iface+".Locked")
 	if err == nil && locked {
-		err = &fault{code: codeLocked}
+		err = &backendError{code: codeLocked}
 	}
 	return err
 }
@@ -156,7 +156,7 @@ func property[T any](b *secretService, path dbus.ObjectPath, name string) (T, er
 	}
 	value, ok := v.Value().(T)
 	if !ok {
-		return value, &fault{code: codeFailed, detail: name + " is of another type than the Secret Service API says"}
+		return value, &backendError{code: codeFailed, detail: name + " is of another type than the Secret Service API says"}
 	}
 	return value, nil
 }
@@ -169,10 +169,10 @@ func (b *secretService) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	f := &fault{code: codeFailed, detail: err.Error()}
+	f := &backendError{code: codeFailed, detail: err.Error()}
 	if e, ok := errors.AsType[dbus.Error](err); ok {
 		f.code, f.detail = codeOfName(e.Name), e.Name
-	} else if _, ok := errors.AsType[*fault](err); ok {
+	} else if _, ok := errors.AsType[*backendError](err); ok {
 		return err
 	} else if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) {
 		f.code = codeNoBus

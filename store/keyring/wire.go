@@ -60,17 +60,21 @@ func parseRequest(in io.Reader) (request, error) {
 	if err := decode(data, &r); err != nil {
 		return request{}, err
 	}
+	return r, r.check()
+}
+
+func (r request) check() error {
 	switch {
 	case !slices.Contains([]string{opGet, opPut, opDelete, opKeys}, r.Op):
-		return request{}, errors.New("unknown operation")
+		return errors.New("unknown operation")
 	case r.Op == opKeys && r.Key != "" || r.Op != opKeys && !store.ValidKey(r.Key):
-		return request{}, errors.New("invalid key")
+		return errors.New("invalid key")
 	case r.Op != opPut && r.Value != nil || len(r.Value) > maxValue:
-		return request{}, errors.New("invalid value")
+		return errors.New("invalid value")
 	case r.Ready <= 0 || r.Limit < r.Ready:
-		return request{}, errors.New("invalid limits")
+		return errors.New("invalid limits")
 	}
-	return r, nil
+	return nil
 }
 
 // parseAnswer reads what a child wrote in answer to a request for op. Whatever it

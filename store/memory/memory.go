@@ -13,7 +13,7 @@ import (
 	"sync"
 
 	"github.com/legaltalent/kyc-agent/store"
-	"github.com/legaltalent/kyc-agent/store/internal/args"
+	"github.com/legaltalent/kyc-agent/store/internal/validate"
 )
 
 // Advice tells how to get a store that lasts.
@@ -35,7 +35,7 @@ func New() *Store { return &Store{values: map[string][]byte{}} }
 
 // Get returns the value of key.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := args.Check(ctx, "memory", key); err != nil {
+	if err := validate.Args(ctx, "memory", key); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -49,7 +49,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 
 // Put keeps value under key.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
-	if err := args.Check(ctx, "memory", key); err != nil {
+	if err := validate.Args(ctx, "memory", key); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -60,7 +60,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 
 // Delete forgets key.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	if err := args.Check(ctx, "memory", key); err != nil {
+	if err := validate.Args(ctx, "memory", key); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -16,7 +16,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
-	"github.com/legaltalent/kyc-agent/internal/connect"
+	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
 // A Failure is what became of a call, in our own words and without anything that
@@ -45,7 +45,7 @@ const (
 
 func whereOf(err error) Where {
 	op, isOp := errors.AsType[*net.OpError](err)
-	_, refused := connect.StatusOf(err)
+	_, refused := proxyconnect.StatusOf(err)
 	_, unresolved := errors.AsType[*net.DNSError](err)
 	switch {
 	case refused || isOp && op.Op == "proxyconnect":
@@ -146,7 +146,7 @@ func unreachable(host string, took time.Duration, err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dnsWords(host, dns)
 	}
-	if status, ok := connect.StatusOf(err); ok {
+	if status, ok := proxyconnect.StatusOf(err); ok {
 		return fmt.Sprintf("the proxy answered HTTP %d when asked for %s", status, host)
 	}
 	if s := certificateWords(host, err); s != "" {

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/internal/connect"
+	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
 // maxAnswer is the longest body that is read, in bytes. AWS's are below 20 kB.
@@ -39,7 +39,7 @@ func Client(c *http.Client) *http.Client {
 func Transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		OnProxyConnectResponse: connect.Check,
+		OnProxyConnectResponse: proxyconnect.Check,
 		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    connectTimeout,

@@ -41,15 +41,15 @@ const (
 )
 
 var (
-	everywhere = []string{"ca-certificates", "systemd", "systemd-sysv", "dbus-user-session", "libpam-systemd"}
-	packages   = map[Suite][]string{
-		Bookworm: everywhere,
-		Trixie:   append([]string{"curl", "git", "openssh-client", "wget"}, everywhere...),
+	basePackages = []string{"ca-certificates", "systemd", "systemd-sysv", "dbus-user-session", "libpam-systemd"}
+	packages     = map[Suite][]string{
+		Bookworm: basePackages,
+		Trixie:   append([]string{"curl", "git", "openssh-client", "wget"}, basePackages...),
 	}
 )
 
-// recipe is what mmdebstrap is told, but for the mirror and where to.
-func (s Suite) recipe() []string {
+// mmdebstrapArgs is what mmdebstrap is told, but for the mirror and where to.
+func (s Suite) mmdebstrapArgs() []string {
 	return []string{
 		"--quiet", "--variant=minbase", "--include=" + strings.Join(packages[s], ","),
 		`--customize-hook=chroot "$1" useradd --create-home --uid 1000 --shell /bin/bash ` + User,
@@ -68,7 +68,7 @@ func Path(t testing.TB, suite Suite) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256([]byte(strings.Join(suite.recipe(), "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join(suite.mmdebstrapArgs(), "\x00")))
 	path := filepath.Join(cache, "kyc-agent", "roots", fmt.Sprintf("%s-%x", suite, sum[:6]))
 	if err := build(t.Context(), program, suite, path); err != nil {
 		testpeer.Missing(t, "a root of Debian "+string(suite), err.Error())
@@ -101,7 +101,7 @@ func build(ctx context.Context, program string, suite Suite, path string) error 
 	if err := os.RemoveAll(half); err != nil { // of one that was interrupted
 		return err
 	}
-	cmd := exec.CommandContext(ctx, program, append(suite.recipe(), half, mirror)...)
+	cmd := exec.CommandContext(ctx, program, append(suite.mmdebstrapArgs(), half, mirror)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w\n%s", err, out)
 	}

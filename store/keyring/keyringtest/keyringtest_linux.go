@@ -34,8 +34,8 @@ const (
 )
 
 const (
-	password = "the password of a throw-away keyring"
-	patience = 20 * time.Second // for something that takes 0.2 s
+	password     = "the password of a throw-away keyring"
+	startTimeout = 20 * time.Second // for something that takes 0.2 s
 
 	busName     = "org.freedesktop.secrets"
 	servicePath = dbus.ObjectPath("/org/freedesktop/secrets")
@@ -229,7 +229,7 @@ func (k *Keyring) watchName() func(owned bool) error {
 }
 
 func waitOwner(changes <-chan *dbus.Signal, owned bool) error {
-	timeout := time.After(patience)
+	timeout := time.After(startTimeout)
 	for {
 		select {
 		case s := <-changes:
@@ -237,7 +237,7 @@ func waitOwner(changes <-chan *dbus.Signal, owned bool) error {
 				return nil
 			}
 		case <-timeout:
-			return fmt.Errorf("%s: nothing after %v", busName, patience)
+			return fmt.Errorf("%s: nothing after %v", busName, startTimeout)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // attend's limits, by a backend that takes its time. The goroutine that is left
 // waiting is what the end of the process takes care of, so each test lets it go.
-func TestAttendLimits(t *testing.T) {
+func TestServeRequestLimits(t *testing.T) {
 	const ready, limit = 3 * time.Second, 120 * time.Second
 	for _, c := range []struct {
 		name       string
@@ -19,15 +19,15 @@ func TestAttendLimits(t *testing.T) {
 	}{
 		{"in time", time.Second, time.Second, codeNotFound, 2 * time.Second},
 		{"a person thinks", time.Second, 100 * time.Second, codeNotFound, 101 * time.Second},
-		{"silent", time.Hour, 0, codeSilent, ready},
-		{"nobody answers", time.Second, time.Hour, codeSilent, limit},
+		{"silent", time.Hour, 0, codeTimeout, ready},
+		{"nobody answers", time.Second, time.Hour, codeTimeout, limit},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				a := attend(request{Op: opGet, Key: "prod", Ready: ready, Limit: limit}, func(bool) (backend, error) {
+				a := serveRequest(request{Op: opGet, Key: "prod", Ready: ready, Limit: limit}, func(bool) (backend, error) {
 					time.Sleep(c.open)
-					return slow(c.work), nil
+					return slowBackend(c.work), nil
 				})
 				if took := time.Since(start); a.Code != c.want || took != c.after {
 					t.Errorf("%q after %v, want %q after %v", a.Code, took, c.want, c.after)
@@ -38,33 +38,33 @@ func TestAttendLimits(t *testing.T) {
 	}
 }
 
-func TestAttendFailures(t *testing.T) {
+func TestServeRequestFailures(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		open func(bool) (backend, error)
 		want answer
 	}{
-		{"fault", func(bool) (backend, error) { return nil, &fault{codeNoBus, "dial"} }, answer{Code: codeNoBus, Detail: "dial"}},
+		{"fault", func(bool) (backend, error) { return nil, &backendError{codeNoBus, "dial"} }, answer{Code: codeNoBus, Detail: "dial"}},
 		{"other error", func(bool) (backend, error) { return nil, errors.New("odd\nthing") }, answer{Code: codeFailed, Detail: "odd thing"}},
-		{"runtime panic", func(bool) (backend, error) { return nil, at(nil, 3) }, answer{Code: codePanic, Detail: "runtime error: index out of range [3] with length 0"}},
+		{"runtime panic", func(bool) (backend, error) { return nil, elementAt(nil, 3) }, answer{Code: codePanic, Detail: "runtime error: index out of range [3] with length 0"}},
 		{"panic with a value", func(bool) (backend, error) { panic("the value") }, answer{Code: codePanic, Detail: "string"}},
 	} {
-		got := attend(request{Op: opKeys, Ready: time.Minute, Limit: time.Minute}, c.open)
+		got := serveRequest(request{Op: opKeys, Ready: time.Minute, Limit: time.Minute}, c.open)
 		if got.Code != c.want.Code || got.Detail != c.want.Detail {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
 }
 
-func at(errs []error, i int) error { return errs[i] }
+func elementAt(errs []error, i int) error { return errs[i] }
 
-// slow is a backend that finds nothing after a while.
-type slow time.Duration
+// slowBackend is a backend that finds nothing after a while.
+type slowBackend time.Duration
 
-func (d slow) get(string) ([]byte, error) {
+func (d slowBackend) get(string) ([]byte, error) {
 	time.Sleep(time.Duration(d))
-	return nil, &fault{code: codeNotFound}
+	return nil, &backendError{code: codeNotFound}
 }
-func (d slow) put(string, []byte) error { return nil }
-func (d slow) delete(string) error      { return nil }
-func (d slow) keys() ([]string, error)  { return nil, nil }
+func (d slowBackend) put(string, []byte) error { return nil }
+func (d slowBackend) delete(string) error      { return nil }
+func (d slowBackend) keys() ([]string, error)  { return nil, nil }

@@ -1,6 +1,6 @@
-// Package args checks what every store is called with, so that all of them
+// Package validate checks what every store is called with, so that all of them
 // refuse the same things in the same words.
-package args
+package validate
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// Check returns an error for an ended context, and for a key that
+// Args returns an error for an ended context, and for a key that
 // store.ValidKey refuses. kind begins the message.
-func Check(ctx context.Context, kind, key string) error {
+func Args(ctx context.Context, kind, key string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", kind, err)
 	}

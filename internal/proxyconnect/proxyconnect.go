@@ -1,7 +1,7 @@
-// Package connect tells an HTTP proxy that does not connect from a server that does not
+// Package proxyconnect tells an HTTP proxy that does not connect from a server that does not
 // answer: [Check] is for a transport's OnProxyConnectResponse, and [StatusOf] finds in a
 // failed request's error what the proxy said. net/http has no type for it.
-package connect
+package proxyconnect
 
 import (
 	"context"
