@@ -11,7 +11,7 @@ import (
 
 // TestMain lets the test binary be the bare servers, as the bench is its own.
 func TestMain(m *testing.M) {
-	if servedBare() {
+	if ranBaseline() {
 		return
 	}
 	os.Exit(m.Run())

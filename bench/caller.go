@@ -49,7 +49,7 @@ func (c *caller) call() ([]byte, error) {
 		}
 		c.conn = conn
 	}
-	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return nil, err
 	}
 	if _, err := c.conn.Write([]byte(c.request)); err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// patience bounds every wait for a program to start, to answer or to end.
-const patience = 30 * time.Second
+// timeout bounds every wait for a program to start, to answer or to end.
+const timeout = 30 * time.Second
 
 // A child is a program that runs beside the bench, in a process group of its own.
 type child struct {
@@ -55,7 +55,7 @@ func (c *child) stop() {
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM)
 	select {
 	case <-c.exited:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 	}
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 	<-c.exited
@@ -63,7 +63,7 @@ func (c *child) stop() {
 
 // awaitSocket returns when something listens at path.
 func (c *child) awaitSocket(ctx context.Context, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for tick := time.Tick(5 * time.Millisecond); ; {
 		if conn, err := net.Dial("unix", path); err == nil {
@@ -81,7 +81,7 @@ func (c *child) awaitSocket(ctx context.Context, path string) error {
 
 // awaitReady returns when READY=1 arrives on notify, as a service manager would see it.
 func (c *child) awaitReady(notify *net.UnixConn) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(timeout)
 	buf := make([]byte, 4096)
 	for time.Now().Before(deadline) {
 		_ = notify.SetReadDeadline(time.Now().Add(100 * time.Millisecond))

@@ -20,18 +20,18 @@ type server struct {
 func (s *server) perSecond() float64 { return float64(len(s.times)) / s.spent.Seconds() }
 
 // loadPart compares the agent's cached answers with a bare handler's.
-func loadPart(ctx context.Context, l *lab, p plan) (section, error) {
+func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Answers per second",
 		about: fmt.Sprintf("A cached token over the socket, beside a bare net/http handler on a Unix socket that sends the same bytes. "+
 			"%d turns of %v each, in shuffled order; the clients share the cores with the server.", p.slices, p.slice),
 		head: []string{"clients", "server", "answers/s", "p50 µs", "p99 µs", "× bare"},
 	}
-	d, err := l.newDaemon(ctx, "load", "memory")
+	d, err := h.newDaemon(ctx, "load", "memory")
 	if err != nil {
 		return s, err
 	}
-	defer d.stop()
+	defer d.process.stop()
 	if err := d.login(ctx, "staging"); err != nil {
 		return s, err
 	}
@@ -39,7 +39,7 @@ func loadPart(ctx context.Context, l *lab, p plan) (section, error) {
 	if err != nil {
 		return s, err
 	}
-	bare, err := l.newBare(ctx, answer)
+	bare, err := h.newBaseline(ctx, answer)
 	if err != nil {
 		return s, err
 	}

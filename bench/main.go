@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	if servedBare() {
+	if ranBaseline() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -64,16 +64,16 @@ func run(ctx context.Context, p plan) error {
 
 // measure runs every part in a lab of its own.
 func measure(ctx context.Context, p plan, root string) ([]section, error) {
-	l, err := openLab(ctx, root)
+	h, err := newHarness(ctx, root)
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
+	defer h.close()
 	var sections []section
-	for _, part := range []func(context.Context, *lab, plan) (section, error){
-		memoryPart, processPart, loadPart, stallPart, proxyPart,
+	for _, part := range []func(context.Context, *harness, plan) (section, error){
+		memoryPart, processPart, loadPart, stalledPart, proxyPart,
 	} {
-		s, err := part(ctx, l, p)
+		s, err := part(ctx, h, p)
 		if err == nil {
 			err = context.Cause(ctx)
 		}

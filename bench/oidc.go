@@ -12,33 +12,33 @@ import (
 
 // oidcToken sets up oidc-agent with one account at a provider of the bench's own.
 // The provider is asked once: what is timed is the cached access token.
-func (l *lab) oidcToken(ctx context.Context) (*contender, error) {
-	agent, token, err := lookBoth("oidc-agent", "oidc-token")
+func (h *harness) oidcToken(ctx context.Context) (*candidate, error) {
+	agent, token, err := lookPaths("oidc-agent", "oidc-token")
 	if err != nil {
 		return nil, err
 	}
 	provider := newProvider()
-	l.cleanup = append(l.cleanup, provider.Close)
-	ca := l.path("oidc-ca.pem")
+	h.cleanup = append(h.cleanup, provider.Close)
+	ca := h.path("oidc-ca.pem")
 	block := &pem.Block{Type: "CERTIFICATE", Bytes: provider.Certificate().Raw}
 	if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o600); err != nil {
 		return nil, err
 	}
 	// It refuses to make its folder's parent.
-	if err := os.MkdirAll(l.path(".config"), 0o700); err != nil {
+	if err := os.MkdirAll(h.path(".config"), 0o700); err != nil {
 		return nil, err
 	}
-	socket := l.path("oidc.sock")
+	socket := h.path("oidc.sock")
 	cmd := exec.CommandContext(ctx, agent, "--console", "--no-autoreauthenticate", "--socket-path="+socket)
-	cmd.Env = l.environ()
-	c, err := l.start(cmd, "oidc-agent")
+	cmd.Env = h.environ()
+	c, err := h.start(cmd, "oidc-agent")
 	if err != nil {
 		return nil, err
 	}
 	if err := c.awaitSocket(ctx, socket); err != nil {
-		return nil, l.say(err, "oidc-agent")
+		return nil, h.withLog(err, "oidc-agent")
 	}
-	env := l.environ("OIDC_SOCK="+socket, "PW=bench")
+	env := h.environ("OIDC_SOCK="+socket, "PW=bench")
 	gen := exec.CommandContext(ctx, "oidc-gen", "bench", "--manual", "--issuer", provider.URL,
 		"--client-id", "bench", "--client-secret", "bench", "--redirect-uri", "http://localhost:4242",
 		"--flow=password", "--op-username", user, "--op-password", password, "--scope", "openid offline_access",
@@ -47,7 +47,7 @@ func (l *lab) oidcToken(ctx context.Context) (*contender, error) {
 	if _, err := output(gen); err != nil {
 		return nil, err
 	}
-	return &contender{argv: []string{token, "bench"}, env: env, want: accessToken}, nil
+	return &candidate{argv: []string{token, "bench"}, env: env, want: accessToken}, nil
 }
 
 const accessToken = "an-access-token-of-the-bench"

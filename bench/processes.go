@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A contender is a program that is timed from fork to its end.
-type contender struct {
+// A candidate is a program that is timed from fork to its end.
+type candidate struct {
 	name  string
 	argv  []string
 	env   []string
@@ -23,9 +23,9 @@ type contender struct {
 	times timings
 }
 
-// once runs the contender and times it: from fork until stdout has ended and the
+// once runs the candidate and times it: from fork until stdout has ended and the
 // process is gone.
-func (c *contender) once() (time.Duration, error) {
+func (c *candidate) once() (time.Duration, error) {
 	stdin, err := os.Open(cmp.Or(c.stdin, os.DevNull))
 	if err != nil {
 		return 0, err
@@ -57,14 +57,14 @@ func (c *contender) once() (time.Duration, error) {
 	return took, nil
 }
 
-// interleave runs each contender once a round, in an order shuffled each time, after
+// interleave runs each candidate once a round, in an order shuffled each time, after
 // some rounds that do not count.
-func interleave(ctx context.Context, contenders []*contender, rounds int) error {
+func interleave(ctx context.Context, candidates []*candidate, rounds int) error {
 	const warmUp = 10
 	for round := range warmUp + rounds {
-		order := rand.Perm(len(contenders))
+		order := rand.Perm(len(candidates))
 		for _, i := range order {
-			took, err := contenders[i].once()
+			took, err := candidates[i].once()
 			if err == nil {
 				err = context.Cause(ctx)
 			}
@@ -72,7 +72,7 @@ func interleave(ctx context.Context, contenders []*contender, rounds int) error 
 				return err
 			}
 			if round >= warmUp {
-				contenders[i].times = append(contenders[i].times, took)
+				candidates[i].times = append(candidates[i].times, took)
 			}
 		}
 	}
@@ -80,17 +80,17 @@ func interleave(ctx context.Context, contenders []*contender, rounds int) error 
 }
 
 // processPart times kyc-token on a cached token beside other programs.
-func processPart(ctx context.Context, l *lab, p plan) (section, error) {
+func processPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "The whole process",
 		about: fmt.Sprintf("From fork to the end of stdout and of the process, %d rounds, each command once a round in shuffled order.", p.rounds),
 		head:  []string{"command", "median ms", "p90", "p99", "× /bin/true", "× empty Go"},
 	}
-	d, err := l.newDaemon(ctx, "processes", "memory")
+	d, err := h.newDaemon(ctx, "processes", "memory")
 	if err != nil {
 		return s, err
 	}
-	defer d.stop()
+	defer d.process.stop()
 	if err := d.login(ctx, "staging"); err != nil {
 		return s, err
 	}
@@ -98,14 +98,14 @@ func processPart(ctx context.Context, l *lab, p plan) (section, error) {
 	if err != nil {
 		return s, err
 	}
-	contenders, err := l.contenders(ctx, d, token, &s)
+	candidates, err := h.candidates(ctx, d, token, &s)
 	if err != nil {
 		return s, err
 	}
-	if err := interleave(ctx, contenders, p.rounds); err != nil {
+	if err := interleave(ctx, candidates, p.rounds); err != nil {
 		return s, err
 	}
-	s.compare(contenders)
+	s.compare(candidates)
 	s.notes = append(s.notes,
 		"oidc-token has its cached access token to print: ID tokens it does not keep, it asks the provider for each.",
 		"Versions: "+versions(ctx)+".")
@@ -113,12 +113,12 @@ func processPart(ctx context.Context, l *lab, p plan) (section, error) {
 }
 
 // compare fills in the rows and the targets.
-func (s *section) compare(contenders []*contender) {
+func (s *section) compare(candidates []*candidate) {
 	medians := map[string]time.Duration{}
-	for _, c := range contenders {
+	for _, c := range candidates {
 		medians[c.name] = c.times.median()
 	}
-	for _, c := range contenders {
+	for _, c := range candidates {
 		s.rows = append(s.rows, []string{
 			c.name, millis(c.times.median()), millis(c.times.at(0.9)), millis(c.times.at(0.99)),
 			ratio(c.times.median(), medians[nameTrue]), ratio(c.times.median(), medians[nameGo]),

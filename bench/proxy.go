@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// bareProxyVerb is the argument by which the bench runs itself as the bare proxy.
-const bareProxyVerb = "bare-proxy"
+// baselineProxyVerb is the argument by which the bench runs itself as the bare proxy.
+const baselineProxyVerb = "bare-proxy"
 
 // apiRequest is a request to the API, whichever way it goes.
 const (
@@ -25,7 +25,7 @@ const (
 
 // proxyPart compares requests to an API on loopback: by the agent's proxy, by a bare
 // one and without any.
-func proxyPart(ctx context.Context, l *lab, p plan) (section, error) {
+func proxyPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Requests to the API",
 		about: fmt.Sprintf("A small POST to an API on loopback: straight to it, by the agent's proxy, which puts the token on, and by a bare "+
@@ -38,16 +38,16 @@ func proxyPart(ctx context.Context, l *lab, p plan) (section, error) {
 		return s, err
 	}
 	defer api.Close()
-	l.apiURL = "http://" + api.Addr
-	d, err := l.newDaemon(ctx, "proxy", "memory")
+	h.apiURL = "http://" + api.Addr
+	d, err := h.newDaemon(ctx, "proxy", "memory")
 	if err != nil {
 		return s, err
 	}
-	defer d.stop()
+	defer d.process.stop()
 	if err := d.login(ctx, "staging"); err != nil {
 		return s, err
 	}
-	bare, err := l.newBareProxy(ctx, l.apiURL)
+	bare, err := h.newBaselineProxy(ctx, h.apiURL)
 	if err != nil {
 		return s, err
 	}
@@ -94,9 +94,9 @@ func serveAPI() (*http.Server, error) {
 	return s, nil
 }
 
-// serveBareProxy forwards every request on socket to the URL read from in, with a
+// serveBaselineProxy forwards every request on socket to the URL read from in, with a
 // header put on, and keeps connections as the agent does.
-func serveBareProxy(socket string, in io.Reader, out io.Writer) error {
+func serveBaselineProxy(socket string, in io.Reader, out io.Writer) error {
 	line, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func serveBareProxy(socket string, in io.Reader, out io.Writer) error {
 	})
 }
 
-// newBareProxy starts the bare proxy for the API at target.
-func (l *lab) newBareProxy(ctx context.Context, target string) (string, error) {
-	return l.startBare(ctx, bareProxyVerb, target+"\n")
+// newBaselineProxy starts the bare proxy for the API at target.
+func (h *harness) newBaselineProxy(ctx context.Context, target string) (string, error) {
+	return h.startBaseline(ctx, baselineProxyVerb, target+"\n")
 }

@@ -11,17 +11,17 @@ import (
 )
 
 // memoryPart looks at the daemon's memory before and after many requests.
-func memoryPart(ctx context.Context, l *lab, p plan) (section, error) {
+func memoryPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Memory of kyc-agentd",
 		about: "Resident set (VmRSS), memory store. Requests from 16 clients, each with a connection of its own as kyc-token makes it.",
 		head:  []string{"when", "MB"},
 	}
-	d, err := l.newDaemon(ctx, "memory", "memory")
+	d, err := h.newDaemon(ctx, "memory", "memory")
 	if err != nil {
 		return s, err
 	}
-	defer d.stop()
+	defer d.process.stop()
 	s.rss("started, not signed in", d)
 	if err := d.login(ctx, "staging"); err != nil {
 		return s, err
@@ -42,7 +42,7 @@ func memoryPart(ctx context.Context, l *lab, p plan) (section, error) {
 }
 
 func (s *section) rss(when string, d *daemon) {
-	kb := procField(filepath.Join("/proc", strconv.Itoa(d.cmd.Process.Pid), "status"), "VmRSS")
+	kb := procField(filepath.Join("/proc", strconv.Itoa(d.process.cmd.Process.Pid), "status"), "VmRSS")
 	cell := fmt.Sprintf("%.1f", float64(kb)/1024)
 	if kb == 0 {
 		cell = "unknown"

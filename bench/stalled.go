@@ -16,46 +16,46 @@ import (
 )
 
 const (
-	slowCognito = 4 * time.Second
-	stalled     = 50                   // clients
-	target      = 5 * time.Millisecond // for the p99 of any answer from memory
-	pace        = 2 * time.Millisecond // between two timed answers
-	// nearlyAll of a token's hour, less what slowCognito takes of it: a token that is
+	slowCognito        = 4 * time.Second
+	stalledClientCount = 50                   // clients
+	target             = 5 * time.Millisecond // for the p99 of any answer from memory
+	pace               = 2 * time.Millisecond // between two timed answers
+	// minValid of a token's hour, less what slowCognito takes of it: a token that is
 	// older than age does not do, and the agent has to ask Cognito. It does not ask
 	// for what a token just received could not meet either.
-	nearlyAll = "3594s"
-	age       = 7 * time.Second
+	minValid = "3594s"
+	tokenAge = 7 * time.Second
 )
 
-// stallPart times answers from memory while something is in the way.
-func stallPart(ctx context.Context, l *lab, p plan) (section, error) {
+// stalledPart times answers from memory while something is in the way.
+func stalledPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Answers while something is in the way",
 		about: fmt.Sprintf("Up to %d answers each, a connection of its own for every one, %v apart. Target for p99: %v.", p.answers, pace, target),
 		head:  []string{"situation", "p50 ms", "p99 ms", "slowest", "target"},
 	}
-	d, err := l.newDaemon(ctx, "stall", "memory")
+	d, err := h.newDaemon(ctx, "stall", "memory")
 	if err != nil {
 		return s, err
 	}
-	defer d.stop()
+	defer d.process.stop()
 	for _, environment := range []string{"staging", "prod"} {
 		if err := d.login(ctx, environment); err != nil {
 			return s, err
 		}
 	}
-	if err := pause(ctx, age); err != nil {
+	if err := pause(ctx, tokenAge); err != nil {
 		return s, err
 	}
 	for _, situation := range []func(context.Context, *daemon, plan) error{
-		s.nothing, s.slowRefresh, s.stalledClients, s.rejected,
+		s.unloaded, s.slowRefresh, s.stalledClients, s.rejectedSignIn,
 	} {
 		if err := situation(ctx, d, p); err != nil {
 			return s, err
 		}
 	}
 	for _, n := range []int{20, 200} {
-		if err := s.cold(ctx, l, n); err != nil {
+		if err := s.coldStart(ctx, h, n); err != nil {
 			return s, err
 		}
 	}
@@ -91,13 +91,13 @@ func answers(ctx context.Context, socket string, n int, requests ...string) ([]t
 	return times, nil
 }
 
-// fresh is a request for a token that the agent does not have.
-func fresh(environment string) string {
-	return "GET /v1/token?env=" + environment + "&min_valid=" + nearlyAll +
+// freshTokenRequest is a request for a token that the agent does not have.
+func freshTokenRequest(environment string) string {
+	return "GET /v1/token?env=" + environment + "&min_valid=" + minValid +
 		" HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
 }
 
-func (s *section) nothing(ctx context.Context, d *daemon, p plan) error {
+func (s *section) unloaded(ctx context.Context, d *daemon, p plan) error {
 	t, err := answers(ctx, d.socket, p.answers, tokenOnce)
 	if err == nil {
 		s.row("cached token, nothing in the way", t[0])
@@ -107,37 +107,37 @@ func (s *section) nothing(ctx context.Context, d *daemon, p plan) error {
 
 // slowRefresh: a refresh of the same environment is in flight all the time.
 func (s *section) slowRefresh(ctx context.Context, d *daemon, p plan) error {
-	pool := d.lab.staging
+	pool := d.harness.staging
 	pool.ForgetCalls()
 	pool.SetLatency(cognitotest.Refresh, slowCognito)
 	defer pool.SetLatency(cognitotest.Refresh, 0)
 	flight, landed := context.WithCancelCause(ctx)
 	go func() {
-		_, err := newCaller(d.socket, fresh("staging")).call()
-		landed(cmp.Or(err, errLanded))
+		_, err := newCaller(d.socket, freshTokenRequest("staging")).call()
+		landed(cmp.Or(err, errRefreshDone))
 	}()
 	if err := pool.WaitCalls(flight, cognitotest.Refresh, 1); err != nil {
 		return fmt.Errorf("no refresh: %w", context.Cause(flight))
 	}
 	t, err := answers(flight, d.socket, p.answers, tokenOnce, statusGet)
-	if err != nil && err != errLanded { // a slow machine gets through fewer in that time
+	if err != nil && err != errRefreshDone { // a slow machine gets through fewer in that time
 		return err
 	}
 	s.row(fmt.Sprintf("cached token while Cognito needs %v", slowCognito), t[0])
 	s.row(fmt.Sprintf("status while Cognito needs %v", slowCognito), t[1])
 	<-flight.Done()
-	if err := context.Cause(flight); err != errLanded {
+	if err := context.Cause(flight); err != errRefreshDone {
 		return err
 	}
 	return nil
 }
 
-var errLanded = errors.New("the refresh came to its end")
+var errRefreshDone = errors.New("the refresh came to its end")
 
 // stalledClients: many have sent half a request.
 func (s *section) stalledClients(ctx context.Context, d *daemon, p plan) error {
 	var clients []net.Conn
-	for range stalled {
+	for range stalledClientCount {
 		c, err := net.Dial("unix", d.socket)
 		if err != nil {
 			return err
@@ -158,15 +158,15 @@ func (s *section) stalledClients(ctx context.Context, d *daemon, p plan) error {
 			return fmt.Errorf("a stalled client was dropped before the measurement was over: %v", err)
 		}
 	}
-	s.row(fmt.Sprintf("cached token while %d clients stall in mid-request", stalled), t[0])
+	s.row(fmt.Sprintf("cached token while %d clients stall in mid-request", stalledClientCount), t[0])
 	return nil
 }
 
-// rejected: Cognito has ended the other environment's sign-in, and somebody keeps
+// rejectedSignIn: Cognito has ended the other environment's sign-in, and somebody keeps
 // asking for it.
-func (s *section) rejected(ctx context.Context, d *daemon, p plan) error {
-	d.lab.prod.SignOutUser(user)
-	refused := newCaller(d.socket, fresh("prod"))
+func (s *section) rejectedSignIn(ctx context.Context, d *daemon, p plan) error {
+	d.harness.prod.SignOutUser(user)
+	refused := newCaller(d.socket, freshTokenRequest("prod"))
 	refused.want = 401
 	if _, err := refused.call(); err != nil {
 		return err
@@ -189,24 +189,24 @@ func (s *section) rejected(ctx context.Context, d *daemon, p plan) error {
 	return nil
 }
 
-// cold counts what many kyc-token at once cost Cognito, when the daemon has just
+// coldStart counts what many kyc-token at once cost Cognito, when the daemon has just
 // started and knows nothing but the refresh token in its file.
-func (s *section) cold(ctx context.Context, l *lab, n int) error {
-	d, err := l.newColdDaemon(ctx)
+func (s *section) coldStart(ctx context.Context, h *harness, n int) error {
+	d, err := h.newColdDaemon(ctx)
 	if err != nil {
 		return err
 	}
-	defer d.stop()
-	l.staging.ForgetCalls()
-	l.staging.SetLatency(cognitotest.Refresh, 500*time.Millisecond)
-	defer l.staging.SetLatency(cognitotest.Refresh, 0)
+	defer d.process.stop()
+	h.staging.ForgetCalls()
+	h.staging.SetLatency(cognitotest.Refresh, 500*time.Millisecond)
+	defer h.staging.SetLatency(cognitotest.Refresh, 0)
 	tokens, times, err := atOnce(n, func() (string, error) { return d.token(ctx, "staging") })
 	if err != nil {
 		return err
 	}
 	slices.Sort(tokens)
 	different := len(slices.Compact(tokens))
-	calls := l.staging.Calls(cognitotest.Refresh)
+	calls := h.staging.Calls(cognitotest.Refresh)
 	s.target(fmt.Sprintf("%d kyc-token at once on a cold session, while a refresh takes 0.5 s: %d refresh at Cognito for all, %d token, "+
 		"p50 %.2f s, p99 %.2f s; target 1 refresh", n, calls, different, times.median().Seconds(), times.at(0.99).Seconds()),
 		calls == 1 && different == 1)
@@ -229,15 +229,15 @@ func atOnce(n int, f func() (string, error)) ([]string, timings, error) {
 }
 
 // newColdDaemon starts a daemon on the file that another one has left.
-func (l *lab) newColdDaemon(ctx context.Context) (*daemon, error) {
-	first, err := l.newDaemon(ctx, "cold", "file")
+func (h *harness) newColdDaemon(ctx context.Context) (*daemon, error) {
+	first, err := h.newDaemon(ctx, "cold", "file")
 	if err != nil {
 		return nil, err
 	}
 	err = first.login(ctx, "staging")
-	first.stop()
+	first.process.stop()
 	if err != nil {
 		return nil, err
 	}
-	return l.newDaemon(ctx, "cold", "file")
+	return h.newDaemon(ctx, "cold", "file")
 }

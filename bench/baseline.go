@@ -13,26 +13,26 @@ import (
 	"strings"
 )
 
-// bareVerb is the argument by which the bench runs itself as the bare server.
-const bareVerb = "bare-server"
+// baselineVerb is the argument by which the bench runs itself as the bare server.
+const baselineVerb = "bare-server"
 
-// bareVerbs are what the bench can run itself as.
-var bareVerbs = map[string]func(socket string, in io.Reader, out io.Writer) error{
-	bareVerb: serveBare, bareProxyVerb: serveBareProxy,
+// baselineVerbs are what the bench can run itself as.
+var baselineVerbs = map[string]func(socket string, in io.Reader, out io.Writer) error{
+	baselineVerb: serveBaseline, baselineProxyVerb: serveBaselineProxy,
 }
 
-// servedBare reports whether this process was one of bareVerbs; by then it is over.
-func servedBare() bool {
-	if len(os.Args) != 3 || bareVerbs[os.Args[1]] == nil {
+// ranBaseline reports whether this process was one of bareVerbs; by then it is over.
+func ranBaseline() bool {
+	if len(os.Args) != 3 || baselineVerbs[os.Args[1]] == nil {
 		return false
 	}
-	exitOn(bareVerbs[os.Args[1]](os.Args[2], os.Stdin, os.Stdout))
+	exitOn(baselineVerbs[os.Args[1]](os.Args[2], os.Stdin, os.Stdout))
 	return true
 }
 
-// serveBare answers every request on socket with the answer read from in: what a
+// serveBaseline answers every request on socket with the answer read from in: what a
 // net/http handler can do at best, in a process of its own as the agent is.
-func serveBare(socket string, in io.Reader, out io.Writer) error {
+func serveBaseline(socket string, in io.Reader, out io.Writer) error {
 	answer, err := http.ReadResponse(bufio.NewReader(in), nil)
 	if err != nil {
 		return err
@@ -55,27 +55,27 @@ func serveBare(socket string, in io.Reader, out io.Writer) error {
 	}))
 }
 
-// newBare starts the bare server with the agent's own answer.
-func (l *lab) newBare(ctx context.Context, answer string) (string, error) {
-	return l.startBare(ctx, bareVerb, answer)
+// newBaseline starts the bare server with the agent's own answer.
+func (h *harness) newBaseline(ctx context.Context, answer string) (string, error) {
+	return h.startBaseline(ctx, baselineVerb, answer)
 }
 
-// startBare starts the bench itself as what verb says, and returns its socket.
-func (l *lab) startBare(ctx context.Context, verb, stdin string) (socket string, err error) {
+// startBaseline starts the bench itself as what verb says, and returns its socket.
+func (h *harness) startBaseline(ctx context.Context, verb, stdin string) (socket string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	socket = l.path(verb + ".sock")
+	socket = h.path(verb + ".sock")
 	cmd := exec.CommandContext(ctx, self, verb, socket)
-	cmd.Env = l.environ()
+	cmd.Env = h.environ()
 	cmd.Stdin = strings.NewReader(stdin)
-	c, err := l.start(cmd, verb)
+	c, err := h.start(cmd, verb)
 	if err != nil {
 		return "", err
 	}
 	if err := c.awaitSocket(ctx, socket); err != nil {
-		return "", l.say(err, verb)
+		return "", h.withLog(err, verb)
 	}
 	return socket, nil
 }

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+)
+
+const (
+	user     = "ada"
+	password = "Correct-horse-9"
+)
+
+// A harness holds what the parts share: a folder, the binaries as shipped, and a pool
+// for each environment.
+type harness struct {
+	dir      string
+	keyFile  string
+	staging  *cognitotest.Server
+	prod     *cognitotest.Server
+	apiURL   string // of the environments; empty means one that is nowhere
+	children []*child
+	cleanup  []func()
+}
+
+// moduleRoot is where go.mod is.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := output(exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}"))
+	return strings.TrimSpace(string(out)), err
+}
+
+func newHarness(ctx context.Context, root string) (*harness, error) {
+	dir, err := os.MkdirTemp("", "kyc-bench-")
+	if err != nil {
+		return nil, err
+	}
+	h := &harness{dir: dir, keyFile: filepath.Join(dir, "store.key"), staging: newPool(), prod: newPool()}
+	for _, cmd := range []*exec.Cmd{
+		goBuild(ctx, root, h.path("bin/kyc-agentd"), "./cmd/kyc-agentd"),
+		goBuild(ctx, root, h.path("bin/kyc-token"), "./cmd/kyc-token"),
+		exec.CommandContext(ctx, h.path("bin/kyc-agentd"), "keygen", h.keyFile),
+	} {
+		if _, err := output(cmd); err != nil {
+			h.close()
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func newPool() *cognitotest.Server {
+	s := cognitotest.New()
+	s.AddUser(cognitotest.User{Name: user, Password: password})
+	return s
+}
+
+// goBuild builds as the Makefile does.
+func goBuild(ctx context.Context, dir, out, pkg string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildmode=exe", "-ldflags=-s -w", "-o", out, pkg)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return cmd
+}
+
+// close ends whatever the lab has started.
+func (h *harness) close() {
+	for _, f := range h.cleanup {
+		f()
+	}
+	for _, c := range h.children {
+		c.stop()
+	}
+	h.staging.Close()
+	h.prod.Close()
+	_ = os.RemoveAll(h.dir)
+}
+
+func (h *harness) path(name string) string { return filepath.Join(h.dir, name) }
+
+// environ is the environment of every program: nothing of this user's.
+func (h *harness) environ(more ...string) []string {
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "TMPDIR=" + h.dir, "LC_ALL=C",
+		"XDG_CONFIG_HOME=" + h.path("config"), "XDG_STATE_HOME=" + h.path("state"), "XDG_RUNTIME_DIR=" + h.path("run"),
+	}, more...)
+}
+
+// start runs a program until the lab closes.
+func (h *harness) start(cmd *exec.Cmd, name string) (*child, error) {
+	c, err := start(cmd, h.path(name+".log"))
+	if err == nil {
+		h.children = append(h.children, c)
+	}
+	return c, err
+}
+
+// withLog adds what the program called name had to say to err.
+func (h *harness) withLog(err error, name string) error {
+	log, _ := os.ReadFile(h.path(name + ".log"))
+	return fmt.Errorf("%s: %w\n%s", name, err, log)
+}
+
+// A daemon is a running kyc-agentd.
+type daemon struct {
+	process *child
+	harness *harness
+	socket  string
+}
+
+// newDaemon starts kyc-agentd and waits until it is ready. name tells its files
+// apart from another one's.
+func (h *harness) newDaemon(ctx context.Context, name, store string) (*daemon, error) {
+	config := h.path(name + ".toml")
+	if err := os.WriteFile(config, []byte(h.config()), 0o600); err != nil {
+		return nil, err
+	}
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: h.path(name + ".notify"), Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	defer notify.Close()
+	defer os.Remove(h.path(name + ".notify"))
+
+	d := &daemon{harness: h, socket: h.path(name + "/agent.sock")}
+	cmd := exec.CommandContext(ctx, h.path("bin/kyc-agentd"), "serve", "--store", store, "--socket", d.socket, "--config", config)
+	cmd.Env = h.environ("NOTIFY_SOCKET=" + h.path(name+".notify"))
+	if d.process, err = h.start(cmd, name); err != nil {
+		return nil, err
+	}
+	if err := d.process.awaitReady(notify); err != nil {
+		return nil, h.withLog(err, name)
+	}
+	return d, nil
+}
+
+// config is a config.toml for the lab's pools.
+func (h *harness) config() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "store_key_file = %q\n", h.keyFile)
+	for name, pool := range map[string]*cognitotest.Server{"staging": h.staging, "prod": h.prod} {
+		fmt.Fprintf(&b, "[environments.%s]\nregion = %q\nuser_pool_id = %q\nclient_id = %q\napi_url = %q\nendpoint = %q\n",
+			name, pool.Region, pool.PoolID, pool.ClientID, cmp.Or(h.apiURL, "https://"+name+".invalid"), pool.URL)
+	}
+	return b.String()
+}
+
+// login signs in to environment as a person would.
+func (d *daemon) login(ctx context.Context, environment string) error {
+	cmd := exec.CommandContext(ctx, d.harness.path("bin/kyc-agentd"),
+		"login", environment, "-u", user, "--password-stdin", "--socket", d.socket)
+	cmd.Env = d.harness.environ()
+	cmd.Stdin = strings.NewReader(password + "\n")
+	_, err := output(cmd)
+	return err
+}
+
+// token runs kyc-token.
+func (d *daemon) token(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, d.harness.path("bin/kyc-token"), append([]string{"-socket", d.socket}, args...)...)
+	cmd.Env = d.harness.environ()
+	out, err := output(cmd)
+	return string(out), err
+}
