@@ -1,5 +1,5 @@
 // Package examples_test runs every example as a person would, against a real
-// daemon, a Cognito and a KYC API on this machine: see examples/internal/stage.
+// daemon, a Cognito and a KYC API on this machine: see examples/internal/testenv.
 package examples_test
 
 import (
@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
-	"github.com/legaltalent/kyc-agent/examples/internal/stage"
+	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 	"github.com/legaltalent/kyc-agent/examples/kycapi"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
@@ -25,30 +25,30 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func startStage(t *testing.T, opts ...cognitotest.Option) *stage.Stage {
+func newEnv(t *testing.T, opts ...cognitotest.Option) *testenv.Env {
 	t.Helper()
 	testpeer.Slow(t)
 	bin := filepath.Dir(testpeer.Build(t, "kyc-agentd"))
 	testpeer.Build(t, "kyc-token")
-	s, err := stage.Start(context.WithoutCancel(t.Context()), bin, opts...)
+	env, err := testenv.Start(context.WithoutCancel(t.Context()), bin, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := env.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return s
+	return env
 }
 
-func signedIn(t *testing.T) *stage.Stage {
+func newSignedInEnv(t *testing.T) *testenv.Env {
 	t.Helper()
-	s := startStage(t)
-	if err := s.SignIn(t.Context()); err != nil {
+	env := newEnv(t)
+	if err := env.SignIn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return env
 }
 
 // An example is a program of this folder and what the API sees of it.
@@ -114,10 +114,10 @@ type result struct {
 }
 
 // run runs argv on s, with env added.
-func run(t *testing.T, s *stage.Stage, argv []string, env ...string) result {
+func run(t *testing.T, env *testenv.Env, argv []string, extra ...string) result {
 	t.Helper()
-	cmd := s.Command(t.Context(), argv[0], argv[1:]...)
-	cmd.Env = slices.Concat(cmd.Env, []string{"PYTHONPATH=python"}, env)
+	cmd := env.Command(t.Context(), argv[0], argv[1:]...)
+	cmd.Env = slices.Concat(cmd.Env, []string{"PYTHONPATH=python"}, extra)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -135,19 +135,19 @@ func statuses(calls []kycapi.Call) (codes []int) {
 }
 
 func TestExamples(t *testing.T) {
-	s := signedIn(t)
+	env := newSignedInEnv(t)
 	for _, e := range examples {
 		t.Run(e.name, func(t *testing.T) {
-			before := len(s.API.Calls())
-			r := run(t, s, e.argv(t))
+			before := len(env.API.Calls())
+			r := run(t, env, e.argv(t))
 			if r.code != 0 || !strings.Contains(r.stdout, e.says) || r.stderr != "" {
 				t.Errorf("want exit code 0 and %q, have %+v", e.says, r)
 			}
 			var want []kycapi.Call
 			for _, path := range e.calls {
-				want = append(want, kycapi.Call{Path: path, User: stage.User, Status: 200})
+				want = append(want, kycapi.Call{Path: path, User: testenv.User, Status: 200})
 			}
-			if got := s.API.Calls()[before:]; !slices.Equal(got, want) {
+			if got := env.API.Calls()[before:]; !slices.Equal(got, want) {
 				t.Errorf("the API saw %+v, want %+v", got, want)
 			}
 		})
@@ -156,7 +156,7 @@ func TestExamples(t *testing.T) {
 
 // TestFailClosed holds that without a token no request reaches the API at all.
 func TestFailClosed(t *testing.T) {
-	s := startStage(t)
+	env := newEnv(t)
 	for _, c := range []struct {
 		name string
 		env  []string
@@ -167,7 +167,7 @@ func TestFailClosed(t *testing.T) {
 	} {
 		for _, e := range examples {
 			t.Run(c.name+"/"+e.name, func(t *testing.T) {
-				r := run(t, s, e.argv(t), c.env...)
+				r := run(t, env, e.argv(t), c.env...)
 				if r.code == 0 || r.stdout != "" || !strings.Contains(r.stderr, c.says) {
 					t.Errorf("want a failure that says %q, have %+v", c.says, r)
 				}
@@ -177,14 +177,14 @@ func TestFailClosed(t *testing.T) {
 			})
 		}
 	}
-	if calls := s.API.Calls(); len(calls) != 0 {
+	if calls := env.API.Calls(); len(calls) != 0 {
 		t.Errorf("the API saw %+v, want no call", calls)
 	}
 }
 
 // TestNoClient holds that a curl example without kyc-token on PATH sends nothing.
 func TestNoClient(t *testing.T) {
-	s := startStage(t)
+	env := newEnv(t)
 	path := t.TempDir()
 	for name, pkg := range map[string]string{"curl": "curl", "dirname": "coreutils"} {
 		if err := os.Symlink(testpeer.Program(t, name, pkg), filepath.Join(path, name)); err != nil {
@@ -192,23 +192,23 @@ func TestNoClient(t *testing.T) {
 		}
 	}
 	for _, e := range examples[:4] {
-		r := run(t, s, e.argv(t), "PATH="+path)
+		r := run(t, env, e.argv(t), "PATH="+path)
 		if r.code != 69 || !strings.Contains(r.stderr, "kyc-token is not on PATH") {
 			t.Errorf("%s: %+v", e.name, r)
 		}
 	}
-	if calls := s.API.Calls(); len(calls) != 0 {
+	if calls := env.API.Calls(); len(calls) != 0 {
 		t.Errorf("the API saw %+v, want no call", calls)
 	}
 }
 
 // TestErrorsOfTheAPI holds that an answer other than 200 fails the example and is shown.
 func TestErrorsOfTheAPI(t *testing.T) {
-	s := signedIn(t)
+	env := newSignedInEnv(t)
 	for _, e := range examples {
 		t.Run(e.name, func(t *testing.T) {
-			s.API.ThrottleNext(1, 0)
-			r := run(t, s, e.argv(t))
+			env.API.ThrottleNext(1, 0)
+			r := run(t, env, e.argv(t))
 			if r.code == 0 || !strings.Contains(r.stderr, "429") {
 				t.Errorf("want a failure that says 429, have %+v", r)
 			}

@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/examples/internal/stage"
+	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A script is an agent that gives one ID token, and another one when more life is
+// A fakeAgent is an agent that gives one ID token, and another one when more life is
 // asked for than the first has left.
-type script struct {
+type fakeAgent struct {
 	agent.Service
 	first, second agent.Secret
 	apiURL        string
@@ -28,7 +28,7 @@ type script struct {
 	ended chan string // a sign-in: what it was given, or "given up"
 }
 
-func (s *script) Token(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
+func (s *fakeAgent) Token(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
 	token := agent.Token{Environment: "staging", IDToken: s.first, ExpiresAt: time.Now().Add(time.Hour), APIURL: s.apiURL}
 	if req.MinValid == 0 {
 		return token, nil
@@ -40,7 +40,7 @@ func (s *script) Token(_ context.Context, req agent.TokenRequest) (agent.Token, 
 	return token, nil
 }
 
-func (s *script) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
+func (s *fakeAgent) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	answers, err := ask(ctx, agent.Challenge{
 		Environment: "staging", Name: "SMS_MFA", Prompt: "Code sent to +•••• 89",
 		Fields: []agent.Field{{Name: "code", Label: "Code"}},
@@ -54,7 +54,7 @@ func (s *script) Login(ctx context.Context, req agent.LoginRequest, ask agent.Pr
 }
 
 // serve puts s on a socket and returns the variable that leads to it.
-func (s *script) serve(t *testing.T) (env string) {
+func (s *fakeAgent) serve(t *testing.T) (env string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kyc-script-") // t.TempDir can be too long for a socket's path
 	if err != nil {
@@ -77,12 +77,12 @@ func (s *script) serve(t *testing.T) (env string) {
 }
 
 // realToken signs in anew at s's pool and returns the ID token.
-func realToken(t *testing.T, s *stage.Stage) agent.Secret {
+func realToken(t *testing.T, env *testenv.Env) agent.Secret {
 	t.Helper()
-	if err := s.SignIn(t.Context()); err != nil {
+	if err := env.SignIn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, s, []string{"kyc-token"})
+	r := run(t, env, []string{"kyc-token"})
 	if r.code != 0 {
 		t.Fatalf("kyc-token: %+v", r)
 	}
@@ -92,11 +92,11 @@ func realToken(t *testing.T, s *stage.Stage) agent.Secret {
 // A binding is a library of this folder, with the same scenario written for each:
 // post sends one POST to the URL in $URL (else to /kyc) and prints its status.
 type binding struct {
-	name  string
-	argv  func(code string) func(*testing.T) []string
-	post  string
-	login string // signs in with a code, if asked for one; empty where that is not its work
-	lone  string // signs in without being able to answer
+	name       string
+	argv       func(code string) func(*testing.T) []string
+	post       string
+	login      string // signs in with a code, if asked for one; empty where that is not its work
+	unattended string // signs in without being able to answer
 }
 
 var bindings = []binding{
@@ -120,7 +120,7 @@ from kyc_auth import CognitoAuth
 CognitoAuth("staging").login("ana", "pa55", lambda c: {c["inputs"][0]["name"]: "123456"})
 print("in")
 `,
-		lone: `
+		unattended: `
 from kyc_auth import AgentError, CognitoAuth
 try:
     CognitoAuth("staging").login("ana", "pa55")
@@ -187,7 +187,7 @@ import { CognitoAuth } from './javascript/kyc-auth.mjs'
 await new CognitoAuth('staging').login('ana', 'pa55', (c) => ({ [c.inputs[0].name]: '123456' }))
 console.log('in')
 `,
-		lone: `
+		unattended: `
 import { CognitoAuth } from './javascript/kyc-auth.mjs'
 await new CognitoAuth('staging').login('ana', 'pa55').catch((err) => console.log(err.code, err.message))
 `,
@@ -195,9 +195,9 @@ await new CognitoAuth('staging').login('ana', 'pa55').catch((err) => console.log
 }
 
 // expect runs code and wants this on stdout.
-func (b binding) expect(t *testing.T, s *stage.Stage, code, want string, env ...string) {
+func (b binding) expect(t *testing.T, env *testenv.Env, code, want string, extra ...string) {
 	t.Helper()
-	r := run(t, s, b.argv(code)(t), env...)
+	r := run(t, env, b.argv(code)(t), extra...)
 	if r.code != 0 || strings.TrimSpace(r.stdout) != want {
 		t.Errorf("want %q, have %+v", want, r)
 	}
@@ -205,8 +205,8 @@ func (b binding) expect(t *testing.T, s *stage.Stage, code, want string, env ...
 
 // TestAsksAgainOn401 holds that a 401 is answered with one newer token, and no more.
 func TestAsksAgainOn401(t *testing.T) {
-	s := startStage(t)
-	first, second := realToken(t, s), realToken(t, s)
+	env := newEnv(t)
+	first, second := realToken(t, env), realToken(t, env)
 	for _, b := range bindings {
 		for _, c := range []struct {
 			name   string
@@ -221,12 +221,12 @@ func TestAsksAgainOn401(t *testing.T) {
 			{"not refused", second, 0, "200", []int{200}},
 		} {
 			t.Run(b.name+"/"+c.name, func(t *testing.T) {
-				service := &script{first: first, second: c.second, apiURL: s.APIURL}
-				before := len(s.API.Calls())
-				s.API.RefuseNext(c.refuse)
-				defer s.API.RefuseNext(0)
-				b.expect(t, s, b.post, c.says, service.serve(t))
-				if got := statuses(s.API.Calls()[before:]); !slices.Equal(got, c.want) {
+				service := &fakeAgent{first: first, second: c.second, apiURL: env.APIURL}
+				before := len(env.API.Calls())
+				env.API.RefuseNext(c.refuse)
+				defer env.API.RefuseNext(0)
+				b.expect(t, env, b.post, c.says, service.serve(t))
+				if got := statuses(env.API.Calls()[before:]); !slices.Equal(got, c.want) {
 					t.Errorf("the API answered %v, want %v", got, c.want)
 				}
 			})
@@ -237,9 +237,9 @@ func TestAsksAgainOn401(t *testing.T) {
 // TestOtherOrigin holds that no other server is sent a token: neither when asked for
 // directly nor by a redirect of the API's.
 func TestOtherOrigin(t *testing.T) {
-	s := startStage(t)
-	token, newer := realToken(t, s), realToken(t, s)
-	var other thief
+	env := newEnv(t)
+	token, newer := realToken(t, env), realToken(t, env)
+	var other headerRecorder
 	foreign := httptest.NewServer(&other)
 	defer foreign.Close()
 	// Another name for the same address: hosts are told apart by name.
@@ -249,16 +249,16 @@ func TestOtherOrigin(t *testing.T) {
 
 	for _, b := range bindings {
 		t.Run(b.name+"/direct", func(t *testing.T) {
-			service := &script{first: token, second: token, apiURL: s.APIURL}
+			service := &fakeAgent{first: token, second: token, apiURL: env.APIURL}
 			url := foreign.URL + "/kyc"
-			b.expect(t, s, b.post, "denied "+url+" is not at "+s.APIURL+": no token for it", service.serve(t), "URL="+url)
+			b.expect(t, env, b.post, "denied "+url+" is not at "+env.APIURL+": no token for it", service.serve(t), "URL="+url)
 			if got := other.take(); len(got) != 0 {
 				t.Errorf("the other server was asked, with %q", got)
 			}
 		})
 		t.Run(b.name+"/redirect", func(t *testing.T) {
-			service := &script{first: token, second: newer, apiURL: redirect.URL}
-			b.expect(t, s, b.post, "401", service.serve(t))
+			service := &fakeAgent{first: token, second: newer, apiURL: redirect.URL}
+			b.expect(t, env, b.post, "401", service.serve(t))
 			if got := other.take(); !slices.Equal(got, []string{""}) {
 				t.Errorf("the other server was sent Authorization %q, want one request with none", got)
 			}
@@ -266,20 +266,20 @@ func TestOtherOrigin(t *testing.T) {
 	}
 }
 
-// A thief notes the Authorization headers it is sent and asks for more.
-type thief struct {
+// A headerRecorder notes the Authorization headers it is sent and asks for more.
+type headerRecorder struct {
 	mu  sync.Mutex
 	got []string
 }
 
-func (h *thief) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *headerRecorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.got = append(h.got, r.Header.Get("Authorization"))
 	w.WriteHeader(http.StatusUnauthorized)
 }
 
-func (h *thief) take() []string {
+func (h *headerRecorder) take() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	defer func() { h.got = nil }()
@@ -289,15 +289,15 @@ func (h *thief) take() []string {
 // TestNetrc holds that an entry in ~/.netrc does not replace the token, as it does
 // with the plain header that the comment in kyc_auth.py warns of.
 func TestNetrc(t *testing.T) {
-	s := signedIn(t)
+	env := newSignedInEnv(t)
 	netrc := filepath.Join(t.TempDir(), "netrc")
 	if err := os.WriteFile(netrc, []byte("machine 127.0.0.1 login mallory password x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range bindings {
-		t.Run(b.name, func(t *testing.T) { b.expect(t, s, b.post, "200", "NETRC="+netrc) })
+		t.Run(b.name, func(t *testing.T) { b.expect(t, env, b.post, "200", "NETRC="+netrc) })
 	}
-	bindings[0].expect(t, s, `
+	bindings[0].expect(t, env, `
 import requests
 from kyc_auth import CognitoAuth
 auth = CognitoAuth()
@@ -312,25 +312,25 @@ func TestLoginByLibrary(t *testing.T) {
 			continue
 		}
 		t.Run(b.name, func(t *testing.T) {
-			s := startStage(t)
-			service := &script{ended: make(chan string, 1)}
-			env := service.serve(t)
-			b.expect(t, s, b.login, "in", env)
+			env := newEnv(t)
+			service := &fakeAgent{ended: make(chan string, 1)}
+			socket := service.serve(t)
+			b.expect(t, env, b.login, "in", socket)
 			if got := <-service.ended; got != "staging ana pa55 123456" {
 				t.Errorf("the agent was told %q", got)
 			}
-			b.expect(t, s, b.lone, "login_required Cognito asks for more (SMS_MFA); run: kyc-agentd login staging", env)
+			b.expect(t, env, b.unattended, "login_required Cognito asks for more (SMS_MFA); run: kyc-agentd login staging", socket)
 			if got := <-service.ended; got != "given up" {
 				t.Errorf("a sign-in that nobody answers ended with %q", got)
 			}
 
-			wrong := run(t, s, b.argv(b.lone)(t)) // at the stage's own agent, where ana is nobody
+			wrong := run(t, env, b.argv(b.unattended)(t)) // at the environment's own agent, which knows no ana
 			if !strings.Contains(wrong.stdout, "Invalid username or password") {
 				t.Errorf("want the guide's words, have %+v", wrong)
 			}
-			right := strings.NewReplacer("ana", stage.User, "pa55", stage.Password).Replace(b.login)
-			b.expect(t, s, right, "in")
-			b.expect(t, s, b.post, "200")
+			right := strings.NewReplacer("ana", testenv.User, "pa55", testenv.Password).Replace(b.login)
+			b.expect(t, env, right, "in")
+			b.expect(t, env, b.post, "200")
 		})
 	}
 }
@@ -341,10 +341,10 @@ func TestNoTokenInSight(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 		t.Skip("no /proc on this system")
 	}
-	s := signedIn(t)
+	env := newSignedInEnv(t)
 	var mu sync.Mutex // the API's goroutine writes, this one reads
 	var looked, seen []string
-	s.API.Before(func(r *http.Request) {
+	env.API.Before(func(r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -364,7 +364,7 @@ func TestNoTokenInSight(t *testing.T) {
 			mu.Lock()
 			looked, seen = nil, nil
 			mu.Unlock()
-			if r := run(t, s, e.argv(t)); r.code != 0 {
+			if r := run(t, env, e.argv(t)); r.code != 0 {
 				t.Errorf("%+v", r)
 			}
 			mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
-	"github.com/legaltalent/kyc-agent/examples/internal/stage"
+	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 )
 
 // tokenLife is short, so that a token can be seen to age. Cognito's least is 5 minutes.
@@ -31,7 +31,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err := build(ctx, bin); err != nil {
 		return err
 	}
-	s, err := stage.Start(ctx, bin, cognitotest.IDTokenLifetime(tokenLife))
+	s, err := testenv.Start(ctx, bin, cognitotest.IDTokenLifetime(tokenLife))
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		}
 	}()
 	fmt.Fprintf(out, "A Cognito is at %s, a KYC API at %s, and kyc-agentd serve runs.\n", s.Pool.URL, s.APIURL)
-	d := &demo{ctx: ctx, out: out, stage: s}
+	d := &demo{ctx: ctx, out: out, env: s}
 	return d.show()
 }
 
@@ -62,7 +62,7 @@ func build(ctx context.Context, bin string) error {
 type demo struct {
 	ctx   context.Context
 	out   io.Writer
-	stage *stage.Stage
+	env   *testenv.Env
 	steps int
 }
 
@@ -80,8 +80,8 @@ func (d *demo) show() error {
 
 func (d *demo) login() error {
 	d.step("Sign in, once. The agent keeps the refresh token; the password is forgotten.")
-	const line = "kyc-agentd login staging -u " + stage.User + " --password-stdin"
-	_, err := d.typed(line, stage.Password+"\n")
+	const line = "kyc-agentd login staging -u " + testenv.User + " --password-stdin"
+	_, err := d.typed(line, testenv.Password+"\n")
 	return err
 }
 
@@ -103,13 +103,13 @@ func (d *demo) watchlist() error {
 
 // call posts body to the API and insists on 200, as seen by the API itself.
 func (d *demo) call(path, body string) error {
-	url := d.stage.APIURL + path
+	url := d.env.APIURL + path
 	err := d.curl(url, body)
 	if err != nil {
 		return err
 	}
-	calls := d.stage.API.Calls()
-	if last := calls[len(calls)-1]; last.Path != path || last.Status != 200 || last.User != stage.User {
+	calls := d.env.API.Calls()
+	if last := calls[len(calls)-1]; last.Path != path || last.Status != 200 || last.User != testenv.User {
 		return fmt.Errorf("the API answered %d to %s as %q, not 200", last.Status, last.Path, last.User)
 	}
 	return nil
@@ -128,7 +128,7 @@ func (d *demo) refresh() error {
 	const wait = 2 * time.Second
 	const least = tokenLife - wait
 	d.step(fmt.Sprintf("%s later: insist on %s of life. The agent gets a new token at Cognito.", wait, least))
-	before := d.stage.Pool.Refreshes()
+	before := d.env.Pool.Refreshes()
 	select {
 	case <-time.After(wait):
 	case <-d.ctx.Done():
@@ -137,7 +137,7 @@ func (d *demo) refresh() error {
 	if _, err := d.typed("kyc-token -min-valid "+least.String(), ""); err != nil {
 		return err
 	}
-	if n := d.stage.Pool.Refreshes() - before; n != 1 {
+	if n := d.env.Pool.Refreshes() - before; n != 1 {
 		return fmt.Errorf("cognito saw %d refreshes, not 1", n)
 	}
 	return nil
@@ -174,7 +174,7 @@ func (d *demo) typed(line, stdin string) (string, error) {
 		shell = "bash"
 	}
 	var out bytes.Buffer
-	cmd := d.stage.Command(d.ctx, shell, "-c", line)
+	cmd := d.env.Command(d.ctx, shell, "-c", line)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &out
 	err := cmd.Run()
 	shown := shorten(strings.TrimRight(out.String(), "\n"))

@@ -31,7 +31,7 @@ type usage struct {
 	// elsewhere says which tests run the section's lines, where these do not.
 	elsewhere string
 	// tools finds what the section runs, and skips where something is missing.
-	tools func(t *testing.T) kit
+	tools func(t *testing.T) toolset
 	// calls is how many calls with a good token the API sees at least.
 	calls int
 	// says is on stdout in the end.
@@ -54,12 +54,12 @@ func TestIntegrations(t *testing.T) {
 			t.Errorf("the section %q of the document is run by no test", s.title)
 		}
 	}
-	closed, open := newWorld(t), newWorld(t)
-	if err := open.SignIn(t.Context()); err != nil {
+	closed, open := newEnv(t), newEnv(t)
+	if err := open.base.SignIn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	eyes := &watch{}
-	open.API.Before(eyes.look)
+	open.base.API.Before(eyes.look)
 	var rows []string
 	for _, u := range usages {
 		t.Run(u.title, func(t *testing.T) {
@@ -81,10 +81,10 @@ func TestIntegrations(t *testing.T) {
 	fmt.Printf("| tool | version | with a sign-in | without one |\n|---|---|---|---|\n%s\n", strings.Join(rows, "\n"))
 }
 
-func (u usage) works(t *testing.T, w *world, eyes *watch, s section, k kit) string {
+func (u usage) works(t *testing.T, e *env, eyes *watch, s section, k toolset) string {
 	t.Helper()
-	r := w.do(t, s, k)
-	if r.code != 0 || r.good() < u.calls || !strings.Contains(r.stdout, w.address(u.says)) {
+	r := e.runSection(t, s, k)
+	if r.code != 0 || r.okCalls() < u.calls || !strings.Contains(r.stdout, e.localize(u.says)) {
 		t.Errorf("want %d good calls and %q on stdout\n%s", u.calls, u.says, r)
 	}
 	looks, found := eyes.take()
@@ -94,13 +94,13 @@ func (u usage) works(t *testing.T, w *world, eyes *watch, s section, k kit) stri
 	if u.calls == 0 { // what it calls is not the API
 		return "printed " + u.says + "…"
 	}
-	return fmt.Sprintf("%d × 200, no token in %d looks at command lines", r.good(), looks)
+	return fmt.Sprintf("%d × 200, no token in %d looks at command lines", r.okCalls(), looks)
 }
 
-func (u usage) failsClosed(t *testing.T, w *world, s section, k kit) string {
+func (u usage) failsClosed(t *testing.T, e *env, s section, k toolset) string {
 	t.Helper()
-	r := w.do(t, s, k)
-	if r.code == 0 || len(r.calls) > 0 && !u.asks || r.good() > 0 {
+	r := e.runSection(t, s, k)
+	if r.code == 0 || len(r.calls) > 0 && !u.asks || r.okCalls() > 0 {
 		t.Errorf("without a sign-in it must fail, and nothing may reach the API\n%s", r)
 	}
 	if u.asks {

@@ -16,16 +16,16 @@ import (
 
 // cron runs a job as cron does: with next to nothing in the environment, and the
 // socket where systemd puts it. The time of day is not waited for.
-func cron(t *testing.T) kit {
+func cron(t *testing.T) toolset {
 	bwrap := testpeer.Program(t, "bwrap", "bubblewrap")
 	job := `job=$(sed 's/^\([^ ]* \)\{5\}//')
 exec ` + bwrap + ` --dev-bind / / --tmpfs /run/user --bind "$XDG_RUNTIME_DIR" "/run/user/$(id -u)" \
   /usr/bin/env -i HOME="$HOME" LOGNAME="$(id -un)" SHELL=/bin/sh PATH="$PATH" CURL_CA_BUNDLE="$CURL_CA_BUNDLE" /bin/sh -c "$job"`
-	return kit{names: "cron's environment", bin: map[string]string{"crontab": script(t, "%s", job)}}
+	return toolset{names: "cron's environment", bin: map[string]string{"crontab": script(t, "%s", job)}}
 }
 
 // container is a system of its own that a container would have.
-func container(t *testing.T) kit {
+func container(t *testing.T) toolset {
 	k := program("bwrap", "bubblewrap")(t)
 	k.env = []string{"CONTAINER=" + roots.Path(t, roots.Trixie)}
 	return k
@@ -33,7 +33,7 @@ func container(t *testing.T) kit {
 
 // ssh is a client that knows one machine, build.example, which is this one by way of
 // an sshd on the loopback.
-func ssh(t *testing.T) kit {
+func ssh(t *testing.T) toolset {
 	k := program("ssh", "openssh-client", "-V")(t)
 	sshd := testpeer.Program(t, "sshd", "openssh-server")
 	dir := t.TempDir()
@@ -127,14 +127,14 @@ func awaitAddress(t *testing.T, address string) {
 // TestForwardedSocketRefuses holds what ssh's section says: whoever is at the other
 // end can neither sign in nor out, nor have another environment's token or the API.
 func TestForwardedSocketRefuses(t *testing.T) {
-	w := newWorld(t)
-	if err := w.SignIn(t.Context()); err != nil {
+	e := newEnv(t)
+	if err := e.base.SignIn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k := ssh(t)
 	remote := func(line string) result {
-		return w.shell(t, t.TempDir(), fmt.Sprintf(
-			`ssh -R "%[1]s/kyc.sock:$XDG_RUNTIME_DIR/kyc-agentd/agent.extra.sock" build.example 'export KYC_AGENT_SOCK=%[1]s/kyc.sock; %[2]s'`, w.remote, line), k)
+		return e.shell(t, t.TempDir(), fmt.Sprintf(
+			`ssh -R "%[1]s/kyc.sock:$XDG_RUNTIME_DIR/kyc-agentd/agent.extra.sock" build.example 'export KYC_AGENT_SOCK=%[1]s/kyc.sock; %[2]s'`, e.remote, line), k)
 	}
 	if r := remote("kyc-token staging"); r.code != 0 || !bytes.HasPrefix([]byte(r.stdout), []byte("eyJ")) {
 		t.Errorf("a token: %s", r)

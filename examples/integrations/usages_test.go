@@ -20,7 +20,7 @@ var usages = []usage{
 	{title: "boto3", with: "AWS CLI", tools: python("boto3", "python3-boto3"), says: callerARN},
 	{title: "AWS SDK for Go", with: "AWS CLI", tools: goAWS, says: callerARN},
 	{title: "AWS SDK for JavaScript", with: "AWS CLI", tools: npm("@aws-sdk/client-sts"), says: callerARN},
-	{title: "Bazel", tools: protocol("its protocol alone"), says: `{"headers":{"Authorization":["Bearer `},
+	{title: "Bazel", tools: protocolOnly("its protocol alone"), says: `{"headers":{"Authorization":["Bearer `},
 	{title: "Any program", tools: program("curl", "curl"), calls: 1, says: "good until 20"},
 	{title: "Files", tools: all(program("kubectl", "kubernetes-client", "version", "--client"), program("aws", "awscli")), calls: 1, says: callerARN},
 	{title: "systemd", elsewhere: "packaging, with a real user manager"},

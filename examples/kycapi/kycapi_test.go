@@ -14,13 +14,13 @@ import (
 	"github.com/legaltalent/kyc-agent/examples/kycapi"
 )
 
-type fixture struct {
+type env struct {
 	pool *cognitotest.Server
 	api  *kycapi.API
 	url  string
 }
 
-func start(t *testing.T) fixture {
+func newEnv(t *testing.T) env {
 	t.Helper()
 	pool := cognitotest.New()
 	t.Cleanup(pool.Close)
@@ -28,11 +28,11 @@ func start(t *testing.T) fixture {
 	api := kycapi.New(kycapi.Pool{Issuer: pool.Issuer(), JWKSURL: pool.JWKSURL(), ClientID: pool.ClientID})
 	srv := httptest.NewServer(api)
 	t.Cleanup(srv.Close)
-	return fixture{pool, api, srv.URL}
+	return env{pool, api, srv.URL}
 }
 
 // tokens signs ana in at app client id.
-func (f fixture) tokens(t *testing.T, id string) (idToken, accessToken string) {
+func (e env) tokens(t *testing.T, id string) (idToken, accessToken string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
 		"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": id,
@@ -41,7 +41,7 @@ func (f fixture) tokens(t *testing.T, id string) (idToken, accessToken string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.pool.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.pool.URL, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +76,9 @@ func do(t *testing.T, req *http.Request, out any) (int, http.Header) {
 // problem is what a refusal says.
 type problem struct{ Error, Message string }
 
-func (f fixture) post(t *testing.T, path, authorization, body string, out any) (int, http.Header) {
+func (e env) post(t *testing.T, path, authorization, body string, out any) (int, http.Header) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,33 +90,33 @@ func (f fixture) post(t *testing.T, path, authorization, body string, out any) (
 }
 
 func TestCallsWithAToken(t *testing.T) {
-	f := start(t)
-	token, _ := f.tokens(t, f.pool.ClientID)
+	e := newEnv(t)
+	token, _ := e.tokens(t, e.pool.ClientID)
 
 	var check kycapi.CheckResult
-	status, _ := f.post(t, "/kyc", "Bearer "+token, `{"name":"Ivan Exampletov"}`, &check)
+	status, _ := e.post(t, "/kyc", "Bearer "+token, `{"name":"Ivan Exampletov"}`, &check)
 	if status != 200 || check.Status != "match" || len(check.Matches) != 1 || check.Matches[0].List != "OFAC SDN" {
 		t.Errorf("POST /kyc answered %d %+v", status, check)
 	}
 	var list kycapi.WatchlistResult
-	status, _ = f.post(t, "/kyc/watchlists", "bearer "+token, `{"name":"L","subjects":[{"name":"Jane Roe"}]}`, &list)
+	status, _ = e.post(t, "/kyc/watchlists", "bearer "+token, `{"name":"L","subjects":[{"name":"Jane Roe"}]}`, &list)
 	if status != 200 || list.Subjects != 1 || list.Results[0].Status != "clear" {
 		t.Errorf("POST /kyc/watchlists answered %d %+v", status, list)
 	}
-	calls := f.api.Calls()
+	calls := e.api.Calls()
 	if len(calls) != 2 || calls[0] != (kycapi.Call{Path: "/kyc", User: "ana", Status: 200}) {
 		t.Errorf("calls %+v", calls)
 	}
 }
 
 func TestTokensRefused(t *testing.T) {
-	f := start(t)
-	good, access := f.tokens(t, f.pool.ClientID)
-	f.pool.AddClient("otherclient")
-	other, _ := f.tokens(t, "otherclient")
-	f.pool.Set(cognitotest.ClockSkew(-2 * time.Hour))
-	expired, _ := f.tokens(t, f.pool.ClientID)
-	f.pool.Set(cognitotest.ClockSkew(0))
+	e := newEnv(t)
+	good, access := e.tokens(t, e.pool.ClientID)
+	e.pool.AddClient("otherclient")
+	other, _ := e.tokens(t, "otherclient")
+	e.pool.Set(cognitotest.ClockSkew(-2 * time.Hour))
+	expired, _ := e.tokens(t, e.pool.ClientID)
+	e.pool.Set(cognitotest.ClockSkew(0))
 
 	for name, c := range map[string]struct{ authorization, message string }{
 		"none":         {"", "Authorization: Bearer"},
@@ -130,7 +130,7 @@ func TestTokensRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var p problem
-			status, header := f.post(t, "/kyc", c.authorization, `{"name":"Jane Roe"}`, &p)
+			status, header := e.post(t, "/kyc", c.authorization, `{"name":"Jane Roe"}`, &p)
 			if status != 401 || p.Error != "unauthorized" || !strings.Contains(p.Message, c.message) {
 				t.Errorf("answered %d %+v, want 401 with %q", status, p, c.message)
 			}
@@ -142,25 +142,25 @@ func TestTokensRefused(t *testing.T) {
 }
 
 func TestForeignKeysRefused(t *testing.T) {
-	f := start(t)
-	token, _ := f.tokens(t, f.pool.ClientID)
-	f.pool.Set(cognitotest.ForeignJWKS(true))
+	e := newEnv(t)
+	token, _ := e.tokens(t, e.pool.ClientID)
+	e.pool.Set(cognitotest.ForeignJWKS(true))
 	var p problem
-	if status, _ := f.post(t, "/kyc", "Bearer "+token, `{}`, &p); status != 401 || !strings.Contains(p.Message, "signature:") {
+	if status, _ := e.post(t, "/kyc", "Bearer "+token, `{}`, &p); status != 401 || !strings.Contains(p.Message, "signature:") {
 		t.Errorf("answered %d %+v", status, p)
 	}
 }
 
 func TestKnobs(t *testing.T) {
-	f := start(t)
-	token, _ := f.tokens(t, f.pool.ClientID)
+	e := newEnv(t)
+	token, _ := e.tokens(t, e.pool.ClientID)
 	call := func() (int, string) {
 		var body struct{ Error string }
-		status, header := f.post(t, "/kyc", "Bearer "+token, `{"name":"Jane Roe"}`, &body)
+		status, header := e.post(t, "/kyc", "Bearer "+token, `{"name":"Jane Roe"}`, &body)
 		return status, header.Get("Retry-After")
 	}
-	f.api.ThrottleNext(1, 3*time.Second)
-	f.api.RefuseNext(1)
+	e.api.ThrottleNext(1, 3*time.Second)
+	e.api.RefuseNext(1)
 	if status, wait := call(); status != 429 || wait != "3" {
 		t.Errorf("first call: %d, Retry-After %q; want 429, 3", status, wait)
 	}
@@ -173,8 +173,8 @@ func TestKnobs(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
-	f := start(t)
-	token, _ := f.tokens(t, f.pool.ClientID)
+	e := newEnv(t)
+	token, _ := e.tokens(t, e.pool.ClientID)
 	for _, c := range []struct {
 		method, path, contentType, body string
 		status                          int
@@ -190,7 +190,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/nothing", "application/json", `{}`, 404, "not_found"},
 	} {
 		t.Run(c.method+c.path+c.body, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), c.method, f.url+c.path, strings.NewReader(c.body))
+			req, err := http.NewRequestWithContext(t.Context(), c.method, e.url+c.path, strings.NewReader(c.body))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,8 +20,8 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/tokensource":        {"agent", "ipc", "internal/origin"},
-	"ipc":                    {"agent", "store", "internal/connect", "internal/origin", "internal/sanitize", "internal/shellquote"},
-	"agent/internal/awscall": {"internal/connect", "internal/origin"},
+	"ipc":                    {"agent", "store", "internal/proxyconnect", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"agent/internal/awscall": {"internal/proxyconnect", "internal/origin"},
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 
@@ -42,11 +42,11 @@ var floors = map[string][]string{
 	"agent/cognito/localpeer":          {"internal/testpeer"},
 	"agent/cognito/cognitotest/jspeer": {"agent/cognito/cognitotest", "internal/testpeer"},
 
-	"bench":                   {"agent/cognito/cognitotest"},
-	"examples/go":             {"ipc/tokensource"},
-	"examples/demo":           {"agent/cognito/cognitotest", "examples/internal/stage"},
-	"examples/internal/stage": {"agent/cognito/cognitotest", "examples/kycapi"},
-	"examples/kycapi":         {"agent/idtoken"},
+	"bench":                     {"agent/cognito/cognitotest"},
+	"examples/go":               {"ipc/tokensource"},
+	"examples/demo":             {"agent/cognito/cognitotest", "examples/internal/testenv"},
+	"examples/internal/testenv": {"agent/cognito/cognitotest", "examples/kycapi"},
+	"examples/kycapi":           {"agent/idtoken"},
 }
 
 // A rule forbids imports that no line of floors may allow. Its breach is an import
@@ -61,7 +61,7 @@ var rules = []rule{
 	{
 		"internal/* imports nothing of this module",
 		func(from, to string) bool { return in("internal", from) && !in(parent(from, 2), to) },
-		[2]string{"internal/durable", "internal/connect"},
+		[2]string{"internal/durable", "internal/proxyconnect"},
 	},
 	{
 		"nothing below main imports main",

@@ -1,4 +1,4 @@
-package stage
+package testenv
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// patience is how long the daemon may take to start and to stop.
-const patience = 20 * time.Second
+// timeout is how long the daemon may take to start and to stop.
+const timeout = 20 * time.Second
 
 // A daemon is a running kyc-agentd.
 type daemon struct {
@@ -35,7 +35,7 @@ func startDaemon(ctx context.Context, cmd *exec.Cmd, notify string) (*daemon, er
 	cmd.Env = append(slices.Clone(cmd.Env), "NOTIFY_SOCKET="+notify)
 	cmd.Stderr = &d.log
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = timeout
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start kyc-agentd: %w", err)
 	}
@@ -51,7 +51,7 @@ func startDaemon(ctx context.Context, cmd *exec.Cmd, notify string) (*daemon, er
 
 func (d *daemon) awaitReady(ctx context.Context, conn *net.UnixConn) error {
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
 	buf := make([]byte, 4096)
@@ -78,7 +78,7 @@ func (d *daemon) stop() error {
 	var err error
 	select {
 	case err = <-d.exit:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		_ = d.cmd.Process.Kill()
 		err = errors.Join(errors.New("did not stop on SIGTERM"), <-d.exit)
 	}

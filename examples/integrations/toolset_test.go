@@ -13,8 +13,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
-// A kit is what a section's lines need besides what the document says.
-type kit struct {
+// A toolset is what a section's lines need besides what the document says.
+type toolset struct {
 	names string            // the tools with their versions, for the table
 	env   []string          // variables
 	bin   map[string]string // programs that are to be another than PATH's
@@ -22,7 +22,7 @@ type kit struct {
 }
 
 // path begins the PATH: a folder with bin.
-func (k kit) path(t *testing.T) string {
+func (k toolset) path(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, path := range k.bin {
@@ -32,20 +32,20 @@ func (k kit) path(t *testing.T) string {
 }
 
 // program finds one by name, and asks it for its version.
-func program(name, pkg string, versionArgs ...string) func(*testing.T) kit {
-	return func(t *testing.T) kit {
-		return kit{names: strings.TrimSpace(name + " " + version(t, testpeer.Program(t, name, pkg), versionArgs...))}
+func program(name, pkg string, versionArgs ...string) func(*testing.T) toolset {
+	return func(t *testing.T) toolset {
+		return toolset{names: strings.TrimSpace(name + " " + version(t, testpeer.Program(t, name, pkg), versionArgs...))}
 	}
 }
 
 // all is the kit of several tools, none of which needs more than to be there.
-func all(finders ...func(*testing.T) kit) func(*testing.T) kit {
-	return func(t *testing.T) kit {
+func all(finders ...func(*testing.T) toolset) func(*testing.T) toolset {
+	return func(t *testing.T) toolset {
 		var names []string
 		for _, find := range finders {
 			names = append(names, find(t).names)
 		}
-		return kit{names: strings.Join(names, ", ")}
+		return toolset{names: strings.Join(names, ", ")}
 	}
 }
 
@@ -65,10 +65,10 @@ func version(t *testing.T, path string, args ...string) string {
 func source(name string) string { return filepath.Join(testpeer.ModuleRoot(), "examples", name) }
 
 // python finds one that has the library module.
-func python(module, pkg string) func(*testing.T) kit {
-	return func(t *testing.T) kit {
+func python(module, pkg string) func(*testing.T) toolset {
+	return func(t *testing.T) toolset {
 		interpreter := testpeer.Python(t, module, pkg)
-		return kit{
+		return toolset{
 			names: module + " " + pythonVersion(t, interpreter, module),
 			env:   []string{"PYTHONPATH=" + source("python"), "PYTHONDONTWRITEBYTECODE=1"},
 			bin:   map[string]string{"python3": interpreter},
@@ -85,28 +85,28 @@ func pythonVersion(t *testing.T, interpreter, module string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func httpie(t *testing.T) kit {
+func httpie(t *testing.T) toolset {
 	k := program("http", "httpie")(t)
 	k.env = []string{"HTTPIE_CONFIG_DIR=" + testpeer.HTTPie(t)}
 	return k
 }
 
-func node(t *testing.T) kit {
+func node(t *testing.T) toolset {
 	k := program("node", "nodejs")(t)
 	k.files = map[string]string{"kyc-auth.mjs": filepath.Join(source("javascript"), "kyc-auth.mjs")}
 	return k
 }
 
 // npm finds packages of the npm peers; the first one's version is in the table.
-func npm(names ...string) func(*testing.T) kit {
-	return func(t *testing.T) kit {
+func npm(names ...string) func(*testing.T) toolset {
+	return func(t *testing.T) toolset {
 		dir, _ := testpeer.Npm(t)
 		modules := filepath.Join(dir, "node_modules")
 		manifest, err := os.ReadFile(filepath.Join(modules, names[0], "package.json"))
 		if err != nil {
 			testpeer.Missing(t, names[0], "run: make peers")
 		}
-		return kit{
+		return toolset{
 			names: names[0] + " " + regexp.MustCompile(`"version":\s*"([^"]*)"`).FindStringSubmatch(string(manifest))[1],
 			files: map[string]string{"node_modules": modules},
 		}
@@ -114,7 +114,7 @@ func npm(names ...string) func(*testing.T) kit {
 }
 
 // goModule is a module of a person's own, which has this one as a requirement.
-func goModule(t *testing.T) kit {
+func goModule(t *testing.T) toolset {
 	k := goCommand(t)
 	root := testpeer.ModuleRoot()
 	dir := t.TempDir()
@@ -125,7 +125,7 @@ func goModule(t *testing.T) kit {
 }
 
 // goAWS is a module of a person's own that has AWS's SDK, as testdata/aws pins it.
-func goAWS(t *testing.T) kit {
+func goAWS(t *testing.T) toolset {
 	k := goCommand(t)
 	pins, err := filepath.Abs("testdata/aws")
 	if err != nil {
@@ -143,21 +143,21 @@ func goAWS(t *testing.T) kit {
 
 // terraform is in none of the registries that tests install from, so not even CI
 // insists on it.
-func terraform(t *testing.T) kit {
+func terraform(t *testing.T) toolset {
 	path, err := exec.LookPath("terraform")
 	if err != nil {
 		t.Skip("terraform is not on this machine, and neither Debian nor npm nor the Go proxy has it")
 	}
-	return kit{names: "terraform " + version(t, path)}
+	return toolset{names: "terraform " + version(t, path)}
 }
 
-// protocol is for a tool that cannot be had here.
-func protocol(what string) func(*testing.T) kit {
-	return func(*testing.T) kit { return kit{names: what} }
+// protocolOnly is for a tool that cannot be had here.
+func protocolOnly(what string) func(*testing.T) toolset {
+	return func(*testing.T) toolset { return toolset{names: what} }
 }
 
 // goCommand is the go command with the caches it has, for the home is another.
-func goCommand(t *testing.T) kit {
+func goCommand(t *testing.T) toolset {
 	k := program("go", "golang", "version")(t)
 	out, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE", "GOCACHE").Output()
 	if err != nil {
@@ -169,7 +169,7 @@ func goCommand(t *testing.T) kit {
 }
 
 // wget has no variable for the certificates that it trusts.
-func wget(t *testing.T) kit {
+func wget(t *testing.T) toolset {
 	k := program("wget", "wget")(t)
 	k.bin = map[string]string{"wget": script(t, `exec %s --ca-certificate="$SSL_CERT_FILE" "$@"`, testpeer.Program(t, "wget", "wget"))}
 	return k
@@ -178,7 +178,7 @@ func wget(t *testing.T) kit {
 // newGit is a git that takes a bearer token from a helper: 2.46 or later. Where this
 // machine's is older, it is that of the next Debian, in a root of its own that sees
 // the folders of the test.
-func newGit(t *testing.T) kit {
+func newGit(t *testing.T) toolset {
 	if k := program("git", "git")(t); newer(k.names, "git 2.46") {
 		return k
 	}
@@ -186,7 +186,7 @@ func newGit(t *testing.T) kit {
 	// git finds itself on PATH, where this is: in there it is the real one.
 	wrapper := script(t, "[ -e %[1]s ] || exec /usr/bin/git \"$@\"\nexec %[1]s --ro-bind %[2]s / --dev /dev --proc /proc --bind %[3]s %[3]s git \"$@\"",
 		bwrap, roots.Path(t, roots.Trixie), os.TempDir())
-	return kit{names: "git " + version(t, wrapper), bin: map[string]string{"git": wrapper}}
+	return toolset{names: "git " + version(t, wrapper), bin: map[string]string{"git": wrapper}}
 }
 
 // script makes a program of a shell's lines.

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/legaltalent/kyc-agent/examples/internal/stage"
+	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // serveTools has the API speak what each tool wants to hear, behind the same check of
 // the token.
-func serveTools(t *testing.T, s *stage.Stage) {
+func serveTools(t *testing.T, s *testenv.Env) {
 	t.Helper()
 	text := func(pattern, mediaType, body string) {
 		s.API.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -15,53 +15,53 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
-	"github.com/legaltalent/kyc-agent/examples/internal/stage"
+	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 	"github.com/legaltalent/kyc-agent/examples/kycapi"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// patience is how long one section's lines may take together.
-const patience = 2 * time.Minute
+// timeout is how long one section's lines may take together.
+const timeout = 2 * time.Minute
 
-// A world is a stage whose API is served over https, for tools as they are set up by
+// An env is a stage whose API is served over https, for tools as they are set up by
 // the document.
-type world struct {
-	*stage.Stage
+type env struct {
+	base   *testenv.Env
 	token  string // the program kyc-token
 	links  string // a folder on PATH, with kyc-token's other names
 	aws    *awstest.Server
 	remote string // a folder that stands for /run/user/1000 of another machine
 }
 
-// newWorld makes one. Nobody is signed in.
-func newWorld(t *testing.T) *world {
+// newEnv makes one. Nobody is signed in.
+func newEnv(t *testing.T) *env {
 	t.Helper()
 	testpeer.Slow(t)
 	bin := filepath.Dir(testpeer.Build(t, "kyc-agentd"))
 	token := testpeer.Build(t, "kyc-token")
-	w := &world{token: token, links: t.TempDir(), remote: shortDir(t)}
+	e := &env{token: token, links: t.TempDir(), remote: shortDir(t)}
 	for _, name := range []string{"git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc"} {
-		link(t, token, filepath.Join(w.links, name))
+		link(t, token, filepath.Join(e.links, name))
 	}
-	setup := stage.Setup{Bin: w.links + string(filepath.ListSeparator) + bin, TLS: true, Env: func(s *stage.Stage) []string {
+	options := testenv.Options{Bin: e.links + string(filepath.ListSeparator) + bin, TLS: true, Environ: func(s *testenv.Env) []string {
 		serveTools(t, s)
-		w.aws = awstest.New(awstest.UserPool{Issuer: s.Pool.Issuer(), JWKS: s.Pool.JWKSURL(), ClientID: s.Pool.ClientID})
-		t.Cleanup(w.aws.Close)
+		e.aws = awstest.New(awstest.UserPool{Issuer: s.Pool.Issuer(), JWKS: s.Pool.JWKSURL(), ClientID: s.Pool.ClientID})
+		t.Cleanup(e.aws.Close)
 		return []string{
-			"XDG_CONFIG_HOME=" + configured(t), "KYC_STAGING_IDENTITY_POOL_ID=" + w.aws.IdentityPoolID, "KYC_STAGING_AWS_ENDPOINT=" + w.aws.URL,
-			"AWS_ENDPOINT_URL=" + w.aws.URL, "AWS_DATA_PATH=" + endpoints(t, w.aws.URL), "AWS_EC2_METADATA_DISABLED=true",
+			"XDG_CONFIG_HOME=" + configured(t), "KYC_STAGING_IDENTITY_POOL_ID=" + e.aws.IdentityPoolID, "KYC_STAGING_AWS_ENDPOINT=" + e.aws.URL,
+			"AWS_ENDPOINT_URL=" + e.aws.URL, "AWS_DATA_PATH=" + endpoints(t, e.aws.URL), "AWS_EC2_METADATA_DISABLED=true",
 		}
 	}}
 	var err error
-	if w.Stage, err = setup.Start(context.WithoutCancel(t.Context())); err != nil {
+	if e.base, err = options.Start(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
+		if err := e.base.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return w
+	return e
 }
 
 // configured is a configuration folder with what the document has in config.toml.
@@ -113,23 +113,23 @@ func shortDir(t *testing.T) string {
 }
 
 // path is the PATH of the stage's commands.
-func (w *world) path() string {
-	path, _ := strings.CutPrefix(w.Env[0], "PATH=")
+func (e *env) path() string {
+	path, _ := strings.CutPrefix(e.base.Environ[0], "PATH=")
 	return path
 }
 
-// address rewrites the document's text for this world, and that is all that differs
+// localize rewrites the document's text for this world, and that is all that differs
 // from what a person pastes: where the API is.
-func (w *world) address(text string) string {
-	host := strings.TrimPrefix(w.APIURL, "https://")
-	run, _ := strings.CutPrefix(w.Env[2], "XDG_RUNTIME_DIR=")
+func (e *env) localize(text string) string {
+	host := strings.TrimPrefix(e.base.APIURL, "https://")
+	run, _ := strings.CutPrefix(e.base.Environ[2], "XDG_RUNTIME_DIR=")
 	return strings.NewReplacer(
 		"stg.kyc.legaltalent.ai", host,
-		"/etc/ssl/certs/kyc-ca.pem", w.CAFile,
+		"/etc/ssl/certs/kyc-ca.pem", e.base.CAFile,
 		"/run/user/1000/kyc-agentd", filepath.Join(run, "kyc-agentd"),
-		"/run/user/1000", w.remote,
-		"arn:aws:iam::123456789012:role/kyc", w.aws.RoleARN,
-		"/usr/bin/kyc-token", w.token,
+		"/run/user/1000", e.remote,
+		"arn:aws:iam::123456789012:role/kyc", e.aws.RoleARN,
+		"/usr/bin/kyc-token", e.token,
 	).Replace(text)
 }
 
@@ -140,9 +140,9 @@ type result struct {
 	calls          []kycapi.Call // what the API saw meanwhile
 }
 
-// do runs the shell blocks of s in one shell, in a folder with the section's files,
+// runSection runs the shell blocks of s in one shell, in a folder with the section's files,
 // those of the kit, and nothing else.
-func (w *world) do(t *testing.T, s section, k kit) result {
+func (e *env) runSection(t *testing.T, s section, k toolset) result {
 	t.Helper()
 	dir := t.TempDir()
 	for name, path := range k.files {
@@ -157,13 +157,13 @@ func (w *world) do(t *testing.T, s section, k kit) result {
 			if after, ok := strings.CutPrefix(b.file, "~/"); ok {
 				path = filepath.Join(dir, after)
 			}
-			write(t, path, w.address(b.text))
+			write(t, path, e.localize(b.text))
 		case b.shell():
-			script.WriteString(w.address(b.text))
+			script.WriteString(e.localize(b.text))
 		}
 	}
 	write(t, filepath.Join(dir, "body.json"), `{"name":"Ivan Exampletov"}`)
-	return w.shell(t, dir, script.String(), k)
+	return e.shell(t, dir, script.String(), k)
 }
 
 func link(t *testing.T, to, path string) {
@@ -184,28 +184,28 @@ func write(t *testing.T, path, text string) {
 }
 
 // shell runs script in dir, which is its home too.
-func (w *world) shell(t *testing.T, dir, script string, k kit) result {
+func (e *env) shell(t *testing.T, dir, script string, k toolset) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	cmd := w.Command(ctx, "bash", "-c", script)
+	cmd := e.base.Command(ctx, "bash", "-c", script)
 	cmd.Dir = dir
-	cmd.Env = slices.Concat(cmd.Env, []string{"HOME=" + dir, "TERM=dumb", "PATH=" + k.path(t) + w.path()}, k.env)
+	cmd.Env = slices.Concat(cmd.Env, []string{"HOME=" + dir, "TERM=dumb", "PATH=" + k.path(t) + e.path()}, k.env)
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	before := len(w.API.Calls())
+	before := len(e.base.API.Calls())
 	err := cmd.Run()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		t.Fatal(err)
 	}
-	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), w.API.Calls()[before:]}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), e.base.API.Calls()[before:]}
 }
 
-// good counts the calls that were answered 200 with a token of the user's.
-func (r result) good() (n int) {
+// okCalls counts the calls that were answered 200 with a token of the user's.
+func (r result) okCalls() (n int) {
 	for _, c := range r.calls {
-		if c.Status == http.StatusOK && c.User == stage.User {
+		if c.Status == http.StatusOK && c.User == testenv.User {
 			n++
 		}
 	}
