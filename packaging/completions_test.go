@@ -17,36 +17,36 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// A desk is a home folder with an agent that knows an environment of its own, and the
+// A completionEnv is a home folder with an agent that knows an environment of its own, and the
 // scripts that complete command lines.
-type desk struct {
+type completionEnv struct {
 	dir string
 	env []string
 }
 
-func newDesk(t *testing.T) *desk {
+func newCompletionEnv(t *testing.T) *completionEnv {
 	t.Helper()
 	testpeer.Slow(t)
 	agent, token := testpeer.Build(t, "kyc-agentd"), testpeer.Build(t, "kyc-token")
-	dir, err := os.MkdirTemp("", "kyc-desk-")
+	dir, err := os.MkdirTemp("", "kyc-completion-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	d := &desk{dir: dir, env: []string{
+	e := &completionEnv{dir: dir, env: []string{
 		"PATH=" + filepath.Dir(agent) + ":" + filepath.Dir(token) + ":" + os.Getenv("PATH"),
 		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "TERM=dumb", "LC_ALL=C.UTF-8",
 	}}
-	d.scripts(t, agent)
-	d.serve(t, agent)
-	return d
+	e.scripts(t, agent)
+	e.serve(t, agent)
+	return e
 }
 
 // scripts lays out the completions as the packages do, but in one folder.
-func (d *desk) scripts(t *testing.T, agent string) {
+func (e *completionEnv) scripts(t *testing.T, agent string) {
 	t.Helper()
 	write := func(name string, text []byte) {
-		if err := os.WriteFile(filepath.Join(d.dir, name), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(e.dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,15 +68,15 @@ func (d *desk) scripts(t *testing.T, agent string) {
 
 // serve runs an agent with one environment more than those that are built in. The
 // shells do not see its configuration.
-func (d *desk) serve(t *testing.T, agent string) {
+func (e *completionEnv) serve(t *testing.T, agent string) {
 	t.Helper()
-	config := filepath.Join(d.dir, "agents.toml")
+	config := filepath.Join(e.dir, "agents.toml")
 	const uat = "[environments.uat]\nregion = 'us-east-2'\nuser_pool_id = 'us-east-2_uat'\nclient_id = 'uat'\napi_url = 'https://uat.invalid'\n"
 	if err := os.WriteFile(config, []byte(uat), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(agent, "serve", "--store", "memory", "--config", config)
-	cmd.Env = d.env
+	cmd.Env = e.env
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -99,10 +99,10 @@ func (d *desk) serve(t *testing.T, agent string) {
 	go func() { _, _ = io.Copy(io.Discard, log) }()
 }
 
-func (d *desk) run(t *testing.T, name string, args ...string) []string {
+func (e *completionEnv) run(t *testing.T, name string, args ...string) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Env, cmd.Dir = d.env, d.dir
+	cmd.Env, cmd.Dir = e.env, e.dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%s: %v\n%s", name, err, out)
@@ -131,7 +131,7 @@ func TestCompletionBash(t *testing.T) {
 	if _, err := os.Stat(library); err != nil {
 		testpeer.Missing(t, "bash-completion", "run: apt-get install bash-completion")
 	}
-	d := newDesk(t)
+	e := newCompletionEnv(t)
 	// What readline does: it splits the line, calls the function and takes COMPREPLY.
 	const press = `source "$1"; source kyc-agentd.bash; source kyc-token.bash
 COMP_LINE=$2 COMP_POINT=${#2} COMP_TYPE=9; read -ra COMP_WORDS <<<"$2"
@@ -142,7 +142,7 @@ compopt() { :; }
 "$function" "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\n' "${COMPREPLY[@]}"`
 	for _, c := range completions {
-		got := d.run(t, bash, "-c", press, "bash", library, c.line)
+		got := e.run(t, bash, "-c", press, "bash", library, c.line)
 		if slices.Sort(got); !slices.Equal(got, c.want) {
 			t.Errorf("%q offers %q, want %q", c.line, got, c.want)
 		}
@@ -151,9 +151,9 @@ printf '%s\n' "${COMPREPLY[@]}"`
 
 func TestCompletionFish(t *testing.T) {
 	fish := testpeer.Program(t, "fish", "fish")
-	d := newDesk(t)
+	e := newCompletionEnv(t)
 	for _, c := range completions {
-		got := d.run(t, fish, "--no-config", "-c", "source kyc-agentd.fish; source kyc-token.fish; complete -C $argv[1] | string replace -r '\t.*' ''; true", c.line)
+		got := e.run(t, fish, "--no-config", "-c", "source kyc-agentd.fish; source kyc-token.fish; complete -C $argv[1] | string replace -r '\t.*' ''; true", c.line)
 		if slices.Sort(got); !slices.Equal(got, c.want) {
 			t.Errorf("%q offers %q, want %q", c.line, got, c.want)
 		}
@@ -163,9 +163,9 @@ func TestCompletionFish(t *testing.T) {
 // TestCompletionZsh presses the key: what zsh would offer is not to be had otherwise.
 func TestCompletionZsh(t *testing.T) {
 	zsh := testpeer.Program(t, "zsh", "zsh")
-	d := newDesk(t)
+	e := newCompletionEnv(t)
 	cmd := exec.CommandContext(t.Context(), zsh, "-f", "-i")
-	cmd.Env, cmd.Dir = d.env, d.dir
+	cmd.Env, cmd.Dir = e.env, e.dir
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: 200})
 	if err != nil {
 		t.Fatal(err)

@@ -15,28 +15,31 @@ import (
 
 const enabledLink = "/etc/systemd/user/sockets.target.wants/kyc-agentd.socket"
 
-// A system is a machine on which commands are expected to succeed.
-type system struct {
-	t *testing.T
-	*roots.Machine
+// A bootedSystem is a machine on which commands are expected to succeed.
+type bootedSystem struct {
+	t       *testing.T
+	machine *roots.Machine
 }
 
 // must runs a line, and it must exit with code exit.
-func (s *system) must(exit int, user, line, stdin string) string {
+func (s *bootedSystem) must(exit int, user, line, stdin string) string {
 	s.t.Helper()
-	out, got := s.Run(user, line, stdin)
+	out, got := s.machine.Run(user, line, stdin)
 	if got != exit {
 		s.t.Fatalf("exit code %d, want %d", got, exit)
 	}
 	return out
 }
 
-func (s *system) root(line string) string       { s.t.Helper(); return s.must(0, "root", line, "") }
-func (s *system) user(line string) string       { s.t.Helper(); return s.must(0, roots.User, line, "") }
-func (s *system) says(line, want string) string { s.t.Helper(); return s.match(s.user(line), want) }
+func (s *bootedSystem) root(line string) string { s.t.Helper(); return s.must(0, "root", line, "") }
+func (s *bootedSystem) user(line string) string { s.t.Helper(); return s.must(0, roots.User, line, "") }
+func (s *bootedSystem) says(line, want string) string {
+	s.t.Helper()
+	return s.match(s.user(line), want)
+}
 
 // match wants out to match the pattern, all of it.
-func (s *system) match(out, pattern string) string {
+func (s *bootedSystem) match(out, pattern string) string {
 	s.t.Helper()
 	if !regexp.MustCompile(`\A(?:` + pattern + `)\z`).MatchString(out) {
 		s.t.Fatalf("got %q, want %s", out, pattern)
@@ -44,9 +47,9 @@ func (s *system) match(out, pattern string) string {
 	return out
 }
 
-func (s *system) exists(path string) bool {
+func (s *bootedSystem) exists(path string) bool {
 	s.t.Helper()
-	_, err := os.Lstat(s.Path(path))
+	_, err := os.Lstat(s.machine.Path(path))
 	if err != nil && !os.IsNotExist(err) {
 		s.t.Fatal(err)
 	}
@@ -56,13 +59,13 @@ func (s *system) exists(path string) bool {
 const aToken = `eyJ[\w-]+\.[\w-]+\.[\w-]+\n`
 
 // testDeb installs, uses, upgrades, removes and purges the package. The user is logged in before it comes.
-func testDeb(s *system) {
+func testDeb(s *bootedSystem) {
 	cognito := cognitotest.New()
 	s.t.Cleanup(cognito.Close)
 	cognito.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
 	config := filepath.Join("/home", roots.User, ".config/kyc-agent")
 	s.user("mkdir -p ~/.config/kyc-agent; systemctl --user is-active default.target")
-	err := os.WriteFile(s.Path(config+"/config.toml"), fmt.Appendf(nil,
+	err := os.WriteFile(s.machine.Path(config+"/config.toml"), fmt.Appendf(nil,
 		"[environments.prod]\nendpoint = %q\nuser_pool_id = %q\nclient_id = %q\n",
 		cognito.URL, cognito.PoolID, cognito.ClientID), 0o644)
 	if err != nil {
@@ -123,21 +126,21 @@ func testDeb(s *system) {
 }
 
 // inode tells the socket from another one at the same place.
-func (s *system) inode() string {
+func (s *bootedSystem) inode() string {
 	s.t.Helper()
 	return s.user("stat -c %i $XDG_RUNTIME_DIR/kyc-agentd/agent.sock")
 }
 
 // everything lists the files of the system, but for what dpkg and systemd write while
 // they work, and homes.
-func (s *system) everything() []string {
+func (s *bootedSystem) everything() []string {
 	s.t.Helper()
-	out, exit := s.Run("root", `find / -xdev \( -path /home -o -path /root -o -path /var/log -o -path /var/lib/systemd/linger \) -prune `+
+	out, exit := s.machine.Run("root", `find / -xdev \( -path /home -o -path /root -o -path /var/log -o -path /var/lib/systemd/linger \) -prune `+
 		`-o ! -path '/var/lib/dpkg/*-old' -printf '%p -> %l\n' | sort >/root/files`, "")
 	if exit != 0 {
 		s.t.Fatal(out)
 	}
-	content, err := os.ReadFile(s.Path("/root/files"))
+	content, err := os.ReadFile(s.machine.Path("/root/files"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

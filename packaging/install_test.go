@@ -14,18 +14,18 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// A machine is an empty home folder in which make runs.
-type machine struct {
+// A makeEnv is an empty home folder in which make runs.
+type makeEnv struct {
 	t          *testing.T
 	make, home string
-	notes      string // a folder for what Go writes down
+	configDir  string // a folder for what Go writes down
 	goVariable []string
 }
 
-func newMachine(t *testing.T) *machine {
+func newMakeEnv(t *testing.T) *makeEnv {
 	t.Helper()
 	testpeer.Slow(t)
-	m := &machine{t: t, make: testpeer.Program(t, "make", "make"), home: t.TempDir(), notes: t.TempDir()}
+	m := &makeEnv{t: t, make: testpeer.Program(t, "make", "make"), home: t.TempDir(), configDir: t.TempDir()}
 	for _, name := range []string{"GOCACHE", "GOENV", "GOFLAGS", "GOMODCACHE", "GOPATH", "GOPROXY"} { // some follow HOME
 		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {
@@ -38,17 +38,17 @@ func newMachine(t *testing.T) *machine {
 
 // run runs make with args in the module and returns what it printed. There is no
 // user manager in reach, whatever the machine has. It finds the binaries built already.
-func (m *machine) run(args ...string) (string, error) {
+func (m *makeEnv) run(args ...string) (string, error) {
 	testpeer.Build(m.t, "kyc-token")
 	bin := filepath.Dir(testpeer.Build(m.t, "kyc-agentd"))
 	cmd := exec.CommandContext(m.t.Context(), m.make, append([]string{"BIN=" + bin}, args...)...)
 	cmd.Dir = testpeer.ModuleRoot()
-	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.notes}, m.goVariable...)
+	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.configDir}, m.goVariable...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-func (m *machine) mustRun(args ...string) string {
+func (m *makeEnv) mustRun(args ...string) string {
 	m.t.Helper()
 	out, err := m.run(args...)
 	if err != nil {
@@ -117,7 +117,7 @@ func TestInstall(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, stage := newMachine(t), t.TempDir()
+			m, stage := newMakeEnv(t), t.TempDir()
 			args, root := c.args(m.home, stage), c.root(m.home, stage)
 			out := m.mustRun(append([]string{"install"}, args...)...)
 			if !strings.HasSuffix(out, next) {
@@ -169,7 +169,7 @@ func TestInstall(t *testing.T) {
 }
 
 func TestInstallRefusesPrefix(t *testing.T) {
-	m := newMachine(t)
+	m := newMakeEnv(t)
 	for _, prefix := range []string{"local", "/a b", "/100%", `/a"b`, "/a'b", "/a$$(touch x)", ""} {
 		out, err := m.run("install", "PREFIX="+prefix)
 		if err == nil || !strings.Contains(out, "PREFIX must be an absolute path") {
@@ -185,7 +185,7 @@ func TestInstallRefusesPrefix(t *testing.T) {
 // with the drop-in. What is left counts what no user unit can set, such as User=.
 func TestSecurity(t *testing.T) {
 	analyze := testpeer.Program(t, "systemd-analyze", "systemd")
-	m := newMachine(t)
+	m := newMakeEnv(t)
 	m.mustRun("install")
 	units := filepath.Join(m.home, ".config/systemd/user")
 	security := func(threshold string) (string, error) {
@@ -219,7 +219,7 @@ func TestSecurity(t *testing.T) {
 // TestVerify has systemd itself read the installed units.
 func TestVerify(t *testing.T) {
 	analyze := testpeer.Program(t, "systemd-analyze", "systemd")
-	m := newMachine(t)
+	m := newMakeEnv(t)
 	m.mustRun("install")
 	verify := func(ctx context.Context, dir string) (string, error) {
 		// Without recursive-errors=no an unknown key is a warning and no error on systemd 252.

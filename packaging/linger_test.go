@@ -12,11 +12,11 @@ import (
 // session, and does not where loginctl enable-linger was said.
 func TestLinger(t *testing.T) {
 	testpeer.Long(t)
-	s := &system{t, roots.Boot(t, roots.Trixie)}
-	s.Copy(testpeer.Build(t, "kyc-agentd"), "/usr/bin/kyc-agentd", 0o755)
-	s.Copy(testpeer.Build(t, "kyc-token"), "/usr/bin/kyc-token", 0o755)
-	s.Copy(socketUnit, "/etc/systemd/user/kyc-agentd.socket", 0o644)
-	s.Copy(serviceUnit, "/etc/systemd/user/kyc-agentd.service", 0o644)
+	s := &bootedSystem{t, roots.Boot(t, roots.Trixie)}
+	s.machine.Copy(testpeer.Build(t, "kyc-agentd"), "/usr/bin/kyc-agentd", 0o755)
+	s.machine.Copy(testpeer.Build(t, "kyc-token"), "/usr/bin/kyc-token", 0o755)
+	s.machine.Copy(socketUnit, "/etc/systemd/user/kyc-agentd.socket", 0o644)
+	s.machine.Copy(serviceUnit, "/etc/systemd/user/kyc-agentd.service", 0o644)
 	s.root("systemctl --global enable kyc-agentd.socket")
 	s.root("mkdir -p /etc/systemd/logind.conf.d && printf '[Login]\nUserStopDelaySec=0\n' >/etc/systemd/logind.conf.d/test.conf && systemctl restart systemd-logind")
 

@@ -18,7 +18,7 @@ import (
 // What these tests hold is that macOS could take it: nothing of ours has run there.
 
 func TestBuildsForMacOS(t *testing.T) {
-	m := newMachine(t)
+	m := newMakeEnv(t)
 	bin := t.TempDir()
 	m.mustRun("build", "BIN="+bin, "GOOS=darwin", "GOARCH=arm64")
 	for _, name := range []string{"kyc-agentd", "kyc-token"} {
@@ -102,7 +102,7 @@ func TestFormula(t *testing.T) {
 	if links == nil {
 		t.Fatal("the formula makes no links")
 	}
-	m := newMachine(t)
+	m := newMakeEnv(t)
 	m.mustRun("install")
 	installed := files(t, filepath.Join(m.home, ".local/bin"))
 	maps.DeleteFunc(installed, func(_ string, mode os.FileMode) bool { return mode.IsRegular() })

@@ -21,7 +21,7 @@ import (
 // returns its dist folder. The commit's time is fixed, and with it every file's.
 func release(t *testing.T, tag string, args ...string) string {
 	t.Helper()
-	m := newMachine(t)
+	m := newMakeEnv(t)
 	testpeer.Program(t, "git", "git")
 	dir := t.TempDir()
 	git := func(dir string, args ...string) []byte {
@@ -46,7 +46,7 @@ func release(t *testing.T, tag string, args ...string) string {
 	git(dir, "tag", tag)
 	cmd := exec.CommandContext(t.Context(), m.make, append([]string{"package"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.notes}, m.goVariable...)
+	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.configDir}, m.goVariable...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make package: %v\n%s", err, out)
 	}
@@ -112,9 +112,9 @@ func TestPackages(t *testing.T) {
 	t.Run("piuparts", func(t *testing.T) { testPiuparts(t, deb) })
 	for _, suite := range []roots.Suite{roots.Bookworm, roots.Trixie} {
 		t.Run("deb on "+string(suite), func(t *testing.T) {
-			s := &system{t: t, Machine: roots.Boot(t, suite)}
-			s.Copy(deb, "/root/kyc-agent_1.0.0-1_amd64.deb", 0o600)
-			s.Copy(filepath.Join(next, "kyc-agent_1.1.0-1_amd64.deb"), "/root/kyc-agent_1.1.0-1_amd64.deb", 0o600)
+			s := &bootedSystem{t: t, machine: roots.Boot(t, suite)}
+			s.machine.Copy(deb, "/root/kyc-agent_1.0.0-1_amd64.deb", 0o600)
+			s.machine.Copy(filepath.Join(next, "kyc-agent_1.1.0-1_amd64.deb"), "/root/kyc-agent_1.1.0-1_amd64.deb", 0o600)
 			testDeb(s)
 		})
 	}

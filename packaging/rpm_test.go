@@ -16,16 +16,16 @@ import (
 // Fedora's do.
 func testRPM(t *testing.T, first, next string) {
 	rpm := testpeer.Program(t, "rpm", "rpm")
-	s := &system{t: t, Machine: roots.Boot(t, roots.Trixie)}
-	if err := os.MkdirAll(s.Path("/etc/systemd/user-preset"), 0o755); err != nil {
+	s := &bootedSystem{t: t, machine: roots.Boot(t, roots.Trixie)}
+	if err := os.MkdirAll(s.machine.Path("/etc/systemd/user-preset"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.Path("/etc/systemd/user-preset/99-default.preset"), []byte("disable *\n"), 0o644); err != nil {
+	if err := os.WriteFile(s.machine.Path("/etc/systemd/user-preset/99-default.preset"), []byte("disable *\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run := func(args ...string) {
 		t.Helper()
-		out, err := exec.CommandContext(t.Context(), rpm, append([]string{"--root", s.Path("/")}, args...)...).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), rpm, append([]string{"--root", s.machine.Path("/")}, args...)...).CombinedOutput()
 		t.Logf("# rpm %s\n%s", strings.Join(args, " "), out)
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ func testDoctor(s *service) {
 	path := units + serviceName
 	text, err := os.ReadFile(atHome(path))
 	if err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
 	s.write(path, string(text)+"# changed\n")
 	s.expectDoctor(1, "kyc-agentd", "units.reload")
@@ -38,7 +38,7 @@ func testDoctor(s *service) {
 	s.expectDoctor(2, "kyc-agentd", "units.binary")
 
 	if err := os.Rename(atHome(path), atHome("kept")); err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
 	defer func() { _ = os.Rename(atHome("kept"), atHome(path)) }()
 	s.systemctl("daemon-reload")
@@ -46,14 +46,14 @@ func testDoctor(s *service) {
 }
 
 func (s *service) expectDoctor(exit int, program string, says ...string) {
-	s.Helper()
+	s.t.Helper()
 	got := s.run("", program, "doctor")
 	if got.exit != exit {
-		s.Errorf("the doctor's exit is %d, want %d: %s%s", got.exit, exit, got.out, got.err)
+		s.t.Errorf("the doctor's exit is %d, want %d: %s%s", got.exit, exit, got.out, got.err)
 	}
 	for _, text := range says {
 		if !strings.Contains(got.out, text) {
-			s.Errorf("the doctor does not say %q: %s", text, got.out)
+			s.t.Errorf("the doctor does not say %q: %s", text, got.out)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func testWatchdog(s *service) {
 	s.await("a restart", func() bool { return s.property("NRestarts") == "1" })
 	s.expectToken()
 	if now := s.pid(); now == pid || now == 0 {
-		s.Errorf("the process is %d, it was %d", now, pid)
+		s.t.Errorf("the process is %d, it was %d", now, pid)
 	}
 	s.await("the reason in the journal", func() bool {
 		return strings.Contains(s.must("journalctl", "--user", "-u", serviceName), "Watchdog timeout")
@@ -29,12 +29,12 @@ func testWatchdog(s *service) {
 }
 
 func (s *service) kill(pid int, signal syscall.Signal) {
-	s.Helper()
+	s.t.Helper()
 	if pid == 0 { // it would be this process's own group
-		s.Fatal("there is no daemon")
+		s.t.Fatal("there is no daemon")
 	}
 	if err := syscall.Kill(pid, signal); err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
 }
 
@@ -49,19 +49,19 @@ func testKilled(s *service) {
 	s.expectProperty("NRestarts", "8")
 	s.expectProperty("ActiveState", "active")
 	if n := s.cognito.SignIns(); n != 1 {
-		s.Errorf("%d sign-ins", n)
+		s.t.Errorf("%d sign-ins", n)
 	}
 }
 
 // expectTokenWithin lets the request be repeated so often, if it failed for now.
 func (s *service) expectTokenWithin(retries int) {
-	s.Helper()
+	s.t.Helper()
 	got := s.run("", "kyc-token")
 	for ; retries > 0 && got.exit == 75; retries-- {
 		got = s.run("", "kyc-token")
 	}
 	if got.exit != 0 {
-		s.Errorf("kyc-token: %+v", got)
+		s.t.Errorf("kyc-token: %+v", got)
 	}
 }
 
@@ -72,7 +72,7 @@ func testCrash(s *service) {
 	const clients, deaths = 50, 5
 	s.dropIn(serviceName, "[Unit]\nStartLimitIntervalSec=0\n")
 	s.login()
-	ctx, stop := context.WithCancel(s.Context())
+	ctx, stop := context.WithCancel(s.t.Context())
 	var all sync.WaitGroup
 	var calls, retried atomic.Int64
 	answered := make([]atomic.Int64, clients)
@@ -85,7 +85,7 @@ func testCrash(s *service) {
 					got = s.run("", "kyc-token")
 				}
 				if got.exit != 0 {
-					s.Errorf("client %d, after %d answers: %+v", i, answered[i].Load(), got)
+					s.t.Errorf("client %d, after %d answers: %+v", i, answered[i].Load(), got)
 				}
 				calls.Add(1)
 				answered[i].Add(1)
@@ -101,16 +101,16 @@ func testCrash(s *service) {
 		slowest = max(slowest, time.Since(began))
 		s.await("the restart", func() bool { return s.property("SubState") == "running" })
 		if s.pid() == pid {
-			s.Fatal("it is not dead")
+			s.t.Fatal("it is not dead")
 		}
 	}
 	s.awaitEach(answered)
 	stop()
 	all.Wait()
-	s.Logf("%d deaths under %d clients: %d calls, %d made a second time; serving again after %s at most",
+	s.t.Logf("%d deaths under %d clients: %d calls, %d made a second time; serving again after %s at most",
 		deaths, clients, calls.Load(), retried.Load(), slowest.Round(time.Millisecond))
 	if n := s.cognito.SignIns(); n != 1 || retried.Load() > clients*deaths {
-		s.Errorf("%d sign-ins, %d calls made a second time", n, retried.Load())
+		s.t.Errorf("%d sign-ins, %d calls made a second time", n, retried.Load())
 	}
 	s.expectProperty("NRestarts", "5")
 }
@@ -118,7 +118,7 @@ func testCrash(s *service) {
 // awaitEach waits until every client got two more answers: the first may have been on
 // its way already.
 func (s *service) awaitEach(answered []atomic.Int64) {
-	s.Helper()
+	s.t.Helper()
 	before := make([]int64, len(answered))
 	for i := range answered {
 		before[i] = answered[i].Load()
@@ -143,20 +143,20 @@ func testStopInMidRefresh(s *service) {
 	s.cognito.FailNext(cognitotest.Refresh, 1, cognitotest.Hang().After())
 	asked := make(chan outcome, 1)
 	go func() { asked <- s.run("", "kyc-token") }()
-	if err := s.cognito.WaitCalls(s.Context(), cognitotest.Refresh, before+1); err != nil {
-		s.Fatal(err)
+	if err := s.cognito.WaitCalls(s.t.Context(), cognitotest.Refresh, before+1); err != nil {
+		s.t.Fatal(err)
 	}
 	s.systemctl("stop", "--no-block", serviceName)
 	s.await("the stop", func() bool { return s.property("ActiveState") == "deactivating" })
 	s.cognito.Release()
 	if got := <-asked; got.exit != 0 || !strings.HasPrefix(got.out, "eyJ") {
-		s.Errorf("the request in hand: %+v", got)
+		s.t.Errorf("the request in hand: %+v", got)
 	}
 	s.await("the end", func() bool { return s.property("ActiveState") == "inactive" })
 	s.expectProperty("Result", "success")
 	s.expectToken()
 	if n := s.cognito.SignIns(); n != 1 {
-		s.Errorf("%d sign-ins", n)
+		s.t.Errorf("%d sign-ins", n)
 	}
 }
 
@@ -178,12 +178,12 @@ func testHalfInstalled(s *service) {
 		s.await("the end of the socket", func() bool {
 			got := s.run("", "kyc-token")
 			if got.exit != 69 && got.exit != 75 {
-				s.Fatalf("%s: kyc-token: %+v", half, got)
+				s.t.Fatalf("%s: kyc-token: %+v", half, got)
 			}
 			return got.exit == 69
 		})
 		if got := s.run("", "kyc-token"); got.exit != 69 || !strings.HasSuffix(got.err, "; run: systemctl --user start kyc-agentd.socket\n") {
-			s.Errorf("%s: kyc-token: %+v", half, got)
+			s.t.Errorf("%s: kyc-token: %+v", half, got)
 		}
 		s.expectDoctor(2, atHome("doctor"), c.finding)
 
@@ -197,7 +197,7 @@ func testHalfInstalled(s *service) {
 
 // agent is the process that answers, whatever systemd knows of it; 0 when there is none.
 func (s *service) agent() int {
-	s.Helper()
+	s.t.Helper()
 	var st struct{ PID int }
 	if got := s.run("", atHome("doctor"), "status", "--json"); json.Unmarshal([]byte(got.out), &st) != nil {
 		return 0

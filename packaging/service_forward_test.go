@@ -12,9 +12,9 @@ func testForwarding(s *service) {
 	s.login()
 	extra := filepath.Join(filepath.Dir(socketPath()), "agent.extra.sock")
 	check := func() {
-		s.Helper()
+		s.t.Helper()
 		if got := s.run("", "kyc-token", "-socket", extra); got.exit != 0 || !strings.HasPrefix(got.out, "eyJ") {
-			s.Errorf("kyc-token: %+v", got)
+			s.t.Errorf("kyc-token: %+v", got)
 		}
 		for _, args := range [][]string{
 			{"kyc-token", "-socket", extra, "prod"},
@@ -22,7 +22,7 @@ func testForwarding(s *service) {
 			{"kyc-agentd", "login", "--socket", extra, "-u", "ana", "--password-stdin"},
 		} {
 			if got := s.run("correct horse\n", args[0], args[1:]...); got.exit != 77 || !strings.Contains(got.err, "not for this socket") {
-				s.Errorf("%q: %+v", args, got)
+				s.t.Errorf("%q: %+v", args, got)
 			}
 		}
 	}

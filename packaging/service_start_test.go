@@ -14,7 +14,7 @@ import (
 // socket is, and a stop of it takes all that back.
 func testFirstClient(s *service) {
 	if got := s.systemctl("is-enabled", socketName); got != "enabled\n" {
-		s.Errorf("the socket is %s", got)
+		s.t.Errorf("the socket is %s", got)
 	}
 	s.expectProperty("ActiveState", "inactive")
 	for path, want := range map[string]fs.FileMode{
@@ -22,32 +22,32 @@ func testFirstClient(s *service) {
 		filepath.Dir(socketPath()): fs.ModeDir | 0o700,
 	} {
 		if info, err := os.Stat(path); err != nil || info.Mode() != want {
-			s.Errorf("%s is not %s: %v, %v", path, want, info, err)
+			s.t.Errorf("%s is not %s: %v, %v", path, want, info, err)
 		}
 	}
 	if got := s.run("", "kyc-token"); got.exit != 77 || got.err != "kyc-token: staging: not signed in; run: kyc-agentd login staging\n" {
-		s.Errorf("kyc-token: %+v", got)
+		s.t.Errorf("kyc-token: %+v", got)
 	}
 	s.expectProperty("ActiveState", "active")
 
 	variable := "KYC_AGENT_SOCK=" + socketPath() + "\n"
 	if got := s.systemctl("show-environment"); !strings.Contains(got, variable) {
-		s.Errorf("the environment has no %s:\n%s", variable, got)
+		s.t.Errorf("the environment has no %s:\n%s", variable, got)
 	}
 	if got := s.must("systemd-run", "--user", "--quiet", "--wait", "--pipe", "env"); !strings.Contains(got, variable) {
-		s.Errorf("a unit that starts later does not get it:\n%s", got)
+		s.t.Errorf("a unit that starts later does not get it:\n%s", got)
 	}
 
 	s.systemctl("stop", socketName)
 	s.expectProperty("ActiveState", "inactive")
 	if got := s.systemctl("show-environment"); strings.Contains(got, "KYC_") {
-		s.Errorf("left in the environment:\n%s", got)
+		s.t.Errorf("left in the environment:\n%s", got)
 	}
 	if _, err := os.Stat(socketPath()); err == nil {
-		s.Error("the socket is left")
+		s.t.Error("the socket is left")
 	}
 	if got := s.run("", "kyc-token"); got.exit != 69 || !strings.Contains(got.err, "; run: systemctl --user start kyc-agentd.socket") {
-		s.Errorf("kyc-token: %+v", got)
+		s.t.Errorf("kyc-token: %+v", got)
 	}
 	s.systemctl("start", socketName) // what it says
 	s.login()
@@ -62,7 +62,7 @@ func testActivations(s *service) {
 	if text := os.Getenv("KYC_ACTIVATIONS"); text != "" {
 		var err error
 		if rounds, err = strconv.Atoi(text); err != nil {
-			s.Fatal(err)
+			s.t.Fatal(err)
 		}
 	}
 	s.dropIn(serviceName, "[Unit]\nStartLimitIntervalSec=0\n")
@@ -74,11 +74,11 @@ func testActivations(s *service) {
 		asked := time.Now()
 		if got := s.run("", "kyc-token"); got.exit != 0 {
 			failed++
-			s.Errorf("kyc-token: %+v", got)
+			s.t.Errorf("kyc-token: %+v", got)
 		}
 		waited += time.Since(asked)
 	}
-	s.Logf("%d activations, %d failures, in %s; from the request to the token it took %s on average",
+	s.t.Logf("%d activations, %d failures, in %s; from the request to the token it took %s on average",
 		rounds, failed, time.Since(began).Round(time.Second), (waited / time.Duration(rounds)).Round(time.Millisecond))
 }
 
@@ -88,7 +88,7 @@ func testReady(s *service) {
 	verify := s.run("", "systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no",
 		atHome(units+socketName), atHome(units+serviceName))
 	if verify.exit != 0 || verify.out+verify.err != "" {
-		s.Errorf("systemd-analyze verify: %+v", verify)
+		s.t.Errorf("systemd-analyze verify: %+v", verify)
 	}
 	s.must("systemd-analyze", "security", "--user", "--threshold=62", serviceName)
 	s.systemctl("start", serviceName)
@@ -109,22 +109,22 @@ func testReload(s *service) {
 		s.configure("default_environment = " + strconv.Quote(env))
 		s.systemctl("reload", serviceName)
 		if got := s.run("", "kyc-token"); !strings.HasPrefix(got.err, "kyc-token: "+env+": not signed in") {
-			s.Fatalf("after the reload to %s: %+v", env, got)
+			s.t.Fatalf("after the reload to %s: %+v", env, got)
 		}
 	}
 	s.configure("no_such_key = 1")
 	if got := s.run("", "systemctl", "--user", "reload", serviceName); got.exit == 0 {
-		s.Error("a configuration that cannot be used is reloaded without a word")
+		s.t.Error("a configuration that cannot be used is reloaded without a word")
 	}
 	if got := s.run("", "kyc-agentd", "reload"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
-		s.Errorf("kyc-agentd reload: %+v", got)
+		s.t.Errorf("kyc-agentd reload: %+v", got)
 	}
 	s.expectProperty("ActiveState", "active")
 	if s.pid() != pid {
-		s.Error("it is another process now")
+		s.t.Error("it is another process now")
 	}
 	if got := s.run("", "kyc-token"); !strings.HasPrefix(got.err, "kyc-token: prod: not signed in") {
-		s.Errorf("the old configuration is not in force: %+v", got)
+		s.t.Errorf("the old configuration is not in force: %+v", got)
 	}
 }
 
@@ -136,7 +136,7 @@ func testBrokenConfiguration(s *service) {
 	s.kill(s.pid(), syscall.SIGKILL)
 	for range 20 {
 		if got := s.run("", "kyc-token"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
-			s.Fatalf("kyc-token: %+v", got)
+			s.t.Fatalf("kyc-token: %+v", got)
 		}
 	}
 	s.await("the end", func() bool { return s.property("ActiveState") == "failed" })
@@ -147,16 +147,16 @@ func testBrokenConfiguration(s *service) {
 
 	s.configure("no_such_key = 1")
 	if got := s.run("", "systemctl", "--user", "restart", serviceName); got.exit == 0 {
-		s.Error("a start that cannot succeed does")
+		s.t.Error("a start that cannot succeed does")
 	}
 
 	// Whoever does not want to wait until nobody asks any more has a reload.
 	if got := s.run("", "kyc-agentd", "reload"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
-		s.Errorf("kyc-agentd reload: %+v", got)
+		s.t.Errorf("kyc-agentd reload: %+v", got)
 	}
 	s.configure("")
 	if got := s.run("", "kyc-agentd", "reload"); got.exit != 0 {
-		s.Errorf("kyc-agentd reload of what was mended: %+v", got)
+		s.t.Errorf("kyc-agentd reload of what was mended: %+v", got)
 	}
 	s.expectToken()
 }
@@ -167,29 +167,29 @@ func testUpgrade(s *service) {
 	s.login()
 	before := s.inode()
 	if err := os.Rename(atHome(".local/bin/kyc-agentd"), atHome("last")); err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s.Cleanup(func() { s.must("mv", atHome("last"), atHome(".local/bin/kyc-agentd")) })
+	s.t.Cleanup(func() { s.must("mv", atHome("last"), atHome(".local/bin/kyc-agentd")) })
 	s.must("cp", atHome("next/kyc-agentd"), atHome(".local/bin/kyc-agentd"))
 	s.expectToken()
 	s.systemctl("restart", serviceName)
 	if got := s.must("kyc-agentd", "status"); !strings.HasPrefix(got, "kyc-agentd "+nextVersion+",") {
-		s.Errorf("after the restart: %s", got)
+		s.t.Errorf("after the restart: %s", got)
 	}
 	if s.inode() != before {
-		s.Error("the restart made another socket")
+		s.t.Error("the restart made another socket")
 	}
 	s.expectToken()
 	if n := s.cognito.SignIns(); n != 1 {
-		s.Errorf("%d sign-ins", n)
+		s.t.Errorf("%d sign-ins", n)
 	}
 }
 
 func (s *service) inode() uint64 {
-	s.Helper()
+	s.t.Helper()
 	var info syscall.Stat_t
 	if err := syscall.Stat(socketPath(), &info); err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return info.Ino
 }
@@ -204,7 +204,7 @@ func testRuntimeDirectory(s *service) {
 		s.systemctl("start", serviceName)
 		s.systemctl("stop", serviceName)
 		if _, err := os.Stat(socketPath()); (err != nil) != trap {
-			s.Errorf("RuntimeDirectory %t: %v", trap, err)
+			s.t.Errorf("RuntimeDirectory %t: %v", trap, err)
 		}
 	}
 }

@@ -20,13 +20,13 @@ func testJournal(s *service) {
 	s.run("", "kyc-token", "prod")
 	got := s.entry(map[string]string{"KYC_OP": "token", "KYC_ENV": "prod", "KYC_CODE": "login_required"})
 	if got["KYC_EXE"] != atHome(".local/bin/kyc-token") || got["KYC_PID"] == "" || got["KYC_DURATION"] == "" {
-		s.Errorf("the entry of the request is %v", got)
+		s.t.Errorf("the entry of the request is %v", got)
 	}
 }
 
 // entry returns the fields of the newest entry of this daemon that has those of want.
 func (s *service) entry(want map[string]string) (found map[string]string) {
-	s.Helper()
+	s.t.Helper()
 	match := []string{"--user", "-u", serviceName, "-o", "json", "-n", "1", "_PID=" + s.property("MainPID")}
 	for name, value := range want {
 		match = append(match, name+"="+value)
@@ -38,7 +38,7 @@ func (s *service) entry(want map[string]string) (found map[string]string) {
 		}
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			s.Fatal(err)
+			s.t.Fatal(err)
 		}
 		found = map[string]string{}
 		for name, value := range fields {
@@ -60,20 +60,20 @@ func testNamespaces(s *service) {
 	s.systemctl("restart", serviceName)
 	s.expectToken()
 	if n := s.cognito.SignIns(); n != 1 {
-		s.Errorf("%d sign-ins", n)
+		s.t.Errorf("%d sign-ins", n)
 	}
 	s.must("systemd-analyze", "security", "--user", "--threshold=35", serviceName)
 
 	// The price: a client is known by its number alone.
 	s.run("", "kyc-token", "prod")
 	if got := s.entry(map[string]string{"KYC_OP": "token", "KYC_ENV": "prod"}); got["KYC_PID"] == "" || got["KYC_EXE"] != "" {
-		s.Errorf("the entry of the request is %v", got)
+		s.t.Errorf("the entry of the request is %v", got)
 	}
 
 	// It is in force: what the agent sees of its home cannot be written.
 	mounts := s.must("cat", "/proc/"+s.property("MainPID")+"/mountinfo")
 	if !strings.Contains(mounts, " "+usermanager.Home+"/.local/state/kyc-agent ") || !strings.Contains(mounts, " / ro,") {
-		s.Errorf("the mounts of the agent are those of everybody:\n%s", mounts)
+		s.t.Errorf("the mounts of the agent are those of everybody:\n%s", mounts)
 	}
 }
 
@@ -88,13 +88,13 @@ func testCredential(s *service) {
 	}
 	want := strings.TrimSpace(s.must("kyc-token"))
 	if got := read("kyc-token"); got != want {
-		s.Errorf("the credential kyc-token is %q, want %q", got, want)
+		s.t.Errorf("the credential kyc-token is %q, want %q", got, want)
 	}
 	if got := read("kyc-token.staging"); got != want {
-		s.Errorf("the credential kyc-token.staging is %q, want %q", got, want)
+		s.t.Errorf("the credential kyc-token.staging is %q, want %q", got, want)
 	}
 	if got := read("kyc-token.prod"); got != "" {
-		s.Errorf("nobody is signed in to prod, and its credential is %q", got)
+		s.t.Errorf("nobody is signed in to prod, and its credential is %q", got)
 	}
 }
 
@@ -113,7 +113,7 @@ func testOwnCredentials(s *service) {
 	s.systemctl("restart", serviceName)
 	s.expectToken()
 	if n := s.cognito.SignIns(); n != 1 {
-		s.Errorf("%d sign-ins", n)
+		s.t.Errorf("%d sign-ins", n)
 	}
 }
 
@@ -150,21 +150,21 @@ func testTokenFiles(s *service) {
 
 // expectFile waits for a file that holds the token, and no more.
 func (s *service) expectFile(path string, mode fs.FileMode) {
-	s.Helper()
+	s.t.Helper()
 	s.await(path, func() bool { _, err := os.Lstat(path); return err == nil })
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode() != mode {
-		s.Errorf("%s: %v %v, want mode %s", path, info, err, mode)
+		s.t.Errorf("%s: %v %v, want mode %s", path, info, err, mode)
 	}
 	token := strings.TrimSuffix(s.must("kyc-token"), "\n")
 	if got, err := os.ReadFile(path); err != nil || string(got) != token {
-		s.Errorf("%s has %d bytes (%v), which are not the token", path, len(got), err)
+		s.t.Errorf("%s has %d bytes (%v), which are not the token", path, len(got), err)
 	}
 }
 
 func (s *service) expectNoFile(path string) {
-	s.Helper()
+	s.t.Helper()
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		s.Errorf("%s is there: %v", path, err)
+		s.t.Errorf("%s is there: %v", path, err)
 	}
 }

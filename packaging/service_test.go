@@ -62,7 +62,7 @@ func testService(t *testing.T) {
 // it what the tests bring.
 func newHome(t *testing.T) string {
 	t.Helper()
-	m, stage := newMachine(t), t.TempDir()
+	m, stage := newMakeEnv(t), t.TempDir()
 	home := filepath.Join(stage, usermanager.Home)
 	m.mustRun("install", "DESTDIR="+stage, "HOME="+usermanager.Home)
 	m.mustRun("kyc-agentd", "BIN="+filepath.Join(home, "next"), "VERSION="+nextVersion)
@@ -81,7 +81,7 @@ const nextVersion = "v999.0.0"
 
 // A service is the installed product, with a Cognito of its own.
 type service struct {
-	*testing.T
+	t       *testing.T
 	cognito *cognitotest.Server
 }
 
@@ -128,7 +128,7 @@ func socketPath() string {
 
 // configure writes a config.toml of keys and this Cognito, for both environments.
 func (s *service) configure(keys string) {
-	s.Helper()
+	s.t.Helper()
 	for _, env := range []string{"staging", "prod"} {
 		keys += fmt.Sprintf("\n[environments.%s]\nendpoint = %q\nuser_pool_id = %q\nclient_id = %q\n",
 			env, s.cognito.URL, s.cognito.PoolID, s.cognito.ClientID)
@@ -137,20 +137,20 @@ func (s *service) configure(keys string) {
 }
 
 func (s *service) write(path, text string) {
-	s.Helper()
+	s.t.Helper()
 	path = atHome(path)
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
 	if err == nil {
 		err = os.WriteFile(path, []byte(text), 0o600)
 	}
 	if err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
 }
 
 // dropIn adds to a unit.
 func (s *service) dropIn(unit, text string) {
-	s.Helper()
+	s.t.Helper()
 	s.write(units+unit+".d/50-test.conf", text)
 	s.systemctl("daemon-reload")
 }
@@ -173,70 +173,70 @@ func (s *service) run(stdin, name string, args ...string) outcome {
 
 // must returns the output of a command that has to succeed.
 func (s *service) must(name string, args ...string) string {
-	s.Helper()
+	s.t.Helper()
 	return s.mustWith("", name, args...)
 }
 
 func (s *service) mustWith(stdin, name string, args ...string) string {
-	s.Helper()
+	s.t.Helper()
 	got := s.run(stdin, name, args...)
 	if got.exit != 0 {
-		s.Fatalf("%s %s: exit %d: %s%s", name, strings.Join(args, " "), got.exit, got.out, got.err)
+		s.t.Fatalf("%s %s: exit %d: %s%s", name, strings.Join(args, " "), got.exit, got.out, got.err)
 	}
 	return got.out
 }
 
 func (s *service) systemctl(args ...string) string {
-	s.Helper()
+	s.t.Helper()
 	return s.must("systemctl", append([]string{"--user"}, args...)...)
 }
 
 // property is one of the service, as `systemctl show` has it.
 func (s *service) property(name string) string {
-	s.Helper()
+	s.t.Helper()
 	return strings.TrimSpace(s.systemctl("show", "--value", "--property", name, serviceName))
 }
 
 func (s *service) expectProperty(name, want string) {
-	s.Helper()
+	s.t.Helper()
 	if got := s.property(name); got != want {
-		s.Errorf("%s is %q, want %q", name, got, want)
+		s.t.Errorf("%s is %q, want %q", name, got, want)
 	}
 }
 
 // pid is the daemon's process, 0 when there is none.
 func (s *service) pid() int {
-	s.Helper()
+	s.t.Helper()
 	pid, err := strconv.Atoi(s.property("MainPID"))
 	if err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return pid
 }
 
 func (s *service) login() {
-	s.Helper()
+	s.t.Helper()
 	s.mustWith("correct horse\n", "kyc-agentd", "login", "-u", "ana", "--password-stdin")
 }
 
 // expectToken has a client get one.
 func (s *service) expectToken() {
-	s.Helper()
+	s.t.Helper()
 	if got := s.run("", "kyc-token"); got.exit != 0 || !strings.HasPrefix(got.out, "eyJ") {
-		s.Errorf("kyc-token: %+v", got)
+		s.t.Errorf("kyc-token: %+v", got)
 	}
 }
 
 // await waits for what comes by itself.
 func (s *service) await(what string, ok func() bool) {
-	s.Helper()
+	s.t.Helper()
 	poll, end := time.NewTicker(10*time.Millisecond), time.After(20*time.Second)
 	defer poll.Stop()
 	for !ok() {
 		select {
 		case <-poll.C:
 		case <-end:
-			s.Fatalf("this does not come: %s", what)
+			s.t.Fatalf("this does not come: %s", what)
 		}
 	}
 }

@@ -48,8 +48,8 @@ type Machine struct {
 // inside is set where the body runs.
 const inside = "KYC_USER_MANAGER"
 
-// noManager is the exit status of user-systemd when it did not come to the command.
-const noManager = 125
+// exitNoManager is the exit status of user-systemd when it did not come to the command.
+const exitNoManager = 125
 
 // Run runs body, a part of the test t, inside a user manager on the machine that
 // outside returns. The test is skipped by name where there can be none: it takes root,
@@ -66,7 +66,7 @@ func Run(t *testing.T, outside func() Machine, body func(*testing.T)) {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = t.Output(), io.MultiWriter(&said, t.Output())
 	err := cmd.Run()
-	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == noManager {
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == exitNoManager {
 		testpeer.Missing(t, "a user manager", strings.TrimSpace(said.String()))
 	}
 	if err != nil {
