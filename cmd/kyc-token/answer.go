@@ -21,7 +21,7 @@ type answer struct {
 var (
 	errIncomplete = failure{exitTemporary, "is incomplete; try again, and see: kyc-agentd status"}
 	errTooLarge   = failure{exitInternal, "is larger than 1 MiB; " + checkSocket}
-	errForeign    = failure{exitInternal, "is not kyc-agentd's; " + checkSocket}
+	errNotAgent   = failure{exitInternal, "is not kyc-agentd's; " + checkSocket}
 	errEmpty      = failure{exitInternal, "is empty; " + checkSocket}
 )
 
@@ -31,7 +31,7 @@ func parseAnswer(raw string, ended bool) (answer, error) {
 	head, body, whole := strings.Cut(raw, "\r\n\r\n")
 	statusLine, fields, _ := strings.Cut(head, "\r\n")
 	if !strings.HasPrefix(raw, statusStart[:min(len(raw), len(statusStart))]) {
-		return answer{}, errForeign
+		return answer{}, errNotAgent
 	}
 	if !whole {
 		return answer{}, errIncomplete
@@ -51,7 +51,7 @@ func parseAnswer(raw string, ended bool) (answer, error) {
 	case a.length > maxAnswer:
 		return answer{}, errTooLarge
 	case a.length >= 0 && len(body) > a.length:
-		return answer{}, errForeign
+		return answer{}, errNotAgent
 	case len(body) < a.length, a.length < 0 && !ended:
 		return answer{}, errIncomplete
 	}
@@ -66,7 +66,7 @@ func parseStatus(line string) (int, error) {
 	digits, _, _ := strings.Cut(rest, " ")
 	status, err := strconv.Atoi(digits)
 	if err != nil || len(digits) != 3 || status < 100 {
-		return 0, errForeign
+		return 0, errNotAgent
 	}
 	return status, nil
 }
@@ -81,13 +81,13 @@ func parseFields(fields string) (length int, warning string, err error) {
 		name, value, _ := strings.Cut(line, ":")
 		switch {
 		case sameName(name, "transfer-encoding"):
-			return 0, "", errForeign
+			return 0, "", errNotAgent
 		case sameName(name, "kyc-warning"):
 			warning = strings.Trim(value, " \t")
 		case sameName(name, "content-length"):
 			n, err := parseLength(value)
 			if err != nil || length >= 0 && length != n {
-				return 0, "", errForeign
+				return 0, "", errNotAgent
 			}
 			length = n
 		}
@@ -99,7 +99,7 @@ func parseFields(fields string) (length int, warning string, err error) {
 func parseLength(value string) (int, error) {
 	n, err := strconv.ParseUint(strings.Trim(value, " \t"), 10, 31)
 	if err != nil {
-		return 0, errForeign
+		return 0, errNotAgent
 	}
 	return int(n), nil
 }
@@ -134,7 +134,7 @@ func (a answer) result(silent bool) (string, error) {
 	case a.status != 200:
 		return "", refusal{failure{exitOf(a.status), a.reason()}}
 	case a.length < 0:
-		return "", errForeign
+		return "", errNotAgent
 	case a.length == 0:
 		return "", errEmpty
 	case a.body[len(a.body)-1] != '\n':

@@ -18,10 +18,10 @@ import (
 // runtime sends to itself.
 func TestSignalsDoNotDisturb(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
-	agent := newFake(t, func(c net.Conn) {
+	agent := newFakeAgent(t, func(c net.Conn) {
 		close(asked)
 		<-answer
-		_, _ = io.WriteString(c, ok(artefact))
+		_, _ = io.WriteString(c, ok(tokenLine))
 	})
 	var stdout, stderr bytes.Buffer
 	cmd := program(t, "-socket", agent.path)
@@ -34,7 +34,7 @@ func TestSignalsDoNotDisturb(t *testing.T) {
 		interrupt(cmd.Process.Pid)
 	}
 	close(answer)
-	if err := cmd.Wait(); err != nil || stdout.String() != artefact {
+	if err := cmd.Wait(); err != nil || stdout.String() != tokenLine {
 		t.Errorf("%v, %q, %s", err, stdout.String(), stderr.String())
 	}
 }
@@ -48,9 +48,9 @@ func interrupt(pid int) {
 	}
 }
 
-// foreignSocket listens at path as another user: the kernel notes who listens, and
+// listenAs listens at path as another user: the kernel notes who listens, and
 // on Linux each thread has a user id of its own. The thread ends with its goroutine.
-func foreignSocket(t *testing.T, path string, uid int) net.Listener {
+func listenAs(t *testing.T, path string, uid int) net.Listener {
 	t.Helper()
 	fd, err := newSocket()
 	if err != nil {
@@ -83,11 +83,11 @@ func foreignSocket(t *testing.T, path string, uid int) net.Listener {
 func TestReallyForeignAgent(t *testing.T) {
 	testpeer.Root(t)
 	const uid = 12345
-	agent := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
-	agent.serve(t, foreignSocket(t, agent.path, uid), func(c net.Conn) { _ = agent.record(c) })
+	agent := &fakeAgent{path: filepath.Join(t.TempDir(), "agent.sock")}
+	agent.serve(t, listenAs(t, agent.path, uid), func(c net.Conn) { _ = agent.record(c) })
 	finish(t, program(t, "-socket", agent.path, "-f", "curl")).
 		wantFailure(t, exitDenied, failClosed, "is the agent of user id 12345, not of 0 who asks")
-	if got := agent.seen(); len(got) != 0 {
+	if got := agent.received(); len(got) != 0 {
 		t.Errorf("sent %q", got)
 	}
 }

@@ -98,8 +98,8 @@ func finish(t testing.TB, cmd *exec.Cmd) outcome {
 }
 
 func TestBinary(t *testing.T) {
-	agent := answering(t, ok(artefact))
-	finish(t, program(t, "-socket", agent.path)).wantSuccess(t, artefact)
+	agent := agentAnswering(t, ok(tokenLine))
+	finish(t, program(t, "-socket", agent.path)).wantSuccess(t, tokenLine)
 	finish(t, program(t, "--help")).wantSuccess(t, usage)
 	finish(t, program(t, "-x")).wantFailure(t, exitUsage, "", "no such flag")
 	finish(t, program(t, "-socket", agent.path+"x", "-f", "curl")).
@@ -107,8 +107,8 @@ func TestBinary(t *testing.T) {
 
 	cmd := program(t)
 	cmd.Env = []string{"KYC_AGENT_SOCK=" + agent.path, "KYC_ENV=prod"}
-	finish(t, cmd).wantSuccess(t, artefact)
-	if got := agent.seen(); !strings.HasPrefix(got[len(got)-1], "GET /v1/token?env=prod HTTP/1.0\r\n") {
+	finish(t, cmd).wantSuccess(t, tokenLine)
+	if got := agent.received(); !strings.HasPrefix(got[len(got)-1], "GET /v1/token?env=prod HTTP/1.0\r\n") {
 		t.Errorf("sent %q", got)
 	}
 }
@@ -129,7 +129,7 @@ func TestDeadlineOfTheBinary(t *testing.T) {
 	testpeer.Slow(t)
 	t.Parallel()
 	over := make(chan struct{})
-	agent := newFake(t, func(net.Conn) { <-over })
+	agent := newFakeAgent(t, func(net.Conn) { <-over })
 	defer close(over)
 	start := time.Now()
 	finish(t, program(t, "-socket", agent.path)).wantFailure(t, exitTemporary, "", "did not answer in time")
@@ -139,7 +139,7 @@ func TestDeadlineOfTheBinary(t *testing.T) {
 }
 
 func TestStdoutOfTheBinaryFails(t *testing.T) {
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -164,8 +164,8 @@ func TestStdoutOfTheBinaryFails(t *testing.T) {
 func TestClosedStdoutDoesNotReachTheAgent(t *testing.T) {
 	sh := testpeer.Program(t, "sh", "dash")
 	rest := make(chan string, 1)
-	agent := newFake(t, func(c net.Conn) {
-		_, _ = io.WriteString(c, ok(artefact))
+	agent := newFakeAgent(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, ok(tokenLine))
 		more, _ := io.ReadAll(c)
 		rest <- string(more)
 	})
@@ -179,7 +179,7 @@ func TestClosedStdoutDoesNotReachTheAgent(t *testing.T) {
 // A caller such as Node hands out pipes that do not block.
 func TestNonBlockingStdout(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 40_000) + "\n"
-	agent := answering(t, ok(body))
+	agent := agentAnswering(t, ok(body))
 	var fds [2]int
 	if err := syscall.Pipe(fds[:]); err != nil {
 		t.Fatal(err)
@@ -215,26 +215,26 @@ func TestManyAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent := &fake{path: path}
+	agent := &fakeAgent{path: path}
 	agent.serve(t, ln, func(c net.Conn) {
 		if agent.record(c) == nil {
-			_, _ = io.WriteString(c, ok(artefact))
+			_, _ = io.WriteString(c, ok(tokenLine))
 		}
 	})
 	program(t) // built before the clock runs
 	var wg sync.WaitGroup
 	for range 200 {
-		wg.Go(func() { finish(t, program(t, "-socket", path)).wantSuccess(t, artefact) })
+		wg.Go(func() { finish(t, program(t, "-socket", path)).wantSuccess(t, tokenLine) })
 	}
 	wg.Wait()
-	if n := len(agent.seen()); n != 200 {
+	if n := len(agent.received()); n != 200 {
 		t.Errorf("%d requests for 200 calls", n)
 	}
 }
 
 func TestPermissionDenied(t *testing.T) {
 	testpeer.Root(t)
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 	for _, dir := range []string{filepath.Dir(agent.path), filepath.Dir(filepath.Dir(agent.path))} {
 		if err := os.Chmod(dir, 0o711); err != nil {
 			t.Fatal(err)
@@ -275,15 +275,15 @@ func TestCurl(t *testing.T) {
 		return finish(t, cmd).exit
 	}
 
-	agent := answering(t, ok("header = \"Authorization: Bearer eyJ\"\n"))
+	agent := agentAnswering(t, ok("header = \"Authorization: Bearer eyJ\"\n"))
 	if exit := curl("-f curl -socket " + agent.path); exit != 0 || len(seen) != 1 || seen[0] != "Bearer eyJ" {
 		t.Fatalf("curl ended with %d, the API saw %q", exit, seen)
 	}
 	seen = nil
 
-	denied := answering(t, say("401 Unauthorized", "prod: not signed in; run: kyc-agentd login prod\n"))
-	half := answering(t, ok("header = \"Authorization: Bearer eyJ\"\n")[:80])
-	empty := answering(t, ok(""))
+	denied := agentAnswering(t, httpAnswer("401 Unauthorized", "prod: not signed in; run: kyc-agentd login prod\n"))
+	half := agentAnswering(t, ok("header = \"Authorization: Bearer eyJ\"\n")[:80])
+	empty := agentAnswering(t, ok(""))
 	for _, args := range []string{
 		"-f curl -socket " + denied.path,
 		"-f curl -socket " + half.path,

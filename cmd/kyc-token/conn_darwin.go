@@ -16,8 +16,8 @@ func newSocket() (int, error) {
 	return fd, err
 }
 
-// peer is the user id of whoever made the socket listen.
-func (c conn) peer() (int, error) {
+// peerUID is the user id of whoever made the socket listen.
+func (c conn) peerUID() (int, error) {
 	cred, err := unix.GetsockoptXucred(c.fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
 		return 0, err

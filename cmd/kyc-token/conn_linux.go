@@ -7,8 +7,8 @@ func newSocket() (int, error) {
 	return syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 }
 
-// peer is the user id of whoever made the socket listen.
-func (c conn) peer() (int, error) {
+// peerUID is the user id of whoever made the socket listen.
+func (c conn) peerUID() (int, error) {
 	cred, err := syscall.GetsockoptUcred(c.fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	if err != nil {
 		return 0, err

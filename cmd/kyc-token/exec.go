@@ -11,18 +11,18 @@ const (
 	exitNotFound      = 127
 )
 
-// become makes this process the command, with lines of NAME=value in its
+// execCommand makes this process the command, with lines of NAME=value in its
 // environment. It returns only when that fails.
-func (p process) become(command []string, lines string) error {
+func (p process) execCommand(command []string, lines string) error {
 	added := strings.Split(strings.TrimSuffix(lines, "\n"), "\n")
 	for _, line := range added {
 		if name, _, ok := strings.Cut(line, "="); !ok || name == "" {
-			return failure{errForeign.exit, "the answer " + errForeign.text}
+			return failure{errNotAgent.exit, "the answer " + errNotAgent.text}
 		}
 	}
-	env := overlaid(p.environ(), added)
+	env := mergeEnv(p.environ(), added)
 	last := error(syscall.ENOENT)
-	for _, path := range candidates(command[0], p.getenv("PATH")) {
+	for _, path := range execPaths(command[0], p.getenv("PATH")) {
 		switch err := p.exec(path, command, env); err {
 		case syscall.ENOENT, syscall.ENOTDIR:
 		case syscall.EACCES:
@@ -37,8 +37,8 @@ func (p process) become(command []string, lines string) error {
 	return failure{exitNotFound, command[0] + ": command not found"}
 }
 
-// candidates are the paths that name may stand for, as in execvp(3).
-func candidates(name, path string) []string {
+// execPaths are the paths that name may stand for, as in execvp(3).
+func execPaths(name, path string) []string {
 	if name == "" || strings.Contains(name, "/") {
 		return []string{name}
 	}
@@ -55,8 +55,8 @@ func candidates(name, path string) []string {
 	return all
 }
 
-// overlaid is env with the variables added, which replace those of their names.
-func overlaid(env, added []string) []string {
+// mergeEnv is env with the variables added, which replace those of their names.
+func mergeEnv(env, added []string) []string {
 	var out []string
 	for _, old := range env {
 		if !replaced(old, added) {

@@ -17,7 +17,7 @@ const someVariables = "KYC_TOKEN=eyJ.e30.c2ln\nKYC_API_URL=https://kyc.example/?
 
 func TestExec(t *testing.T) {
 	sh := testpeer.Program(t, "sh", "dash")
-	agent := answering(t, ok(someVariables))
+	agent := agentAnswering(t, ok(someVariables))
 	become := func(args ...string) *exec.Cmd {
 		cmd := program(t, append([]string{"exec", "-socket", agent.path, "prod", "--"}, args...)...)
 		cmd.Env = append(cmd.Env, "KYC_TOKEN=old", "KYC_TOKENS=kept", "KYC_TOKEN_EXPIRES_AT=old", "OTHER=a=b")
@@ -25,7 +25,7 @@ func TestExec(t *testing.T) {
 	}
 	finish(t, become(sh, "-c", `echo "$KYC_TOKEN $KYC_API_URL [$KYC_TOKEN_EXPIRES_AT] $KYC_TOKENS $OTHER $1"; env | grep -c KYC_TOKEN=`, "sh", "-f")).
 		wantSuccess(t, "eyJ.e30.c2ln https://kyc.example/?a=b c [] kept a=b -f\n1\n")
-	if got := agent.seen()[0]; !strings.HasPrefix(got, "POST /v1/helper/exec?env=prod HTTP/1.0\r\n") {
+	if got := agent.received()[0]; !strings.HasPrefix(got, "POST /v1/helper/exec?env=prod HTTP/1.0\r\n") {
 		t.Errorf("sent %q", got)
 	}
 
@@ -43,7 +43,7 @@ func TestExec(t *testing.T) {
 }
 
 func TestExecOfWhatCannotRun(t *testing.T) {
-	agent := answering(t, ok(someVariables))
+	agent := agentAnswering(t, ok(someVariables))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "data")
 	for name, mode := range map[string]os.FileMode{"data": 0o600, "noformat": 0o700} {
@@ -74,16 +74,16 @@ func TestExecOfWhatCannotRun(t *testing.T) {
 // Without a token nothing is started.
 func TestExecWithoutAToken(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "marker")
-	for _, raw := range []string{say("401 Unauthorized", "prod: not signed in\n"), ok(someVariables)[:80], "", ok("KYC_TOKEN=eyJ")} {
-		agent := answering(t, raw)
+	for _, raw := range []string{httpAnswer("401 Unauthorized", "prod: not signed in\n"), ok(someVariables)[:80], "", ok("KYC_TOKEN=eyJ")} {
+		agent := agentAnswering(t, raw)
 		o := finish(t, program(t, "exec", "-socket", agent.path, "--", "touch", marker))
 		o.wantFailure(t, o.exit, "", "kyc-token: ")
 		if o.exit != exitDenied && o.exit != exitTemporary {
 			t.Errorf("exit code %d", o.exit)
 		}
 	}
-	for _, body := range []string{artefact, "KYC_TOKEN=x\n\n", "=x\n"} {
-		agent := answering(t, ok(body))
+	for _, body := range []string{tokenLine, "KYC_TOKEN=x\n\n", "=x\n"} {
+		agent := agentAnswering(t, ok(body))
 		finish(t, program(t, "exec", "-socket", agent.path, "--", "touch", marker)).
 			wantFailure(t, exitInternal, "", "is not kyc-agentd's")
 	}
@@ -92,7 +92,7 @@ func TestExecWithoutAToken(t *testing.T) {
 	}
 }
 
-func TestCandidates(t *testing.T) {
+func TestExecPaths(t *testing.T) {
 	for _, test := range []struct {
 		name, path string
 		want       []string
@@ -104,7 +104,7 @@ func TestCandidates(t *testing.T) {
 		{"/x", "/a", []string{"/x"}},
 		{"", "/a", []string{""}},
 	} {
-		if got := candidates(test.name, test.path); !slices.Equal(got, test.want) {
+		if got := execPaths(test.name, test.path); !slices.Equal(got, test.want) {
 			t.Errorf("%s on %q: %q, want %q", test.name, test.path, got, test.want)
 		}
 	}
@@ -112,7 +112,7 @@ func TestCandidates(t *testing.T) {
 
 // A link of the name is the helper, whatever folder it is in.
 func TestCalledByName(t *testing.T) {
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 	for name, args := range map[string][]string{git: {"get"}, terraform: {"get", "x"}, goauth: {}} {
 		link := filepath.Join(t.TempDir(), name)
 		if err := os.Symlink(testpeer.Build(t, "kyc-token"), link); err != nil {
@@ -120,10 +120,10 @@ func TestCalledByName(t *testing.T) {
 		}
 		cmd := exec.Command(link, append(args, "-socket", agent.path)...)
 		cmd.Env = []string{}
-		finish(t, cmd).wantSuccess(t, artefact)
+		finish(t, cmd).wantSuccess(t, tokenLine)
 	}
 	var targets []string
-	for _, request := range agent.seen() {
+	for _, request := range agent.received() {
 		target, _, _ := strings.Cut(strings.TrimPrefix(request, "POST /v1/helper/"), "?")
 		targets = append(targets, strings.Fields(target)[0])
 	}

@@ -57,7 +57,7 @@ func exchange(c conn, request string) (answer, error) {
 // checkPeer refuses an agent of another user before anything is sent: whatever it
 // answered, it would not be our token.
 func checkPeer(c conn, path string, uid int) error {
-	peer, err := c.peer()
+	peer, err := c.peerUID()
 	if err != nil {
 		return failure{exitInternal, path + ": cannot tell whose agent it is: " + err.Error()}
 	}

@@ -19,8 +19,8 @@ import (
 
 // FuzzAnswer: an answer that was cut off anywhere never passes for a whole one.
 func FuzzAnswer(f *testing.F) {
-	f.Add(ok(artefact), uint(10))
-	f.Add(say("401 Unauthorized", "prod: not signed in\n"), uint(3))
+	f.Add(ok(tokenLine), uint(10))
+	f.Add(httpAnswer("401 Unauthorized", "prod: not signed in\n"), uint(3))
 	f.Add("HTTP/1.1 200 OK\r\ncontent-length:\t2 \r\nContent-Length: 2\r\n\r\nx\n", uint(1))
 	f.Add("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n", uint(0))
 	f.Fuzz(func(t *testing.T, raw string, cut uint) {
@@ -97,14 +97,14 @@ func FuzzArguments(f *testing.F) {
 // FuzzFailClosed: whatever the agent answers, and to whatever tool, stdout has a whole
 // answer or, after a failure, nothing but what stops the tool.
 func FuzzFailClosed(f *testing.F) {
-	f.Add(ok(artefact), uint8(0))
+	f.Add(ok(tokenLine), uint8(0))
 	f.Add(ok("KYC_TOKEN=x\n"), uint8(8))
-	f.Add(say("401 Unauthorized", "prod: not signed in\n"), uint8(3))
+	f.Add(httpAnswer("401 Unauthorized", "prod: not signed in\n"), uint8(3))
 	f.Add("HTTP/1.0 204 No Content\r\n\r\n", uint8(4))
-	f.Add(ok(artefact)[:70], uint8(7))
+	f.Add(ok(tokenLine)[:70], uint8(7))
 	f.Add("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", uint8(8))
 	var raw atomic.Pointer[string]
-	agent := newFake(f, func(c net.Conn) { _, _ = io.WriteString(c, *raw.Load()) })
+	agent := newFakeAgent(f, func(c net.Conn) { _, _ = io.WriteString(c, *raw.Load()) })
 	calls := []struct {
 		name string
 		args []string

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// typed sets stdin.
-func typed(text string) func(*process) {
+// withStdin sets stdin.
+func withStdin(text string) func(*process) {
 	return func(p *process) { p.stdin = strings.NewReader(text) }
 }
 
-// called sets the program's name and stdin.
-func called(name, text string) func(*process) {
+// withName sets the program's name and stdin.
+func withName(name, text string) func(*process) {
 	return func(p *process) { p.name, p.stdin = "/usr/bin/"+name, strings.NewReader(text) }
 }
 
@@ -35,19 +35,19 @@ func TestHelperOnTheWire(t *testing.T) {
 		args         []string
 		target, body string
 	}{
-		{"get", typed(`{"uri":"x"}` + "\n"), []string{"get"}, "/v1/helper/bazel", `{"uri":"x"}` + "\n"},
-		{"get, no newline", typed(`{"uri":"x"}`), []string{"get", "prod"}, "/v1/helper/bazel?env=prod", `{"uri":"x"}`},
-		{"get, empty", typed(""), []string{"get"}, "/v1/helper/bazel", ""},
-		{"get, NUL", typed("\x00"), []string{"get"}, "/v1/helper/bazel", "\x00"},
-		{"get of a life", typed("x"), []string{"-min-valid", "5m", "get"}, "/v1/helper/bazel?min_valid=5m", "x"},
-		{"get is not KYC_ENV's", both(environ("KYC_ENV", "prod"), typed("x")), []string{"get"}, "/v1/helper/bazel", "x"},
+		{"get", withStdin(`{"uri":"x"}` + "\n"), []string{"get"}, "/v1/helper/bazel", `{"uri":"x"}` + "\n"},
+		{"get, no newline", withStdin(`{"uri":"x"}`), []string{"get", "prod"}, "/v1/helper/bazel?env=prod", `{"uri":"x"}`},
+		{"get, empty", withStdin(""), []string{"get"}, "/v1/helper/bazel", ""},
+		{"get, NUL", withStdin("\x00"), []string{"get"}, "/v1/helper/bazel", "\x00"},
+		{"get of a life", withStdin("x"), []string{"-min-valid", "5m", "get"}, "/v1/helper/bazel?min_valid=5m", "x"},
+		{"get is not KYC_ENV's", both(environ("KYC_ENV", "prod"), withStdin("x")), []string{"get"}, "/v1/helper/bazel", "x"},
 		{"an environment get", nil, []string{"--", "get"}, "", ""},
-		{"get of an environment get", typed("x"), []string{"get", "get"}, "/v1/helper/bazel?env=get", "x"},
+		{"get of an environment get", withStdin("x"), []string{"get", "get"}, "/v1/helper/bazel?env=get", "x"},
 
-		{"git", called(git, "host=x\n\nmore"), []string{"get"}, "/v1/helper/git?operation=get", "host=x\n\nmore"},
-		{"git, an environment", called(git, "host=x\n"), []string{"prod", "get"}, "/v1/helper/git?env=prod&operation=get", "host=x\n"},
-		{"git, no newline", called(git, "host=x"), []string{"get"}, "/v1/helper/git?operation=get", "host=x"},
-		{"git, empty", called(git, ""), []string{"get"}, "/v1/helper/git?operation=get", ""},
+		{"git", withName(git, "host=x\n\nmore"), []string{"get"}, "/v1/helper/git?operation=get", "host=x\n\nmore"},
+		{"git, an environment", withName(git, "host=x\n"), []string{"prod", "get"}, "/v1/helper/git?env=prod&operation=get", "host=x\n"},
+		{"git, no newline", withName(git, "host=x"), []string{"get"}, "/v1/helper/git?operation=get", "host=x"},
+		{"git, empty", withName(git, ""), []string{"get"}, "/v1/helper/git?operation=get", ""},
 		{"git capability", func(p *process) { p.name = git }, []string{"capability"}, "/v1/helper/git?operation=capability", ""},
 
 		{"terraform", func(p *process) { p.name = terraform }, []string{"get", "x.example"}, "/v1/helper/terraform?operation=get", "x.example"},
@@ -56,8 +56,8 @@ func TestHelperOnTheWire(t *testing.T) {
 		{"goauth", func(p *process) { p.name = goauth }, nil, "/v1/helper/goauth", ""},
 		{"goauth, KYC_ENV", both(environ("KYC_ENV", "prod"), func(p *process) { p.name = goauth }), nil, "/v1/helper/goauth?env=prod", ""},
 		{"goauth, an environment", func(p *process) { p.name = goauth }, []string{"prod"}, "/v1/helper/goauth?env=prod", ""},
-		{"goauth, a URL", both(environ("KYC_ENV", "prod"), called(goauth, "HTTP/1.1 401 Unauthorized\n\n")), []string{"https://x/y"}, "/v1/helper/goauth", "https://x/y"},
-		{"goauth, both", called(goauth, ""), []string{"prod", "https://x/y"}, "/v1/helper/goauth?env=prod", "https://x/y"},
+		{"goauth, a URL", both(environ("KYC_ENV", "prod"), withName(goauth, "HTTP/1.1 401 Unauthorized\n\n")), []string{"https://x/y"}, "/v1/helper/goauth", "https://x/y"},
+		{"goauth, both", withName(goauth, ""), []string{"prod", "https://x/y"}, "/v1/helper/goauth?env=prod", "https://x/y"},
 
 		{"k8s", withInfo, []string{"-f", "k8s", "prod"}, "/v1/helper/k8s?env=prod", info},
 		{"k8s, KYC_ENV", withInfo, []string{"-f", "k8s"}, "/v1/helper/k8s?env=staging", info},
@@ -65,9 +65,9 @@ func TestHelperOnTheWire(t *testing.T) {
 		{"another format", withInfo, []string{"-f", "json"}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			agent := answering(t, ok(artefact))
-			run(t, test.change, append([]string{"-socket", agent.path}, test.args...)...).wantSuccess(t, artefact)
-			got := strings.Join(agent.seen(), "|")
+			agent := agentAnswering(t, ok(tokenLine))
+			run(t, test.change, append([]string{"-socket", agent.path}, test.args...)...).wantSuccess(t, tokenLine)
+			got := strings.Join(agent.received(), "|")
 			if test.target == "" {
 				if !strings.HasPrefix(got, "GET /v1/token?") {
 					t.Errorf("sent %q", got)
@@ -91,17 +91,17 @@ func both(one, other func(*process)) func(*process) {
 // Silence is an answer in git's protocol and in Go's, and in no other.
 func TestSilence(t *testing.T) {
 	const none = "HTTP/1.0 204 No Content\r\nCache-Control: no-store\r\n\r\n"
-	agent := answering(t, none)
-	run(t, called(git, "host=x\n"), "-socket", agent.path, "get").wantSuccess(t, "")
-	run(t, called(goauth, ""), "-socket", agent.path, "https://x.example").wantSuccess(t, "")
+	agent := agentAnswering(t, none)
+	run(t, withName(git, "host=x\n"), "-socket", agent.path, "get").wantSuccess(t, "")
+	run(t, withName(goauth, ""), "-socket", agent.path, "https://x.example").wantSuccess(t, "")
 	run(t, nil, "-socket", agent.path).wantFailure(t, exitInternal, "", "204")
-	run(t, typed("{}"), "-socket", agent.path, "get").wantFailure(t, exitInternal, "", "204")
+	run(t, withStdin("{}"), "-socket", agent.path, "get").wantFailure(t, exitInternal, "", "204")
 	for cut := range len(none) {
-		half := answering(t, none[:cut])
-		run(t, called(git, "host=x\n"), "-socket", half.path, "get").wantFailure(t, exitTemporary, "", "incomplete")
+		half := agentAnswering(t, none[:cut])
+		run(t, withName(git, "host=x\n"), "-socket", half.path, "get").wantFailure(t, exitTemporary, "", "incomplete")
 	}
-	more := answering(t, none+"quit=1\n")
-	run(t, called(git, "host=x\n"), "-socket", more.path, "get").wantFailure(t, exitInternal, "", "not kyc-agentd's")
+	more := agentAnswering(t, none+"quit=1\n")
+	run(t, withName(git, "host=x\n"), "-socket", more.path, "get").wantFailure(t, exitInternal, "", "not kyc-agentd's")
 }
 
 // What is not for the agent never gets there: git's secrets, for one.
@@ -114,9 +114,9 @@ func TestNotForTheAgent(t *testing.T) {
 		if in.Len() != 0 {
 			t.Errorf("%s: %d bytes are left on stdin", operation, in.Len())
 		}
-		run(t, called(git, strings.Repeat("x", 3<<20)), "-socket", path, "prod", operation).wantSuccess(t, "")
+		run(t, withName(git, strings.Repeat("x", 3<<20)), "-socket", path, "prod", operation).wantSuccess(t, "")
 	}
-	run(t, called(terraform, `{"token":"hunter2"}`), "-socket", path, "store", "x.example").
+	run(t, withName(terraform, `{"token":"hunter2"}`), "-socket", path, "store", "x.example").
 		wantFailure(t, exitUsage, "", "terraform cannot store a token here", "run: kyc-agentd login")
 	run(t, func(p *process) { p.name = terraform }, "-socket", path, "forget", "x.example").
 		wantFailure(t, exitUsage, "", "terraform cannot forget a token here")
@@ -150,10 +150,10 @@ func TestHelperUsageErrors(t *testing.T) {
 
 // A stdin that cannot be what the tool asks.
 func TestOddStdin(t *testing.T) {
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 	for _, name := range []string{"kyc-token", git} {
-		run(t, called(name, strings.Repeat("a=b\n", maxInput/4)), "-socket", agent.path, "get").wantSuccess(t, artefact)
-		run(t, called(name, strings.Repeat("a=b\n", 1<<18)), "-socket", agent.path, "get").wantFailure(t, exitUsage, "", "stdin has more than 64 KiB")
+		run(t, withName(name, strings.Repeat("a=b\n", maxInput/4)), "-socket", agent.path, "get").wantSuccess(t, tokenLine)
+		run(t, withName(name, strings.Repeat("a=b\n", 1<<18)), "-socket", agent.path, "get").wantFailure(t, exitUsage, "", "stdin has more than 64 KiB")
 		run(t, func(p *process) { p.name, p.stdin = name, failingReader{} }, "-socket", agent.path, "get").
 			wantFailure(t, exitUsage, "", "stdin: permission denied")
 	}
@@ -167,7 +167,7 @@ func (failingReader) Read([]byte) (int, error) { return 0, fs.ErrPermission }
 
 // A tool that keeps the pipe open is told, or answered where it has said enough.
 func TestStdinStaysOpen(t *testing.T) {
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 	open := func(name, text string) func(*process) {
 		r, w := io.Pipe()
 		t.Cleanup(func() { _ = w.Close() })
@@ -176,7 +176,7 @@ func TestStdinStaysOpen(t *testing.T) {
 	}
 	run(t, open("kyc-token", "{}"), "-socket", agent.path, "get").wantFailure(t, exitTemporary, "", "stdin did not end in time")
 	run(t, open(git, "host=x\n"), "-socket", agent.path, "get").wantFailure(t, exitTemporary, "", "stdin did not end in time")
-	run(t, func(p *process) { open(git, "host=x\n\n")(p); p.limit = 30 * time.Second }, "-socket", agent.path, "get").wantSuccess(t, artefact)
+	run(t, func(p *process) { open(git, "host=x\n\n")(p); p.limit = 30 * time.Second }, "-socket", agent.path, "get").wantSuccess(t, tokenLine)
 	run(t, open(git, "host=x\n"), "-socket", agent.path, "store").wantSuccess(t, "")
 }
 
@@ -188,8 +188,8 @@ func TestHelpersFailClosed(t *testing.T) {
 		text, _ := json.Marshal(message)
 		return `{"version":1,"success":false,"code":"` + code + `","message":` + string(text) + "}\n"
 	}
-	says := answering(t, say("401 Unauthorized", line+"\n"))
-	dies := answering(t, ok(artefact)[:60])
+	says := agentAnswering(t, httpAnswer("401 Unauthorized", line+"\n"))
+	dies := agentAnswering(t, ok(tokenLine)[:60])
 	gone := says.path + "x"
 	for _, test := range []struct {
 		path        string
@@ -211,9 +211,9 @@ func TestHelpersFailClosed(t *testing.T) {
 				p.exec = func(string, []string, []string) error { t.Error("it started without a token"); return nil }
 			}, args...).wantFailure(t, test.exit, "", test.words)
 		}
-		run(t, called(git, "host=x\n"), "-socket", test.path, "get").wantFailure(t, test.exit, test.git, test.words)
-		run(t, called(terraform, ""), "-socket", test.path, "get", "x").wantFailure(t, test.exit, "", test.words)
-		run(t, called(goauth, ""), "-socket", test.path).wantFailure(t, test.exit, "", test.words)
+		run(t, withName(git, "host=x\n"), "-socket", test.path, "get").wantFailure(t, test.exit, test.git, test.words)
+		run(t, withName(terraform, ""), "-socket", test.path, "get", "x").wantFailure(t, test.exit, "", test.words)
+		run(t, withName(goauth, ""), "-socket", test.path).wantFailure(t, test.exit, "", test.words)
 		run(t, nil, "-socket", test.path, "-f", "k8s").wantFailure(t, test.exit, "", test.words)
 		run(t, nil, "-socket", test.path, "-f", "env").wantFailure(t, test.exit, "", test.words)
 
@@ -222,31 +222,31 @@ func TestHelpersFailClosed(t *testing.T) {
 		o.wantFailure(t, test.exit, google(test.code, message), test.words)
 	}
 	run(t, nil, "-f", "google", "-x").wantFailure(t, exitUsage, google("400", "no such flag: -x; run: kyc-token -h"), "-x")
-	foul := answering(t, say("500 Internal Server Error", "a\\b\x1b\"\xff\u202e\n"))
+	foul := agentAnswering(t, httpAnswer("500 Internal Server Error", "a\\b\x1b\"\xff\u202e\n"))
 	run(t, nil, "-socket", foul.path, "-f", "google").wantFailure(t, exitInternal, google("500", `a\b?"??`), `a\b?"??`)
 }
 
 // The smallest caller waits 5 seconds.
 func TestHelperLimit(t *testing.T) {
 	for _, o := range []options{{mode: modeGet}, {mode: modeGit}, {mode: modeTerraform}, {mode: modeGoauth}, {mode: modeExec}, {format: "k8s"}, {format: "google"}} {
-		if got := o.within(limit); got != 5*time.Second {
+		if got := o.timeout(limit); got != 5*time.Second {
 			t.Errorf("%+v: %s", o, got)
 		}
 	}
-	if got := (options{format: "curl"}).within(limit); got != limit {
+	if got := (options{format: "curl"}).timeout(limit); got != limit {
 		t.Errorf("a token: %s", got)
 	}
 	over := make(chan struct{})
-	agent := newFake(t, func(net.Conn) { <-over })
+	agent := newFakeAgent(t, func(net.Conn) { <-over })
 	defer close(over)
-	run(t, both(within(50*time.Millisecond), typed("{}")), "-socket", agent.path, "get").
+	run(t, both(within(50*time.Millisecond), withStdin("{}")), "-socket", agent.path, "get").
 		wantFailure(t, exitTemporary, "", "did not answer in time")
 }
 
 func TestHelperStdoutFails(t *testing.T) {
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 	for _, name := range []string{git, terraform, goauth} {
-		run(t, func(p *process) { called(name, "")(p); p.stdout = broken{} }, "-socket", agent.path, "get", "https://x").
+		run(t, func(p *process) { withName(name, "")(p); p.stdout = broken{} }, "-socket", agent.path, "get", "https://x").
 			wantFailure(t, exitInternal, "", "stdout: no space left on device")
 	}
 	run(t, func(p *process) { p.stdin = strings.NewReader("{}"); p.stdout = broken{} }, "-socket", agent.path, "get").

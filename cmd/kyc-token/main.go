@@ -34,17 +34,17 @@ const limit = 8 * time.Second
 
 func main() {
 	p := process{
-		name:    os.Args[0],
-		args:    os.Args[1:],
-		getenv:  os.Getenv,
-		environ: os.Environ,
-		exec:    syscall.Exec,
-		uid:     os.Geteuid(),
-		limit:   limit,
-		stdin:   descriptor(0),
-		stdout:  descriptor(1),
-		stderr:  descriptor(2),
-		watched: descriptor(2).isTerminal,
+		name:             os.Args[0],
+		args:             os.Args[1:],
+		getenv:           os.Getenv,
+		environ:          os.Environ,
+		exec:             syscall.Exec,
+		uid:              os.Geteuid(),
+		limit:            limit,
+		stdin:            descriptor(0),
+		stdout:           descriptor(1),
+		stderr:           descriptor(2),
+		stderrIsTerminal: descriptor(2).isTerminal,
 	}
 	os.Exit(p.main())
 }

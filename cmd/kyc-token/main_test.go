@@ -22,29 +22,29 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	artefact   = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln\n"
+	tokenLine  = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln\n"
 	failClosed = "proto = \"-all\"\n"
 )
 
 // ok renders an answer as the agent sends it.
-func ok(body string) string { return say("200 OK", body) }
+func ok(body string) string { return httpAnswer("200 OK", body) }
 
-func say(status, body string) string {
+func httpAnswer(status, body string) string {
 	return fmt.Sprintf("HTTP/1.0 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
 }
 
-// A fake is an agent that does as it is told.
-type fake struct {
+// A fakeAgent is an agent that does as it is told.
+type fakeAgent struct {
 	path string
 
 	mu       sync.Mutex
 	requests []string
 }
 
-// newFake serves every connection with handle, after it has read the request.
-func newFake(t testing.TB, handle func(net.Conn)) *fake {
+// newFakeAgent serves every connection with handle, after it has read the request.
+func newFakeAgent(t testing.TB, handle func(net.Conn)) *fakeAgent {
 	t.Helper()
-	f := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
+	f := &fakeAgent{path: filepath.Join(t.TempDir(), "agent.sock")}
 	ln, err := net.Listen("unix", f.path)
 	if err != nil {
 		t.Fatal(err)
@@ -57,14 +57,14 @@ func newFake(t testing.TB, handle func(net.Conn)) *fake {
 	return f
 }
 
-// answering is a fake with one answer.
-func answering(t testing.TB, raw string) *fake {
+// agentAnswering is a fake with one answer.
+func agentAnswering(t testing.TB, raw string) *fakeAgent {
 	t.Helper()
-	return newFake(t, func(c net.Conn) { _, _ = io.WriteString(c, raw) })
+	return newFakeAgent(t, func(c net.Conn) { _, _ = io.WriteString(c, raw) })
 }
 
 // serve accepts until the test ends, and closes each connection after handle.
-func (f *fake) serve(t testing.TB, ln net.Listener, handle func(net.Conn)) {
+func (f *fakeAgent) serve(t testing.TB, ln net.Listener, handle func(net.Conn)) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -85,7 +85,7 @@ func (f *fake) serve(t testing.TB, ln net.Listener, handle func(net.Conn)) {
 }
 
 // record reads a request up to its blank line.
-func (f *fake) record(c net.Conn) error {
+func (f *fakeAgent) record(c net.Conn) error {
 	var raw []byte
 	buf := make([]byte, 512)
 	for !bytes.Contains(raw, []byte("\r\n\r\n")) {
@@ -101,7 +101,7 @@ func (f *fake) record(c net.Conn) error {
 	return nil
 }
 
-func (f *fake) seen() []string {
+func (f *fakeAgent) received() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests
@@ -129,7 +129,7 @@ func run(t testing.TB, change func(*process), args ...string) outcome {
 		stdout: &stdout,
 		stderr: &stderr,
 
-		watched: func() bool { return false },
+		stderrIsTerminal: func() bool { return false },
 	}
 	if change != nil {
 		change(&p)

@@ -10,7 +10,7 @@ type options struct {
 	socket      string
 	environment string
 	operation   string   // of git and Terraform: "get"
-	about       string   // the host, or the URL, that Terraform and Go ask about
+	subject     string   // the host, or the URL, that Terraform and Go ask about
 	command     []string // what exec becomes
 	help        bool
 	version     bool
@@ -27,42 +27,44 @@ func parse(m mode, args []string) (options, error) {
 	o := options{mode: m}
 	var first error
 	for len(args) > 0 {
-		rest, err := o.take(args)
+		rest, err := o.parseArg(args)
 		if first == nil {
 			first = err
 		}
 		args = rest
 	}
 	if first == nil && !o.help && !o.version {
-		first = o.settle()
+		first = o.assignWords()
 	}
 	return o, first
 }
 
-// take reads one argument, and the value that follows it where there is one.
-func (o *options) take(args []string) (rest []string, err error) {
+// parseArg reads one argument, and the value that follows it if it is a flag with one.
+func (o *options) parseArg(args []string) (rest []string, err error) {
 	arg, rest := args[0], args[1:]
-	if arg == "--" {
-		return nil, o.takeAll(rest)
+	switch {
+	case arg == "--":
+		return nil, o.parseRest(rest)
+	case strings.HasPrefix(arg, "-") && arg != "-":
+		return o.parseFlag(arg, rest)
+	case o.mode == modeToken && len(o.words) == 0 && (arg == verbGet || arg == verbExec):
+		o.mode = modeOfVerb(arg)
+		return rest, nil
 	}
-	name, isFlag := strings.CutPrefix(arg, "-")
-	if !isFlag || name == "" {
-		if o.mode == modeToken && len(o.words) == 0 && (arg == verbGet || arg == verbExec) {
-			o.mode = modeOfVerb(arg)
-			return rest, nil
-		}
-		return rest, o.word(arg)
-	}
-	name = strings.TrimPrefix(name, "-")
-	name, value, inline := strings.Cut(name, "=")
-	if on := o.toggle(name); on != nil {
+	return rest, o.addWord(arg)
+}
+
+// parseFlag reads the flag arg; rest are the arguments after it.
+func (o *options) parseFlag(arg string, rest []string) ([]string, error) {
+	name, value, inline := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+	if on := o.boolFlag(name); on != nil {
 		if inline {
 			return rest, usageError("the flag -" + name + " takes no value")
 		}
 		*on = true
 		return rest, nil
 	}
-	target := o.field(name)
+	target := o.stringFlag(name)
 	if target == nil {
 		return rest, usageError("no such flag: " + arg)
 	}
@@ -77,22 +79,22 @@ func (o *options) take(args []string) (rest []string, err error) {
 	return rest, nil
 }
 
-// takeAll reads what follows "--": exec's command, or words that are no verbs.
-func (o *options) takeAll(args []string) error {
+// parseRest reads what follows "--": exec's command, or words that are no verbs.
+func (o *options) parseRest(args []string) error {
 	if o.mode == modeExec {
 		o.command = args
 		return nil
 	}
 	for _, arg := range args {
-		if err := o.word(arg); err != nil {
+		if err := o.addWord(arg); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// toggle is where a flag without a value goes.
-func (o *options) toggle(name string) *bool {
+// boolFlag is where a flag without a value goes.
+func (o *options) boolFlag(name string) *bool {
 	switch name {
 	case "h", "help":
 		return &o.help
@@ -102,8 +104,8 @@ func (o *options) toggle(name string) *bool {
 	return nil
 }
 
-// field is where a flag's value goes.
-func (o *options) field(name string) *string {
+// stringFlag is where a flag's value goes.
+func (o *options) stringFlag(name string) *string {
 	switch name {
 	case "f", "format":
 		return &o.format
@@ -115,9 +117,9 @@ func (o *options) field(name string) *string {
 	return nil
 }
 
-// word keeps an argument. An empty one is most likely a script's unset variable, and
+// addWord keeps an argument. An empty one is most likely a script's unset variable, and
 // must not turn into the default.
-func (o *options) word(arg string) error {
+func (o *options) addWord(arg string) error {
 	if arg == "" {
 		return usageError("the ENVIRONMENT argument is empty; leave it out for the agent's default")
 	}

@@ -25,13 +25,13 @@ func (p process) input(deadline time.Time, ends func(string) bool) (string, erro
 // drain reads stdin without looking at it: a tool may take a helper that does not
 // read for one that failed.
 func (p process) drain(deadline time.Time) {
-	_, _ = p.stdinUntil(deadline, maxDrained, never)
+	_, _ = p.stdinUntil(deadline, maxDrained, untilEOF)
 }
 
-func never(string) bool { return false }
+func untilEOF(string) bool { return false }
 
-// blankLine ends what git asks.
-func blankLine(text string) bool {
+// untilBlankLine ends what git asks.
+func untilBlankLine(text string) bool {
 	return strings.HasPrefix(text, "\n") || strings.Contains(text, "\n\n")
 }
 

@@ -17,11 +17,11 @@ const warning = "prod: the sign-in ends in 2d; run: kyc-agentd login prod"
 
 // warning200 is a token with a warning.
 func warning200(text string) string {
-	return strings.Replace(ok(artefact), "\r\n", "\r\nkyc-WARNING:\t "+text+" \r\n", 1)
+	return strings.Replace(ok(tokenLine), "\r\n", "\r\nkyc-WARNING:\t "+text+" \r\n", 1)
 }
 
 // onTerminal makes one of stderr.
-func onTerminal(p *process) { p.watched = func() bool { return true } }
+func onTerminal(p *process) { p.stderrIsTerminal = func() bool { return true } }
 
 func TestWarning(t *testing.T) {
 	const shown = "kyc-token: warning: " + warning + "\n"
@@ -30,20 +30,20 @@ func TestWarning(t *testing.T) {
 		change func(*process)
 		want   outcome
 	}{
-		"on a terminal":    {warning200(warning), onTerminal, outcome{0, artefact, shown}},
-		"elsewhere":        {warning200(warning), nil, outcome{0, artefact, ""}},
-		"none":             {ok(artefact), onTerminal, outcome{0, artefact, ""}},
-		"empty":            {warning200(""), onTerminal, outcome{0, artefact, ""}},
-		"that would steer": {warning200("\x1b[2Jends\u202e\x00 \r soon\xff"), onTerminal, outcome{0, artefact, "kyc-token: warning: ?[2Jends??   soon?\n"}},
-		"that is long":     {warning200(strings.Repeat("x", 5000)), onTerminal, outcome{0, artefact, "kyc-token: warning: " + strings.Repeat("x", maxLine) + "\n"}},
+		"on a terminal":    {warning200(warning), onTerminal, outcome{0, tokenLine, shown}},
+		"elsewhere":        {warning200(warning), nil, outcome{0, tokenLine, ""}},
+		"none":             {ok(tokenLine), onTerminal, outcome{0, tokenLine, ""}},
+		"empty":            {warning200(""), onTerminal, outcome{0, tokenLine, ""}},
+		"that would steer": {warning200("\x1b[2Jends\u202e\x00 \r soon\xff"), onTerminal, outcome{0, tokenLine, "kyc-token: warning: ?[2Jends??   soon?\n"}},
+		"that is long":     {warning200(strings.Repeat("x", 5000)), onTerminal, outcome{0, tokenLine, "kyc-token: warning: " + strings.Repeat("x", maxLine) + "\n"}},
 		"with an error": {
-			strings.Replace(say("401 Unauthorized", "prod: not signed in\n"), "\r\n", "\r\nKyc-Warning: "+warning+"\r\n", 1), onTerminal,
+			strings.Replace(httpAnswer("401 Unauthorized", "prod: not signed in\n"), "\r\n", "\r\nKyc-Warning: "+warning+"\r\n", 1), onTerminal,
 			outcome{exitDenied, "", "kyc-token: prod: not signed in\n"},
 		},
 		"with half an answer": {strings.TrimSuffix(warning200(warning), "ln\n"), onTerminal, outcome{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := answering(t, test.raw)
+			a := agentAnswering(t, test.raw)
 			got := run(t, test.change, "-socket", a.path)
 			if test.want == (outcome{}) {
 				got.wantFailure(t, exitTemporary, "", "incomplete")
@@ -55,15 +55,15 @@ func TestWarning(t *testing.T) {
 }
 
 func TestWarningComesLast(t *testing.T) {
-	a := answering(t, warning200(warning))
+	a := agentAnswering(t, warning200(warning))
 	var both bytes.Buffer
 	run(t, func(p *process) { onTerminal(p); p.stdout, p.stderr = &both, &both }, "-socket", a.path)
-	if got, want := both.String(), artefact+"kyc-token: warning: "+warning+"\n"; got != want {
+	if got, want := both.String(), tokenLine+"kyc-token: warning: "+warning+"\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	run(t, func(p *process) { onTerminal(p); p.stdout = broken{} }, "-socket", a.path).
 		wantFailure(t, exitInternal, "", "stdout: no space left on device")
-	if o := run(t, func(p *process) { onTerminal(p); p.stderr = broken{} }, "-socket", a.path); o != (outcome{0, artefact, ""}) {
+	if o := run(t, func(p *process) { onTerminal(p); p.stderr = broken{} }, "-socket", a.path); o != (outcome{0, tokenLine, ""}) {
 		t.Errorf("a terminal that is gone: %+v", o)
 	}
 }
@@ -94,15 +94,15 @@ func onPTY(t *testing.T, which []int, args ...string) (shown, piped string, exit
 }
 
 func TestWarningOnATerminal(t *testing.T) {
-	a := answering(t, warning200(warning))
+	a := agentAnswering(t, warning200(warning))
 	const line = "kyc-token: warning: " + warning + "\n"
 	for name, test := range map[string]struct {
 		fds          []int
 		shown, piped string
 	}{
-		"stderr": {[]int{2}, line, artefact},
-		"both":   {[]int{1, 2}, artefact + line, ""},
-		"stdout": {[]int{1}, artefact, ""},
+		"stderr": {[]int{2}, line, tokenLine},
+		"both":   {[]int{1, 2}, tokenLine + line, ""},
+		"stdout": {[]int{1}, tokenLine, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			shown, piped, exit := onPTY(t, test.fds, "-socket", a.path)
@@ -111,7 +111,7 @@ func TestWarningOnATerminal(t *testing.T) {
 			}
 		})
 	}
-	finish(t, program(t, "-socket", a.path)).wantSuccess(t, artefact)
+	finish(t, program(t, "-socket", a.path)).wantSuccess(t, tokenLine)
 
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {

@@ -7,16 +7,16 @@ import (
 
 // A process is one run of kyc-token and everything of the world that it touches.
 type process struct {
-	name           string // the program's, as it was called
-	args           []string
-	getenv         func(string) string
-	environ        func() []string
-	exec           func(path string, args, env []string) error // becomes another program
-	uid            int                                         // the agent's owner must be the same
-	limit          time.Duration
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	watched        func() bool // whether stderr is a terminal
+	name             string // the program's, as it was called
+	args             []string
+	getenv           func(string) string
+	environ          func() []string
+	exec             func(path string, args, env []string) error // becomes another program
+	uid              int                                         // the agent's owner must be the same
+	limit            time.Duration
+	stdin            io.Reader
+	stdout, stderr   io.Writer
+	stderrIsTerminal func() bool // whether stderr is a terminal
 }
 
 // An output is what a run that succeeds prints.
@@ -55,7 +55,7 @@ func (p process) run(opts options) (err error) {
 	}
 	if opts.mode == modeExec && !opts.help && !opts.version {
 		p.warn(out.warning)
-		return p.become(opts.command, out.text)
+		return p.execCommand(opts.command, out.text)
 	}
 	if _, err := io.WriteString(p.stdout, out.text); err != nil {
 		return failure{exitInternal, "stdout: " + err.Error() + "; nothing more was printed"}
@@ -67,7 +67,7 @@ func (p process) run(opts options) (err error) {
 // warn tells a person, and nobody's log: many a caller takes whatever is on stderr
 // for a failure.
 func (p process) warn(warning string) {
-	if warning != "" && p.watched() {
+	if warning != "" && p.stderrIsTerminal() {
 		_, _ = io.WriteString(p.stderr, "kyc-token: warning: "+clean(warning)+"\n")
 	}
 }
@@ -83,11 +83,11 @@ func (p process) output(opts options) (output, error) {
 	if opts.environment == "" && !opts.asksByHost() {
 		opts.environment = p.getenv("KYC_ENV")
 	}
-	deadline := time.Now().Add(opts.within(p.limit))
-	if over, err := p.notForTheAgent(opts, deadline); over || err != nil {
+	deadline := time.Now().Add(opts.timeout(p.limit))
+	if over, err := p.handleLocally(opts, deadline); over || err != nil {
 		return output{}, err
 	}
-	body, err := p.question(opts, deadline)
+	body, err := p.readQuestion(opts, deadline)
 	if err != nil {
 		return output{}, err
 	}
@@ -99,11 +99,11 @@ func (p process) output(opts options) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	return fetch(path, request, p.uid, opts.silent(), deadline)
+	return fetch(path, request, p.uid, opts.mayBeEmpty(), deadline)
 }
 
-// notForTheAgent does what a tool may ask besides a token.
-func (p process) notForTheAgent(opts options, deadline time.Time) (over bool, err error) {
+// handleLocally does what a tool may ask besides a token.
+func (p process) handleLocally(opts options, deadline time.Time) (over bool, err error) {
 	switch {
 	case opts.mode == modeGit && opts.operation != "get" && opts.operation != "capability":
 		// store, erase, and what git may think of later: nothing to do, and no failure.
@@ -118,19 +118,19 @@ func (p process) notForTheAgent(opts options, deadline time.Time) (over bool, er
 	return false, nil
 }
 
-// question is what the tool asks. Only protocols that put it on stdin have that read.
-func (p process) question(opts options, deadline time.Time) (string, error) {
+// readQuestion is what the tool asks. Only protocols that put it on stdin have that read.
+func (p process) readQuestion(opts options, deadline time.Time) (string, error) {
 	switch {
 	case opts.mode == modeGet:
-		return p.input(deadline, never)
+		return p.input(deadline, untilEOF)
 	case opts.mode == modeGit && opts.operation == "get":
-		return p.input(deadline, blankLine)
-	case opts.mode == modeGoauth && opts.about != "":
+		return p.input(deadline, untilBlankLine)
+	case opts.mode == modeGoauth && opts.subject != "":
 		p.drain(deadline) // the server's answer, which says nothing that is not known
 	case opts.format == formatK8s:
 		return checkInfo(p.getenv("KUBERNETES_EXEC_INFO"))
 	}
-	return opts.about, nil
+	return opts.subject, nil
 }
 
 func checkInfo(info string) (string, error) {

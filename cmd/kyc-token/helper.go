@@ -49,51 +49,58 @@ func modeOfProgram(path string) mode {
 // shortest time that one is known to allow.
 const helperLimit = 5 * time.Second
 
-// within is how long the exchange may take, at most limit.
-func (o options) within(limit time.Duration) time.Duration {
+// timeout is how long the exchange may take, at most limit.
+func (o options) timeout(limit time.Duration) time.Duration {
 	if o.mode != modeToken || o.format == formatK8s || o.format == "google" {
 		return min(limit, helperLimit)
 	}
 	return limit
 }
 
-// settle gives the words their meaning.
-func (o *options) settle() error {
+// assignWords sets the fields that the command line's words stand for.
+func (o *options) assignWords() error {
 	if o.format != "" && o.mode != modeToken {
 		return usageError("the flag -f goes with a token alone; the tool wants an answer of its own")
 	}
-	words := o.words
-	switch o.mode {
-	case modeGit:
-		if n := len(words); n > 0 {
-			o.operation, words = words[n-1], words[:n-1]
-		} else {
-			return usageError("git-credential-kyc is run by git, with an operation: get")
-		}
-	case modeTerraform:
-		if n := len(words); n > 1 {
-			o.operation, o.about, words = words[n-2], words[n-1], words[:n-2]
-		} else {
-			return usageError("terraform-credentials-kyc is run by Terraform, with an operation and a host: get HOST")
-		}
-	case modeGoauth:
-		// The go command puts the URL last.
-		if n := len(words); n > 0 && strings.Contains(words[n-1], "://") {
-			o.about, words = words[n-1], words[:n-1]
-		}
-	case modeExec:
-		if len(o.command) == 0 {
-			return usageError("exec needs a command: kyc-token exec [ENVIRONMENT] -- COMMAND")
-		}
+	if o.mode == modeExec && len(o.command) == 0 {
+		return usageError("exec needs a command: kyc-token exec [ENVIRONMENT] -- COMMAND")
 	}
-	switch len(words) {
-	case 0:
-	case 1:
-		o.environment = words[0]
-	default:
+	words, err := o.assignOperation(o.words)
+	switch {
+	case err != nil:
+		return err
+	case len(words) > 1:
 		return usageError("one environment at a time, not both " + words[0] + " and " + words[1])
+	case len(words) == 1:
+		o.environment = words[0]
 	}
 	return nil
+}
+
+// assignOperation takes the words that a tool adds, which come last, and returns those
+// before them.
+func (o *options) assignOperation(words []string) (rest []string, err error) {
+	n := len(words)
+	switch o.mode {
+	case modeGit:
+		if n < 1 {
+			return nil, usageError("git-credential-kyc is run by git, with an operation: get")
+		}
+		o.operation = words[n-1]
+		return words[:n-1], nil
+	case modeTerraform:
+		if n < 2 {
+			return nil, usageError("terraform-credentials-kyc is run by Terraform, with an operation and a host: get HOST")
+		}
+		o.operation, o.subject = words[n-2], words[n-1]
+		return words[:n-2], nil
+	case modeGoauth:
+		if n > 0 && strings.Contains(words[n-1], "://") {
+			o.subject = words[n-1]
+			return words[:n-1], nil
+		}
+	}
+	return words, nil
 }
 
 // asksByHost reports whether the tool asks for a host, which picks the environment.
@@ -103,10 +110,10 @@ func (o options) asksByHost() bool {
 	case modeGet, modeGit, modeTerraform:
 		return true
 	case modeGoauth:
-		return o.about != ""
+		return o.subject != ""
 	}
 	return false
 }
 
-// silent reports whether the tool takes no answer at all for "I have none".
-func (o options) silent() bool { return o.mode == modeGit || o.mode == modeGoauth }
+// mayBeEmpty reports whether the tool takes no answer at all for "I have none".
+func (o options) mayBeEmpty() bool { return o.mode == modeGit || o.mode == modeGoauth }

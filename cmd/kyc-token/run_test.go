@@ -16,29 +16,29 @@ import (
 )
 
 func TestPrintsTheAnswer(t *testing.T) {
-	for _, body := range []string{artefact, "two\nlines\n", strings.Repeat("x", 100_000) + "\n", "\x00\xff\n"} {
-		agent := answering(t, ok(body))
+	for _, body := range []string{tokenLine, "two\nlines\n", strings.Repeat("x", 100_000) + "\n", "\x00\xff\n"} {
+		agent := agentAnswering(t, ok(body))
 		run(t, nil, "-socket", agent.path).wantSuccess(t, body)
 	}
 }
 
 func TestDoesNotWaitForTheClose(t *testing.T) {
 	over := make(chan struct{})
-	agent := newFake(t, func(c net.Conn) {
-		_, _ = io.WriteString(c, ok(artefact))
+	agent := newFakeAgent(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, ok(tokenLine))
 		<-over
 	})
 	defer close(over)
-	run(t, nil, "-socket", agent.path).wantSuccess(t, artefact)
+	run(t, nil, "-socket", agent.path).wantSuccess(t, tokenLine)
 }
 
 func TestAnswerInPieces(t *testing.T) {
-	agent := newFake(t, func(c net.Conn) {
-		for _, b := range []byte(ok(artefact)) {
+	agent := newFakeAgent(t, func(c net.Conn) {
+		for _, b := range []byte(ok(tokenLine)) {
 			_, _ = c.Write([]byte{b})
 		}
 	})
-	run(t, nil, "-socket", agent.path).wantSuccess(t, artefact)
+	run(t, nil, "-socket", agent.path).wantSuccess(t, tokenLine)
 }
 
 func TestRequestOnTheWire(t *testing.T) {
@@ -55,10 +55,10 @@ func TestRequestOnTheWire(t *testing.T) {
 		{[]string{"a b&env=prod#%\r\nX: y/ü"}, nil, "/v1/token?env=a%20b%26env%3Dprod%23%25%0D%0AX%3A%20y%2F%C3%BC"},
 	}
 	for _, test := range tests {
-		agent := answering(t, ok(artefact))
-		run(t, environ(test.env...), append(test.args, "-socket", agent.path)...).wantSuccess(t, artefact)
+		agent := agentAnswering(t, ok(tokenLine))
+		run(t, environ(test.env...), append(test.args, "-socket", agent.path)...).wantSuccess(t, tokenLine)
 		want := "GET " + test.target + " HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
-		if got := agent.seen(); len(got) != 1 || got[0] != want {
+		if got := agent.received(); len(got) != 1 || got[0] != want {
 			t.Errorf("%q: sent %q, want %q", test.args, got, want)
 		}
 	}
@@ -74,7 +74,7 @@ func TestExitCodes(t *testing.T) {
 	}
 	for status, exit := range codes {
 		t.Run(status, func(t *testing.T) {
-			agent := answering(t, say(status, line+"\n"))
+			agent := agentAnswering(t, httpAnswer(status, line+"\n"))
 			run(t, nil, "-socket", agent.path).wantFailure(t, exit, "", "kyc-token: "+line+"\n")
 			run(t, nil, "-socket", agent.path, "-f", "curl").wantFailure(t, exit, failClosed, line)
 			run(t, nil, "-socket", agent.path, "-f", "json").wantFailure(t, exit, "", line)
@@ -83,19 +83,19 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestErrorWithoutLength(t *testing.T) {
-	agent := answering(t, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\nCognito is down\nsecond line")
+	agent := agentAnswering(t, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\nCognito is down\nsecond line")
 	run(t, nil, "-socket", agent.path).wantFailure(t, exitTemporary, "", "kyc-token: Cognito is down\n")
 }
 
 func TestErrorWithoutReason(t *testing.T) {
 	for _, body := range []string{"", "\n", "\r\n"} {
-		agent := answering(t, say("503 Service Unavailable", body))
+		agent := agentAnswering(t, httpAnswer("503 Service Unavailable", body))
 		run(t, nil, "-socket", agent.path).wantFailure(t, exitTemporary, "", "503", "kyc-agentd status")
 	}
 }
 
 func TestErrorCannotSteerTheTerminal(t *testing.T) {
-	agent := answering(t, say("401 Unauthorized", "\x1b]0;owned\a\x1b[2Jprod\u202e\u009b\x80: not signed in\r\nkyc-token: forged\n"))
+	agent := agentAnswering(t, httpAnswer("401 Unauthorized", "\x1b]0;owned\a\x1b[2Jprod\u202e\u009b\x80: not signed in\r\nkyc-token: forged\n"))
 	run(t, nil, "-socket", agent.path).
 		wantFailure(t, exitDenied, "", "kyc-token: ?]0;owned??[2Jprod???: not signed in\n")
 }
@@ -110,13 +110,13 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 		{"nothing", "", 75, "incomplete"},
 		{"half a status line", "HTTP/1", 75, "incomplete"},
 		{"half a header", "HTTP/1.0 200 OK\r\nContent-Length: 30\r\n", 75, "incomplete"},
-		{"half a body", ok(artefact)[:len(ok(artefact))-1], 75, "incomplete"},
-		{"half an error", say("401 Unauthorized", "prod: not signed in")[:70], 75, "incomplete"},
+		{"half a body", ok(tokenLine)[:len(ok(tokenLine))-1], 75, "incomplete"},
+		{"half an error", httpAnswer("401 Unauthorized", "prod: not signed in")[:70], 75, "incomplete"},
 		{"no newline", ok("eyJ"), 75, "incomplete"},
-		{"no length", "HTTP/1.0 200 OK\r\n\r\n" + artefact, 70, "not kyc-agentd's"},
+		{"no length", "HTTP/1.0 200 OK\r\n\r\n" + tokenLine, 70, "not kyc-agentd's"},
 		{"empty", ok(""), 70, "empty"},
-		{"longer than its length", ok(artefact) + "x", 70, "not kyc-agentd's"},
-		{"negative length", "HTTP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n" + artefact, 70, "not kyc-agentd's"},
+		{"longer than its length", ok(tokenLine) + "x", 70, "not kyc-agentd's"},
+		{"negative length", "HTTP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n" + tokenLine, 70, "not kyc-agentd's"},
 		{"signed length", "HTTP/1.0 200 OK\r\nContent-Length: +1\r\n\r\n\n", 70, "not kyc-agentd's"},
 		{"two lengths", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\ncontent-length: 2\r\n\r\n\n", 70, "not kyc-agentd's"},
 		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n", 70, "not kyc-agentd's"},
@@ -132,7 +132,7 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			agent := answering(t, test.raw)
+			agent := agentAnswering(t, test.raw)
 			run(t, nil, "-socket", agent.path).wantFailure(t, test.exit, "", test.words, agent.path)
 			run(t, nil, "-socket", agent.path, "-f=curl").wantFailure(t, test.exit, failClosed, test.words)
 		})
@@ -140,7 +140,7 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 }
 
 func TestAgentDiesBeforeItReads(t *testing.T) {
-	f := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
+	f := &fakeAgent{path: filepath.Join(t.TempDir(), "agent.sock")}
 	ln, err := net.Listen("unix", f.path)
 	if err != nil {
 		t.Fatal(err)
@@ -153,12 +153,12 @@ func TestAgentDiesBeforeItReads(t *testing.T) {
 }
 
 func TestAnswerOfAnAgentThatDoesNotRead(t *testing.T) {
-	f := &fake{path: filepath.Join(t.TempDir(), "agent.sock")}
+	f := &fakeAgent{path: filepath.Join(t.TempDir(), "agent.sock")}
 	ln, err := net.Listen("unix", f.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.serve(t, ln, func(c net.Conn) { _, _ = io.WriteString(c, say("403 Forbidden", "not yours\n")) })
+	f.serve(t, ln, func(c net.Conn) { _, _ = io.WriteString(c, httpAnswer("403 Forbidden", "not yours\n")) })
 	for range 50 {
 		run(t, nil, "-socket", f.path).wantFailure(t, exitDenied, "", "not yours")
 	}
@@ -168,7 +168,7 @@ func TestDeadline(t *testing.T) {
 	tests := map[string]func(c net.Conn, over <-chan struct{}){
 		"no answer": func(_ net.Conn, over <-chan struct{}) { <-over },
 		"stalls half-way": func(c net.Conn, over <-chan struct{}) {
-			_, _ = io.WriteString(c, ok(artefact)[:60])
+			_, _ = io.WriteString(c, ok(tokenLine)[:60])
 			<-over
 		},
 		"drips": func(c net.Conn, over <-chan struct{}) {
@@ -183,7 +183,7 @@ func TestDeadline(t *testing.T) {
 	for name, handle := range tests {
 		t.Run(name, func(t *testing.T) {
 			over := make(chan struct{})
-			agent := newFake(t, func(c net.Conn) { handle(c, over) })
+			agent := newFakeAgent(t, func(c net.Conn) { handle(c, over) })
 			defer close(over)
 			start := time.Now()
 			run(t, within(100*time.Millisecond), "-socket", agent.path, "-f", "curl").
@@ -198,7 +198,7 @@ func TestDeadline(t *testing.T) {
 // To the kernel a timeout of 0 would mean to wait for ever.
 func TestDeadlineHasPassed(t *testing.T) {
 	over := make(chan struct{})
-	agent := newFake(t, func(net.Conn) { <-over })
+	agent := newFakeAgent(t, func(net.Conn) { <-over })
 	defer close(over)
 	for _, d := range []time.Duration{-time.Second, 0, 1} {
 		run(t, within(d), "-socket", agent.path).wantFailure(t, exitTemporary, "", "in time")
@@ -262,12 +262,12 @@ func TestNoAgent(t *testing.T) {
 
 // A process without a file descriptor to spare is no fault of the agent's.
 func TestNoSocketToBeHad(t *testing.T) {
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 	for limit, want := range map[string]int{"3": exitTemporary, "64": exitOK} { // stdin, stdout and stderr are three
 		cmd := program(t, "-socket", agent.path)
 		cmd.Path, cmd.Args = testpeer.Program(t, "sh", "dash"), append([]string{"sh", "-c", `ulimit -n "$0" && exec "$@"`, limit}, cmd.Args...)
 		if got := finish(t, cmd); want == exitOK {
-			got.wantSuccess(t, artefact)
+			got.wantSuccess(t, tokenLine)
 		} else {
 			got.wantFailure(t, want, "", "cannot make a socket: too many open files; ", "ulimit -n")
 		}
@@ -283,11 +283,11 @@ func loop(t *testing.T, dir string) string {
 }
 
 func TestForeignAgent(t *testing.T) {
-	agent := newFake(t, func(net.Conn) { t.Error("it was asked") })
+	agent := newFakeAgent(t, func(net.Conn) { t.Error("it was asked") })
 	foreign := func(p *process) { p.uid++ }
 	run(t, foreign, "-socket", agent.path, "-f", "curl").
 		wantFailure(t, exitDenied, failClosed, agent.path+" is the agent of user id ", "check -socket")
-	if got := agent.seen(); len(got) != 0 {
+	if got := agent.received(); len(got) != 0 {
 		t.Errorf("sent %q", got)
 	}
 }
@@ -337,7 +337,7 @@ func TestUsageNamesEverything(t *testing.T) {
 	var o options
 	for _, word := range strings.FieldsFunc(usage, func(r rune) bool { return strings.ContainsRune(" ,[]=\n", r) }) {
 		if name, isFlag := strings.CutPrefix(word, "-"); isFlag && !slices.Contains([]string{"-json", "K", "r", "-", "-:"}, name) {
-			if o.toggle(name) == nil && o.field(name) == nil {
+			if o.boolFlag(name) == nil && o.stringFlag(name) == nil {
 				t.Errorf("usage names %s, which is no flag", word)
 			}
 		}
@@ -363,7 +363,7 @@ type broken struct{}
 func (broken) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 func TestStdoutFails(t *testing.T) {
-	agent := answering(t, ok(artefact))
+	agent := agentAnswering(t, ok(tokenLine))
 	full := func(p *process) { p.stdout = broken{} }
 	run(t, full, "-socket", agent.path).
 		wantFailure(t, exitInternal, "", "stdout: no space left on device")
