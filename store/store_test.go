@@ -22,7 +22,7 @@ func TestValidKey(t *testing.T) {
 
 func TestMayPrompt(t *testing.T) {
 	if store.MayPrompt(t.Context()) {
-		t.Error("a context may prompt though nobody said so")
+		t.Error("a context may prompt without WithPrompt")
 	}
 	if !store.MayPrompt(store.WithPrompt(t.Context())) {
 		t.Error("WithPrompt is lost")

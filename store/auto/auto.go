@@ -1,15 +1,13 @@
-// Package auto opens the store that the configuration names, or the best one there
-// is: the keyring, else encrypted files, else memory.
-//
-// A newcomer needs one call, Open:
+// Package auto opens the store that the configuration names, or the best one that is
+// available: the keyring, else encrypted files, else memory.
 //
 //	st, err := auto.Open(ctx, auto.Options{
 //		Kind: cfg.Store, KeyFile: cfg.StoreKeyFile,
 //		KeyringCommand: keyring.SelfCommand("keyring-child"),
 //	})
 //
-// What was opened is told by store.Describe. A file store holds its folder: call
-// Close at the end, which does nothing for the others.
+// store.Describe returns which store was opened. Call Close at the end: a file store
+// keeps its folder locked until then. Close does nothing for the other stores.
 package auto
 
 import (
@@ -41,25 +39,25 @@ type Options struct {
 	Kind string
 	// Dir is the file store's folder. Empty means file.DefaultDir.
 	Dir string
-	// KeyFile holds the file store's key (store_key_file). Empty means that only
-	// $CREDENTIALS_DIRECTORY/kyc-agentd.key is looked at.
+	// KeyFile is the file with the file store's key (store_key_file). If it is empty,
+	// only $CREDENTIALS_DIRECTORY/kyc-agentd.key is tried.
 	KeyFile string
 	// Getenv looks up the environment. Nil means os.Getenv.
 	Getenv func(string) string
 	// KeyringCommand is the argv of a program that calls keyring.Child.
 	KeyringCommand []string
-	// KeyringTimeout bounds each operation of the keyring, and so how long the
+	// KeyringTimeout bounds each operation of the keyring, and therefore how long the
 	// choice can take. 0 means 3 s.
 	KeyringTimeout time.Duration
-	// Logger gets a line about the choice. Nil discards.
+	// Logger receives one line about the choice. Nil discards it.
 	Logger *slog.Logger
 }
 
-// Open opens the store of o.Kind. It reads no value and needs no network. An error
-// says what to type next.
+// Open opens the store of o.Kind. It reads no value and needs no network. The text of
+// an error ends with the next command to type.
 //
-// A keyring that is named is not asked whether it is there, so that a daemon which
-// starts before the desktop does works as soon as the keyring does.
+// Open does not check whether a keyring that o.Kind names is running, so that a daemon
+// that starts before the desktop works as soon as the keyring does.
 func Open(ctx context.Context, o Options) (store.Store, error) {
 	o = o.withDefaults()
 	switch o.Kind {
@@ -79,12 +77,12 @@ func Open(ctx context.Context, o Options) (store.Store, error) {
 	return nil, fmt.Errorf("store = %.80q is unknown; set it to auto, keyring, file or memory", o.Kind)
 }
 
-// choose opens the keyring if it answers, or is there and locked; else the file
-// store if there is a key for it; else a store in memory whose Advice says why, and
-// how to get a lasting one. It takes no longer than one operation of the keyring.
+// choose opens the keyring if it answers, locked or not; else the file store if there
+// is a key for it; else a store in memory whose Advice gives the reason and how to get
+// one that outlives the daemon. It takes no longer than one operation of the keyring.
 //
-// A key or folder that is there and cannot be used is an error: to go on in memory
-// would lose the sign-ins that someone took care to keep.
+// A key or folder that exists but cannot be used is an error: falling back on memory
+// would lose the sign-ins that the owner of the key wants to keep.
 func choose(ctx context.Context, o Options) (store.Store, error) {
 	o = o.withDefaults()
 	kr := o.keyring()
@@ -105,7 +103,7 @@ func choose(ctx context.Context, o Options) (store.Store, error) {
 	return o.logChoice(memoryFallback(unusable), unusable), nil
 }
 
-// Close frees what st holds.
+// Close releases the folder of a file store.
 func Close(st store.Store) error {
 	if c, ok := st.(io.Closer); ok {
 		return c.Close()
@@ -138,7 +136,7 @@ func (o Options) keyring() *keyring.Store {
 	})
 }
 
-// file returns an interface so that there is no nil *file.Store in one.
+// file returns an interface, because a nil *file.Store in one would not be nil.
 func (o Options) file() (store.Store, error) {
 	ids, _, err := file.FindIdentity(o.Getenv, o.KeyFile)
 	if err != nil {
@@ -151,7 +149,7 @@ func (o Options) file() (store.Store, error) {
 	return st, nil
 }
 
-// withInfo is a store whose Describe says more than the store knows.
+// withInfo is a store with another description than its own.
 type withInfo struct {
 	store.Store
 	info store.Info
@@ -159,10 +157,10 @@ type withInfo struct {
 
 func (d withInfo) Describe() store.Info { return d.info }
 
-// memoryFallback is a store in memory that says why it is not the keyring.
+// memoryFallback returns a store in memory whose Advice says why the keyring is not used.
 func memoryFallback(unusable error) store.Store {
 	m := memory.New()
 	info := m.Describe()
 	info.Advice = "sign-ins end with the daemon: " + unusable.Error()
-	return withInfo{m, info}
+	return withInfo{Store: m, info: info}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
-// answering is a keyring whose helper always answers code.
+// answering is the command of a keyring helper that always answers code.
 func answering(code string) []string {
 	return keyring.SelfCommand("fake-answer", `{"code":"`+code+`"}`)
 }
@@ -31,7 +31,7 @@ func newKey(t *testing.T) string {
 	return path
 }
 
-// home is an environment with nothing in it but a home folder.
+// home looks up variables in an environment that has only HOME, an empty folder.
 func home(t *testing.T) func(string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -51,7 +51,7 @@ func openStore(t *testing.T, o auto.Options) store.Store {
 func TestChoice(t *testing.T) {
 	key := newKey(t)
 	for _, c := range []struct {
-		keyring string // what its helper answers
+		keyring string // the answer of its helper
 		keyFile string
 		kind    string
 		advice  string
@@ -68,7 +68,7 @@ func TestChoice(t *testing.T) {
 		{"rubbish", key, "file", ""},
 		{"no_service", "", "memory", `sign-ins end with the daemon: keyring unavailable: no secret service on the session bus; start gnome-keyring, KWallet or KeePassXC, or keep sign-ins in files: run kyc-agentd keygen, set store = "file" and restart kyc-agentd`},
 		{"no_bus", "", "memory", "keyring unavailable: no session bus"},
-		{"rubbish", "", "memory", "keyring unavailable: its helper's answer makes no sense"},
+		{"rubbish", "", "memory", "keyring unavailable: its helper's answer is invalid"},
 	} {
 		name := c.keyring + " " + c.kind
 		for _, kind := range []string{auto.Auto, ""} {
@@ -97,7 +97,7 @@ func TestChoiceIsBounded(t *testing.T) {
 		t.Errorf("chose %s", kind)
 	}
 	if took := time.Since(start); took < 300*time.Millisecond || took > time.Minute {
-		t.Errorf("took %v, want 300ms and a little", took)
+		t.Errorf("took %v, want slightly more than 300ms", took)
 	}
 }
 
@@ -110,7 +110,8 @@ func TestChoiceIsCancelled(t *testing.T) {
 	}
 }
 
-// Whoever made a key wants sign-ins kept: the daemon must not go on in memory.
+// A person who made a key wants sign-ins to be kept, so the daemon must not fall back
+// on memory.
 func TestChoiceWithAnUnusableKey(t *testing.T) {
 	wide := newKey(t)
 	if err := os.Chmod(wide, 0o644); err != nil {

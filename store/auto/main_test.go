@@ -9,7 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
-// The test binary is also the keyring's child, and ones that answer as told.
+// The test binary is also the keyring's child process, the real one and fake ones.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {

@@ -1,11 +1,11 @@
 package file
 
-// CloseLockForTest gives the lock up: a file that is open for writing keeps a
-// file system from being made read-only, as a disk error would make it.
+// CloseLockForTest closes the lock file: while a file is open for writing, its file
+// system cannot be remounted read-only, as the kernel does after a disk error.
 func CloseLockForTest(s *Store) {
 	_ = s.lock.Close()
 	s.lock = nil
 }
 
-// UnsyncedForTest says that the last change may not be durable.
+// UnsyncedForTest points to the flag that the last change may not be durable.
 func UnsyncedForTest(s *Store) *bool { return &s.unsynced }

@@ -66,7 +66,7 @@ func TestNoRightToWrite(t *testing.T) {
 		_, err := s.Get(t.Context(), "prod")
 		wantError(t, err, "permission denied")
 		if errors.Is(err, store.ErrNotFound) {
-			t.Error("a file that may not be opened passes for none")
+			t.Error("a file that may not be opened is reported as missing")
 		}
 	})
 	want(t, s, "prod", "old")
@@ -78,7 +78,7 @@ func TestForeignOwner(t *testing.T) {
 	dir := newPrivateDir(t)
 	chown(t, dir, 12345)
 	_, err := file.Open(dir, id)
-	wantError(t, err, "belongs to user id 12345, not to yours (0); run: sudo chown -R 0 ")
+	wantError(t, err, "belongs to user id 12345, and yours is 0; run: sudo chown -R 0 ")
 
 	dir = newPrivateDir(t)
 	s := open(t, dir, id)

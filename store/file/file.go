@@ -1,15 +1,14 @@
-// Package file keeps one age-encrypted file per key in a folder of the owner's.
-//
-// A newcomer needs two calls: FindIdentity, which loads the key that
-// `kyc-agentd keygen` made, and Open.
+// Package file keeps one age-encrypted file per key in a folder that only its owner can
+// open. FindIdentity loads the key that `kyc-agentd keygen` made, and Open opens the
+// store:
 //
 //	ids, _, err := file.FindIdentity(os.Getenv, cfg.StoreKeyFile)
 //	st, err := file.Open(file.DefaultDir(os.Getenv), ids...)
 //
-// What is promised: after Put returned nil the value survives kill -9 and power
-// loss; before that the old value or the new one is there, whole. Nobody but the
-// owner can open the folder, and without the identity its files tell only their
-// names, sizes and times.
+// After Put has returned nil, the value survives kill -9 and power loss; until then the
+// store holds either the old value or the new one, complete. Nobody but the owner can
+// open the folder, and without the identity its files reveal only their names, sizes
+// and times.
 package file
 
 import (
@@ -34,24 +33,24 @@ import (
 const (
 	suffix = ".age"
 	// tempPrefix begins the name of a file that is being written. No key begins
-	// with a dot, so it can never be taken for a value.
+	// with a dot, so such a file can never be mistaken for a value.
 	tempPrefix = ".new-"
 	lockName   = ".lock"
-	// maxFile bounds what is read into memory. The agent's records are below
-	// store.MaxValue; encryption adds about 1.7 kB.
+	// maxFile bounds how much is read into memory. The agent's records are smaller
+	// than store.MaxValue; encryption adds about 1.7 kB.
 	maxFile  = 1 << 20
 	maxValue = maxFile / 2
 )
 
 var (
-	// ErrWrongKey says that a file is encrypted to other identities than the store's.
+	// ErrWrongKey means that a file is encrypted to other identities than the store's.
 	ErrWrongKey = errors.New("encrypted to another key")
-	// ErrDamaged says that a file is no age file, was cut short or was altered.
+	// ErrDamaged means that a file is no age file, was cut short or was altered.
 	ErrDamaged = errors.New("damaged")
 )
 
 // Store is a [store.Store] in a folder. It is safe for concurrent use by one
-// process; Open keeps a second process out.
+// process; Open fails while another process has the folder open.
 type Store struct {
 	dir       string
 	root      *os.Root
@@ -59,9 +58,10 @@ type Store struct {
 	ids       []age.Identity
 	recipient age.Recipient
 
-	// mu orders writers. Readers need none: a rename shows them the old file or the new one.
+	// mu serializes writers. Readers do not lock it: a rename is atomic, so they see
+	// either the old file or the new one.
 	mu sync.Mutex
-	// unsynced says that a rename or a removal may not be on the disk yet.
+	// unsynced is set while a rename or a removal may not be on the disk yet.
 	unsynced bool
 }
 
@@ -71,9 +71,9 @@ var (
 	_ io.Closer       = (*Store)(nil)
 )
 
-// DefaultDir is where the files are kept: $XDG_STATE_HOME/kyc-agent, else
-// ~/.local/state/kyc-agent. It is empty where neither variable helps: the XDG
-// base directory specification has relative paths ignored.
+// DefaultDir is the folder for the files: $XDG_STATE_HOME/kyc-agent, else
+// ~/.local/state/kyc-agent. It is empty if neither XDG_STATE_HOME nor HOME is an
+// absolute path: the XDG base directory specification says to ignore relative ones.
 func DefaultDir(getenv func(string) string) string {
 	return xdg(getenv, "XDG_STATE_HOME", ".local/state")
 }
@@ -88,12 +88,12 @@ func xdg(getenv func(string) string, name, below string) string {
 	return ""
 }
 
-// Open opens the store in dir and makes the folder where there is none. The first
-// identity encrypts and all of them decrypt, so a key is changed by putting the
-// new one on top of the key file. Open reads no value.
+// Open opens the store in dir and makes the folder if there is none. The first
+// identity encrypts and all of them decrypt, so a key is changed by adding the new one
+// at the top of the key file. Open reads no value.
 //
-// It fails where the folder is open to others, belongs to someone else, cannot be
-// written, or is in use by another process; the message says what to type.
+// It fails if the folder is open to others, belongs to someone else, cannot be written,
+// or is in use by another process; the message says what to type.
 func Open(dir string, identities ...age.Identity) (*Store, error) {
 	if dir == "" {
 		return nil, errors.New("file store: no folder to keep files in; set HOME or XDG_STATE_HOME")
@@ -130,8 +130,8 @@ func recipientOf(identities []age.Identity) (age.Recipient, error) {
 	return nil, errors.New("file store: the key is of a kind that cannot encrypt; make another: kyc-agentd keygen")
 }
 
-// prepare checks the folder, takes the lock, removes what a killed process left
-// behind, and makes its last rename durable in case the kill fell between the two.
+// prepare checks the folder, locks it, removes the temporary files of a killed process,
+// and makes that process's last rename durable in case it was killed before its sync.
 func (s *Store) prepare() error {
 	info, err := s.root.Stat(".")
 	if err != nil {
@@ -167,7 +167,8 @@ func (s *Store) removeTemps() error {
 	return nil
 }
 
-// Close gives the folder free for another process. The store is of no use afterwards.
+// Close unlocks the folder, so that another process can open it. The store cannot be
+// used afterwards.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,8 +180,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// Get returns the value of key. Errors that are not ErrNotFound say what is
-// wrong with the file and what to do about it.
+// Get returns the value of key. An error other than ErrNotFound says what is wrong
+// with the file and what to do about it.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := validate.Args(ctx, "file store", key); err != nil {
 		return nil, err
@@ -200,8 +201,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 }
 
-// read decrypts the file of key with one of ids. It returns ErrWrongKey and
-// ErrDamaged bare: age quotes a file's first bytes in its own messages.
+// read decrypts the file of key with one of ids. It returns ErrWrongKey and ErrDamaged
+// without age's own messages, which quote the first bytes of the file.
 func (s *Store) read(key string, ids ...age.Identity) ([]byte, error) {
 	sealed, err := readPrivate(s.root, key+suffix, s.path(key))
 	if err != nil {
@@ -220,7 +221,7 @@ func (s *Store) read(key string, ids ...age.Identity) ([]byte, error) {
 	return nil, ErrDamaged
 }
 
-// Put makes value durable under key. A value that is there already is not written again.
+// Put makes value durable under key. A value that has not changed is not written again.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	if err := validate.Args(ctx, "file store", key); err != nil {
 		return err
@@ -247,8 +248,8 @@ func (s *Store) putLocked(key string, value []byte) error {
 	return s.replaceFile(key+suffix, sealed)
 }
 
-// unchanged reports whether the file of key holds value, encrypted to the key in
-// use. A file that cannot be read does not, and is replaced.
+// unchanged reports whether the file of key holds value, encrypted to the current key.
+// It is false for a file that cannot be read, so that Put replaces it.
 func (s *Store) unchanged(key string, value []byte) bool {
 	current, err := s.read(key, s.ids[0])
 	return err == nil && bytes.Equal(current, value)
@@ -288,7 +289,8 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// Keys lists the keys in ascending order. It opens no file and needs no identity.
+// Keys lists the keys in ascending order. It opens none of the files and needs no
+// identity.
 func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("file store: %w", err)
@@ -316,7 +318,7 @@ func (s *Store) names() ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-// Describe says which folder the store is.
+// Describe describes the store; its Detail is the folder.
 func (s *Store) Describe() store.Info {
 	return store.Info{Kind: "file", Detail: s.dir, Lasting: true}
 }

@@ -77,8 +77,8 @@ func TestUnchangedValueIsNotWritten(t *testing.T) {
 	}
 }
 
-// A Put whose rename went through but whose sync of the folder failed was told as
-// an error. When it comes again there is nothing to write, but still that to do.
+// A Put fails if its rename succeeded but the sync of the folder did not. When it is
+// repeated, nothing is left to write, but the folder still has to be synced.
 func TestUnchangedValueIsMadeDurable(t *testing.T) {
 	s := open(t, newPrivateDir(t), newHybrid(t))
 	unsynced := file.UnsyncedForTest(s)
@@ -90,13 +90,13 @@ func TestUnchangedValueIsMadeDurable(t *testing.T) {
 		*unsynced = true
 		change()
 		if *unsynced {
-			t.Errorf("%s of what is there already left the folder unsynced", name)
+			t.Errorf("a repeated %s left the folder unsynced", name)
 		}
 	}
 }
 
-// A key is changed by putting the new identity on top: the old file can still be
-// read, and the next Put encrypts it to the new one though the value is the same.
+// A key is changed by adding the new identity at the top: the old file can still be
+// read, and the next Put encrypts it to the new one even if the value is the same.
 func TestKeyRotation(t *testing.T) {
 	oldID, newID, dir := newX25519(t), newHybrid(t), newPrivateDir(t)
 	s := open(t, dir, oldID)
@@ -132,7 +132,7 @@ func TestLeftoversOfAKilledProcessAreRemoved(t *testing.T) {
 		t.Errorf("the leftover is still there: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "mine.txt")); err != nil {
-		t.Errorf("a file that is not ours was removed: %v", err)
+		t.Errorf("another program's file was removed: %v", err)
 	}
 }
 
@@ -191,12 +191,12 @@ func TestUnreadableFiles(t *testing.T) {
 				t.Errorf("error %v does not wrap %v", err, c.is)
 			}
 			if errors.Is(err, store.ErrNotFound) {
-				t.Errorf("%v wraps ErrNotFound: the sign-in would be taken for gone", err)
+				t.Errorf("%v wraps ErrNotFound: the sign-in would count as deleted", err)
 			}
 			if strings.Contains(err.Error(), "in-the-clear") {
 				t.Errorf("the message quotes the file: %v", err)
 			}
-			// A new sign-in heals it.
+			// A new sign-in replaces the file.
 			put(t, s, "prod", []byte("new"))
 			want(t, s, "prod", "new")
 		})
@@ -253,7 +253,7 @@ func TestClosedStore(t *testing.T) {
 	_, err := s.Get(t.Context(), "prod")
 	wantError(t, err, "closed")
 	if errors.Is(err, store.ErrNotFound) {
-		t.Error("a closed store says that there is nothing")
+		t.Error("a closed store reports that there is no value")
 	}
 }
 

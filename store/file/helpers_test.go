@@ -31,7 +31,8 @@ func newX25519(t *testing.T) age.Identity {
 	return id
 }
 
-// newPrivateDir is a new folder that only the owner can open; t.TempDir's is not.
+// newPrivateDir makes a folder that only the owner can open; others can open the one
+// that t.TempDir makes.
 func newPrivateDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,7 +73,7 @@ func want(t *testing.T, s *file.Store, key, value string) {
 	}
 }
 
-// wantError holds err to one line that has text in it.
+// wantError checks that err is one line that contains text.
 func wantError(t *testing.T, err error, text string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {

@@ -14,16 +14,16 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
-// credentialName is the key's name among the credentials systemd hands to a unit
-// (`LoadCredential=kyc-agentd.key:…`).
+// credentialName is the name of the credential by which systemd passes the key to a
+// unit (`LoadCredential=kyc-agentd.key:…`).
 const credentialName = "kyc-agentd.key"
 
-// ErrNoKey says that no key was given: neither a credential nor a key file.
+// ErrNoKey means that no key was given: neither a credential nor a key file.
 var ErrNoKey = errors.New("no key for the file store; run: kyc-agentd keygen")
 
-// DefaultKeyFile is where `kyc-agentd keygen` puts a key when it is not told:
+// DefaultKeyFile is where `kyc-agentd keygen` puts a key unless a path is given:
 // $XDG_CONFIG_HOME/kyc-agent/store.key, else ~/.config/kyc-agent/store.key.
-// It is empty where neither XDG_CONFIG_HOME nor HOME is an absolute path.
+// It is empty if neither XDG_CONFIG_HOME nor HOME is an absolute path.
 func DefaultKeyFile(getenv func(string) string) string {
 	dir := xdg(getenv, "XDG_CONFIG_HOME", ".config")
 	if dir == "" {
@@ -32,10 +32,10 @@ func DefaultKeyFile(getenv func(string) string) string {
 	return filepath.Join(dir, "store.key")
 }
 
-// FindIdentity loads the store's age identities and says from which file: the
-// credential $CREDENTIALS_DIRECTORY/kyc-agentd.key where systemd gave one, else
-// keyFile. Without either the error is ErrNoKey; a key that is there and cannot
-// be used is another error, which says what to type.
+// FindIdentity loads the store's age identities and returns them with the path of
+// their file: the credential $CREDENTIALS_DIRECTORY/kyc-agentd.key if systemd passed
+// one, else keyFile. Without either the error is ErrNoKey; for a key that exists but
+// cannot be used it is another one, which says what to type.
 func FindIdentity(getenv func(string) string, keyFile string) (ids []age.Identity, path string, err error) {
 	if dir := getenv("CREDENTIALS_DIRECTORY"); dir != "" {
 		path = filepath.Join(dir, credentialName)
@@ -53,8 +53,8 @@ func FindIdentity(getenv func(string) string, keyFile string) (ids []age.Identit
 
 func checkKeyFile(info fs.FileInfo, path string) error { return checkPrivate(info, path, 0o600) }
 
-// checkCredential lets the group bits pass: systemd may grant the reader access by
-// an ACL, whose mask stat shows in their place.
+// checkCredential ignores the group bits: systemd may grant access by an ACL, and stat
+// then shows the ACL's mask in their place.
 func checkCredential(info fs.FileInfo, path string) error {
 	if perm := info.Mode().Perm(); hasModes && perm&0o007 != 0 {
 		return refuse("%s is open to everybody (mode %04o); give the key by LoadCredential=", path, perm)
@@ -83,7 +83,7 @@ func loadKey(path string, check func(fs.FileInfo, string) error) ([]age.Identity
 	}
 	ids, err := age.ParseIdentities(bytes.NewReader(data))
 	if err != nil {
-		// age's own message is left out: it may come to quote the line.
+		// age's own message is left out, because it may quote the line.
 		return nil, refuse("%s holds no age identity (lines that begin with AGE-SECRET-KEY-); make one elsewhere: kyc-agentd keygen", path)
 	}
 	return ids, nil
@@ -104,14 +104,14 @@ func explainKey(err error, path string) error {
 	return fmt.Errorf("cannot read the store's key %s: %w%s", path, cause, hint)
 }
 
-// Keygen makes an identity and writes it to path, mode 0600, durable before it
-// returns, never over a file that is there. It returns the public key. The folder
-// is made, mode 0700, where there is none.
+// Keygen makes an identity, writes it to path with mode 0600 and returns the public
+// key. The file is durable when Keygen returns; an existing one is never overwritten.
+// The folder is made with mode 0700 if there is none.
 //
-// The identity is a hybrid one (X25519 and ML-KEM-768), which age recommends.
+// The identity is a hybrid one (X25519 and ML-KEM-768), as age recommends.
 func Keygen(path string) (publicKey string, err error) {
 	if path == "" {
-		return "", errors.New("no path for the key; say one, or set HOME")
+		return "", errors.New("no path for the key; give one, or set HOME")
 	}
 	id, err := age.GenerateHybridIdentity()
 	if err != nil {
@@ -134,7 +134,8 @@ func Keygen(path string) (publicKey string, err error) {
 	return publicKey, nil
 }
 
-// writeKey writes a file that must not be there, for good or not at all.
+// writeKey writes a new file, which is durable when writeKey returns nil. After an
+// error there is no file.
 func writeKey(root *os.Root, name string, data []byte) error {
 	if err := durable.Create(root, name, data, 0o600); err != nil {
 		return err
@@ -152,7 +153,7 @@ func explainKeygen(err error, path string) error {
 		cause = e.Err
 	}
 	if errors.Is(cause, fs.ErrExist) {
-		return fmt.Errorf("%s is there already (%w), and a key is never overwritten; use it, or say another path", path, fs.ErrExist)
+		return fmt.Errorf("%s already exists (%w), and a key is never overwritten; use it, or give another path", path, fs.ErrExist)
 	}
 	return fmt.Errorf("cannot write the key %s: %w%s", path, cause, nextStep(cause))
 }

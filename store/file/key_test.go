@@ -44,7 +44,7 @@ func TestKeygenNeverOverwrites(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "store.key")
 		writeFile(t, path, []byte(content), 0o600)
 		_, err := file.Keygen(path)
-		wantError(t, err, "store.key is there already")
+		wantError(t, err, "store.key already exists")
 		if !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%v does not wrap fs.ErrExist", err)
 		}
@@ -57,14 +57,14 @@ func TestKeygenNeverOverwrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := file.Keygen(link)
-	wantError(t, err, "is there already")
+	wantError(t, err, "already exists")
 }
 
 func TestKeygenFails(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "plain")
 	writeFile(t, plain, nil, 0o600)
 	for path, want := range map[string]string{
-		"":                              "no path for the key; say one, or set HOME",
+		"":                              "no path for the key; give one, or set HOME",
 		filepath.Join(plain, "the.key"): "cannot write the key " + plain + "/the.key: not a directory",
 	} {
 		_, err := file.Keygen(path)
@@ -80,7 +80,7 @@ func TestFindIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	chmod(t, credential, 0o440) // as systemd shows one that it grants by an ACL
+	chmod(t, credential, 0o440) // the mode of a credential to which systemd grants access by an ACL
 	withCreds := getenv(map[string]string{"CREDENTIALS_DIRECTORY": creds})
 	otherCreds := getenv(map[string]string{"CREDENTIALS_DIRECTORY": t.TempDir()})
 	for _, c := range []struct {
@@ -145,7 +145,7 @@ func TestUnusableKeys(t *testing.T) {
 			_, _, err := file.FindIdentity(getenv(nil), path)
 			wantError(t, err, c.want)
 			if errors.Is(err, file.ErrNoKey) {
-				t.Error("a key that was named and cannot be used passes for none")
+				t.Error("a key that was given but cannot be used is reported as missing")
 			}
 			if strings.Contains(err.Error(), "KEY-PQ-1") || strings.Contains(err.Error(), "qqqqqq") {
 				t.Errorf("the message quotes the key: %v", err)

@@ -23,15 +23,15 @@ import (
 	"github.com/legaltalent/kyc-agent/store/file"
 )
 
-// writerVerb makes the test binary the process that is killed.
+// writerVerb is the argument with which the test binary becomes the process to kill.
 const writerVerb = "store-file-writer"
 
-// record is the n-th value: its own number throughout, so a torn one shows.
+// record is the n-th value. It repeats its number, so that a mixture of two is detected.
 func record(n int) []byte {
 	return bytes.Repeat(fmt.Appendf(nil, "%08d ", n), 240)
 }
 
-// writer puts one record after the other and says each number once it is durable.
+// writer puts one record after the other and prints each number once it is durable.
 func writer(dir, keyFile string) {
 	ids, _, err := file.FindIdentity(os.Getenv, keyFile)
 	if err == nil {
@@ -57,8 +57,8 @@ func writeRecords(s *file.Store) error {
 	}
 }
 
-// TestKilledWhileWriting kills a writing process at random instants. Whatever it
-// had said to be durable must be there, or the one it was writing, whole.
+// TestKilledWhileWriting kills a writing process at random instants. Afterwards the
+// store must hold the last record that the process printed or the one after it, complete.
 func TestKilledWhileWriting(t *testing.T) {
 	testpeer.Slow(t)
 	const rounds = 60
@@ -72,7 +72,7 @@ func TestKilledWhileWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	leftovers, written, kills := 0, 1, 0
-	// Go on until a kill fell between the temporary file and its rename.
+	// Continue until a kill came between the temporary file and its rename.
 	for ; kills < rounds || leftovers == 0 && kills < 10*rounds; kills++ {
 		said := max(written, runAndKill(t, dir, keyFile, kills%2 == 0))
 		leftovers += countTemps(t, dir)
@@ -94,11 +94,11 @@ func TestKilledWhileWriting(t *testing.T) {
 	}
 	t.Logf("%d kills, %d records written, %d leftovers cleaned", kills, written-1, leftovers)
 	if leftovers == 0 {
-		t.Error("no kill fell into a write: the test proves nothing")
+		t.Error("no kill came during a write: the test proves nothing")
 	}
 }
 
-// openAndGet is the restart: it frees the folder again for the next writer.
+// openAndGet is the restart after a kill. It closes the store for the next writer.
 func openAndGet(t *testing.T, dir string, ids ...age.Identity) ([]byte, error) {
 	t.Helper()
 	s := open(t, dir, ids...)
@@ -110,7 +110,7 @@ func openAndGet(t *testing.T, dir string, ids ...age.Identity) ([]byte, error) {
 }
 
 // runAndKill kills a writer at a random instant after its first record, or after
-// its start, and returns the last number it said, or 0.
+// its start, and returns the last number that it printed, or 0.
 func runAndKill(t *testing.T, dir, keyFile string, writing bool) int {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], writerVerb, dir, keyFile)

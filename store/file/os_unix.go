@@ -28,14 +28,14 @@ func checkOwner(info fs.FileInfo, path string) error {
 		return nil
 	}
 	if uid := os.Geteuid(); int(st.Uid) != uid {
-		return refuse("%s belongs to user id %d, not to yours (%d); run: sudo chown -R %d %s", path, st.Uid, uid, uid, shellquote.Quote(path))
+		return refuse("%s belongs to user id %d, and yours is %d; run: sudo chown -R %d %s", path, st.Uid, uid, uid, shellquote.Quote(path))
 	}
 	return nil
 }
 
-// lockFolder keeps a second daemon out of the folder: two of them would overwrite
-// each other's refresh tokens. The kernel frees an flock when its process dies, so
-// no lock is ever stale; the pid in the file is there for the message only.
+// lockFolder locks the folder against a second daemon: two of them would overwrite
+// each other's refresh tokens. The kernel releases an flock when its process dies, so
+// no lock is ever stale; the process id in the file is only for the error message.
 func lockFolder(root *os.Root, dir string) (*os.File, error) {
 	f, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -53,7 +53,7 @@ func lockFolder(root *os.Root, dir string) (*os.File, error) {
 	return nil, explain(err, "lock", dir)
 }
 
-// writePID does not report a full disk: the lock holds without it.
+// writePID reports no error, such as a full disk: the lock works without the id.
 func writePID(f *os.File) {
 	_ = f.Truncate(0)
 	_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
@@ -73,7 +73,7 @@ func unlockFolder(f *os.File) error {
 	return f.Close()
 }
 
-// isFull covers a full disk, a full quota and a file size limit.
+// isFull reports whether err is a full disk, a full quota or a file size limit.
 func isFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
 }

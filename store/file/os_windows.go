@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	hasModes = false // access is by the folder's ACL, which a user's profile restricts
+	hasModes = false // the folder's ACL decides; the one of a user's profile excludes others
 	nonblock = 0
 )
 

@@ -10,8 +10,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// A refusal is a fault of the owner's making whose message is complete: what is
-// wrong, where, and what to type.
+// A refusal is an error that the owner of a file can correct. Its message is complete:
+// what is wrong, where, and what to type.
 type refusal struct{ message string }
 
 func (r *refusal) Error() string { return r.message }
@@ -19,7 +19,7 @@ func (r *refusal) Error() string { return r.message }
 func refuse(format string, a ...any) error { return &refusal{fmt.Sprintf(format, a...)} }
 
 // checkPrivate refuses a file or folder that others can open or that belongs to
-// someone else. mode is what the chmod line in the message says.
+// someone else. mode is the one in the message's chmod command.
 func checkPrivate(info fs.FileInfo, path string, mode fs.FileMode) error {
 	if err := checkOwner(info, path); err != nil {
 		return err
@@ -30,10 +30,10 @@ func checkPrivate(info fs.FileInfo, path string, mode fs.FileMode) error {
 	return nil
 }
 
-// readPrivate reads a file of the owner's, at most maxFile bytes. path is the
-// name for messages.
+// readPrivate reads a file that only its owner can open, at most maxFile bytes. path
+// is its name in messages.
 func readPrivate(root *os.Root, name, path string) ([]byte, error) {
-	// Without O_NONBLOCK the open of a named pipe would wait for a writer for ever.
+	// Without O_NONBLOCK, opening a named pipe would block until there is a writer.
 	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, err
@@ -67,15 +67,15 @@ func readAtMost(r io.Reader, path string) ([]byte, error) {
 	return data, err
 }
 
-// explain turns an error of the operating system into one line that says what
-// was being done to which path and what to do next.
+// explain turns an error of the operating system into one line that says which
+// operation failed, on which path, and what to do next.
 func explain(err error, doing, path string) error {
 	if _, ok := errors.AsType[*refusal](err); ok {
 		return err
 	}
 	cause := err
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		cause = e.Err // without the name of the temporary file, which tells nobody anything
+		cause = e.Err // without the name of the temporary file, which means nothing to a reader
 	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
 		cause = e.Err
 	}
@@ -89,7 +89,7 @@ func nextStep(cause error) string {
 	case isReadOnly(cause):
 		return "; mount it writable, or set XDG_STATE_HOME to a folder that is"
 	case errors.Is(cause, fs.ErrPermission):
-		return "; give yourself access to it, or set XDG_STATE_HOME to a folder of yours"
+		return "; give yourself access to it, or set XDG_STATE_HOME to a folder that you own"
 	case errors.Is(cause, fs.ErrNotExist):
 		return "; the folder was removed while it was in use: restart kyc-agentd"
 	case errors.Is(cause, os.ErrClosed):

@@ -14,7 +14,7 @@ var provider = map[string]string{"darwin": "macOS keychain", "windows": "Windows
 
 func newBackend(bool) (backend, error) { return indexed{goKeyring{}}, nil }
 
-// goKeyring is go-keyring as it is.
+// goKeyring is go-keyring without additions.
 type goKeyring struct{}
 
 func (goKeyring) get(key string) ([]byte, error) {
@@ -54,6 +54,7 @@ func explain(err error) error {
 	return f
 }
 
-// isLocked knows security(1)'s exit codes, the low bytes of errSecInteractionNotAllowed
-// (-25308), errSecAuthFailed (-25293) and errSecUserCanceled (-128).
+// isLocked reports whether an exit code of security(1) means a locked keychain: it is the
+// low byte of errSecInteractionNotAllowed (-25308), errSecAuthFailed (-25293) or
+// errSecUserCanceled (-128).
 func isLocked(exit int) bool { return exit == 36 || exit == 51 || exit == 128 }

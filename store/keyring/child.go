@@ -11,18 +11,18 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// A backend does the operations in the child. Its errors are faults.
+// A backend performs the operations in the child. Its errors are backendErrors.
 type backend interface {
 	get(key string) ([]byte, error)
 	put(key string, value []byte) error
-	// delete takes a key that is not there for deleted.
+	// delete succeeds if there is no such key.
 	delete(key string) error
 	keys() ([]string, error)
 }
 
-// Child is the body of the child process: it reads one request from in, does it and
-// writes the answer to out. It returns the exit code: 0 when it answered. It calls
-// libraries that cannot be interrupted, so the process has to exit when it returns.
+// Child is the body of the child process: it reads one request from in, performs it and
+// writes the answer to out. It returns the exit code: 0 if it wrote an answer. It calls
+// libraries that cannot be interrupted, so the process has to exit when Child returns.
 func Child(in io.Reader, out io.Writer) int {
 	r, err := parseRequest(in)
 	if err != nil {
@@ -38,9 +38,9 @@ func writeAnswer(out io.Writer, a answer) int {
 	return 0
 }
 
-// serveRequest does r and gives up when the keyring does not say what state it is in
-// within r.Ready, or at r.Limit: where the system does not kill a child with its
-// parent, this ends one whose daemon was killed.
+// serveRequest performs r. It returns codeTimeout when the keyring has not reported its
+// state within r.Ready, or after r.Limit: on systems that do not kill a child with its
+// parent, this limit ends the child of a daemon that was killed.
 func serveRequest(r request, open func(prompt bool) (backend, error)) answer {
 	done, ready := make(chan answer, 1), make(chan struct{})
 	go func() { done <- runOperation(r, open, ready) }()
@@ -62,7 +62,8 @@ func serveRequest(r request, open func(prompt bool) (backend, error)) answer {
 	}
 }
 
-// runOperation does r. It closes ready once the keyring has answered for the first time.
+// runOperation performs r. It closes ready when the keyring has answered for the first
+// time.
 func runOperation(r request, open func(prompt bool) (backend, error), ready chan<- struct{}) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -127,7 +128,7 @@ func hasCode(err error, c code) bool {
 	return ok && f.code == c
 }
 
-// answerFor returns the answer for err; nil is ok.
+// answerFor returns the answer that reports err; for nil it is codeOK.
 func answerFor(err error) answer {
 	if err == nil {
 		return answer{Code: codeOK}
@@ -138,7 +139,8 @@ func answerFor(err error) answer {
 	return answer{Code: codeFailed, Detail: sanitize.Short(err.Error(), maxDetail)}
 }
 
-// panicText tells a runtime error, which names no data. Other panics may hold anything.
+// panicText returns the text of a runtime error, which contains no data. Of any other
+// panic it returns only the type, because its value may contain a secret.
 func panicText(p any) string {
 	if err, ok := p.(interface {
 		error

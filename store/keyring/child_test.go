@@ -16,7 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
-// storeWithChild returns a store whose child is one of TestMain's.
+// storeWithChild returns a store whose child is one of the fakes of TestMain.
 func storeWithChild(timeout time.Duration, verb ...string) *keyring.Store {
 	return keyring.New(keyring.Options{
 		Command:       keyring.SelfCommand(verb...),
@@ -26,7 +26,7 @@ func storeWithChild(timeout time.Duration, verb ...string) *keyring.Store {
 	})
 }
 
-const longTimeout = time.Minute // for a child that answers or dies by itself
+const longTimeout = time.Minute // for a child that answers or ends without being killed
 
 func TestChildThatMisbehaves(t *testing.T) {
 	for _, c := range []struct {
@@ -37,18 +37,18 @@ func TestChildThatMisbehaves(t *testing.T) {
 	}{
 		{"hangs", 300 * time.Millisecond, []string{"fake-hang"}, "no answer within 300ms"},
 		{"panics", longTimeout, []string{"fake-panic"}, "its helper did not answer (exit status 2); try again"},
-		{"says nothing", longTimeout, []string{"fake-mute"}, "its helper did not answer (it ended without a word); try again"},
+		{"says nothing", longTimeout, []string{"fake-mute"}, "its helper did not answer (it ended without an answer); try again"},
 		{"fails", longTimeout, []string{"fake-exit"}, "its helper did not answer (exit status 3); try again"},
 		{"never stops", longTimeout, []string{"fake-huge"}, "its helper wrote more than 262144 bytes; reinstall kyc-agentd"},
-		{"garbage", longTimeout, []string{"fake-answer", "Segmentation fault"}, "its helper's answer makes no sense (not the JSON object that was expected); reinstall kyc-agentd"},
-		{"empty line", longTimeout, []string{"fake-answer", ""}, "makes no sense"},
-		{"unknown code", longTimeout, []string{"fake-answer", `{"code":"fine"}`}, "makes no sense (unknown code)"},
-		{"unknown field", longTimeout, []string{"fake-answer", `{"code":"ok","secret":1}`}, "makes no sense"},
-		{"a list of keys", longTimeout, []string{"fake-answer", `{"code":"ok","keys":["prod"]}`}, "makes no sense (unexpected keys)"},
-		{"a value and an error", longTimeout, []string{"fake-answer", `{"code":"locked","value":"eA=="}`}, "makes no sense (unexpected value)"},
-		{"two objects", longTimeout, []string{"fake-answer", `{"code":"ok"} {"code":"ok"}`}, "makes no sense (something follows the JSON object)"},
+		{"garbage", longTimeout, []string{"fake-answer", "Segmentation fault"}, "its helper's answer is invalid (not the expected JSON object); reinstall kyc-agentd"},
+		{"empty line", longTimeout, []string{"fake-answer", ""}, "is invalid"},
+		{"unknown code", longTimeout, []string{"fake-answer", `{"code":"fine"}`}, "is invalid (unknown code)"},
+		{"unknown field", longTimeout, []string{"fake-answer", `{"code":"ok","secret":1}`}, "is invalid"},
+		{"a list of keys", longTimeout, []string{"fake-answer", `{"code":"ok","keys":["prod"]}`}, "is invalid (unexpected keys)"},
+		{"a value and an error", longTimeout, []string{"fake-answer", `{"code":"locked","value":"eA=="}`}, "is invalid (unexpected value)"},
+		{"two objects", longTimeout, []string{"fake-answer", `{"code":"ok"} {"code":"ok"}`}, "is invalid (more data after the JSON object)"},
 		{"failed", longTimeout, []string{"fake-answer", `{"code":"failed","detail":"two\nlines"}`}, "it failed (two lines); try again"},
-		{"panic told", longTimeout, []string{"fake-answer", `{"code":"panic","detail":"nil map"}`}, "its helper broke down (nil map)"},
+		{"panic told", longTimeout, []string{"fake-answer", `{"code":"panic","detail":"nil map"}`}, "its helper crashed (nil map)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := storeWithChild(c.timeout, c.command...).Get(t.Context(), "prod")
@@ -80,7 +80,7 @@ func TestCodes(t *testing.T) {
 		"no_service":    {store.ErrUnavailable, "no secret service on the session bus; start gnome-keyring"},
 		"no_bus":        {store.ErrUnavailable, "no session bus; log in to a desktop session"},
 		"silent":        {store.ErrUnavailable, "no answer within 1m0s"},
-		"not_kept":      {nil, "it said yes to get prod, but did not do it"},
+		"not_kept":      {nil, "it reported success for get prod, but did not do it"},
 		"too_big":       {nil, "more than this keyring takes"},
 	} {
 		_, err := storeWithChild(longTimeout, "fake-answer", `{"code":"`+code+`"}`).Get(t.Context(), "prod")
@@ -95,7 +95,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// An answer is complete at the end of its line; what the child does then is of no interest.
+// An answer is complete at the end of its line, even if the child then hangs.
 func TestChildThatAnswersAndHangs(t *testing.T) {
 	keys, err := storeWithChild(longTimeout, "fake-answer-and-hang", `{"code":"ok","keys":["a","b"]}`).Keys(t.Context())
 	if err != nil || !slices.Equal(keys, []string{"a", "b"}) {
@@ -119,7 +119,7 @@ func TestCancelKillsTheChild(t *testing.T) {
 	}
 	fifo.awaitEnd(t)
 	if advice := st.Describe().Advice; advice != "" {
-		t.Errorf("a caller that gave up is told as the keyring's trouble: %q", advice)
+		t.Errorf("a caller's cancellation is reported as an error of the keyring: %q", advice)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestDeadlineKillsTheChildAndItsChildren(t *testing.T) {
 	fifo.awaitEnd(t)
 }
 
-// A request behind one that hangs fails when its own time is up, or when its
+// A request that waits for one that hangs fails at its own time limit, or when its
 // context ends, whichever is first.
 func TestWaitingBehindAHungChild(t *testing.T) {
 	fifo := newFifo(t)
@@ -167,8 +167,8 @@ func TestWaitingBehindAHungChild(t *testing.T) {
 	fifo.awaitEnd(t)
 }
 
-// Whatever the daemon's environment holds, the child gets what finds the keyring,
-// and the value by its standard input alone.
+// The child gets only the variables that it needs to find the keyring, whatever the
+// daemon's environment contains, and the request only on its standard input.
 func TestWhatTheChildIsGiven(t *testing.T) {
 	daemon := map[string]string{
 		"HOME": "/home/ana", "LANG": "de_DE.UTF-8", "XDG_RUNTIME_DIR": "/nonexistent",

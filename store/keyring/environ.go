@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// passedVariables are the variables the child needs to find the user's keyring; all others,
-// the service manager's and credentials among them, stay with the daemon.
+// passedVariables are the variables that the child needs to find the user's keyring. It
+// gets no others, such as the service manager's or those with credentials.
 var passedVariables = []string{
 	"HOME", "USER", "XDG_RUNTIME_DIR", "LANG", "LC_ALL", "TMPDIR",
 	"USERPROFILE", "APPDATA", "LOCALAPPDATA", "SYSTEMROOT", // Windows
 }
 
-// environ is the child's whole environment.
+// environ returns the child's whole environment.
 func environ(getenv func(string) string) []string {
 	env := []string{
 		"DBUS_SESSION_BUS_ADDRESS=" + busAddress(getenv),
@@ -29,12 +29,12 @@ func environ(getenv func(string) string) []string {
 }
 
 // noBus is an address that cannot be dialled. Without an address the D-Bus library
-// would run dbus-launch, which starts a bus of its own and leaves it behind.
+// would run dbus-launch, which starts another bus and does not end it.
 const noBus = "disabled:"
 
-// busAddress is where the session bus is: DBUS_SESSION_BUS_ADDRESS, else the socket
-// "bus" in $XDG_RUNTIME_DIR, or in /run/user/UID where that variable is not set, as
-// in cron. There is no other guess.
+// busAddress returns the address of the session bus: DBUS_SESSION_BUS_ADDRESS, else the
+// socket "bus" in $XDG_RUNTIME_DIR, or in /run/user/UID if that variable is not set, as
+// in cron. Nothing else is tried.
 func busAddress(getenv func(string) string) string {
 	address := getenv("DBUS_SESSION_BUS_ADDRESS")
 	if address != "" && !strings.HasPrefix(address, "autolaunch:") {
@@ -51,7 +51,7 @@ func busAddress(getenv func(string) string) string {
 	return "unix:path=" + escapeAddress(path)
 }
 
-// escapeAddress writes a path as the D-Bus specification wants it in an address:
+// escapeAddress escapes a path for an address as the D-Bus specification requires:
 // bytes other than [-0-9A-Za-z_/.\*] become %XX.
 func escapeAddress(path string) string {
 	var b strings.Builder

@@ -7,15 +7,16 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// A code is what came of a request. Codes cross the pipe; sentences are made here.
+// A code is the result of a request. The child sends only the code over the pipe; the
+// text of the error is made here.
 type code string
 
 const (
 	codeOK           code = "ok"
 	codeNotFound     code = "not_found"
 	codeLocked       code = "locked"
-	codeDismissed    code = "dismissed"     // it could ask, and stayed locked
-	codeNoCollection code = "no_collection" // a keyring without anywhere to put items
+	codeDismissed    code = "dismissed"     // the prompt was not answered; still locked
+	codeNoCollection code = "no_collection" // a keyring without a collection for items
 	codeNoService    code = "no_service"
 	codeNoBus        code = "no_bus"
 	codeTimeout      code = "silent" // a bus or a keyring that does not answer
@@ -31,18 +32,18 @@ var codes = []code{
 }
 
 const (
-	// gnome-keyring takes all of its input for the password, a newline at the end as well.
+	// gnome-keyring reads its whole input as the password, including a final newline.
 	unlockHint = `unlock it in your desktop's password manager; without a desktop run: read -rs P; printf %s "$P" | gnome-keyring-daemon --replace --unlock`
 	fileHint   = `or keep sign-ins in files: run kyc-agentd keygen, set store = "file" and restart kyc-agentd`
 )
 
-// Why a keyring is unavailable, where that is known. What wraps one of these wraps
+// The reasons why a keyring is unavailable. An error that wraps one of these wraps
 // [store.ErrUnavailable], too.
 var (
-	// ErrNoKeyring says that there is none: no session bus, no secret service on it, or
-	// no collection that could hold items.
+	// ErrNoKeyring means that there is no keyring: no session bus, no secret service on
+	// it, or no collection that could hold items.
 	ErrNoKeyring = errors.New("no keyring")
-	// ErrTimeout says that it, or the session bus, did not answer in time.
+	// ErrTimeout means that the keyring or the session bus did not answer in time.
 	ErrTimeout = errors.New("no answer from the keyring")
 )
 
@@ -63,7 +64,7 @@ func (u *unavailable) Is(target error) bool {
 	return target == store.ErrUnavailable || u.reason != nil && target == u.reason
 }
 
-// A backendError is an error with its code, inside the child.
+// A backendError is an error of the keyring, with its code. It exists only in the child.
 type backendError struct {
 	code   code
 	detail string
@@ -71,7 +72,7 @@ type backendError struct {
 
 func (f *backendError) Error() string { return string(f.code) + ": " + f.detail }
 
-// err returns the answer to r as an error of the store's, nil when it is good.
+// err returns the answer to r as an error of the store, nil for codeOK.
 func (a answer) err(r request) error {
 	switch a.Code {
 	case codeOK:
@@ -85,12 +86,12 @@ func (a answer) err(r request) error {
 	case codeTooBig:
 		return fmt.Errorf("keyring: a value of %d bytes is more than this keyring takes; %s", len(r.Value), fileHint)
 	case codeNotStored:
-		return fmt.Errorf("keyring: it said yes to %s %s, but did not do it: its prompt may have been dismissed; try again and answer it", r.Op, r.Key)
+		return fmt.Errorf("keyring: it reported success for %s %s, but did not do it: its prompt may have been dismissed; try again and answer it", r.Op, r.Key)
 	}
 	return &unavailable{fmt.Sprintf("keyring %v: %s", store.ErrUnavailable, a.reason(r)), reasonErrors[a.Code]}
 }
 
-// reason says why the keyring is unavailable and what to do about it.
+// reason returns why the keyring is unavailable and what to do about it.
 func (a answer) reason(r request) string {
 	detail := ""
 	if a.Detail != "" {
@@ -106,7 +107,7 @@ func (a answer) reason(r request) string {
 	case codeTimeout:
 		return fmt.Sprintf("no answer within %v: it or the session bus hangs; restart it, %s", r.Ready, fileHint)
 	case codePanic:
-		return "its helper broke down" + detail + "; the session bus may have gone away: try again"
+		return "its helper crashed" + detail + "; the session bus may have gone away: try again"
 	}
 	return "it failed" + detail + "; try again, " + fileHint
 }

@@ -9,15 +9,14 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
 )
 
-// A fakeService is a Secret Service that can do what gnome-keyring cannot be made
-// to do without a screen: put up prompts. It keeps one item, whose key is prod.
-// Set the fields before serve.
+// A fakeService is a Secret Service with prompts, which gnome-keyring cannot show
+// without a screen. It keeps one item, whose key is prod. Set the fields before serve.
 type fakeService struct {
 	collections any                                    // the property; nil means the login collection
 	itemLocked  bool                                   // the item
 	onPrompt    func(complete func(dismissed bool))    // nil: there are no prompts
 	createItem  func(value string) (prompt, answerFor) // nil: keeps the value
-	deleteAsks  bool                                   // Delete puts up a prompt and does nothing
+	deleteAsks  bool                                   // Delete returns a prompt and does nothing
 
 	conn *dbus.Conn
 

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A fifo is a named pipe whose writer is a process of interest: it tells when that
-// one started, and when it ended.
+// A fifo is a named pipe whose writer is the process under test. It shows when that
+// process started and when it ended.
 type fifo struct {
 	path string
 	file *os.File
@@ -42,7 +42,7 @@ func (f *fifo) awaitStart(t *testing.T) {
 	if line, err := f.read.ReadString('\n'); err != nil || line != "here\n" {
 		t.Fatalf("the process did not start: %q, %v", line, err)
 	}
-	// From here on the process is the only writer: its end is the end of the file.
+	// From here on the process is the only writer, so the file ends when the process ends.
 	r, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -7,13 +7,13 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// indexKey is the user name of an item that lists the keys: the keychain and the
-// credential manager are not asked for theirs. No key begins with '_'.
+// indexKey is the user name of an item that lists the keys, because go-keyring cannot
+// list the items of the keychain or the credential manager. No key begins with '_'.
 const indexKey = "_index"
 
-// indexed adds keys to a keyring that cannot list them. A Put whose key is new is
-// complete when the index has it; a Delete takes it off the index first, so that the
-// worst a kill in between leaves is an item that is not listed.
+// indexed adds an index to a keyring that cannot list its keys. A put of a new key ends
+// with writing the index, and a delete begins with it. So if the child is killed in
+// between, the worst result is an item that is not listed.
 type indexed struct {
 	items interface {
 		get(key string) ([]byte, error)
@@ -52,7 +52,7 @@ func (b indexed) delete(key string) error {
 	return b.items.delete(key)
 }
 
-// keys takes an index that makes no sense for an empty one: the next Put repairs it.
+// keys treats an invalid index as empty; the next put repairs it.
 func (b indexed) keys() ([]string, error) {
 	data, err := b.items.get(indexKey)
 	if hasCode(err, codeNotFound) {

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// items is a keyring that cannot list what it holds.
+// items is a keyring that cannot list its keys.
 type items struct {
 	values map[string]string
-	fail   string // the key that no operation works on
+	fail   string // a key for which every operation fails
 }
 
 func (m *items) get(key string) ([]byte, error) {
@@ -67,11 +67,11 @@ func TestIndex(t *testing.T) {
 	}
 	wantKeys("staging")
 	if err := b.delete("staging"); err != nil || len(m.values) != 0 {
-		t.Errorf("after the last delete %v is left, %v", m.values, err)
+		t.Errorf("the last delete left %v, %v", m.values, err)
 	}
 }
 
-func TestIndexThatMakesNoSense(t *testing.T) {
+func TestInvalidIndex(t *testing.T) {
 	for index, want := range map[string][]string{
 		"rubbish":                       nil,
 		`{"a":1}`:                       nil,
@@ -84,12 +84,12 @@ func TestIndexThatMakesNoSense(t *testing.T) {
 	}
 }
 
-func TestIndexThatCannotBeUsed(t *testing.T) {
+func TestUnusableIndex(t *testing.T) {
 	b := indexed{&items{values: map[string]string{}, fail: indexKey}}
 	_, err := b.keys()
 	for op, err := range map[string]error{"put": b.put("prod", nil), "delete": b.delete("prod"), "keys": err} {
 		if err == nil {
-			t.Errorf("%s says nothing", op)
+			t.Errorf("%s returns no error", op)
 		}
 	}
 }

@@ -2,20 +2,20 @@
 // Linux (gnome-keyring, KWallet, KeePassXC), the keychain on macOS, the credential
 // manager on Windows.
 //
-// A newcomer needs two calls: New in the daemon, and Child in the program that New
-// was told to run, which is the same binary under a hidden verb:
+// The daemon calls New. The program that New is told to run, which is the same binary
+// with a hidden verb, calls Child:
 //
 //	st := keyring.New(keyring.Options{Command: keyring.SelfCommand("keyring-child")})
 //	…
 //	os.Exit(keyring.Child(os.Stdin, os.Stdout)) // kyc-agentd keyring-child
 //
-// Every operation runs in a child process of its own, because the library beneath
-// (go-keyring) has no deadline, waits for ever for a keyring that hangs, and panics
-// when the bus goes away in mid-prompt. A child can be killed. Secrets cross to it
-// and back over pipes, never in its arguments or environment.
+// Every operation runs in a new child process, because the library (go-keyring) has no
+// deadline, waits without limit for a keyring that hangs, and panics when the bus goes
+// away during a prompt. A child can be killed. Secrets are passed over pipes in both
+// directions, never in the child's arguments or environment.
 //
-// What the keyring itself promises is less than store/file does: any process of the
-// same user may read every item, and on Linux values cross the session bus unencrypted.
+// A keyring protects less than store/file does: any process of the same user may read
+// every item, and on Linux values cross the session bus unencrypted.
 package keyring
 
 import (
@@ -33,33 +33,34 @@ import (
 )
 
 const (
-	// service is the name our items carry in the keyring; the key is the item's user.
+	// service is the service name of the agent's items in the keyring; the key is the
+	// item's user name.
 	service = "kyc-agent"
 
 	defaultTimeout       = 3 * time.Second
 	defaultPromptTimeout = 120 * time.Second
 )
 
-// Options is what a Store is made of.
+// Options configures a Store.
 type Options struct {
 	// Command is the argv of a program that calls Child; see SelfCommand.
 	Command []string
-	// Getenv looks up the environment that the child's is made from. Nil means os.Getenv.
+	// Getenv looks up the variables for the child's environment. Nil means os.Getenv.
 	Getenv func(string) string
 	// Timeout bounds an operation; 0 means 3 s.
 	Timeout time.Duration
-	// PromptTimeout bounds one whose context may prompt (store.WithPrompt), because
-	// a person then has to type a password; 0 means 120 s.
+	// PromptTimeout bounds an operation whose context may prompt (store.WithPrompt),
+	// because a person then has to type a password; 0 means 120 s.
 	PromptTimeout time.Duration
-	// Logger gets a line per operation at debug level, without values. Nil discards.
+	// Logger receives one line per operation at debug level, without values. Nil discards it.
 	Logger *slog.Logger
 }
 
-// Store is a [store.Store] in the keyring. One child runs at a time; the others
-// wait their turn as long as an operation may take, and no longer.
+// Store is a [store.Store] in the keyring. One child runs at a time; other operations
+// wait for it, at most as long as an operation may take.
 type Store struct {
 	options   Options
-	slot      chan struct{} // holds one token
+	slot      chan struct{} // capacity 1; an operation takes the token while it runs
 	lastError atomic.Pointer[string]
 }
 
@@ -68,8 +69,8 @@ var (
 	_ store.Describer = (*Store)(nil)
 )
 
-// New returns a store. It touches no keyring: whether there is one shows at the
-// first operation.
+// New returns a store. It does not contact the keyring; the first operation fails if
+// there is none.
 func New(o Options) *Store {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
@@ -84,8 +85,8 @@ func New(o Options) *Store {
 	return s
 }
 
-// Get returns the value of key. Without store.WithPrompt it never makes the keyring
-// ask for a password: a locked one is ErrLocked.
+// Get returns the value of key. Without store.WithPrompt the keyring never asks for a
+// password: if it is locked, the error is ErrLocked.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := validate.Args(ctx, "keyring", key); err != nil {
 		return nil, err
@@ -97,9 +98,10 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return a.Value, nil
 }
 
-// Put keeps value under key. After an ErrUnavailable a keyring that hung may still
-// take it up when it goes on; it does so before anything it is asked later. It is read back and compared before Put returns nil:
-// go-keyring reports success when a person dismissed the keyring's prompt.
+// Put stores value under key. It reads the value back and compares it before it returns
+// nil, because go-keyring reports success when a person has dismissed the keyring's
+// prompt. After an ErrUnavailable a keyring that hung may still store the value when it
+// continues, but it does so before any later request.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	if err := validate.Args(ctx, "keyring", key); err != nil {
 		return err
@@ -111,7 +113,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	return err
 }
 
-// Delete removes key, and looks that it is gone.
+// Delete removes key and verifies that it is gone.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := validate.Args(ctx, "keyring", key); err != nil {
 		return err
@@ -120,7 +122,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-// Keys lists the keys in ascending order. It reads the items' attributes, no secret.
+// Keys lists the keys in ascending order. It reads the items' attributes but no secret.
 func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("keyring: %w", err)
@@ -132,12 +134,12 @@ func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	return a.Keys, nil
 }
 
-// Describe says which keyring this is. Its Advice is what the last operation
-// failed with, if it failed because the keyring could not be used.
+// Describe describes the keyring. Advice is the error of the last operation, if it
+// failed because the keyring could not be used.
 func (s *Store) Describe() store.Info {
 	info := store.Info{Kind: "keyring", Detail: provider, Lasting: true}
-	if trouble := s.lastError.Load(); trouble != nil {
-		info.Advice = *trouble
+	if text := s.lastError.Load(); text != nil {
+		info.Advice = *text
 	}
 	return info
 }
@@ -149,7 +151,7 @@ func (s *Store) do(ctx context.Context, r request) (answer, error) {
 	if r.Prompt {
 		limit = s.options.PromptTimeout
 	}
-	// The child's own limit is an afterthought, for a daemon that was killed.
+	// The child ends by its own limit only if the daemon was killed.
 	r.Ready, r.Limit = min(s.options.Timeout, limit), limit+time.Second
 	start := time.Now()
 	a, err := s.runExclusive(ctx, r, limit)
@@ -162,8 +164,8 @@ func (s *Store) do(ctx context.Context, r request) (answer, error) {
 	return a, err
 }
 
-// runExclusive waits for the child before this one to end, no longer than limit, and
-// then runs one of its own.
+// runExclusive waits, no longer than limit, until no other child runs, and then runs r
+// in one.
 func (s *Store) runExclusive(ctx context.Context, r request, limit time.Duration) (answer, error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -179,7 +181,8 @@ func (s *Store) runExclusive(ctx context.Context, r request, limit time.Duration
 	}
 }
 
-// setLastError keeps what Describe advises. A caller that gave up says nothing about the keyring.
+// setLastError sets what Describe advises. It ignores a caller's cancellation or
+// deadline, which says nothing about the keyring.
 func (s *Store) setLastError(err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fake is a child that does not do as it should.
+// fake is a child that misbehaves.
 func fake(verb string, args []string) int {
 	if verb == "fake-daemon" { // a parent, to be killed while its child hangs
 		st := keyring.New(keyring.Options{Command: keyring.SelfCommand("fake-hang", args[0])})
@@ -62,7 +62,7 @@ func fake(verb string, args []string) int {
 				return 1
 			}
 		}
-	case "fake-mirror": // says what it was given, as the value it got
+	case "fake-mirror": // returns its arguments, environment and request as the value
 		said, _ := json.Marshal(mirrored{os.Args, os.Environ(), string(request)})
 		_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"code": "ok", "value": said})
 	}
@@ -74,8 +74,8 @@ type mirrored struct {
 	Stdin     string
 }
 
-// hang takes longer than any test waits. It holds the named pipe open, which tells a reader how long
-// this process lives.
+// hang takes longer than any test waits. It keeps the named pipe open, so that a reader
+// can see how long this process lives.
 func hang(fifo string) {
 	if fifo != "" {
 		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)

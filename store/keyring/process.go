@@ -15,8 +15,8 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// SelfCommand is the argv that runs this very program with args. On Linux it names
-// /proc/self/exe: after an upgrade the path the program was started by holds
+// SelfCommand returns the argv that runs this program with args. On Linux it names
+// /proc/self/exe: after an upgrade the path from which the program was started holds
 // another version, or nothing.
 func SelfCommand(args ...string) []string {
 	exe := "/proc/self/exe"
@@ -31,7 +31,7 @@ func SelfCommand(args ...string) []string {
 
 var errTimeLimit = errors.New("the operation's time is up")
 
-// run does r in a child, which is killed after limit or when ctx ends.
+// run performs r in a child, which is killed after limit or when ctx ends.
 func (s *Store) run(ctx context.Context, r request, limit time.Duration) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errTimeLimit)
 	defer cancel()
@@ -48,13 +48,14 @@ func (s *Store) run(ctx context.Context, r request, limit time.Duration) (answer
 	}
 	a, err := parseAnswer(r.Op, out)
 	if err != nil {
-		return answer{}, fmt.Errorf("keyring %w: its helper's answer makes no sense (%w); reinstall kyc-agentd", store.ErrUnavailable, err)
+		return answer{}, fmt.Errorf("keyring %w: its helper's answer is invalid (%w); reinstall kyc-agentd", store.ErrUnavailable, err)
 	}
 	return a, nil
 }
 
-// timedOut is the answer of a child that had to be killed. One that could prompt
-// would have said codeSilent long before, so it was a person who did not answer.
+// timedOut returns the answer for a child that was killed after its time limit. If it
+// could prompt, the keyring did answer, or the child would have sent codeTimeout much
+// earlier; so it was a person who did not answer.
 func timedOut(r request) answer {
 	if r.Prompt {
 		return answer{Code: codeDismissed}
@@ -62,12 +63,12 @@ func timedOut(r request) answer {
 	return answer{Code: codeTimeout}
 }
 
-// exchange starts a child, hands it r and returns the line it wrote. With that
-// line the child has done its work, and is killed rather than waited for. The error
-// tells why there is no line.
+// exchange starts a child, sends it r and returns the line that it wrote. After that
+// line the child is killed, because it has nothing left to do and may hang. The error
+// is the reason why there is no line.
 func (s *Store) exchange(ctx context.Context, r request) ([]byte, error) {
 	if len(s.options.Command) == 0 {
-		return nil, errors.New("no command to run it by")
+		return nil, errors.New("no command to run it")
 	}
 	in, err := json.Marshal(r)
 	if err != nil {
@@ -75,10 +76,10 @@ func (s *Store) exchange(ctx context.Context, r request) ([]byte, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out := lineWriter{end: cancel}
+	out := lineWriter{onComplete: cancel}
 	cmd := exec.CommandContext(ctx, s.options.Command[0], s.options.Command[1:]...)
 	cmd.Env = environ(s.options.Getenv)
-	cmd.Dir = os.TempDir() // not whatever folder the daemon was started in
+	cmd.Dir = os.TempDir() // so that the child does not depend on the daemon's working folder
 	cmd.Stdin, cmd.Stdout = bytes.NewReader(in), &out
 	cmd.WaitDelay = time.Second // a grandchild may hold the pipes open
 	detach(cmd)
@@ -90,15 +91,15 @@ func (s *Store) exchange(ctx context.Context, r request) ([]byte, error) {
 }
 
 var (
-	errTooLong  = errors.New("too long an answer")
-	errNoAnswer = errors.New("it ended without a word")
+	errTooLong  = errors.New("answer too long")
+	errNoAnswer = errors.New("it ended without an answer")
 )
 
-// lineWriter takes what a child writes: one line of at most maxMessage bytes. It calls
-// end when it has all of it, or more than that.
+// A lineWriter collects one line of at most maxMessage bytes from a child. It calls
+// onComplete when it has the whole line, or more bytes than that.
 type lineWriter struct {
-	data []byte
-	end  func()
+	data       []byte
+	onComplete func()
 }
 
 func (l *lineWriter) Write(p []byte) (int, error) {
@@ -107,7 +108,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	}
 	l.data = append(l.data, p...)
 	if l.complete() || l.tooLong() {
-		l.end()
+		l.onComplete()
 	}
 	return len(p), nil
 }
@@ -116,7 +117,7 @@ func (l *lineWriter) complete() bool { return bytes.IndexByte(l.data, '\n') >= 0
 
 func (l *lineWriter) tooLong() bool { return len(l.data) > maxMessage }
 
-// result is the line, or why there is none: err is how the child ended.
+// result returns the line, or the reason why there is none. err is how the child ended.
 func (l *lineWriter) result(err error) ([]byte, error) {
 	before, _, found := bytes.Cut(l.data, []byte("\n"))
 	switch {

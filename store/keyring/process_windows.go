@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// detach keeps a console window from flashing up.
+// detach prevents a console window from appearing.
 func detach(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true}
 }

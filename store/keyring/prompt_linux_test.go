@@ -29,15 +29,15 @@ func wantError(t *testing.T, err, is error, text string) {
 	}
 }
 
-// The request path must never put a dialog on anyone's screen, so a locked keyring
-// is not even asked to unlock.
+// A request for a token must never open a dialog, so a locked keyring is not even asked
+// to unlock.
 func TestNoPromptWithoutAPerson(t *testing.T) {
 	for name, f := range map[string]*fakeService{
 		"collection": {locked: true, value: "v"},
 		"item":       {itemLocked: true, value: "v"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f.onPrompt = func(func(bool)) { t.Error("a prompt was put up") }
+			f.onPrompt = func(func(bool)) { t.Error("a prompt was shown") }
 			_, err := fakeKeyring(t, f).Get(t.Context(), "prod")
 			wantError(t, err, store.ErrLocked, "the keyring is locked; unlock it")
 			if n := f.unlockCalls(); n != 0 {
@@ -78,7 +78,7 @@ func TestPromptIgnored(t *testing.T) {
 	wantError(t, err, store.ErrLocked, "the keyring is still locked: its prompt was not answered")
 }
 
-// go-keyring takes a dismissed prompt of CreateItem or Delete for success.
+// go-keyring treats a dismissed prompt of CreateItem or Delete as success.
 func TestDismissedChangesAreNoticed(t *testing.T) {
 	dismiss := func(complete func(bool)) { complete(true) }
 	ask := func(string) (prompt, answerFor) { return thePrompt, nil }
@@ -88,21 +88,21 @@ func TestDismissedChangesAreNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := fakeKeyring(t, f).Put(t.Context(), "prod", []byte("new"))
-			wantError(t, err, nil, "keyring: it said yes to put prod, but did not do it: its prompt may have been dismissed")
+			wantError(t, err, nil, "keyring: it reported success for put prod, but did not do it: its prompt may have been dismissed")
 		})
 	}
 	f := &fakeService{onPrompt: dismiss, deleteAsks: true, value: "old"}
 	err := fakeKeyring(t, f).Delete(t.Context(), "prod")
-	wantError(t, err, nil, "keyring: it said yes to delete prod, but did not do it")
+	wantError(t, err, nil, "keyring: it reported success for delete prod, but did not do it")
 }
 
-// go-keyring panics when the bus dies while it waits for a prompt's end. Should the
-// bus die before it waits, it gets an error instead.
+// go-keyring panics when the bus ends while it waits for the end of a prompt. If the bus
+// ends before it waits, it gets an error instead.
 func TestBusDiesDuringAPrompt(t *testing.T) {
 	kr := keyringtest.Start(t, keyringtest.NoService)
 	f := &fakeService{locked: true, value: "v"}
 	f.onPrompt = func(func(bool)) {
-		for range 100 { // time for go-keyring to begin to wait
+		for range 100 { // enough time for go-keyring to begin waiting
 			_ = f.conn.BusObject().Call("org.freedesktop.DBus.GetId", 0).Err
 		}
 		kr.StopBus()
@@ -113,7 +113,7 @@ func TestBusDiesDuringAPrompt(t *testing.T) {
 		wantError(t, err, store.ErrUnavailable, "EOF")
 		return
 	}
-	wantError(t, err, store.ErrUnavailable, "its helper broke down (runtime error: invalid memory address or nil pointer dereference); the session bus may have gone away: try again")
+	wantError(t, err, store.ErrUnavailable, "its helper crashed (runtime error: invalid memory address or nil pointer dereference); the session bus may have gone away: try again")
 }
 
 func TestOddAnswersOfTheService(t *testing.T) {
@@ -122,7 +122,7 @@ func TestOddAnswersOfTheService(t *testing.T) {
 	wantError(t, err, store.ErrUnavailable, "it failed (org.freedesktop.Secret.Service.Collections is of another type than the Secret Service API says)")
 }
 
-// A service that quotes the value in its error does not get it into ours.
+// If a service quotes the value in its error, the store's error does not contain it.
 func TestErrorThatQuotesTheValue(t *testing.T) {
 	const value = "a refresh token"
 	f := &fakeService{createItem: func(v string) (prompt, answerFor) {

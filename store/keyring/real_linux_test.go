@@ -15,8 +15,8 @@ import (
 	"github.com/legaltalent/kyc-agent/store/storetest"
 )
 
-// storeOn returns a store whose child is this test binary on kr's bus. It is patient: a
-// busy machine is not what these tests are about.
+// storeOn returns a store whose child is this test binary on kr's bus. Its timeout is
+// long, so that the tests pass on a busy machine.
 func storeOn(kr *keyringtest.Keyring) *keyring.Store { return storeWithTimeout(time.Minute, kr) }
 
 func storeWithTimeout(timeout time.Duration, kr *keyringtest.Keyring) *keyring.Store {
@@ -40,11 +40,11 @@ func TestConformance(t *testing.T) {
 	}))
 }
 
-// eachOperation runs all four operations and hands each one's error to check.
+// eachOperation runs all four operations and calls check with the error of each.
 func eachOperation(ctx context.Context, st store.Store, check func(op string, err error)) {
 	_, err := st.Get(ctx, "prod")
 	check("Get", err)
-	check("Put", st.Put(ctx, "prod", []byte("a value that no error may hold")))
+	check("Put", st.Put(ctx, "prod", []byte("a value that no error may contain")))
 	check("Delete", st.Delete(ctx, "prod"))
 	_, err = st.Keys(ctx)
 	check("Keys", err)
@@ -74,7 +74,7 @@ func TestKeyringThatCannotBeUsed(t *testing.T) {
 					t.Errorf("%s: %v; want %q", op, err, c.want)
 				}
 				if errors.Is(err, store.ErrNotFound) {
-					t.Errorf("%s: %v wraps ErrNotFound: the sign-in would be taken for gone", op, err)
+					t.Errorf("%s: %v wraps ErrNotFound: the sign-in would count as deleted", op, err)
 				}
 				if got := store.Describe(st).Advice; err != nil && got != err.Error() {
 					t.Errorf("Describe advises %q after %q", got, err)
@@ -84,7 +84,7 @@ func TestKeyringThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// A person is waiting, but the keyring has nowhere to show its prompt.
+// A person is waiting, but the keyring cannot show its prompt anywhere.
 func TestLockedWithoutAPrompter(t *testing.T) {
 	st := storeOn(keyringtest.Start(t, keyringtest.Locked))
 	eachOperation(store.WithPrompt(t.Context()), st, func(op string, err error) {
@@ -94,7 +94,8 @@ func TestLockedWithoutAPrompter(t *testing.T) {
 	})
 }
 
-// A bus that does not answer is not a person who thinks: no need to wait two minutes.
+// A bus that does not answer fails after the short timeout: the two minutes are only for
+// a person who has to answer a prompt.
 func TestSilentBusWhilePromptIsAllowed(t *testing.T) {
 	st := storeWithTimeout(500*time.Millisecond, keyringtest.Start(t, keyringtest.Silent))
 	start := time.Now()

@@ -26,17 +26,17 @@ const (
 	itemIface       = "org.freedesktop.Secret.Item"
 )
 
-// secretService does the reading and writing by go-keyring, and asks the service
-// itself what go-keyring does not: whether it is locked, and what items there are.
+// secretService reads and writes with go-keyring. It asks the service directly for what
+// go-keyring cannot report: whether it is locked, and which items there are.
 type secretService struct {
 	svc        *ss.SecretService
 	collection dbus.ObjectPath
 	prompt     bool
 }
 
-// newBackend finds the collection that go-keyring uses. When it may not prompt, a
-// locked one is an error here: go-keyring's next step would be to have the service
-// put up a dialog, on nobody's request.
+// newBackend finds the collection that go-keyring uses. If prompting is not allowed and
+// the collection is locked, it fails: otherwise go-keyring would make the service open a
+// dialog that nobody asked for.
 func newBackend(prompt bool) (backend, error) {
 	svc, err := ss.NewSecretService()
 	if err != nil {
@@ -52,8 +52,8 @@ func newBackend(prompt bool) (backend, error) {
 	return b, nil
 }
 
-// findCollection is go-keyring's choice: the collection "login" if there is one,
-// else the default.
+// findCollection returns the collection that go-keyring chooses: "login" if there is
+// one, else the default.
 func (b *secretService) findCollection() (dbus.ObjectPath, error) {
 	all, err := property[[]dbus.ObjectPath](b, servicePath, serviceIface+".Collections")
 	if err != nil {
@@ -73,8 +73,8 @@ func (b *secretService) findCollection() (dbus.ObjectPath, error) {
 	return path, nil
 }
 
-// checkUnlocked returns codeLocked for a locked collection or item unless a prompt
-// may unlock it.
+// checkUnlocked returns codeLocked if a collection or item is locked and prompting is
+// not allowed.
 func (b *secretService) checkUnlocked(path dbus.ObjectPath, iface string) error {
 	if b.prompt {
 		return nil
@@ -87,7 +87,7 @@ func (b *secretService) checkUnlocked(path dbus.ObjectPath, iface string) error 
 }
 
 func (b *secretService) get(key string) ([]byte, error) {
-	// KeePassXC locks single items too.
+	// KeePassXC can also lock single items.
 	items, err := b.search(map[string]string{"service": service, "username": key})
 	if err != nil {
 		return nil, err
@@ -113,10 +113,10 @@ func (b *secretService) delete(key string) error {
 	return b.explain(err)
 }
 
-// keys reads the user names of our items.
+// keys returns the user names of the agent's items.
 func (b *secretService) keys() ([]string, error) {
 	if b.prompt {
-		// A locked collection knows its items' attributes only by their hashes.
+		// A locked collection stores only hashes of its items' attributes.
 		if err := b.svc.Unlock(b.collection); err != nil {
 			return nil, b.explain(err)
 		}
@@ -148,7 +148,7 @@ func (b *secretService) object(path dbus.ObjectPath) dbus.BusObject {
 	return b.svc.Object(busName, path)
 }
 
-// property reads one property of an object of the service's.
+// property reads one property of an object of the service.
 func property[T any](b *secretService, path dbus.ObjectPath, name string) (T, error) {
 	v, err := b.object(path).GetProperty(name)
 	if err != nil {
@@ -161,10 +161,10 @@ func property[T any](b *secretService, path dbus.ObjectPath, name string) (T, er
 	return value, nil
 }
 
-// explain turns an error of go-keyring's or the bus's into a fault. Of the former
-// only ErrNotFound has a type; the text about unlocking is all there is when a
-// prompt was dismissed or could not be shown. Of a D-Bus error the message is left
-// out: it is the other side's, which knows the value.
+// explain turns an error of go-keyring or of the bus into a backendError. When a prompt
+// was dismissed or could not be shown, go-keyring's error has no type and can be
+// recognized only by its text. The message of a D-Bus error is left out: the service
+// wrote it, and may quote the value in it.
 func (b *secretService) explain(err error) error {
 	if err == nil {
 		return nil
@@ -193,7 +193,7 @@ func (b *secretService) lockedCode() code {
 	return codeLocked
 }
 
-// codeOfName tells the D-Bus errors that say nobody is there.
+// codeOfName returns the code for the name of a D-Bus error.
 func codeOfName(name string) code {
 	switch {
 	case name == "org.freedesktop.DBus.Error.ServiceUnknown",

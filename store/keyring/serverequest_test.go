@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// attend's limits, by a backend that takes its time. The goroutine that is left
-// waiting is what the end of the process takes care of, so each test lets it go.
+// The limits of serveRequest, with a slow backend. In the program the exit of the process
+// ends the goroutine that still waits; here each test waits until it has ended.
 func TestServeRequestLimits(t *testing.T) {
 	const ready, limit = 3 * time.Second, 120 * time.Second
 	for _, c := range []struct {
@@ -18,7 +18,7 @@ func TestServeRequestLimits(t *testing.T) {
 		after      time.Duration
 	}{
 		{"in time", time.Second, time.Second, codeNotFound, 2 * time.Second},
-		{"a person thinks", time.Second, 100 * time.Second, codeNotFound, 101 * time.Second},
+		{"a person takes long", time.Second, 100 * time.Second, codeNotFound, 101 * time.Second},
 		{"silent", time.Hour, 0, codeTimeout, ready},
 		{"nobody answers", time.Second, time.Hour, codeTimeout, limit},
 	} {
@@ -58,7 +58,7 @@ func TestServeRequestFailures(t *testing.T) {
 
 func elementAt(errs []error, i int) error { return errs[i] }
 
-// slowBackend is a backend that finds nothing after a while.
+// slowBackend is a backend that takes a while to find nothing.
 type slowBackend time.Duration
 
 func (d slowBackend) get(string) ([]byte, error) {

@@ -1,5 +1,8 @@
 package keyring
 
+// The protocol between the store and its child process: one JSON object each way, a
+// request on the child's standard input and an answer on its standard output.
+
 import (
 	"bytes"
 	"encoding/json"
@@ -14,12 +17,9 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// The store and its child exchange one JSON object each way: a request on the
-// child's standard input, an answer on its standard output.
-
 const (
 	maxValue   = 64 << 10
-	maxMessage = 256 << 10 // above a value in base64, and any list of keys
+	maxMessage = 256 << 10 // more than a value in base64, or any list of keys, takes
 	maxDetail  = 200       // characters
 )
 
@@ -34,17 +34,17 @@ type request struct {
 	Op    string `json:"op"`
 	Key   string `json:"key,omitempty"`
 	Value []byte `json:"value,omitempty"`
-	// Prompt says that the keyring may ask a person to unlock it.
+	// Prompt is whether the keyring may ask a person to unlock it.
 	Prompt bool `json:"prompt,omitempty"`
-	// Ready is how long the keyring may take to say what state it is in, which
-	// needs no person, and Limit how long the whole operation may take.
+	// Ready is how long the keyring may take to report its state, which needs no
+	// person. Limit is how long the whole operation may take.
 	Ready time.Duration `json:"ready"`
 	Limit time.Duration `json:"limit"`
 }
 
 type answer struct {
 	Code code `json:"code"`
-	// Detail is what the keyring said, for a person. It is never the value.
+	// Detail is the keyring's message, for a person. It never contains the value.
 	Detail string   `json:"detail,omitempty"`
 	Value  []byte   `json:"value,omitempty"`
 	Keys   []string `json:"keys,omitempty"`
@@ -77,8 +77,8 @@ func (r request) check() error {
 	return nil
 }
 
-// parseAnswer reads what a child wrote in answer to a request for op. Whatever it
-// is, it is an answer that makes sense, or an error.
+// parseAnswer parses the answer of a child to a request for op. It returns an error
+// unless the answer is valid.
 func parseAnswer(op string, data []byte) (answer, error) {
 	var a answer
 	if err := decode(data, &a); err != nil {
@@ -101,7 +101,7 @@ func parseAnswer(op string, data []byte) (answer, error) {
 
 func invalid(key string) bool { return !store.ValidKey(key) }
 
-// ascending sorts equal keys as out of order.
+// ascending compares two keys so that equal ones count as out of order.
 func ascending(a, b string) int {
 	if a == b {
 		return -1
@@ -117,10 +117,10 @@ func decode(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return errors.New("not the JSON object that was expected")
+		return errors.New("not the expected JSON object")
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("something follows the JSON object")
+		return errors.New("more data after the JSON object")
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func FuzzParseRequest(f *testing.F) {
 		}
 		back, err := parseRequest(bytes.NewReader(again))
 		if len(r.Value) == 0 {
-			r.Value = nil // an empty value and none are one on the wire
+			r.Value = nil // on the wire there is no difference between an empty value and none
 		}
 		if err != nil || !reflect.DeepEqual(back, r) {
 			t.Fatalf("%+v became %+v, %v", r, back, err)

@@ -1,7 +1,7 @@
-// Package memory is the store that forgets: its values end with the process.
+// Package memory keeps values in memory only: they are lost when the process ends.
 //
-// It is what the agent falls back on where there is no keyring and no key for
-// store/file, and what tests use. A newcomer needs one call, New.
+// The agent falls back on it when there is neither a keyring nor a key for
+// store/file, and tests use it. New makes one.
 package memory
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store/internal/validate"
 )
 
-// Advice tells how to get a store that lasts.
+// Advice tells a person how to get a store that outlives the daemon.
 const Advice = `sign-ins end with the daemon; to keep them run kyc-agentd keygen, set store = "auto" and restart kyc-agentd`
 
 // Store is a [store.Store] in memory.
@@ -47,7 +47,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return bytes.Clone(v), nil
 }
 
-// Put keeps value under key.
+// Put stores value under key.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	if err := validate.Args(ctx, "memory", key); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	return nil
 }
 
-// Delete forgets key.
+// Delete removes key.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := validate.Args(ctx, "memory", key); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(s.values)), nil
 }
 
-// Describe says what the store is and how to get one that lasts.
+// Describe describes the store; its Advice is how to get one that outlives the daemon.
 func (s *Store) Describe() store.Info {
 	return store.Info{Kind: "memory", Advice: Advice}
 }

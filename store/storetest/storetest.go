@@ -1,10 +1,10 @@
-// Package storetest is the behaviour every [store.Store] has, as one test body.
+// Package storetest tests that an implementation of [store.Store] keeps its contract.
 //
-// A newcomer calls Run from a test of their implementation:
+// Call Run from a test of the implementation:
 //
 //	storetest.Run(t, func(t *testing.T) store.Store { return memory.New() })
 //
-// and, for a store whose values outlive it, adds [Reopen].
+// For a store whose values outlive the process, add [Reopen].
 package storetest
 
 import (
@@ -23,8 +23,8 @@ import (
 // An Option tells Run more about the implementation.
 type Option func(*suite)
 
-// Reopen gives Run a way to end a store as a daemon's exit would and open its
-// values again. Without it Run expects a store that says it is not Lasting.
+// Reopen gives Run a function that ends a store, as the exit of the daemon would, and
+// opens one with the same values. Without it Run expects a store that is not Lasting.
 func Reopen(reopen func(t *testing.T, old store.Store) store.Store) Option {
 	return func(s *suite) { s.reopen = reopen }
 }
@@ -34,8 +34,8 @@ type suite struct {
 	reopen func(t *testing.T, old store.Store) store.Store
 }
 
-// Run holds the stores that open returns to the contract of [store.Store]. Each
-// call of open must return an empty store of its own.
+// Run tests the stores that open returns against the contract of [store.Store]. Each
+// call of open must return a new, empty store.
 func Run(t *testing.T, open func(t *testing.T) store.Store, options ...Option) {
 	t.Helper()
 	s := &suite{open: open}
@@ -129,7 +129,7 @@ func (s *suite) keys(t *testing.T) {
 
 func (s *suite) invalidKeys(t *testing.T) {
 	st, ctx := s.open(t), t.Context()
-	const marker = "value-that-no-error-may-hold"
+	const marker = "value-that-no-error-may-contain"
 	for _, key := range []string{
 		"", ".", "..", "../prod", "a/b", `a\b`, "/prod", ".prod", "prod.age", "PROD", "prod ", "pr\x00d", "pröd",
 		"-prod", "_prod", "prod\n", strings.Repeat("k", 64),
@@ -142,7 +142,7 @@ func (s *suite) invalidKeys(t *testing.T) {
 		} {
 			switch {
 			case err == nil:
-				t.Errorf("%s(%q) takes a key that store.ValidKey refuses", op, key)
+				t.Errorf("%s(%q) accepts a key that store.ValidKey refuses", op, key)
 			case errors.Is(err, store.ErrNotFound):
 				t.Errorf("%s(%q) = %v: ErrNotFound means that the store was read", op, key, err)
 			default:
@@ -190,7 +190,7 @@ func (s *suite) cancelled(t *testing.T) {
 	wantValue(t, st, "prod", []byte("kept"))
 }
 
-// concurrency has writers race for one key while each also owns another.
+// concurrency starts writers that write one key in common and one each of their own.
 func (s *suite) concurrency(t *testing.T) {
 	const writers, rounds = 4, 4
 	st := s.open(t)
@@ -234,7 +234,7 @@ func (s *suite) describe(t *testing.T) {
 		t.Errorf("Lasting = %v, but the test has reopen = %v", info.Lasting, lasting)
 	}
 	if !info.Lasting && info.Advice == "" {
-		t.Error("a store that is not lasting must say how to get one that is")
+		t.Error("the Advice of a store that is not lasting must say how to get one that is")
 	}
 	if strings.ContainsAny(info.Detail+info.Advice, "\r\n") {
 		t.Errorf("more than one line: %q, %q", info.Detail, info.Advice)
@@ -243,7 +243,7 @@ func (s *suite) describe(t *testing.T) {
 
 func (s *suite) reopened(t *testing.T) {
 	if s.reopen == nil {
-		return // Describe has checked that the store says so
+		return // the subtest Describe has checked that the store is not Lasting
 	}
 	st := s.open(t)
 	put(t, st, "prod", []byte("old"))
@@ -290,7 +290,7 @@ func wantMissing(t *testing.T, st store.Store, key string) {
 		t.Fatalf("Get(%q) = %.40q, %v; want ErrNotFound alone", key, got, err)
 	}
 	if got != nil {
-		t.Fatalf("Get(%q) returns a value beside its error", key)
+		t.Fatalf("Get(%q) returns both a value and an error", key)
 	}
 	checkError(t, err, "")
 }
@@ -306,13 +306,13 @@ func wantKeys(t *testing.T, st store.Store, want ...string) {
 	}
 }
 
-// checkError holds an error to one line without the value.
+// checkError checks that an error is one line and does not contain the value.
 func checkError(t *testing.T, err error, value string) {
 	t.Helper()
 	if strings.ContainsAny(err.Error(), "\r\n") {
 		t.Errorf("an error of more than one line: %q", err)
 	}
 	if value != "" && strings.Contains(err.Error(), value) {
-		t.Errorf("an error holds the value: %q", err)
+		t.Errorf("an error contains the value: %q", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // defects are stores that break the contract in one way each, and the subtests of
-// Run that must notice.
+// Run that must detect it.
 var defects = []struct {
 	name    string
 	open    func() store.Store
@@ -64,9 +64,9 @@ func TestRunNoticesDefects(t *testing.T) {
 	}
 }
 
-// A faulty store is one in memory with the defects that its fields name.
+// A faulty store is a store in memory with the defects that its fields name.
 type faulty struct {
-	*memory.Store
+	memory                              *memory.Store
 	missing, deleteMissing              error
 	change                              func([]byte) []byte
 	keepsFirst, keepsDeleted            bool
@@ -76,8 +76,8 @@ type faulty struct {
 
 func with(defect func(*faulty)) func() store.Store {
 	return func() store.Store {
-		f := &faulty{Store: memory.New(), change: bytes.Clone}
-		f.info = f.Store.Describe()
+		f := &faulty{memory: memory.New(), change: bytes.Clone}
+		f.info = f.memory.Describe()
 		defect(f)
 		return f
 	}
@@ -91,7 +91,7 @@ func (f *faulty) context(ctx context.Context) context.Context {
 }
 
 func (f *faulty) Get(ctx context.Context, key string) ([]byte, error) {
-	v, err := f.Store.Get(f.context(ctx), key)
+	v, err := f.memory.Get(f.context(ctx), key)
 	if err != nil && f.missing != nil && store.ValidKey(key) {
 		err = f.missing
 	}
@@ -99,29 +99,29 @@ func (f *faulty) Get(ctx context.Context, key string) ([]byte, error) {
 }
 
 func (f *faulty) Put(ctx context.Context, key string, value []byte) error {
-	_, err := f.Store.Get(f.context(ctx), key)
+	_, err := f.memory.Get(f.context(ctx), key)
 	switch {
 	case f.anyKey && !store.ValidKey(key), f.keepsFirst && err == nil:
 		return nil
 	case f.quotes && !store.ValidKey(key):
 		return fmt.Errorf("cannot keep %q", value)
 	}
-	return f.Store.Put(f.context(ctx), key, f.change(bytes.Clone(value)))
+	return f.memory.Put(f.context(ctx), key, f.change(bytes.Clone(value)))
 }
 
 func (f *faulty) Delete(ctx context.Context, key string) error {
-	_, err := f.Store.Get(f.context(ctx), key)
+	_, err := f.memory.Get(f.context(ctx), key)
 	switch {
 	case err != nil && f.deleteMissing != nil && store.ValidKey(key):
 		return f.deleteMissing
 	case err == nil && f.keepsDeleted:
 		return nil
 	}
-	return f.Store.Delete(f.context(ctx), key)
+	return f.memory.Delete(f.context(ctx), key)
 }
 
 func (f *faulty) Keys(ctx context.Context) ([]string, error) {
-	keys, err := f.Store.Keys(f.context(ctx))
+	keys, err := f.memory.Keys(f.context(ctx))
 	if f.reversed {
 		slices.Reverse(keys)
 	}
@@ -130,7 +130,7 @@ func (f *faulty) Keys(ctx context.Context) ([]string, error) {
 
 func (f *faulty) Describe() store.Info { return f.info }
 
-// sharing hands out its own memory and takes the caller's.
+// sharing returns slices that it still uses and keeps the caller's slices.
 type sharing struct{ values map[string][]byte }
 
 func (s *sharing) Get(_ context.Context, key string) ([]byte, error) {

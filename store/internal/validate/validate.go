@@ -1,5 +1,5 @@
-// Package validate checks what every store is called with, so that all of them
-// refuse the same things in the same words.
+// Package validate checks the arguments that every store has in common, so that all
+// stores refuse the same ones with the same message.
 package validate
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// Args returns an error for an ended context, and for a key that
-// store.ValidKey refuses. kind begins the message.
+// Args returns an error if ctx has ended or store.ValidKey refuses key. The message
+// begins with kind.
 func Args(ctx context.Context, kind, key string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", kind, err)

@@ -1,12 +1,11 @@
-// Package keyringtest runs a real keyring for tests: a session bus of its own and
-// gnome-keyring on it, from a home folder that is thrown away.
+// Package keyringtest runs a real keyring for tests: a new session bus with
+// gnome-keyring on it, with a temporary home folder.
 //
-// A newcomer needs two calls: Start, and Env for the environment of the process
-// that shall use the keyring.
+// Start starts one, and Env is the environment for a process that uses it:
 //
 //	kr := keyringtest.Start(t, keyringtest.Unlocked)
 //	cmd.Env = append(os.Environ(), kr.Env()...)
 //
-// The bus starts no service by itself, so that nothing but what was asked for
-// answers, and no test can reach the keyring of the person who runs it.
+// The bus starts no service by itself, so that only the requested keyring answers and
+// no test can reach the keyring of the person who runs it.
 package keyringtest

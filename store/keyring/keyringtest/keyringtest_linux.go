@@ -26,16 +26,16 @@ type Mode string
 // The modes.
 const (
 	Unlocked     Mode = "unlocked"      // gnome-keyring with an unlocked login collection
-	Locked       Mode = "locked"        // the same, locked, and nobody to show a prompt
+	Locked       Mode = "locked"        // the same, locked, and without a program to show a prompt
 	NoCollection Mode = "no collection" // gnome-keyring that was never unlocked, as on a server
-	NoService    Mode = "no service"    // a bus, and no secret service on it
+	NoService    Mode = "no service"    // a bus without a secret service
 	NoBus        Mode = "no bus"        // no bus
-	Silent       Mode = "silent"        // a bus socket that takes connections and never answers
+	Silent       Mode = "silent"        // a bus socket that accepts connections and never answers
 )
 
 const (
-	password     = "the password of a throw-away keyring"
-	startTimeout = 20 * time.Second // for something that takes 0.2 s
+	password     = "the password of a temporary keyring"
+	startTimeout = 20 * time.Second // a start takes about 0.2 s
 
 	busName     = "org.freedesktop.secrets"
 	servicePath = dbus.ObjectPath("/org/freedesktop/secrets")
@@ -72,7 +72,7 @@ func Start(t testing.TB, mode Mode) *Keyring {
 	return k
 }
 
-// tempDir is short: the path of a Unix socket ends at 107 bytes.
+// tempDir returns a folder with a short path: that of a Unix socket has at most 107 bytes.
 func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kyc-kr-")
@@ -103,7 +103,7 @@ func (k *Keyring) Env() []string {
 	}
 }
 
-// Getenv looks name up in Env.
+// Getenv looks up name in Env.
 func (k *Keyring) Getenv(name string) string {
 	for _, e := range k.Env() {
 		if value, ok := strings.CutPrefix(e, name+"="); ok {
@@ -139,8 +139,8 @@ func (k *Keyring) Restart() {
 // StopBus ends the bus as a crash would.
 func (k *Keyring) StopBus() { k.bus.kill() }
 
-// Freeze stops gnome-keyring from running, so that it never answers, and returns
-// what lets it go on.
+// Freeze suspends gnome-keyring, so that it does not answer, and returns a function that
+// resumes it.
 func (k *Keyring) Freeze() (thaw func()) {
 	k.t.Helper()
 	p := k.daemon.cmd.Process
@@ -150,7 +150,7 @@ func (k *Keyring) Freeze() (thaw func()) {
 	return func() { _ = p.Signal(syscall.SIGCONT) }
 }
 
-// Connect returns a connection of its own to the bus; the caller closes it.
+// Connect returns a new connection to the bus; the caller closes it.
 func (k *Keyring) Connect() *dbus.Conn {
 	k.t.Helper()
 	conn, err := dbus.Connect(k.address)
@@ -160,7 +160,7 @@ func (k *Keyring) Connect() *dbus.Conn {
 	return conn
 }
 
-// busConfig has no <servicedir>: whatever is installed here, the bus starts nothing.
+// busConfig has no <servicedir>, so that the bus starts none of the installed services.
 const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -192,9 +192,9 @@ func (k *Keyring) startBus() {
 	k.address = strings.TrimSpace(line)
 }
 
-// startDaemon starts gnome-keyring. Unlocked, it makes a login collection where
-// there is none, with the password that it reads up to the end of its input: a
-// newline would be part of it.
+// startDaemon starts gnome-keyring. With unlock it makes a login collection if there is
+// none, with the password that it reads up to the end of its input: a newline would be
+// part of it.
 func (k *Keyring) startDaemon(unlock bool) {
 	k.t.Helper()
 	program := testpeer.Program(k.t, "gnome-keyring-daemon", "gnome-keyring")
@@ -209,8 +209,8 @@ func (k *Keyring) startDaemon(unlock bool) {
 	k.await(there, true)
 }
 
-// watchName returns a function that waits until the secret service's name is
-// owned, or free.
+// watchName returns a function that waits until the secret service's name is taken, or
+// free.
 func (k *Keyring) watchName() func(owned bool) error {
 	k.t.Helper()
 	conn := k.Connect()
@@ -253,7 +253,7 @@ func (k *Keyring) await(wait func(bool) error, owned bool) {
 	}
 }
 
-// listenSilently makes the bus a socket that nobody serves: the kernel completes
+// listenSilently makes the bus a socket that no program serves: the kernel completes
 // the connections.
 func (k *Keyring) listenSilently() {
 	k.t.Helper()
@@ -266,7 +266,7 @@ func (k *Keyring) listenSilently() {
 	k.address = "unix:path=" + path
 }
 
-// A process is one that this package started and ends.
+// A process is a program that this package starts and ends.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}

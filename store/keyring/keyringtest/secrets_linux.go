@@ -26,8 +26,8 @@ func (k *Keyring) Lock() {
 	}
 }
 
-// Unlock unlocks the login collection as a person at its prompt would, by an
-// interface that gnome-keyring has for its own tools.
+// Unlock unlocks the login collection as a person at its prompt would, with an
+// interface that gnome-keyring provides for its own tools.
 func (k *Keyring) Unlock() {
 	k.t.Helper()
 	conn := k.Connect()
