@@ -1,8 +1,8 @@
-// Package durable writes files that a crash leaves whole.
+// Package durable writes files that are complete after a crash.
 //
-// Replace puts data in the place of a file, Create makes one that must not be there
-// yet, and SyncDir makes the folder's names last as well. All of them work in an
-// [os.Root], so that a folder is checked once and then not by its name any more.
+// Replace replaces a file, Create makes a new one, and SyncDir makes the names in a
+// folder durable as well. All of them work in an [os.Root]: once the caller has checked
+// the folder, its name is not looked up again.
 package durable
 
 import (
@@ -11,24 +11,24 @@ import (
 	"os"
 )
 
-// Replace writes data to name so that a crash at any instant leaves the old file or
-// the new one. prefix begins the name of the file that is written first: after a
-// crash such a one may be left, for the caller to remove at the next start.
+// Replace writes data to name so that a crash at any instant leaves either the old file
+// or the new one. It first writes a temporary file whose name begins with prefix. A
+// crash may leave that file, and the caller should remove it at the next start.
 // The system calls, in order:
 //
 //	openat(dir, "<prefix>XXXX", O_WRONLY|O_CREAT|O_EXCL, perm)
-//	fchmod           where perm has more than the umask lets through
+//	fchmod           if perm has bits that the umask may remove
 //	write
 //	fsync(file)      the bytes are on the disk before the name points at them
 //	close
 //	renameat("<prefix>XXXX", name)
 //
-// The name lasts once SyncDir returned nil too. A symbolic link called name is
-// replaced and not followed.
+// The name is durable only after SyncDir has returned nil, too. If name is a symbolic
+// link, the link is replaced, not followed.
 //
-// Known gaps: a disk that acknowledges a flush it has not done; a network file
-// system whose fsync does not reach the server's disk; and a hung file system,
-// which hangs the caller, because these calls take no deadline.
+// Known gaps: a disk that acknowledges a flush without doing it; a network file
+// system whose fsync does not reach the server's disk; and a file system that hangs,
+// which blocks the caller, because these calls take no deadline.
 func Replace(root *os.Root, name, prefix string, data []byte, perm fs.FileMode) error {
 	temp := prefix + rand.Text()
 	if err := Create(root, temp, data, perm); err != nil {
@@ -41,8 +41,8 @@ func Replace(root *os.Root, name, prefix string, data []byte, perm fs.FileMode) 
 	return nil
 }
 
-// Create writes a file that must not be there: the error is [fs.ErrExist] then. What
-// could not be written whole is removed.
+// Create writes a new file. If it exists, the error is [fs.ErrExist]. A file that could
+// not be written completely is removed.
 func Create(root *os.Root, name string, data []byte, perm fs.FileMode) error {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
@@ -55,7 +55,7 @@ func Create(root *os.Root, name string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-// write gives f its mode before it has anything to hide, then its bytes, and closes it.
+// write sets f's mode while f is still empty, writes data and closes f.
 func write(f *os.File, data []byte, perm fs.FileMode) (err error) {
 	if perm&0o077 != 0 {
 		err = f.Chmod(perm)

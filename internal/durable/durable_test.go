@@ -25,7 +25,7 @@ func open(t *testing.T) (dir string, root *os.Root) {
 }
 
 func TestReplace(t *testing.T) {
-	defer syscall.Umask(syscall.Umask(0o077)) // as the unit sets it: the mode must come through
+	defer syscall.Umask(syscall.Umask(0o077)) // as the unit sets it: it must not change the mode
 	dir, root := open(t)
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
 	if err := os.WriteFile(elsewhere, []byte("untouched"), 0o600); err != nil {

@@ -4,7 +4,7 @@ package durable
 
 import "os"
 
-// SyncDir makes the renames and removals in root's folder last.
+// SyncDir makes the renames and removals in root's folder durable.
 func SyncDir(root *os.Root) error {
 	d, err := root.Open(".")
 	if err != nil {

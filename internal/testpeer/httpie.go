@@ -8,8 +8,8 @@ import (
 )
 
 // HTTPie returns a folder for HTTPIE_CONFIG_DIR in which HTTPie has the auth plugin of
-// examples/python. It was put there as a person does it, `httpie plugins install`, but
-// without the network: what builds the package is Debian's. Call Cleanup from TestMain.
+// examples/python. It is installed with `httpie plugins install`, as a person does it,
+// but without the network: Debian's setuptools builds it. Call Cleanup from TestMain.
 func HTTPie(t testing.TB) (configDir string) {
 	t.Helper()
 	program := Program(t, "httpie", "httpie")
@@ -27,16 +27,16 @@ func HTTPie(t testing.TB) (configDir string) {
 
 func installPlugin(t testing.TB, program, dir string) error {
 	t.Helper()
-	source := filepath.Join(dir, "source") // pip leaves its work beside what it builds
+	source := filepath.Join(dir, "source") // a copy, because pip writes into the folder that it builds
 	if err := os.CopyFS(source, os.DirFS(filepath.Join(ModuleRoot(), "examples", "python"))); err != nil {
 		return err
 	}
-	// HTTPie asks its makers for news of itself otherwise.
+	// Without this HTTPie looks for updates of itself on the network.
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"disable_update_warnings": true}`), 0o600); err != nil {
 		return err
 	}
 	cmd := exec.Command(program, "plugins", "install", source)
-	// 0 is how pip is told: no isolation, that is, no download of setuptools.
+	// To pip, 0 means no isolation, and so no download of setuptools.
 	cmd.Env = append(os.Environ(), "HTTPIE_CONFIG_DIR="+dir, "PIP_CONFIG_FILE=/dev/null", "PIP_NO_INDEX=1", "PIP_NO_BUILD_ISOLATION=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("httpie plugins install: %v\n%s", err, out)

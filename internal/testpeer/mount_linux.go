@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tmpfs mounts a file system of 64 kB, for full and read-only disks, and returns its
-// folder.
+// Tmpfs mounts a file system of 64 kB and returns its folder, for tests of full and
+// read-only disks.
 func Tmpfs(t testing.TB) string {
 	t.Helper()
 	Root(t)
@@ -17,7 +17,7 @@ func Tmpfs(t testing.TB) string {
 	return dir
 }
 
-// Mount is mount(2), undone with the test unless it is a remount.
+// Mount is mount(2). Unless it is a remount, it is undone at the end of the test.
 func Mount(t testing.TB, source, target, kind string, flags uintptr, data string) {
 	t.Helper()
 	err := unix.Mount(source, target, kind, flags, data)

@@ -1,13 +1,13 @@
-// Package testpeer finds the real programs that tests run against: Program for one
-// on PATH, Python and Npm for libraries, HTTPie with our plugin, Build and Example for
-// this module's own binaries.
+// Package testpeer finds the real programs that tests run against: Program finds one
+// on PATH, Python and Npm find libraries, HTTPie finds HTTPie with the plugin of
+// examples/python, and Build and Example build this module's binaries.
 //
 // It also says how long a test may take: Slow for `make quick`, Long and Rounds for
 // `make test-long`.
 //
-// A peer that is missing skips the test and names what to install. Where
-// KYC_REQUIRE_PEERS is set, as in CI, it fails the test instead: a skip must not
-// pass for a proof.
+// If a peer is missing, the test is skipped and the message says what to install. If
+// KYC_REQUIRE_PEERS is set, as in CI, the test fails instead, because a skipped test
+// proves nothing.
 package testpeer
 
 import (
@@ -58,7 +58,7 @@ func Rounds(usual, long int) int {
 
 func isLong() bool { return os.Getenv("KYC_TEST_LONG") != "" }
 
-// Program returns the path of the program called name; pkg is the Debian package it comes in.
+// Program returns the path of the program called name; pkg is the Debian package that has it.
 func Program(t testing.TB, name, pkg string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -68,10 +68,10 @@ func Program(t testing.TB, name, pkg string) string {
 	return path
 }
 
-// Python returns the path of a Python that has module, which Debian's pkg brings. The
-// first one on PATH may be somebody's own build, while the package is for
-// /usr/bin/python3. A shim in front of the real interpreter would lose its way in
-// a bare environment, so it is asked for that.
+// Python returns the path of a Python that has module, which Debian's pkg contains. The
+// first python3 on PATH may be another build, while the package is for /usr/bin/python3.
+// It may also be a shim, which would not find the interpreter in an empty environment,
+// so Python returns sys.executable.
 func Python(t testing.TB, module, pkg string) string {
 	t.Helper()
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
@@ -84,7 +84,8 @@ func Python(t testing.TB, module, pkg string) string {
 	return ""
 }
 
-// Root ends the test unless it runs as root, which a test of foreign user ids needs.
+// Root skips or fails the test, as Missing does, unless it runs as root. Tests with
+// several user ids need that.
 func Root(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -92,8 +93,8 @@ func Root(t testing.TB) {
 	}
 }
 
-// Npm returns the folder whose node_modules holds the npm peers (package.json
-// beside it pins them), and the path of node. These tests are slow.
+// Npm returns the folder whose node_modules has the npm peers, which its package.json
+// pins, and the path of node. These tests are slow.
 func Npm(t testing.TB) (dir, node string) {
 	t.Helper()
 	Slow(t) // Node takes seconds to start
@@ -105,7 +106,7 @@ func Npm(t testing.TB) (dir, node string) {
 	return dir, node
 }
 
-// ModuleRoot is this module's top folder.
+// ModuleRoot returns this module's top folder.
 func ModuleRoot() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
@@ -117,7 +118,7 @@ var (
 	built    = map[string]bool{}
 )
 
-// buildOnce has build make the file or folder at path, once per test process.
+// buildOnce returns the path of a file or folder that build makes, once per test process.
 func buildOnce(t testing.TB, name string, build func(path string)) (path string) {
 	t.Helper()
 	builtMu.Lock()
@@ -137,8 +138,8 @@ func buildOnce(t testing.TB, name string, build func(path string)) (path string)
 	return path
 }
 
-// Build compiles the command in cmd/name as it is shipped (static, stripped, no
-// PIE), once per test process, and returns the binary's path. Call Cleanup from TestMain.
+// Build compiles the command in cmd/name as in a release (static, stripped, no PIE),
+// once per test process, and returns the binary's path. Call Cleanup from TestMain.
 func Build(t testing.TB, name string) string {
 	t.Helper()
 	return buildOnce(t, name, func(path string) {
@@ -163,7 +164,7 @@ func compile(t testing.TB, path, pkg string, flags ...string) {
 	}
 }
 
-// Cleanup removes what Build, Example and HTTPie made.
+// Cleanup removes the files that Build, Example and HTTPie made.
 func Cleanup() {
 	builtMu.Lock()
 	defer builtMu.Unlock()

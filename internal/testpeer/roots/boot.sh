@@ -1,7 +1,7 @@
-# boot.sh ROOT WORK NOTIFY boots an overlay of ROOT, with systemd as process 1 of
-# namespaces of its own, and ends it when standard input ends. It needs a mount
-# namespace of its own, and leaves nothing. The first line on standard output is
-# process 1's id as seen from outside; NOTIFY is the socket for its READY=1.
+# boot.sh ROOT WORK NOTIFY boots an overlay of ROOT, with systemd as process 1 of new
+# namespaces, and ends it when standard input ends. It must be started in a new mount
+# namespace, and leaves nothing behind. The first line on standard output is process 1's
+# id as seen from outside; NOTIFY is the socket for its READY=1.
 set -euo pipefail
 
 outside() {
@@ -11,8 +11,8 @@ outside() {
 	mount -t cgroup2 cgroup2 "$work/cgroup"
 	cgroup=$work/cgroup/kyc-machine-$$
 	mkdir "$cgroup"
-	# unshare starts in that cgroup, so that it is the root of the new namespace, and
-	# must not outlive this script.
+	# unshare starts in that cgroup, which thereby becomes the root of the new cgroup
+	# namespace. It must not outlive this script.
 	(
 		echo "$BASHPID" >"$cgroup/cgroup.procs"
 		exec setpriv --pdeathsig KILL \
@@ -20,7 +20,7 @@ outside() {
 			bash -euo pipefail -c "$(declare -f inside); inside $(printf '%q ' "$root" "$work" "$notify")"
 	) </dev/null &
 	cat >/dev/null
-	# With process 1 the kernel ends all of its namespace, and only then does unshare end.
+	# When process 1 ends, the kernel ends its whole namespace; unshare ends after that.
 	# shellcheck disable=SC2046
 	kill -KILL $(<"/proc/$!/task/$!/children")
 	wait || true
@@ -29,12 +29,13 @@ outside() {
 
 inside() {
 	local id _
-	read -r id _ </proc/self/stat # this is still the outside's /proc
+	read -r id _ </proc/self/stat # /proc is still the one from outside
 	echo "$id"
 	mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 	cd "$2/root"
 	mount -t proc -o nosuid,nodev,noexec proc proc
-	# The network is the outside's, so its settings must not be touched, nor devices.
+	# The network is shared with the outside, so its settings must not be changed, nor
+	# may devices.
 	mount --bind proc/sys proc/sys
 	mount -o remount,bind,ro proc/sys
 	mount -t sysfs -o ro,nosuid,nodev,noexec sysfs sys
@@ -51,7 +52,7 @@ inside() {
 	ln -s /proc/self/fd dev/fd
 	mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs dev/shm
 	mount -t tmpfs -o mode=755,nosuid,nodev tmpfs run
-	# Without an id it would be a first boot, which asks questions and presets units.
+	# Without an id systemd would treat this as a first boot, ask questions and preset units.
 	tr -d - <proc/sys/kernel/random/uuid >etc/machine-id
 	hostname machine
 	mkdir run/old

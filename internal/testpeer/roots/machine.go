@@ -19,11 +19,12 @@ import (
 //go:embed boot.sh
 var bootScript string
 
-// bootLimit is for a slow machine; a boot takes about a second.
+// bootLimit allows for a slow machine; a boot takes about a second.
 const bootLimit = 2 * time.Minute
 
-// A Machine is a booted copy of a root. Its disk is in memory and lives as long as the
-// test; its network is this machine's, so that a test's servers on loopback answer in it.
+// A Machine is a booted copy of a root. Its disk is in memory and exists as long as the
+// test runs. It shares this machine's network, so that it can reach a test's servers on
+// loopback.
 type Machine struct {
 	t   testing.TB
 	pid string // of its process 1
@@ -88,7 +89,8 @@ func awaitReady(conn *net.UnixConn) error {
 	}
 }
 
-// Path is where the machine's file of that absolute path is seen from outside.
+// Path returns the path by which the machine's file at an absolute path can be opened
+// from outside.
 func (m *Machine) Path(path string) string {
 	return filepath.Join("/proc", m.pid, "root", path)
 }
@@ -105,12 +107,12 @@ func (m *Machine) Copy(from, to string, mode os.FileMode) {
 	}
 }
 
-// longWord is one that nobody reads in a log, such as a token.
+// longWord matches a word that is too long for a log, such as a token.
 var longWord = regexp.MustCompile(`(\S{60})\S{60,}`)
 
-// Run runs a line of shell as user, in the environment and with the user manager that
-// a login of user gives, and returns what it printed and its exit code. Line and
-// output are in the test's log.
+// Run runs a line of shell as user, with the environment and the user manager of a
+// login, and returns its output and its exit code. The line and the output are written
+// to the test's log.
 func (m *Machine) Run(user, line, stdin string) (output string, exit int) {
 	m.t.Helper()
 	// The unit keeps the command in the machine's own control groups, where logind

@@ -21,7 +21,7 @@ func TestBoot(t *testing.T) {
 			if out, _ := m.Run("root", "systemctl --version", ""); !strings.HasPrefix(out, systemd) {
 				t.Errorf("want %s", systemd)
 			}
-			// A login has a user manager, and what it is given on standard input.
+			// A login has a user manager and the standard input that it was given.
 			out, exit := m.Run(roots.User, "id -un; echo $XDG_RUNTIME_DIR; systemctl --user is-active default.target; cat; exit 7", "text")
 			if want := roots.User + "\n/run/user/1000\nactive\ntext"; out != want || exit != 7 {
 				t.Errorf("exit %d, %q; want 7, %q", exit, out, want)

@@ -1,15 +1,15 @@
-// Package roots makes small Debian systems for tests that install, boot or belong to
-// another release: Path for the folder of one, Boot for a running one.
+// Package roots makes small Debian systems for tests that install or boot a system, or
+// need another release: Path returns the folder of one, Boot a running one.
 //
 //	m := roots.Boot(t, roots.Bookworm)
 //	out, exit := m.Run(roots.User, "systemctl --user list-units", "")
 //
 //	root := roots.Path(t, roots.Trixie) // never write there; put an overlay on it
 //
-// A root is made once, by mmdebstrap from the mirror this machine's apt uses, and then
-// shared by all tests of all packages: it stays in the user's cache folder, in
-// kyc-agent/roots, which is free to be deleted. Every root has systemd, a system and
-// a user bus, and the ordinary user [User].
+// A root is made once, by mmdebstrap from the mirror that this machine's apt uses, and
+// then shared by all tests of all packages. It stays in kyc-agent/roots in the user's
+// cache folder, which may be deleted. Every root has systemd, a system and a user bus,
+// and the ordinary user [User].
 package roots
 
 import (
@@ -37,7 +37,7 @@ type Suite string
 
 const (
 	Bookworm Suite = "bookworm" // systemd 252
-	Trixie   Suite = "trixie"   // systemd 257, git 2.47, and other callers of the agent
+	Trixie   Suite = "trixie"   // systemd 257, git 2.47 and other clients of the agent
 )
 
 var (
@@ -48,7 +48,7 @@ var (
 	}
 )
 
-// mmdebstrapArgs is what mmdebstrap is told, but for the mirror and where to.
+// mmdebstrapArgs are mmdebstrap's arguments without the target and the mirror.
 func (s Suite) mmdebstrapArgs() []string {
 	return []string{
 		"--quiet", "--variant=minbase", "--include=" + strings.Join(packages[s], ","),
@@ -57,9 +57,9 @@ func (s Suite) mmdebstrapArgs() []string {
 	}
 }
 
-// Path returns the folder of a root of suite and makes it if there is none. The test
-// ends unless it runs as root, for only root can make one, and is skipped by name
-// where mmdebstrap or the mirror is missing.
+// Path returns the folder of a root of suite and makes it if there is none. It skips or
+// fails the test, as testpeer.Missing does, unless it runs as root, which alone can make
+// one, or if mmdebstrap or the mirror is missing.
 func Path(t testing.TB, suite Suite) string {
 	t.Helper()
 	testpeer.Root(t)
@@ -76,8 +76,8 @@ func Path(t testing.TB, suite Suite) string {
 	return path
 }
 
-// build makes the root at path unless it is there. One process at a time does, and
-// the others wait for it; a root that is there is whole.
+// build makes the root at path unless it exists. Only one process at a time does so, and
+// others wait for it. A root that exists is complete.
 func build(ctx context.Context, program string, suite Suite, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -97,18 +97,18 @@ func build(ctx context.Context, program string, suite Suite, path string) error 
 	if err != nil {
 		return err
 	}
-	half := path + ".half"
-	if err := os.RemoveAll(half); err != nil { // of one that was interrupted
+	partial := path + ".half"
+	if err := os.RemoveAll(partial); err != nil { // left by an interrupted build
 		return err
 	}
-	cmd := exec.CommandContext(ctx, program, append(suite.mmdebstrapArgs(), half, mirror)...)
+	cmd := exec.CommandContext(ctx, program, append(suite.mmdebstrapArgs(), partial, mirror)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w\n%s", err, out)
 	}
-	return os.Rename(half, path)
+	return os.Rename(partial, path)
 }
 
-// mirror is where this machine's apt gets Debian from.
+// mirror returns the address from which this machine's apt gets Debian.
 func mirror(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)",
 		"Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
