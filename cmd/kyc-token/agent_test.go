@@ -12,7 +12,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A service answers with one token or one error.
+// A service is an agent with one token or one error.
 type service struct {
 	agent.Service
 	token agent.Token

@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// maxAnswer is the largest answer that is read, in bytes: a token has one or two
+// maxAnswer is the largest answer that is read, in bytes. A token has one or two
 // thousand.
 const maxAnswer = 1 << 20
 
-// An answer is what the agent said.
+// An answer is the agent's HTTP response.
 type answer struct {
 	status  int
 	body    string
-	length  int    // of the body as announced; -1 when it was not
-	warning string // of the agent for a person, as it came; mostly empty
+	length  int    // Content-Length; -1 if there was none
+	warning string // from the agent for a person, not sanitized; mostly empty
 }
 
-// What can be wrong with an answer.
+// The errors of an answer. Each text continues "PATH: the answer".
 var (
 	errIncomplete = failure{exitTemporary, "is incomplete; try again, and see: kyc-agentd status"}
 	errTooLarge   = failure{exitInternal, "is larger than 1 MiB; " + checkSocket}
@@ -25,8 +25,9 @@ var (
 	errEmpty      = failure{exitInternal, "is empty; " + checkSocket}
 )
 
-// parseAnswer reads an HTTP answer that is not chunked. ended says that nothing comes
-// after raw. errIncomplete says that more is needed.
+// parseAnswer parses an HTTP answer that is not chunked. ended is whether the agent has
+// closed the connection after raw. errIncomplete means that raw is only a part of an
+// answer.
 func parseAnswer(raw string, ended bool) (answer, error) {
 	head, body, whole := strings.Cut(raw, "\r\n\r\n")
 	statusLine, fields, _ := strings.Cut(head, "\r\n")
@@ -45,7 +46,7 @@ func parseAnswer(raw string, ended bool) (answer, error) {
 		return answer{}, err
 	}
 	if a.status == 204 && a.length < 0 {
-		a.length = 0 // it has no body, and says nothing of one
+		a.length = 0 // a 204 has no body and needs no Content-Length
 	}
 	switch {
 	case a.length > maxAnswer:
@@ -71,8 +72,8 @@ func parseStatus(line string) (int, error) {
 	return status, nil
 }
 
-// parseFields finds the body's length among the header's fields, -1 when it is not
-// told, and the warning.
+// parseFields finds the body's length, or -1 if there is none, and the warning among
+// the header's fields.
 func parseFields(fields string) (length int, warning string, err error) {
 	length = -1
 	for len(fields) > 0 {
@@ -95,7 +96,7 @@ func parseFields(fields string) (length int, warning string, err error) {
 	return length, warning, nil
 }
 
-// parseLength reads decimal digits, and nothing else: no sign.
+// parseLength parses decimal digits. Unlike strconv.Atoi it accepts no sign.
 func parseLength(value string) (int, error) {
 	n, err := strconv.ParseUint(strings.Trim(value, " \t"), 10, 31)
 	if err != nil {
@@ -104,7 +105,7 @@ func parseLength(value string) (int, error) {
 	return int(n), nil
 }
 
-// sameName compares a field's name with one in lower case.
+// sameName reports whether a field's name is lower, in any case.
 func sameName(name, lower string) bool {
 	if len(name) != len(lower) {
 		return false
@@ -121,15 +122,15 @@ func sameName(name, lower string) bool {
 	return true
 }
 
-// result is the artefact, or the agent's error.
+// result returns the text to print, or the agent's error.
 //
-// A success has to tell its length and end in a newline: without either, an agent
-// that died half-way would pass for one that had finished.
+// A success has to have a Content-Length and end in a newline. Otherwise the part of an
+// answer that an agent sent before it died would be treated as complete.
 //
-// No content at all is an answer where silent says so.
-func (a answer) result(silent bool) (string, error) {
+// With mayBeEmpty, a 204 is a success with no text.
+func (a answer) result(mayBeEmpty bool) (string, error) {
 	switch {
-	case a.status == 204 && silent && a.length == 0:
+	case a.status == 204 && mayBeEmpty && a.length == 0:
 		return "", nil
 	case a.status != 200:
 		return "", refusal{failure{exitOf(a.status), a.reason()}}
@@ -143,7 +144,7 @@ func (a answer) result(silent bool) (string, error) {
 	return a.body, nil
 }
 
-// reason is the agent's own line.
+// reason returns the agent's error message, which is the first line of the body.
 func (a answer) reason() string {
 	if line, _, _ := strings.Cut(a.body, "\n"); line != "" && line != "\r" {
 		return strings.TrimSuffix(line, "\r")
@@ -151,8 +152,7 @@ func (a answer) reason() string {
 	return "the agent answered " + strconv.Itoa(a.status) + " without a reason; run: kyc-agentd status"
 }
 
-// exitOf is the exit code of an HTTP status. The statuses are those of the agent's
-// socket API.
+// exitOf returns the exit code for an HTTP status of the agent's socket API.
 func exitOf(status int) int {
 	switch status {
 	case 400:

@@ -14,8 +14,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// Signals interrupt system calls of a socket with a timeout, even those that the Go
-// runtime sends to itself.
+// Signals interrupt system calls on a socket with a timeout, even the signals that the
+// Go runtime sends to itself.
 func TestSignalsDoNotDisturb(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	agent := newFakeAgent(t, func(c net.Conn) {
@@ -48,8 +48,8 @@ func interrupt(pid int) {
 	}
 }
 
-// listenAs listens at path as another user: the kernel notes who listens, and
-// on Linux each thread has a user id of its own. The thread ends with its goroutine.
+// listenAs listens at path as another user. The kernel records the user id of the thread
+// that listens, and on Linux each thread has its own. The thread ends with its goroutine.
 func listenAs(t *testing.T, path string, uid int) net.Listener {
 	t.Helper()
 	fd, err := newSocket()
@@ -86,7 +86,7 @@ func TestReallyForeignAgent(t *testing.T) {
 	agent := &fakeAgent{path: filepath.Join(t.TempDir(), "agent.sock")}
 	agent.serve(t, listenAs(t, agent.path, uid), func(c net.Conn) { _ = agent.record(c) })
 	finish(t, program(t, "-socket", agent.path, "-f", "curl")).
-		wantFailure(t, exitDenied, failClosed, "is the agent of user id 12345, not of 0 who asks")
+		wantFailure(t, exitDenied, failClosed, "is the agent of user id 12345, and yours is 0; ")
 	if got := agent.received(); len(got) != 0 {
 		t.Errorf("sent %q", got)
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// forbidden are packages that would cost start-up time, or let more in than one
-// request needs. Each was measured: net/http alone is 1.4 ms and 4.7 MB.
+// forbidden are packages that would cost start-up time, or that can do more than one
+// request needs. Each was measured: net/http alone takes 1.4 ms and 4.7 MB.
 var forbidden = []string{
 	"net", "fmt", "flag", "encoding/json", "crypto/tls", "reflect", "context", "os/signal", "runtime/debug", "unicode/utf16",
 }
@@ -74,7 +74,7 @@ func TestBinaryIsStaticAndSmall(t *testing.T) {
 	}
 }
 
-// program is a kyc-token about to run in an empty environment.
+// program returns a command for kyc-token in an environment with only PATH.
 func program(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(testpeer.Build(t, "kyc-token"), args...)
@@ -176,7 +176,7 @@ func TestClosedStdoutDoesNotReachTheAgent(t *testing.T) {
 	}
 }
 
-// A caller such as Node hands out pipes that do not block.
+// Some callers, such as Node, pass pipes that do not block.
 func TestNonBlockingStdout(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 40_000) + "\n"
 	agent := agentAnswering(t, ok(body))
@@ -207,7 +207,7 @@ func TestNonBlockingStdout(t *testing.T) {
 	}
 }
 
-// 200 at once, at an agent whose backlog takes 4.
+// 200 clients at once ask an agent with a backlog of 4.
 func TestManyAtOnce(t *testing.T) {
 	path, fd := listenRaw(t, 4)
 	file := os.NewFile(uintptr(fd), path)
@@ -221,7 +221,7 @@ func TestManyAtOnce(t *testing.T) {
 			_, _ = io.WriteString(c, ok(tokenLine))
 		}
 	})
-	program(t) // built before the clock runs
+	program(t) // so that the binary is built before the clients start
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() { finish(t, program(t, "-socket", path)).wantSuccess(t, tokenLine) })

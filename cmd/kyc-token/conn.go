@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// A conn is a blocking Unix socket with one deadline for everything. Its calls
-// return system error numbers; EAGAIN means that the deadline has passed.
+// A conn is a blocking Unix socket with one deadline for all its calls. They return
+// system error numbers; EAGAIN means that the deadline has passed.
 //
 // Every call is retried after EINTR: the Go runtime preempts goroutines by signals,
-// and those interrupt blocking system calls of a socket that has a timeout.
+// which interrupt blocking system calls on a socket with a timeout.
 type conn struct {
 	fd       int
 	deadline time.Time
 }
 
-// dial connects to path. While the agent's backlog is full, it waits.
+// dial connects to path. It waits while the agent's backlog is full.
 func dial(path string, deadline time.Time) (conn, error) {
 	fd, err := newSocket()
 	if err != nil {
@@ -50,7 +50,8 @@ func (c conn) write(s string) error {
 	return nil
 }
 
-// read reads what there is, at least a byte; io.EOF says that the agent has closed.
+// read waits until there is at least one byte to read. io.EOF means that the agent has
+// closed the connection.
 func (c conn) read(p []byte) (n int, err error) {
 	err = c.within(syscall.SO_RCVTIMEO, func() (err error) {
 		n, err = syscall.Read(c.fd, p)
@@ -62,7 +63,7 @@ func (c conn) read(p []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-// within calls f under the kernel's timeout opt, set to what is left.
+// within calls f with the kernel's timeout opt set to the time until the deadline.
 func (c conn) within(opt int, f func() error) error {
 	for {
 		left := time.Until(c.deadline)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newSocket makes a Unix stream socket that no child inherits. macOS cannot do it in
-// one call; nothing forks in between here.
+// newSocket makes a Unix stream socket that no child inherits. macOS needs two calls for
+// that, but kyc-token does not fork between them.
 func newSocket() (int, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err == nil {
@@ -16,7 +16,7 @@ func newSocket() (int, error) {
 	return fd, err
 }
 
-// peerUID is the user id of whoever made the socket listen.
+// peerUID returns the user id of the process that called listen on the socket.
 func (c conn) peerUID() (int, error) {
 	cred, err := unix.GetsockoptXucred(c.fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {

@@ -7,7 +7,7 @@ func newSocket() (int, error) {
 	return syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 }
 
-// peerUID is the user id of whoever made the socket listen.
+// peerUID returns the user id of the process that called listen on the socket.
 func (c conn) peerUID() (int, error) {
 	cred, err := syscall.GetsockoptUcred(c.fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	if err != nil {

@@ -5,14 +5,14 @@ import (
 	"syscall"
 )
 
-// Exit codes of exec, as a shell has them.
+// Exit codes of exec, the same as in a shell.
 const (
 	exitNotExecutable = 126
 	exitNotFound      = 127
 )
 
-// execCommand makes this process the command, with lines of NAME=value in its
-// environment. It returns only when that fails.
+// execCommand replaces this process by the command, with lines of NAME=value added to its
+// environment. It returns only if that fails.
 func (p process) execCommand(command []string, lines string) error {
 	added := strings.Split(strings.TrimSuffix(lines, "\n"), "\n")
 	for _, line := range added {
@@ -26,7 +26,7 @@ func (p process) execCommand(command []string, lines string) error {
 		switch err := p.exec(path, command, env); err {
 		case syscall.ENOENT, syscall.ENOTDIR:
 		case syscall.EACCES:
-			last = err // execvp(3), too, looks on, and reports this rather than nothing found
+			last = err // execvp(3) continues, too, and reports this rather than "not found"
 		default:
 			return failure{exitNotExecutable, command[0] + ": " + err.Error()}
 		}
@@ -37,7 +37,7 @@ func (p process) execCommand(command []string, lines string) error {
 	return failure{exitNotFound, command[0] + ": command not found"}
 }
 
-// execPaths are the paths that name may stand for, as in execvp(3).
+// execPaths returns the paths at which to look for the program name, as execvp(3) does.
 func execPaths(name, path string) []string {
 	if name == "" || strings.Contains(name, "/") {
 		return []string{name}
@@ -55,20 +55,19 @@ func execPaths(name, path string) []string {
 	return all
 }
 
-// mergeEnv is env with the variables added, which replace those of their names.
+// mergeEnv returns env with the variables in added, which replace those of the same name.
 func mergeEnv(env, added []string) []string {
 	var out []string
 	for _, old := range env {
-		if !replaced(old, added) {
+		if name, _, _ := strings.Cut(old, "="); !hasVariable(added, name) {
 			out = append(out, old)
 		}
 	}
 	return append(out, added...)
 }
 
-func replaced(old string, added []string) bool {
-	name, _, _ := strings.Cut(old, "=")
-	for _, line := range added {
+func hasVariable(env []string, name string) bool {
+	for _, line := range env {
 		if n, _, _ := strings.Cut(line, "="); n == name {
 			return true
 		}

@@ -34,15 +34,15 @@ func TestExec(t *testing.T) {
 	cmd.Stdin = strings.NewReader("typed\n")
 	o := finish(t, cmd)
 	if want := strconv.Itoa(cmd.ProcessState.Pid()) + "\ntyped\n" + open.stdout; o.exit != 3 || o.stdout != want || o.stderr != "" {
-		t.Errorf("got %+v, want %q: the same process, with what it was given", o, want)
+		t.Errorf("got %+v, want %q: the same process, with the same stdin and descriptors", o, want)
 	}
 	cmd = become(sh, "-c", "kill -TERM $$")
 	if finish(t, cmd); cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
-		t.Errorf("ended by %v, want the signal that its program got", cmd.ProcessState)
+		t.Errorf("ended by %v, want the signal that the command got", cmd.ProcessState)
 	}
 }
 
-func TestExecOfWhatCannotRun(t *testing.T) {
+func TestExecCannotRun(t *testing.T) {
 	agent := agentAnswering(t, ok(someVariables))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "data")
@@ -71,7 +71,7 @@ func TestExecOfWhatCannotRun(t *testing.T) {
 	}
 }
 
-// Without a token nothing is started.
+// Without a token the command is not started.
 func TestExecWithoutAToken(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "marker")
 	for _, raw := range []string{httpAnswer("401 Unauthorized", "prod: not signed in\n"), ok(someVariables)[:80], "", ok("KYC_TOKEN=eyJ")} {
@@ -110,7 +110,7 @@ func TestExecPaths(t *testing.T) {
 	}
 }
 
-// A link of the name is the helper, whatever folder it is in.
+// A link with a helper's name acts as that helper, in any folder.
 func TestCalledByName(t *testing.T) {
 	agent := agentAnswering(t, ok(tokenLine))
 	for name, args := range map[string][]string{git: {"get"}, terraform: {"get", "x"}, goauth: {}} {

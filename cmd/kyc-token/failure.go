@@ -6,27 +6,28 @@ import (
 	"unicode/utf8"
 )
 
-// What a person sees when something fails:
+// This file has kyc-token's exit codes and messages; the agent's errors, which it passes
+// on, are made in package agent. What a person sees when something fails:
 //
 //   - one line on stderr, `kyc-token: ` and then what, where and the next command to
 //     type; no capital at the start, no full stop at the end;
-//   - stdout stays empty: whatever is on it is an artefact, whole. What is there after a
-//     failure keeps a reader that does not look at the exit code from going on without
-//     a token: curl, Google's libraries, git;
-//   - the exit code says what kind of failure it was, for scripts;
-//   - nothing from outside reaches the terminal as a control sequence.
+//   - nothing on stdout, except for readers that do not look at the exit code and would
+//     go on without a token: for curl, Google's libraries and git it prints what stops
+//     them. After a success stdout has the complete output;
+//   - the exit code, which tells scripts the kind of failure;
+//   - no control sequence from outside reaches the terminal.
 //
-// A success is silent on stderr, but for a warning of the agent's, on one line that
-// begins `kyc-token: warning: `, and only when a terminal is there to show it.
+// A success prints nothing on stderr, except for a warning of the agent: one line that
+// begins with `kyc-token: warning: `, and only if stderr is a terminal.
 
 // Exit codes, from BSD's sysexits.h.
 const (
 	exitOK          = 0
 	exitUsage       = 64 // the command line is wrong
 	exitUnavailable = 69 // no agent answers
-	exitInternal    = 70 // a bug, an answer that makes no sense, or stdout failed
+	exitInternal    = 70 // a bug, an invalid answer, or writing to stdout failed
 	exitTemporary   = 75 // try again
-	exitDenied      = 77 // a person has to sign in or unlock, or a rule says no
+	exitDenied      = 77 // a person has to sign in or unlock, or a rule forbids it
 	exitConfig      = 78 // unknown environment, or a configuration that cannot work
 )
 
@@ -38,10 +39,10 @@ type failure struct {
 
 func (f failure) Error() string { return f.text }
 
-// A refusal is a failure that the agent told of.
+// A refusal is a failure that the agent reported.
 type refusal struct{ failure }
 
-// failClosed is what is on stdout after a failure.
+// failClosed returns what to print on stdout after a failure.
 func (o options) failClosed(err error) string {
 	_, refused := err.(refusal)
 	switch {
@@ -53,14 +54,14 @@ func (o options) failClosed(err error) string {
 		f := asFailure(err)
 		return `{"version":1,"success":false,"code":"` + statusOf(f.exit) + `","message":` + jsonQuote(clean(f.text)) + "}\n"
 	case o.mode == modeGit && refused:
-		// The agent keeps silent about others' hosts, so that this is one of ours, and
-		// git is not to ask for a password, which would be of no use.
+		// For other hosts the agent answers without an error, so this host belongs to an
+		// environment, and git must not ask for a password, which could not work.
 		return "quit=1\n"
 	}
 	return ""
 }
 
-// statusOf is the HTTP status of an exit code, as Google's libraries show one.
+// statusOf returns the HTTP status for an exit code, for Google's libraries to show.
 func statusOf(exit int) string {
 	switch exit {
 	case exitUsage:
@@ -75,17 +76,17 @@ func statusOf(exit int) string {
 	return "500"
 }
 
-// jsonQuote makes a JSON string of clean text.
+// jsonQuote makes a JSON string of text that clean returned.
 func jsonQuote(text string) string {
 	return `"` + strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `"`, `\"`) + `"`
 }
 
-// usageError is a command line that cannot be understood.
+// usageError is a mistake in the command line.
 func usageError(text string) error {
 	return failure{exitUsage, text + "; run: kyc-token -h"}
 }
 
-// asFailure finds the exit code of err.
+// asFailure returns err with its exit code.
 func asFailure(err error) failure {
 	switch f := err.(type) {
 	case failure:

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// fetch asks the agent at path and returns its artefact, whole, and its warning. The
-// agent must run as uid. With silent it may be empty.
-func fetch(path, request string, uid int, silent bool, deadline time.Time) (output, error) {
+// fetch sends request to the agent at path and returns the complete output and the
+// warning. The agent must run as uid. With mayBeEmpty there may be no output.
+func fetch(path, request string, uid int, mayBeEmpty bool, deadline time.Time) (output, error) {
 	c, err := dial(path, deadline)
 	if err != nil {
 		return output{}, dialFailure(path, err)
@@ -23,7 +23,7 @@ func fetch(path, request string, uid int, silent bool, deadline time.Time) (outp
 	if err != nil {
 		return output{}, answerFailure(path, err)
 	}
-	text, err := a.result(silent)
+	text, err := a.result(mayBeEmpty)
 	if a.status == 200 && err != nil {
 		return output{}, answerFailure(path, err)
 	}
@@ -32,7 +32,7 @@ func fetch(path, request string, uid int, silent bool, deadline time.Time) (outp
 
 // exchange sends request and reads until the answer is complete.
 func exchange(c conn, request string) (answer, error) {
-	// Whoever closes early may have said why: what it sent is still there to read.
+	// An agent that closes early may have sent the reason before, which can still be read.
 	if err := c.write(request); err != nil && err != syscall.EPIPE {
 		return answer{}, err
 	}
@@ -54,24 +54,24 @@ func exchange(c conn, request string) (answer, error) {
 	}
 }
 
-// checkPeer refuses an agent of another user before anything is sent: whatever it
-// answered, it would not be our token.
+// checkPeer refuses an agent that runs as another user, before anything is sent: its
+// answer could not be this user's token.
 func checkPeer(c conn, path string, uid int) error {
 	peer, err := c.peerUID()
 	if err != nil {
-		return failure{exitInternal, path + ": cannot tell whose agent it is: " + err.Error()}
+		return failure{exitInternal, path + ": cannot find out which user runs this agent: " + err.Error()}
 	}
 	if peer != uid {
-		return failure{exitDenied, path + " is the agent of user id " + strconv.Itoa(peer) + ", not of " +
-			strconv.Itoa(uid) + " who asks; " + checkSocket}
+		return failure{exitDenied, path + " is the agent of user id " + strconv.Itoa(peer) + ", and yours is " +
+			strconv.Itoa(uid) + "; " + checkSocket}
 	}
 	return nil
 }
 
-// checkSocket is the next step when something else listens there.
+// checkSocket is the next step when another program listens on the socket.
 const checkSocket = "check -socket and KYC_AGENT_SOCK"
 
-// dialFailure says why nothing is connected.
+// dialFailure explains why kyc-token could not connect.
 func dialFailure(path string, err error) error {
 	switch err {
 	case syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED:
@@ -81,13 +81,13 @@ func dialFailure(path string, err error) error {
 	case syscall.EAGAIN:
 		return failure{exitTemporary, path + ": the agent accepted no connection in time; try again"}
 	}
-	if e, ok := err.(*os.SyscallError); ok { // the socket itself: it says nothing of the agent
+	if e, ok := err.(*os.SyscallError); ok { // from making the socket, so not the agent's fault
 		return failure{exitTemporary, "cannot make a socket: " + e.Err.Error() + "; close some programs, or raise the limit (ulimit -n), then try again"}
 	}
 	return failure{exitUnavailable, "no agent answers on " + path + ": " + err.Error() + "; run: " + startCommand}
 }
 
-// answerFailure says why there is no answer.
+// answerFailure explains why there is no usable answer.
 func answerFailure(path string, err error) error {
 	switch err {
 	case syscall.EAGAIN:

@@ -17,7 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize/sanitizetest"
 )
 
-// FuzzAnswer: an answer that was cut off anywhere never passes for a whole one.
+// FuzzAnswer: an answer that was cut off anywhere is never taken for a complete one.
 func FuzzAnswer(f *testing.F) {
 	f.Add(ok(tokenLine), uint(10))
 	f.Add(httpAnswer("401 Unauthorized", "prod: not signed in\n"), uint(3))
@@ -50,8 +50,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// FuzzArguments: whatever the arguments, the agent reads back the same values, and
-// -f curl is seen even beside an error.
+// FuzzArguments: the agent gets the values of the arguments unchanged, and -f curl is
+// found even if there is an error elsewhere.
 func FuzzArguments(f *testing.F) {
 	f.Add("-f\x00curl\x00prod")
 	f.Add("--min-valid=5m\x00a b&env=x\r\n\r\nGET / HTTP/1.0\x00--\x00-x")
@@ -63,10 +63,10 @@ func FuzzArguments(f *testing.F) {
 		o, err := parse(modeToken, args)
 		others := slices.DeleteFunc(slices.Clone(args), isFormat)
 		if first, _ := parse(modeToken, append([]string{"-f", "curl"}, others...)); first.format != "curl" {
-			t.Errorf("%q: -f curl in front is not seen", args)
+			t.Errorf("%q: -f curl at the start is not found", args)
 		}
 		if last, _ := parse(modeToken, append(others, "-f", "curl")); last.format != "curl" && !slices.Contains(others, "--") {
-			t.Errorf("%q: -f curl at the end is not seen", args)
+			t.Errorf("%q: -f curl at the end is not found", args)
 		}
 		if err != nil {
 			return
@@ -94,8 +94,8 @@ func FuzzArguments(f *testing.F) {
 	})
 }
 
-// FuzzFailClosed: whatever the agent answers, and to whatever tool, stdout has a whole
-// answer or, after a failure, nothing but what stops the tool.
+// FuzzFailClosed: for every answer of the agent and every tool, stdout has the complete
+// output or, after a failure, only what stops the tool.
 func FuzzFailClosed(f *testing.F) {
 	f.Add(ok(tokenLine), uint8(0))
 	f.Add(ok("KYC_TOKEN=x\n"), uint8(8))
@@ -128,7 +128,7 @@ func FuzzFailClosed(f *testing.F) {
 		case o.exit == exitOK && (!whole || o.stdout != body):
 			t.Errorf("%q gives %+v", answer, o)
 		case o.exit == exitOK && o.stdout == "" && call.name != git && call.name != goauth:
-			t.Errorf("%q gives nothing, and no failure", answer)
+			t.Errorf("%q gives no output and no failure", answer)
 		case o.exit == exitOK || o.stdout == "":
 		case slices.Contains(call.args, "curl") && o.stdout == failClosed:
 		case slices.Contains(call.args, "google") && strings.HasPrefix(o.stdout, `{"version":1,"success":false,`):
@@ -146,7 +146,8 @@ func isFormat(arg string) bool {
 
 func TestOneLine(t *testing.T) { sanitizetest.OneLine(t, oneLine) }
 
-// FuzzClean: nothing that comes out can steer a terminal, and it is what internal/sanitize makes of it.
+// FuzzClean: the output never contains a control character, and it is that of
+// internal/sanitize.
 func FuzzClean(f *testing.F) {
 	f.Add("\x1b[2J\xff\u202e\nx")
 	f.Add(strings.Repeat("ü", 2000))

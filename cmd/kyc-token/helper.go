@@ -1,24 +1,26 @@
 package main
 
+// Which tool's credential helper kyc-token acts as, and what its command line means then.
+
 import (
 	"strings"
 	"time"
 )
 
-// A mode is what kyc-token is asked to be. It is also the name of a helper's protocol
-// in the agent's API.
+// A mode is what kyc-token acts as. Except for modeToken it is also the name of the
+// protocol in the agent's API (POST /v1/helper/NAME).
 type mode string
 
 const (
 	modeToken     mode = ""          // prints a token
 	modeGet       mode = "bazel"     // a credential helper of Bazel and others
-	modeExec      mode = "exec"      // becomes another program
+	modeExec      mode = "exec"      // runs another program
 	modeGit       mode = "git"       // a credential helper of git
 	modeTerraform mode = "terraform" // a credentials helper of Terraform
 	modeGoauth    mode = "goauth"    // a GOAUTH command
 )
 
-// The verbs that choose a mode. An environment of such a name is `-- get`.
+// The verbs that choose a mode. An environment with such a name is written `-- get`.
 const (
 	verbGet  = "get"
 	verbExec = "exec"
@@ -31,8 +33,8 @@ func modeOfVerb(verb string) mode {
 	return modeGet
 }
 
-// modeOfProgram goes by the name that kyc-token is called by: the tools find their
-// helpers by name.
+// modeOfProgram returns the mode for the name by which kyc-token is called, because the
+// tools find their helpers by name.
 func modeOfProgram(path string) mode {
 	switch path[strings.LastIndexByte(path, '/')+1:] {
 	case "git-credential-kyc":
@@ -45,11 +47,11 @@ func modeOfProgram(path string) mode {
 	return modeToken
 }
 
-// helperLimit is how long the whole exchange may take where a tool waits for it: the
-// shortest time that one is known to allow.
+// helperLimit is how long the whole exchange may take while a tool waits for it: the
+// shortest time that any known tool allows.
 const helperLimit = 5 * time.Second
 
-// timeout is how long the exchange may take, at most limit.
+// timeout returns how long the exchange may take, at most limit.
 func (o options) timeout(limit time.Duration) time.Duration {
 	if o.mode != modeToken || o.format == formatK8s || o.format == "google" {
 		return min(limit, helperLimit)
@@ -60,7 +62,7 @@ func (o options) timeout(limit time.Duration) time.Duration {
 // assignWords sets the fields that the command line's words stand for.
 func (o *options) assignWords() error {
 	if o.format != "" && o.mode != modeToken {
-		return usageError("the flag -f goes with a token alone; the tool wants an answer of its own")
+		return usageError("the flag -f is only for printing a token; the tool expects its own format")
 	}
 	if o.mode == modeExec && len(o.command) == 0 {
 		return usageError("exec needs a command: kyc-token exec [ENVIRONMENT] -- COMMAND")
@@ -77,8 +79,7 @@ func (o *options) assignWords() error {
 	return nil
 }
 
-// assignOperation takes the words that a tool adds, which come last, and returns those
-// before them.
+// assignOperation takes the words that a tool adds at the end, and returns the others.
 func (o *options) assignOperation(words []string) (rest []string, err error) {
 	n := len(words)
 	switch o.mode {
@@ -103,8 +104,8 @@ func (o *options) assignOperation(words []string) (rest []string, err error) {
 	return words, nil
 }
 
-// asksByHost reports whether the tool asks for a host, which picks the environment.
-// What $KYC_ENV says would only be in its way.
+// asksByHost reports whether the tool asks for a host. Then the host selects the
+// environment, and $KYC_ENV must not.
 func (o options) asksByHost() bool {
 	switch o.mode {
 	case modeGet, modeGit, modeTerraform:
@@ -115,5 +116,5 @@ func (o options) asksByHost() bool {
 	return false
 }
 
-// mayBeEmpty reports whether the tool takes no answer at all for "I have none".
+// mayBeEmpty reports whether an empty output tells the tool that there is no token.
 func (o options) mayBeEmpty() bool { return o.mode == modeGit || o.mode == modeGoauth }

@@ -88,7 +88,7 @@ func both(one, other func(*process)) func(*process) {
 	return func(p *process) { one(p); other(p) }
 }
 
-// Silence is an answer in git's protocol and in Go's, and in no other.
+// An empty answer is valid in git's protocol and in Go's, and in no other.
 func TestSilence(t *testing.T) {
 	const none = "HTTP/1.0 204 No Content\r\nCache-Control: no-store\r\n\r\n"
 	agent := agentAnswering(t, none)
@@ -104,8 +104,9 @@ func TestSilence(t *testing.T) {
 	run(t, withName(git, "host=x\n"), "-socket", more.path, "get").wantFailure(t, exitInternal, "", "not kyc-agentd's")
 }
 
-// What is not for the agent never gets there: git's secrets, for one.
-func TestNotForTheAgent(t *testing.T) {
+// Operations that kyc-token handles itself are not sent to the agent: git's `store`, for
+// example, passes a password.
+func TestHandledLocally(t *testing.T) {
 	const secret = "protocol=https\npassword=hunter2\n"
 	path := t.TempDir() + "/none"
 	for _, operation := range []string{"store", "erase", "later"} {
@@ -131,14 +132,14 @@ func TestHelperUsageErrors(t *testing.T) {
 		{git, nil, "git-credential-kyc is run by git"},
 		{git, []string{"a", "b", "get"}, "not both a and b"},
 		{git, []string{"", "get"}, "is empty"},
-		{git, []string{"-f", "json", "get"}, "-f goes with a token alone"},
+		{git, []string{"-f", "json", "get"}, "-f is only for printing a token"},
 		{terraform, []string{"get"}, "terraform-credentials-kyc is run by Terraform"},
 		{terraform, []string{"a", "b", "get", "x"}, "not both a and b"},
 		{goauth, []string{"a", "b", "https://x"}, "not both a and b"},
 		{goauth, []string{"https://x", "a"}, "not both https://x and a"},
 		{"kyc-token", []string{"get", "a", "b"}, "not both a and b"},
 		{"kyc-token", []string{"prod", "get"}, "not both prod and get"},
-		{"kyc-token", []string{"get", "-f", "json"}, "-f goes with a token alone"},
+		{"kyc-token", []string{"get", "-f", "json"}, "-f is only for printing a token"},
 		{"kyc-token", []string{"exec"}, "exec needs a command"},
 		{"kyc-token", []string{"exec", "prod", "true"}, "exec needs a command"},
 		{"kyc-token", []string{"exec", "prod", "--"}, "exec needs a command"},
@@ -148,7 +149,7 @@ func TestHelperUsageErrors(t *testing.T) {
 	}
 }
 
-// A stdin that cannot be what the tool asks.
+// A stdin that cannot be a tool's question.
 func TestOddStdin(t *testing.T) {
 	agent := agentAnswering(t, ok(tokenLine))
 	for _, name := range []string{"kyc-token", git} {
@@ -165,7 +166,7 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, fs.ErrPermission }
 
-// A tool that keeps the pipe open is told, or answered where it has said enough.
+// A tool that keeps the pipe open gets an error, or an answer if its question is complete.
 func TestStdinStaysOpen(t *testing.T) {
 	agent := agentAnswering(t, ok(tokenLine))
 	open := func(name, text string) func(*process) {
@@ -180,24 +181,24 @@ func TestStdinStaysOpen(t *testing.T) {
 	run(t, open(git, "host=x\n"), "-socket", agent.path, "store").wantSuccess(t, "")
 }
 
-// After a failure nothing is on stdout, but for what stops a reader that does not look
-// at the exit code.
+// After a failure nothing is on stdout, except what stops a reader that does not look at
+// the exit code.
 func TestHelpersFailClosed(t *testing.T) {
 	const line = `prod: not "signed in"; run: kyc-agentd login prod`
 	google := func(code, message string) string {
 		text, _ := json.Marshal(message)
 		return `{"version":1,"success":false,"code":"` + code + `","message":` + string(text) + "}\n"
 	}
-	says := agentAnswering(t, httpAnswer("401 Unauthorized", line+"\n"))
+	denying := agentAnswering(t, httpAnswer("401 Unauthorized", line+"\n"))
 	dies := agentAnswering(t, ok(tokenLine)[:60])
-	gone := says.path + "x"
+	gone := denying.path + "x"
 	for _, test := range []struct {
 		path        string
 		exit        int
 		words, code string
 		git         string
 	}{
-		{says.path, exitDenied, line, "401", "quit=1\n"},
+		{denying.path, exitDenied, line, "401", "quit=1\n"},
 		{dies.path, exitTemporary, "incomplete", "503", ""},
 		{gone, exitUnavailable, "no agent answers", "503", ""},
 	} {
@@ -226,7 +227,7 @@ func TestHelpersFailClosed(t *testing.T) {
 	run(t, nil, "-socket", foul.path, "-f", "google").wantFailure(t, exitInternal, google("500", `a\b?"??`), `a\b?"??`)
 }
 
-// The smallest caller waits 5 seconds.
+// The caller with the shortest timeout waits 5 seconds.
 func TestHelperLimit(t *testing.T) {
 	for _, o := range []options{{mode: modeGet}, {mode: modeGit}, {mode: modeTerraform}, {mode: modeGoauth}, {mode: modeExec}, {format: "k8s"}, {format: "google"}} {
 		if got := o.timeout(limit); got != 5*time.Second {

@@ -1,22 +1,23 @@
-// A process of two milliseconds need not watch how many CPUs it may use; this is one
-// goroutine and 0.05 ms less.
+// A process that runs for two milliseconds need not watch how many CPUs it may use.
+// Without that it has one goroutine less and takes 0.05 ms less.
 //
 //go:debug updatemaxprocs=0
 
-// Command kyc-token prints an ID token of the KYC API, out of the sign-in that
-// kyc-agentd holds. Two calls are all there is to know:
+// Command kyc-token prints an ID token for the KYC API, which it gets from kyc-agentd:
 //
 //	kyc-agentd login prod
 //	curl -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc --json @body.json
 //
-// It is the credential helper of other tools, too: `kyc-token get` of Bazel, and
-// under the names git-credential-kyc, terraform-credentials-kyc and goauth-kyc of
-// those. `kyc-token exec` hands the token to a program in its environment.
+// It is also the credential helper of other tools: of Bazel as `kyc-token get`, and of
+// git, Terraform and the go command under the names git-credential-kyc,
+// terraform-credentials-kyc and goauth-kyc. `kyc-token exec` passes the token to a
+// program in its environment.
 //
 // It sends one HTTP/1.0 request over the agent's Unix socket and copies the answer
-// to stdout; the agent renders every format, and speaks every tool's protocol. Scripts
-// call it in loops, so it is built to start fast: raw system calls, and no net, fmt,
-// flag or encoding/json, which a test holds true. `kyc-token -h` is the manual.
+// to stdout; the agent renders every format and implements every tool's protocol. Scripts
+// call kyc-token in loops, so it has to start fast: it makes raw system calls and does
+// not import net, fmt, flag or encoding/json, which a test checks. `kyc-token -h` is the
+// manual.
 package main
 
 import (
@@ -28,8 +29,8 @@ import (
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
 var version = "(devel)"
 
-// limit is how long the whole exchange with the agent may take. Callers of
-// credential helpers mostly wait for ever, so the end has to be set here.
+// limit is how long the whole exchange with the agent may take. Most callers of
+// credential helpers wait without a limit, so kyc-token has to set one.
 const limit = 8 * time.Second
 
 func main() {

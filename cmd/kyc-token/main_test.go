@@ -26,14 +26,14 @@ const (
 	failClosed = "proto = \"-all\"\n"
 )
 
-// ok renders an answer as the agent sends it.
+// ok renders a successful answer as the agent sends it.
 func ok(body string) string { return httpAnswer("200 OK", body) }
 
 func httpAnswer(status, body string) string {
 	return fmt.Sprintf("HTTP/1.0 %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
 }
 
-// A fakeAgent is an agent that does as it is told.
+// A fakeAgent records its requests and answers them as a test says.
 type fakeAgent struct {
 	path string
 
@@ -41,7 +41,7 @@ type fakeAgent struct {
 	requests []string
 }
 
-// newFakeAgent serves every connection with handle, after it has read the request.
+// newFakeAgent serves every connection with handle, after reading the request.
 func newFakeAgent(t testing.TB, handle func(net.Conn)) *fakeAgent {
 	t.Helper()
 	f := &fakeAgent{path: filepath.Join(t.TempDir(), "agent.sock")}
@@ -57,7 +57,7 @@ func newFakeAgent(t testing.TB, handle func(net.Conn)) *fakeAgent {
 	return f
 }
 
-// agentAnswering is a fake with one answer.
+// agentAnswering is a fakeAgent that answers every request with raw.
 func agentAnswering(t testing.TB, raw string) *fakeAgent {
 	t.Helper()
 	return newFakeAgent(t, func(c net.Conn) { _, _ = io.WriteString(c, raw) })
@@ -107,13 +107,13 @@ func (f *fakeAgent) received() []string {
 	return f.requests
 }
 
-// An outcome is what a run leaves behind.
+// An outcome is the exit code and the output of a run.
 type outcome struct {
 	exit           int
 	stdout, stderr string
 }
 
-// run runs kyc-token in this process, with an environment of its own.
+// run runs kyc-token in this process, with an empty environment.
 func run(t testing.TB, change func(*process), args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -138,7 +138,7 @@ func run(t testing.TB, change func(*process), args ...string) outcome {
 	return outcome{exit, stdout.String(), stderr.String()}
 }
 
-// unread is a stdin that nobody has defined, so that nobody may read it.
+// unread is the stdin of tests that set none: reading it is an error.
 type unread struct{ t testing.TB }
 
 func (u unread) Read([]byte) (int, error) {
@@ -160,8 +160,8 @@ func environ(pairs ...string) func(*process) {
 	return func(p *process) { p.getenv = func(name string) string { return env[name] } }
 }
 
-// wantFailure checks the exit code, that stdout is as it should be, and that stderr
-// is one line with all of words.
+// wantFailure checks the exit code and stdout, and that stderr is one line that contains
+// all words.
 func (o outcome) wantFailure(t *testing.T, exit int, stdout string, words ...string) {
 	t.Helper()
 	if o.exit != exit {

@@ -10,19 +10,19 @@ type options struct {
 	socket      string
 	environment string
 	operation   string   // of git and Terraform: "get"
-	subject     string   // the host, or the URL, that Terraform and Go ask about
-	command     []string // what exec becomes
+	subject     string   // the host or the URL that Terraform or Go asks about
+	command     []string // what exec runs
 	help        bool
 	version     bool
 
-	words []string // the arguments that are no flags, in order
+	words []string // the arguments that are not flags, in order
 }
 
-// parse reads the command line. Flags may stand before and after the environment,
-// with one dash or two, as `-f curl` or `-f=curl`.
+// parse reads the command line. Flags may come before and after the environment, with
+// one dash or two, as `-f curl` or `-f=curl`.
 //
-// It goes on after an error and returns the first one: -f curl has to be seen
-// wherever it stands, for a usage error must fail closed too.
+// It continues after an error and returns the first one, so that it finds -f curl
+// anywhere: a usage error has to fail closed, too.
 func parse(m mode, args []string) (options, error) {
 	o := options{mode: m}
 	var first error
@@ -79,7 +79,7 @@ func (o *options) parseFlag(arg string, rest []string) ([]string, error) {
 	return rest, nil
 }
 
-// parseRest reads what follows "--": exec's command, or words that are no verbs.
+// parseRest reads the arguments after "--": exec's command, or words that are not verbs.
 func (o *options) parseRest(args []string) error {
 	if o.mode == modeExec {
 		o.command = args
@@ -93,7 +93,7 @@ func (o *options) parseRest(args []string) error {
 	return nil
 }
 
-// boolFlag is where a flag without a value goes.
+// boolFlag returns the option of a flag without a value, or nil.
 func (o *options) boolFlag(name string) *bool {
 	switch name {
 	case "h", "help":
@@ -104,7 +104,7 @@ func (o *options) boolFlag(name string) *bool {
 	return nil
 }
 
-// stringFlag is where a flag's value goes.
+// stringFlag returns the option of a flag with a value, or nil.
 func (o *options) stringFlag(name string) *string {
 	switch name {
 	case "f", "format":
@@ -117,8 +117,8 @@ func (o *options) stringFlag(name string) *string {
 	return nil
 }
 
-// addWord keeps an argument. An empty one is most likely a script's unset variable, and
-// must not turn into the default.
+// addWord keeps an argument. It refuses an empty one, which is most likely an unset
+// variable of a script and must not select the default environment.
 func (o *options) addWord(arg string) error {
 	if arg == "" {
 		return usageError("the ENVIRONMENT argument is empty; leave it out for the agent's default")

@@ -2,14 +2,14 @@ package main
 
 import "strconv"
 
-// formatK8s is the format, and the protocol, of Kubernetes clients.
+// formatK8s is the format and the protocol of Kubernetes clients.
 const formatK8s = "k8s"
 
-// maxRequest bounds the head, in bytes: it is half of what the agent reads.
+// maxRequest bounds the head, in bytes. It is half of the agent's own limit.
 const maxRequest = 4096
 
-// request renders the one request, which asks for a token, or hands body on, a tool's
-// own question. HTTP/1.0, so the answer is never chunked and the agent closes the
+// request renders the request, which asks for a token or passes on body, a tool's
+// question. It is HTTP/1.0, so that the answer is never chunked and the agent closes the
 // connection after it.
 func (o options) request(body string) (string, error) {
 	query := "?"
@@ -35,8 +35,8 @@ func (o options) request(body string) (string, error) {
 	return r + body, nil
 }
 
-// protocol is the helper's protocol that body is in; empty asks for a token. A
-// Kubernetes client asks by a variable, for a token in a format.
+// protocol returns the helper protocol of body; empty asks for a token. A Kubernetes
+// client puts its question into a variable and asks for a token in a format.
 func (o options) protocol(body string) string {
 	if o.mode == modeToken && o.format == formatK8s && body != "" {
 		return formatK8s
@@ -44,7 +44,7 @@ func (o options) protocol(body string) string {
 	return string(o.mode)
 }
 
-// pair renders one pair of the query so far; an empty value is left out.
+// pair renders name=value to append to query; an empty value is left out.
 func pair(query, name, value string) string {
 	switch {
 	case value == "":
@@ -55,7 +55,7 @@ func pair(query, name, value string) string {
 	return "&" + name + "=" + escape(value)
 }
 
-// escape percent-encodes all but RFC 3986's unreserved characters.
+// escape percent-encodes all characters except RFC 3986's unreserved ones.
 func escape(s string) string {
 	const hex = "0123456789ABCDEF"
 	out := make([]byte, 0, 3*len(s))

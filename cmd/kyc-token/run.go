@@ -1,32 +1,34 @@
 package main
 
+// One run of kyc-token: from the command line to the last byte on stdout.
+
 import (
 	"io"
 	"time"
 )
 
-// A process is one run of kyc-token and everything of the world that it touches.
+// A process is one run of kyc-token, with everything outside it that it uses.
 type process struct {
-	name             string // the program's, as it was called
+	name             string // argv[0], which selects the mode
 	args             []string
 	getenv           func(string) string
 	environ          func() []string
-	exec             func(path string, args, env []string) error // becomes another program
+	exec             func(path string, args, env []string) error // runs another program in place of this one
 	uid              int                                         // the agent's owner must be the same
 	limit            time.Duration
 	stdin            io.Reader
 	stdout, stderr   io.Writer
-	stderrIsTerminal func() bool // whether stderr is a terminal
+	stderrIsTerminal func() bool
 }
 
-// An output is what a run that succeeds prints.
+// An output is what a successful run prints.
 type output struct {
 	text    string
-	warning string // for a person, from outside; mostly empty
+	warning string // from the agent for a person, not sanitized; mostly empty
 }
 
-// main runs and returns the exit code. On failure stdout stays empty, but for what
-// makes the reader fail too.
+// main runs kyc-token and returns the exit code. After a failure stdout is empty, except
+// for what makes its reader fail, too.
 func (p process) main() int {
 	opts, err := parse(modeOfProgram(p.name), p.args)
 	if err == nil {
@@ -41,8 +43,8 @@ func (p process) main() int {
 	return f.exit
 }
 
-// run does what opts ask for, up to the last byte on stdout. A panic is an error
-// like any other, so that it fails closed too.
+// run does what opts ask for, up to the last byte on stdout. It turns a panic into an
+// error, so that it fails closed, too.
 func (p process) run(opts options) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -64,15 +66,15 @@ func (p process) run(opts options) (err error) {
 	return nil
 }
 
-// warn tells a person, and nobody's log: many a caller takes whatever is on stderr
-// for a failure.
+// warn prints a warning if stderr is a terminal. Elsewhere it prints nothing, because
+// many callers treat any text on stderr as a failure.
 func (p process) warn(warning string) {
 	if warning != "" && p.stderrIsTerminal() {
 		_, _ = io.WriteString(p.stderr, "kyc-token: warning: "+clean(warning)+"\n")
 	}
 }
 
-// output is what to print.
+// output returns what to print.
 func (p process) output(opts options) (output, error) {
 	switch {
 	case opts.help:
@@ -84,7 +86,7 @@ func (p process) output(opts options) (output, error) {
 		opts.environment = p.getenv("KYC_ENV")
 	}
 	deadline := time.Now().Add(opts.timeout(p.limit))
-	if over, err := p.handleLocally(opts, deadline); over || err != nil {
+	if done, err := p.handleLocally(opts, deadline); done || err != nil {
 		return output{}, err
 	}
 	body, err := p.readQuestion(opts, deadline)
@@ -102,11 +104,12 @@ func (p process) output(opts options) (output, error) {
 	return fetch(path, request, p.uid, opts.mayBeEmpty(), deadline)
 }
 
-// handleLocally does what a tool may ask besides a token.
-func (p process) handleLocally(opts options, deadline time.Time) (over bool, err error) {
+// handleLocally handles the operations of tools that need no agent. done is whether opts
+// ask for one of these.
+func (p process) handleLocally(opts options, deadline time.Time) (done bool, err error) {
 	switch {
 	case opts.mode == modeGit && opts.operation != "get" && opts.operation != "capability":
-		// store, erase, and what git may think of later: nothing to do, and no failure.
+		// store, erase and operations of later versions of git: doing nothing is a success.
 		p.drain(deadline)
 		return true, nil
 	case opts.mode == modeTerraform && opts.operation == "store":
@@ -118,7 +121,8 @@ func (p process) handleLocally(opts options, deadline time.Time) (over bool, err
 	return false, nil
 }
 
-// readQuestion is what the tool asks. Only protocols that put it on stdin have that read.
+// readQuestion returns the tool's question. It reads stdin only for protocols that pass
+// something there.
 func (p process) readQuestion(opts options, deadline time.Time) (string, error) {
 	switch {
 	case opts.mode == modeGet:
@@ -126,7 +130,7 @@ func (p process) readQuestion(opts options, deadline time.Time) (string, error) 
 	case opts.mode == modeGit && opts.operation == "get":
 		return p.input(deadline, untilBlankLine)
 	case opts.mode == modeGoauth && opts.subject != "":
-		p.drain(deadline) // the server's answer, which says nothing that is not known
+		p.drain(deadline) // the server's answer, which kyc-token does not need
 	case opts.format == formatK8s:
 		return checkInfo(p.getenv("KUBERNETES_EXEC_INFO"))
 	}

@@ -195,7 +195,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// To the kernel a timeout of 0 would mean to wait for ever.
+// To the kernel a timeout of 0 would mean no timeout.
 func TestDeadlineHasPassed(t *testing.T) {
 	over := make(chan struct{})
 	agent := newFakeAgent(t, func(net.Conn) { <-over })
@@ -216,7 +216,7 @@ func TestBacklogStaysFull(t *testing.T) {
 		wantFailure(t, exitTemporary, "", "accepted no connection in time", path)
 }
 
-// listenRaw makes a listening socket with a backlog of n, which package net cannot.
+// listenRaw makes a listening socket with a backlog of n, which package net cannot do.
 func listenRaw(t *testing.T, n int) (path string, fd int) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "agent.sock")
@@ -260,8 +260,8 @@ func TestNoAgent(t *testing.T) {
 	}
 }
 
-// A process without a file descriptor to spare is no fault of the agent's.
-func TestNoSocketToBeHad(t *testing.T) {
+// If the process has no file descriptor left, the message does not blame the agent.
+func TestNoFileDescriptorLeft(t *testing.T) {
 	agent := agentAnswering(t, ok(tokenLine))
 	for limit, want := range map[string]int{"3": exitTemporary, "64": exitOK} { // stdin, stdout and stderr are three
 		cmd := program(t, "-socket", agent.path)
@@ -283,7 +283,7 @@ func loop(t *testing.T, dir string) string {
 }
 
 func TestForeignAgent(t *testing.T) {
-	agent := newFakeAgent(t, func(net.Conn) { t.Error("it was asked") })
+	agent := newFakeAgent(t, func(net.Conn) { t.Error("it got a request") })
 	foreign := func(p *process) { p.uid++ }
 	run(t, foreign, "-socket", agent.path, "-f", "curl").
 		wantFailure(t, exitDenied, failClosed, agent.path+" is the agent of user id ", "check -socket")
@@ -338,7 +338,7 @@ func TestUsageNamesEverything(t *testing.T) {
 	for _, word := range strings.FieldsFunc(usage, func(r rune) bool { return strings.ContainsRune(" ,[]=\n", r) }) {
 		if name, isFlag := strings.CutPrefix(word, "-"); isFlag && !slices.Contains([]string{"-json", "K", "r", "-", "-:"}, name) {
 			if o.boolFlag(name) == nil && o.stringFlag(name) == nil {
-				t.Errorf("usage names %s, which is no flag", word)
+				t.Errorf("usage names %s, which is not a flag", word)
 			}
 		}
 	}

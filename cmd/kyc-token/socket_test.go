@@ -12,7 +12,7 @@ func TestSocket(t *testing.T) {
 	tests := []struct {
 		name, flag string
 		env        []string
-		want       string // a path, or words of the failure
+		want       string // a path, or a part of the error
 		exit       int
 	}{
 		{"nothing", "", nil, "/run/user/1000" + tail, 0},

@@ -1,7 +1,8 @@
 package main
 
-// startCommand is what to type when no agent is there.
+// startCommand is the command to type when no agent runs.
 const startCommand = "kyc-agentd serve"
 
-// runtimeDir is where the agent makes its socket; ipc.SocketPath says why.
+// runtimeDir returns the folder in which the agent makes its socket's folder;
+// ipc.SocketPath says why.
 func (p process) runtimeDir() string { return p.getenv("HOME") + "/Library/Application Support" }

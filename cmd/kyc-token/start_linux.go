@@ -2,8 +2,8 @@ package main
 
 import "strconv"
 
-// startCommand is what to type when no agent is there.
+// startCommand is the command to type when no agent runs.
 const startCommand = "systemctl --user start kyc-agentd.socket"
 
-// runtimeDir is where systemd makes a user's XDG_RUNTIME_DIR.
+// runtimeDir returns the folder that systemd makes as a user's XDG_RUNTIME_DIR.
 func (p process) runtimeDir() string { return "/run/user/" + strconv.Itoa(p.uid) }

@@ -6,42 +6,43 @@ import (
 	"time"
 )
 
-// maxInput is the largest question, in bytes, that the agent takes.
+// maxInput is the largest question, in bytes, that the agent accepts.
 const maxInput = 64 << 10
 
-// maxDrained is how much is read, in bytes, of what is not wanted.
+// maxDrained is how many bytes drain reads.
 const maxDrained = 1 << 20
 
-// input is what is on stdin, to its end or to where ends says that nothing follows.
-// Not all tools close it, and most wait for ever, so there is a deadline.
-func (p process) input(deadline time.Time, ends func(string) bool) (string, error) {
-	text, err := p.stdinUntil(deadline, maxInput, ends)
+// input reads stdin to its end, or until complete returns true. Not all tools close
+// their end, and most wait without a limit, so there is a deadline.
+func (p process) input(deadline time.Time, complete func(string) bool) (string, error) {
+	text, err := p.stdinUntil(deadline, maxInput, complete)
 	if err == nil && len(text) > maxInput {
 		err = failure{exitUsage, "stdin has more than 64 KiB; is it what the tool asks its helper?"}
 	}
 	return text, err
 }
 
-// drain reads stdin without looking at it: a tool may take a helper that does not
-// read for one that failed.
+// drain reads stdin and discards it, because a tool may treat a helper that does not
+// read its stdin as failed.
 func (p process) drain(deadline time.Time) {
 	_, _ = p.stdinUntil(deadline, maxDrained, untilEOF)
 }
 
 func untilEOF(string) bool { return false }
 
-// untilBlankLine ends what git asks.
+// untilBlankLine reports whether git's question is complete: a blank line ends it.
 func untilBlankLine(text string) bool {
 	return strings.HasPrefix(text, "\n") || strings.Contains(text, "\n\n")
 }
 
-// stdinUntil reads until the end, or until a byte more than most is there.
-func (p process) stdinUntil(deadline time.Time, most int, ends func(string) bool) (string, error) {
+// stdinUntil reads until the end, until complete returns true, or until it has more than
+// most bytes.
+func (p process) stdinUntil(deadline time.Time, most int, complete func(string) bool) (string, error) {
 	type result struct {
 		text string
 		err  error
 	}
-	// A time.After and a select would bring 70 KB of calendar along.
+	// time.After and select would link 70 KB of calendar code.
 	done := make(chan result, 2)
 	time.AfterFunc(time.Until(deadline), func() {
 		done <- result{err: failure{exitTemporary, "stdin did not end in time; the tool that runs this has to close it"}}
@@ -53,7 +54,7 @@ func (p process) stdinUntil(deadline time.Time, most int, ends func(string) bool
 			n, err := p.stdin.Read(buf)
 			text = append(text, buf[:n]...)
 			switch {
-			case err == io.EOF, len(text) > most, ends(string(text)):
+			case err == io.EOF, len(text) > most, complete(string(text)):
 				done <- result{text: string(text)}
 				return
 			case err != nil:

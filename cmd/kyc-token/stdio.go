@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// A descriptor is stdin, stdout or stderr. Writing to a reader that is gone is an error
-// (os.File would end the process by SIGPIPE there, without a word).
+// A descriptor is stdin, stdout or stderr. Writing to a pipe without a reader returns an
+// error; os.File would let SIGPIPE end the process without a message.
 //
-// One that the caller closed is /dev/null: the Go runtime opens it at the start, so
-// the agent's socket never gets the number of stdout.
+// If the caller closed a descriptor, the Go runtime opens /dev/null in its place at the
+// start, so the agent's socket never gets the number of stdout.
 type descriptor int
 
 func (d descriptor) Read(p []byte) (int, error) {
@@ -45,7 +45,7 @@ func (d descriptor) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// file is the os package's own, which waits.
+// file returns the os package's file, which can wait for a non-blocking descriptor.
 func (d descriptor) file() *os.File {
 	switch d {
 	case 0:

@@ -2,7 +2,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// isTerminal reports whether a terminal is there: only those have attributes.
+// isTerminal reports whether d is a terminal: only terminals have attributes.
 func (d descriptor) isTerminal() bool {
 	_, err := unix.IoctlGetTermios(int(d), unix.TIOCGETA)
 	return err == nil

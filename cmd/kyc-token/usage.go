@@ -4,15 +4,15 @@ const usage = `Usage: kyc-token [-f FORMAT] [-min-valid DURATION] [-socket PATH]
        kyc-token get [ENVIRONMENT] < REQUEST
        kyc-token exec [ENVIRONMENT] -- COMMAND [ARGUMENT...]
 
-Prints an ID token of the KYC API, out of the sign-in that kyc-agentd holds.
-It never asks a question and gives up after 8 seconds, or after 5 where a tool
+Prints an ID token for the KYC API, from the sign-in that kyc-agentd holds.
+It never asks a question and gives up after 8 seconds, or after 5 if a tool
 waits for it.
 
   ENVIRONMENT          staging, prod or another that the agent knows;
                        else $KYC_ENV, else the agent's default
   -f, -format FORMAT   token (default), header, curl, json, env, k8s or google;
                        aws for AWS credentials, as a credential_process
-  -min-valid DURATION  a token with at least that much life left, or an error:
+  -min-valid DURATION  a token that stays valid at least that long, or an error:
                        300 (seconds), 5m, 1h
   -socket PATH         the agent's socket; else $KYC_AGENT_SOCK,
                        else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock,
@@ -21,15 +21,15 @@ waits for it.
   -version             print the version
   -h, -help            print this text
 
-get is a credential helper for Bazel and what else speaks its protocol: it
+get is a credential helper for Bazel and other tools with its protocol: it
 reads {"uri": "https://..."} and prints the headers for it, if the host is that
-of an environment's api_url or one of its allowed_hosts. exec starts COMMAND in
-its own place, with KYC_TOKEN, KYC_API_URL and KYC_TOKEN_EXPIRES_AT set.
+of an environment's api_url or one of its allowed_hosts. exec replaces itself
+by COMMAND, with KYC_TOKEN, KYC_API_URL and KYC_TOKEN_EXPIRES_AT set.
 An environment that is called get or exec is written after --: kyc-token -- get
 
 Called as git-credential-kyc, terraform-credentials-kyc or goauth-kyc it is the
-credential helper of git (2.46 or later), Terraform or the go command. They pass
-what they want; an ENVIRONMENT before that narrows the choice.
+credential helper of git (2.46 or later), Terraform or the go command. They add
+their own arguments; an ENVIRONMENT before those narrows the choice.
 
 Examples:
   curl -K <(kyc-token -f curl prod) --json @body.json \
@@ -43,6 +43,6 @@ warning says so on stderr, if that is a terminal.
 
 Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,
 75 temporary failure, 77 sign-in needed, locked or denied,
-78 unknown environment or wrong configuration; of exec also
-126 COMMAND cannot be run, 127 it is not there, else its own.
+78 unknown environment or wrong configuration. With exec also
+126 COMMAND cannot be run, 127 it does not exist, else its own status.
 `

@@ -15,12 +15,12 @@ import (
 
 const warning = "prod: the sign-in ends in 2d; run: kyc-agentd login prod"
 
-// warning200 is a token with a warning.
+// warning200 is an answer with a token and a warning.
 func warning200(text string) string {
 	return strings.Replace(ok(tokenLine), "\r\n", "\r\nkyc-WARNING:\t "+text+" \r\n", 1)
 }
 
-// onTerminal makes one of stderr.
+// onTerminal makes stderr a terminal.
 func onTerminal(p *process) { p.stderrIsTerminal = func() bool { return true } }
 
 func TestWarning(t *testing.T) {
@@ -30,12 +30,12 @@ func TestWarning(t *testing.T) {
 		change func(*process)
 		want   outcome
 	}{
-		"on a terminal":    {warning200(warning), onTerminal, outcome{0, tokenLine, shown}},
-		"elsewhere":        {warning200(warning), nil, outcome{0, tokenLine, ""}},
-		"none":             {ok(tokenLine), onTerminal, outcome{0, tokenLine, ""}},
-		"empty":            {warning200(""), onTerminal, outcome{0, tokenLine, ""}},
-		"that would steer": {warning200("\x1b[2Jends\u202e\x00 \r soon\xff"), onTerminal, outcome{0, tokenLine, "kyc-token: warning: ?[2Jends??   soon?\n"}},
-		"that is long":     {warning200(strings.Repeat("x", 5000)), onTerminal, outcome{0, tokenLine, "kyc-token: warning: " + strings.Repeat("x", maxLine) + "\n"}},
+		"on a terminal":           {warning200(warning), onTerminal, outcome{0, tokenLine, shown}},
+		"elsewhere":               {warning200(warning), nil, outcome{0, tokenLine, ""}},
+		"none":                    {ok(tokenLine), onTerminal, outcome{0, tokenLine, ""}},
+		"empty":                   {warning200(""), onTerminal, outcome{0, tokenLine, ""}},
+		"with control characters": {warning200("\x1b[2Jends\u202e\x00 \r soon\xff"), onTerminal, outcome{0, tokenLine, "kyc-token: warning: ?[2Jends??   soon?\n"}},
+		"that is too long":        {warning200(strings.Repeat("x", 5000)), onTerminal, outcome{0, tokenLine, "kyc-token: warning: " + strings.Repeat("x", maxLine) + "\n"}},
 		"with an error": {
 			strings.Replace(httpAnswer("401 Unauthorized", "prod: not signed in\n"), "\r\n", "\r\nKyc-Warning: "+warning+"\r\n", 1), onTerminal,
 			outcome{exitDenied, "", "kyc-token: prod: not signed in\n"},
@@ -64,12 +64,12 @@ func TestWarningComesLast(t *testing.T) {
 	run(t, func(p *process) { onTerminal(p); p.stdout = broken{} }, "-socket", a.path).
 		wantFailure(t, exitInternal, "", "stdout: no space left on device")
 	if o := run(t, func(p *process) { onTerminal(p); p.stderr = broken{} }, "-socket", a.path); o != (outcome{0, tokenLine, ""}) {
-		t.Errorf("a terminal that is gone: %+v", o)
+		t.Errorf("with a terminal that was closed: %+v", o)
 	}
 }
 
-// onPTY runs kyc-token with the descriptors of which, 1 and 2, on a terminal, and
-// returns what is shown there, what is not, and the exit code.
+// onPTY runs kyc-token with those of its descriptors 1 and 2 that are in which on a
+// terminal and the others on a pipe. It returns the text of each and the exit code.
 func onPTY(t *testing.T, which []int, args ...string) (shown, piped string, exit int) {
 	t.Helper()
 	screen, tty, err := pty.Open()
@@ -88,7 +88,7 @@ func onPTY(t *testing.T, which []int, args ...string) (shown, piped string, exit
 	}
 	_ = tty.Close()
 	_ = screen.SetReadDeadline(time.Now().Add(30 * time.Second))
-	all, _ := io.ReadAll(screen) // ends with an error, when the last to have the terminal is gone
+	all, _ := io.ReadAll(screen) // ends with an error when no process has the terminal open any more
 	_ = cmd.Wait()
 	return strings.ReplaceAll(string(all), "\r\n", "\n"), pipe.String(), cmd.ProcessState.ExitCode()
 }
@@ -119,7 +119,7 @@ func TestWarningOnATerminal(t *testing.T) {
 	}
 	defer null.Close()
 	if descriptor(null.Fd()).isTerminal() {
-		t.Error("/dev/null passes for a terminal") // it is a character device, too
+		t.Error("/dev/null is taken for a terminal") // it is a character device, too
 	}
 }
 
