@@ -13,15 +13,16 @@ import (
 	"strings"
 )
 
-// baselineVerb is the argument by which the bench runs itself as the bare server.
-const baselineVerb = "bare-server"
+// baselineVerb is the argument with which bench runs itself as the baseline server.
+const baselineVerb = "baseline-server"
 
-// baselineVerbs are what the bench can run itself as.
+// baselineVerbs are the servers that bench can run itself as.
 var baselineVerbs = map[string]func(socket string, in io.Reader, out io.Writer) error{
 	baselineVerb: serveBaseline, baselineProxyVerb: serveBaselineProxy,
 }
 
-// ranBaseline reports whether this process was one of bareVerbs; by then it is over.
+// ranBaseline runs the server of baselineVerbs that the arguments name, and reports
+// whether they name one.
 func ranBaseline() bool {
 	if len(os.Args) != 3 || baselineVerbs[os.Args[1]] == nil {
 		return false
@@ -30,8 +31,8 @@ func ranBaseline() bool {
 	return true
 }
 
-// serveBaseline answers every request on socket with the answer read from in: what a
-// net/http handler can do at best, in a process of its own as the agent is.
+// serveBaseline answers every request on socket with the answer read from in: the most
+// that a net/http handler can do, in a separate process like the agent.
 func serveBaseline(socket string, in io.Reader, out io.Writer) error {
 	answer, err := http.ReadResponse(bufio.NewReader(in), nil)
 	if err != nil {
@@ -55,12 +56,12 @@ func serveBaseline(socket string, in io.Reader, out io.Writer) error {
 	}))
 }
 
-// newBaseline starts the bare server with the agent's own answer.
+// newBaseline starts the baseline server with the agent's own answer.
 func (h *harness) newBaseline(ctx context.Context, answer string) (string, error) {
 	return h.startBaseline(ctx, baselineVerb, answer)
 }
 
-// startBaseline starts the bench itself as what verb says, and returns its socket.
+// startBaseline starts bench as the server that verb names, and returns its socket.
 func (h *harness) startBaseline(ctx context.Context, verb, stdin string) (socket string, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -80,7 +81,7 @@ func (h *harness) startBaseline(ctx context.Context, verb, stdin string) (socket
 	return socket, nil
 }
 
-// rawAnswer is the agent's answer to request, as it is on the wire.
+// rawAnswer returns the bytes of the agent's answer to request.
 func rawAnswer(socket, request string) (string, error) {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {

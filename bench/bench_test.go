@@ -9,7 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// TestMain lets the test binary be the bare servers, as the bench is its own.
+// TestMain lets the test binary run as the baseline servers, as bench does.
 func TestMain(m *testing.M) {
 	if ranBaseline() {
 		return
@@ -89,6 +89,6 @@ func TestParseAnswer(t *testing.T) {
 	}
 	const refused = "HTTP/1.0 401 No\r\nContent-Length: 0\r\n\r\n"
 	if _, _, err := newCaller("", tokenOnce).parse([]byte(refused)); err == nil {
-		t.Error("401 passes for 200")
+		t.Error("401 is accepted as 200")
 	}
 }

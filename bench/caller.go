@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// The requests that are timed. The first is kyc-token's own, after which the agent
-// closes the connection; the second keeps it open.
+// The requests that are timed. tokenOnce is kyc-token's, after which the agent closes
+// the connection; after tokenKeep it stays open.
 const (
 	tokenOnce = "GET /v1/token?env=staging HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
 	tokenKeep = "GET /v1/token?env=staging HTTP/1.1\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
 	statusGet = "GET /v1/status HTTP/1.0\r\nHost: kyc-agent\r\n\r\n"
 )
 
-// A caller asks a server the same thing again and again, with as little work of its
-// own as can be: client and server share the cores.
+// A caller sends the same request to a server repeatedly. It does as little work as
+// possible, because client and server share the cores.
 type caller struct {
 	network, address string
 	request          string
-	keep             bool // the connection
-	want             int  // the status
+	keep             bool // whether the connection stays open
+	want             int  // the expected status
 	conn             net.Conn
 	buf              []byte
 }
 
-// newCaller asks at a socket's path or at a TCP address.
+// newCaller returns a caller for a socket's path or a TCP address.
 func newCaller(address, request string) *caller {
 	network := "tcp"
 	if filepath.IsAbs(address) {
@@ -40,7 +40,7 @@ func newCaller(address, request string) *caller {
 	return &caller{network: network, address: address, request: request, keep: keep, want: 200, buf: make([]byte, 16<<10)}
 }
 
-// call asks once and returns the body, which is good until the next call.
+// call sends the request once and returns the body, which is valid until the next call.
 func (c *caller) call() ([]byte, error) {
 	if c.conn == nil {
 		conn, err := net.Dial(c.network, c.address)
@@ -78,18 +78,18 @@ func (c *caller) read() ([]byte, error) {
 	return nil, errors.New("the answer is too long")
 }
 
-// parse finds the body of an answer that tells its length.
+// parse finds the body of an answer that has a Content-Length.
 func (c *caller) parse(raw []byte) (body []byte, whole bool, err error) {
 	head, body, found := bytes.Cut(raw, []byte("\r\n\r\n"))
 	if !found {
 		return nil, false, nil
 	}
 	if len(head) < 12 || string(head[9:12]) != strconv.Itoa(c.want) {
-		return nil, false, fmt.Errorf("not the answer that was wanted: %q", head)
+		return nil, false, fmt.Errorf("not the expected answer: %q", head)
 	}
 	_, after, found := bytes.Cut(head, []byte("\r\nContent-Length: "))
 	if !found {
-		return nil, false, errors.New("the answer does not tell its length")
+		return nil, false, errors.New("the answer has no Content-Length")
 	}
 	digits, _, _ := bytes.Cut(after, []byte("\r"))
 	length, err := strconv.Atoi(string(digits))

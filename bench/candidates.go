@@ -24,13 +24,13 @@ const emptyGo = "package main\n\nfunc main() {}\n"
 //go:embed testdata/client.c
 var clientC []byte
 
-// candidates sets up everything that kyc-token is compared with. A peer that is not
-// there is left out by name.
+// candidates sets up kyc-token and the programs that it is compared with. For a peer that
+// is not installed it adds a note to s.
 func (h *harness) candidates(ctx context.Context, d *daemon, token string, s *section) ([]*candidate, error) {
 	var all []*candidate
 	for _, entry := range []struct {
 		name string
-		peer bool // may be missing
+		peer bool // may not be installed
 		make func(context.Context) (*candidate, error)
 	}{
 		{nameTrue, false, h.trueProgram},
@@ -64,7 +64,7 @@ func (h *harness) trueProgram(context.Context) (*candidate, error) {
 	return &candidate{argv: []string{path}, env: h.environ()}, err
 }
 
-// emptyGo is the floor for any Go program.
+// emptyGo is the lower bound for any Go program.
 func (h *harness) emptyGo(ctx context.Context) (*candidate, error) {
 	if err := os.Mkdir(h.path("empty"), 0o700); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (h *harness) emptyGo(ctx context.Context) (*candidate, error) {
 	return &candidate{argv: []string{bin}, env: h.environ()}, err
 }
 
-// clientC is the floor for any program: the same request without a runtime.
+// clientC is the lower bound for any program: the same request without a runtime.
 func (h *harness) clientC(ctx context.Context, d *daemon, token string) (*candidate, error) {
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
@@ -91,7 +91,7 @@ func (h *harness) clientC(ctx context.Context, d *daemon, token string) (*candid
 	return &candidate{argv: []string{bin, d.socket}, env: h.environ(), want: token}, err
 }
 
-// sshAdd lists the one key of an ssh-agent of its own.
+// sshAdd lists the one key of an ssh-agent that it starts.
 func (h *harness) sshAdd(ctx context.Context) (*candidate, error) {
 	agent, add, err := lookPaths("ssh-agent", "ssh-add")
 	if err != nil {
@@ -118,13 +118,13 @@ func (h *harness) sshAdd(ctx context.Context) (*candidate, error) {
 	return &candidate{argv: []string{add, "-l"}, env: env, want: "ED25519"}, err
 }
 
-// gitCache asks a credential cache of its own, which git itself starts.
+// gitCache asks a credential cache, which git itself starts.
 func (h *harness) gitCache(ctx context.Context) (*candidate, error) {
 	git, err := exec.LookPath("git")
 	if err != nil {
 		return nil, err
 	}
-	// It insists on a folder that nobody else can enter.
+	// git refuses a folder that other users can enter.
 	if err := os.Mkdir(h.path("git"), 0o700); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (h *harness) gitCache(ctx context.Context) (*candidate, error) {
 	return get, err
 }
 
-// lookPaths finds two programs that come together.
+// lookPaths finds two programs of which both are needed.
 func lookPaths(a, b string) (pathA, pathB string, err error) {
 	if pathA, err = exec.LookPath(a); err == nil {
 		pathB, err = exec.LookPath(b)

@@ -16,13 +16,13 @@ import (
 // timeout bounds every wait for a program to start, to answer or to end.
 const timeout = 30 * time.Second
 
-// A child is a program that runs beside the bench, in a process group of its own.
+// A child is a program that bench starts, in a new process group.
 type child struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed at its end
 }
 
-// start starts cmd. What it says goes to logs, for the message when it fails.
+// start starts cmd. Its output goes to the file logs, for the message when it fails.
 func start(cmd *exec.Cmd, logs string) (*child, error) {
 	f, err := os.Create(logs)
 	if err != nil {
@@ -45,10 +45,10 @@ func start(cmd *exec.Cmd, logs string) (*child, error) {
 	return c, nil
 }
 
-// stop asks the child to end, and makes it.
+// stop ends the child by SIGTERM, and by SIGKILL if it has not ended after timeout.
 func (c *child) stop() {
 	select {
-	case <-c.exited: // its number may be another process's by now
+	case <-c.exited: // its process id may belong to another process by now
 		return
 	default:
 	}
@@ -61,7 +61,7 @@ func (c *child) stop() {
 	<-c.exited
 }
 
-// awaitSocket returns when something listens at path.
+// awaitSocket returns when a program listens at path.
 func (c *child) awaitSocket(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -79,7 +79,7 @@ func (c *child) awaitSocket(ctx context.Context, path string) error {
 	}
 }
 
-// awaitReady returns when READY=1 arrives on notify, as a service manager would see it.
+// awaitReady returns when READY=1 arrives on notify, as it would at a service manager.
 func (c *child) awaitReady(notify *net.UnixConn) error {
 	deadline := time.Now().Add(timeout)
 	buf := make([]byte, 4096)
@@ -98,7 +98,7 @@ func (c *child) awaitReady(notify *net.UnixConn) error {
 	return errors.New("it did not get ready")
 }
 
-// output runs cmd to its end and returns its stdout; what it says on stderr is in the error.
+// output runs cmd to its end and returns its stdout. Its stderr is in the error.
 func output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {

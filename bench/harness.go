@@ -18,19 +18,19 @@ const (
 	password = "Correct-horse-9"
 )
 
-// A harness holds what the parts share: a folder, the binaries as shipped, and a pool
-// for each environment.
+// A harness has what the parts share: a folder, the binaries as shipped, and a simulated
+// user pool for each environment.
 type harness struct {
 	dir      string
 	keyFile  string
 	staging  *cognitotest.Server
 	prod     *cognitotest.Server
-	apiURL   string // of the environments; empty means one that is nowhere
+	apiURL   string // of the environments; empty means one that does not exist
 	children []*child
 	cleanup  []func()
 }
 
-// moduleRoot is where go.mod is.
+// moduleRoot returns the folder with go.mod.
 func moduleRoot(ctx context.Context) (string, error) {
 	out, err := output(exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}"))
 	return strings.TrimSpace(string(out)), err
@@ -69,7 +69,7 @@ func goBuild(ctx context.Context, dir, out, pkg string) *exec.Cmd {
 	return cmd
 }
 
-// close ends whatever the lab has started.
+// close ends everything that the harness has started.
 func (h *harness) close() {
 	for _, f := range h.cleanup {
 		f()
@@ -84,7 +84,7 @@ func (h *harness) close() {
 
 func (h *harness) path(name string) string { return filepath.Join(h.dir, name) }
 
-// environ is the environment of every program: nothing of this user's.
+// environ returns the environment of every program, without this user's variables.
 func (h *harness) environ(more ...string) []string {
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "TMPDIR=" + h.dir, "LC_ALL=C",
@@ -92,7 +92,7 @@ func (h *harness) environ(more ...string) []string {
 	}, more...)
 }
 
-// start runs a program until the lab closes.
+// start runs a program until the harness is closed.
 func (h *harness) start(cmd *exec.Cmd, name string) (*child, error) {
 	c, err := start(cmd, h.path(name+".log"))
 	if err == nil {
@@ -101,7 +101,7 @@ func (h *harness) start(cmd *exec.Cmd, name string) (*child, error) {
 	return c, err
 }
 
-// withLog adds what the program called name had to say to err.
+// withLog adds the log of the program called name to err.
 func (h *harness) withLog(err error, name string) error {
 	log, _ := os.ReadFile(h.path(name + ".log"))
 	return fmt.Errorf("%s: %w\n%s", name, err, log)
@@ -114,8 +114,8 @@ type daemon struct {
 	socket  string
 }
 
-// newDaemon starts kyc-agentd and waits until it is ready. name tells its files
-// apart from another one's.
+// newDaemon starts kyc-agentd and waits until it is ready. name begins the names of its
+// files.
 func (h *harness) newDaemon(ctx context.Context, name, store string) (*daemon, error) {
 	config := h.path(name + ".toml")
 	if err := os.WriteFile(config, []byte(h.config()), 0o600); err != nil {
@@ -140,7 +140,7 @@ func (h *harness) newDaemon(ctx context.Context, name, store string) (*daemon, e
 	return d, nil
 }
 
-// config is a config.toml for the lab's pools.
+// config returns a config.toml for the user pools of the harness.
 func (h *harness) config() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "store_key_file = %q\n", h.keyFile)

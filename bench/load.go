@@ -16,10 +16,10 @@ type server struct {
 	spent  time.Duration
 }
 
-// perSecond is the answers per second over all slices.
+// perSecond returns the answers per second over all slices.
 func (s *server) perSecond() float64 { return float64(len(s.times)) / s.spent.Seconds() }
 
-// loadPart compares the agent's cached answers with a bare handler's.
+// loadPart compares the agent's cached answers with those of a bare net/http handler.
 func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Answers per second",
@@ -39,13 +39,13 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	if err != nil {
 		return s, err
 	}
-	bare, err := h.newBaseline(ctx, answer)
+	baseline, err := h.newBaseline(ctx, answer)
 	if err != nil {
 		return s, err
 	}
 	for _, request := range []string{tokenKeep, tokenOnce} {
 		for _, clients := range []int{1, 16, 256} {
-			pair := []*server{{name: "kyc-agentd", socket: d.socket}, {name: "bare net/http", socket: bare}}
+			pair := []*server{{name: "kyc-agentd", socket: d.socket}, {name: "bare net/http", socket: baseline}}
 			if err := takeTurns(ctx, pair, request, clients, p); err != nil {
 				return s, err
 			}
@@ -60,11 +60,11 @@ func (s *section) loadRows(pair []*server, request string, clients int) {
 	if request == tokenKeep {
 		how = "connections kept"
 	}
-	bare := pair[1].perSecond()
+	baseline := pair[1].perSecond()
 	for _, v := range pair {
 		s.rows = append(s.rows, []string{
 			fmt.Sprintf("%d, %s", clients, how), v.name, fmt.Sprintf("%.0f", v.perSecond()),
-			micros(v.times.median()), micros(v.times.at(0.99)), fmt.Sprintf("%.2f", v.perSecond()/bare),
+			micros(v.times.median()), micros(v.times.at(0.99)), fmt.Sprintf("%.2f", v.perSecond()/baseline),
 		})
 	}
 }
@@ -81,7 +81,7 @@ func takeTurns(ctx context.Context, servers []*server, request string, clients i
 	return nil
 }
 
-// load has so many clients ask without a pause.
+// load runs so many clients, each of which asks without a pause.
 func (s *server) load(ctx context.Context, request string, clients int, d time.Duration) error {
 	var mu sync.Mutex
 	var failed error

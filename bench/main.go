@@ -1,12 +1,12 @@
-// Command bench measures kyc-agent as it is shipped: real binaries, a real socket,
-// and a Cognito of its own on loopback.
+// Command bench measures kyc-agent as it is shipped: real binaries, a real socket, and
+// a simulated Cognito on loopback.
 //
 //	make bench
 //
 // prints the tables and writes them to bench/RESULTS.md, in less than 4 minutes.
-// Machines differ and are never quiet, so what is compared runs interleaved, in an
-// order shuffled each round, and what counts is the ratio within one run. A peer
-// program that is not installed is left out by name.
+// Machines differ and are never idle, so programs that are compared run interleaved, in
+// an order that is shuffled for each round, and the ratio within one run is the result.
+// If a peer program is not installed, a note names it.
 package main
 
 import (
@@ -37,11 +37,11 @@ func exitOn(err error) {
 
 // A plan is how much to measure.
 type plan struct {
-	rounds   int           // of whole processes
-	slice    time.Duration // of load on one server, before it is the other one's turn
-	slices   int           // for each server and number of clients
-	answers  int           // timed in each row of the stall table
-	requests int           // between the two looks at the daemon's memory
+	rounds   int           // how often each process is run
+	slice    time.Duration // how long one server is loaded before the next
+	slices   int           // how often, for each server and number of clients
+	answers  int           // how many are timed for each row of the table of stalls
+	requests int           // how many come between the two readings of the daemon's memory
 }
 
 var full = plan{rounds: 1000, slice: 200 * time.Millisecond, slices: 8, answers: 600, requests: 100_000}
@@ -62,7 +62,7 @@ func run(ctx context.Context, p plan) error {
 	return os.WriteFile(filepath.Join(root, "bench", "RESULTS.md"), []byte(text), 0o644)
 }
 
-// measure runs every part in a lab of its own.
+// measure runs every part in one harness.
 func measure(ctx context.Context, p plan, root string) ([]section, error) {
 	h, err := newHarness(ctx, root)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"os/exec"
 )
 
-// oidcToken sets up oidc-agent with one account at a provider of the bench's own.
-// The provider is asked once: what is timed is the cached access token.
+// oidcToken sets up oidc-agent with one account at a simulated provider. The provider is
+// asked only once, so the cached access token is timed.
 func (h *harness) oidcToken(ctx context.Context) (*candidate, error) {
 	agent, token, err := lookPaths("oidc-agent", "oidc-token")
 	if err != nil {
@@ -24,7 +24,7 @@ func (h *harness) oidcToken(ctx context.Context) (*candidate, error) {
 	if err := os.WriteFile(ca, pem.EncodeToMemory(block), 0o600); err != nil {
 		return nil, err
 	}
-	// It refuses to make its folder's parent.
+	// oidc-agent does not make the parent of its folder.
 	if err := os.MkdirAll(h.path(".config"), 0o700); err != nil {
 		return nil, err
 	}
@@ -52,8 +52,8 @@ func (h *harness) oidcToken(ctx context.Context) (*candidate, error) {
 
 const accessToken = "an-access-token-of-the-bench"
 
-// newProvider is as much of an OpenID provider as oidc-agent asks for: discovery,
-// and a token endpoint that says yes.
+// newProvider starts an OpenID provider with only what oidc-agent needs: discovery, and
+// a token endpoint that accepts everything.
 func newProvider() *httptest.Server {
 	mux := http.NewServeMux()
 	srv := httptest.NewUnstartedServer(mux)

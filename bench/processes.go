@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// A candidate is a program that is timed from fork to its end.
+// A candidate is a program whose whole run is timed.
 type candidate struct {
 	name  string
 	argv  []string
 	env   []string
-	stdin string // the file to read; empty is /dev/null
+	stdin string // a file; empty means /dev/null
 	want  string // what stdout must contain
 	times timings
 }
 
-// once runs the candidate and times it: from fork until stdout has ended and the
-// process is gone.
+// once runs the candidate and returns how long it took from fork until stdout and the
+// process have ended.
 func (c *candidate) once() (time.Duration, error) {
 	stdin, err := os.Open(cmp.Or(c.stdin, os.DevNull))
 	if err != nil {
@@ -52,13 +52,13 @@ func (c *candidate) once() (time.Duration, error) {
 		return 0, err
 	}
 	if !state.Success() || !strings.Contains(string(out), c.want) {
-		return 0, fmt.Errorf("%s: %v, or not the answer that was wanted", c.name, state)
+		return 0, fmt.Errorf("%s: %v, or not the expected output", c.name, state)
 	}
 	return took, nil
 }
 
-// interleave runs each candidate once a round, in an order shuffled each time, after
-// some rounds that do not count.
+// interleave runs each candidate once per round, in an order that is shuffled for each
+// round. The first rounds are not counted.
 func interleave(ctx context.Context, candidates []*candidate, rounds int) error {
 	const warmUp = 10
 	for round := range warmUp + rounds {
@@ -107,12 +107,12 @@ func processPart(ctx context.Context, h *harness, p plan) (section, error) {
 	}
 	s.compare(candidates)
 	s.notes = append(s.notes,
-		"oidc-token has its cached access token to print: ID tokens it does not keep, it asks the provider for each.",
+		"oidc-token prints its cached access token; it does not cache ID tokens but asks the provider for each.",
 		"Versions: "+versions(ctx)+".")
 	return s, nil
 }
 
-// compare fills in the rows and the targets.
+// compare adds the rows and the targets.
 func (s *section) compare(candidates []*candidate) {
 	medians := map[string]time.Duration{}
 	for _, c := range candidates {
@@ -136,11 +136,11 @@ func (s *section) compare(candidates []*candidate) {
 	}
 }
 
-// versions are those of the peers that are installed.
+// versions returns the versions of the installed peers.
 func versions(ctx context.Context) string {
 	var all []string
 	for _, ask := range [][]string{{"gcc", "--version"}, {"git", "--version"}, {"ssh", "-V"}, {"oidc-token", "--version"}} {
-		out, err := exec.CommandContext(ctx, ask[0], ask[1:]...).CombinedOutput() // ssh -V speaks on stderr
+		out, err := exec.CommandContext(ctx, ask[0], ask[1:]...).CombinedOutput() // ssh -V prints on stderr
 		if line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n"); err == nil {
 			all = append(all, line)
 		}

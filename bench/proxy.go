@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// baselineProxyVerb is the argument by which the bench runs itself as the bare proxy.
-const baselineProxyVerb = "bare-proxy"
+// baselineProxyVerb is the argument with which bench runs itself as the baseline proxy.
+const baselineProxyVerb = "baseline-proxy"
 
-// apiRequest is a request to the API, whichever way it goes.
+// apiRequest is the request to the API, the same with every proxy and without one.
 const (
 	apiBody    = `{"name":"Ivan Exampletov","birth_date":"1970-01-01"}`
 	apiAnswer  = `{"name":"Ivan Exampletov","status":"match","matches":[]}` + "\n"
 	apiRequest = "POST /kyc HTTP/1.1\r\nHost: staging\r\nContent-Type: application/json\r\nContent-Length: 52\r\n\r\n" + apiBody
 )
 
-// proxyPart compares requests to an API on loopback: by the agent's proxy, by a bare
-// one and without any.
+// proxyPart compares requests to an API on loopback: through the agent's proxy, through
+// a bare proxy and without one.
 func proxyPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Requests to the API",
-		about: fmt.Sprintf("A small POST to an API on loopback: straight to it, by the agent's proxy, which puts the token on, and by a bare "+
+		about: fmt.Sprintf("A small POST to an API on loopback: straight to it, through the agent's proxy, which adds the token, and through a bare "+
 			"httputil.ReverseProxy on a Unix socket. Connections are kept. %d turns of %v each, in shuffled order; clients, API and proxy share the cores.",
 			p.slices, p.slice),
 		head: []string{"clients", "way", "requests/s", "p50 µs", "p99 µs", "added to p50, µs", "× bare"},
@@ -47,12 +47,12 @@ func proxyPart(ctx context.Context, h *harness, p plan) (section, error) {
 	if err := d.login(ctx, "staging"); err != nil {
 		return s, err
 	}
-	bare, err := h.newBaselineProxy(ctx, h.apiURL)
+	baseline, err := h.newBaselineProxy(ctx, h.apiURL)
 	if err != nil {
 		return s, err
 	}
 	for _, clients := range []int{1, 16, 256} {
-		ways := []*server{{name: "straight", socket: api.Addr}, {name: "kyc-agentd", socket: d.socket}, {name: "bare proxy", socket: bare}}
+		ways := []*server{{name: "straight", socket: api.Addr}, {name: "kyc-agentd", socket: d.socket}, {name: "bare proxy", socket: baseline}}
 		if err := takeTurns(ctx, ways, apiRequest, clients, p); err != nil {
 			return s, err
 		}
@@ -62,11 +62,11 @@ func proxyPart(ctx context.Context, h *harness, p plan) (section, error) {
 }
 
 func (s *section) proxyRows(ways []*server, clients int) {
-	straight, bare := ways[0].times.median(), ways[2].perSecond()
+	straight, baseline := ways[0].times.median(), ways[2].perSecond()
 	for i, v := range ways {
 		added, ratio := "–", "–"
 		if i > 0 {
-			added, ratio = micros(v.times.median()-straight), fmt.Sprintf("%.2f", v.perSecond()/bare)
+			added, ratio = micros(v.times.median()-straight), fmt.Sprintf("%.2f", v.perSecond()/baseline)
 		}
 		s.rows = append(s.rows, []string{
 			fmt.Sprint(clients), v.name, fmt.Sprintf("%.0f", v.perSecond()),
@@ -79,7 +79,7 @@ func (s *section) proxyRows(ways []*server, clients int) {
 	}
 }
 
-// serveAPI serves an API that does no work of its own. Its Addr is where.
+// serveAPI serves an API that does no work. Its address is the Addr of the result.
 func serveAPI() (*http.Server, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -94,8 +94,8 @@ func serveAPI() (*http.Server, error) {
 	return s, nil
 }
 
-// serveBaselineProxy forwards every request on socket to the URL read from in, with a
-// header put on, and keeps connections as the agent does.
+// serveBaselineProxy forwards every request on socket to the URL read from in, adds a
+// header, and keeps connections as the agent does.
 func serveBaselineProxy(socket string, in io.Reader, out io.Writer) error {
 	line, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil {
@@ -119,7 +119,7 @@ func serveBaselineProxy(socket string, in io.Reader, out io.Writer) error {
 	})
 }
 
-// newBaselineProxy starts the bare proxy for the API at target.
+// newBaselineProxy starts the baseline proxy for the API at target.
 func (h *harness) newBaselineProxy(ctx context.Context, target string) (string, error) {
 	return h.startBaseline(ctx, baselineProxyVerb, target+"\n")
 }

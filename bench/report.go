@@ -15,7 +15,7 @@ import (
 // A section is one table of the report.
 type section struct {
 	title string
-	about string // what was measured and how
+	about string // what is measured, and how
 	head  []string
 	rows  [][]string
 	notes []string
@@ -26,7 +26,7 @@ func (s *section) skip(what string, err error) {
 	s.notes = append(s.notes, fmt.Sprintf("Left out: %s: %v.", what, err))
 }
 
-// target notes what was aimed at and what was reached.
+// target adds a note with a target and whether it was met.
 func (s *section) target(text string, met bool) {
 	verdict := "met"
 	if !met {
@@ -35,7 +35,7 @@ func (s *section) target(text string, met bool) {
 	s.notes = append(s.notes, text+": "+verdict+".")
 }
 
-// render writes the report as Markdown that also reads well as it is.
+// render returns the report as Markdown that can also be read as plain text.
 func render(machine string, sections []section) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Measurements\n\nBy `make bench` on %s. %s\n", time.Now().UTC().Format("2006-01-02"), machine)
@@ -52,7 +52,7 @@ func render(machine string, sections []section) string {
 	return b.String()
 }
 
-// table writes head and rows; the first column to the left, the others to the right.
+// table writes head and rows, with the first column aligned left and the others right.
 func table(b *strings.Builder, head []string, rows [][]string) {
 	width := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {
@@ -85,7 +85,7 @@ func table(b *strings.Builder, head []string, rows [][]string) {
 	}
 }
 
-// machine describes the shape of this machine, and not which one it is.
+// machine describes the hardware and system of this machine, but does not name it.
 func machine(ctx context.Context) string {
 	kernel := "unknown kernel"
 	if out, err := exec.CommandContext(ctx, "uname", "-sr").Output(); err == nil {
@@ -95,7 +95,7 @@ func machine(ctx context.Context) string {
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, load())
 }
 
-// load says how busy the machine is without the bench, or nothing where that is unknown.
+// load says how busy the machine is before the measurements, or nothing if that is unknown.
 func load() string {
 	raw, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -105,13 +105,14 @@ func load() string {
 	return "Load average at the start: " + minute + "."
 }
 
-// memory is the machine's, in whole GB.
+// memory returns the size of the machine's memory, in whole GB.
 func memory() string {
 	kb := procField("/proc/meminfo", "MemTotal")
 	return strconv.Itoa((kb+512*1024)/(1024*1024)) + " GB"
 }
 
-// procField reads a number of one of the kernel's "Name:  123 kB" files; 0 when it is not there.
+// procField reads a number from a file of the kernel with lines such as "Name:  123 kB".
+// It returns 0 if there is none.
 func procField(path, name string) int {
 	raw, err := os.ReadFile(path)
 	if err != nil {

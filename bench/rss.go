@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// memoryPart looks at the daemon's memory before and after many requests.
+// memoryPart reads the daemon's memory before and after many requests.
 func memoryPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Memory of kyc-agentd",
-		about: "Resident set (VmRSS), memory store. Requests from 16 clients, each with a connection of its own as kyc-token makes it.",
+		about: "Resident set (VmRSS), memory store. Requests from 16 clients, each on a new connection, as kyc-token makes them.",
 		head:  []string{"when", "MB"},
 	}
 	d, err := h.newDaemon(ctx, "memory", "memory")

@@ -20,18 +20,19 @@ const (
 	stalledClientCount = 50                   // clients
 	target             = 5 * time.Millisecond // for the p99 of any answer from memory
 	pace               = 2 * time.Millisecond // between two timed answers
-	// minValid of a token's hour, less what slowCognito takes of it: a token that is
-	// older than age does not do, and the agent has to ask Cognito. It does not ask
-	// for what a token just received could not meet either.
+	// A token is valid for an hour. One that is older than tokenAge is not valid for
+	// minValid any more, so the agent has to ask Cognito for another. minValid is less
+	// than an hour minus slowCognito, because the agent does not ask for a token if even
+	// a new one would not be valid long enough.
 	minValid = "3594s"
 	tokenAge = 7 * time.Second
 )
 
-// stalledPart times answers from memory while something is in the way.
+// stalledPart times answers from memory while another request stalls.
 func stalledPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
-		title: "Answers while something is in the way",
-		about: fmt.Sprintf("Up to %d answers each, a connection of its own for every one, %v apart. Target for p99: %v.", p.answers, pace, target),
+		title: "Answers while other requests stall",
+		about: fmt.Sprintf("Up to %d answers each, every one on a new connection, %v apart. Target for p99: %v.", p.answers, pace, target),
 		head:  []string{"situation", "p50 ms", "p99 ms", "slowest", "target"},
 	}
 	d, err := h.newDaemon(ctx, "stall", "memory")
@@ -62,7 +63,7 @@ func stalledPart(ctx context.Context, h *harness, p plan) (section, error) {
 	return s, nil
 }
 
-// row adds one situation.
+// row adds the row of one situation.
 func (s *section) row(name string, t timings) {
 	verdict := "met"
 	if t.at(0.99) >= target {
@@ -71,8 +72,8 @@ func (s *section) row(name string, t timings) {
 	s.rows = append(s.rows, []string{name, millis(t.median()), millis(t.at(0.99)), millis(t.at(1)), verdict})
 }
 
-// answers times n answers to each of the requests, in turn. When ctx ends before, it
-// returns those it has, and why.
+// answers times n answers to each of the requests, in turn. If ctx ends before, it
+// returns the timings so far and the cause.
 func answers(ctx context.Context, socket string, n int, requests ...string) ([]timings, error) {
 	times := make([]timings, len(requests))
 	for range n {
@@ -91,7 +92,7 @@ func answers(ctx context.Context, socket string, n int, requests ...string) ([]t
 	return times, nil
 }
 
-// freshTokenRequest is a request for a token that the agent does not have.
+// freshTokenRequest asks for a token that stays valid longer than the agent's own.
 func freshTokenRequest(environment string) string {
 	return "GET /v1/token?env=" + environment + "&min_valid=" + minValid +
 		" HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
@@ -100,7 +101,7 @@ func freshTokenRequest(environment string) string {
 func (s *section) unloaded(ctx context.Context, d *daemon, p plan) error {
 	t, err := answers(ctx, d.socket, p.answers, tokenOnce)
 	if err == nil {
-		s.row("cached token, nothing in the way", t[0])
+		s.row("cached token, no other request", t[0])
 	}
 	return err
 }
@@ -111,30 +112,30 @@ func (s *section) slowRefresh(ctx context.Context, d *daemon, p plan) error {
 	pool.ForgetCalls()
 	pool.SetLatency(cognitotest.Refresh, slowCognito)
 	defer pool.SetLatency(cognitotest.Refresh, 0)
-	flight, landed := context.WithCancelCause(ctx)
+	refreshing, done := context.WithCancelCause(ctx)
 	go func() {
 		_, err := newCaller(d.socket, freshTokenRequest("staging")).call()
-		landed(cmp.Or(err, errRefreshDone))
+		done(cmp.Or(err, errRefreshDone))
 	}()
-	if err := pool.WaitCalls(flight, cognitotest.Refresh, 1); err != nil {
-		return fmt.Errorf("no refresh: %w", context.Cause(flight))
+	if err := pool.WaitCalls(refreshing, cognitotest.Refresh, 1); err != nil {
+		return fmt.Errorf("no refresh: %w", context.Cause(refreshing))
 	}
-	t, err := answers(flight, d.socket, p.answers, tokenOnce, statusGet)
-	if err != nil && err != errRefreshDone { // a slow machine gets through fewer in that time
+	t, err := answers(refreshing, d.socket, p.answers, tokenOnce, statusGet)
+	if err != nil && err != errRefreshDone { // a slow machine gets fewer answers in that time
 		return err
 	}
 	s.row(fmt.Sprintf("cached token while Cognito needs %v", slowCognito), t[0])
 	s.row(fmt.Sprintf("status while Cognito needs %v", slowCognito), t[1])
-	<-flight.Done()
-	if err := context.Cause(flight); err != errRefreshDone {
+	<-refreshing.Done()
+	if err := context.Cause(refreshing); err != errRefreshDone {
 		return err
 	}
 	return nil
 }
 
-var errRefreshDone = errors.New("the refresh came to its end")
+var errRefreshDone = errors.New("the refresh has ended")
 
-// stalledClients: many have sent half a request.
+// stalledClients: many clients have sent half a request.
 func (s *section) stalledClients(ctx context.Context, d *daemon, p plan) error {
 	var clients []net.Conn
 	for range stalledClientCount {
@@ -155,15 +156,15 @@ func (s *section) stalledClients(ctx context.Context, d *daemon, p plan) error {
 	for _, c := range clients {
 		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("a stalled client was dropped before the measurement was over: %v", err)
+			return fmt.Errorf("a stalled client was disconnected before the measurement ended: %v", err)
 		}
 	}
 	s.row(fmt.Sprintf("cached token while %d clients stall in mid-request", stalledClientCount), t[0])
 	return nil
 }
 
-// rejectedSignIn: Cognito has ended the other environment's sign-in, and somebody keeps
-// asking for it.
+// rejectedSignIn: Cognito has ended the other environment's sign-in, and a client keeps
+// asking for its token.
 func (s *section) rejectedSignIn(ctx context.Context, d *daemon, p plan) error {
 	d.harness.prod.SignOutUser(user)
 	refused := newCaller(d.socket, freshTokenRequest("prod"))
@@ -189,8 +190,8 @@ func (s *section) rejectedSignIn(ctx context.Context, d *daemon, p plan) error {
 	return nil
 }
 
-// coldStart counts what many kyc-token at once cost Cognito, when the daemon has just
-// started and knows nothing but the refresh token in its file.
+// coldStart counts the calls to Cognito when many kyc-token run at once and the daemon
+// has just started, with nothing but the refresh token in its file.
 func (s *section) coldStart(ctx context.Context, h *harness, n int) error {
 	d, err := h.newColdDaemon(ctx)
 	if err != nil {
@@ -228,7 +229,7 @@ func atOnce(n int, f func() (string, error)) ([]string, timings, error) {
 	return results, times, errors.Join(errs...)
 }
 
-// newColdDaemon starts a daemon on the file that another one has left.
+// newColdDaemon starts a daemon with the sign-in that an earlier daemon wrote to a file.
 func (h *harness) newColdDaemon(ctx context.Context) (*daemon, error) {
 	first, err := h.newDaemon(ctx, "cold", "file")
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// timings are the durations of equal things, in no order.
+// timings are the durations of the same operation, in no order.
 type timings []time.Duration
 
-// at is the q-quantile, 0 to 1, by nearest rank; 0 of none.
+// at returns the q-quantile, 0 to 1, by nearest rank, or 0 if there are no timings.
 func (t timings) at(q float64) time.Duration {
 	if len(t) == 0 {
 		return 0
@@ -20,13 +20,13 @@ func (t timings) at(q float64) time.Duration {
 
 func (t timings) median() time.Duration { return t.at(0.5) }
 
-// millis writes d in milliseconds with two decimals.
+// millis returns d in milliseconds with two decimals.
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*1e3) }
 
-// micros writes d in whole microseconds.
+// micros returns d in whole microseconds.
 func micros(d time.Duration) string { return fmt.Sprintf("%d", d.Microseconds()) }
 
-// ratio writes a/b.
+// ratio returns a/b with two decimals.
 func ratio(a, b time.Duration) string {
 	if b == 0 {
 		return "–"

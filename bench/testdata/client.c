@@ -1,6 +1,6 @@
-/* The request of kyc-token without a runtime: the floor that a client in any
-   language could reach. It checks what kyc-token checks: who listens, how long it
-   takes, and that the answer is a whole 200. */
+/* The request of kyc-token without a runtime: the best time that a client in any
+   language could reach. It makes the same checks as kyc-token: who listens, how long
+   it takes, and that the answer is a complete 200. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
