@@ -1,5 +1,5 @@
-// Package examples_test runs every example as a person would, against a real
-// daemon, a Cognito and a KYC API on this machine: see examples/internal/testenv.
+// Package examples_test runs every example as a person would, against a real daemon, a
+// simulated Cognito and a KYC API on this machine: see examples/internal/testenv.
 package examples_test
 
 import (
@@ -51,12 +51,12 @@ func newSignedInEnv(t *testing.T) *testenv.Env {
 	return env
 }
 
-// An example is a program of this folder and what the API sees of it.
+// An example is a program in this folder, with the calls that the API gets from it.
 type example struct {
 	name  string
-	argv  func(t *testing.T) []string // the interpreter first; skips where that is missing
+	argv  func(t *testing.T) []string // begins with the interpreter; skips the test if that is missing
 	calls []string
-	says  string // on stdout
+	says  string // a part of its stdout
 }
 
 var examples = []example{
@@ -93,8 +93,8 @@ func goProgram(name string, argv ...string) func(*testing.T) []string {
 	return func(t *testing.T) []string { return append([]string{testpeer.Example(t, name)}, argv...) }
 }
 
-// httpie is a script in sh that finds HTTPie with the plugin installed, and with nothing
-// of this folder on its path.
+// httpie returns the argv of an sh script for which HTTPie has the plugin installed, so
+// that it does not load the modules of this folder.
 func httpie(argv ...string) func(*testing.T) []string {
 	return func(t *testing.T) []string {
 		return append([]string{testpeer.Program(t, "env", "coreutils"), "-u", "PYTHONPATH", "HTTPIE_CONFIG_DIR=" + testpeer.HTTPie(t), "sh"}, argv...)
@@ -107,13 +107,13 @@ func python(argv ...string) func(*testing.T) []string {
 	}
 }
 
-// A result is how a command ended.
+// A result is the exit code and the output of a command.
 type result struct {
 	code           int
 	stdout, stderr string
 }
 
-// run runs argv on s, with env added.
+// run runs argv in env, with the additional variables extra.
 func run(t *testing.T, env *testenv.Env, argv []string, extra ...string) result {
 	t.Helper()
 	cmd := env.Command(t.Context(), argv[0], argv[1:]...)
@@ -154,7 +154,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestFailClosed holds that without a token no request reaches the API at all.
+// TestFailClosed checks that without a token no request reaches the API at all.
 func TestFailClosed(t *testing.T) {
 	env := newEnv(t)
 	for _, c := range []struct {
@@ -172,7 +172,7 @@ func TestFailClosed(t *testing.T) {
 					t.Errorf("want a failure that says %q, have %+v", c.says, r)
 				}
 				if strings.Contains(r.stderr, "Traceback") || strings.Contains(r.stderr, "    at ") {
-					t.Errorf("a stack trace is no message for a person:\n%s", r.stderr)
+					t.Errorf("the message for a person is a stack trace:\n%s", r.stderr)
 				}
 			})
 		}
@@ -182,7 +182,7 @@ func TestFailClosed(t *testing.T) {
 	}
 }
 
-// TestNoClient holds that a curl example without kyc-token on PATH sends nothing.
+// TestNoClient checks that a curl example without kyc-token on PATH sends nothing.
 func TestNoClient(t *testing.T) {
 	env := newEnv(t)
 	path := t.TempDir()
@@ -202,7 +202,7 @@ func TestNoClient(t *testing.T) {
 	}
 }
 
-// TestErrorsOfTheAPI holds that an answer other than 200 fails the example and is shown.
+// TestErrorsOfTheAPI checks that an example fails and shows the status if it is not 200.
 func TestErrorsOfTheAPI(t *testing.T) {
 	env := newSignedInEnv(t)
 	for _, e := range examples {

@@ -18,14 +18,14 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A fakeAgent is an agent that gives one ID token, and another one when more life is
-// asked for than the first has left.
+// A fakeAgent returns the token first, and second if a request says how long the token
+// has to stay valid.
 type fakeAgent struct {
 	agent.Service
 	first, second agent.Secret
 	apiURL        string
 
-	ended chan string // a sign-in: what it was given, or "given up"
+	ended chan string // the end of a sign-in: the values that it got, or "given up"
 }
 
 func (s *fakeAgent) Token(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
@@ -53,7 +53,7 @@ func (s *fakeAgent) Login(ctx context.Context, req agent.LoginRequest, ask agent
 	return nil
 }
 
-// serve puts s on a socket and returns the variable that leads to it.
+// serve serves s on a socket and returns the variable that names the socket.
 func (s *fakeAgent) serve(t *testing.T) (env string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kyc-script-") // t.TempDir can be too long for a socket's path
@@ -76,7 +76,7 @@ func (s *fakeAgent) serve(t *testing.T) (env string) {
 	return "KYC_AGENT_SOCK=" + filepath.Join(dir, "s")
 }
 
-// realToken signs in anew at s's pool and returns the ID token.
+// realToken signs in again at env's pool and returns the ID token.
 func realToken(t *testing.T, env *testenv.Env) agent.Secret {
 	t.Helper()
 	if err := env.SignIn(t.Context()); err != nil {
@@ -89,13 +89,13 @@ func realToken(t *testing.T, env *testenv.Env) agent.Secret {
 	return agent.NewSecret(strings.TrimSpace(r.stdout))
 }
 
-// A binding is a library of this folder, with the same scenario written for each:
-// post sends one POST to the URL in $URL (else to /kyc) and prints its status.
+// A binding is a library in this folder, with the same programs written for each: post
+// sends one POST to the URL in $URL (else to /kyc) and prints its status.
 type binding struct {
 	name       string
 	argv       func(code string) func(*testing.T) []string
 	post       string
-	login      string // signs in with a code, if asked for one; empty where that is not its work
+	login      string // signs in, with a code if asked for one; empty if the library cannot sign in
 	unattended string // signs in without being able to answer
 }
 
@@ -163,7 +163,7 @@ except AgentError as e:
 	{
 		name: "httpie",
 		argv: func(code string) func(*testing.T) []string { return httpie("-c", code) },
-		// HTTPie shows an error's words and not its code.
+		// HTTPie shows the text of an error but not its code.
 		post: `
 url=${URL:-$(kyc-token -f json | sed 's/.*"api_url":"\([^"]*\)".*/\1/')/kyc}
 http --ignore-stdin --follow --headers -A kyc "$url" name="Jane Roe" 2>&1 |
@@ -194,7 +194,7 @@ await new CognitoAuth('staging').login('ana', 'pa55').catch((err) => console.log
 	},
 }
 
-// expect runs code and wants this on stdout.
+// expect runs code and checks that it prints want.
 func (b binding) expect(t *testing.T, env *testenv.Env, code, want string, extra ...string) {
 	t.Helper()
 	r := run(t, env, b.argv(code)(t), extra...)
@@ -203,7 +203,8 @@ func (b binding) expect(t *testing.T, env *testenv.Env, code, want string, extra
 	}
 }
 
-// TestAsksAgainOn401 holds that a 401 is answered with one newer token, and no more.
+// TestAsksAgainOn401 checks that a library repeats a request once after a 401, with a
+// newer token.
 func TestAsksAgainOn401(t *testing.T) {
 	env := newEnv(t)
 	first, second := realToken(t, env), realToken(t, env)
@@ -234,15 +235,15 @@ func TestAsksAgainOn401(t *testing.T) {
 	}
 }
 
-// TestOtherOrigin holds that no other server is sent a token: neither when asked for
-// directly nor by a redirect of the API's.
+// TestOtherOrigin checks that no other server gets a token, neither by a direct request
+// nor by a redirect from the API.
 func TestOtherOrigin(t *testing.T) {
 	env := newEnv(t)
 	token, newer := realToken(t, env), realToken(t, env)
 	var other headerRecorder
 	foreign := httptest.NewServer(&other)
 	defer foreign.Close()
-	// Another name for the same address: hosts are told apart by name.
+	// Another name for the same address, because hosts are compared by name.
 	_, port, _ := net.SplitHostPort(foreign.Listener.Addr().String())
 	redirect := httptest.NewServer(http.RedirectHandler("http://localhost:"+port+"/kyc", http.StatusTemporaryRedirect))
 	defer redirect.Close()
@@ -253,20 +254,20 @@ func TestOtherOrigin(t *testing.T) {
 			url := foreign.URL + "/kyc"
 			b.expect(t, env, b.post, "denied "+url+" is not at "+env.APIURL+": no token for it", service.serve(t), "URL="+url)
 			if got := other.take(); len(got) != 0 {
-				t.Errorf("the other server was asked, with %q", got)
+				t.Errorf("the other server got a request with %q", got)
 			}
 		})
 		t.Run(b.name+"/redirect", func(t *testing.T) {
 			service := &fakeAgent{first: token, second: newer, apiURL: redirect.URL}
 			b.expect(t, env, b.post, "401", service.serve(t))
 			if got := other.take(); !slices.Equal(got, []string{""}) {
-				t.Errorf("the other server was sent Authorization %q, want one request with none", got)
+				t.Errorf("the other server got the Authorization headers %q, want one request without one", got)
 			}
 		})
 	}
 }
 
-// A headerRecorder notes the Authorization headers it is sent and asks for more.
+// A headerRecorder records the Authorization headers that it gets, and answers 401.
 type headerRecorder struct {
 	mu  sync.Mutex
 	got []string
@@ -286,8 +287,8 @@ func (h *headerRecorder) take() []string {
 	return h.got
 }
 
-// TestNetrc holds that an entry in ~/.netrc does not replace the token, as it does
-// with the plain header that the comment in kyc_auth.py warns of.
+// TestNetrc checks that an entry in ~/.netrc does not replace the token. It does replace
+// the plain header, as the comment in kyc_auth.py warns.
 func TestNetrc(t *testing.T) {
 	env := newSignedInEnv(t)
 	netrc := filepath.Join(t.TempDir(), "netrc")
@@ -317,16 +318,16 @@ func TestLoginByLibrary(t *testing.T) {
 			socket := service.serve(t)
 			b.expect(t, env, b.login, "in", socket)
 			if got := <-service.ended; got != "staging ana pa55 123456" {
-				t.Errorf("the agent was told %q", got)
+				t.Errorf("the agent got %q", got)
 			}
 			b.expect(t, env, b.unattended, "login_required Cognito asks for more (SMS_MFA); run: kyc-agentd login staging", socket)
 			if got := <-service.ended; got != "given up" {
-				t.Errorf("a sign-in that nobody answers ended with %q", got)
+				t.Errorf("a sign-in whose question nobody answers ended with %q", got)
 			}
 
 			wrong := run(t, env, b.argv(b.unattended)(t)) // at the environment's own agent, which knows no ana
 			if !strings.Contains(wrong.stdout, "Invalid username or password") {
-				t.Errorf("want the guide's words, have %+v", wrong)
+				t.Errorf("want the message of the API's guide, have %+v", wrong)
 			}
 			right := strings.NewReplacer("ana", testenv.User, "pa55", testenv.Password).Replace(b.login)
 			b.expect(t, env, right, "in")
@@ -335,8 +336,8 @@ func TestLoginByLibrary(t *testing.T) {
 	}
 }
 
-// TestNoTokenInSight holds that while the API is asked, the token is in no command
-// line, where everybody on the machine can read it, and in no environment.
+// TestNoTokenInSight checks that during a request to the API the token is in no command
+// line, which every user of the machine can read, and in no environment.
 func TestNoTokenInSight(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 		t.Skip("no /proc on this system")

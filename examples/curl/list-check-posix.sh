@@ -1,6 +1,6 @@
 #!/bin/sh
-# list-check.sh for a shell without <( ), such as dash: the token comes on standard
-# input, so the body has to be a file.
+# list-check.sh for a shell without <( ), such as dash. curl reads the token from standard
+# input, so the body has to be in a file.
 #
 #     list-check-posix.sh [BODY.json]
 set -eu

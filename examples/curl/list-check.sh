@@ -3,8 +3,8 @@
 #
 #     list-check.sh [BODY.json]
 #
-# curl reads the token from a pipe, so it is in no command line, which everybody on
-# the machine can read. Without a token kyc-token gives curl a line that forbids
+# curl reads the token from a pipe, so it is not in a command line, which every user of
+# the machine can read. Without a token kyc-token prints a line for curl that forbids
 # every protocol: nothing is sent, and curl fails.
 set -euo pipefail
 here=$(dirname "$0")

@@ -17,10 +17,11 @@ import (
 	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 )
 
-// tokenLife is short, so that a token can be seen to age. Cognito's least is 5 minutes.
+// tokenLife is short, so that the demo can show an older token being replaced. At the
+// real Cognito the minimum is 5 minutes.
 const tokenLife = 30 * time.Second
 
-// run shows everything, to out.
+// run runs the demo and prints it to out.
 func run(ctx context.Context, out io.Writer) (err error) {
 	bin, err := os.MkdirTemp("", "kyc-demo-")
 	if err != nil {
@@ -40,12 +41,12 @@ func run(ctx context.Context, out io.Writer) (err error) {
 			err = fmt.Errorf("%w; the agent logged:\n%s", err, s.Log())
 		}
 	}()
-	fmt.Fprintf(out, "A Cognito is at %s, a KYC API at %s, and kyc-agentd serve runs.\n", s.Pool.URL, s.APIURL)
+	fmt.Fprintf(out, "A simulated Cognito is at %s, a KYC API at %s, and kyc-agentd serve runs.\n", s.Pool.URL, s.APIURL)
 	d := &demo{ctx: ctx, out: out, env: s}
 	return d.show()
 }
 
-// build makes the binaries as they are shipped.
+// build builds the binaries as they are shipped.
 func build(ctx context.Context, bin string) error {
 	for _, name := range []string{"kyc-agentd", "kyc-token"} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildmode=exe", "-ldflags=-s -w",
@@ -58,7 +59,7 @@ func build(ctx context.Context, bin string) error {
 	return nil
 }
 
-// A demo is one showing on a stage.
+// A demo is one run of the demo in an environment.
 type demo struct {
 	ctx   context.Context
 	out   io.Writer
@@ -79,14 +80,14 @@ func (d *demo) show() error {
 }
 
 func (d *demo) login() error {
-	d.step("Sign in, once. The agent keeps the refresh token; the password is forgotten.")
+	d.step("Sign in, once. The agent keeps the refresh token, not the password.")
 	const line = "kyc-agentd login staging -u " + testenv.User + " --password-stdin"
 	_, err := d.typed(line, testenv.Password+"\n")
 	return err
 }
 
 func (d *demo) token() error {
-	d.step("Ask for an ID token, from anywhere: nothing is exported, nothing is asked.")
+	d.step("Ask for an ID token, from anywhere: it needs no variable and asks no question.")
 	_, err := d.typed("kyc-token", "")
 	return err
 }
@@ -101,7 +102,7 @@ func (d *demo) watchlist() error {
 	return d.call("/kyc/watchlists", `{"name": "Suppliers", "subjects": [{"name": "Sample Shipping Ltd"}]}`)
 }
 
-// call posts body to the API and insists on 200, as seen by the API itself.
+// call posts body to the API and fails unless the API answered 200.
 func (d *demo) call(path, body string) error {
 	url := d.env.APIURL + path
 	err := d.curl(url, body)
@@ -127,7 +128,7 @@ func (d *demo) curl(url, body string) error {
 func (d *demo) refresh() error {
 	const wait = 2 * time.Second
 	const least = tokenLife - wait
-	d.step(fmt.Sprintf("%s later: insist on %s of life. The agent gets a new token at Cognito.", wait, least))
+	d.step(fmt.Sprintf("%s later: ask for a token that is valid for %s. The agent gets a new one from Cognito.", wait, least))
 	before := d.env.Pool.Refreshes()
 	select {
 	case <-time.After(wait):
@@ -144,13 +145,13 @@ func (d *demo) refresh() error {
 }
 
 func (d *demo) status() error {
-	d.step("What does the agent hold?")
+	d.step("Look at the status of the agent.")
 	_, err := d.typed("kyc-agentd status", "")
 	return err
 }
 
 func (d *demo) logout() error {
-	d.step("Sign out: revoked at Cognito, forgotten here. kyc-token says what to do then (exit code 77).")
+	d.step("Sign out: the sign-in is revoked at Cognito and deleted here. kyc-token then says what to do (exit code 77).")
 	if _, err := d.typed("kyc-agentd logout staging", ""); err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (d *demo) step(title string) {
 	fmt.Fprintf(d.out, "\n%d. %s\n\n", d.steps, title)
 }
 
-// typed shows line and runs it, and shows and returns what it printed.
+// typed prints line, runs it, and prints and returns its output.
 func (d *demo) typed(line, stdin string) (string, error) {
 	fmt.Fprintf(d.out, "    $ %s\n", line)
 	shell := "sh"
@@ -189,7 +190,7 @@ func (d *demo) typed(line, stdin string) (string, error) {
 
 var jwt = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
 
-// shorten leaves of a token what tells it from another, and nobody can use.
+// shorten shortens tokens so that they can be distinguished but not used.
 func shorten(s string) string {
 	return jwt.ReplaceAllStringFunc(s, func(token string) string {
 		return fmt.Sprintf("%s…%s (%d characters)", token[:8], token[len(token)-6:], len(token))

@@ -1,10 +1,10 @@
 // Demo shows the whole product on this machine: `make demo` runs it.
 //
-// It builds kyc-agentd and kyc-token, starts a Cognito and a KYC API on the
-// loopback and an agent that keeps its sign-in in memory, and then types what a
-// person would type: sign in, ask for a token, call the API, get a newer token, look
+// It builds kyc-agentd and kyc-token, starts a simulated Cognito and a KYC API on
+// loopback and an agent that keeps its sign-in in memory, and then runs the commands that
+// a person would type: sign in, ask for a token, call the API, get a newer token, look
 // at the status, sign out. Every command is printed with its real output; tokens are
-// shortened. It exits 0 when both API calls were answered 200, and leaves nothing.
+// shortened. It exits 0 if both API calls were answered 200, and leaves no files behind.
 package main
 
 import (

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// post is what the curl line does, on a machine without curl.
+// post does the same as the curl command, on a machine without curl.
 func (d *demo) post(url, body string) error {
 	fmt.Fprintln(d.out, "    (curl is not installed: the demo sends the request itself)")
 	token, err := d.typed("kyc-token", "")

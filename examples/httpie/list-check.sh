@@ -4,7 +4,7 @@
 #
 #     list-check.sh [NAME]
 #
-# --check-status makes an error of the API's one of HTTPie's.
+# With --check-status HTTPie fails if the API answers with an error.
 set -eu
 http --ignore-stdin --check-status --body -A kyc -a staging: \
   "${API_URL:-https://stg.kyc.legaltalent.ai}/kyc" name="${1:-Jane Roe}"

@@ -9,20 +9,20 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// A section is one "## " of docs/integrations.md.
+// A section is a section of docs/integrations.md, which begins with "## ".
 type section struct {
 	title  string
 	blocks []block
 }
 
-// A block is one piece of fenced text. Its info string is a language and, where the
-// text is a file of its own, the file's name: "yaml playbook.yml".
+// A block is one piece of fenced text. Its info string is a language and, if the text is
+// a file, the file's name: "yaml playbook.yml".
 type block struct{ lang, file, text string }
 
-// shell reports whether a person types the block.
+// shell reports whether the block has commands for a person to type.
 func (b block) shell() bool { return b.file == "" && (b.lang == "bash" || b.lang == "sh") }
 
-// fileBlocks are those that are files.
+// fileBlocks returns the blocks that are files.
 func (s section) fileBlocks() (files []block) {
 	for _, b := range s.blocks {
 		if b.file != "" {

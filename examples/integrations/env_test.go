@@ -20,20 +20,20 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// timeout is how long one section's lines may take together.
+// timeout is how long all lines of one section may take together.
 const timeout = 2 * time.Minute
 
-// An env is a stage whose API is served over https, for tools as they are set up by
-// the document.
+// An env is a testenv.Env with an API over https, for tools that are set up as the
+// document says.
 type env struct {
 	base   *testenv.Env
 	token  string // the program kyc-token
 	links  string // a folder on PATH, with kyc-token's other names
 	aws    *awstest.Server
-	remote string // a folder that stands for /run/user/1000 of another machine
+	remote string // a folder in place of /run/user/1000 on another machine
 }
 
-// newEnv makes one. Nobody is signed in.
+// newEnv makes an env in which nobody is signed in.
 func newEnv(t *testing.T) *env {
 	t.Helper()
 	testpeer.Slow(t)
@@ -64,10 +64,11 @@ func newEnv(t *testing.T) *env {
 	return e
 }
 
-// configured is a configuration folder with what the document has in config.toml.
+// configured makes a configuration folder. Its config.toml has all lines that the document
+// has for that file.
 func configured(t *testing.T) string {
 	t.Helper()
-	var keys, tables string // a key after a table would be the table's
+	var keys, tables string // keys come first: a key after a table would belong to the table
 	for _, s := range readDocument(t) {
 		for _, b := range s.blocks {
 			switch {
@@ -84,8 +85,9 @@ func configured(t *testing.T) string {
 	return dir
 }
 
-// endpoints has botocore find STS at url. It learned of AWS_ENDPOINT_URL in 2023, and
-// Debian's is older, but every one reads a service's rules from AWS_DATA_PATH first.
+// endpoints makes a folder for AWS_DATA_PATH with which botocore finds STS at url.
+// botocore has AWS_ENDPOINT_URL only since 2023, and Debian's is older, but every version
+// reads a service's rules from AWS_DATA_PATH first.
 func endpoints(t *testing.T, url string) (dir string) {
 	t.Helper()
 	parameters := []string{}
@@ -101,7 +103,7 @@ func endpoints(t *testing.T, url string) (dir string) {
 	return dir
 }
 
-// shortDir is for a socket, whose path has at most 107 bytes.
+// shortDir makes a folder for a socket, whose path can have at most 107 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kyc-")
@@ -112,14 +114,14 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// path is the PATH of the stage's commands.
+// path returns the PATH of the commands in e.
 func (e *env) path() string {
 	path, _ := strings.CutPrefix(e.base.Environ[0], "PATH=")
 	return path
 }
 
-// localize rewrites the document's text for this world, and that is all that differs
-// from what a person pastes: where the API is.
+// localize replaces the addresses and paths in the document's text by those of e. Nothing
+// else differs from what a person pastes.
 func (e *env) localize(text string) string {
 	host := strings.TrimPrefix(e.base.APIURL, "https://")
 	run, _ := strings.CutPrefix(e.base.Environ[2], "XDG_RUNTIME_DIR=")
@@ -133,15 +135,15 @@ func (e *env) localize(text string) string {
 	).Replace(text)
 }
 
-// A result is how a section's lines ended.
+// A result is the exit code and the output of a section's lines.
 type result struct {
 	code           int
 	stdout, stderr string
-	calls          []kycapi.Call // what the API saw meanwhile
+	calls          []kycapi.Call // the calls that the API got meanwhile
 }
 
-// runSection runs the shell blocks of s in one shell, in a folder with the section's files,
-// those of the kit, and nothing else.
+// runSection runs the shell blocks of s in one shell, in a folder with only the section's
+// files and those of the toolset.
 func (e *env) runSection(t *testing.T, s section, k toolset) result {
 	t.Helper()
 	dir := t.TempDir()
@@ -183,7 +185,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// shell runs script in dir, which is its home too.
+// shell runs script in dir, which is also its HOME.
 func (e *env) shell(t *testing.T, dir, script string, k toolset) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
@@ -202,7 +204,7 @@ func (e *env) shell(t *testing.T, dir, script string, k toolset) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), e.base.API.Calls()[before:]}
 }
 
-// okCalls counts the calls that were answered 200 with a token of the user's.
+// okCalls counts the calls that were answered 200 and had a token of the user.
 func (r result) okCalls() (n int) {
 	for _, c := range r.calls {
 		if c.Status == http.StatusOK && c.User == testenv.User {

@@ -1,10 +1,10 @@
-// Package integrations_test runs docs/integrations.md: every line of it, with the real
-// tools, against a daemon, a Cognito and a KYC API on this machine. Only the API's
-// address is another than what a person pastes.
+// Package integrations_test runs every line of docs/integrations.md with the real tools,
+// against a daemon, a simulated Cognito and a KYC API on this machine. Only the API's
+// address differs from what a person pastes.
 //
 //	make integration
 //
-// prints what was run as a table.
+// prints a table of what was run.
 package integrations_test
 
 import (
@@ -23,26 +23,26 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A usage is a section of the document and how it is proven.
+// A usage is a section of the document and how it is tested.
 type usage struct {
 	title string
-	// with is a section whose files are there too.
+	// with is another section whose files this one needs.
 	with string
-	// elsewhere says which tests run the section's lines, where these do not.
+	// elsewhere names the tests that run the section's lines, if these tests do not.
 	elsewhere string
-	// tools finds what the section runs, and skips where something is missing.
+	// tools finds the tools of the section, and skips the test if one is missing.
 	tools func(t *testing.T) toolset
-	// calls is how many calls with a good token the API sees at least.
+	// calls is the least number of calls with a valid token that the API gets.
 	calls int
-	// says is on stdout in the end.
+	// says is a part of stdout.
 	says string
-	// asks says that the tool sends its first request without a token, and asks its
-	// helper when it is refused. Without a sign-in these requests are all there is.
+	// asks is whether the tool sends its first request without a token, and asks its
+	// helper after a refusal. Without a sign-in the API gets only such requests.
 	asks bool
 }
 
-// TestIntegrations runs each section twice: without a sign-in, when nothing at all
-// may reach the API, and with one. Meanwhile no command line may hold a token.
+// TestIntegrations runs each section twice: without a sign-in, when no call with a token
+// may reach the API, and with one. During both, no command line may contain a token.
 func TestIntegrations(t *testing.T) {
 	sections := readDocument(t)
 	titles := map[string]section{}
@@ -51,7 +51,7 @@ func TestIntegrations(t *testing.T) {
 	}
 	for _, s := range sections {
 		if !slices.ContainsFunc(usages, func(u usage) bool { return u.title == s.title }) {
-			t.Errorf("the section %q of the document is run by no test", s.title)
+			t.Errorf("no test runs the section %q of the document", s.title)
 		}
 	}
 	closed, open := newEnv(t), newEnv(t)
@@ -85,16 +85,16 @@ func (u usage) works(t *testing.T, e *env, eyes *watch, s section, k toolset) st
 	t.Helper()
 	r := e.runSection(t, s, k)
 	if r.code != 0 || r.okCalls() < u.calls || !strings.Contains(r.stdout, e.localize(u.says)) {
-		t.Errorf("want %d good calls and %q on stdout\n%s", u.calls, u.says, r)
+		t.Errorf("want %d calls answered 200 and %q on stdout\n%s", u.calls, u.says, r)
 	}
 	looks, found := eyes.take()
 	if looks < u.calls || len(found) > 0 {
-		t.Errorf("command lines were looked at %d times; those with a token: %q", looks, found)
+		t.Errorf("command lines were searched %d times; those with a token: %q", looks, found)
 	}
-	if u.calls == 0 { // what it calls is not the API
+	if u.calls == 0 { // the section does not call the API
 		return "printed " + u.says + "…"
 	}
-	return fmt.Sprintf("%d × 200, no token in %d looks at command lines", r.okCalls(), looks)
+	return fmt.Sprintf("%d × 200, no token in command lines (searched %d times)", r.okCalls(), looks)
 }
 
 func (u usage) failsClosed(t *testing.T, e *env, s section, k toolset) string {

@@ -9,15 +9,15 @@ import (
 	"sync"
 )
 
-// A watch looks at every process's command line while a request is waiting at the API:
-// any user of the machine can do that.
+// A watch reads every process's command line while a request is waiting at the API, as
+// any user of the machine can do.
 type watch struct {
 	mu    sync.Mutex
 	looks int
-	found []string // programs that had a token in their command line
+	found []string // programs with a token in their command line
 }
 
-// look is for kycapi.API.Before.
+// look is called by kycapi.API.Before.
 func (w *watch) look(r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if len(token) < 20 {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestOldGit holds that a git which knows no bearer tokens is told so, and does not
-// ask for a password in the place of one.
+// TestOldGit checks that a git without bearer tokens gets an error that says so, and does
+// not ask for a password instead.
 func TestOldGit(t *testing.T) {
 	if k := program("git", "git")(t); newer(k.names, "git 2.46") {
 		t.Skipf("%s takes a bearer token; run this test where git is older", k.names)

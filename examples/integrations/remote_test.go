@@ -14,8 +14,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
-// cron runs a job as cron does: with next to nothing in the environment, and the
-// socket where systemd puts it. The time of day is not waited for.
+// cron runs a job as cron does, but at once: with almost no variables, and with the socket
+// at the path that systemd uses.
 func cron(t *testing.T) toolset {
 	bwrap := testpeer.Program(t, "bwrap", "bubblewrap")
 	job := `job=$(sed 's/^\([^ ]* \)\{5\}//')
@@ -24,15 +24,14 @@ exec ` + bwrap + ` --dev-bind / / --tmpfs /run/user --bind "$XDG_RUNTIME_DIR" "/
 	return toolset{names: "cron's environment", bin: map[string]string{"crontab": script(t, "%s", job)}}
 }
 
-// container is a system of its own that a container would have.
+// container is a separate system, such as the one in a container.
 func container(t *testing.T) toolset {
 	k := program("bwrap", "bubblewrap")(t)
 	k.env = []string{"CONTAINER=" + roots.Path(t, roots.Trixie)}
 	return k
 }
 
-// ssh is a client that knows one machine, build.example, which is this one by way of
-// an sshd on the loopback.
+// ssh is a client for which build.example is this machine, through an sshd on loopback.
 func ssh(t *testing.T) toolset {
 	k := program("ssh", "openssh-client", "-V")(t)
 	sshd := testpeer.Program(t, "sshd", "openssh-server")
@@ -65,7 +64,7 @@ func ssh(t *testing.T) toolset {
 // serveSSH runs an sshd until the test ends.
 func serveSSH(t *testing.T, sshd, dir, address string) {
 	t.Helper()
-	if os.Getuid() == 0 { // sshd wants it, and the package has systemd make it
+	if os.Getuid() == 0 { // sshd needs the folder, which on a booted system systemd makes
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +97,7 @@ StreamLocalBindUnlink yes
 	awaitAddress(t, address)
 }
 
-// freeAddress is one that nobody listens on, most likely.
+// freeAddress returns an address on which most likely no program listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -119,13 +118,13 @@ func awaitAddress(t *testing.T, address string) {
 		select {
 		case <-poll.C:
 		case <-end:
-			t.Fatalf("nobody listens on %s", address)
+			t.Fatalf("no program listens on %s", address)
 		}
 	}
 }
 
-// TestForwardedSocketRefuses holds what ssh's section says: whoever is at the other
-// end can neither sign in nor out, nor have another environment's token or the API.
+// TestForwardedSocketRefuses checks what ssh's section says: a user at the other end can
+// neither sign in nor out, nor get another environment's token or use the API.
 func TestForwardedSocketRefuses(t *testing.T) {
 	e := newEnv(t)
 	if err := e.base.SignIn(t.Context()); err != nil {

@@ -13,8 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// serveTools has the API speak what each tool wants to hear, behind the same check of
-// the token.
+// serveTools adds to the API what each tool asks for, behind the same check of the token.
 func serveTools(t *testing.T, s *testenv.Env) {
 	t.Helper()
 	text := func(pattern, mediaType, body string) {
@@ -40,7 +39,7 @@ func serveTools(t *testing.T, s *testenv.Env) {
 	}))
 }
 
-// repository is git's own server for a repository with one commit.
+// repository serves a git repository with one commit, by git's own server.
 func repository(t *testing.T) http.Handler {
 	t.Helper()
 	git := testpeer.Program(t, "git", "git")

@@ -13,15 +13,16 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
-// A toolset is what a section's lines need besides what the document says.
+// A toolset has the tools that a section's lines need, and what they need beside the
+// document's text.
 type toolset struct {
 	names string            // the tools with their versions, for the table
 	env   []string          // variables
-	bin   map[string]string // programs that are to be another than PATH's
-	files map[string]string // what stands beside the section's own files: name to path
+	bin   map[string]string // programs to use in place of those on PATH: name to path
+	files map[string]string // files to add to those of the section: name to path
 }
 
-// path begins the PATH: a folder with bin.
+// path returns the beginning of PATH: a folder with the programs of bin.
 func (k toolset) path(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,14 +32,14 @@ func (k toolset) path(t *testing.T) string {
 	return dir + string(filepath.ListSeparator)
 }
 
-// program finds one by name, and asks it for its version.
+// program finds a program by name, and asks it for its version.
 func program(name, pkg string, versionArgs ...string) func(*testing.T) toolset {
 	return func(t *testing.T) toolset {
 		return toolset{names: strings.TrimSpace(name + " " + version(t, testpeer.Program(t, name, pkg), versionArgs...))}
 	}
 }
 
-// all is the kit of several tools, none of which needs more than to be there.
+// all combines several toolsets that have only names.
 func all(finders ...func(*testing.T) toolset) func(*testing.T) toolset {
 	return func(t *testing.T) toolset {
 		var names []string
@@ -51,20 +52,20 @@ func all(finders ...func(*testing.T) toolset) func(*testing.T) toolset {
 
 var versionShape = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
 
-// version is the first thing in what a program says of itself that looks like one.
+// version returns the first text in a program's output that looks like a version.
 func version(t *testing.T, path string, args ...string) string {
 	t.Helper()
 	if len(args) == 0 {
 		args = []string{"--version"}
 	}
-	out, _ := exec.CommandContext(t.Context(), path, args...).CombinedOutput() // dash knows no such flag
+	out, _ := exec.CommandContext(t.Context(), path, args...).CombinedOutput() // dash has no such flag
 	return versionShape.FindString(string(out))
 }
 
-// source is a folder of the examples.
+// source returns a folder of the examples.
 func source(name string) string { return filepath.Join(testpeer.ModuleRoot(), "examples", name) }
 
-// python finds one that has the library module.
+// python finds a Python that has the library module.
 func python(module, pkg string) func(*testing.T) toolset {
 	return func(t *testing.T) toolset {
 		interpreter := testpeer.Python(t, module, pkg)
@@ -97,7 +98,7 @@ func node(t *testing.T) toolset {
 	return k
 }
 
-// npm finds packages of the npm peers; the first one's version is in the table.
+// npm finds packages of the npm peers; the table shows the version of the first one.
 func npm(names ...string) func(*testing.T) toolset {
 	return func(t *testing.T) toolset {
 		dir, _ := testpeer.Npm(t)
@@ -113,7 +114,7 @@ func npm(names ...string) func(*testing.T) toolset {
 	}
 }
 
-// goModule is a module of a person's own, which has this one as a requirement.
+// goModule is a module as a person would write it, which requires this one.
 func goModule(t *testing.T) toolset {
 	k := goCommand(t)
 	root := testpeer.ModuleRoot()
@@ -124,7 +125,7 @@ func goModule(t *testing.T) toolset {
 	return k
 }
 
-// goAWS is a module of a person's own that has AWS's SDK, as testdata/aws pins it.
+// goAWS is a module as a person would write it, with the AWS SDK that testdata/aws pins.
 func goAWS(t *testing.T) toolset {
 	k := goCommand(t)
 	pins, err := filepath.Abs("testdata/aws")
@@ -141,8 +142,8 @@ func goAWS(t *testing.T) toolset {
 	return k
 }
 
-// terraform is in none of the registries that tests install from, so not even CI
-// insists on it.
+// terraform is in none of the registries from which tests install, so not even CI
+// requires it.
 func terraform(t *testing.T) toolset {
 	path, err := exec.LookPath("terraform")
 	if err != nil {
@@ -151,12 +152,12 @@ func terraform(t *testing.T) toolset {
 	return toolset{names: "terraform " + version(t, path)}
 }
 
-// protocolOnly is for a tool that cannot be had here.
+// protocolOnly is for a tool that cannot be installed here: the lines test its protocol.
 func protocolOnly(what string) func(*testing.T) toolset {
 	return func(*testing.T) toolset { return toolset{names: what} }
 }
 
-// goCommand is the go command with the caches it has, for the home is another.
+// goCommand is the go command with its present caches, because HOME is another folder.
 func goCommand(t *testing.T) toolset {
 	k := program("go", "golang", "version")(t)
 	out, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE", "GOCACHE").Output()
@@ -168,28 +169,29 @@ func goCommand(t *testing.T) toolset {
 	return k
 }
 
-// wget has no variable for the certificates that it trusts.
+// wget needs a flag, because it has no variable for the certificates that it trusts.
 func wget(t *testing.T) toolset {
 	k := program("wget", "wget")(t)
 	k.bin = map[string]string{"wget": script(t, `exec %s --ca-certificate="$SSL_CERT_FILE" "$@"`, testpeer.Program(t, "wget", "wget"))}
 	return k
 }
 
-// newGit is a git that takes a bearer token from a helper: 2.46 or later. Where this
-// machine's is older, it is that of the next Debian, in a root of its own that sees
-// the folders of the test.
+// newGit is a git that accepts a bearer token from a helper: 2.46 or later. If this
+// machine's is older, it is the git of the next Debian, which runs in a root of that
+// release with the folders of the test mounted.
 func newGit(t *testing.T) toolset {
 	if k := program("git", "git")(t); newer(k.names, "git 2.46") {
 		return k
 	}
 	bwrap := testpeer.Program(t, "bwrap", "bubblewrap")
-	// git finds itself on PATH, where this is: in there it is the real one.
+	// git calls itself by PATH, and so finds this script; inside the root it must run the
+	// real git.
 	wrapper := script(t, "[ -e %[1]s ] || exec /usr/bin/git \"$@\"\nexec %[1]s --ro-bind %[2]s / --dev /dev --proc /proc --bind %[3]s %[3]s git \"$@\"",
 		bwrap, roots.Path(t, roots.Trixie), os.TempDir())
 	return toolset{names: "git " + version(t, wrapper), bin: map[string]string{"git": wrapper}}
 }
 
-// script makes a program of a shell's lines.
+// script makes a program from lines for a shell.
 func script(t *testing.T, format string, args ...any) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "script")
@@ -197,7 +199,7 @@ func script(t *testing.T, format string, args ...any) (path string) {
 	return path
 }
 
-// newer compares "git 2.39.5" with "git 2.46".
+// newer reports whether have, such as "git 2.39.5", is want, such as "git 2.46", or later.
 func newer(have, want string) bool {
 	number := func(s string) (major, minor int) {
 		_, _ = fmt.Sscanf(strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz "), "%d.%d", &major, &minor)

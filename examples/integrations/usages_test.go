@@ -1,6 +1,6 @@
 package integrations_test
 
-// usages are the sections of the document.
+// usages are the sections of the document, in order.
 var usages = []usage{
 	{title: "curl", tools: program("curl", "curl"), calls: 1, says: `"status":"match"`},
 	{title: "sh and dash", tools: all(program("dash", "dash"), program("curl", "curl")), calls: 1, says: `"status":"match"`},
@@ -20,7 +20,7 @@ var usages = []usage{
 	{title: "boto3", with: "AWS CLI", tools: python("boto3", "python3-boto3"), says: callerARN},
 	{title: "AWS SDK for Go", with: "AWS CLI", tools: goAWS, says: callerARN},
 	{title: "AWS SDK for JavaScript", with: "AWS CLI", tools: npm("@aws-sdk/client-sts"), says: callerARN},
-	{title: "Bazel", tools: protocolOnly("its protocol alone"), says: `{"headers":{"Authorization":["Bearer `},
+	{title: "Bazel", tools: protocolOnly("only its protocol"), says: `{"headers":{"Authorization":["Bearer `},
 	{title: "Any program", tools: program("curl", "curl"), calls: 1, says: "good until 20"},
 	{title: "Files", tools: all(program("kubectl", "kubernetes-client", "version", "--client"), program("aws", "awscli")), calls: 1, says: callerARN},
 	{title: "systemd", elsewhere: "packaging, with a real user manager"},
@@ -30,5 +30,5 @@ var usages = []usage{
 	{title: "Containers", tools: container, calls: 1, says: `"status":"match"`},
 }
 
-// callerARN is who STS says that the caller is.
+// callerARN is the beginning of the caller's ARN, as STS reports it.
 const callerARN = "arn:aws:sts::123456789012:assumed-role/"

@@ -1,15 +1,15 @@
 // ID tokens for the KYC API from kyc-agentd, for Node 18 and later, with nothing
 // but Node's own modules.
 //
-// CognitoAuth has the methods of the API guide's class of that name; kycFetch is
-// fetch with a token on it:
+// CognitoAuth has the methods of the class of that name in the API's guide; kycFetch is
+// fetch with a token:
 //
 //     import { kycFetch } from './kyc-auth.mjs'
 //     const response = await kycFetch('/kyc', { method: 'POST', body: … })
 //
 // The agent does the sign-in and the refreshes, and no password or refresh token
-// stays in this process. Nothing here prompts or waits for a person: without a
-// token every function throws AgentError, so no request leaves without one.
+// stays in this process. Nothing here prompts or waits for a person: if no token is
+// available, every function throws AgentError, so no request is sent without one.
 
 import http from 'node:http'
 import path from 'node:path'
@@ -17,8 +17,8 @@ import path from 'node:path'
 const tokenTimeout = 8_000 // ms; the agent answers from memory, or refreshes at Cognito
 const loginTimeout = 120_000 // a person may have to unlock the keyring
 
-// Why there is no token, and what to do. code is the agent's word for it:
-// 'login_required', 'unavailable', …; 'no_agent' when nothing answers.
+// Why there is no token, and what to do. code is the agent's error code:
+// 'login_required', 'unavailable', …; 'no_agent' if no agent answers.
 export class AgentError extends Error {
   constructor(code, detail) {
     super(detail)
@@ -47,7 +47,7 @@ export class CognitoAuth {
       try {
         answers = await answer(reply.challenge)
       } catch (err) {
-        await this.#call('DELETE', target) // gives this sign-in up; one from before stays
+        await this.#call('DELETE', target) // cancels this sign-in; an earlier one stays
         throw err
       }
       reply = await this.#call('POST', target, { answers })
@@ -55,7 +55,7 @@ export class CognitoAuth {
   }
 
   // The agent's whole answer, all strings: token, token_type, expires_at, expires_in,
-  // environment, api_url. minValid: whole seconds of life the token must have left.
+  // environment, api_url. minValid: for how many seconds the token must stay valid.
   getToken(minValid = 0) {
     const query = new URLSearchParams()
     if (this.environment) query.set('env', this.environment)
@@ -68,16 +68,16 @@ export class CognitoAuth {
     return (await this.getToken()).token
   }
 
-  // An ID token newer than the one at hand, unless that is seconds old.
+  // An ID token newer than the agent's current one, unless that is seconds old.
   async refresh() {
     const { token, expires_in } = await this.getToken()
-    if (!expires_in) return token // an API key: it has no end, and there is no newer one
+    if (!expires_in) return token // an API key: it does not expire, and there is no newer one
     try {
       return (await this.getToken(Number(expires_in) + 1)).token
     } catch (err) {
       if (err.code !== 'usage') throw err
     }
-    return this.getIdToken() // as new as can be: none would live longer
+    return this.getIdToken() // no token would stay valid longer than this one
   }
 
   async getAuthorizationHeader() {
@@ -95,7 +95,7 @@ export class CognitoAuth {
   }
 
   #exchange(method, target, body) {
-    const headers = { Host: 'kyc-agent', Accept: 'application/json' } // the Host the agent insists on
+    const headers = { Host: 'kyc-agent', Accept: 'application/json' } // the agent requires this Host
     if (body) headers['Content-Type'] = 'application/json'
     const signal = AbortSignal.timeout(body ? loginTimeout : tokenTimeout)
     return new Promise((resolve, reject) => {
@@ -122,12 +122,14 @@ export async function kycFetch(target, init = {}, auth = new CognitoAuth()) {
     throw new AgentError('denied', `${url} is not at ${api_url}: no token for it`)
   }
   const response = await fetch(url, withToken(init, token))
-  // A body that is a stream is used up by now: the caller gets the 401.
+  // A stream as the body has been read by now and cannot be sent again: the caller gets
+  // the 401.
   if (response.status !== 401 || init.body instanceof ReadableStream) return response
-  // A redirect to another server, where fetch takes the token off: it is not the API's 401.
+  // After a redirect to another server, to which fetch sends no token, this is not the
+  // API's 401.
   if (response.redirected && new URL(response.url).origin !== url.origin) return response
   const newer = await auth.refresh()
-  if (newer === token) return response // there is no newer one: the 401 stands
+  if (newer === token) return response // there is no newer token, and the 401 is final
   await response.body?.cancel()
   return fetch(url, withToken(init, newer))
 }
@@ -142,7 +144,7 @@ function refuse({ name, environment }) {
   throw new AgentError('login_required', `Cognito asks for more (${name}); run: kyc-agentd login ${environment}`)
 }
 
-// Where the agent listens, with nothing exported too.
+// The path of the agent's socket, even if no variable is set.
 export function defaultSocket() {
   if (process.env.KYC_AGENT_SOCK) return process.env.KYC_AGENT_SOCK
   const runtime = process.env.XDG_RUNTIME_DIR ?? ''

@@ -1,15 +1,15 @@
-// Package kycapi is a stand-in for the KYC API, for demonstrations and tests: the
-// two calls of its guide, behind the same check of the ID token.
+// Package kycapi simulates the KYC API for demonstrations and tests. It has the two calls
+// of the API's guide and checks ID tokens as the API does.
 //
-// New makes one for a user pool; serve it, and look at Calls afterwards:
+// New makes one for a user pool; after serving it, look at Calls:
 //
 //	api := kycapi.New(kycapi.Pool{Issuer: pool.Issuer(), JWKSURL: pool.JWKSURL(), ClientID: pool.ClientID})
 //	srv := httptest.NewServer(api)
 //	defer srv.Close()
 //
-// It promises one thing, and that for real: a call is answered 200 only with an ID
-// token that the pool signed for that client and that has not expired. The bodies
-// are plausible, no more: it knows two names, and keeps nothing.
+// Only the check of the token is real: a call is answered 200 only if it has an ID token
+// that the pool signed for that client and that has not expired. The bodies are merely
+// plausible: the API knows two names and stores nothing.
 package kycapi
 
 import (
@@ -25,10 +25,10 @@ import (
 	"time"
 )
 
-// A Pool says whose ID tokens are accepted.
+// A Pool is the user pool and the client whose ID tokens are accepted.
 type Pool struct {
 	Issuer   string // the tokens' `iss`
-	JWKSURL  string // where its signing keys are
+	JWKSURL  string // the address of its signing keys
 	ClientID string // the tokens' `aud`
 }
 
@@ -47,7 +47,7 @@ type API struct {
 	before     func(*http.Request)
 }
 
-// A Call is one request that arrived, whatever became of it.
+// A Call is one request that arrived, successful or not.
 type Call struct {
 	Path   string
 	User   string // the signed-in user; empty when the token was refused
@@ -65,9 +65,9 @@ func New(pool Pool) *API {
 	return a
 }
 
-// Handle mounts h at pattern, as [http.ServeMux] takes it, behind the same check of the
-// ID token: for tools that speak another protocol than the API's own. Call it before
-// the first request.
+// Handle registers h for a pattern of [http.ServeMux], behind the same check of the ID
+// token, for tools with another protocol than the API's. Call it before the first
+// request.
 func (a *API) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
 
 // ThrottleNext answers the next n calls 429, with a Retry-After of wait.
@@ -77,22 +77,22 @@ func (a *API) ThrottleNext(n int, wait time.Duration) {
 	a.throttle, a.retryAfter = n, wait
 }
 
-// RefuseNext answers the next n calls 401 whatever their token, as an API does
-// whose clock or keys changed before the caller's did.
+// RefuseNext answers the next n calls 401 even if their token is valid, as an API does
+// after a change of its clock or keys.
 func (a *API) RefuseNext(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refuse = n
 }
 
-// Before has f called with every request while its caller waits.
+// Before makes the API call f with every request before it answers.
 func (a *API) Before(f func(*http.Request)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.before = f
 }
 
-// Calls returns what has arrived so far, oldest first.
+// Calls returns the calls so far, oldest first.
 func (a *API) Calls() []Call {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -175,7 +175,8 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// read decodes r's JSON body into v, or answers why not.
+// read decodes r's JSON body into v. If it cannot, it answers with the reason and returns
+// false.
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
 	if t, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); t != "application/json" {
 		refuse(w, http.StatusUnsupportedMediaType, "unsupported_media_type", "send Content-Type: application/json")
@@ -193,7 +194,7 @@ func read(w http.ResponseWriter, r *http.Request, v any) bool {
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // a client that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client has disconnected
 }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {

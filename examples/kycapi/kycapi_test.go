@@ -31,7 +31,7 @@ func newEnv(t *testing.T) env {
 	return env{pool, api, srv.URL}
 }
 
-// tokens signs ana in at app client id.
+// tokens signs in ana with the app client id.
 func (e env) tokens(t *testing.T, id string) (idToken, accessToken string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
@@ -73,7 +73,7 @@ func do(t *testing.T, req *http.Request, out any) (int, http.Header) {
 	return res.StatusCode, res.Header
 }
 
-// problem is what a refusal says.
+// problem is the body of a refusal.
 type problem struct{ Error, Message string }
 
 func (e env) post(t *testing.T, path, authorization, body string, out any) (int, http.Header) {

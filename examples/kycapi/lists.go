@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// A Subject is who is looked up.
+// A Subject is a person or a company to look up.
 type Subject struct {
 	Name        string `json:"name"`
 	Country     string `json:"country,omitempty"`       // ISO 3166-1, two letters
 	DateOfBirth string `json:"date_of_birth,omitempty"` // YYYY-MM-DD
 }
 
-// A Match is a subject's place on a list.
+// A Match is an entry of a list that matches a subject.
 type Match struct {
 	List  string `json:"list"`
 	Name  string `json:"name"`
@@ -27,8 +27,8 @@ type CheckResult struct {
 	Matches []Match  `json:"matches"`
 }
 
-// A Watchlist is what POST /kyc/watchlists takes: names to be checked again
-// whenever a list changes.
+// A Watchlist is the request body of POST /kyc/watchlists: names to check again whenever
+// a list changes.
 type Watchlist struct {
 	Name     string    `json:"name"`
 	Subjects []Subject `json:"subjects"`

@@ -16,7 +16,7 @@ import (
 
 var client = &http.Client{Timeout: 10 * time.Second}
 
-// verify returns the user whose ID token raw is.
+// verify returns the user of the ID token raw.
 func (p Pool) verify(ctx context.Context, raw string) (user string, err error) {
 	keys := func(kid string) (*rsa.PublicKey, error) { return p.key(ctx, kid) }
 	claims, err := idtoken.Verify(raw, keys, idtoken.Expect{
@@ -25,8 +25,8 @@ func (p Pool) verify(ctx context.Context, raw string) (user string, err error) {
 	return claims.Username, err
 }
 
-// key fetches the pool's signing keys anew for every call: a stand-in can afford
-// it, and a key change is then no case of its own.
+// key fetches the pool's signing keys for every call. A simulation can afford that, and
+// does not have to handle a change of the keys.
 func (p Pool) key(ctx context.Context, kid string) (*rsa.PublicKey, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.JWKSURL, nil)
 	if err != nil {

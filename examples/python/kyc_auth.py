@@ -1,17 +1,17 @@
 """ID tokens for the KYC API from kyc-agentd, with the standard library only.
 
-CognitoAuth has the methods of the API guide's class of that name, so a script
-that was written after the guide changes one import. What differs is inside: the
-agent does the sign-in and the refreshes, and no password or refresh token stays
-in this process.
+CognitoAuth has the methods of the class of that name in the API's guide, so a
+script that follows the guide only has to change one import. The difference is
+inside: the agent does the sign-in and the refreshes, and no password or refresh
+token stays in this process.
 
     from kyc_auth import CognitoAuth
 
     auth = CognitoAuth("staging")
     headers = auth.get_authorization_header()   # {"Authorization": "Bearer …"}
 
-Nothing here prompts or waits for a person. When there is no token to be had,
-every method raises AgentError, so no request leaves without one.
+Nothing here prompts or waits for a person. If no token is available, every
+method raises AgentError, so no request is sent without one.
 """
 
 import http.client
@@ -25,8 +25,8 @@ LOGIN_TIMEOUT = 120  # a person may have to unlock the keyring
 
 
 class AgentError(Exception):
-    """Why there is no token, and what to do. `code` is the agent's word for it:
-    "login_required", "unavailable", ...; "no_agent" when nothing answers."""
+    """Why there is no token, and what to do. `code` is the agent's error code:
+    "login_required", "unavailable", ...; "no_agent" if no agent answers."""
 
     def __init__(self, code, detail):
         super().__init__(detail)
@@ -52,13 +52,13 @@ class CognitoAuth:
             try:
                 answers = (answer or _refuse)(reply["challenge"])
             except BaseException:
-                self._call("DELETE", path)  # gives this sign-in up; one from before stays
+                self._call("DELETE", path)  # cancels this sign-in; an earlier one stays
                 raise
             reply = self._call("POST", path, {"answers": answers})
 
     def get_token(self, min_valid=0):
         """The agent's whole answer, all strings: token, token_type, expires_at, expires_in,
-        environment, api_url. min_valid: whole seconds of life the token must have left."""
+        environment, api_url. min_valid: for how many seconds the token must stay valid."""
         query = {"env": self.environment} if self.environment else {}
         if min_valid:
             query["min_valid"] = str(min_valid)
@@ -69,8 +69,8 @@ class CognitoAuth:
         return self.get_token()["token"]
 
     def get_token_for(self, url, host=None):
-        """get_token, for a request to url: AgentError unless that is at the environment's
-        api_url. host is the request's Host header, where it has one of its own."""
+        """The token for a request to url: AgentError unless that is at the environment's
+        api_url. host is the request's Host header, if it differs from url's."""
         answer = self.get_token()
         for target in (url, "%s://%s" % (urlsplit(url).scheme, host) if host else url):
             if _origin(target) != _origin(answer["api_url"]):
@@ -78,9 +78,9 @@ class CognitoAuth:
         return answer["token"]
 
     def refresh(self):
-        """An ID token newer than the one at hand, unless that is seconds old."""
+        """An ID token newer than the agent's current one, unless that is seconds old."""
         answer = self.get_token()
-        if not answer["expires_in"]:  # an API key: it has no end, and there is no newer one
+        if not answer["expires_in"]:  # an API key: it does not expire, and there is no newer one
             return answer["token"]
         left = int(answer["expires_in"])
         try:
@@ -88,12 +88,12 @@ class CognitoAuth:
         except AgentError as e:
             if e.code != "usage":
                 raise
-        return self.get_id_token()  # as new as can be: none would live longer
+        return self.get_id_token()  # no token would stay valid longer than this one
 
     def get_authorization_header(self):
-        """For urllib and the like. With requests use kyc_requests.KycAuth instead:
-        requests lets an entry in ~/.netrc replace this header without a word. (With httpx:
-        kyc_httpx.KycAuth.)"""
+        """For urllib and similar libraries. With requests use kyc_requests.KycAuth instead:
+        requests lets an entry in ~/.netrc replace this header and reports nothing. (With
+        httpx: kyc_httpx.KycAuth.)"""
         return {"Authorization": "Bearer " + self.get_id_token()}
 
     def _call(self, method, path, body=None):
@@ -126,7 +126,7 @@ def _origin(url):
 
 
 def default_socket():
-    """Where the agent listens, with nothing exported too."""
+    """The path of the agent's socket, even if no variable is set."""
     if os.environ.get("KYC_AGENT_SOCK"):
         return os.environ["KYC_AGENT_SOCK"]
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -157,7 +157,7 @@ def _sentence(problem, status):
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
-        super().__init__("kyc-agent", timeout=timeout)  # the Host the agent insists on
+        super().__init__("kyc-agent", timeout=timeout)  # the agent requires this Host
         self.path = path
 
     def connect(self):

@@ -3,11 +3,11 @@
     with httpx.Client(auth=KycAuth("staging"), timeout=30) as client:
         client.post(client.auth.api_url + "/kyc", json={...})
 
-The same object serves httpx.AsyncClient. An entry in ~/.netrc for the same host, which
-httpx takes where it is told nothing, does not come in.
+The same object works with httpx.AsyncClient. httpx uses an entry in ~/.netrc for the same
+host only if there is no auth=.
 """
 
-import anyio.to_thread  # httpx has it
+import anyio.to_thread  # httpx requires anyio
 import httpx
 
 from kyc_auth import CognitoAuth
@@ -27,16 +27,16 @@ class KycAuth(httpx.Auth):
     def auth_flow(self, request):
         sent = _set(request, self._auth.get_token_for(str(request.url), request.headers.get("Host")))
         response = yield request
-        # After a redirect to another host httpx has taken the header off: leave that so.
+        # After a redirect to another host httpx has removed the header: do not add it again.
         if response.status_code != 401 or response.request.headers.get("Authorization") != sent:
             return
         if not isinstance(request.stream, httpx.ByteStream):  # a stream cannot be sent twice
             return
-        if _set(request, self._auth.refresh()) != sent:  # else there is no newer one: the 401 stands
+        if _set(request, self._auth.refresh()) != sent:  # otherwise there is no newer token, and the 401 is final
             yield request
 
     async def async_auth_flow(self, request):
-        # The agent's answer is waited for in a thread, so that other tasks go on.
+        # A thread waits for the agent's answer, so that other tasks can continue.
         flow = self.auth_flow(request)
         request = await anyio.to_thread.run_sync(_step, flow, None)
         while request is not None:

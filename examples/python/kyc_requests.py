@@ -5,7 +5,7 @@
     session.post(session.auth.api_url + "/kyc", json={...}, timeout=30)
 
 Use auth=, not headers=: requests replaces an Authorization header by an entry in
-~/.netrc for the same host, and says nothing; it leaves auth= alone.
+~/.netrc for the same host without a warning, but does not replace auth=.
 """
 
 from requests.auth import AuthBase
@@ -31,12 +31,12 @@ class KycAuth(AuthBase):
         return request
 
     def _again(self, response, sent, **kwargs):
-        # After a redirect to another host requests has taken the header off: leave that so.
+        # After a redirect to another host requests has removed the header: do not add it again.
         if response.status_code != 401 or response.request.headers.get("Authorization") != sent:
             return response
         again = response.request.copy()
         if _set(again, self._auth.refresh()) == sent:
-            return response  # there is no newer one: the 401 stands
+            return response  # there is no newer token, and the 401 is final
         response.content  # read to the end, so that the connection can be used again
         response.close()
         answer = response.connection.send(again, **kwargs)

@@ -41,7 +41,7 @@ func startDaemon(ctx context.Context, cmd *exec.Cmd, notify string) (*daemon, er
 	}
 	go func() {
 		d.exit <- cmd.Wait()
-		_ = conn.SetReadDeadline(time.Now()) // ends a wait for a daemon that is gone
+		_ = conn.SetReadDeadline(time.Now()) // so that awaitReady does not wait for a daemon that has ended
 	}()
 	if err := d.awaitReady(ctx, conn); err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (d *daemon) awaitReady(ctx context.Context, conn *net.UnixConn) error {
 	}
 }
 
-// logged is the log of a daemon that has stopped, as an error.
+// logged returns the log of a daemon that has stopped, as an error.
 func (d *daemon) logged() error { return fmt.Errorf("it logged:\n%s", d.log.Bytes()) }
 
 // stop ends the daemon by SIGTERM and returns an error unless it exits 0.

@@ -1,13 +1,13 @@
-// Package testenv sets up everything the examples need, on this machine alone: a
-// Cognito user pool, a KYC API that checks its tokens, and a kyc-agentd that is
-// configured for both, on a socket and in a home folder of its own.
+// Package testenv sets up everything that the examples need on this machine: a simulated
+// Cognito user pool, a KYC API that checks its tokens, and a kyc-agentd that is configured
+// for both, with its own socket and home folder.
 //
 //	env, err := testenv.Start(ctx, bin)   // bin holds kyc-agentd and kyc-token
-//	defer e.Close()
-//	out, err := e.Command(ctx, "kyc-token").Output()
+//	defer env.Close()
+//	out, err := env.Command(ctx, "kyc-token").Output()
 //
-// [Options] is for more than that: an API over https, say. Nobody is signed in yet;
-// SignIn does that. All traffic stays on the loopback.
+// [Options] configures more, such as an API over https. At first nobody is signed in;
+// SignIn does that. All traffic stays on loopback.
 package testenv
 
 import (
@@ -27,44 +27,44 @@ import (
 	"github.com/legaltalent/kyc-agent/examples/kycapi"
 )
 
-// The user of the pool.
+// The user in the pool.
 const (
 	User     = "ana@example.com"
 	Password = "Correct-horse-7"
 )
 
-// An Env is what Start made.
+// An Env is a user pool, an API and a daemon, made by Start.
 type Env struct {
 	Pool    *cognitotest.Server
 	API     *kycapi.API
 	APIURL  string   // where API is served
 	CAFile  string   // the certificate it is served with; empty without TLS
-	Environ []string // what commands get; PATH begins with the product's binaries
+	Environ []string // the environment of commands; PATH begins with the product's binaries
 
 	api    *httptest.Server
 	dir    string
 	daemon *daemon
 }
 
-// Start sets the stage up and returns when the daemon serves. bin is the folder of
-// the product's binaries.
+// Start sets up an Env and returns when the daemon is ready. bin is the folder with the
+// product's binaries.
 func Start(ctx context.Context, bin string, opts ...cognitotest.Option) (*Env, error) {
 	return Options{Bin: bin, Pool: opts}.Start(ctx)
 }
 
-// An Options says what a stage is made of.
+// Options configures an Env.
 type Options struct {
-	Bin  string               // the folder of the product's binaries
-	Pool []cognitotest.Option // the user pool's
-	// TLS has the API served over https, with a certificate that commands trust.
+	Bin  string               // the folder with the product's binaries
+	Pool []cognitotest.Option // for the user pool
+	// TLS is whether the API is served over https, with a certificate that commands trust.
 	TLS bool
-	// Environ returns more of the commands' environment, which is the daemon's too. It is
-	// called when the pool and the API are there, and before the daemon is. nil adds
-	// nothing.
+	// Environ returns additional variables for the environment of the daemon and of
+	// commands. It is called when the pool and the API run, and before the daemon starts.
+	// Nil adds nothing.
 	Environ func(*Env) []string
 }
 
-// Start is the function Start, of this setup.
+// Start sets up an Env with these options and returns when the daemon is ready.
 func (o Options) Start(ctx context.Context) (*Env, error) {
 	dir, err := os.MkdirTemp("", "kyc-testenv-")
 	if err != nil {
@@ -93,7 +93,7 @@ func (o Options) Start(ctx context.Context) (*Env, error) {
 
 func (e *Env) serveAPI(secure bool) {
 	e.api = httptest.NewUnstartedServer(e.API)
-	e.api.Config.ErrorLog = log.New(io.Discard, "", 0) // some clients try a certificate first, and hang up
+	e.api.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that does not trust the certificate disconnects
 	if secure {
 		e.api.StartTLS()
 	} else {
@@ -102,8 +102,8 @@ func (e *Env) serveAPI(secure bool) {
 	e.APIURL = e.api.URL
 }
 
-// trust has every command trust the API's certificate. There is one variable for
-// each library that checks certificates.
+// trust makes every command trust the API's certificate. Each library that checks
+// certificates has another variable for that.
 func (e *Env) trust() error {
 	e.CAFile = filepath.Join(e.dir, "ca.pem")
 	for _, name := range []string{
@@ -115,8 +115,8 @@ func (e *Env) trust() error {
 	return os.WriteFile(e.CAFile, cert, 0o600)
 }
 
-// environment is the bare minimum, so that nothing of the caller's reaches the
-// commands: no proxy, no other agent's socket, no keyring.
+// environment returns only the variables that are needed. The commands see none of the
+// caller's: no proxy, no socket of another agent, no keyring.
 func (e *Env) environment(bin string) []string {
 	return []string{
 		"PATH=" + bin + string(filepath.ListSeparator) + os.Getenv("PATH"),
@@ -143,9 +143,8 @@ func (e *Env) startDaemon(ctx context.Context) error {
 	return err
 }
 
-// Command prepares a command that sees the stage and nothing else of the caller's.
-// A name without a slash is looked up in the stage's PATH. Its working folder is
-// the caller's.
+// Command returns a command with the environment Environ. A name without a slash is
+// looked up in that environment's PATH. The working folder is the caller's.
 func (e *Env) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, e.lookPath(name), args...)
 	cmd.Args[0] = name
@@ -153,7 +152,7 @@ func (e *Env) Command(ctx context.Context, name string, args ...string) *exec.Cm
 	return cmd
 }
 
-// lookPath is exec.LookPath in the stage's own PATH: os/exec looks in the caller's.
+// lookPath is exec.LookPath for Environ's PATH; os/exec searches the caller's.
 func (e *Env) lookPath(name string) string {
 	path, _ := strings.CutPrefix(e.Environ[0], "PATH=")
 	for _, dir := range filepath.SplitList(path) {
@@ -164,7 +163,7 @@ func (e *Env) lookPath(name string) string {
 	return name
 }
 
-// SignIn signs User in to staging, the way a script does it.
+// SignIn signs User in to staging, as a script does it.
 func (e *Env) SignIn(ctx context.Context) error {
 	cmd := e.Command(ctx, "kyc-agentd", "login", "staging", "-u", User, "--password-stdin")
 	cmd.Stdin = strings.NewReader(Password + "\n")
@@ -177,8 +176,8 @@ func (e *Env) SignIn(ctx context.Context) error {
 // Log returns what the daemon logged. Call it after Close.
 func (e *Env) Log() string { return e.daemon.log.String() }
 
-// Close stops the daemon and the servers and removes every file of theirs. It
-// returns an error when the daemon did not end by itself.
+// Close stops the daemon and the servers and removes their files. It returns an error
+// unless the daemon ended on SIGTERM with exit code 0.
 func (e *Env) Close() error {
 	err := e.daemon.stop()
 	e.api.Close()
