@@ -14,8 +14,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// TestSocketActivation has systemd's own program listen and start the daemon at the
-// first connection, with the command line and the descriptor's name of the units.
+// TestSocketActivation starts the daemon by systemd's own program at the first connection,
+// with the command line and the descriptor's name from the units.
 func TestSocketActivation(t *testing.T) {
 	testpeer.Slow(t)
 	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
@@ -40,7 +40,7 @@ func TestSocketActivation(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// It says on stderr that it listens; the same process becomes the daemon later.
+	// It prints on stderr that it listens; later the same process becomes the daemon.
 	lines := &lines{scanner: bufio.NewScanner(log)}
 	lines.await(t, "Listening on "+socket)
 
@@ -62,13 +62,13 @@ func TestSocketActivation(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the daemon ended with %v; it logged:\n%s", err, rest)
 	}
-	// The socket is systemd's: a daemon that removed it would end the activation.
+	// The socket belongs to systemd: removing it would end the activation.
 	if _, err := os.Stat(socket); err != nil {
-		t.Errorf("the daemon took systemd's socket away: %v", err)
+		t.Errorf("the daemon removed systemd's socket: %v", err)
 	}
 	if conn, err := net.Dial("unix", socket); err == nil {
 		conn.Close()
-		t.Error("somebody still answers on the socket")
+		t.Error("the socket still accepts connections")
 	}
 }
 
@@ -78,7 +78,7 @@ type lines struct {
 	seen    []string
 }
 
-// await reads until a line has part in it.
+// await reads until a line contains part.
 func (l *lines) await(t *testing.T, part string) {
 	t.Helper()
 	for l.scanner.Scan() {

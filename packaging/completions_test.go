@@ -17,8 +17,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// A completionEnv is a home folder with an agent that knows an environment of its own, and the
-// scripts that complete command lines.
+// A completionEnv is a home folder with the completion scripts, and an agent that has an
+// additional environment.
 type completionEnv struct {
 	dir string
 	env []string
@@ -42,7 +42,7 @@ func newCompletionEnv(t *testing.T) *completionEnv {
 	return e
 }
 
-// scripts lays out the completions as the packages do, but in one folder.
+// scripts writes the completions of both programs, unlike the packages into one folder.
 func (e *completionEnv) scripts(t *testing.T, agent string) {
 	t.Helper()
 	write := func(name string, text []byte) {
@@ -66,8 +66,8 @@ func (e *completionEnv) scripts(t *testing.T, agent string) {
 	}
 }
 
-// serve runs an agent with one environment more than those that are built in. The
-// shells do not see its configuration.
+// serve runs an agent with one environment in addition to the built-in ones. The shells do
+// not see its configuration.
 func (e *completionEnv) serve(t *testing.T, agent string) {
 	t.Helper()
 	config := filepath.Join(e.dir, "agents.toml")
@@ -110,7 +110,7 @@ func (e *completionEnv) run(t *testing.T, name string, args ...string) []string 
 	return strings.Fields(string(out))
 }
 
-// completions are what Tab offers at the end of a line, at least.
+// completions are lines with the words that Tab has to offer at their end.
 var completions = []struct {
 	line string
 	want []string
@@ -160,7 +160,8 @@ func TestCompletionFish(t *testing.T) {
 	}
 }
 
-// TestCompletionZsh presses the key: what zsh would offer is not to be had otherwise.
+// TestCompletionZsh presses the key on a terminal, because zsh has no other way to list
+// completions.
 func TestCompletionZsh(t *testing.T) {
 	zsh := testpeer.Program(t, "zsh", "zsh")
 	e := newCompletionEnv(t)
@@ -175,15 +176,15 @@ func TestCompletionZsh(t *testing.T) {
 		_ = cmd.Wait()
 		_ = terminal.Close()
 	}()
-	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }) // ends a read that waits in vain
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }) // ends a read for text that does not come
 	defer late.Stop()
 	say := func(line string) {
 		if _, err := io.WriteString(terminal, line); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// A key that comes before the prompt is the terminal's, and not yet zsh's. Prompts are
-	// numbered, for zsh draws the one that it has again below a list.
+	// A key that comes before the prompt is handled by the terminal and not by zsh. Prompts
+	// are numbered, because zsh prints the present one again below a list.
 	say("fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; setopt no_beep; precmd() { PS1=\"ask$((++n)) \" }\n")
 	for i, c := range completions {
 		see(t, terminal, fmt.Sprintf("ask%d ", i+1))
@@ -199,7 +200,7 @@ func TestCompletionZsh(t *testing.T) {
 	}
 }
 
-// see reads until text has come.
+// see reads until the terminal has shown text.
 func see(t *testing.T, terminal *os.File, text string) {
 	t.Helper()
 	var seen bytes.Buffer

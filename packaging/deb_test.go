@@ -15,13 +15,13 @@ import (
 
 const enabledLink = "/etc/systemd/user/sockets.target.wants/kyc-agentd.socket"
 
-// A bootedSystem is a machine on which commands are expected to succeed.
+// A bootedSystem runs commands on a booted machine and checks their exit codes.
 type bootedSystem struct {
 	t       *testing.T
 	machine *roots.Machine
 }
 
-// must runs a line, and it must exit with code exit.
+// must runs a line, which must exit with code exit, and returns its output.
 func (s *bootedSystem) must(exit int, user, line, stdin string) string {
 	s.t.Helper()
 	out, got := s.machine.Run(user, line, stdin)
@@ -38,7 +38,7 @@ func (s *bootedSystem) says(line, want string) string {
 	return s.match(s.user(line), want)
 }
 
-// match wants out to match the pattern, all of it.
+// match checks that the pattern matches all of out.
 func (s *bootedSystem) match(out, pattern string) string {
 	s.t.Helper()
 	if !regexp.MustCompile(`\A(?:` + pattern + `)\z`).MatchString(out) {
@@ -58,7 +58,8 @@ func (s *bootedSystem) exists(path string) bool {
 
 const aToken = `eyJ[\w-]+\.[\w-]+\.[\w-]+\n`
 
-// testDeb installs, uses, upgrades, removes and purges the package. The user is logged in before it comes.
+// testDeb installs, uses, upgrades, removes and purges the package. The user is logged in
+// before it is installed.
 func testDeb(s *bootedSystem) {
 	cognito := cognitotest.New()
 	s.t.Cleanup(cognito.Close)
@@ -78,7 +79,7 @@ func testDeb(s *bootedSystem) {
 		s.t.Errorf("there is no %s", enabledLink)
 	}
 	s.says("systemctl --user is-enabled kyc-agentd.socket", "enabled\n")
-	s.says("systemctl --user is-active kyc-agentd.socket", "active\n") // nobody had to log in again
+	s.says("systemctl --user is-active kyc-agentd.socket", "active\n") // without another login
 	s.must(77, roots.User, "kyc-token prod", "")
 	s.user("kyc-agentd keygen && systemctl --user restart kyc-agentd.service")
 	s.must(0, roots.User, "kyc-agentd login -u ana --password-stdin prod", "correct horse\n")
@@ -86,7 +87,7 @@ func testDeb(s *bootedSystem) {
 	s.match(s.must(0, roots.User, "env -i /usr/bin/kyc-token prod", ""), regexp.QuoteMeta(token)) // as from cron
 	s.user("kyc-agentd status")
 
-	// An upgrade leaves the agent alone, and a restart brings the new one to the same sign-in.
+	// An upgrade does not restart the agent. After a restart the new one has the same sign-in.
 	socket := s.inode()
 	s.match(s.root("dpkg -i kyc-agent_1.1.0-1_amd64.deb"), `(?s).*systemctl --user daemon-reload && systemctl --user restart kyc-agentd\.service\n.*`)
 	s.says("kyc-token prod", regexp.QuoteMeta(token))
@@ -97,7 +98,7 @@ func testDeb(s *bootedSystem) {
 		s.t.Errorf("the socket is another one: inode %s, was %s", now, socket)
 	}
 
-	// An administrator's word outlives the package's.
+	// An upgrade keeps the administrator's choice.
 	s.root("systemctl --global disable kyc-agentd.socket")
 	s.root("dpkg -i kyc-agent_1.1.0-1_amd64.deb")
 	s.match(s.must(1, roots.User, "systemctl --user is-enabled kyc-agentd.socket", ""), "disabled\n")
@@ -116,7 +117,7 @@ func testDeb(s *bootedSystem) {
 		s.t.Errorf("purge leaves %q", difference(after, before))
 		s.t.Errorf("purge took %q", difference(before, after))
 	}
-	// The sign-in is the user's and not the package's.
+	// The sign-in belongs to the user, so purge keeps it.
 	if !s.exists(filepath.Join("/home", roots.User, ".local/state/kyc-agent")) {
 		s.t.Error("purge took the sign-ins of the user")
 	}
@@ -125,14 +126,14 @@ func testDeb(s *bootedSystem) {
 	}
 }
 
-// inode tells the socket from another one at the same place.
+// inode identifies the socket, to distinguish it from another one with the same path.
 func (s *bootedSystem) inode() string {
 	s.t.Helper()
 	return s.user("stat -c %i $XDG_RUNTIME_DIR/kyc-agentd/agent.sock")
 }
 
-// everything lists the files of the system, but for what dpkg and systemd write while
-// they work, and homes.
+// everything lists the files of the system, without those that dpkg and systemd write
+// while they work, and without home folders.
 func (s *bootedSystem) everything() []string {
 	s.t.Helper()
 	out, exit := s.machine.Run("root", `find / -xdev \( -path /home -o -path /root -o -path /var/log -o -path /var/lib/systemd/linger \) -prune `+
@@ -147,7 +148,7 @@ func (s *bootedSystem) everything() []string {
 	return strings.Split(string(content), "\n")
 }
 
-// difference is what a has and b has not.
+// difference returns the strings of a that are not in b.
 func difference(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }

@@ -1,12 +1,14 @@
-// Package packaging holds what turns the binaries into an installed service: the
-// systemd user units in systemd/, with a drop-in for more hardening; the .deb and .rpm of
-// `make package`, which nfpm.yaml describes and the script package builds, with deb/ and
-// rpm/ for their scripts and sbom/ for the list of modules; the manual pages and
-// completions, which share/ makes of the templates in man/, of completions/ and of the
-// programs; and what macOS takes, in homebrew/ and launchd/.
+// Package packaging has the files that turn the binaries into an installed service:
 //
-// It has no code of its own; its tests hold all that and `make install` true, against the
-// built binaries, systemd's own programs and, in the TestService ones, a user manager as
-// of a booted system: systemd/user-systemd starts one for a command, package usermanager
+//   - systemd/: the user units, and a drop-in for more hardening;
+//   - nfpm.yaml, package, deb/, rpm/, sbom/: the .deb and .rpm of `make package`, the script
+//     that builds them, their scripts and the list of their modules;
+//   - share/, man/, completions/: the manual pages and completions, which share/ makes from
+//     the templates in man/, from completions/ and from the programs' own help;
+//   - homebrew/ and launchd/: the files for macOS.
+//
+// It has no code, only tests. They check these files and `make install` with the built
+// binaries and systemd's own programs; those of TestService also with a user manager as on
+// a booted system, which systemd/user-systemd starts for a command and package usermanager
 // for a test. The packages are installed on systems that package roots boots.
 package packaging

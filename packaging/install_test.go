@@ -14,11 +14,11 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// A makeEnv is an empty home folder in which make runs.
+// A makeEnv is an empty home folder, and the environment in which make runs.
 type makeEnv struct {
 	t          *testing.T
 	make, home string
-	configDir  string // a folder for what Go writes down
+	configDir  string // for files that Go writes
 	goVariable []string
 }
 
@@ -26,7 +26,7 @@ func newMakeEnv(t *testing.T) *makeEnv {
 	t.Helper()
 	testpeer.Slow(t)
 	m := &makeEnv{t: t, make: testpeer.Program(t, "make", "make"), home: t.TempDir(), configDir: t.TempDir()}
-	for _, name := range []string{"GOCACHE", "GOENV", "GOFLAGS", "GOMODCACHE", "GOPATH", "GOPROXY"} { // some follow HOME
+	for _, name := range []string{"GOCACHE", "GOENV", "GOFLAGS", "GOMODCACHE", "GOPATH", "GOPROXY"} { // some defaults depend on HOME
 		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {
 			t.Fatal(err)
@@ -36,8 +36,8 @@ func newMakeEnv(t *testing.T) *makeEnv {
 	return m
 }
 
-// run runs make with args in the module and returns what it printed. There is no
-// user manager in reach, whatever the machine has. It finds the binaries built already.
+// run runs make with args in the module and returns its output. make cannot reach a user
+// manager, and finds the binaries already built.
 func (m *makeEnv) run(args ...string) (string, error) {
 	testpeer.Build(m.t, "kyc-token")
 	bin := filepath.Dir(testpeer.Build(m.t, "kyc-agentd"))
@@ -76,7 +76,7 @@ func files(t *testing.T, dir string) map[string]fs.FileMode {
 	return found
 }
 
-// shared are below share.
+// shared are the installed files below share.
 var shared = []string{
 	"man/man1/kyc-agentd.1", "man/man1/kyc-token.1", "man/man5/kyc-agent.toml.5", "man/man7/kyc-agentd-api.7",
 	"man/man1/git-credential-kyc.1", "man/man1/goauth-kyc.1", "man/man1/terraform-credentials-kyc.1",
@@ -181,8 +181,9 @@ func TestInstallRefusesPrefix(t *testing.T) {
 	}
 }
 
-// TestSecurity holds how exposed systemd finds the service: 6.2 of 10 at most, and 3.5
-// with the drop-in. What is left counts what no user unit can set, such as User=.
+// TestSecurity checks systemd's exposure level of the service: 6.2 of 10 at most, and 3.5
+// with the drop-in. The remainder is for directives that a user unit cannot set, such as
+// User=.
 func TestSecurity(t *testing.T) {
 	analyze := testpeer.Program(t, "systemd-analyze", "systemd")
 	m := newMakeEnv(t)
@@ -199,7 +200,7 @@ func TestSecurity(t *testing.T) {
 		t.Errorf("systemd-analyze security: %v\n%s", err, out)
 	}
 	if out, err := security("35"); err == nil {
-		t.Errorf("it needs no drop-in, or the threshold proves nothing:\n%s", out)
+		t.Errorf("it passes without the drop-in, so the threshold proves nothing:\n%s", out)
 	}
 	text, err := os.ReadFile(namespaceDropIn)
 	if err == nil {
@@ -216,7 +217,7 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// TestVerify has systemd itself read the installed units.
+// TestVerify checks the installed units with systemd's own program.
 func TestVerify(t *testing.T) {
 	analyze := testpeer.Program(t, "systemd-analyze", "systemd")
 	m := newMakeEnv(t)
@@ -244,6 +245,6 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, err := verify(t.Context(), units); err == nil {
-		t.Errorf("systemd-analyze verify takes an unknown key, so it proves nothing:\n%s", out)
+		t.Errorf("systemd-analyze verify accepts an unknown key, so it proves nothing:\n%s", out)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
-// TestLinger logs in and out of a booted system: the agent ends with the user's last
-// session, and does not where loginctl enable-linger was said.
+// TestLinger logs in to a booted system and out: the agent ends with the user's last
+// session, unless lingering is enabled.
 func TestLinger(t *testing.T) {
 	testpeer.Long(t)
 	s := &bootedSystem{t, roots.Boot(t, roots.Trixie)}
@@ -20,7 +20,7 @@ func TestLinger(t *testing.T) {
 	s.root("systemctl --global enable kyc-agentd.socket")
 	s.root("mkdir -p /etc/systemd/logind.conf.d && printf '[Login]\nUserStopDelaySec=0\n' >/etc/systemd/logind.conf.d/test.conf && systemctl restart systemd-logind")
 
-	// A session that asks for a token; what is told is the agent's process.
+	// session logs in, asks for a token and returns the agent's process id.
 	session := func() string {
 		return s.user("kyc-token 2>/dev/null; systemctl --user show --value --property MainPID kyc-agentd.service")
 	}
@@ -32,7 +32,7 @@ func TestLinger(t *testing.T) {
 	first := session()
 	until("systemctl show --value --property ActiveState " + manager + " | grep -qx inactive")
 	if s.exists("/proc/" + strings.TrimSpace(first)) {
-		t.Error("the agent outlives the last session by itself, so what follows proves nothing")
+		t.Error("the agent outlives the last session without lingering, so the rest proves nothing")
 	}
 
 	s.root("loginctl enable-linger " + roots.User)

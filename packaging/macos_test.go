@@ -15,7 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// What these tests hold is that macOS could take it: nothing of ours has run there.
+// These tests check that the files are right for macOS. Nothing has been run there.
 
 func TestBuildsForMacOS(t *testing.T) {
 	m := newMakeEnv(t)
@@ -40,7 +40,8 @@ func TestBuildsForMacOS(t *testing.T) {
 	}
 }
 
-// TestLaunchd reads the property list as launchd.plist(5) has it: keys and values in turn.
+// TestLaunchd reads the property list as launchd.plist(5) describes it: keys and values
+// alternate.
 func TestLaunchd(t *testing.T) {
 	f, err := os.Open("launchd/ai.legaltalent.kyc-agentd.plist")
 	if err != nil {
@@ -71,7 +72,7 @@ func TestLaunchd(t *testing.T) {
 	for pair := range slices.Chunk(elements, 2) {
 		key, value := pair[0], pair[1]
 		if key.XMLName.Local != "key" {
-			t.Errorf("<%s> is in the place of a key", key.XMLName.Local)
+			t.Errorf("<%s> is where a key should be", key.XMLName.Local)
 		}
 		got[key.Text] = value.XMLName.Local + strings.TrimSpace(value.Text) + strings.Join(value.Elements, " ")
 	}
@@ -87,7 +88,8 @@ func TestLaunchd(t *testing.T) {
 	}
 }
 
-// TestFormula has Ruby read the formula, and holds that it installs what make does.
+// TestFormula checks the formula's syntax with Ruby, and that it makes the same links as
+// make install.
 func TestFormula(t *testing.T) {
 	const formula = "homebrew/kyc-agent.rb"
 	ruby := testpeer.Program(t, "ruby", "ruby")

@@ -17,8 +17,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
-// release makes the packages in a checkout of its own of what is here, tagged tag, and
-// returns its dist folder. The commit's time is fixed, and with it every file's.
+// release copies this checkout, commits and tags the copy, makes the packages there and
+// returns its dist folder. The commit has a fixed time, and so have all files.
 func release(t *testing.T, tag string, args ...string) string {
 	t.Helper()
 	m := newMakeEnv(t)
@@ -53,8 +53,8 @@ func release(t *testing.T, tag string, args ...string) string {
 	return filepath.Join(dir, "dist")
 }
 
-// copyFile copies a file or link and makes the folders it is in. What git lists and is
-// not there was deleted.
+// copyFile copies a file or link and makes its folders. It ignores a file that does not
+// exist: git also lists deleted ones.
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	info, err := os.Lstat(from)
@@ -86,7 +86,7 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// sums are the SHA-256 sums of the files in dir.
+// sums returns the SHA-256 sums of the files in dir.
 func sums(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -100,8 +100,8 @@ func sums(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// TestPackages makes two releases, and holds what their packages promise. Its log has
-// the commands of an administrator and a user on clean systems, and what they print.
+// TestPackages makes two releases and tests their packages. Its log has the commands of an
+// administrator and a user on clean systems, and their output.
 func TestPackages(t *testing.T) {
 	testpeer.Long(t)
 	first, next := release(t, "v1.0.0"), release(t, "v1.1.0", "ARCHES=amd64")
@@ -123,7 +123,7 @@ func TestPackages(t *testing.T) {
 	})
 }
 
-// testReproducible holds that a release is the same bytes wherever it is made.
+// testReproducible checks that a release has the same bytes wherever it is made.
 func testReproducible(t *testing.T, here string) {
 	first, second := sums(t, here), sums(t, release(t, "v1.0.0"))
 	want := []string{
@@ -150,7 +150,7 @@ func testReproducible(t *testing.T, here string) {
 	}
 }
 
-// testContents holds that both formats carry the same files, of the right architecture.
+// testContents checks that both formats have the same files, for the right architecture.
 func testContents(t *testing.T, dist string) {
 	dpkg, rpm := testpeer.Program(t, "dpkg-deb", "dpkg"), testpeer.Program(t, "rpm", "rpm")
 	output := func(name string, args ...string) string {
@@ -202,7 +202,7 @@ func testContents(t *testing.T, dist string) {
 				inRPM[f[0]] = f[2]
 			}
 		}
-		// What only one system knows.
+		// Files that only one of the formats has.
 		for _, name := range []string{
 			"/usr/share/doc/kyc-agent/changelog.Debian.gz", "/usr/share/doc/kyc-agent/copyright", "/usr/share/lintian/overrides/kyc-agent",
 		} {
@@ -244,8 +244,8 @@ func testContents(t *testing.T, dist string) {
 	}
 }
 
-// testLintian has Debian's checker read the package. What it finds and stays is named
-// with its reason in deb/lintian-overrides.
+// testLintian checks the package with lintian. deb/lintian-overrides has the findings that
+// are accepted, with reasons.
 func testLintian(t *testing.T, deb string) {
 	lintian := testpeer.Program(t, "lintian", "lintian")
 	cmd := exec.CommandContext(t.Context(), lintian, "--allow-root", "--fail-on=error,warning", deb)
@@ -254,8 +254,8 @@ func testLintian(t *testing.T, deb string) {
 	}
 }
 
-// testPiuparts has Debian's other checker install, remove and purge the package in a
-// copy of a root, and look for what is left.
+// testPiuparts checks with piuparts that installing, removing and purging the package in a
+// copy of a root leaves nothing behind.
 func testPiuparts(t *testing.T, deb string) {
 	piuparts := testpeer.Program(t, "piuparts", "piuparts")
 	root := roots.Path(t, roots.Bookworm)
@@ -274,7 +274,8 @@ func testPiuparts(t *testing.T, deb string) {
 	}
 }
 
-// TestPackageVersion holds what `git describe` says to versions that sort as meant.
+// TestPackageVersion checks that the output of `git describe` becomes versions in the
+// right order.
 func TestPackageVersion(t *testing.T) {
 	script, err := os.ReadFile("package")
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
-// testRPM installs, upgrades and erases the package. There is no Fedora here: it is this
-// machine's rpm, on a Debian whose presets disable what no other preset enables, as
-// Fedora's do.
+// testRPM installs, upgrades and erases the package. It does not use Fedora but this
+// machine's rpm, on a Debian whose presets disable every unit that no other preset enables,
+// as Fedora's do.
 func testRPM(t *testing.T, first, next string) {
 	rpm := testpeer.Program(t, "rpm", "rpm")
 	s := &bootedSystem{t: t, machine: roots.Boot(t, roots.Trixie)}
@@ -32,15 +32,15 @@ func testRPM(t *testing.T, first, next string) {
 		}
 	}
 	run("--initdb")
-	// A login leaves its marks before files are counted, and Fedora has these folders.
+	// A login makes files, so it comes before the list of files. Fedora has these folders.
 	s.user("true")
 	s.root("mkdir -p /usr/share/licenses /usr/share/zsh/site-functions")
 	before := s.everything()
-	run("--install", "--nodeps", first) // its database knows none of what Debian installed
+	run("--install", "--nodeps", first) // rpm's database does not have Debian's packages
 	if !s.exists(enabledLink) {
-		t.Error("the preset is not followed")
+		t.Error("the preset has no effect")
 	}
-	// A manager that runs is not told; the next login finds the socket.
+	// The package does not reload running managers; the next login finds the socket.
 	s.user("systemctl --user daemon-reload && systemctl --user start sockets.target kyc-agentd.socket")
 	s.must(77, roots.User, "kyc-token prod", "")
 	s.match(s.user("kyc-agentd version"), "kyc-agentd v1.0.0\n")

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// testDoctor has the doctor look at units that are spoilt one way after the other, each
-// on top of the one before.
+// testDoctor breaks the units step by step, and checks what the doctor finds after each
+// step.
 func testDoctor(s *service) {
 	s.login()
 	s.expectDoctor(0, "kyc-agentd", "all is well")

@@ -12,7 +12,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// A daemon that hangs is ended and started again.
+// A daemon that hangs is killed and started again.
 func testWatchdog(s *service) {
 	s.dropIn(serviceName, "[Service]\nWatchdogSec=500ms\nTimeoutAbortSec=100ms\n")
 	s.login()
@@ -38,8 +38,8 @@ func (s *service) kill(pid int, signal syscall.Signal) {
 	}
 }
 
-// Killed as soon as it is back, as often as the start limit lets it be within one
-// interval, the service comes back each time. See the limit's reason in the unit.
+// The service is restarted each time it is killed, even if that happens as often as the
+// start limit allows within one interval. The unit explains the limit.
 func testKilled(s *service) {
 	s.login()
 	for range 8 {
@@ -53,7 +53,8 @@ func testKilled(s *service) {
 	}
 }
 
-// expectTokenWithin lets the request be repeated so often, if it failed for now.
+// expectTokenWithin checks that a client gets a token. It repeats the request so often
+// while the failure is temporary.
 func (s *service) expectTokenWithin(retries int) {
 	s.t.Helper()
 	got := s.run("", "kyc-token")
@@ -65,9 +66,9 @@ func (s *service) expectTokenWithin(retries int) {
 	}
 }
 
-// testCrash kills the daemon under busy clients. A request that was in its hands fails
-// for now (75) and works when it is made again; every other waits in the socket's
-// backlog. The sign-in outlives each of the deaths.
+// testCrash kills the daemon while clients are busy. A request that it was handling fails
+// temporarily (75) and succeeds when it is repeated; all others wait in the socket's
+// backlog. The sign-in survives each kill.
 func testCrash(s *service) {
 	const clients, deaths = 50, 5
 	s.dropIn(serviceName, "[Unit]\nStartLimitIntervalSec=0\n")
@@ -101,22 +102,22 @@ func testCrash(s *service) {
 		slowest = max(slowest, time.Since(began))
 		s.await("the restart", func() bool { return s.property("SubState") == "running" })
 		if s.pid() == pid {
-			s.t.Fatal("it is not dead")
+			s.t.Fatal("the same process still runs")
 		}
 	}
 	s.awaitEach(answered)
 	stop()
 	all.Wait()
-	s.t.Logf("%d deaths under %d clients: %d calls, %d made a second time; serving again after %s at most",
+	s.t.Logf("%d kills with %d clients: %d calls, %d repeated; serving again after %s at most",
 		deaths, clients, calls.Load(), retried.Load(), slowest.Round(time.Millisecond))
 	if n := s.cognito.SignIns(); n != 1 || retried.Load() > clients*deaths {
-		s.t.Errorf("%d sign-ins, %d calls made a second time", n, retried.Load())
+		s.t.Errorf("%d sign-ins, %d calls repeated", n, retried.Load())
 	}
 	s.expectProperty("NRestarts", "5")
 }
 
-// awaitEach waits until every client got two more answers: the first may have been on
-// its way already.
+// awaitEach waits until every client has got two more answers: the first one may have been
+// sent before.
 func (s *service) awaitEach(answered []atomic.Int64) {
 	s.t.Helper()
 	before := make([]int64, len(answered))
@@ -133,8 +134,8 @@ func (s *service) awaitEach(answered []atomic.Int64) {
 	})
 }
 
-// A stop waits for the refresh in hand. Rotation has no grace here: were the new
-// refresh token lost, this would be the end of the sign-in.
+// A stop waits for a running refresh. Here the old refresh token is invalid as soon as
+// there is a new one, so losing the new one would end the sign-in.
 func testStopInMidRefresh(s *service) {
 	s.cognito.Set(cognitotest.Rotation(0))
 	s.login()
@@ -150,7 +151,7 @@ func testStopInMidRefresh(s *service) {
 	s.await("the stop", func() bool { return s.property("ActiveState") == "deactivating" })
 	s.cognito.Release()
 	if got := <-asked; got.exit != 0 || !strings.HasPrefix(got.out, "eyJ") {
-		s.t.Errorf("the request in hand: %+v", got)
+		s.t.Errorf("the request during the stop: %+v", got)
 	}
 	s.await("the end", func() bool { return s.property("ActiveState") == "inactive" })
 	s.expectProperty("Result", "success")
@@ -160,8 +161,8 @@ func testStopInMidRefresh(s *service) {
 	}
 }
 
-// Without its program or its unit the agent cannot start. Nobody hangs, everybody is
-// told, the doctor knows which half is missing, and what he says puts it right.
+// Without its program or its unit the agent cannot start. No client hangs, every client
+// gets an error, the doctor finds which half is missing, and its hint corrects it.
 func testHalfInstalled(s *service) {
 	s.login()
 	program, unit := atHome(".local/bin/kyc-agentd"), atHome(units+serviceName)
@@ -195,7 +196,8 @@ func testHalfInstalled(s *service) {
 	}
 }
 
-// agent is the process that answers, whatever systemd knows of it; 0 when there is none.
+// agent returns the id of the process that answers, even if systemd does not know it; 0 if
+// none does.
 func (s *service) agent() int {
 	s.t.Helper()
 	var st struct{ PID int }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// testForwarding holds that a forwarded connection starts the agent too, and what it is
-// given then. It runs on the socket of the daemon's own making as well.
+// testForwarding checks that a forwarded connection starts the agent, too, and what it may
+// do. It tests both the socket that the daemon makes and the one of systemd.
 func testForwarding(s *service) {
 	s.configure("forward_environments = ['staging']\n")
 	s.login()
@@ -32,7 +32,7 @@ func testForwarding(s *service) {
 	s.systemctl("enable", "--now", extraName)
 	s.expectProperty("ActiveState", "inactive")
 	check()
-	s.expectToken() // both sockets are the one agent's
+	s.expectToken() // both sockets lead to the same agent
 	s.systemctl("restart", serviceName)
 	check()
 }

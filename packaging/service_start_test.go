@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// With the socket enabled nothing runs before it is needed, everybody is told where the
-// socket is, and a stop of it takes all that back.
+// With the socket enabled the agent does not run before it is needed, and new programs get
+// the socket's path in a variable. Stopping the socket undoes both.
 func testFirstClient(s *service) {
 	if got := s.systemctl("is-enabled", socketName); got != "enabled\n" {
 		s.t.Errorf("the socket is %s", got)
@@ -49,14 +49,14 @@ func testFirstClient(s *service) {
 	if got := s.run("", "kyc-token"); got.exit != 69 || !strings.Contains(got.err, "; run: systemctl --user start kyc-agentd.socket") {
 		s.t.Errorf("kyc-token: %+v", got)
 	}
-	s.systemctl("start", socketName) // what it says
+	s.systemctl("start", socketName) // the command in the message
 	s.login()
 	s.expectToken()
 }
 
-// testActivations stops the service and asks at once, over and over: who asks first
-// gets an answer, however far the start has come. KYC_ACTIVATIONS sets how often;
-// 100 by default.
+// testActivations repeatedly stops the service and asks for a token at once: the first
+// request gets an answer, whatever the state of the start. KYC_ACTIVATIONS is the number
+// of repetitions, 100 by default.
 func testActivations(s *service) {
 	rounds := 100
 	if text := os.Getenv("KYC_ACTIVATIONS"); text != "" {
@@ -82,8 +82,8 @@ func testActivations(s *service) {
 		rounds, failed, time.Since(began).Round(time.Second), (waited / time.Duration(rounds)).Round(time.Millisecond))
 }
 
-// A start that has returned leaves a daemon that serves, and says where sign-ins are.
-// This systemd, too, has nothing to say about the units.
+// When the start has returned, the daemon serves and its status says where sign-ins are
+// kept. This systemd has no objections to the units, either.
 func testReady(s *service) {
 	verify := s.run("", "systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no",
 		atHome(units+socketName), atHome(units+serviceName))
@@ -100,7 +100,8 @@ func testReady(s *service) {
 	s.expectProperty("ExecMainStatus", "0")
 }
 
-// A reload that has returned is in force, and one that cannot be done fails.
+// When a reload has returned, the new configuration is in use. A reload that cannot be done
+// fails.
 func testReload(s *service) {
 	s.systemctl("start", serviceName)
 	pid := s.pid()
@@ -114,22 +115,23 @@ func testReload(s *service) {
 	}
 	s.configure("no_such_key = 1")
 	if got := s.run("", "systemctl", "--user", "reload", serviceName); got.exit == 0 {
-		s.t.Error("a configuration that cannot be used is reloaded without a word")
+		s.t.Error("reloading a configuration that cannot be used succeeds")
 	}
 	if got := s.run("", "kyc-agentd", "reload"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
 		s.t.Errorf("kyc-agentd reload: %+v", got)
 	}
 	s.expectProperty("ActiveState", "active")
 	if s.pid() != pid {
-		s.t.Error("it is another process now")
+		s.t.Error("the process has changed")
 	}
 	if got := s.run("", "kyc-token"); !strings.HasPrefix(got.err, "kyc-token: prod: not signed in") {
-		s.t.Errorf("the old configuration is not in force: %+v", got)
+		s.t.Errorf("the old configuration is no longer in use: %+v", got)
 	}
 }
 
-// With a configuration that cannot be used there is no agent, and every client is told
-// why, those that waited for the start too. When it is mended nobody has to start anything.
+// With a configuration that cannot be used there is no agent, and every client gets the
+// reason, including those that waited for the start. After it is corrected, nobody has to
+// start anything.
 func testBrokenConfiguration(s *service) {
 	s.login()
 	s.configure("no_such_key = 1")
@@ -150,19 +152,19 @@ func testBrokenConfiguration(s *service) {
 		s.t.Error("a start that cannot succeed does")
 	}
 
-	// Whoever does not want to wait until nobody asks any more has a reload.
+	// A reload reports the error at once, without waiting until no client asks any more.
 	if got := s.run("", "kyc-agentd", "reload"); got.exit != 78 || !strings.Contains(got.err, "no_such_key") {
 		s.t.Errorf("kyc-agentd reload: %+v", got)
 	}
 	s.configure("")
 	if got := s.run("", "kyc-agentd", "reload"); got.exit != 0 {
-		s.t.Errorf("kyc-agentd reload of what was mended: %+v", got)
+		s.t.Errorf("kyc-agentd reload of the corrected configuration: %+v", got)
 	}
 	s.expectToken()
 }
 
-// An upgrade replaces the file and restarts the service. The socket stays the one that
-// programs may have open, and so does the sign-in.
+// An upgrade replaces the file and restarts the service. The socket, which programs may
+// have open, and the sign-in stay.
 func testUpgrade(s *service) {
 	s.login()
 	before := s.inode()
@@ -194,8 +196,8 @@ func (s *service) inode() uint64 {
 	return info.Ino
 }
 
-// With RuntimeDirectory= a stop of the service would take the socket away from under
-// its unit, and nobody would ever be answered again; so the unit has none.
+// With RuntimeDirectory= stopping the service would delete the socket of the socket unit,
+// and no client would get an answer again; so the unit does not have it.
 func testRuntimeDirectory(s *service) {
 	for _, trap := range []bool{false, true} {
 		if trap {

@@ -12,8 +12,8 @@ import (
 	"github.com/legaltalent/kyc-agent/packaging/usermanager"
 )
 
-// An administrator finds the log by unit, and what it is about in fields: what was
-// asked, by which program, and what came of it.
+// An administrator can find log entries by unit, and in their fields the request, the
+// client's program and the result.
 func testJournal(s *service) {
 	s.login()
 	s.entry(map[string]string{"KYC_OP": "login", "KYC_ENV": "staging", "PRIORITY": "6"})
@@ -24,7 +24,7 @@ func testJournal(s *service) {
 	}
 }
 
-// entry returns the fields of the newest entry of this daemon that has those of want.
+// entry returns the fields of the newest entry of this daemon that has the fields in want.
 func (s *service) entry(want map[string]string) (found map[string]string) {
 	s.t.Helper()
 	match := []string{"--user", "-u", serviceName, "-o", "json", "-n", "1", "_PID=" + s.property("MainPID")}
@@ -49,8 +49,8 @@ func (s *service) entry(want map[string]string) (found map[string]string) {
 	return found
 }
 
-// Under the drop-in that is shipped as an example everything works: the file store in
-// a home that is otherwise read-only, reload, a restart.
+// With the drop-in that is shipped as an example everything works: the file store in a
+// home that is otherwise read-only, a reload, a restart.
 func testNamespaces(s *service) {
 	s.dropIn(serviceName, s.must("cat", atHome(filepath.Base(namespaceDropIn))))
 	s.login()
@@ -64,21 +64,21 @@ func testNamespaces(s *service) {
 	}
 	s.must("systemd-analyze", "security", "--user", "--threshold=35", serviceName)
 
-	// The price: a client is known by its number alone.
+	// The disadvantage: the log has only the process id of a client.
 	s.run("", "kyc-token", "prod")
 	if got := s.entry(map[string]string{"KYC_OP": "token", "KYC_ENV": "prod"}); got["KYC_PID"] == "" || got["KYC_EXE"] != "" {
 		s.t.Errorf("the entry of the request is %v", got)
 	}
 
-	// It is in force: what the agent sees of its home cannot be written.
+	// The drop-in has an effect: the agent cannot write in its home.
 	mounts := s.must("cat", "/proc/"+s.property("MainPID")+"/mountinfo")
 	if !strings.Contains(mounts, " "+usermanager.Home+"/.local/state/kyc-agent ") || !strings.Contains(mounts, " / ro,") {
-		s.t.Errorf("the mounts of the agent are those of everybody:\n%s", mounts)
+		s.t.Errorf("the agent has no mounts of its own:\n%s", mounts)
 	}
 }
 
-// A unit gets its token as a credential, from the socket that starts the agent; no unit
-// of another's needs to know of the agent's commands.
+// A unit gets its token as a credential, from the socket that starts the agent. Other
+// units do not have to call the agent's commands.
 func testCredential(s *service) {
 	s.login()
 	s.systemctl("stop", serviceName)
@@ -98,8 +98,8 @@ func testCredential(s *service) {
 	}
 }
 
-// Where nobody signs in, the key of the file store and the password are credentials of
-// the unit, and nothing of them is in the home folder.
+// If no person signs in, the key of the file store and the password can be credentials of
+// the unit, and neither has to be in the home folder.
 func testOwnCredentials(s *service) {
 	s.configure("")
 	config := strings.Replace(s.must("cat", atHome(".config/kyc-agent/config.toml")), "[environments.staging]\n", "[environments.staging]\nusername = \"ana\"\n", 1)
@@ -117,8 +117,9 @@ func testOwnCredentials(s *service) {
 	}
 }
 
-// Token files come and go with the service, under its umask, which would take the
-// group's right away, and where nothing but the socket's folder can be written.
+// Token files are made and removed with the service. They get their mode even though the
+// service's umask would remove the group's right, and work with the drop-in, where only
+// the socket's folder can be written.
 func testTokenFiles(s *service) {
 	inRuntime, inHome := filepath.Join(filepath.Dir(socketPath()), "staging.jwt"), atHome("token")
 	s.configure(`
@@ -148,7 +149,7 @@ func testTokenFiles(s *service) {
 	s.expectNoFile(inRuntime)
 }
 
-// expectFile waits for a file that holds the token, and no more.
+// expectFile waits for a file that contains only the token.
 func (s *service) expectFile(path string, mode fs.FileMode) {
 	s.t.Helper()
 	s.await(path, func() bool { _, err := os.Lstat(path); return err == nil })

@@ -15,20 +15,20 @@ import (
 	"github.com/legaltalent/kyc-agent/packaging/usermanager"
 )
 
-// TestService installs the product for an ordinary user, as `make install` does, and
-// tries it under the user manager of this machine's systemd.
+// TestService installs the product for an ordinary user, as `make install` does, and tests
+// it under the user manager of this machine's systemd.
 func TestService(t *testing.T) {
 	usermanager.Run(t, func() usermanager.Machine { return newInstalled(t, "") }, testService)
 }
 
-// newInstalled is the machine at root with the product.
+// newInstalled returns the machine at root with the product installed.
 func newInstalled(t *testing.T, root string) usermanager.Machine {
 	t.Helper()
 	return usermanager.Machine{Root: root, Home: newHome(t), Keep: []string{"KYC_ACTIVATIONS"}}
 }
 
-// testService runs inside. Each of these starts with no sign-in and a service that is
-// enabled and has not been started.
+// testService runs inside. Each scenario begins without a sign-in, and with a service that
+// is enabled but not started.
 func testService(t *testing.T) {
 	for _, scenario := range []struct {
 		name string
@@ -58,8 +58,8 @@ func testService(t *testing.T) {
 	}
 }
 
-// newHome returns a folder with what the user finds at home: the product, and next to
-// it what the tests bring.
+// newHome returns a folder with the files of the user's home: the product, and the files
+// that the tests need.
 func newHome(t *testing.T) string {
 	t.Helper()
 	m, stage := newMakeEnv(t), t.TempDir()
@@ -79,7 +79,7 @@ func newHome(t *testing.T) string {
 // nextVersion is the version of ~/next/kyc-agentd.
 const nextVersion = "v999.0.0"
 
-// A service is the installed product, with a Cognito of its own.
+// A service is the installed product with a simulated Cognito.
 type service struct {
 	t       *testing.T
 	cognito *cognitotest.Server
@@ -91,7 +91,7 @@ const (
 	extraName   = "kyc-agentd-extra.socket"
 )
 
-// newService brings everything to the state after the installation and enables it.
+// newService restores the state after the installation and enables the socket.
 func newService(t *testing.T) *service {
 	t.Helper()
 	s := &service{t, cognitotest.New(cognitotest.Rotation(time.Minute))}
@@ -107,7 +107,7 @@ func newService(t *testing.T) *service {
 	s.configure("")
 	s.must("kyc-agentd", "keygen")
 	s.systemctl("daemon-reload")
-	_ = exec.Command("systemctl", "--user", "reset-failed", serviceName, socketName).Run() // of the test before
+	_ = exec.Command("systemctl", "--user", "reset-failed", serviceName, socketName).Run() // after the previous test
 	s.systemctl("enable", "--now", socketName)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -117,7 +117,7 @@ func newService(t *testing.T) *service {
 	return s
 }
 
-// units is where `make install` puts them.
+// units is the folder into which `make install` puts the units.
 const units = ".config/systemd/user/"
 
 func atHome(path string) string { return filepath.Join(usermanager.Home, path) }
@@ -126,7 +126,7 @@ func socketPath() string {
 	return filepath.Join("/run/user", strconv.Itoa(os.Getuid()), "kyc-agentd", "agent.sock")
 }
 
-// configure writes a config.toml of keys and this Cognito, for both environments.
+// configure writes a config.toml with keys and with s's Cognito for both environments.
 func (s *service) configure(keys string) {
 	s.t.Helper()
 	for _, env := range []string{"staging", "prod"} {
@@ -148,14 +148,14 @@ func (s *service) write(path, text string) {
 	}
 }
 
-// dropIn adds to a unit.
+// dropIn adds a drop-in to a unit.
 func (s *service) dropIn(unit, text string) {
 	s.t.Helper()
 	s.write(units+unit+".d/50-test.conf", text)
 	s.systemctl("daemon-reload")
 }
 
-// An outcome is that of a command.
+// An outcome is the exit code and the output of a command.
 type outcome struct {
 	exit     int
 	out, err string
@@ -191,7 +191,7 @@ func (s *service) systemctl(args ...string) string {
 	return s.must("systemctl", append([]string{"--user"}, args...)...)
 }
 
-// property is one of the service, as `systemctl show` has it.
+// property returns a property of the service, as `systemctl show` prints it.
 func (s *service) property(name string) string {
 	s.t.Helper()
 	return strings.TrimSpace(s.systemctl("show", "--value", "--property", name, serviceName))
@@ -204,7 +204,7 @@ func (s *service) expectProperty(name, want string) {
 	}
 }
 
-// pid is the daemon's process, 0 when there is none.
+// pid returns the daemon's process id, 0 if it does not run.
 func (s *service) pid() int {
 	s.t.Helper()
 	pid, err := strconv.Atoi(s.property("MainPID"))
@@ -219,7 +219,7 @@ func (s *service) login() {
 	s.mustWith("correct horse\n", "kyc-agentd", "login", "-u", "ana", "--password-stdin")
 }
 
-// expectToken has a client get one.
+// expectToken checks that a client gets a token.
 func (s *service) expectToken() {
 	s.t.Helper()
 	if got := s.run("", "kyc-token"); got.exit != 0 || !strings.HasPrefix(got.out, "eyJ") {
@@ -227,7 +227,7 @@ func (s *service) expectToken() {
 	}
 }
 
-// await waits for what comes by itself.
+// await waits until ok returns true.
 func (s *service) await(what string, ok func() bool) {
 	s.t.Helper()
 	poll, end := time.NewTicker(10*time.Millisecond), time.After(20*time.Second)
@@ -236,7 +236,7 @@ func (s *service) await(what string, ok func() bool) {
 		select {
 		case <-poll.C:
 		case <-end:
-			s.t.Fatalf("this does not come: %s", what)
+			s.t.Fatalf("timeout while waiting for %s", what)
 		}
 	}
 }

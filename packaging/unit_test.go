@@ -78,7 +78,7 @@ func TestSocketUnit(t *testing.T) {
 	u := readUnit(t, socketUnit)
 	u.expect(t, map[string]string{
 		"Socket.ListenStream":       "%t/kyc-agentd/agent.sock", // where ipc.SocketPath looks
-		"Socket.FileDescriptorName": "agent",                    // what ipc.Inherited insists on
+		"Socket.FileDescriptorName": "agent",                    // the name that ipc.Inherited requires
 		"Socket.SocketMode":         "0600",
 		"Socket.DirectoryMode":      "0700",
 		"Socket.RemoveOnStop":       "yes",
@@ -108,7 +108,7 @@ func TestServiceUnit(t *testing.T) {
 		"Service.Restart":                  "on-failure",
 		"Service.RestartSec":               "100ms", // serving again within a second
 		"Service.RestartPreventExitStatus": "64 78",
-		"Unit.StartLimitIntervalSec":       "5s", // and killed each second, it never gives up
+		"Unit.StartLimitIntervalSec":       "5s", // so that one killed each second is always restarted
 		"Unit.StartLimitBurst":             "10",
 		"Service.UMask":                    "0077",
 		"Service.LimitCORE":                "0",
@@ -118,7 +118,7 @@ func TestServiceUnit(t *testing.T) {
 		"Service.RestrictNamespaces":       "yes",
 		"Service.SystemCallErrorNumber":    "EPERM",
 	})
-	// What each of these would break is said in the unit.
+	// Comments in the unit say what each of these would break.
 	for key := range u {
 		section, name, _ := strings.Cut(key, ".")
 		namespace := strings.HasPrefix(name, "Private") || strings.HasPrefix(name, "Protect")
@@ -128,8 +128,8 @@ func TestServiceUnit(t *testing.T) {
 	}
 }
 
-// TestExecLines holds that every command line of the units is one that the binary
-// takes: an unknown verb or flag makes --help fail.
+// TestExecLines checks that the binary accepts every command line of the units: an unknown
+// verb or flag makes --help fail.
 func TestExecLines(t *testing.T) {
 	binary := testpeer.Build(t, "kyc-agentd")
 	service := readUnit(t, serviceUnit)

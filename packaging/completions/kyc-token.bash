@@ -1,7 +1,7 @@
 # bash completion for kyc-token
 
 _kyc_token_environments() {
-    # The last line is cobra's directive. An agent that is not there is no error here.
+    # The last line is cobra's directive. It is no error if no agent runs.
     kyc-agentd __complete login '' 2>/dev/null | sed '/^:/d'
 }
 

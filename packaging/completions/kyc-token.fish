@@ -1,13 +1,13 @@
 # fish completion for kyc-token
 
 function __kyc_token_environments
-    # The last line is cobra's directive. An agent that is not there is no error here.
+    # The last line is cobra's directive. It is no error if no agent runs.
     kyc-agentd __complete login '' 2>/dev/null | string match -v ':*'
 end
 
 complete -c kyc-token -f
 complete -c kyc-token -o f -o format -x -a 'aws curl env google header json k8s token' -d 'what to print'
-complete -c kyc-token -o min-valid -x -d 'life that must be left'
+complete -c kyc-token -o min-valid -x -d 'how long it must stay valid'
 complete -c kyc-token -o socket -r -F -d 'socket of the agent'
 complete -c kyc-token -o version -d 'print the version'
 complete -c kyc-token -o h -o help -d 'print the help text'

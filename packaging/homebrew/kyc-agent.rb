@@ -1,5 +1,5 @@
-# Homebrew's formula. `make package` writes the version and the sum of the source
-# tarball into the copy in dist/, which is what a tap takes.
+# Homebrew's formula. `make package` writes the version and the checksum of the source
+# tarball into the copy in dist/, which is the one for a tap.
 class KycAgent < Formula
   desc "Agent for KYC API tokens: sign in once, then script"
   homepage "https://github.com/legaltalent/kyc-agent"

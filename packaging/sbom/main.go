@@ -1,10 +1,10 @@
 // Command sbom prints the software bill of materials of built Go programs: the modules
-// that are linked into them, as CycloneDX JSON (ECMA-424).
+// that they are linked with, as CycloneDX JSON (ECMA-424).
 //
 //	SOURCE_DATE_EPOCH=1767323045 go run ./packaging/sbom 1.0.0 bin/kyc-agentd bin/kyc-token
 //
-// What it knows is what the Go toolchain wrote into the programs, as `go version -m`
-// shows it. The same programs give the same bytes.
+// It reads the information that the Go toolchain writes into programs and that
+// `go version -m` shows. The same programs give the same bytes.
 package main
 
 import (
@@ -34,8 +34,8 @@ func main() {
 	}
 }
 
-// write writes the bill of programs. epoch is the time of the release in seconds since
-// 1970, or empty for none.
+// write writes the bill of materials of programs. epoch is the time of the release in
+// seconds since 1970, or empty.
 func write(w io.Writer, version string, programs []string, epoch string) error {
 	linked := map[string]cyclonedx.Component{}
 	for _, path := range programs {
@@ -43,7 +43,7 @@ func write(w io.Writer, version string, programs []string, epoch string) error {
 		if err != nil {
 			return err
 		}
-		goVersion, _, _ := strings.Cut(info.GoVersion, " ") // experiments follow
+		goVersion, _, _ := strings.Cut(info.GoVersion, " ") // a list of experiments may follow
 		add(linked, "std", strings.TrimPrefix(goVersion, "go"))
 		for _, dep := range info.Deps {
 			if dep.Replace != nil {
@@ -59,7 +59,7 @@ func write(w io.Writer, version string, programs []string, epoch string) error {
 	return cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON).SetPretty(true).EncodeVersion(bill, cyclonedx.SpecVersion1_6)
 }
 
-// add adds a module by its package URL. "std" is the standard library's name there.
+// add adds a module by its package URL, in which the standard library is called "std".
 func add(linked map[string]cyclonedx.Component, path, version string) {
 	c := component(cyclonedx.ComponentTypeLibrary, path, version)
 	linked[c.BOMRef] = c

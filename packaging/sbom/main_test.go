@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// schema is the published schema of CycloneDX 1.6, which lies beside the library.
+// schema is the published schema of CycloneDX 1.6, which comes with the library.
 func schema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/CycloneDX/cyclonedx-go").Output()
@@ -62,7 +62,7 @@ func TestBill(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
-		t.Error("twice is not the same")
+		t.Error("a second run gives other bytes")
 	}
 	document, err := jsonschema.UnmarshalJSON(&second)
 	if err != nil {
@@ -73,7 +73,7 @@ func TestBill(t *testing.T) {
 	}
 	document.(map[string]any)["components"].([]any)[0].(map[string]any)["type"] = "novel"
 	if schema(t).Validate(document) == nil {
-		t.Error("the schema takes a component of no type, so it proves nothing")
+		t.Error("the schema accepts an unknown type of component, so it proves nothing")
 	}
 
 	var bill struct {

@@ -7,14 +7,14 @@ import (
 	"path/filepath"
 )
 
-// shells are where each shell looks for the completions of a program.
+// shells are the paths at which each shell looks for the completions of a program.
 var shells = []struct{ name, folder, file string }{
 	{"bash", "bash-completion/completions", "%s"},
 	{"zsh", "zsh/site-functions", "_%s"},
 	{"fish", "fish/vendor_completions.d", "%s.fish"},
 }
 
-// completions writes those of both programs.
+// completions writes the completions of both programs.
 func completions(dir string) error {
 	agent, err := built("kyc-agentd")
 	if err != nil {

@@ -1,13 +1,13 @@
-// Command share writes what is installed below PREFIX/share: the manual pages, in
+// Command share writes the files to install below PREFIX/share: the manual pages, in
 // mdoc(7), and the shells' completions.
 //
 //	go run ./packaging/share -o DIR
 //
-// Nothing is told twice. Each page is a template (packaging/man/kyc-agentd.1.in), and
-// what the program already says of itself stands where the template has a line
-// ".\" @usage kyc-agentd serve" (a help text), ".\" @config Sink A sink" (the comments of a
-// type of config.toml, and what a reader calls it) or ".\" @package ipc This" (a package
-// comment). The completions of kyc-agentd are its own, and those of kyc-token are in
+// Each page is a template (packaging/man/kyc-agentd.1.in). So that no text has to be kept
+// twice, a line in the template inserts text that exists elsewhere:
+// ".\" @usage kyc-agentd serve" a help text, ".\" @config Sink A sink" the comments of a type
+// of config.toml, whose name in the page is "A sink", and ".\" @package ipc This" a package
+// comment. kyc-agentd prints its own completions; those of kyc-token are in
 // packaging/completions.
 package main
 
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// run writes everything into dir. It is started in the module's top folder.
+// run writes everything into dir. The working folder must be the module's top folder.
 func run(dir string) error {
 	defer removeBuilt()
 	if err := pages(dir); err != nil {
@@ -45,7 +45,7 @@ func run(dir string) error {
 func pages(dir string) error {
 	templates, err := filepath.Glob("packaging/man/*.in")
 	if err != nil || templates == nil {
-		return fmt.Errorf("packaging/man: no templates there; start this in the module's top folder: %w", os.ErrNotExist)
+		return fmt.Errorf("packaging/man has no templates; start this in the module's top folder: %w", os.ErrNotExist)
 	}
 	for _, path := range templates {
 		template, err := os.ReadFile(path)
@@ -64,7 +64,7 @@ func pages(dir string) error {
 	return aliases(dir)
 }
 
-// aliases are pages under the other names of kyc-token.
+// aliases writes pages for the other names of kyc-token.
 func aliases(dir string) error {
 	for _, name := range []string{"git-credential-kyc", "goauth-kyc", "terraform-credentials-kyc"} {
 		if err := write(filepath.Join(dir, "man", "man1", name+".1"), []byte(".so man1/kyc-token.1\n")); err != nil {
@@ -81,7 +81,7 @@ func write(path string, text []byte) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// directives are what a template's line ".\" @NAME ARGUMENT" has inserted.
+// directives insert the text for a template's line ".\" @NAME ARGUMENT".
 var directives = map[string]func(w *mdoc, argument string) error{
 	"date":    func(w *mdoc, _ string) error { w.macro("Dd", date()); return nil },
 	"usage":   usage,
@@ -109,7 +109,7 @@ func render(template string) ([]byte, error) {
 	return w.Bytes(), nil
 }
 
-// date is the day of the release: pages are the same wherever they are made.
+// date returns the day of the release, so that pages are the same wherever they are made.
 func date() string {
 	day := time.Now()
 	if seconds, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
@@ -125,11 +125,11 @@ func (w *mdoc) macro(name string, args ...string) {
 	fmt.Fprintln(w, strings.Join(append([]string{"." + name}, args...), " "))
 }
 
-// sentence is the end of one and the beginning of the next: they stand on lines of their
-// own in mdoc, which then knows how wide the space between them is.
+// sentence matches the end of one sentence and the beginning of the next. In mdoc each
+// sentence has to begin on a new line, so that the space between them gets the right width.
 var sentence = regexp.MustCompile(`([\pL\pN)\]"][.?][)"]?) +([\p{Lu}(])`)
 
-// text writes lines to be filled.
+// text writes s as text that mdoc fills.
 func (w *mdoc) text(s string) {
 	for line := range strings.SplitSeq(sentence.ReplaceAllString(strings.TrimSpace(s), "$1\n$2"), "\n") {
 		if line = strings.TrimSpace(line); line != "" {
@@ -140,15 +140,15 @@ func (w *mdoc) text(s string) {
 
 // literal writes lines as they are.
 func (w *mdoc) literal(s string) {
-	w.macro("Bd", "-literal", "-offset indent") // it brings the space before it
+	w.macro("Bd", "-literal", "-offset indent") // it also makes the space before the lines
 	for line := range strings.SplitSeq(strings.Trim(s, "\n"), "\n") {
 		fmt.Fprintln(w, escape(line))
 	}
 	w.macro("Ed")
 }
 
-// escape keeps roff from taking anything of s for a request. A hyphen that can be
-// typed has to be one when it is copied from the page.
+// escape escapes s so that roff finds no requests in it. Hyphens are escaped, too, so that
+// they can be copied from the page as the character to type.
 func escape(s string) string {
 	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {

@@ -12,7 +12,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// everything writes it all and returns the folder.
+// everything writes all files and returns their folder.
 func everything(t *testing.T) string {
 	t.Helper()
 	t.Chdir(testpeer.ModuleRoot())
@@ -59,7 +59,7 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := lint(bad); err == nil {
-			t.Error("mandoc takes a list without an end, so it proves nothing")
+			t.Error("mandoc accepts a list without an end, so it proves nothing")
 		}
 	})
 	t.Run("every command", func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// configKeys are all that the program's sources know, by the names of their fields.
+// configKeys returns all keys in the program's sources, by the names of their fields.
 func configKeys(t *testing.T) map[string]string {
 	t.Helper()
 	parsed, err := files("cmd/kyc-agentd")
@@ -138,7 +138,7 @@ func TestUnknownDirective(t *testing.T) {
 	for _, template := range []string{".\\\" @nothing x\n", ".\\\" @config Nothing\n", ".\\\" @package nothing\n"} {
 		t.Chdir(testpeer.ModuleRoot())
 		if _, err := render(template); err == nil {
-			t.Errorf("%q is taken", template)
+			t.Errorf("%q is accepted", template)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// files parses the Go files of a folder that are not tests.
+// files parses the Go files in a folder, without tests.
 func files(dir string) ([]*ast.File, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -37,8 +37,9 @@ func files(dir string) ([]*ast.File, error) {
 	return parsed, nil
 }
 
-// config inserts the keys of a type of config.toml with the comments that they have. A
-// page has no Go names: argument is the type's, and what begins its comment instead.
+// config inserts the keys of a type of config.toml with their comments. argument is the
+// type's name and the words that replace it at the beginning of its comment, because a
+// page must not contain Go names.
 func config(w *mdoc, argument string) error {
 	name, called, _ := strings.Cut(argument, " ")
 	parsed, err := files("cmd/kyc-agentd")
@@ -62,7 +63,7 @@ func config(w *mdoc, argument string) error {
 	return errors.New("no such type")
 }
 
-// keyOf is the key of config.toml that a field is for, if it is for one.
+// keyOf returns the key of config.toml for a field, or "" if there is none.
 func keyOf(field *ast.Field) string {
 	if field.Tag == nil {
 		return ""
@@ -70,7 +71,7 @@ func keyOf(field *ast.Field) string {
 	return reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("toml")
 }
 
-// tomlKeys are the keys by the names of their fields.
+// tomlKeys returns the keys by the names of their fields.
 func tomlKeys(parsed []*ast.File) map[string]string {
 	keys := map[string]string{}
 	for _, file := range parsed {
@@ -84,11 +85,11 @@ func tomlKeys(parsed []*ast.File) map[string]string {
 	return keys
 }
 
-// word is a capitalised one, and what is before it.
+// word matches a capitalised word with the character before it.
 var word = regexp.MustCompile(`(?s)(^|.?\s|\()([A-Z]\w+)`)
 
-// withKeys puts keys in the place of fields' names. A word that begins a sentence is no
-// name, unless there are more capitals in it.
+// withKeys replaces the names of fields by their keys. A word at the beginning of a
+// sentence is not a name, unless its key has an underscore.
 func withKeys(text string, keys map[string]string) string {
 	return word.ReplaceAllStringFunc(text, func(match string) string {
 		m := word.FindStringSubmatch(match)
@@ -119,8 +120,8 @@ func (w *mdoc) keys(doc string, t ast.Expr, keys map[string]string) error {
 	return nil
 }
 
-// packageComment inserts the comment of the package in a folder. argument is the folder,
-// and what begins the comment instead of "Package NAME".
+// packageComment inserts the comment of the package in a folder. argument is the folder
+// and the words that replace "Package NAME" at the beginning of the comment.
 func packageComment(w *mdoc, argument string) error {
 	dir, called, _ := strings.Cut(argument, " ")
 	parsed, err := files(dir)
@@ -136,8 +137,8 @@ func packageComment(w *mdoc, argument string) error {
 	return errors.New("no package comment")
 }
 
-// link is a name in brackets, which is a link where there can be one. [environments.NAME]
-// is none: it stands in config.toml like that.
+// link matches a doc link, which is a name in brackets. [environments.NAME] is not one but
+// is written like that in config.toml.
 var link = regexp.MustCompile(`\[(\*?(?:[a-z]+\.)?[A-Z]+[a-z]\w*(?:\.\w+)?)\]`)
 
 // comment writes a doc comment (go.dev/doc/comment).

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// usage inserts a help text: of "kyc-agentd serve", say. `kyc-agentd` and `kyc-token`
-// alone are their own; their first lines are the page's SYNOPSIS, which the template has.
+// usage inserts the help text of a command, such as "kyc-agentd serve". The first lines of
+// `kyc-agentd` and `kyc-token` themselves are left out, because the template has them as
+// the SYNOPSIS.
 func usage(w *mdoc, command string) error {
 	words := strings.Fields(command)
 	program, err := built(words[0])
@@ -33,7 +34,7 @@ func usage(w *mdoc, command string) error {
 
 var programs = map[string]string{}
 
-// built is the path of one of the commands, built anew once.
+// built returns the path of one of the commands, which it builds once.
 func built(name string) (string, error) {
 	if path := programs[name]; path != "" {
 		return path, nil
@@ -50,7 +51,7 @@ func built(name string) (string, error) {
 	return path, nil
 }
 
-// removeBuilt undoes what built did.
+// removeBuilt removes the programs that built has built.
 func removeBuilt() {
 	for _, path := range programs {
 		_ = os.RemoveAll(filepath.Dir(path))
@@ -58,11 +59,11 @@ func removeBuilt() {
 	clear(programs)
 }
 
-// item is one of a list: what is to be typed, at least two blanks, what it means.
+// item matches an item of a list: the text to type, at least two blanks, its meaning.
 var item = regexp.MustCompile(`^  (\S.*?)(?:  +(\S.*))?$`)
 
-// paragraph writes text, and the list or the example that may follow it without a
-// blank line.
+// paragraph writes text and the list or example, if any, that follows it without a blank
+// line.
 func (w *mdoc) paragraph(p string) {
 	lines := strings.Split(p, "\n")
 	n := 0
@@ -86,7 +87,8 @@ func (w *mdoc) paragraph(p string) {
 	}
 }
 
-// isList tells a list from an example: its first line has two columns.
+// isList reports whether lines are a list, not an example: the first line of a list has
+// two columns.
 func isList(lines []string) bool {
 	m := item.FindStringSubmatch(lines[0])
 	return m != nil && m[2] != ""
@@ -105,7 +107,7 @@ func (w *mdoc) list(lines []string) {
 	w.macro("El")
 }
 
-// quote makes one argument of s.
+// quote makes s one argument of a macro.
 func quote(s string) string {
 	return `"` + strings.ReplaceAll(escape(s), `"`, `""`) + `"`
 }

@@ -3,16 +3,16 @@
 //
 //	func TestService(t *testing.T) {
 //		usermanager.Run(t, func() usermanager.Machine {
-//			return usermanager.Machine{Home: files} // this part runs outside, as root
+//			return usermanager.Machine{Home: files} // this function runs outside, as root
 //		}, func(t *testing.T) {
 //			out, err := exec.Command("systemctl", "--user", "start", "x.service").CombinedOutput()
 //		})
 //	}
 //
-// The test binary is started a second time, by packaging/systemd/user-systemd, with
-// this test alone: there Run calls the body, as an ordinary user with an own bus and
-// journal. What the body starts and changes is gone at the end. The network is the
-// machine's, /tmp too; but for them a body reaches what the machine's Home brought.
+// packaging/systemd/user-systemd starts the test binary a second time, with only this
+// test. There Run calls the body, as an ordinary user with a new bus and journal. What the
+// body starts and changes is gone at the end. The network and /tmp are shared with the
+// machine outside; other files for the body come from the Home of the Machine.
 package usermanager
 
 import (
@@ -32,28 +32,28 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// User runs the body. Their home is in [Home].
+// User is the user who runs the body, and Home is the user's home folder.
 const (
 	User = "tester"
 	Home = "/home/" + User
 )
 
-// A Machine is where a body runs.
+// A Machine is the system in which a body runs.
 type Machine struct {
 	Root string   // a tree made by debootstrap; "" is this machine
 	Home string   // a folder; its files are copied into the user's home
-	Keep []string // names of variables that the body sees as they are here
+	Keep []string // names of variables to pass to the body
 }
 
-// inside is set where the body runs.
+// inside is the variable that is set in the process that runs the body.
 const inside = "KYC_USER_MANAGER"
 
-// exitNoManager is the exit status of user-systemd when it did not come to the command.
+// exitNoManager is the exit status of user-systemd if it could not run the command.
 const exitNoManager = 125
 
-// Run runs body, a part of the test t, inside a user manager on the machine that
-// outside returns. The test is skipped by name where there can be none: it takes root,
-// cgroup2 and systemd.
+// Run runs body, a part of the test t, inside a user manager on the machine that outside
+// returns. It skips or fails the test, as testpeer.Missing does, if no user manager can be
+// started: that needs root, cgroup2 and systemd.
 func Run(t *testing.T, outside func() Machine, body func(*testing.T)) {
 	t.Helper()
 	if os.Getenv(inside) != "" {
@@ -74,13 +74,13 @@ func Run(t *testing.T, outside func() Machine, body func(*testing.T)) {
 	}
 }
 
-// command starts the test binary inside m, for the test t alone.
+// command returns a command that runs only the test t of this test binary inside m.
 func command(t *testing.T, m Machine) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := "/run/" + filepath.Base(self) // go test puts it where only root can see it
+	seen := "/run/" + filepath.Base(self) // go test makes it in a folder that only root can open
 	args := []string{"--user", User, "--bind", self + ":" + seen, "--env", inside + "=1"}
 	for _, name := range append(m.Keep, "KYC_REQUIRE_PEERS", "KYC_TEST_LONG") {
 		if value := os.Getenv(name); value != "" {
@@ -94,7 +94,7 @@ func command(t *testing.T, m Machine) *exec.Cmd {
 		args = append(args, "--home", m.Home)
 	}
 	args = append(args, "--", seen, "-test.v", "-test.run="+pattern(t.Name()))
-	if end, ok := t.Deadline(); ok { // it says where it hangs, and the manager is stopped
+	if end, ok := t.Deadline(); ok { // earlier than here, so that it prints where it hangs and the manager is stopped
 		args = append(args, "-test.timeout="+time.Until(end.Add(-10*time.Second)).String())
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -104,8 +104,9 @@ func command(t *testing.T, m Machine) *exec.Cmd {
 	return cmd
 }
 
-// pattern is -test.run for the test called name and, beneath it, what this process
-// was asked to run. A '|' is for the whole of what stands between two slashes.
+// pattern returns -test.run for the test called name, followed by the patterns for
+// subtests that this process was given. Each pattern between two slashes is put in
+// parentheses, because it may contain '|'.
 func pattern(name string) string {
 	var parts []string
 	for part := range strings.SplitSeq(name, "/") {

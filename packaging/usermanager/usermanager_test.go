@@ -39,7 +39,7 @@ func TestRun(t *testing.T) {
 			}
 		})
 		t.Run("a manager with a bus and a journal", func(t *testing.T) {
-			// A program that ends before the journal has looked at it belongs to no unit.
+			// If a program ends before the journal has looked it up, its entry names no unit.
 			const script = `test "$(systemctl --user is-system-running)" = running
 				systemd-run --user --quiet --unit speaker sh -c 'echo a word; exec tail -f /dev/null'
 				timeout 20 journalctl --user --unit speaker --output cat --follow | grep -qx 'a word'`
@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// userSystemd is a command that runs the program itself.
+// userSystemd returns a command that runs user-systemd.
 func userSystemd(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *strings.Builder) {
 	t.Helper()
 	testpeer.Slow(t)
@@ -58,7 +58,7 @@ func userSystemd(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *s
 	stdout, stderr = new(strings.Builder), new(strings.Builder)
 	cmd = exec.Command(filepath.Join(testpeer.ModuleRoot(), "packaging", "systemd", "user-systemd"), args...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.WaitDelay = 20 * time.Second // for processes left behind, which hold them open
+	cmd.WaitDelay = 20 * time.Second // for processes left behind, which keep the pipes open
 	return cmd, stdout, stderr
 }
 

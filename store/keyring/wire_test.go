@@ -94,7 +94,7 @@ func TestDetailIsOneShortLine(t *testing.T) {
 		if err != nil || got.Detail != want || !utf8.ValidString(got.Detail) {
 			t.Errorf("%q gives %q, %v; want %q", in, got.Detail, err, want)
 		}
-		if sent := failure(errors.New(in)); sent.Detail != want {
+		if sent := answerFor(errors.New(in)); sent.Detail != want {
 			t.Errorf("%q is sent as %q, want %q", in, sent.Detail, want)
 		}
 	}
