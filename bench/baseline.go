@@ -56,12 +56,8 @@ func serveBaseline(socket string, in io.Reader, out io.Writer) error {
 	}))
 }
 
-// newBaseline starts the baseline server with the agent's own answer.
-func (h *harness) newBaseline(ctx context.Context, answer string) (string, error) {
-	return h.startBaseline(ctx, baselineVerb, answer)
-}
-
-// startBaseline starts bench as the server that verb names, and returns its socket.
+// startBaseline starts bench as the server that verb names, with what it reads as stdin:
+// the agent's own answer, or the URL of the API. It returns the socket.
 func (h *harness) startBaseline(ctx context.Context, verb, stdin string) (socket string, err error) {
 	self, err := os.Executable()
 	if err != nil {

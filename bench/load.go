@@ -39,7 +39,7 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	if err != nil {
 		return s, err
 	}
-	baseline, err := h.newBaseline(ctx, answer)
+	baseline, err := h.startBaseline(ctx, baselineVerb, answer)
 	if err != nil {
 		return s, err
 	}

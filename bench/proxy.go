@@ -47,7 +47,7 @@ func proxyPart(ctx context.Context, h *harness, p plan) (section, error) {
 	if err := d.login(ctx, "staging"); err != nil {
 		return s, err
 	}
-	baseline, err := h.newBaselineProxy(ctx, h.apiURL)
+	baseline, err := h.startBaseline(ctx, baselineProxyVerb, h.apiURL+"\n")
 	if err != nil {
 		return s, err
 	}
@@ -117,9 +117,4 @@ func serveBaselineProxy(socket string, in io.Reader, out io.Writer) error {
 		},
 		Transport: &http.Transport{MaxIdleConns: 128, MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, DisableCompression: true},
 	})
-}
-
-// newBaselineProxy starts the baseline proxy for the API at target.
-func (h *harness) newBaselineProxy(ctx context.Context, target string) (string, error) {
-	return h.startBaseline(ctx, baselineProxyVerb, target+"\n")
 }
