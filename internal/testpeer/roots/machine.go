@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -39,8 +38,7 @@ func Boot(t testing.TB, suite Suite) *Machine {
 	}
 	defer ready.Close()
 	cmd := exec.Command("bash", "-c", bootScript, "boot.sh", Path(t, suite), t.TempDir(), ready.LocalAddr().String())
-	// Everything the script mounts goes away with its namespace.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	cmd.SysProcAttr = ownMounts()
 	stop, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
