@@ -6,16 +6,16 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitolocal"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
-	"github.com/legaltalent/kyc-agent/agent/cognito/localpeer"
 )
 
 // Against a Cognito that nobody here wrote.
 func TestCognitoLocal(t *testing.T) {
 	const totpSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-	srv := localpeer.Start(t, localpeer.Options{
+	srv := cognitolocal.Start(t, cognitolocal.Options{
 		IDTokenLifetime: 10 * time.Second,
-		Users: []localpeer.User{
+		Users: []cognitolocal.User{
 			{Name: username, Password: password},
 			{Name: "unconfirmed", Password: password, Status: "UNCONFIRMED"},
 			{Name: "reset", Password: password, Status: "RESET_REQUIRED"},
@@ -35,7 +35,7 @@ func TestCognitoLocal(t *testing.T) {
 
 	t.Run("sign-in, refresh, revoke", func(t *testing.T) {
 		g := signIn(t, a, env)
-		if g.SignIn.Username != username || g.SignIn.Subject != (localpeer.User{Name: username}).Sub() || g.Lifetime != 10*time.Second {
+		if g.SignIn.Username != username || g.SignIn.Subject != (cognitolocal.User{Name: username}).Sub() || g.Lifetime != 10*time.Second {
 			t.Errorf("%+v, lifetime %v", g.SignIn, g.Lifetime)
 		}
 		for _, api := range []string{"", "initiate-auth", "tokens"} { // the last it does not have
@@ -119,7 +119,7 @@ func TestCognitoLocal(t *testing.T) {
 	t.Run("confirmed at the sign-in", func(t *testing.T) {
 		_, err := a.Login(t.Context(), env, as("new"), script(t,
 			turn{"CONFIRM_SIGN_UP", "", "", "code", code("1")},
-			turn{"CONFIRM_SIGN_UP", "", "wrong code", "code", code(localpeer.Code)}))
+			turn{"CONFIRM_SIGN_UP", "", "wrong code", "code", code(cognitolocal.Code)}))
 		if err != nil {
 			t.Error(err)
 		}
@@ -128,7 +128,7 @@ func TestCognitoLocal(t *testing.T) {
 	t.Run("reset at the sign-in", func(t *testing.T) {
 		_, err := a.Login(t.Context(), env, as("stuck"), script(t,
 			turn{"PASSWORD_RESET_REQUIRED", "", "", "code", code("yes")},
-			turn{"RESET_PASSWORD", "Code sent by e-mail to stuck@example.com", "", "code " + passwords, typed("code", localpeer.Code, "new_password", next)}))
+			turn{"RESET_PASSWORD", "Code sent by e-mail to stuck@example.com", "", "code " + passwords, typed("code", cognitolocal.Code, "new_password", next)}))
 		if err != nil {
 			t.Error(err)
 		}
@@ -138,7 +138,7 @@ func TestCognitoLocal(t *testing.T) {
 		req := agent.RecoverRequest{Action: agent.RecoverReset, Username: "forgetful"}
 		err := a.Recover(t.Context(), env, req, script(t,
 			turn{"RESET_PASSWORD", "", "", "code " + passwords, typed("code", "000000", "new_password", next)},
-			turn{"RESET_PASSWORD", "", "wrong code", "code " + passwords, typed("code", localpeer.Code, "new_password", next)}))
+			turn{"RESET_PASSWORD", "", "wrong code", "code " + passwords, typed("code", cognitolocal.Code, "new_password", next)}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,16 +24,16 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitolocal"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
-	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest/jspeer"
-	"github.com/legaltalent/kyc-agent/agent/cognito/localpeer"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest/amplifyjs"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // A tableRow is one challenge, flow or operation of Cognito's.
 type tableRow struct {
 	name string
-	// calls must succeed on the wire, by their names in jspeer.Call: the row's own first, then
+	// calls must succeed on the wire, by their names in amplifyjs.Call: the row's own first, then
 	// those without which it is another row. In a cell without a pass it is the first that failed.
 	calls []string
 
@@ -164,8 +164,8 @@ func TestTable(t *testing.T) {
 	rows := tableRows()
 	columns := []tableColumn{
 		{head: "kyc-agentd × cognitotest", measure: ownCells, want: func(r tableRow) string { return r.own }},
-		{head: string(jspeer.Identity) + " × cognitotest", measure: jsCells(jspeer.Identity, "lib"), want: func(r tableRow) string { return r.identity }},
-		{head: string(jspeer.Amplify) + " × cognitotest", measure: jsCells(jspeer.Amplify, "dist/cjs"), want: func(r tableRow) string { return r.amplify }},
+		{head: string(amplifyjs.Identity) + " × cognitotest", measure: jsCells(amplifyjs.Identity, "lib"), want: func(r tableRow) string { return r.identity }},
+		{head: string(amplifyjs.Amplify) + " × cognitotest", measure: jsCells(amplifyjs.Amplify, "dist/cjs"), want: func(r tableRow) string { return r.amplify }},
 		{head: "kyc-agentd × cognito-local", measure: localCells, want: func(r tableRow) string { return r.local }},
 	}
 	t.Run("columns", func(t *testing.T) { // returns when all are done
@@ -228,7 +228,7 @@ func tableText(rows []tableRow, columns []tableColumn) string {
 const tableLegend = `
 
 "not in its code": the client's source has no such name.
-"in none of its cases": it was not seen to do that in any case of package jspeer.
+"in none of its cases": it was not seen to do that in any case of package amplifyjs.
 "HTTP 500 Unsupported": cognito-local's answer to that very call.
 What is in brackets is said and not measured.
 `
@@ -263,7 +263,7 @@ func callsIn(log []cognitotest.Call) []string {
 	return names
 }
 
-func namesOf(calls []jspeer.Call) []string {
+func namesOf(calls []amplifyjs.Call) []string {
 	var names []string
 	for _, c := range calls {
 		names = append(names, c.Name)
@@ -275,12 +275,12 @@ func namesOf(calls []jspeer.Call) []string {
 // not come up there is asked for directly, so that no cell is a guess.
 func localCells(t *testing.T, rows []tableRow) []string {
 	callers := make([]*caller, len(rows))
-	var o localpeer.Options
+	var o cognitolocal.Options
 	for i, row := range rows {
 		callers[i] = newCaller(t, agent.Environment{}, row, fmt.Sprintf("ada%02d", i))
 		o.Users = append(o.Users, localUser(callers[i].user))
 	}
-	srv := localpeer.Start(t, o)
+	srv := cognitolocal.Start(t, o)
 	cells := make([]string, len(rows))
 	for i, row := range rows {
 		c := callers[i]
@@ -292,8 +292,8 @@ func localCells(t *testing.T, rows []tableRow) []string {
 	return cells
 }
 
-func localUser(u cognitotest.User) localpeer.User {
-	l := localpeer.User{Name: u.Name, Password: u.Password, Email: u.Email, Phone: u.Phone, Status: u.Status.String(), MFA: u.MFA}
+func localUser(u cognitotest.User) cognitolocal.User {
+	l := cognitolocal.User{Name: u.Name, Password: u.Password, Email: u.Email, Phone: u.Phone, Status: u.Status.String(), MFA: u.MFA}
 	if slices.Contains(u.MFA, "SOFTWARE_TOKEN_MFA") {
 		l.TOTPSecret = u.TOTPSecret
 	}
@@ -339,9 +339,9 @@ func briefly(err error) string {
 // jsCells runs a JavaScript client's cases, each against a pool of its own. A row passes
 // when all its calls succeeded in one of the cases. Where none has them, the client's own
 // code, in folder of its package, may show why.
-func jsCells(client jspeer.Client, folder string) func(*testing.T, []tableRow) []string {
+func jsCells(client amplifyjs.Client, folder string) func(*testing.T, []tableRow) []string {
 	return func(t *testing.T, rows []tableRow) []string {
-		traces := jspeer.Run(t, client)
+		traces := amplifyjs.Run(t, client)
 		modules, _ := testpeer.Npm(t)
 		code := sources(t, filepath.Join(modules, "node_modules", filepath.FromSlash(string(client)), filepath.FromSlash(folder)))
 		cells := make([]string, len(rows))
@@ -352,7 +352,7 @@ func jsCells(client jspeer.Client, folder string) func(*testing.T, []tableRow) [
 	}
 }
 
-func (row tableRow) jsCell(traces []jspeer.Trace, code string) string {
+func (row tableRow) jsCell(traces []amplifyjs.Trace, code string) string {
 	missing := func(word string) bool { return !regexp.MustCompile(`\b` + word + `\b`).MatchString(code) }
 	switch {
 	case row.word != "" && missing(row.word):
@@ -368,11 +368,11 @@ func (row tableRow) jsCell(traces []jspeer.Trace, code string) string {
 	return inNoCase
 }
 
-func (row tableRow) passedIn(tr jspeer.Trace) bool {
+func (row tableRow) passedIn(tr amplifyjs.Trace) bool {
 	if row.jsCase != "" && row.jsCase != tr.Case.Name {
 		return false
 	}
-	results := jspeer.Results([]jspeer.Trace{tr})
+	results := amplifyjs.Results([]amplifyjs.Trace{tr})
 	return !slices.ContainsFunc(row.calls, func(call string) bool { return results[call] != "pass" })
 }
 
@@ -399,7 +399,7 @@ const (
 	nextPassword = "Better horse, 2nd battery"
 	customAnswer = "rex"
 	appSecret    = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-	everyCode    = localpeer.Code // and cognitotest's
+	everyCode    = cognitolocal.Code // and cognitotest's
 )
 
 // A caller is our own client with one user of a pool, and with a person who knows what to answer.
@@ -699,7 +699,7 @@ type wire struct {
 	prefer string // PREFERRED_CHALLENGE of every USER_AUTH, without a password
 
 	mu     sync.Mutex
-	calls  []jspeer.Call
+	calls  []amplifyjs.Call
 	issued []string // refresh tokens, in order
 	lose   bool     // answers with a refresh token; those are in issued nevertheless
 }
@@ -770,7 +770,7 @@ func (w *wire) hear(name string, status int, body []byte) (lost bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls = append(w.calls, jspeer.Call{Name: name, Result: result})
+	w.calls = append(w.calls, amplifyjs.Call{Name: name, Result: result})
 	token := a.AuthenticationResult.RefreshToken
 	if token == "" {
 		return false
@@ -800,7 +800,7 @@ func (w *wire) outcome(name string) string {
 func (w *wire) put(challenge string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.calls, func(c jspeer.Call) bool { return c.Result == challenge })
+	return slices.ContainsFunc(w.calls, func(c amplifyjs.Call) bool { return c.Result == challenge })
 }
 
 func (w *wire) count(name string) (n int) {

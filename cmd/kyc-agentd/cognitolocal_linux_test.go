@@ -14,7 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/legaltalent/kyc-agent/agent/cognito/localpeer"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitolocal"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/file"
@@ -29,14 +29,14 @@ const (
 	peerPassword = "Correct-horse-7"
 )
 
-func startPeer(t *testing.T, lifetime time.Duration) *localpeer.Server {
-	return localpeer.Start(t, localpeer.Options{
+func startPeer(t *testing.T, lifetime time.Duration) *cognitolocal.Server {
+	return cognitolocal.Start(t, cognitolocal.Options{
 		IDTokenLifetime: lifetime,
-		Users:           []localpeer.User{{Name: peerUser, Password: peerPassword}},
+		Users:           []cognitolocal.User{{Name: peerUser, Password: peerPassword}},
 	})
 }
 
-func peerSite(t *testing.T, srv *localpeer.Server) *site {
+func peerSite(t *testing.T, srv *cognitolocal.Server) *site {
 	return newSite(t, srv.URL, srv.PoolID, srv.ClientID)
 }
 
@@ -190,14 +190,14 @@ func (s *site) refreshToken(env string) string {
 	return record.RefreshToken
 }
 
-func refreshWith(srv *localpeer.Server, token string) map[string]any {
+func refreshWith(srv *cognitolocal.Server, token string) map[string]any {
 	return map[string]any{
 		"AuthFlow": "REFRESH_TOKEN_AUTH", "ClientId": srv.ClientID,
 		"AuthParameters": map[string]string{"REFRESH_TOKEN": token},
 	}
 }
 
-func revoke(t *testing.T, srv *localpeer.Server, token string) {
+func revoke(t *testing.T, srv *cognitolocal.Server, token string) {
 	t.Helper()
 	if status := call(t, srv, "RevokeToken", map[string]any{"ClientId": srv.ClientID, "Token": token}); status != http.StatusOK {
 		t.Fatalf("RevokeToken answers %d", status)
@@ -205,7 +205,7 @@ func revoke(t *testing.T, srv *localpeer.Server, token string) {
 }
 
 // call makes one call of Cognito's API and returns the status.
-func call(t *testing.T, srv *localpeer.Server, op string, in any) int {
+func call(t *testing.T, srv *cognitolocal.Server, op string, in any) int {
 	t.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -37,10 +37,10 @@ var floors = map[string][]string{
 	"store/storetest":           {"store"},
 	"store/keyring/keyringtest": {"internal/testpeer"},
 
-	"internal/testpeer/roots":          {"internal/testpeer"},
-	"packaging/usermanager":            {"internal/testpeer"},
-	"agent/cognito/localpeer":          {"internal/testpeer"},
-	"agent/cognito/cognitotest/jspeer": {"agent/cognito/cognitotest", "internal/testpeer"},
+	"internal/testpeer/roots":             {"internal/testpeer"},
+	"packaging/usermanager":               {"internal/testpeer"},
+	"agent/cognito/cognitolocal":          {"internal/testpeer"},
+	"agent/cognito/cognitotest/amplifyjs": {"agent/cognito/cognitotest", "internal/testpeer"},
 
 	"bench":                     {"agent/cognito/cognitotest"},
 	"examples/go":               {"ipc/tokensource"},

@@ -42,6 +42,6 @@
 // arrived and when, so that no test has to sleep. [Server.Messages] tells what codes were
 // sent, and [Server.Devices] which devices a user has.
 //
-// All methods are safe for concurrent use. Package jspeer runs JavaScript clients of AWS's
+// All methods are safe for concurrent use. Package amplifyjs runs JavaScript clients of AWS's
 // own against it.
 package cognitotest

@@ -15,7 +15,7 @@ import (
 )
 
 // This test holds the tokens to a verifier of other people: what it takes for good is not
-// our reading of Cognito but theirs. Package jspeer does that with whole clients.
+// our reading of Cognito but theirs. Package amplifyjs does that with whole clients.
 
 // node runs a script of testdata with in on its stdin and reads its answer into out.
 func node(t *testing.T, script string, in, out any) {

@@ -1,4 +1,4 @@
-package jspeer_test
+package amplifyjs_test
 
 import (
 	"cmp"
@@ -11,27 +11,27 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
-	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest/jspeer"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest/amplifyjs"
 )
 
 func TestClients(t *testing.T) {
-	for client, want := range map[jspeer.Client]string{
-		jspeer.Identity: "AssociateSoftwareToken CUSTOM_AUTH CUSTOM_CHALLENGE ChangePassword ConfirmDevice ConfirmForgotPassword ConfirmSignUp " +
+	for client, want := range map[amplifyjs.Client]string{
+		amplifyjs.Identity: "AssociateSoftwareToken CUSTOM_AUTH CUSTOM_CHALLENGE ChangePassword ConfirmDevice ConfirmForgotPassword ConfirmSignUp " +
 			"DEVICE_PASSWORD_VERIFIER DEVICE_SRP_AUTH ForgetDevice ForgotPassword GlobalSignOut MFA_SETUP NEW_PASSWORD_REQUIRED PASSWORD_VERIFIER " +
 			"REFRESH_TOKEN_AUTH ResendConfirmationCode RevokeToken SELECT_MFA_TYPE SMS_MFA SOFTWARE_TOKEN_MFA USER_PASSWORD_AUTH USER_SRP_AUTH " +
 			"UpdateDeviceStatus VerifySoftwareToken",
-		jspeer.Amplify: "AssociateSoftwareToken CUSTOM_AUTH CUSTOM_CHALLENGE ChangePassword ConfirmDevice ConfirmForgotPassword ConfirmSignUp " +
+		amplifyjs.Amplify: "AssociateSoftwareToken CUSTOM_AUTH CUSTOM_CHALLENGE ChangePassword ConfirmDevice ConfirmForgotPassword ConfirmSignUp " +
 			"DEVICE_PASSWORD_VERIFIER DEVICE_SRP_AUTH EMAIL_OTP ForgetDevice ForgotPassword GetTokensFromRefreshToken GlobalSignOut MFA_SETUP " +
 			"NEW_PASSWORD_REQUIRED PASSWORD_VERIFIER ResendConfirmationCode RevokeToken SELECT_CHALLENGE SELECT_MFA_TYPE SMS_MFA SMS_OTP " +
 			"SOFTWARE_TOKEN_MFA USER_AUTH USER_PASSWORD_AUTH USER_SRP_AUTH UpdateDeviceStatus VerifySoftwareToken",
 	} {
 		t.Run(string(client), func(t *testing.T) {
 			t.Parallel()
-			traces := jspeer.Run(t, client)
+			traces := amplifyjs.Run(t, client)
 			for _, tr := range traces {
 				t.Run(tr.Case.Name, func(t *testing.T) { check(t, tr) })
 			}
-			results := jspeer.Results(traces)
+			results := amplifyjs.Results(traces)
 			maps.DeleteFunc(results, func(_, r string) bool { return r != "pass" })
 			if got := strings.Join(slices.Sorted(maps.Keys(results)), " "); got != want {
 				t.Errorf("passed: %s\nwant:   %s", got, want)
@@ -43,7 +43,7 @@ func TestClients(t *testing.T) {
 // refreshTokens is how many a case brings: with rotation another one with each refresh.
 var refreshTokens = map[string]int{"rotation": 3, "rotation with grace": 2, "password by USER_SRP_AUTH": 1}
 
-func check(t *testing.T, tr jspeer.Trace) {
+func check(t *testing.T, tr amplifyjs.Trace) {
 	if got := tr.String(); got != tr.Case.Want {
 		t.Errorf("calls: %s\nwant:  %s", got, tr.Case.Want)
 	}
@@ -77,7 +77,7 @@ func check(t *testing.T, tr jspeer.Trace) {
 }
 
 // isRevoked tells whether no refresh token of the sign-in that has ended is good any more.
-func isRevoked(t *testing.T, srv *cognitotest.Server, sessions []jspeer.Session) {
+func isRevoked(t *testing.T, srv *cognitotest.Server, sessions []amplifyjs.Session) {
 	t.Helper()
 	for i, s := range sessions {
 		if got := refresh(t, srv, s.Refresh); !strings.Contains(got, "Refresh Token has been revoked") {
@@ -107,13 +107,13 @@ func refresh(t *testing.T, srv *cognitotest.Server, token string) string {
 }
 
 func TestResults(t *testing.T) {
-	traces := []jspeer.Trace{
-		{End: "ok", Calls: []jspeer.Call{{"A", "XException"}, {"A", "ok"}, {"B", "C"}, {"D", "YException"}}},
-		{End: "ok", Calls: []jspeer.Call{{"B", "XException"}}},
-		{End: "Error: x", Calls: []jspeer.Call{{"E", "ok"}}},
+	traces := []amplifyjs.Trace{
+		{End: "ok", Calls: []amplifyjs.Call{{"A", "XException"}, {"A", "ok"}, {"B", "C"}, {"D", "YException"}}},
+		{End: "ok", Calls: []amplifyjs.Call{{"B", "XException"}}},
+		{End: "Error: x", Calls: []amplifyjs.Call{{"E", "ok"}}},
 	}
 	want := map[string]string{"A": "pass", "B": "pass", "D": "YException"}
-	if got := jspeer.Results(traces); !maps.Equal(got, want) {
+	if got := amplifyjs.Results(traces); !maps.Equal(got, want) {
 		t.Errorf("results %v, want %v", got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package localpeer_test
+package cognitolocal_test
 
 import (
 	"encoding/json"
@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/legaltalent/kyc-agent/agent/cognito/localpeer"
+	"github.com/legaltalent/kyc-agent/agent/cognito/cognitolocal"
 )
 
 // Two at once: each has its own port, answers when Start returns, and is gone with its test.
@@ -14,7 +14,7 @@ func TestStart(t *testing.T) {
 	var pids []int
 	t.Run("two servers", func(t *testing.T) {
 		for range 2 {
-			srv := localpeer.Start(t, localpeer.Options{})
+			srv := cognitolocal.Start(t, cognitolocal.Options{})
 			pids = append(pids, srv.PID())
 			res, err := http.Get(srv.Issuer() + "/.well-known/jwks.json")
 			if err != nil {

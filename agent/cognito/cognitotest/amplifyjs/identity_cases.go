@@ -1,4 +1,4 @@
-package jspeer
+package amplifyjs
 
 import "github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 

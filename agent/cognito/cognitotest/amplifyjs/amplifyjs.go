@@ -1,14 +1,14 @@
-// Package jspeer runs JavaScript clients that other people wrote against the pools of
+// Package amplifyjs runs JavaScript clients that other people wrote against the pools of
 // cognitotest: what they sign in with is not our reading of Cognito but AWS's own.
 //
 // Run runs the cases of a client and returns what each call of each case came to;
 // Results boils that down to one word for each challenge and operation, for a table:
 //
-//	results := jspeer.Results(jspeer.Run(t, jspeer.Amplify))
+//	results := amplifyjs.Results(amplifyjs.Run(t, amplifyjs.Amplify))
 //	fmt.Println(results["EMAIL_OTP"]) // "pass"; "" where the client has no such case
 //
 // Where Node.js or the clients are missing the test is skipped, or fails: see testpeer.
-package jspeer
+package amplifyjs
 
 import (
 	"bytes"
@@ -103,7 +103,7 @@ func Run(t testing.TB, client Client) []Trace {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := filepath.Join(testpeer.ModuleRoot(), "agent", "cognito", "cognitotest", "jspeer", "testdata", scripts[client])
+	script := filepath.Join(testpeer.ModuleRoot(), "agent", "cognito", "cognitotest", "amplifyjs", "testdata", scripts[client])
 	cmd := exec.CommandContext(t.Context(), node, script, dir)
 	cmd.Stdin = bytes.NewReader(input)
 	var stderr strings.Builder

@@ -1,4 +1,4 @@
-package jspeer
+package amplifyjs
 
 import (
 	"time"

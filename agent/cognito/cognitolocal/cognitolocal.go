@@ -1,11 +1,11 @@
-// Package localpeer starts cognito-local, an emulator of Cognito that nobody of this
+// Package cognitolocal starts cognito-local, an emulator of Cognito that nobody of this
 // project wrote, for tests.
 //
 // One call does it:
 //
-//	srv := localpeer.Start(t, localpeer.Options{
+//	srv := cognitolocal.Start(t, cognitolocal.Options{
 //		IDTokenLifetime: 10 * time.Second,
-//		Users:           []localpeer.User{{Name: "ada", Password: "correct horse"}},
+//		Users:           []cognitolocal.User{{Name: "ada", Password: "correct horse"}},
 //	})
 //
 // It is an npm package, found by testpeer.Npm: where that is missing the test is
@@ -13,7 +13,7 @@
 // GetTokensFromRefreshToken (HTTP 500 "CognitoLocal#Unsupported"), no rotation, no
 // SRP, and InvalidPasswordException for a bad password. The refresh token of a sign-in
 // with a challenge it forgets at once. cognitotest is what knows the rest.
-package localpeer
+package cognitolocal
 
 import (
 	"bufio"
@@ -37,8 +37,8 @@ import (
 // The names of the one pool and app client.
 const (
 	Region   = "us-east-2"
-	PoolID   = "us-east-2_localpeer"
-	ClientID = "localpeer0client"
+	PoolID   = "us-east-2_cognitolocal"
+	ClientID = "cognitolocal0client"
 )
 
 // Code is every code that it sends.
@@ -228,7 +228,7 @@ func writeState(t testing.TB, dir string, o Options) {
 		users[u.Name] = u.record(now)
 	}
 	client := map[string]any{
-		"ClientId": ClientID, "ClientName": "localpeer", "UserPoolId": PoolID,
+		"ClientId": ClientID, "ClientName": "cognitolocal", "UserPoolId": PoolID,
 		"CreationDate": now, "LastModifiedDate": now,
 		"AllowedOAuthFlowsUserPoolClient": false,
 		"ExplicitAuthFlows":               []string{"ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"},
@@ -238,7 +238,7 @@ func writeState(t testing.TB, dir string, o Options) {
 	}
 	writeJSON(t, dir, "clients", map[string]any{"Clients": map[string]any{ClientID: client}})
 	writeJSON(t, dir, PoolID, map[string]any{
-		"Options": map[string]any{"Id": PoolID, "Name": "localpeer", "MfaConfiguration": "OPTIONAL", "UsernameAttributes": []string{"email"}},
+		"Options": map[string]any{"Id": PoolID, "Name": "cognitolocal", "MfaConfiguration": "OPTIONAL", "UsernameAttributes": []string{"email"}},
 		"Users":   users,
 		"Groups":  map[string]any{},
 	})
