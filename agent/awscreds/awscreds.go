@@ -62,7 +62,7 @@ func New(o Options) *Exchanger {
 
 // Exchange implements [agent.Exchanger].
 func (x *Exchanger) Exchange(ctx context.Context, env agent.Environment, idToken agent.Secret) (agent.AWSResult, error) {
-	t := &task{Exchanger: x, env: env, token: idToken}
+	t := &task{exchanger: x, env: env, token: idToken}
 	if err := t.check(); err != nil {
 		return agent.AWSResult{}, err
 	}
@@ -74,9 +74,9 @@ func (x *Exchanger) Exchange(ctx context.Context, env agent.Environment, idToken
 
 // A task is one exchange.
 type task struct {
-	*Exchanger
-	env   agent.Environment
-	token agent.Secret
+	exchanger *Exchanger
+	env       agent.Environment
+	token     agent.Secret
 }
 
 // check refuses an environment that cannot work or that would show an ID token to the
@@ -102,7 +102,9 @@ func (t *task) endpoint() *string {
 }
 
 // client is the SDK's way to the network.
-func (t *task) client() awscall.Doer { return awscall.Doer{Client: t.http, Now: t.now} }
+func (t *task) client() awscall.Doer {
+	return awscall.Doer{Client: t.exchanger.http, Now: t.exchanger.now}
+}
 
 // callTimeout bounds one call. A request for credentials is answered within 7 s.
 const callTimeout = 5 * time.Second
@@ -119,7 +121,7 @@ func invoke[Out any](ctx context.Context, t *task, c awscall.Call, f func(contex
 		fail = &failure{Failure: *bad, expired: saysExpired(message)}
 		attrs = append(attrs, slog.String("error", fail.Error()))
 	}
-	t.log.LogAttrs(ctx, slog.LevelDebug, "AWS call", attrs...)
+	t.exchanger.log.LogAttrs(ctx, slog.LevelDebug, "AWS call", attrs...)
 	return out, x, fail
 }
 

@@ -98,9 +98,9 @@ func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, 
 
 // known is the name of who, or "".
 func (t *task) known(who identity) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	last := t.identities[t.env.Name]
+	t.exchanger.mu.Lock()
+	defer t.exchanger.mu.Unlock()
+	last := t.exchanger.identities[t.env.Name]
 	who.id = last.id
 	if who != last || who.subject == "" {
 		return ""
@@ -110,9 +110,9 @@ func (t *task) known(who identity) string {
 
 // learn keeps the name of a user.
 func (t *task) learn(who identity) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.identities[t.env.Name] = who
+	t.exchanger.mu.Lock()
+	defer t.exchanger.mu.Unlock()
+	t.exchanger.identities[t.env.Name] = who
 }
 
 // subject is the user an ID token is of, or "". It was verified when it came.

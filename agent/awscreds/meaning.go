@@ -106,7 +106,7 @@ func (t *task) failed(f *failure) *agent.Error {
 	}
 	fill := strings.NewReplacer(
 		"{env}", t.env.Name, "{pool}", t.env.IdentityPoolID, "{role}", role, "{userpool}", t.env.UserPoolID,
-		"{client}", t.env.ClientID, "{issuer}", t.provider(), "{region}", t.env.Region, "{call}", f.Name, "{code}", f.Code,
+		"{client}", t.env.ClientID, "{issuer}", t.provider(), "{region}", t.env.Region, "{call}", f.Call.Name, "{code}", f.Code,
 	)
 	e := t.errorf(m.code, fill.Replace(m.hint), "%s", fill.Replace(m.message))
 	e.RetryAfter, e.Err = f.RetryAfter, f

@@ -83,7 +83,7 @@ func (si *signIn) answer(ctx context.Context, q question, s step) (next step, er
 	if err != nil {
 		return step{}, err
 	}
-	err = si.converse(ctx, &c, func(given agent.Answers) (string, error) {
+	err = si.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		responses, problem := q.respond(s, given)
 		if problem != "" {
 			return problem, nil
@@ -107,9 +107,9 @@ func (si *signIn) answer(ctx context.Context, q question, s step) (next step, er
 func (si *signIn) challenge(q question, s step) (agent.Challenge, error) {
 	prompt, inputs, err := q.ask(s)
 	if err != nil {
-		return agent.Challenge{}, si.improper(s, err)
+		return agent.Challenge{}, si.op.improper(s, err)
 	}
-	c := agent.Challenge{Environment: si.env.Name, Name: string(s.challenge), Prompt: prompt, Fields: inputs}
+	c := agent.Challenge{Environment: si.op.env.Name, Name: string(s.challenge), Prompt: prompt, Fields: inputs}
 	if s.challenge == si.answered.challenge && maps.Equal(s.params, si.answered.params) {
 		c.Problem = "the same is asked once more"
 	}
@@ -137,11 +137,11 @@ func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]
 	send := maps.Clone(responses)
 	send["USERNAME"] = s.user
 	si.showDevice(send)
-	si.addSecretHash(send, s.user)
-	out, x, fail := invoke(ctx, si.task, "RespondToAuthChallenge", func(ctx context.Context) (*cip.RespondToAuthChallengeOutput, error) {
-		return si.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
+	si.op.addSecretHash(send, s.user)
+	out, x, fail := invoke(ctx, si.op, "RespondToAuthChallenge", func(ctx context.Context) (*cip.RespondToAuthChallengeOutput, error) {
+		return si.op.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
 			ChallengeName:      s.challenge,
-			ClientId:           aws.String(si.env.ClientID),
+			ClientId:           aws.String(si.op.env.ClientID),
 			Session:            s.session,
 			ChallengeResponses: send,
 		})

@@ -74,16 +74,16 @@ func (si *signIn) askWay(ctx context.Context, s step) (types.ChallengeNameType, 
 	passkey := slices.Contains(s.available, types.ChallengeNameTypeWebAuthn)
 	switch {
 	case len(usable) == 0 && passkey:
-		return "", si.unanswerable(types.ChallengeNameTypeWebAuthn)
+		return "", si.op.unanswerable(types.ChallengeNameTypeWebAuthn)
 	case len(usable) == 0:
-		return "", si.improper(s, fmt.Errorf("nothing to choose from that this version knows"))
+		return "", si.op.improper(s, fmt.Errorf("nothing to choose from that this version knows"))
 	}
 	c := agent.Challenge{
-		Environment: si.env.Name, Name: string(s.challenge), Prompt: wayPrompt(usable, passkey),
+		Environment: si.op.env.Name, Name: string(s.challenge), Prompt: wayPrompt(usable, passkey),
 		Fields: []agent.Field{{Name: "choice", Label: "Number or name"}},
 	}
 	var way types.ChallengeNameType
-	err := si.converse(ctx, &c, func(given agent.Answers) (problem string, _ error) {
+	err := si.op.converse(ctx, &c, func(given agent.Answers) (problem string, _ error) {
 		way, problem = pick(usable, given["choice"])
 		return problem, nil
 	})

@@ -91,7 +91,7 @@ func New(o Options) *Authenticator {
 
 // A task is one call of an Authenticator's.
 type task struct {
-	*Authenticator
+	auth    *Authenticator
 	op      string // "login", "refresh", "revoke", "recover"
 	env     agent.Environment
 	command string         // what a person types to have it done, or done again
@@ -105,7 +105,7 @@ type task struct {
 // begin checks the environment before a byte is sent, and makes the SDK's client
 // for it. That costs microseconds, so none is kept and a reload needs no care.
 func (a *Authenticator) begin(op string, env agent.Environment) (*task, error) {
-	t := &task{Authenticator: a, op: op, env: env, command: "kyc-agentd login " + env.Name}
+	t := &task{auth: a, op: op, env: env, command: "kyc-agentd login " + env.Name}
 	if err := t.checkEnvironment(); err != nil {
 		return nil, err
 	}
@@ -153,5 +153,5 @@ func (t *task) record(ctx context.Context, name string, x *awscall.Exchange, fai
 	if fail != nil {
 		attrs = append(attrs, slog.String("error", fail.Error()))
 	}
-	t.log.LogAttrs(ctx, slog.LevelDebug, "Cognito call", attrs...)
+	t.auth.log.LogAttrs(ctx, slog.LevelDebug, "Cognito call", attrs...)
 }

@@ -12,20 +12,20 @@ import (
 
 // A confirmation confirms a new account by the code that was sent when it was made.
 type confirmation struct {
-	*task
+	op    *task
 	user  string
 	where string // " by e-mail to a***@e***", once another code was sent
 }
 
 // send has another code sent. The one before is good no more.
 func (n *confirmation) send(ctx context.Context) error {
-	out, _, fail := invoke(ctx, n.task, "ResendConfirmationCode", func(ctx context.Context) (*cip.ResendConfirmationCodeOutput, error) {
-		return n.api.ResendConfirmationCode(ctx, &cip.ResendConfirmationCodeInput{
-			ClientId: aws.String(n.env.ClientID), Username: aws.String(n.user), SecretHash: optional(n.secretHash(n.user)),
+	out, _, fail := invoke(ctx, n.op, "ResendConfirmationCode", func(ctx context.Context) (*cip.ResendConfirmationCodeOutput, error) {
+		return n.op.api.ResendConfirmationCode(ctx, &cip.ResendConfirmationCodeInput{
+			ClientId: aws.String(n.op.env.ClientID), Username: aws.String(n.user), SecretHash: optional(n.op.secretHash(n.user)),
 		})
 	})
 	if fail != nil {
-		return n.failed(atResend, fail)
+		return n.op.failed(atResend, fail)
 	}
 	n.where = delivered(out.CodeDeliveryDetails)
 	return nil
@@ -43,7 +43,7 @@ func (n *confirmation) run(ctx context.Context, first string) error {
 		c = n.form()
 		c.Problem = problem
 	}
-	return n.converse(ctx, &c, func(given agent.Answers) (string, error) {
+	return n.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		code, problem := codeOf(given)
 		if problem == "" {
 			problem, err := n.try(ctx, code)
@@ -59,21 +59,21 @@ func (n *confirmation) try(ctx context.Context, code string) (problem string, er
 	if strings.EqualFold(code, resend) {
 		return "another code was sent", n.send(ctx)
 	}
-	return n.outcome(atConfirm, confirmProblems, n.confirm(ctx, code))
+	return n.op.outcome(atConfirm, confirmProblems, n.confirm(ctx, code))
 }
 
 func (n *confirmation) form() agent.Challenge {
 	return agent.Challenge{
-		Environment: n.env.Name, Name: "CONFIRM_SIGN_UP",
+		Environment: n.op.env.Name, Name: "CONFIRM_SIGN_UP",
 		Prompt: "The account is not confirmed yet: the code that Cognito sent" + n.where + " (for another one, type: " + resend + ")",
 		Fields: []agent.Field{{Name: "code", Label: "Code"}},
 	}
 }
 
 func (n *confirmation) confirm(ctx context.Context, code string) *failure {
-	_, _, fail := invoke(ctx, n.task, "ConfirmSignUp", func(ctx context.Context) (*cip.ConfirmSignUpOutput, error) {
-		return n.api.ConfirmSignUp(ctx, &cip.ConfirmSignUpInput{
-			ClientId: aws.String(n.env.ClientID), Username: aws.String(n.user), SecretHash: optional(n.secretHash(n.user)),
+	_, _, fail := invoke(ctx, n.op, "ConfirmSignUp", func(ctx context.Context) (*cip.ConfirmSignUpOutput, error) {
+		return n.op.api.ConfirmSignUp(ctx, &cip.ConfirmSignUpInput{
+			ClientId: aws.String(n.op.env.ClientID), Username: aws.String(n.user), SecretHash: optional(n.op.secretHash(n.user)),
 			ConfirmationCode: aws.String(code),
 		})
 	})

@@ -42,7 +42,7 @@ func (si *signIn) cureByReset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &reset{task: si.task, user: si.user, code: answer}
+	r := &reset{op: si.op, user: si.user, code: answer}
 	if yes(answer) || strings.EqualFold(answer, resend) {
 		err = r.send(ctx)
 	}
@@ -57,7 +57,7 @@ func (si *signIn) cureByReset(ctx context.Context) error {
 
 // cureByConfirm confirms the account.
 func (si *signIn) cureByConfirm(ctx context.Context) error {
-	n := &confirmation{task: si.task, user: si.user}
+	n := &confirmation{op: si.op, user: si.user}
 	c := n.form()
 	answer, err := si.offer(ctx, c.Name, c.Prompt, "Code, "+resend+" or no")
 	if err != nil {
@@ -72,8 +72,8 @@ func (si *signIn) cureByConfirm(ctx context.Context) error {
 // offer asks whether the account shall be mended. No answer is a no, unless ctx has
 // ended.
 func (si *signIn) offer(ctx context.Context, name, prompt, label string) (answer string, err error) {
-	c := agent.Challenge{Environment: si.env.Name, Name: name, Prompt: prompt, Fields: []agent.Field{{Name: "code", Label: label}}}
-	err = si.converse(ctx, &c, func(given agent.Answers) (problem string, _ error) {
+	c := agent.Challenge{Environment: si.op.env.Name, Name: name, Prompt: prompt, Fields: []agent.Field{{Name: "code", Label: label}}}
+	err = si.op.converse(ctx, &c, func(given agent.Answers) (problem string, _ error) {
 		answer, problem = codeOf(given)
 		return problem, nil
 	})

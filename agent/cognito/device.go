@@ -38,7 +38,7 @@ func (si *signIn) forgotten(f *failure) bool {
 }
 
 func (si *signIn) forget() {
-	si.log.Info("the user pool does not know this machine any more", "op", si.op, "env", si.env.Name)
+	si.op.auth.log.Info("the user pool does not know this machine any more", "op", si.op.op, "env", si.op.env.Name)
 	si.device = agent.Device{}
 }
 
@@ -64,7 +64,7 @@ func (si *signIn) proveDevice(ctx context.Context, s step) (step, error) {
 // begins again without it.
 func (si *signIn) submitDevice(ctx context.Context, s step, responses map[string]string) (step, error) {
 	if si.device.Key == "" {
-		return step{}, si.unanswerable(s.challenge)
+		return step{}, si.op.unanswerable(s.challenge)
 	}
 	next, fail := si.respondOnce(ctx, s, responses)
 	switch {
@@ -97,8 +97,8 @@ func (si *signIn) register(ctx context.Context, r *types.AuthenticationResultTyp
 	password, verifier := srp.NewDevice(srp.Identity{Group: d.GroupKey, Name: d.Key})
 	d.Password = agent.NewSecret(password)
 	// Not for the caller to cancel: there is a sign-in by now that needs it.
-	_, _, fail := invoke(context.WithoutCancel(ctx), si.task, "ConfirmDevice", func(ctx context.Context) (*cip.ConfirmDeviceOutput, error) {
-		return si.api.ConfirmDevice(ctx, &cip.ConfirmDeviceInput{
+	_, _, fail := invoke(context.WithoutCancel(ctx), si.op, "ConfirmDevice", func(ctx context.Context) (*cip.ConfirmDeviceOutput, error) {
+		return si.op.api.ConfirmDevice(ctx, &cip.ConfirmDeviceInput{
 			AccessToken: r.AccessToken, DeviceKey: aws.String(d.Key), DeviceName: aws.String(deviceName()),
 			DeviceSecretVerifierConfig: &types.DeviceSecretVerifierConfigType{
 				PasswordVerifier: aws.String(verifier.Verifier), Salt: aws.String(verifier.Salt),
@@ -106,8 +106,8 @@ func (si *signIn) register(ctx context.Context, r *types.AuthenticationResultTyp
 		})
 	})
 	if fail != nil {
-		si.log.Warn("the user pool did not take this machine for a known one: it may refuse to refresh; then "+si.rerun(),
-			"op", si.op, "env", si.env.Name, "error", fail.Error())
+		si.op.auth.log.Warn("the user pool did not take this machine for a known one: it may refuse to refresh; then "+si.op.rerun(),
+			"op", si.op.op, "env", si.op.env.Name, "error", fail.Error())
 	}
 	return d, true
 }

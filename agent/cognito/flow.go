@@ -73,20 +73,20 @@ func (si *signIn) initiate(ctx context.Context) (step, error) {
 		s, fail = si.initiateOnce(ctx)
 	}
 	if fail != nil {
-		return step{}, si.failed(atSignIn, fail)
+		return step{}, si.op.failed(atSignIn, fail)
 	}
 	return s, nil
 }
 
 // initiateOnce is one call. After a failure the step has nothing but the exchange.
 func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
-	parameters := si.flow.parameters(si)
+	parameters := si.op.flow.parameters(si)
 	parameters["USERNAME"] = si.user
 	si.showDevice(parameters)
-	si.addSecretHash(parameters, si.user)
-	out, x, fail := invoke(ctx, si.task, "InitiateAuth", func(ctx context.Context) (*cip.InitiateAuthOutput, error) {
-		return si.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
-			AuthFlow: si.flow.name, ClientId: aws.String(si.env.ClientID), AuthParameters: parameters,
+	si.op.addSecretHash(parameters, si.user)
+	out, x, fail := invoke(ctx, si.op, "InitiateAuth", func(ctx context.Context) (*cip.InitiateAuthOutput, error) {
+		return si.op.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
+			AuthFlow: si.op.flow.name, ClientId: aws.String(si.op.env.ClientID), AuthParameters: parameters,
 		})
 	})
 	if fail != nil {

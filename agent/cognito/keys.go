@@ -166,12 +166,12 @@ func (c *keyCache) fetch(ctx context.Context, url string) (map[string]*rsa.Publi
 		return nil, f
 	}
 	if f.Status != http.StatusOK {
-		f.Words = fmt.Sprintf("%s answered HTTP %d when asked for its signing keys", f.Host, f.Status)
+		f.Words = fmt.Sprintf("%s answered HTTP %d when asked for its signing keys", f.Call.Host, f.Status)
 		return nil, f
 	}
 	keys, problem := parseKeys(body)
 	if problem != "" {
-		f.Words = f.Host + " sent signing keys that cannot be used: " + problem
+		f.Words = f.Call.Host + " sent signing keys that cannot be used: " + problem
 		return nil, f
 	}
 	return keys, nil

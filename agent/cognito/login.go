@@ -42,7 +42,7 @@ func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req ag
 
 // A signIn is a sign-in under way.
 type signIn struct {
-	*task
+	op        *task
 	user      string       // as typed
 	password  agent.Secret // empty where the flow goes without one
 	device    agent.Device // that the pool may know this machine by; zero once it turns out that it does not
@@ -60,7 +60,7 @@ func (t *task) signIn(req agent.LoginRequest) (*signIn, error) {
 	if req.Username == "" || req.Password.IsZero() && !t.flow.open {
 		return nil, t.errorf(agent.CodeUsage, t.rerun(), "a sign-in needs a user name and a password")
 	}
-	return &signIn{task: t, user: req.Username, password: req.Password, device: req.Device, cured: map[string]bool{}}, nil
+	return &signIn{op: t, user: req.Username, password: req.Password, device: req.Device, cured: map[string]bool{}}, nil
 }
 
 // A step is where a sign-in stands after a call: at a challenge, or at its result.
@@ -103,7 +103,7 @@ func (si *signIn) attempt(ctx context.Context) (step, error) {
 	s, err := si.initiate(ctx)
 	for n := 0; err == nil && s.result == nil; n++ {
 		if n == maxSteps {
-			return step{}, si.errorf(agent.CodeInternal, "tell the user pool's administrator", "Cognito asks on and on: %d challenges", n)
+			return step{}, si.op.errorf(agent.CodeInternal, "tell the user pool's administrator", "Cognito asks on and on: %d challenges", n)
 		}
 		s, err = si.next(ctx, s)
 	}
@@ -117,7 +117,7 @@ func (si *signIn) next(ctx context.Context, s step) (step, error) {
 	}
 	q, ok := questions[s.challenge]
 	if !ok {
-		return step{}, si.unanswerable(s.challenge)
+		return step{}, si.op.unanswerable(s.challenge)
 	}
 	return si.answer(ctx, q, s)
 }
@@ -175,26 +175,26 @@ const sessionLife = 3 * time.Minute
 // refused is the error for a failure at a challenge. Cognito's refusal of a session that
 // is too old may look like any other.
 func (si *signIn) refused(p phase, s step, f *failure) error {
-	if f.Code == "NotAuthorizedException" && f.reason == "" && si.now().Sub(s.x.Received) >= sessionLife {
+	if f.Code == "NotAuthorizedException" && f.reason == "" && si.op.auth.now().Sub(s.x.Received) >= sessionLife {
 		f.reason = reasonExpired
 	}
-	return si.failed(p, f)
+	return si.op.failed(p, f)
 }
 
 // signedIn makes the Grant of a complete sign-in. One whose ID token is no good is
 // not left behind at Cognito.
 func (si *signIn) signedIn(ctx context.Context, s step) (agent.AuthResult, error) {
 	if aws.ToString(s.result.RefreshToken) == "" {
-		return agent.AuthResult{}, si.errorf(agent.CodeConfiguration,
-			"check which flows the app client "+si.env.ClientID+" allows", "Cognito signed the user in without a refresh token")
+		return agent.AuthResult{}, si.op.errorf(agent.CodeConfiguration,
+			"check which flows the app client "+si.op.env.ClientID+" allows", "Cognito signed the user in without a refresh token")
 	}
 	sealed := agent.SignIn{
 		Username: s.user, RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken)),
-		Device: si.device, SignedInAt: si.now(),
+		Device: si.device, SignedInAt: si.op.auth.now(),
 	}
-	g, err := si.grant(ctx, sealed, s.result, s.x)
+	g, err := si.op.grant(ctx, sealed, s.result, s.x)
 	if err != nil {
-		si.discard(ctx, sealed)
+		si.op.discard(ctx, sealed)
 		return agent.AuthResult{}, err
 	}
 	if device, ok := si.register(ctx, s.result); ok {

@@ -223,7 +223,7 @@ func (t *task) failed(p phase, f *failure) *agent.Error {
 	m := meaningOf(p, f)
 	fill := strings.NewReplacer(
 		"{again}", t.again(), "{rerun}", t.rerun(), "{env}", t.env.Name, "{client}", t.env.ClientID,
-		"{host}", f.Host, "{call}", f.Name, "{code}", f.Code, "{allow}", string(t.flow.allow),
+		"{host}", f.Call.Host, "{call}", f.Call.Name, "{code}", f.Code, "{allow}", string(t.flow.allow),
 	)
 	e := &agent.Error{
 		Code: m.code, Op: t.op, Environment: t.env.Name,

@@ -75,7 +75,7 @@ func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeR
 
 // probeKeys fetches the JWK set past the cache.
 func (t *task) probeKeys(ctx context.Context) *Problem {
-	_, fail := t.keys.fetch(ctx, t.env.KeysURL())
+	_, fail := t.auth.keys.fetch(ctx, t.env.KeysURL())
 	if fail == nil {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (t *task) probeSignIn(ctx context.Context, h *ProbeResult) {
 	if fail == nil {
 		return // a challenge: the pool does not tell that there is no such user
 	}
-	e := si.failed(atSignIn, fail)
+	e := si.op.failed(atSignIn, fail)
 	// Whatever is said of a user is said of one that does not exist.
 	if e.Code != agent.CodeLoginRequired && fail.reason != reasonAttempts {
 		h.SignIn = &Problem{Kind: fail.kind(), Err: e}

@@ -21,15 +21,15 @@ var errNoHandshake = errors.New("a proof without a beginning")
 // proof answers a VERIFIER challenge with the password of id.
 func (si *signIn) proof(s step, id srp.Identity, password agent.Secret) (map[string]string, error) {
 	if si.handshake == nil {
-		return nil, si.improper(s, errNoHandshake)
+		return nil, si.op.improper(s, errNoHandshake)
 	}
 	c := si.handshake
 	si.handshake = nil // a second answer to the same SRP_A would tell of the password
 	p, err := c.Prove(id, password.Reveal(), srp.Challenge{
 		Salt: s.params["SALT"], Public: s.params["SRP_B"], SecretBlock: s.params["SECRET_BLOCK"],
-	}, si.now().Add(s.x.Skew()))
+	}, si.op.auth.now().Add(s.x.Skew()))
 	if err != nil {
-		return nil, si.improper(s, err)
+		return nil, si.op.improper(s, err)
 	}
 	return map[string]string{
 		"PASSWORD_CLAIM_SIGNATURE":    p.Signature,
@@ -40,7 +40,7 @@ func (si *signIn) proof(s step, id srp.Identity, password agent.Secret) (map[str
 
 // provePassword answers PASSWORD_VERIFIER. Cognito wants that within seconds.
 func (si *signIn) provePassword(ctx context.Context, s step) (step, error) {
-	responses, err := si.proof(s, srp.Identity{Group: srp.PoolName(si.env.UserPoolID), Name: s.user}, si.password)
+	responses, err := si.proof(s, srp.Identity{Group: srp.PoolName(si.op.env.UserPoolID), Name: s.user}, si.password)
 	if err != nil {
 		return step{}, err
 	}
@@ -78,10 +78,10 @@ func (si *signIn) needPassword(ctx context.Context) error {
 		return nil
 	}
 	c := agent.Challenge{
-		Environment: si.env.Name, Name: "PASSWORD", Prompt: "Password",
+		Environment: si.op.env.Name, Name: "PASSWORD", Prompt: "Password",
 		Fields: []agent.Field{{Name: "password", Label: "Password", Secret: true}},
 	}
-	return si.converse(ctx, &c, func(given agent.Answers) (string, error) {
+	return si.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		if given["password"].IsZero() {
 			return "no password was given", nil
 		}

@@ -37,7 +37,7 @@ func (a *Authenticator) Recover(ctx context.Context, env agent.Environment, req 
 }
 
 func (t *task) recoverByReset(ctx context.Context, req agent.RecoverRequest) error {
-	r := &reset{task: t, user: req.Username}
+	r := &reset{op: t, user: req.Username}
 	if err := r.send(ctx); err != nil {
 		return err
 	}
@@ -45,11 +45,11 @@ func (t *task) recoverByReset(ctx context.Context, req agent.RecoverRequest) err
 }
 
 func (t *task) recoverByConfirm(ctx context.Context, req agent.RecoverRequest) error {
-	return (&confirmation{task: t, user: req.Username}).run(ctx, "")
+	return (&confirmation{op: t, user: req.Username}).run(ctx, "")
 }
 
 func (t *task) recoverByResend(ctx context.Context, req agent.RecoverRequest) error {
-	return (&confirmation{task: t, user: req.Username}).send(ctx)
+	return (&confirmation{op: t, user: req.Username}).send(ctx)
 }
 
 // recoverByChange signs in with the present password, for Cognito wants an access token,
@@ -72,20 +72,20 @@ func (t *task) recoverByChange(ctx context.Context, req agent.RecoverRequest) er
 }
 
 func (si *signIn) changePassword(ctx context.Context, s step) error {
-	c := agent.Challenge{Environment: si.env.Name, Name: "CHANGE_PASSWORD", Prompt: "The new password", Fields: newPasswordInputs()}
-	return si.converse(ctx, &c, func(given agent.Answers) (string, error) {
+	c := agent.Challenge{Environment: si.op.env.Name, Name: "CHANGE_PASSWORD", Prompt: "The new password", Fields: newPasswordInputs()}
+	return si.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		password, problem := newPasswordOf(given)
 		if problem != "" {
 			return problem, nil
 		}
-		_, _, fail := invoke(ctx, si.task, "ChangePassword", func(ctx context.Context) (*cip.ChangePasswordOutput, error) {
-			return si.api.ChangePassword(ctx, &cip.ChangePasswordInput{
+		_, _, fail := invoke(ctx, si.op, "ChangePassword", func(ctx context.Context) (*cip.ChangePasswordOutput, error) {
+			return si.op.api.ChangePassword(ctx, &cip.ChangePasswordInput{
 				AccessToken:      s.result.AccessToken,
 				PreviousPassword: aws.String(si.password.Reveal()),
 				ProposedPassword: aws.String(password.Reveal()),
 			})
 		})
-		return si.outcome(atChange, passwordProblems, fail)
+		return si.op.outcome(atChange, passwordProblems, fail)
 	})
 }
 

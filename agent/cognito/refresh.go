@@ -94,7 +94,7 @@ func (t *task) refreshBy(ctx context.Context, api string, s agent.SignIn) (*type
 	if fail == nil && (r == nil || aws.ToString(r.IdToken) == "" && aws.ToString(r.RefreshToken) == "") {
 		// As good as no answer: it may be asked for again.
 		fail = &failure{Failure: awscall.Failure{Call: callOf(name, t.env.EndpointURL()), Status: x.Status}}
-		fail.Words = fail.Host + " answered without tokens"
+		fail.Words = fail.Call.Host + " answered without tokens"
 	}
 	return r, x, fail
 }

@@ -17,7 +17,7 @@ const resend = "resend"
 
 // A reset sets a new password by a code that Cognito sends.
 type reset struct {
-	*task
+	op       *task
 	user     string
 	where    string       // " by e-mail to a***@e***", once a code was sent
 	code     string       // known from before, or taken already; else empty
@@ -26,13 +26,13 @@ type reset struct {
 
 // send has a code sent.
 func (r *reset) send(ctx context.Context) error {
-	out, _, fail := invoke(ctx, r.task, "ForgotPassword", func(ctx context.Context) (*cip.ForgotPasswordOutput, error) {
-		return r.api.ForgotPassword(ctx, &cip.ForgotPasswordInput{
-			ClientId: aws.String(r.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.secretHash(r.user)),
+	out, _, fail := invoke(ctx, r.op, "ForgotPassword", func(ctx context.Context) (*cip.ForgotPasswordOutput, error) {
+		return r.op.api.ForgotPassword(ctx, &cip.ForgotPasswordInput{
+			ClientId: aws.String(r.op.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.op.secretHash(r.user)),
 		})
 	})
 	if fail != nil {
-		return r.failed(atForgot, fail)
+		return r.op.failed(atForgot, fail)
 	}
 	r.where, r.code = delivered(out.CodeDeliveryDetails), ""
 	return nil
@@ -54,9 +54,9 @@ func delivered(d *types.CodeDeliveryDetailsType) string {
 
 // run asks for the code and a new password until Cognito takes both.
 func (r *reset) run(ctx context.Context) error {
-	c := agent.Challenge{Environment: r.env.Name, Name: "RESET_PASSWORD"}
+	c := agent.Challenge{Environment: r.op.env.Name, Name: "RESET_PASSWORD"}
 	r.form(&c)
-	return r.converse(ctx, &c, func(given agent.Answers) (string, error) {
+	return r.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		defer r.form(&c)
 		return r.try(ctx, given)
 	})
@@ -92,9 +92,9 @@ func (r *reset) try(ctx context.Context, given agent.Answers) (problem string, e
 // set sets the new password. A code that Cognito did not take is forgotten; one beside
 // a password that it did not take goes on to be good.
 func (r *reset) set(ctx context.Context, password agent.Secret) (problem string, err error) {
-	_, _, fail := invoke(ctx, r.task, "ConfirmForgotPassword", func(ctx context.Context) (*cip.ConfirmForgotPasswordOutput, error) {
-		return r.api.ConfirmForgotPassword(ctx, &cip.ConfirmForgotPasswordInput{
-			ClientId: aws.String(r.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.secretHash(r.user)),
+	_, _, fail := invoke(ctx, r.op, "ConfirmForgotPassword", func(ctx context.Context) (*cip.ConfirmForgotPasswordOutput, error) {
+		return r.op.api.ConfirmForgotPassword(ctx, &cip.ConfirmForgotPasswordInput{
+			ClientId: aws.String(r.op.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.op.secretHash(r.user)),
 			ConfirmationCode: aws.String(r.code), Password: aws.String(password.Reveal()),
 		})
 	})
@@ -103,7 +103,7 @@ func (r *reset) set(ctx context.Context, password agent.Secret) (problem string,
 	} else if passwordProblems[fail.Code] == "" || fail.Code == "InvalidParameterException" {
 		r.code = ""
 	}
-	return r.outcome(atReset, resetProblems, fail)
+	return r.op.outcome(atReset, resetProblems, fail)
 }
 
 // sentCodeProblems are what can be wrong with a code that mends an account. Of a

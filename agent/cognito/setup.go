@@ -29,12 +29,12 @@ func (si *signIn) setUp(ctx context.Context, s step) (step, error) {
 		return step{}, err
 	}
 	c := agent.Challenge{
-		Environment: si.env.Name, Name: string(s.challenge),
+		Environment: si.op.env.Name, Name: string(s.challenge),
 		Prompt:  "Set up an authenticator app: scan the QR code with it, or type the secret into it, then give the code that it shows",
 		Fields:  []agent.Field{{Name: "code", Label: "Code"}},
 		TOTPURL: totpURL(si.user, secret), TOTPSecret: secret,
 	}
-	err = si.converse(ctx, &c, func(given agent.Answers) (string, error) {
+	err = si.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
 		code, problem := codeOf(given)
 		if problem != "" {
 			return problem, nil
@@ -57,9 +57,9 @@ func (si *signIn) canSetUp(s step) error {
 	list, err := names(s.params["MFAS_CAN_SETUP"], challengePattern, 0)
 	switch {
 	case err != nil:
-		return si.improper(s, err)
+		return si.op.improper(s, err)
 	case len(list) > 0 && !slices.Contains(list, string(types.ChallengeNameTypeSoftwareTokenMfa)):
-		return si.errorf(agent.CodeConfiguration,
+		return si.op.errorf(agent.CodeConfiguration,
 			"ask the user pool's administrator to give the user a phone number or e-mail address, or to allow authenticator apps",
 			"Cognito wants a second factor set up by %s, and no authenticator app will do", strings.Join(list, " or "))
 	}
@@ -68,15 +68,15 @@ func (si *signIn) canSetUp(s step) error {
 
 // associate gets the secret of a new authenticator. The session of s goes on in s.
 func (si *signIn) associate(ctx context.Context, s *step) (string, error) {
-	out, x, fail := invoke(ctx, si.task, "AssociateSoftwareToken", func(ctx context.Context) (*cip.AssociateSoftwareTokenOutput, error) {
-		return si.api.AssociateSoftwareToken(ctx, &cip.AssociateSoftwareTokenInput{Session: s.session})
+	out, x, fail := invoke(ctx, si.op, "AssociateSoftwareToken", func(ctx context.Context) (*cip.AssociateSoftwareTokenOutput, error) {
+		return si.op.api.AssociateSoftwareToken(ctx, &cip.AssociateSoftwareTokenInput{Session: s.session})
 	})
 	if fail != nil {
 		return "", si.refused(atAnswer, *s, fail)
 	}
 	secret := aws.ToString(out.SecretCode)
 	if len(secret) > maxTOTP || !totpPattern.MatchString(secret) {
-		return "", si.improper(*s, fmt.Errorf("a secret that no authenticator app takes"))
+		return "", si.op.improper(*s, fmt.Errorf("a secret that no authenticator app takes"))
 	}
 	if out.Session != nil {
 		s.session = out.Session
@@ -99,8 +99,8 @@ func totpURL(user, secret string) string {
 
 // verifyCode checks the first code. When it is right, s has the session to go on with.
 func (si *signIn) verifyCode(ctx context.Context, s *step, code string) (problem string, err error) {
-	out, x, fail := invoke(ctx, si.task, "VerifySoftwareToken", func(ctx context.Context) (*cip.VerifySoftwareTokenOutput, error) {
-		return si.api.VerifySoftwareToken(ctx, &cip.VerifySoftwareTokenInput{Session: s.session, UserCode: aws.String(code)})
+	out, x, fail := invoke(ctx, si.op, "VerifySoftwareToken", func(ctx context.Context) (*cip.VerifySoftwareTokenOutput, error) {
+		return si.op.api.VerifySoftwareToken(ctx, &cip.VerifySoftwareTokenInput{Session: s.session, UserCode: aws.String(code)})
 	})
 	if fail != nil {
 		if problem := problemOf(setUpProblems, fail); problem != "" {

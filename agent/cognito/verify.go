@@ -38,10 +38,10 @@ func (t *task) grant(ctx context.Context, sealed agent.SignIn, r *types.Authenti
 // verify checks an ID token on Cognito's clock, so that a machine whose own is
 // wrong works all the same.
 func (t *task) verify(ctx context.Context, raw, subject string, skew time.Duration) (idtoken.Claims, error) {
-	find := func(kid string) (*rsa.PublicKey, error) { return t.keys.find(ctx, t.env.KeysURL(), kid) }
+	find := func(kid string) (*rsa.PublicKey, error) { return t.auth.keys.find(ctx, t.env.KeysURL(), kid) }
 	claims, err := idtoken.Verify(raw, find, idtoken.Expect{
 		Issuer: t.env.IssuerURL(), Audience: t.env.ClientID, Subject: subject,
-		Now: t.now().Add(skew), Leeway: leeway,
+		Now: t.auth.now().Add(skew), Leeway: leeway,
 	})
 	if err == nil {
 		return claims, nil

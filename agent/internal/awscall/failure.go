@@ -22,7 +22,7 @@ import (
 // A Failure is what became of a call, in our own words and without anything that
 // the server could have put there. It is safe to log.
 type Failure struct {
-	Call
+	Call       Call
 	Code       string // AWS's error code; empty when the answer had none
 	Status     int    // 0 when there was no answer
 	Where      Where  // the call ended that got no answer
@@ -60,9 +60,9 @@ func whereOf(err error) Where {
 
 // Error is for logs.
 func (f *Failure) Error() string {
-	s := f.Name + ": " + f.Words
+	s := f.Call.Name + ": " + f.Words
 	if f.Code != "" {
-		s = fmt.Sprintf("%s: %s, HTTP %d", f.Name, f.Code, f.Status)
+		s = fmt.Sprintf("%s: %s, HTTP %d", f.Call.Name, f.Code, f.Status)
 	}
 	if f.RequestID != "" {
 		s += ", request " + f.RequestID
@@ -106,24 +106,24 @@ func requestID(err error) string {
 func (f *Failure) Explain(ctx context.Context, took time.Duration, err error) {
 	switch {
 	case errors.Is(err, errTooLong):
-		f.Words = f.Host + " sent an answer above 1 MiB"
+		f.Words = f.Call.Host + " sent an answer above 1 MiB"
 	case ctx.Err() != nil:
 		f.Cause, f.Where = ctx.Err(), AtConnection
-		f.Words = ended(f.Host, ctx.Err(), took)
+		f.Words = ended(f.Call.Host, ctx.Err(), took)
 	case f.Status >= 200 && f.Status < 300:
-		f.Words = fmt.Sprintf("%s sent half an answer, or one that is not %s", f.Host, f.Form)
+		f.Words = fmt.Sprintf("%s sent half an answer, or one that is not %s", f.Call.Host, f.Call.Form)
 	case f.Status != 0:
-		f.Words = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Host, f.Status, f.answerForm(err))
+		f.Words = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Call.Host, f.Status, f.answerForm(err))
 	default:
-		f.Words, f.Where = unreachable(f.Host, took, err), whereOf(err)
+		f.Words, f.Where = unreachable(f.Call.Host, took, err), whereOf(err)
 	}
 }
 
 func (f *Failure) answerForm(err error) string {
 	if _, ok := errors.AsType[smithy.APIError](err); ok {
-		return "an error of " + f.Service + "'s"
+		return "an error of " + f.Call.Service + "'s"
 	}
-	return f.Form
+	return f.Call.Form
 }
 
 func ended(host string, cause error, took time.Duration) string {
