@@ -12,56 +12,56 @@ import (
 )
 
 const (
-	// tick is the longest time between two looks at a file. It keeps the token in
+	// checkInterval is the longest time between two looks at a file. It keeps the token in
 	// demand, finds a token that ended without another, and a file that is gone.
-	tick = time.Minute
-	// askTimeout bounds a request for a token; a refresh takes 20 seconds at most.
-	askTimeout = 30 * time.Second
+	checkInterval = time.Minute
+	// tokenTimeout bounds a request for a token; a refresh takes 20 seconds at most.
+	tokenTimeout = 30 * time.Second
 
 	backoffFirst = 5 * time.Second
-	backoffMost  = 5 * time.Minute
+	backoffMax   = 5 * time.Minute
 )
 
 // A file is a Sink at work. One goroutine does all of it.
 type file struct {
-	o    Options
-	log  *slog.Logger
-	sink Sink
-	mark mark          // of what an agent that was killed has left
-	wake chan struct{} // cap 1: look again
-	life context.Context
-	end  context.CancelFunc // of life
-	done chan struct{}      // closed when the file is removed for good
+	o      Options
+	log    *slog.Logger
+	sink   Sink
+	prefix filePrefix    // of what an agent that was killed has left
+	wake   chan struct{} // cap 1: look again
+	ctx    context.Context
+	cancel context.CancelFunc // of life
+	done   chan struct{}      // closed when the file is removed for good
 
 	// The goroutine's own.
-	token  agent.Token // what was written last
-	there  *written    // the file as it was then; nil: there is none of ours
-	failed int         // looks in a row that came to nothing
+	token    agent.Token // what was written last
+	current  *lockedFile // the file as it was then; nil: there is none of ours
+	failures int         // looks in a row that came to nothing
 
-	mu    sync.Mutex
-	shown agent.SinkStatus
+	mu       sync.Mutex
+	reported agent.SinkStatus
 }
 
 // newFile returns the file of s, which run keeps.
 func newFile(o Options, s Sink) *file {
-	life, end := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	return &file{
-		o: o, log: o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s, mark: markOf(o.Render, s.Format),
-		wake: make(chan struct{}, 1), life: life, end: end, done: make(chan struct{}),
-		shown: agent.SinkStatus{Path: s.Path, Environment: s.Environment, Format: s.Format},
+		o: o, log: o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s, prefix: filePrefixOf(o.Render, s.Format),
+		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, done: make(chan struct{}),
+		reported: agent.SinkStatus{Path: s.Path, Environment: s.Environment, Format: s.Format},
 	}
 }
 
-// again has the file looked at soon.
-func (f *file) again() {
+// wakeUp has the file looked at soon.
+func (f *file) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
 }
 
-// wait returns when the file is removed, or ctx ends.
-func (f *file) wait(ctx context.Context) {
+// waitRemoved returns when the file is removed, or ctx ends.
+func (f *file) waitRemoved(ctx context.Context) {
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -72,73 +72,73 @@ func (f *file) wait(ctx context.Context) {
 func (f *file) status() agent.SinkStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.shown
+	return f.reported
 }
 
 // run keeps the file until its life ends, and then removes it.
 func (f *file) run() {
 	defer close(f.done)
 	f.sink.removeTemps()
-	timer := time.NewTimer(tick)
+	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
 	for {
 		select {
-		case <-f.life.Done():
-			if err := f.withdraw(); err != nil {
+		case <-f.ctx.Done():
+			if err := f.remove(); err != nil {
 				f.log.Warn("the token file is left", "error", err)
 			}
 			return
 		case <-f.wake:
-			f.failed = 0 // something changed: what failed before says little
+			f.failures = 0 // something changed: what failed before says little
 		case <-timer.C:
 		}
-		timer.Reset(f.untilEnd(f.look()))
+		timer.Reset(f.untilExpiry(f.update()))
 	}
 }
 
-// over reports whether the file holds a token that has ended, and otherwise how long that
+// expired reports whether the file holds a token that has ended, and otherwise how long that
 // one is good for. Without a file, or with a token without end, that is for ever.
-func (f *file) over() (ended bool, left time.Duration) {
+func (f *file) expired() (ended bool, left time.Duration) {
 	end := f.token.ExpiresAt
-	if f.there == nil || end.IsZero() {
+	if f.current == nil || end.IsZero() {
 		return false, math.MaxInt64
 	}
 	left = end.Round(0).Sub(time.Now().Round(0))
 	return left <= 0, left
 }
 
-// untilEnd is d, or what the token in the file has left where that is less: nothing that
+// untilExpiry is d, or what the token in the file has left where that is less: nothing that
 // takes its time may keep a token there that has ended.
-func (f *file) untilEnd(d time.Duration) time.Duration {
-	if ended, left := f.over(); !ended {
+func (f *file) untilExpiry(d time.Duration) time.Duration {
+	if ended, left := f.expired(); !ended {
 		return min(d, left)
 	}
 	return d
 }
 
-// look makes the file what it should be and returns how long that is good for.
-func (f *file) look() time.Duration {
-	if ended, _ := f.over(); ended {
-		_ = f.withdraw() // before another is waited for; if it cannot be, put says why
+// update makes the file what it should be and returns how long that is good for.
+func (f *file) update() time.Duration {
+	if ended, _ := f.expired(); ended {
+		_ = f.remove() // before another is waited for; if it cannot be, put says why
 	}
-	ctx, cancel := context.WithTimeout(f.life, f.untilEnd(askTimeout))
+	ctx, cancel := context.WithTimeout(f.ctx, f.untilExpiry(tokenTimeout))
 	defer cancel()
 	t, err := f.o.Token(ctx, agent.TokenRequest{Environment: f.sink.Environment})
 	if err != nil {
-		return f.without(err)
+		return f.handleNoToken(err)
 	}
-	if err := f.put(t); err != nil {
-		return f.unwritten(err)
+	if err := f.writeToken(t); err != nil {
+		return f.handleWriteError(err)
 	}
-	f.note(nil)
-	f.failed = 0
-	return tick
+	f.report(nil)
+	f.failures = 0
+	return checkInterval
 }
 
-// put writes t unless it is what the file holds.
-func (f *file) put(t agent.Token) error {
-	same := f.there != nil && t.IDToken.Equal(f.token.IDToken) && t.APIURL == f.token.APIURL
-	if same && f.sink.holds(f.there) {
+// writeToken writes t unless it is what the file holds.
+func (f *file) writeToken(t agent.Token) error {
+	same := f.current != nil && t.IDToken.Equal(f.token.IDToken) && t.APIURL == f.token.APIURL
+	if same && f.sink.unchanged(f.current) {
 		return nil
 	}
 	data, err := f.o.Render(f.sink.Format, t, time.Now())
@@ -148,75 +148,75 @@ func (f *file) put(t agent.Token) error {
 	if f.sink.Format == "token" {
 		data = bytes.TrimSuffix(data, []byte("\n"))
 	}
-	there, err := f.sink.write(data, f.there, f.mark)
+	written, err := f.sink.write(data, f.current, f.prefix)
 	if err != nil {
 		return err
 	}
-	f.there.close()
-	f.token, f.there = t, there
+	f.current.close()
+	f.token, f.current = t, written
 	f.log.Debug("token file written")
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shown.WrittenAt, f.shown.ExpiresAt = time.Now().UTC().Truncate(time.Second), t.ExpiresAt.UTC().Truncate(time.Second)
+	f.reported.WrittenAt, f.reported.ExpiresAt = time.Now().UTC().Truncate(time.Second), t.ExpiresAt.UTC().Truncate(time.Second)
 	return nil
 }
 
-// without is what becomes of the file when there is no token: it goes.
-func (f *file) without(why error) time.Duration {
-	if err := f.withdraw(); err != nil {
-		return f.unwritten(err)
+// handleNoToken is what becomes of the file when there is no token: it goes.
+func (f *file) handleNoToken(why error) time.Duration {
+	if err := f.remove(); err != nil {
+		return f.handleWriteError(err)
 	}
-	if f.note(why) {
+	if f.report(why) {
 		f.log.Info("no token, so no token file", "code", string(agent.CodeOf(why)), "error", why)
 	}
-	return f.pause()
+	return f.backoff()
 }
 
-// unwritten is for a file that could not be written or removed. What it holds may stay
+// handleWriteError is for a file that could not be written or removed. What it holds may stay
 // as long as it is valid: a full disk must not take a good token away.
-func (f *file) unwritten(why error) time.Duration {
-	if f.note(why) {
+func (f *file) handleWriteError(why error) time.Duration {
+	if f.report(why) {
 		f.log.Warn("the token file is not as it should be; trying again", "error", why)
 	}
-	if ended, _ := f.over(); ended {
-		_ = f.withdraw()
+	if ended, _ := f.expired(); ended {
+		_ = f.remove()
 	}
-	return f.pause()
+	return f.backoff()
 }
 
-// withdraw removes the file, whoever of us wrote it.
-func (f *file) withdraw() error {
-	if err := f.sink.remove(f.there, f.mark); err != nil {
+// remove removes the file, whoever of us wrote it.
+func (f *file) remove() error {
+	if err := f.sink.remove(f.current, f.prefix); err != nil {
 		return err
 	}
-	f.there.close()
-	f.token, f.there = agent.Token{}, nil
+	f.current.close()
+	f.token, f.current = agent.Token{}, nil
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shown.WrittenAt, f.shown.ExpiresAt = time.Time{}, time.Time{}
+	f.reported.WrittenAt, f.reported.ExpiresAt = time.Time{}, time.Time{}
 	return nil
 }
 
-// note shows why the file is not as it should be; nil means that it is. It reports
+// report shows why the file is not as it should be; nil means that it is. It reports
 // whether that is news.
-func (f *file) note(why error) (news bool) {
+func (f *file) report(why error) (news bool) {
 	text := ""
 	if why != nil {
 		text = why.Error()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	news = f.shown.Error != text
+	news = f.reported.Error != text
 	if news && why == nil {
 		f.log.Info("the token file is as it should be")
 	}
-	f.shown.Error = text
+	f.reported.Error = text
 	return news
 }
 
-// pause is how long to wait after a look that came to nothing.
-func (f *file) pause() time.Duration {
-	d := min(backoffMost, backoffFirst<<min(f.failed, 10))
-	f.failed++
+// backoff is how long to wait after a look that came to nothing.
+func (f *file) backoff() time.Duration {
+	d := min(backoffMax, backoffFirst<<min(f.failures, 10))
+	f.failures++
 	return d
 }

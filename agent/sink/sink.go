@@ -53,13 +53,13 @@ type Sink struct {
 	Mode   fs.FileMode // see CheckMode
 }
 
-// modes are what a token file may have.
-var modes = []fs.FileMode{0o600, 0o400, 0o640, 0o440}
+// allowedModes are what a token file may have.
+var allowedModes = []fs.FileMode{0o600, 0o400, 0o640, 0o440}
 
 // CheckMode refuses a mode by which others than the owner could write a token file, or
 // others than the owner and the group read it.
 func CheckMode(mode fs.FileMode) error {
-	if slices.Contains(modes, mode) {
+	if slices.Contains(allowedModes, mode) {
 		return nil
 	}
 	return fmt.Errorf("mode %04o is not for a token; want 0600 or 0400, or 0640 or 0440 where the group may read it", mode)
@@ -75,9 +75,9 @@ type Options struct {
 	Logger *slog.Logger // nil discards
 }
 
-// removeWithin is how long Configure waits for the files that are to go; a file system
+// removeTimeout is how long Configure waits for the files that are to go; a file system
 // that hangs must not hang a reload.
-const removeWithin = 5 * time.Second
+const removeTimeout = 5 * time.Second
 
 // A Manager keeps the files of its Sinks. It is safe for concurrent use.
 type Manager struct {
@@ -95,34 +95,34 @@ func New(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	k := &Manager{o: o}
-	k.files.Store(new([]*file))
-	return k
+	m := &Manager{o: o}
+	m.files.Store(new([]*file))
+	return m
 }
 
 // Configure makes sinks the files there are. Those that are no more among them are
 // gone when it returns; the new ones are written beside everything else. All are
 // looked at again, for what a token is rendered with may have changed.
-func (k *Manager) Configure(sinks []Sink) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed {
+func (m *Manager) Configure(sinks []Sink) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
-	k.removeLocked(ctx, func(f *file) bool { return !slices.Contains(sinks, f.sink) })
-	old, files := *k.files.Load(), make([]*file, 0, len(sinks))
+	m.removeLocked(ctx, func(f *file) bool { return !slices.Contains(sinks, f.sink) })
+	old, files := *m.files.Load(), make([]*file, 0, len(sinks))
 	for _, s := range sinks {
 		if i := slices.IndexFunc(old, func(f *file) bool { return f.sink == s }); i >= 0 {
 			files = append(files, old[i])
 		} else {
-			files = append(files, newFile(k.o, s))
+			files = append(files, newFile(m.o, s))
 		}
 	}
-	k.files.Store(&files) // from here on Changed reaches them, so that no change is missed
+	m.files.Store(&files) // from here on Changed reaches them, so that no change is missed
 	for _, f := range files {
-		f.again()
+		f.wakeUp()
 		if !slices.Contains(old, f) {
 			go f.run()
 		}
@@ -130,42 +130,42 @@ func (k *Manager) Configure(sinks []Sink) {
 }
 
 // removeLocked ends the files that gone is true of, and removes them. The caller holds mu.
-func (k *Manager) removeLocked(ctx context.Context, gone func(*file) bool) {
+func (m *Manager) removeLocked(ctx context.Context, gone func(*file) bool) {
 	var stay []*file
-	for _, f := range *k.files.Load() {
+	for _, f := range *m.files.Load() {
 		if gone(f) {
-			f.end()
-			defer f.wait(ctx)
+			f.cancel()
+			defer f.waitRemoved(ctx)
 		} else {
 			stay = append(stay, f)
 		}
 	}
-	k.files.Store(&stay)
+	m.files.Store(&stay)
 }
 
-// Changed has the files of an environment looked at again. It returns at once; it is
+// OnChange has the files of an environment looked at again. It returns at once; it is
 // made for [agent.Options].
-func (k *Manager) Changed(environment string) {
-	for _, f := range *k.files.Load() {
+func (m *Manager) OnChange(environment string) {
+	for _, f := range *m.files.Load() {
 		if f.sink.Environment == environment {
-			f.again()
+			f.wakeUp()
 		}
 	}
 }
 
 // Status tells where each file is, in the order they are configured in.
-func (k *Manager) Status() []agent.SinkStatus {
+func (m *Manager) Status() []agent.SinkStatus {
 	var all []agent.SinkStatus
-	for _, f := range *k.files.Load() {
+	for _, f := range *m.files.Load() {
 		all = append(all, f.status())
 	}
 	return all
 }
 
 // Close removes all files. When ctx ends first, some may be left.
-func (k *Manager) Close(ctx context.Context) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.closed = true
-	k.removeLocked(ctx, func(*file) bool { return true })
+func (m *Manager) Close(ctx context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.removeLocked(ctx, func(*file) bool { return true })
 }

@@ -38,7 +38,7 @@ func inBubble(t *testing.T, body func(h *house)) {
 			Render: render,
 			Logger: slog.New(slog.NewTextHandler(&h.log, nil)),
 		})
-		h.a = agenttest.NewAgent(t, h.p, func(o *agent.Options) { o.OnChange = h.k.Changed })
+		h.a = agenttest.NewAgent(t, h.p, func(o *agent.Options) { o.OnChange = h.k.OnChange })
 		defer h.k.Close(context.Background())
 		body(h)
 	})
@@ -230,7 +230,7 @@ func TestSlowAtTheEnd(t *testing.T) {
 		})
 		time.Sleep(time.Until(end) - 10*time.Second)
 		h.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
-		h.k.Changed("prod")
+		h.k.OnChange("prod")
 		time.Sleep(time.Until(end) + time.Second)
 		synctest.Wait()
 		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {

@@ -17,132 +17,132 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// A written is a token file that is there. It is locked, which tells another agent that
+// A lockedFile is a token file that is there. It is locked, which tells another agent that
 // somebody keeps it; the kernel unlocks the file of one that was killed.
-type written struct {
+type lockedFile struct {
 	file *os.File
 	info fs.FileInfo
 }
 
-func (w *written) is(info fs.FileInfo) bool { return w != nil && os.SameFile(w.info, info) }
+func (w *lockedFile) sameAs(info fs.FileInfo) bool { return w != nil && os.SameFile(w.info, info) }
 
-func (w *written) close() {
+func (w *lockedFile) close() {
 	if w != nil {
 		_ = w.file.Close()
 	}
 }
 
-// A mark is what every token file of a format begins with, up to the token.
-type mark string
+// A filePrefix is what every token file of a format begins with, up to the token.
+type filePrefix string
 
-// sample begins every JWT (RFC 7515: the first two bytes of its header are `{"`).
-const sample = "eyJ"
+// sampleToken begins every JWT (RFC 7515: the first two bytes of its header are `{"`).
+const sampleToken = "eyJ"
 
 // tokenStarts are what a token begins with; the other one is an API key's.
-var tokenStarts = []string{sample, "sk_"}
+var tokenStarts = []string{sampleToken, "sk_"}
 
-// markOf is the mark of a format. Where render knows none such, there are no files of it.
-func markOf(render func(string, agent.Token, time.Time) ([]byte, error), format string) mark {
-	text, _ := render(format, agent.Token{IDToken: agent.NewSecret(sample)}, time.Now())
-	before, _, _ := strings.Cut(string(text), sample)
-	return mark(before)
+// filePrefixOf is the mark of a format. Where render knows none such, there are no files of it.
+func filePrefixOf(render func(string, agent.Token, time.Time) ([]byte, error), format string) filePrefix {
+	text, _ := render(format, agent.Token{IDToken: agent.NewSecret(sampleToken)}, time.Now())
+	before, _, _ := strings.Cut(string(text), sampleToken)
+	return filePrefix(before)
 }
 
-// isOn reports whether f has the mark and a token behind it, or nothing at all in it.
-func (m mark) isOn(f *os.File) bool {
-	begin := make([]byte, len(m)+len(sample))
+// startsFile reports whether f has the mark and a token behind it, or nothing at all in it.
+func (p filePrefix) startsFile(f *os.File) bool {
+	begin := make([]byte, len(p)+len(sampleToken))
 	n, err := f.ReadAt(begin, 0)
 	if n == 0 && err == io.EOF {
 		return true
 	}
-	token, ok := strings.CutPrefix(string(begin[:n]), string(m))
+	token, ok := strings.CutPrefix(string(begin[:n]), string(p))
 	return ok && slices.Contains(tokenStarts, token)
 }
 
 // write puts data in the place of what is at the path, old in most cases, which the
 // caller closes. m is what an agent that was killed has left.
-func (s Sink) write(data []byte, old *written, m mark) (*written, error) {
-	root, err := s.open()
+func (s Sink) write(data []byte, old *lockedFile, prefix filePrefix) (*lockedFile, error) {
+	root, err := s.openFolder()
 	if err != nil {
 		return nil, s.explain("write", err)
 	}
 	defer root.Close()
-	err = s.free(root, old, m)
+	err = s.checkReplaceable(root, old, prefix)
 	if err == nil {
 		err = durable.Replace(root, s.name(), s.tempPrefix(), data, s.Mode)
 	}
-	var made *written
+	var written *lockedFile
 	if err == nil {
-		made, err = s.lock(root)
+		written, err = s.lock(root)
 	}
 	if err != nil {
 		return nil, s.explain("write", err)
 	}
-	return made, nil
+	return written, nil
 }
 
-// free refuses to take the place of what is neither a token file nor nothing, and of
+// checkReplaceable refuses to take the place of what is neither a token file nor nothing, and of
 // what another agent keeps.
-func (s Sink) free(root *os.Root, old *written, m mark) error {
+func (s Sink) checkReplaceable(root *os.Root, old *lockedFile, prefix filePrefix) error {
 	info, err := root.Lstat(s.name())
 	switch {
 	case err != nil:
 		return nil // nothing, or Replace will say why not
 	case !replaceable(info):
 		return refusal(fmt.Sprintf("what is there is no token file of the agent's (mode %s); remove it, or name another path", info.Mode()))
-	case old.is(info) || !info.Mode().IsRegular():
+	case old.sameAs(info) || !info.Mode().IsRegular():
 		return nil
 	}
-	theirs, err := s.lock(root)
+	found, err := s.lock(root)
 	if err != nil {
 		return err
 	}
-	defer theirs.close()
-	if !m.isOn(theirs.file) {
+	defer found.close()
+	if !prefix.startsFile(found.file) {
 		return refusal("what is there is no token file of the agent's; remove it, or name another path")
 	}
 	return nil
 }
 
-// lock opens the file and locks it. It is [errKept] when somebody has.
-func (s Sink) lock(root *os.Root) (*written, error) {
+// lock opens the file and locks it. It is [errInUse] when somebody has.
+func (s Sink) lock(root *os.Root) (*lockedFile, error) {
 	f, err := root.OpenFile(s.name(), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
-		err = errKept // a file system without locks is none to fail for
+		err = errInUse // a file system without locks is none to fail for
 	}
 	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}
-	return &written{f, info}, nil
+	return &lockedFile{f, info}, nil
 }
 
-const errKept = refusal("another kyc-agentd keeps it; stop that one, or name another path")
+const errInUse = refusal("another kyc-agentd keeps it; stop that one, or name another path")
 
-// holds reports whether the file that write made is still there as it was.
-func (s Sink) holds(made *written) bool {
+// unchanged reports whether the file that write made is still there as it was.
+func (s Sink) unchanged(written *lockedFile) bool {
 	info, err := os.Lstat(s.Path)
-	return err == nil && made.is(info) && info.Mode() == made.info.Mode() &&
-		info.Size() == made.info.Size() && info.ModTime().Equal(made.info.ModTime())
+	return err == nil && written.sameAs(info) && info.Mode() == written.info.Mode() &&
+		info.Size() == written.info.Size() && info.ModTime().Equal(written.info.ModTime())
 }
 
 // remove removes a token file of the agent's, of this one, which is old, or of one that
 // was killed. What else may be at the path stays.
-func (s Sink) remove(old *written, m mark) error {
+func (s Sink) remove(old *lockedFile, prefix filePrefix) error {
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil // and the folder need not be there either
 	}
-	root, err := s.open()
+	root, err := s.openFolder()
 	if err != nil {
 		return s.explain("remove", err)
 	}
 	defer root.Close()
 	info, err := root.Lstat(s.name())
-	if err != nil || !info.Mode().IsRegular() || s.free(root, old, m) != nil {
+	if err != nil || !info.Mode().IsRegular() || s.checkReplaceable(root, old, prefix) != nil {
 		return nil
 	}
 	if err := root.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +158,7 @@ func (s Sink) removeTemps() {
 	if len(names) == 0 {
 		return
 	}
-	root, err := s.open()
+	root, err := s.openFolder()
 	if err != nil {
 		return
 	}
@@ -178,7 +178,7 @@ func globQuote(s string) string { return globQuoter.Replace(s) }
 // safe from a slip in the configuration, and ~/.ssh/id_ed25519 is by its mark.
 func replaceable(info fs.FileInfo) bool {
 	mode := info.Mode()
-	return mode.Type() == fs.ModeSymlink || mode.IsRegular() && slices.Contains(modes, mode) && ownerOf(info) == os.Geteuid()
+	return mode.Type() == fs.ModeSymlink || mode.IsRegular() && slices.Contains(allowedModes, mode) && ownerOf(info) == os.Geteuid()
 }
 
 func (s Sink) name() string { return filepath.Base(s.Path) }
@@ -186,10 +186,10 @@ func (s Sink) name() string { return filepath.Base(s.Path) }
 // tempPrefix begins the names of half-written files.
 func (s Sink) tempPrefix() string { return "." + s.name() + ".kyc-" }
 
-// open opens the file's folder, which it makes where only that is missing, and refuses
+// openFolder opens the file's folder, which it makes where only that is missing, and refuses
 // one that somebody else could change files in. What is returned was checked itself,
 // and not its name.
-func (s Sink) open() (*os.Root, error) {
+func (s Sink) openFolder() (*os.Root, error) {
 	dir := filepath.Dir(s.Path)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -234,7 +234,7 @@ func (s Sink) explain(doing string, err error) error {
 	if _, ok := cause.(refusal); ok {
 		return fmt.Errorf("cannot %s %s: %w", doing, s.Path, cause)
 	}
-	return fmt.Errorf("cannot %s %s: %w%s", doing, s.Path, cause, s.nextStep(cause))
+	return fmt.Errorf("cannot %s %s: %w%s", doing, s.Path, cause, s.hint(cause))
 }
 
 // A refusal says already what to do.
@@ -242,7 +242,7 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-func (s Sink) nextStep(cause error) string {
+func (s Sink) hint(cause error) string {
 	switch {
 	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
 		return "; free some space there"

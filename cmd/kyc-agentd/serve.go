@@ -163,7 +163,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 		Config:        config,
 		Logger:        d.log,
 		Version:       programVersion(),
-		OnChange:      d.sinks.Changed,
+		OnChange:      d.sinks.OnChange,
 	})
 	if err != nil {
 		return err
