@@ -53,7 +53,7 @@ var _ agent.Exchanger = (*Exchanger)(nil)
 
 // New makes an Exchanger. It does no network.
 func New(o Options) *Exchanger {
-	x := &Exchanger{http: awscall.Client(o.HTTPClient), log: o.Logger, now: awscall.Wall(o.Now), identities: map[string]identity{}}
+	x := &Exchanger{http: awscall.Client(o.HTTPClient), log: o.Logger, now: awscall.WallClock(o.Now), identities: map[string]identity{}}
 	if x.log == nil {
 		x.log = slog.New(slog.DiscardHandler)
 	}
@@ -62,82 +62,82 @@ func New(o Options) *Exchanger {
 
 // Exchange implements [agent.Exchanger].
 func (x *Exchanger) Exchange(ctx context.Context, env agent.Environment, idToken agent.Secret) (agent.AWSResult, error) {
-	t := &task{exchanger: x, env: env, token: idToken}
-	if err := t.check(); err != nil {
+	o := &operation{exchanger: x, env: env, token: idToken}
+	if err := o.checkEnvironment(); err != nil {
 		return agent.AWSResult{}, err
 	}
 	if env.IdentityPoolID != "" {
-		return t.byIdentityPool(ctx)
+		return o.exchangeAtIdentityPool(ctx)
 	}
-	return t.byRole(ctx)
+	return o.assumeRole(ctx)
 }
 
-// A task is one exchange.
-type task struct {
+// An operation is one exchange.
+type operation struct {
 	exchanger *Exchanger
 	env       agent.Environment
 	token     agent.Secret
 }
 
-// check refuses an environment that cannot work or that would show an ID token to the
+// checkEnvironment refuses an environment that cannot work or that would show an ID token to the
 // network.
-func (t *task) check() error {
-	switch problem := awscall.CheckURL(t.env.AWSEndpoint); {
-	case t.env.AWSEndpoint != "" && problem != "":
-		return t.errorf(agent.CodeConfiguration, "correct the configuration of environment "+t.env.Name+", then run: kyc-agentd reload",
+func (o *operation) checkEnvironment() error {
+	switch problem := awscall.CheckURL(o.env.AWSEndpoint); {
+	case o.env.AWSEndpoint != "" && problem != "":
+		return o.errorf(agent.CodeConfiguration, "correct the configuration of environment "+o.env.Name+", then run: kyc-agentd reload",
 			"aws_endpoint %s", problem)
-	case !t.env.HasAWS():
-		return t.errorf(agent.CodeConfiguration, "set identity_pool_id or aws_role_arn of environment "+t.env.Name,
+	case !o.env.HasAWS():
+		return o.errorf(agent.CodeConfiguration, "set identity_pool_id or aws_role_arn of environment "+o.env.Name,
 			"nothing is configured that gives AWS credentials")
 	}
 	return nil
 }
 
 // endpoint is where the SDK is to call; nil means AWS's own place for the region.
-func (t *task) endpoint() *string {
-	if t.env.AWSEndpoint == "" {
+func (o *operation) endpoint() *string {
+	if o.env.AWSEndpoint == "" {
 		return nil
 	}
-	return aws.String(t.env.AWSEndpoint)
+	return aws.String(o.env.AWSEndpoint)
 }
 
 // client is the SDK's way to the network.
-func (t *task) client() awscall.Doer {
-	return awscall.Doer{Client: t.exchanger.http, Now: t.exchanger.now}
+func (o *operation) client() awscall.Doer {
+	return awscall.Doer{Client: o.exchanger.http, Now: o.exchanger.now}
 }
 
 // callTimeout bounds one call. A request for credentials is answered within 7 s.
 const callTimeout = 5 * time.Second
 
 // invoke makes one call. Exactly one of the results Out and *failure is set.
-func invoke[Out any](ctx context.Context, t *task, c awscall.Call, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
-	out, x, bad, message := awscall.Make(ctx, c, callTimeout, f)
+func invoke[Out any](ctx context.Context, o *operation, c awscall.Call, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
+	out, x, raw, message := awscall.Make(ctx, c, callTimeout, f)
 	attrs := []slog.Attr{
-		slog.String("op", "aws"), slog.String("env", t.env.Name), slog.String("call", c.Name),
+		slog.String("op", "aws"), slog.String("env", o.env.Name), slog.String("call", c.Name),
 		slog.Duration("duration", x.Took.Round(time.Millisecond)), slog.Int("status", x.Status), slog.Duration("skew", x.Skew()),
 	}
 	var fail *failure
-	if bad != nil {
-		fail = &failure{Failure: *bad, expired: saysExpired(message)}
+	if raw != nil {
+		fail = &failure{Failure: *raw, expired: saysExpired(message)}
 		attrs = append(attrs, slog.String("error", fail.Error()))
 	}
-	t.exchanger.log.LogAttrs(ctx, slog.LevelDebug, "AWS call", attrs...)
+	o.exchanger.log.LogAttrs(ctx, slog.LevelDebug, "AWS call", attrs...)
 	return out, x, fail
 }
 
-// grant makes the result of what a call yielded.
-func (t *task) grant(c awscall.Call, x *awscall.Exchange, id, secret, session *string, end *time.Time) (agent.AWSResult, error) {
-	g := agent.AWSResult{
+// result makes the result of what a call yielded.
+func (o *operation) result(c awscall.Call, x *awscall.Exchange, id, secret, session *string, end *time.Time) (agent.AWSResult, error) {
+	result := agent.AWSResult{
 		AccessKeyID:     aws.ToString(id),
 		SecretAccessKey: agent.NewSecret(aws.ToString(secret)),
 		SessionToken:    agent.NewSecret(aws.ToString(session)),
 		Lifetime:        aws.ToTime(end).Sub(x.Received.Add(x.Skew())),
 	}
-	if g.AccessKeyID == "" || g.SecretAccessKey.IsZero() || g.SessionToken.IsZero() || end == nil {
-		return agent.AWSResult{}, t.errorf(agent.CodeUnavailable, tryAgain, "%s answered without credentials", c.Service)
+	if result.AccessKeyID == "" || result.SecretAccessKey.IsZero() || result.SessionToken.IsZero() || end == nil {
+		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, retryHint, "%s answered without credentials", c.Service)
 	}
-	if g.Lifetime <= 0 {
-		return agent.AWSResult{}, t.errorf(agent.CodeUnavailable, "check this machine's clock", "%s gave credentials that have ended already", c.Service)
+	if result.Lifetime <= 0 {
+		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, "check this machine's clock", "%s gave credentials that have ended already", c.Service)
 	}
-	return g, nil
+	return result, nil
 }

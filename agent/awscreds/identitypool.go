@@ -21,68 +21,70 @@ type identity struct {
 	id                      string
 }
 
-// byIdentityPool asks the identity pool.
-func (t *task) byIdentityPool(ctx context.Context) (agent.AWSResult, error) {
-	region, _, _ := strings.Cut(t.env.IdentityPoolID, ":")
+// exchangeAtIdentityPool asks the identity pool.
+func (o *operation) exchangeAtIdentityPool(ctx context.Context) (agent.AWSResult, error) {
+	region, _, _ := strings.Cut(o.env.IdentityPoolID, ":")
 	api := cognitoidentity.New(cognitoidentity.Options{
-		Region: region, BaseEndpoint: t.endpoint(), HTTPClient: t.client(), Retryer: aws.NopRetryer{},
+		Region: region, BaseEndpoint: o.endpoint(), HTTPClient: o.client(), Retryer: aws.NopRetryer{},
 	})
-	who := identity{pool: t.env.IdentityPoolID, provider: t.provider(), subject: subject(t.token)}
-	known := t.known(who)
+	who := identity{pool: o.env.IdentityPoolID, provider: o.provider(), subject: subject(o.token)}
+	known := o.cachedIdentity(who)
 	id, fail := known, (*failure)(nil)
 	if id == "" {
-		if id, fail = t.getID(ctx, api, who); fail != nil {
-			return agent.AWSResult{}, t.failed(fail)
+		if id, fail = o.getID(ctx, api, who); fail != nil {
+			return agent.AWSResult{}, o.errorFor(fail)
 		}
 	}
-	g, fail, err := t.getCredentials(ctx, api, id)
+	result, fail, err := o.getCredentials(ctx, api, id)
 	if fail != nil && fail.Code == "ResourceNotFoundException" && known != "" {
-		if id, fail = t.getID(ctx, api, who); fail == nil {
-			g, fail, err = t.getCredentials(ctx, api, id)
+		if id, fail = o.getID(ctx, api, who); fail == nil {
+			result, fail, err = o.getCredentials(ctx, api, id)
 		}
 	}
 	if fail != nil {
-		return agent.AWSResult{}, t.failed(fail)
+		return agent.AWSResult{}, o.errorFor(fail)
 	}
-	return g, err
+	return result, err
 }
 
 // provider is what an identity pool calls a user pool: its issuer without the scheme.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-integrating-user-pools-with-identity-pools.html
-func (t *task) provider() string {
-	_, name, _ := strings.Cut(t.env.IssuerURL(), "://")
+func (o *operation) provider() string {
+	_, name, _ := strings.Cut(o.env.IssuerURL(), "://")
 	return name
 }
 
-func (t *task) logins() map[string]string { return map[string]string{t.provider(): t.token.Reveal()} }
-
-func identityCall(name string) awscall.Call {
-	return awscall.Call{Name: name, Host: "the identity pool", Service: "the identity pool", Form: "JSON"}
+func (o *operation) logins() map[string]string {
+	return map[string]string{o.provider(): o.token.Reveal()}
 }
 
-func (t *task) getID(ctx context.Context, api *cognitoidentity.Client, who identity) (string, *failure) {
+func identityCall(name string) awscall.Call {
+	return awscall.Call{Name: name, Host: "the identity pool", Service: "the identity pool", Format: "JSON"}
+}
+
+func (o *operation) getID(ctx context.Context, api *cognitoidentity.Client, who identity) (string, *failure) {
 	call := identityCall("GetId")
-	out, x, fail := invoke(ctx, t, call, func(ctx context.Context) (*cognitoidentity.GetIdOutput, error) {
-		return api.GetId(ctx, &cognitoidentity.GetIdInput{IdentityPoolId: aws.String(who.pool), Logins: t.logins()})
+	out, x, fail := invoke(ctx, o, call, func(ctx context.Context) (*cognitoidentity.GetIdOutput, error) {
+		return api.GetId(ctx, &cognitoidentity.GetIdInput{IdentityPoolId: aws.String(who.pool), Logins: o.logins()})
 	})
 	if fail == nil && aws.ToString(out.IdentityId) == "" {
-		fail = &failure{Failure: awscall.Failure{Call: call, Status: x.Status, Words: call.Service + " answered without an identity"}}
+		fail = &failure{Failure: awscall.Failure{Call: call, Status: x.Status, Text: call.Service + " answered without an identity"}}
 	}
 	if fail != nil {
 		return "", fail
 	}
 	who.id = *out.IdentityId
-	t.learn(who)
+	o.cacheIdentity(who)
 	return who.id, nil
 }
 
-func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, id string) (agent.AWSResult, *failure, error) {
+func (o *operation) getCredentials(ctx context.Context, api *cognitoidentity.Client, id string) (agent.AWSResult, *failure, error) {
 	call := identityCall("GetCredentialsForIdentity")
-	in := &cognitoidentity.GetCredentialsForIdentityInput{IdentityId: aws.String(id), Logins: t.logins()}
-	if t.env.RoleARN != "" {
-		in.CustomRoleArn = aws.String(t.env.RoleARN)
+	in := &cognitoidentity.GetCredentialsForIdentityInput{IdentityId: aws.String(id), Logins: o.logins()}
+	if o.env.RoleARN != "" {
+		in.CustomRoleArn = aws.String(o.env.RoleARN)
 	}
-	out, x, fail := invoke(ctx, t, call, func(ctx context.Context) (*cognitoidentity.GetCredentialsForIdentityOutput, error) {
+	out, x, fail := invoke(ctx, o, call, func(ctx context.Context) (*cognitoidentity.GetCredentialsForIdentityOutput, error) {
 		return api.GetCredentialsForIdentity(ctx, in)
 	})
 	if fail != nil {
@@ -92,15 +94,15 @@ func (t *task) getCredentials(ctx context.Context, api *cognitoidentity.Client, 
 	if c == nil {
 		c = new(types.Credentials)
 	}
-	g, err := t.grant(call, x, c.AccessKeyId, c.SecretKey, c.SessionToken, c.Expiration)
-	return g, nil, err
+	result, err := o.result(call, x, c.AccessKeyId, c.SecretKey, c.SessionToken, c.Expiration)
+	return result, nil, err
 }
 
-// known is the name of who, or "".
-func (t *task) known(who identity) string {
-	t.exchanger.mu.Lock()
-	defer t.exchanger.mu.Unlock()
-	last := t.exchanger.identities[t.env.Name]
+// cachedIdentity is the name of who, or "".
+func (o *operation) cachedIdentity(who identity) string {
+	o.exchanger.mu.Lock()
+	defer o.exchanger.mu.Unlock()
+	last := o.exchanger.identities[o.env.Name]
 	who.id = last.id
 	if who != last || who.subject == "" {
 		return ""
@@ -108,11 +110,11 @@ func (t *task) known(who identity) string {
 	return last.id
 }
 
-// learn keeps the name of a user.
-func (t *task) learn(who identity) {
-	t.exchanger.mu.Lock()
-	defer t.exchanger.mu.Unlock()
-	t.exchanger.identities[t.env.Name] = who
+// cacheIdentity keeps the name of a user.
+func (o *operation) cacheIdentity(who identity) {
+	o.exchanger.mu.Lock()
+	defer o.exchanger.mu.Unlock()
+	o.exchanger.identities[o.env.Name] = who
 }
 
 // subject is the user an ID token is of, or "". It was verified when it came.

@@ -19,19 +19,19 @@ import (
 // A question is how one of Cognito's challenges is put to a person and answered.
 // One more kind of challenge is one more entry of questions.
 type question struct {
-	// ask makes the prompt and the inputs of a challenge, or says what is wrong with it.
-	ask func(s step) (prompt string, inputs []agent.Field, err error)
-	// respond makes ChallengeResponses of what the person typed, all but USERNAME; or
+	// prompt makes the prompt and the inputs of a challenge, or says what is wrong with it.
+	prompt func(s step) (prompt string, inputs []agent.Field, err error)
+	// responses makes ChallengeResponses of what the person typed, all but USERNAME; or
 	// says what is wrong with that, and the person is asked again.
-	respond func(s step, given agent.Answers) (responses map[string]string, problem string)
+	responses func(s step, given agent.Answers) (responses map[string]string, problem string)
 	// problems says, for each error code (or code/reason) after which the same session
 	// takes another answer, what to tell the person. Any other ends the sign-in.
 	problems map[string]string
 }
 
-// problemOf is what to tell the person after a failure; empty when there is no other
+// problemFor is what to tell the person after a failure; empty when there is no other
 // answer to give. A reason counts as its code alone only where it is about the answer.
-func problemOf(problems map[string]string, f *failure) string {
+func problemFor(problems map[string]string, f *failure) string {
 	if f.Status >= 500 {
 		return ""
 	}
@@ -51,21 +51,21 @@ var questions = map[types.ChallengeNameType]question{
 	types.ChallengeNameTypeSmsMfa:              oneTimeCode("SMS_MFA_CODE", "Code sent by SMS", "CODE_DELIVERY_DESTINATION"),
 	types.ChallengeNameTypeSmsOtp:              oneTimeCode("SMS_OTP_CODE", "Code sent by SMS", "CODE_DELIVERY_DESTINATION"),
 	types.ChallengeNameTypeEmailOtp:            oneTimeCode("EMAIL_OTP_CODE", "Code sent by e-mail", "CODE_DELIVERY_DESTINATION"),
-	types.ChallengeNameTypeSelectMfaType:       {ask: askMFAType, respond: respondMFAType},
-	types.ChallengeNameTypeNewPasswordRequired: {ask: askNewPassword, respond: respondNewPassword, problems: passwordProblems},
-	types.ChallengeNameTypeCustomChallenge:     {ask: askCustom, respond: respondCustom},
+	types.ChallengeNameTypeSelectMfaType:       {prompt: mfaTypePrompt, responses: mfaTypeResponses},
+	types.ChallengeNameTypeNewPasswordRequired: {prompt: newPasswordPrompt, responses: newPasswordResponses, problems: passwordProblems},
+	types.ChallengeNameTypeCustomChallenge:     {prompt: customPrompt, responses: customResponses},
 }
 
 // challengePattern is what a ChallengeName may look like in an error.
 var challengePattern = regexp.MustCompile(`^[A-Z_]{1,64}$`)
 
-// converse puts c to the person until try has no problem with what they typed. try may
+// promptUntilAccepted puts c to the person until try has no problem with what they typed. try may
 // change c for the next time.
-func (t *task) converse(ctx context.Context, c *agent.Challenge, try func(agent.Answers) (problem string, err error)) error {
+func (o *operation) promptUntilAccepted(ctx context.Context, c *agent.Challenge, try func(agent.Answers) (problem string, err error)) error {
 	for range maxAnswers {
-		given, err := t.ask(ctx, *c)
+		given, err := o.ask(ctx, *c)
 		if err != nil {
-			return t.givenUp(*c, err)
+			return o.promptError(*c, err)
 		}
 		problem, err := try(given)
 		if err != nil || problem == "" {
@@ -73,18 +73,18 @@ func (t *task) converse(ctx context.Context, c *agent.Challenge, try func(agent.
 		}
 		c.Problem = problem
 	}
-	return t.errorf(agent.CodeLoginRequired, "begin again: "+t.rerun(), "%d answers in a row were refused", maxAnswers)
+	return o.errorf(agent.CodeLoginRequired, "begin again: "+o.rerunHint(), "%d answers in a row were refused", maxAnswers)
 }
 
-// answer puts a challenge to the person until Cognito takes the answer. A wrong one
+// askQuestion puts a challenge to the person until Cognito takes the answer. A wrong one
 // leaves the session as it was, so the next goes to the same.
-func (si *signIn) answer(ctx context.Context, q question, s step) (next step, err error) {
-	c, err := si.challenge(q, s)
+func (si *signIn) askQuestion(ctx context.Context, q question, s step) (next step, err error) {
+	c, err := si.newChallenge(q, s)
 	if err != nil {
 		return step{}, err
 	}
-	err = si.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
-		responses, problem := q.respond(s, given)
+	err = si.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (string, error) {
+		responses, problem := q.responses(s, given)
 		if problem != "" {
 			return problem, nil
 		}
@@ -93,24 +93,24 @@ func (si *signIn) answer(ctx context.Context, q question, s step) (next step, er
 			si.noteNewPassword(responses)
 			return "", nil
 		}
-		if problem := problemOf(q.problems, fail); problem != "" {
+		if problem := problemFor(q.problems, fail); problem != "" {
 			return problem, nil
 		}
-		return "", si.refused(atAnswer, s, fail)
+		return "", si.challengeError(answerMapping, s, fail)
 	})
-	si.answered = s
+	si.lastAnswered = s
 	return next, err
 }
 
-// challenge makes the first form of the question that the person gets. A pool's own
+// newChallenge makes the first form of the question that the person gets. A pool's own
 // question that was not answered rightly comes again as if it were the next.
-func (si *signIn) challenge(q question, s step) (agent.Challenge, error) {
-	prompt, inputs, err := q.ask(s)
+func (si *signIn) newChallenge(q question, s step) (agent.Challenge, error) {
+	prompt, inputs, err := q.prompt(s)
 	if err != nil {
-		return agent.Challenge{}, si.op.improper(s, err)
+		return agent.Challenge{}, si.op.malformedChallenge(s, err)
 	}
 	c := agent.Challenge{Environment: si.op.env.Name, Name: string(s.challenge), Prompt: prompt, Fields: inputs}
-	if s.challenge == si.answered.challenge && maps.Equal(s.params, si.answered.params) {
+	if s.challenge == si.lastAnswered.challenge && maps.Equal(s.params, si.lastAnswered.params) {
 		c.Problem = "the same is asked once more"
 	}
 	return c, nil
@@ -120,14 +120,14 @@ func (si *signIn) challenge(q question, s step) (agent.Challenge, error) {
 // needs the password.
 func (si *signIn) noteNewPassword(responses map[string]string) {
 	if password := responses["NEW_PASSWORD"]; password != "" {
-		si.password, si.changed = agent.NewSecret(password), true
+		si.password, si.passwordChanged = agent.NewSecret(password), true
 	}
 }
 
 // respond answers a challenge.
 func (si *signIn) respond(ctx context.Context, s step, responses map[string]string) (step, *failure) {
 	next, fail := si.respondOnce(ctx, s, responses)
-	if fail != nil && si.forgotten(fail) {
+	if fail != nil && si.dropUnknownDevice(fail) {
 		return si.respondOnce(ctx, s, responses)
 	}
 	return next, fail
@@ -136,7 +136,7 @@ func (si *signIn) respond(ctx context.Context, s step, responses map[string]stri
 func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]string) (step, *failure) {
 	send := maps.Clone(responses)
 	send["USERNAME"] = s.user
-	si.showDevice(send)
+	si.addDeviceKey(send)
 	si.op.addSecretHash(send, s.user)
 	out, x, fail := invoke(ctx, si.op, "RespondToAuthChallenge", func(ctx context.Context) (*cip.RespondToAuthChallengeOutput, error) {
 		return si.op.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
@@ -151,7 +151,7 @@ func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]
 	}
 	return step{
 		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
-		session: out.Session, user: userOf(out.ChallengeParameters, s.user), x: x,
+		session: out.Session, user: usernameFor(out.ChallengeParameters, s.user), x: x,
 	}, nil
 }
 
@@ -159,15 +159,15 @@ func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]
 // comes from.
 func oneTimeCode(response, prompt, detail string) question {
 	return question{
-		ask: func(s step) (string, []agent.Field, error) {
+		prompt: func(s step) (string, []agent.Field, error) {
 			where := printable(s.params[detail])
 			if where != "" {
 				where = " (" + where + ")"
 			}
 			return prompt + where, []agent.Field{{Name: "code", Label: "Code"}}, nil
 		},
-		respond: func(_ step, given agent.Answers) (map[string]string, string) {
-			code, problem := codeOf(given)
+		responses: func(_ step, given agent.Answers) (map[string]string, string) {
+			code, problem := typedCode(given)
 			return map[string]string{response: code}, problem
 		},
 		problems: map[string]string{
@@ -178,8 +178,8 @@ func oneTimeCode(response, prompt, detail string) question {
 	}
 }
 
-// codeOf is the code that was typed. People type codes as they read them: "123 456".
-func codeOf(given agent.Answers) (code, problem string) {
+// typedCode is the code that was typed. People type codes as they read them: "123 456".
+func typedCode(given agent.Answers) (code, problem string) {
 	code = strings.Join(strings.Fields(given["code"].Reveal()), "")
 	if code == "" {
 		return "", "no code was given"
@@ -187,8 +187,8 @@ func codeOf(given agent.Answers) (code, problem string) {
 	return code, ""
 }
 
-// names reads a list of names, which Cognito puts into parameters as JSON.
-func names(list string, pattern *regexp.Regexp, least int) ([]string, error) {
+// parseNames reads a list of names, which Cognito puts into parameters as JSON.
+func parseNames(list string, pattern *regexp.Regexp, least int) ([]string, error) {
 	var names []string
 	if list != "" {
 		if err := json.Unmarshal([]byte(list), &names); err != nil {

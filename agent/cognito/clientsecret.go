@@ -15,24 +15,24 @@ import (
 // secretHash is the proof in a call that names user. It is empty for an app client
 // without a secret. The name must be the one in the call, and from the first
 // challenge on that is the real one: see userOf.
-func (t *task) secretHash(user string) string {
-	if t.env.ClientSecret.IsZero() {
+func (o *operation) secretHash(user string) string {
+	if o.env.ClientSecret.IsZero() {
 		return ""
 	}
-	m := hmac.New(sha256.New, []byte(t.env.ClientSecret.Reveal()))
-	_, _ = m.Write([]byte(user + t.env.ClientID))
+	m := hmac.New(sha256.New, []byte(o.env.ClientSecret.Reveal()))
+	_, _ = m.Write([]byte(user + o.env.ClientID))
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
 
 // addSecretHash puts the proof into AuthParameters or ChallengeResponses.
-func (t *task) addSecretHash(parameters map[string]string, user string) {
-	if hash := t.secretHash(user); hash != "" {
+func (o *operation) addSecretHash(parameters map[string]string, user string) {
+	if hash := o.secretHash(user); hash != "" {
 		parameters["SECRET_HASH"] = hash
 	}
 }
 
 // plainSecret is the proof in a call that names no user; nil without a secret.
-func (t *task) plainSecret() *string { return optional(t.env.ClientSecret.Reveal()) }
+func (o *operation) plainSecret() *string { return optional(o.env.ClientSecret.Reveal()) }
 
 // optional is s for a field that is left out when there is nothing to say.
 func optional(s string) *string {

@@ -53,8 +53,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// client is HTTPClient, or one of our own.
-func (o Options) client() *http.Client {
+// httpClient is HTTPClient, or one of our own.
+func (o Options) httpClient() *http.Client {
 	if o.HTTPClient != nil || o.Resolver == nil && o.Proxy == nil {
 		return awscall.Client(o.HTTPClient)
 	}
@@ -81,7 +81,7 @@ var _ agent.Authenticator = (*Authenticator)(nil)
 
 // New makes an Authenticator. It does no network.
 func New(o Options) *Authenticator {
-	a := &Authenticator{http: o.client(), log: o.Logger, now: awscall.Wall(o.Now)}
+	a := &Authenticator{http: o.httpClient(), log: o.Logger, now: awscall.WallClock(o.Now)}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -89,27 +89,27 @@ func New(o Options) *Authenticator {
 	return a
 }
 
-// A task is one call of an Authenticator's.
-type task struct {
+// An operation is one call of an Authenticator's.
+type operation struct {
 	auth    *Authenticator
-	op      string // "login", "refresh", "revoke", "recover"
+	name    string // "login", "refresh", "revoke", "recover"
 	env     agent.Environment
 	command string         // what a person types to have it done, or done again
 	flow    flow           // of a sign-in
 	ask     agent.Prompter // nil where there is nobody to ask
 	api     *cip.Client
 
-	everywhere bool // a revocation of all sign-ins
+	allSignIns bool // a revocation of all sign-ins
 }
 
-// begin checks the environment before a byte is sent, and makes the SDK's client
+// newOperation checks the environment before a byte is sent, and makes the SDK's client
 // for it. That costs microseconds, so none is kept and a reload needs no care.
-func (a *Authenticator) begin(op string, env agent.Environment) (*task, error) {
-	t := &task{auth: a, op: op, env: env, command: "kyc-agentd login " + env.Name}
-	if err := t.checkEnvironment(); err != nil {
+func (a *Authenticator) newOperation(name string, env agent.Environment) (*operation, error) {
+	o := &operation{auth: a, name: name, env: env, command: "kyc-agentd login " + env.Name}
+	if err := o.checkEnvironment(); err != nil {
 		return nil, err
 	}
-	t.api = cip.New(cip.Options{
+	o.api = cip.New(cip.Options{
 		Region:       env.Region,
 		BaseEndpoint: aws.String(env.EndpointURL()),
 		HTTPClient:   awscall.Doer{Client: a.http, Now: a.now},
@@ -117,7 +117,7 @@ func (a *Authenticator) begin(op string, env agent.Environment) (*task, error) {
 		// refresh token sent twice forks the sign-in or ends it.
 		Retryer: aws.NopRetryer{},
 	})
-	return t, nil
+	return o, nil
 }
 
 // callTimeout bounds one call of Cognito's API.
@@ -125,33 +125,33 @@ const callTimeout = 10 * time.Second
 
 // invoke makes one call. f is handed a context that ends after callTimeout. Exactly
 // one of the results Out and *failure is set.
-func invoke[Out any](ctx context.Context, t *task, name string, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
-	out, x, bad, message := awscall.Make(ctx, callOf(name, t.env.EndpointURL()), callTimeout, f)
+func invoke[Out any](ctx context.Context, o *operation, name string, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
+	out, x, raw, message := awscall.Make(ctx, awsCall(name, o.env.EndpointURL()), callTimeout, f)
 	var fail *failure
-	if bad != nil {
-		fail = &failure{Failure: *bad, reason: reasonOf(message)}
-		if fail.reason == reasonSecret && !t.env.ClientSecret.IsZero() {
-			fail.reason = reasonWrong
+	if raw != nil {
+		fail = &failure{Failure: *raw, reason: reasonOf(message)}
+		if fail.reason == reasonSecretMissing && !o.env.ClientSecret.IsZero() {
+			fail.reason = reasonSecretWrong
 		}
 	}
-	t.record(ctx, name, x, fail)
+	o.logCall(ctx, name, x, fail)
 	return out, x, fail
 }
 
-// callOf is a call of Cognito's at a URL.
-func callOf(name, url string) awscall.Call {
-	return awscall.Call{Name: name, Host: awscall.Host(url), Service: "Cognito", Form: "JSON"}
+// awsCall is a call of Cognito's at a URL.
+func awsCall(name, url string) awscall.Call {
+	return awscall.Call{Name: name, Host: awscall.Host(url), Service: "Cognito", Format: "JSON"}
 }
 
-// record logs a call: its outcome, never what was in it.
-func (t *task) record(ctx context.Context, name string, x *awscall.Exchange, fail *failure) {
+// logCall logs a call: its outcome, never what was in it.
+func (o *operation) logCall(ctx context.Context, name string, x *awscall.Exchange, fail *failure) {
 	attrs := []slog.Attr{
-		slog.String("op", t.op), slog.String("env", t.env.Name), slog.String("call", name),
+		slog.String("op", o.name), slog.String("env", o.env.Name), slog.String("call", name),
 		slog.Duration("duration", x.Took.Round(time.Millisecond)), slog.Int("status", x.Status),
 		slog.Duration("skew", x.Skew()),
 	}
 	if fail != nil {
 		attrs = append(attrs, slog.String("error", fail.Error()))
 	}
-	t.auth.log.LogAttrs(ctx, slog.LevelDebug, "Cognito call", attrs...)
+	o.auth.log.LogAttrs(ctx, slog.LevelDebug, "Cognito call", attrs...)
 }

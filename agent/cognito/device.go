@@ -18,27 +18,27 @@ import (
 // for the proof of the device's own password, mostly in the place of a second factor.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-device-tracking.html
 
-// showDevice adds the key that the pool may know this machine by.
-func (si *signIn) showDevice(parameters map[string]string) {
+// addDeviceKey adds the key that the pool may know this machine by.
+func (si *signIn) addDeviceKey(parameters map[string]string) {
 	if si.device.Key != "" {
 		parameters["DEVICE_KEY"] = si.device.Key
 	}
 }
 
-// forgotten reports whether a call failed because the pool does not know the device that
+// dropUnknownDevice reports whether a call failed because the pool does not know the device that
 // was shown. Then it is not shown again, and the same call will do without: Cognito
 // has used nothing up. The same code says that there is no such app client; the second
 // call will then say so.
-func (si *signIn) forgotten(f *failure) bool {
+func (si *signIn) dropUnknownDevice(f *failure) bool {
 	if si.device.Key == "" || f.Code != "ResourceNotFoundException" {
 		return false
 	}
-	si.forget()
+	si.forgetDevice()
 	return true
 }
 
-func (si *signIn) forget() {
-	si.op.auth.log.Info("the user pool does not know this machine any more", "op", si.op.op, "env", si.op.env.Name)
+func (si *signIn) forgetDevice() {
+	si.op.auth.log.Info("the user pool does not know this machine any more", "op", si.op.name, "env", si.op.env.Name)
 	si.device = agent.Device{}
 }
 
@@ -46,35 +46,35 @@ func (si *signIn) deviceIdentity() srp.Identity {
 	return srp.Identity{Group: si.device.GroupKey, Name: si.device.Key}
 }
 
-// offerDeviceProof answers DEVICE_SRP_AUTH; DEVICE_PASSWORD_VERIFIER comes next.
-func (si *signIn) offerDeviceProof(ctx context.Context, s step) (step, error) {
-	return si.submitDevice(ctx, s, map[string]string{"SRP_A": si.shakeHands()})
+// sendDeviceSRPA answers DEVICE_SRP_AUTH; DEVICE_PASSWORD_VERIFIER comes next.
+func (si *signIn) sendDeviceSRPA(ctx context.Context, s step) (step, error) {
+	return si.respondForDevice(ctx, s, map[string]string{"SRP_A": si.startSRP()})
 }
 
-// proveDevice answers DEVICE_PASSWORD_VERIFIER.
-func (si *signIn) proveDevice(ctx context.Context, s step) (step, error) {
-	responses, err := si.proof(s, si.deviceIdentity(), si.device.Password)
+// sendDeviceProof answers DEVICE_PASSWORD_VERIFIER.
+func (si *signIn) sendDeviceProof(ctx context.Context, s step) (step, error) {
+	responses, err := si.srpResponse(s, si.deviceIdentity(), si.device.Password)
 	if err != nil {
 		return step{}, err
 	}
-	return si.submitDevice(ctx, s, responses)
+	return si.respondForDevice(ctx, s, responses)
 }
 
-// submitDevice answers for the device. Where the pool refuses it, the sign-in
+// respondForDevice answers for the device. Where the pool refuses it, the sign-in
 // begins again without it.
-func (si *signIn) submitDevice(ctx context.Context, s step, responses map[string]string) (step, error) {
+func (si *signIn) respondForDevice(ctx context.Context, s step, responses map[string]string) (step, error) {
 	if si.device.Key == "" {
-		return step{}, si.op.unanswerable(s.challenge)
+		return step{}, si.op.unsupportedChallenge(s.challenge)
 	}
 	next, fail := si.respondOnce(ctx, s, responses)
 	switch {
 	case fail == nil:
 		return next, nil
 	case deviceRefusals[fail.Code] && fail.Status < 500 && !fail.aboutSecret():
-		si.forget()
+		si.forgetDevice()
 		return si.initiate(ctx)
 	}
-	return step{}, si.refused(atAnswer, s, fail)
+	return step{}, si.challengeError(answerMapping, s, fail)
 }
 
 // deviceRefusals are the codes that say no to a device.
@@ -84,12 +84,12 @@ var deviceRefusals = map[string]bool{
 	"InvalidParameterException": true,
 }
 
-// register makes this machine known to the pool, where that is what it wants: it
+// confirmDevice makes this machine known to the pool, where that is what it wants: it
 // invents a password for it and tells the pool the verifier. The sign-in is good
 // without, so a failure is only told in the log; but the pool may then refuse to refresh.
 // A pool that leaves it to the user which devices to remember hears nothing more:
 // refreshes work there without.
-func (si *signIn) register(ctx context.Context, r *types.AuthenticationResultType) (agent.Device, bool) {
+func (si *signIn) confirmDevice(ctx context.Context, r *types.AuthenticationResultType) (agent.Device, bool) {
 	if r.NewDeviceMetadata == nil || aws.ToString(r.NewDeviceMetadata.DeviceKey) == "" {
 		return agent.Device{}, false
 	}
@@ -106,8 +106,8 @@ func (si *signIn) register(ctx context.Context, r *types.AuthenticationResultTyp
 		})
 	})
 	if fail != nil {
-		si.op.auth.log.Warn("the user pool did not take this machine for a known one: it may refuse to refresh; then "+si.op.rerun(),
-			"op", si.op.op, "env", si.op.env.Name, "error", fail.Error())
+		si.op.auth.log.Warn("the user pool did not take this machine for a known one: it may refuse to refresh; then "+si.op.rerunHint(),
+			"op", si.op.name, "env", si.op.env.Name, "error", fail.Error())
 	}
 	return d, true
 }

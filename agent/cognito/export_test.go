@@ -10,7 +10,7 @@ import (
 // KeysForTest are all keys of the tables of meanings: codes, and code/reason.
 func KeysForTest() []string {
 	all := map[string]bool{}
-	for _, p := range []phase{everywhere, atSignIn, atAnswer, atRefresh, atRevoke} {
+	for _, p := range []mappingTable{defaultMapping, signInMapping, answerMapping, refreshMapping, revokeMapping} {
 		for key := range p {
 			all[key] = true
 		}
@@ -20,5 +20,5 @@ func KeysForTest() []string {
 
 // SecretHashForTest is SECRET_HASH.
 func SecretHashForTest(env agent.Environment, user string) string {
-	return (&task{env: env}).secretHash(user)
+	return (&operation{env: env}).secretHash(user)
 }

@@ -18,14 +18,14 @@ type failure struct {
 type reason string
 
 const (
-	reasonSecret    reason = "secret"    // the app client has a secret, and none is configured
-	reasonWrong     reason = "wrong"     // the app client has another secret
-	reasonNoSecret  reason = "no-secret" // the app client has none
-	reasonAttempts  reason = "attempts"  // locked after too many bad passwords
-	reasonDisabled  reason = "disabled"  // the user is disabled
-	reasonTemporary reason = "temporary" // the temporary password has expired
-	reasonFlow      reason = "flow"      // the app client does not allow the flow
-	reasonExpired   reason = "expired"   // the session of a challenge is too old
+	reasonSecretMissing  reason = "secret"    // the app client has a secret, and none is configured
+	reasonSecretWrong    reason = "wrong"     // the app client has another secret
+	reasonSecretUnneeded reason = "no-secret" // the app client has none
+	reasonAttempts       reason = "attempts"  // locked after too many bad passwords
+	reasonDisabled       reason = "disabled"  // the user is disabled
+	reasonTemporary      reason = "temporary" // the temporary password has expired
+	reasonFlow           reason = "flow"      // the app client does not allow the flow
+	reasonExpired        reason = "expired"   // the session of a challenge is too old
 
 	// What a new password lacks, or has too much of.
 	reasonShort  reason = "short"
@@ -38,7 +38,7 @@ const (
 	// Why an account cannot be mended.
 	reasonState     reason = "state"     // its state does not allow it
 	reasonConfirmed reason = "confirmed" // it is confirmed already
-	reasonAddress   reason = "address"   // there is nowhere to send a code to
+	reasonNoAddress reason = "address"   // there is nowhere to send a code to
 )
 
 // The messages as seen in the field; AWS documents none of them.
@@ -46,13 +46,13 @@ var reasons = []struct {
 	part   string // in lower case
 	reason reason
 }{
-	{"is not configured for secret", reasonNoSecret},
-	{"secret hash", reasonSecret},
-	{"secrethash", reasonSecret},
-	{"secret_hash", reasonSecret},
-	{"is configured for secret", reasonSecret},
-	{"is configured with secret", reasonSecret},
-	{"verify secret for client", reasonSecret},
+	{"is not configured for secret", reasonSecretUnneeded},
+	{"secret hash", reasonSecretMissing},
+	{"secrethash", reasonSecretMissing},
+	{"secret_hash", reasonSecretMissing},
+	{"is configured for secret", reasonSecretMissing},
+	{"is configured with secret", reasonSecretMissing},
+	{"verify secret for client", reasonSecretMissing},
 	{"password attempts exceeded", reasonAttempts},
 	{"user is disabled", reasonDisabled},
 	{"temporary password has expired", reasonTemporary},
@@ -69,14 +69,14 @@ var reasons = []struct {
 	{"cannot be reset in the current state", reasonState},
 	{"current status is confirmed", reasonConfirmed},
 	{"is already confirmed", reasonConfirmed},
-	{"no registered/verified email or phone", reasonAddress},
-	{"auto verification not turned on", reasonAddress},
+	{"no registered/verified email or phone", reasonNoAddress},
+	{"auto verification not turned on", reasonNoAddress},
 }
 
 // aboutSecret reports whether f is about the app client's secret: a matter of the
 // configuration, whatever its code.
 func (f *failure) aboutSecret() bool {
-	return f.reason == reasonSecret || f.reason == reasonWrong || f.reason == reasonNoSecret
+	return f.reason == reasonSecretMissing || f.reason == reasonSecretWrong || f.reason == reasonSecretUnneeded
 }
 
 func reasonOf(message string) reason {

@@ -24,12 +24,12 @@ const (
 // again only after Cognito has taken it, when it turned out that a device it came with
 // is forgotten.
 func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
-	t, err := a.begin("login", env)
+	o, err := a.newOperation("login", env)
 	if err != nil {
 		return agent.AuthResult{}, err
 	}
-	t.ask = ask
-	si, err := t.signIn(req)
+	o.ask = ask
+	si, err := o.newSignIn(req)
 	if err != nil {
 		return agent.AuthResult{}, err
 	}
@@ -37,30 +37,30 @@ func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req ag
 	if err != nil {
 		return agent.AuthResult{}, err
 	}
-	return si.signedIn(ctx, s)
+	return si.finish(ctx, s)
 }
 
 // A signIn is a sign-in under way.
 type signIn struct {
-	op        *task
-	user      string       // as typed
-	password  agent.Secret // empty where the flow goes without one
-	device    agent.Device // that the pool may know this machine by; zero once it turns out that it does not
-	handshake *srp.Client  // begun, and not answered yet
-	answered  step         // the last challenge whose answer was taken
-	changed   bool         // a new password was set on the way
+	op              *operation
+	user            string       // as typed
+	password        agent.Secret // empty where the flow goes without one
+	device          agent.Device // that the pool may know this machine by; zero once it turns out that it does not
+	srpClient       *srp.Client  // begun, and not answered yet
+	lastAnswered    step         // the last challenge whose answer was taken
+	passwordChanged bool         // a new password was set on the way
 
-	cured map[string]bool // the codes after which the account was mended
+	recovered map[string]bool // the codes after which the account was mended
 }
 
-func (t *task) signIn(req agent.LoginRequest) (*signIn, error) {
-	if err := t.chooseFlow(); err != nil {
+func (o *operation) newSignIn(req agent.LoginRequest) (*signIn, error) {
+	if err := o.setFlow(); err != nil {
 		return nil, err
 	}
-	if req.Username == "" || req.Password.IsZero() && !t.flow.open {
-		return nil, t.errorf(agent.CodeUsage, t.rerun(), "a sign-in needs a user name and a password")
+	if req.Username == "" || req.Password.IsZero() && !o.flow.passwordOptional {
+		return nil, o.errorf(agent.CodeUsage, o.rerunHint(), "a sign-in needs a user name and a password")
 	}
-	return &signIn{op: t, user: req.Username, password: req.Password, device: req.Device, cured: map[string]bool{}}, nil
+	return &signIn{op: o, user: req.Username, password: req.Password, device: req.Device, recovered: map[string]bool{}}, nil
 }
 
 // A step is where a sign-in stands after a call: at a challenge, or at its result.
@@ -74,9 +74,9 @@ type step struct {
 	x         *awscall.Exchange
 }
 
-// userOf is the name to answer a challenge with: the real one, which Cognito tells,
+// usernameFor is the name to answer a challenge with: the real one, which Cognito tells,
 // where the person typed an e-mail address or another alias.
-func userOf(params map[string]string, known string) string {
+func usernameFor(params map[string]string, known string) string {
 	for _, key := range []string{"USER_ID_FOR_SRP", "USERNAME"} {
 		if name := params[key]; name != "" {
 			return name
@@ -89,8 +89,8 @@ func userOf(params map[string]string, known string) string {
 // be mended on the way.
 func (si *signIn) run(ctx context.Context) (step, error) {
 	s, err := si.attempt(ctx)
-	for range cures {
-		if err == nil || !si.cure(ctx, &err) {
+	for range recoveries {
+		if err == nil || !si.recoverAccount(ctx, &err) {
 			break
 		}
 		s, err = si.attempt(ctx)
@@ -105,57 +105,57 @@ func (si *signIn) attempt(ctx context.Context) (step, error) {
 		if n == maxSteps {
 			return step{}, si.op.errorf(agent.CodeInternal, "tell the user pool's administrator", "Cognito asks on and on: %d challenges", n)
 		}
-		s, err = si.next(ctx, s)
+		s, err = si.answerChallenge(ctx, s)
 	}
 	return s, err
 }
 
-// next gets past one challenge.
-func (si *signIn) next(ctx context.Context, s step) (step, error) {
-	if f, ok := procedures[s.challenge]; ok {
+// answerChallenge gets past one challenge.
+func (si *signIn) answerChallenge(ctx context.Context, s step) (step, error) {
+	if f, ok := challengeHandlers[s.challenge]; ok {
 		return f(si, ctx, s)
 	}
 	q, ok := questions[s.challenge]
 	if !ok {
-		return step{}, si.op.unanswerable(s.challenge)
+		return step{}, si.op.unsupportedChallenge(s.challenge)
 	}
-	return si.answer(ctx, q, s)
+	return si.askQuestion(ctx, q, s)
 }
 
-// procedures are the challenges that take more than a question, or none.
-var procedures = map[types.ChallengeNameType]func(*signIn, context.Context, step) (step, error){
+// challengeHandlers are the challenges that take more than a question, or none.
+var challengeHandlers = map[types.ChallengeNameType]func(*signIn, context.Context, step) (step, error){
 	types.ChallengeNameTypePassword:               (*signIn).sendPassword,
-	types.ChallengeNameTypePasswordSrp:            (*signIn).offerProof,
-	types.ChallengeNameTypePasswordVerifier:       (*signIn).provePassword,
-	types.ChallengeNameTypeSelectChallenge:        (*signIn).choose,
-	types.ChallengeNameTypeMfaSetup:               (*signIn).setUp,
-	types.ChallengeNameTypeDeviceSrpAuth:          (*signIn).offerDeviceProof,
-	types.ChallengeNameTypeDevicePasswordVerifier: (*signIn).proveDevice,
+	types.ChallengeNameTypePasswordSrp:            (*signIn).sendSRPA,
+	types.ChallengeNameTypePasswordVerifier:       (*signIn).sendPasswordProof,
+	types.ChallengeNameTypeSelectChallenge:        (*signIn).chooseFactor,
+	types.ChallengeNameTypeMfaSetup:               (*signIn).setUpMFA,
+	types.ChallengeNameTypeDeviceSrpAuth:          (*signIn).sendDeviceSRPA,
+	types.ChallengeNameTypeDevicePasswordVerifier: (*signIn).sendDeviceProof,
 }
 
-func (t *task) unanswerable(name types.ChallengeNameType) error {
+func (o *operation) unsupportedChallenge(name types.ChallengeNameType) error {
 	switch {
 	case name == "":
-		return t.errorf(agent.CodeUnavailable, t.again(), "%s answered neither with tokens nor with a challenge", awscall.Host(t.env.EndpointURL()))
+		return o.errorf(agent.CodeUnavailable, o.retryHint(), "%s answered neither with tokens nor with a challenge", awscall.Host(o.env.EndpointURL()))
 	case name == types.ChallengeNameTypeWebAuthn:
-		return t.errorf(agent.CodeConfiguration,
+		return o.errorf(agent.CodeConfiguration,
 			"ask the user pool's administrator to set up another sign-in method for this user",
 			"Cognito asks for a passkey (WEB_AUTHN), which a terminal cannot use")
 	case !challengePattern.MatchString(string(name)):
 		name = "a challenge without a proper name"
 	}
-	return t.errorf(agent.CodeConfiguration,
+	return o.errorf(agent.CodeConfiguration,
 		"ask the user pool's administrator to set up another sign-in method for this user",
 		"Cognito asks for %s, which this version cannot answer", name)
 }
 
-// improper is a challenge that makes no sense.
-func (t *task) improper(s step, why error) error {
-	return t.errorf(agent.CodeConfiguration, "tell the user pool's administrator", "Cognito asks for %s in a way that cannot be answered: %v", s.challenge, why)
+// malformedChallenge is a challenge that makes no sense.
+func (o *operation) malformedChallenge(s step, why error) error {
+	return o.errorf(agent.CodeConfiguration, "tell the user pool's administrator", "Cognito asks for %s in a way that cannot be answered: %v", s.challenge, why)
 }
 
-// givenUp is the end of a task by the person, or by whoever relays to them.
-func (t *task) givenUp(c agent.Challenge, err error) error {
+// promptError is the end of a task by the person, or by whoever relays to them.
+func (o *operation) promptError(c agent.Challenge, err error) error {
 	if own, ok := errors.AsType[*agent.Error](err); ok {
 		return own
 	}
@@ -163,7 +163,7 @@ func (t *task) givenUp(c agent.Challenge, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		code = agent.CodeUnavailable
 	}
-	e := t.errorf(code, "begin again: "+t.rerun(), "%sgiven up at %s", t.ended(), c.Name)
+	e := o.errorf(code, "begin again: "+o.rerunHint(), "%sgiven up at %s", o.ended(), c.Name)
 	e.Err = err
 	return e
 }
@@ -172,38 +172,38 @@ func (t *task) givenUp(c agent.Challenge, err error) error {
 // AuthSessionValidity says otherwise.
 const sessionLife = 3 * time.Minute
 
-// refused is the error for a failure at a challenge. Cognito's refusal of a session that
+// challengeError is the error for a failure at a challenge. Cognito's refusal of a session that
 // is too old may look like any other.
-func (si *signIn) refused(p phase, s step, f *failure) error {
+func (si *signIn) challengeError(table mappingTable, s step, f *failure) error {
 	if f.Code == "NotAuthorizedException" && f.reason == "" && si.op.auth.now().Sub(s.x.Received) >= sessionLife {
 		f.reason = reasonExpired
 	}
-	return si.op.failed(p, f)
+	return si.op.errorFor(table, f)
 }
 
-// signedIn makes the Grant of a complete sign-in. One whose ID token is no good is
+// finish makes the Grant of a complete sign-in. One whose ID token is no good is
 // not left behind at Cognito.
-func (si *signIn) signedIn(ctx context.Context, s step) (agent.AuthResult, error) {
+func (si *signIn) finish(ctx context.Context, s step) (agent.AuthResult, error) {
 	if aws.ToString(s.result.RefreshToken) == "" {
 		return agent.AuthResult{}, si.op.errorf(agent.CodeConfiguration,
 			"check which flows the app client "+si.op.env.ClientID+" allows", "Cognito signed the user in without a refresh token")
 	}
-	sealed := agent.SignIn{
+	stored := agent.SignIn{
 		Username: s.user, RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken)),
 		Device: si.device, SignedInAt: si.op.auth.now(),
 	}
-	g, err := si.op.grant(ctx, sealed, s.result, s.x)
+	result, err := si.op.authResult(ctx, stored, s.result, s.x)
 	if err != nil {
-		si.op.discard(ctx, sealed)
+		si.op.discard(ctx, stored)
 		return agent.AuthResult{}, err
 	}
-	if device, ok := si.register(ctx, s.result); ok {
-		g.SignIn.Device = device
+	if device, ok := si.confirmDevice(ctx, s.result); ok {
+		result.SignIn.Device = device
 	}
-	return g, nil
+	return result, nil
 }
 
 // discard revokes a refresh token that nobody will have; that it failed is in the log.
-func (t *task) discard(ctx context.Context, s agent.SignIn) {
-	_, _ = t.revoke(context.WithoutCancel(ctx), s)
+func (o *operation) discard(ctx context.Context, s agent.SignIn) {
+	_, _ = o.revoke(context.WithoutCancel(ctx), s)
 }

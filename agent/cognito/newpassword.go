@@ -28,16 +28,16 @@ const (
 	attributePrefix  = "userAttributes."
 )
 
-func newPasswordInputs() []agent.Field {
+func newPasswordFields() []agent.Field {
 	return []agent.Field{
 		{Name: newPassword, Label: "New password", Secret: true},
 		{Name: newPasswordAgain, Label: "New password again", Secret: true},
 	}
 }
 
-// newPasswordOf holds the two passwords against each other when both are there: a
+// typedNewPassword holds the two passwords against each other when both are there: a
 // program that answers need not say it twice.
-func newPasswordOf(given agent.Answers) (password agent.Secret, problem string) {
+func typedNewPassword(given agent.Answers) (password agent.Secret, problem string) {
 	password = given[newPassword]
 	if password.IsZero() {
 		return password, "no new password was given"
@@ -48,20 +48,20 @@ func newPasswordOf(given agent.Answers) (password agent.Secret, problem string) 
 	return password, ""
 }
 
-func askNewPassword(s step) (string, []agent.Field, error) {
+func newPasswordPrompt(s step) (string, []agent.Field, error) {
 	attributes, err := requiredAttributes(s)
 	if err != nil {
 		return "", nil, err
 	}
-	inputs := newPasswordInputs()
+	fields := newPasswordFields()
 	for _, name := range attributes {
-		inputs = append(inputs, agent.Field{Name: name, Label: strings.TrimPrefix(name, attributePrefix)})
+		fields = append(fields, agent.Field{Name: name, Label: strings.TrimPrefix(name, attributePrefix)})
 	}
-	return "A new password is needed before the first sign-in", inputs, nil
+	return "A new password is needed before the first sign-in", fields, nil
 }
 
-func respondNewPassword(s step, given agent.Answers) (map[string]string, string) {
-	password, problem := newPasswordOf(given)
+func newPasswordResponses(s step, given agent.Answers) (map[string]string, string) {
+	password, problem := typedNewPassword(given)
 	if problem != "" {
 		return nil, problem
 	}
@@ -82,7 +82,7 @@ var attributePattern = regexp.MustCompile(`^(userAttributes\.)?[A-Za-z][A-Za-z0-
 // requiredAttributes are the attributes to give with a new password, in the form
 // of ChallengeResponses. Cognito lists them with that prefix; others without.
 func requiredAttributes(s step) ([]string, error) {
-	list, err := names(s.params["requiredAttributes"], attributePattern, 0)
+	list, err := parseNames(s.params["requiredAttributes"], attributePattern, 0)
 	for i, name := range list {
 		if !strings.HasPrefix(name, attributePrefix) {
 			list[i] = attributePrefix + name

@@ -13,27 +13,27 @@ import (
 
 // A Problem is what keeps an environment from working.
 type Problem struct {
-	Kind FaultKind
+	Kind ProblemKind
 	// Err says what is wrong and what to do about it, without a word of the server's.
 	Err *agent.Error
 }
 
-// A FaultKind is where a fault lies. The list only grows.
-type FaultKind string
+// A ProblemKind is where a fault lies. The list only grows.
+type ProblemKind string
 
 // The kinds. Up to FaultTLS there was no answer.
 const (
-	FaultSetting    FaultKind = "setting"                       // the environment's own settings cannot work; nothing was sent
-	FaultProxy      FaultKind = FaultKind(awscall.AtProxy)      // "proxy": it did not let the call through
-	FaultDNS        FaultKind = FaultKind(awscall.AtDNS)        // "dns": the host's name cannot be resolved
-	FaultConnection FaultKind = FaultKind(awscall.AtConnection) // "connection": refused, cut, or no answer in time
-	FaultTLS        FaultKind = FaultKind(awscall.AtTLS)        // "tls": none, or a certificate that cannot be trusted
-	FaultAnswer     FaultKind = "answer"                        // an answer that is none of Cognito's, or an error of its own
-	FaultBlocked    FaultKind = "blocked"                       // a firewall in front of Cognito refused
-	FaultThrottled  FaultKind = "throttled"                     // too many calls
-	FaultClient     FaultKind = "client-id"                     // Cognito does not know the app client
-	FaultSecret     FaultKind = "secret"                        // the app client's secret is missing, wrong or one too many
-	FaultFlow       FaultKind = "flow"                          // the app client does not allow the auth_flow
+	ProblemSetting    ProblemKind = "setting"                            // the environment's own settings cannot work; nothing was sent
+	ProblemProxy      ProblemKind = ProblemKind(awscall.StageProxy)      // "proxy": it did not let the call through
+	ProblemDNS        ProblemKind = ProblemKind(awscall.StageDNS)        // "dns": the host's name cannot be resolved
+	ProblemConnection ProblemKind = ProblemKind(awscall.StageConnection) // "connection": refused, cut, or no answer in time
+	ProblemTLS        ProblemKind = ProblemKind(awscall.StageTLS)        // "tls": none, or a certificate that cannot be trusted
+	ProblemAnswer     ProblemKind = "answer"                             // an answer that is none of Cognito's, or an error of its own
+	ProblemBlocked    ProblemKind = "blocked"                            // a firewall in front of Cognito refused
+	ProblemThrottled  ProblemKind = "throttled"                          // too many calls
+	ProblemClient     ProblemKind = "client-id"                          // Cognito does not know the app client
+	ProblemSecret     ProblemKind = "secret"                             // the app client's secret is missing, wrong or one too many
+	ProblemFlow       ProblemKind = "flow"                               // the app client does not allow the auth_flow
 )
 
 // A ProbeResult is what Probe found.
@@ -57,55 +57,55 @@ type ProbeResult struct {
 // billed for, as the user does not exist; triggers of the pool (Lambda) and its log see
 // the attempt. It takes no longer than callTimeout.
 func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeResult {
-	t, err := a.begin("probe", env)
+	o, err := a.newOperation("probe", env)
 	if err == nil {
-		err = t.chooseFlow()
+		err = o.setFlow()
 	}
 	if err != nil {
-		return ProbeResult{SignIn: &Problem{Kind: FaultSetting, Err: asError(err)}}
+		return ProbeResult{SignIn: &Problem{Kind: ProblemSetting, Err: asError(err)}}
 	}
-	t.command = "kyc-agentd doctor " + env.Name
-	var h ProbeResult
+	o.command = "kyc-agentd doctor " + env.Name
+	var result ProbeResult
 	var both sync.WaitGroup
-	both.Go(func() { h.Keys = t.probeKeys(ctx) })
-	t.probeSignIn(ctx, &h)
+	both.Go(func() { result.Keys = o.probeKeys(ctx) })
+	o.probeSignIn(ctx, &result)
 	both.Wait()
-	return h
+	return result
 }
 
 // probeKeys fetches the JWK set past the cache.
-func (t *task) probeKeys(ctx context.Context) *Problem {
-	_, fail := t.auth.keys.fetch(ctx, t.env.KeysURL())
+func (o *operation) probeKeys(ctx context.Context) *Problem {
+	_, fail := o.auth.keys.fetch(ctx, o.env.KeysURL())
 	if fail == nil {
 		return nil
 	}
-	hint := t.again()
+	hint := o.retryHint()
 	if fail.Status != 0 {
-		hint = "check user_pool_id, issuer and jwks_url of environment " + t.env.Name
+		hint = "check user_pool_id, issuer and jwks_url of environment " + o.env.Name
 	}
-	e := t.errorf(agent.CodeUnavailable, hint, "%s", fail.Words)
+	e := o.errorf(agent.CodeUnavailable, hint, "%s", fail.Text)
 	e.Err = fail
-	return &Problem{Kind: (&failure{Failure: *fail}).kind(), Err: e}
+	return &Problem{Kind: (&failure{Failure: *fail}).problemKind(), Err: e}
 }
 
 // probeSignIn begins a sign-in, and goes no further.
-func (t *task) probeSignIn(ctx context.Context, h *ProbeResult) {
-	si, err := t.signIn(agent.LoginRequest{
+func (o *operation) probeSignIn(ctx context.Context, result *ProbeResult) {
+	si, err := o.newSignIn(agent.LoginRequest{
 		Username: "kyc-agentd-doctor-" + rand.Text(), Password: agent.NewSecret(rand.Text()),
 	})
 	if err != nil {
-		h.SignIn = &Problem{Kind: FaultSetting, Err: asError(err)}
+		result.SignIn = &Problem{Kind: ProblemSetting, Err: asError(err)}
 		return
 	}
 	s, fail := si.initiateOnce(ctx)
-	h.Answered, h.Skew = s.x.Status != 0, s.x.Skew()
+	result.Answered, result.Skew = s.x.Status != 0, s.x.Skew()
 	if fail == nil {
 		return // a challenge: the pool does not tell that there is no such user
 	}
-	e := si.op.failed(atSignIn, fail)
+	e := si.op.errorFor(signInMapping, fail)
 	// Whatever is said of a user is said of one that does not exist.
 	if e.Code != agent.CodeLoginRequired && fail.reason != reasonAttempts {
-		h.SignIn = &Problem{Kind: fail.kind(), Err: e}
+		result.SignIn = &Problem{Kind: fail.problemKind(), Err: e}
 	}
 }
 
@@ -116,23 +116,23 @@ func asError(err error) *agent.Error {
 	return &agent.Error{Code: agent.CodeOf(err), Op: "probe", Message: err.Error(), Err: err}
 }
 
-// kind is where the fault lies that a failure shows.
-func (f *failure) kind() FaultKind {
+// problemKind is where the fault lies that a failure shows.
+func (f *failure) problemKind() ProblemKind {
 	switch {
 	case f.Status == 0:
-		return FaultKind(f.Where)
+		return ProblemKind(f.Stage)
 	case f.aboutSecret():
-		return FaultSecret
+		return ProblemSecret
 	case f.reason == reasonFlow:
-		return FaultFlow
+		return ProblemFlow
 	case f.Code == "ResourceNotFoundException":
-		return FaultClient
+		return ProblemClient
 	}
-	switch meaningOf(atSignIn, f).code {
+	switch mappingOf(signInMapping, f).code {
 	case agent.CodeDenied:
-		return FaultBlocked
+		return ProblemBlocked
 	case agent.CodeThrottled:
-		return FaultThrottled
+		return ProblemThrottled
 	}
-	return FaultAnswer
+	return ProblemAnswer
 }

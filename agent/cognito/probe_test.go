@@ -35,28 +35,28 @@ func TestProbeFinds(t *testing.T) {
 	tests := []struct {
 		name   string
 		spoil  func(*cognitotest.Server, *agent.Environment)
-		signIn cognito.FaultKind
-		keys   cognito.FaultKind
+		signIn cognito.ProblemKind
+		keys   cognito.ProblemKind
 		says   string
 	}{
-		{"another app client", func(_ *cognitotest.Server, e *agent.Environment) { e.ClientID = "0ther" }, cognito.FaultClient, "", "does not know the app client 0ther"},
-		{"a flow that is off", func(s *cognitotest.Server, _ *agent.Environment) { s.Set(cognitotest.Flows("USER_AUTH")) }, cognito.FaultFlow, "", "lacks ALLOW_USER_PASSWORD_AUTH"},
-		{"a secret that is not known", func(s *cognitotest.Server, _ *agent.Environment) { s.Set(cognitotest.ClientSecret("x")) }, cognito.FaultSecret, "", "has a secret"},
-		{"a flow that is none", func(_ *cognitotest.Server, e *agent.Environment) { e.AuthFlow = "magic" }, cognito.FaultSetting, "", "auth_flow"},
-		{"plain http", func(_ *cognitotest.Server, e *agent.Environment) { e.Endpoint = "http://cognito.example" }, cognito.FaultSetting, "", "use https"},
-		{"a gateway", everyCall(cognitotest.BadGateway()), cognito.FaultAnswer, "", "answered HTTP 502"},
-		{"an error of its own", everyCall(cognitotest.Internal()), cognito.FaultAnswer, "", "internal error"},
-		{"a firewall", everyCall(cognitotest.Blocked()), cognito.FaultBlocked, "", "firewall"},
-		{"too many calls", everyCall(cognitotest.Throttle()), cognito.FaultThrottled, "", "Too many requests"},
-		{"a cut connection", everyCall(cognitotest.Drop()), cognito.FaultConnection, "", "closed the connection"},
-		{"nobody there", func(s *cognitotest.Server, _ *agent.Environment) { s.Close() }, cognito.FaultConnection, cognito.FaultConnection, "refused"},
+		{"another app client", func(_ *cognitotest.Server, e *agent.Environment) { e.ClientID = "0ther" }, cognito.ProblemClient, "", "does not know the app client 0ther"},
+		{"a flow that is off", func(s *cognitotest.Server, _ *agent.Environment) { s.Set(cognitotest.Flows("USER_AUTH")) }, cognito.ProblemFlow, "", "lacks ALLOW_USER_PASSWORD_AUTH"},
+		{"a secret that is not known", func(s *cognitotest.Server, _ *agent.Environment) { s.Set(cognitotest.ClientSecret("x")) }, cognito.ProblemSecret, "", "has a secret"},
+		{"a flow that is none", func(_ *cognitotest.Server, e *agent.Environment) { e.AuthFlow = "magic" }, cognito.ProblemSetting, "", "auth_flow"},
+		{"plain http", func(_ *cognitotest.Server, e *agent.Environment) { e.Endpoint = "http://cognito.example" }, cognito.ProblemSetting, "", "use https"},
+		{"a gateway", everyCall(cognitotest.BadGateway()), cognito.ProblemAnswer, "", "answered HTTP 502"},
+		{"an error of its own", everyCall(cognitotest.Internal()), cognito.ProblemAnswer, "", "internal error"},
+		{"a firewall", everyCall(cognitotest.Blocked()), cognito.ProblemBlocked, "", "firewall"},
+		{"too many calls", everyCall(cognitotest.Throttle()), cognito.ProblemThrottled, "", "Too many requests"},
+		{"a cut connection", everyCall(cognitotest.Drop()), cognito.ProblemConnection, "", "closed the connection"},
+		{"nobody there", func(s *cognitotest.Server, _ *agent.Environment) { s.Close() }, cognito.ProblemConnection, cognito.ProblemConnection, "refused"},
 		{"no TLS", func(s *cognitotest.Server, e *agent.Environment) {
 			e.Endpoint = strings.Replace(s.URL, "http:", "https:", 1)
-		}, cognito.FaultTLS, cognito.FaultTLS, "does not speak TLS"},
-		{"another pool", func(_ *cognitotest.Server, e *agent.Environment) { e.UserPoolID = "us-east-2_0ther" }, "", cognito.FaultAnswer, "HTTP 404"},
+		}, cognito.ProblemTLS, cognito.ProblemTLS, "does not speak TLS"},
+		{"another pool", func(_ *cognitotest.Server, e *agent.Environment) { e.UserPoolID = "us-east-2_0ther" }, "", cognito.ProblemAnswer, "HTTP 404"},
 		{"keys that are none", func(s *cognitotest.Server, _ *agent.Environment) {
 			s.FailNext(cognitotest.JWKS, -1, cognitotest.Answer(200, "application/json", `{"keys":[]}`))
-		}, "", cognito.FaultAnswer, "cannot be used"},
+		}, "", cognito.ProblemAnswer, "cannot be used"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func everyCall(f cognitotest.Fault) func(*cognitotest.Server, *agent.Environment
 	return func(s *cognitotest.Server, _ *agent.Environment) { s.FailNext("InitiateAuth", -1, f) }
 }
 
-func wantFault(t *testing.T, f *cognito.Problem, kind cognito.FaultKind, says string) {
+func wantFault(t *testing.T, f *cognito.Problem, kind cognito.ProblemKind, says string) {
 	t.Helper()
 	switch {
 	case f == nil && kind == "":
@@ -110,8 +110,8 @@ func TestProbeEnds(t *testing.T) {
 			if took := time.Since(started); took != want {
 				t.Errorf("took %s, want %s", took, want)
 			}
-			wantFault(t, h.SignIn, cognito.FaultConnection, "no answer")
-			wantFault(t, h.Keys, cognito.FaultConnection, "no answer")
+			wantFault(t, h.SignIn, cognito.ProblemConnection, "no answer")
+			wantFault(t, h.Keys, cognito.ProblemConnection, "no answer")
 		})
 	}
 }

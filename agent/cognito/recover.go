@@ -9,54 +9,54 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// An action mends an account.
-type action struct {
+// A recoverAction mends an account.
+type recoverAction struct {
 	command string // of the terminal, for hints; the environment's name follows
-	run     func(*task, context.Context, agent.RecoverRequest) error
+	run     func(*operation, context.Context, agent.RecoverRequest) error
 }
 
-var actions = map[agent.RecoverAction]action{
-	agent.RecoverReset:   {"kyc-agentd password reset ", (*task).recoverByReset},
-	agent.RecoverChange:  {"kyc-agentd password change ", (*task).recoverByChange},
-	agent.RecoverConfirm: {"kyc-agentd confirm ", (*task).recoverByConfirm},
-	agent.RecoverResend:  {"kyc-agentd confirm --resend ", (*task).recoverByResend},
+var recoverActions = map[agent.RecoverAction]recoverAction{
+	agent.RecoverReset:   {"kyc-agentd password reset ", (*operation).recoverByReset},
+	agent.RecoverChange:  {"kyc-agentd password change ", (*operation).recoverByChange},
+	agent.RecoverConfirm: {"kyc-agentd confirm ", (*operation).recoverByConfirm},
+	agent.RecoverResend:  {"kyc-agentd confirm --resend ", (*operation).recoverByResend},
 }
 
 // Recover mends an account. A sign-in that is made for it does not outlive it.
 func (a *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Prompter) error {
-	t, err := a.begin("recover", env)
+	o, err := a.newOperation("recover", env)
 	if err != nil {
 		return err
 	}
-	act, ok := actions[req.Action]
+	act, ok := recoverActions[req.Action]
 	if !ok || req.Username == "" {
-		return t.errorf(agent.CodeUsage, "run: kyc-agentd help", "there is no account to mend, or no such way")
+		return o.errorf(agent.CodeUsage, "run: kyc-agentd help", "there is no account to mend, or no such way")
 	}
-	t.ask, t.command = ask, act.command+env.Name
-	return act.run(t, ctx, req)
+	o.ask, o.command = ask, act.command+env.Name
+	return act.run(o, ctx, req)
 }
 
-func (t *task) recoverByReset(ctx context.Context, req agent.RecoverRequest) error {
-	r := &reset{op: t, user: req.Username}
-	if err := r.send(ctx); err != nil {
+func (o *operation) recoverByReset(ctx context.Context, req agent.RecoverRequest) error {
+	r := &passwordReset{op: o, user: req.Username}
+	if err := r.sendCode(ctx); err != nil {
 		return err
 	}
-	return r.run(ctx)
+	return r.promptForPassword(ctx)
 }
 
-func (t *task) recoverByConfirm(ctx context.Context, req agent.RecoverRequest) error {
-	return (&confirmation{op: t, user: req.Username}).run(ctx, "")
+func (o *operation) recoverByConfirm(ctx context.Context, req agent.RecoverRequest) error {
+	return (&confirmation{op: o, user: req.Username}).promptForCode(ctx, "")
 }
 
-func (t *task) recoverByResend(ctx context.Context, req agent.RecoverRequest) error {
-	return (&confirmation{op: t, user: req.Username}).send(ctx)
+func (o *operation) recoverByResend(ctx context.Context, req agent.RecoverRequest) error {
+	return (&confirmation{op: o, user: req.Username}).resendCode(ctx)
 }
 
 // recoverByChange signs in with the present password, for Cognito wants an access token,
 // and ends that sign-in afterwards. Where a new password is set on the way
 // in, that was the change.
-func (t *task) recoverByChange(ctx context.Context, req agent.RecoverRequest) error {
-	si, err := t.signIn(agent.LoginRequest{Username: req.Username, Password: req.Password})
+func (o *operation) recoverByChange(ctx context.Context, req agent.RecoverRequest) error {
+	si, err := o.newSignIn(agent.LoginRequest{Username: req.Username, Password: req.Password})
 	if err != nil {
 		return err
 	}
@@ -64,17 +64,17 @@ func (t *task) recoverByChange(ctx context.Context, req agent.RecoverRequest) er
 	if err != nil {
 		return err
 	}
-	defer t.discard(ctx, agent.SignIn{RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken))})
-	if si.changed {
+	defer o.discard(ctx, agent.SignIn{RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken))})
+	if si.passwordChanged {
 		return nil
 	}
 	return si.changePassword(ctx, s)
 }
 
 func (si *signIn) changePassword(ctx context.Context, s step) error {
-	c := agent.Challenge{Environment: si.op.env.Name, Name: "CHANGE_PASSWORD", Prompt: "The new password", Fields: newPasswordInputs()}
-	return si.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
-		password, problem := newPasswordOf(given)
+	c := agent.Challenge{Environment: si.op.env.Name, Name: "CHANGE_PASSWORD", Prompt: "The new password", Fields: newPasswordFields()}
+	return si.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (string, error) {
+		password, problem := typedNewPassword(given)
 		if problem != "" {
 			return problem, nil
 		}
@@ -85,18 +85,18 @@ func (si *signIn) changePassword(ctx context.Context, s step) error {
 				ProposedPassword: aws.String(password.Reveal()),
 			})
 		})
-		return si.op.outcome(atChange, passwordProblems, fail)
+		return si.op.problemOrError(changePasswordMapping, passwordProblems, fail)
 	})
 }
 
-// outcome is what a call that a person's answer made comes to: no problem, one that
+// problemOrError is what a call that a person's answer made comes to: no problem, one that
 // another answer may mend, or the end.
-func (t *task) outcome(p phase, problems map[string]string, fail *failure) (problem string, err error) {
+func (o *operation) problemOrError(table mappingTable, problems map[string]string, fail *failure) (problem string, err error) {
 	if fail == nil {
 		return "", nil
 	}
-	if problem := problemOf(problems, fail); problem != "" {
+	if problem := problemFor(problems, fail); problem != "" {
 		return problem, nil
 	}
-	return "", t.failed(p, fail)
+	return "", o.errorFor(table, fail)
 }

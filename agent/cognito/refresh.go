@@ -15,45 +15,45 @@ import (
 // token rotation takes the second alone, others take both, and which kind a client
 // is cannot be asked without an AWS account's credentials.
 const (
-	byInitiateAuth = "initiate-auth" // InitiateAuth with REFRESH_TOKEN_AUTH
-	byTokens       = "tokens"        // GetTokensFromRefreshToken
+	apiInitiateAuth = "initiate-auth" // InitiateAuth with REFRESH_TOKEN_AUTH
+	apiGetTokens    = "tokens"        // GetTokensFromRefreshToken
 )
 
-func other(api string) string {
-	if api == byTokens {
-		return byInitiateAuth
+func otherAPI(api string) string {
+	if api == apiGetTokens {
+		return apiInitiateAuth
 	}
-	return byTokens
+	return apiGetTokens
 }
 
 // Refresh gets a new ID token with the refresh token in s. It begins with the call
 // that worked the last time; before it says that the sign-in is dead, or that the
 // app client does not allow refreshing, it tries the other one.
 func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) (agent.AuthResult, error) {
-	t, err := a.begin("refresh", env)
+	o, err := a.newOperation("refresh", env)
 	if err != nil {
 		return agent.AuthResult{}, err
 	}
 	if s.RefreshToken.IsZero() {
-		return agent.AuthResult{}, t.errorf(agent.CodeLoginRequired, t.rerun(), "the kept sign-in has no refresh token")
+		return agent.AuthResult{}, o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the kept sign-in has no refresh token")
 	}
-	out, x, fail := t.renew(ctx, &s, keep)
+	out, x, fail := o.refreshTokens(ctx, &s, keep)
 	if fail != nil {
-		return agent.AuthResult{}, t.failed(atRefresh, fail)
+		return agent.AuthResult{}, o.errorFor(refreshMapping, fail)
 	}
-	return t.grant(ctx, s, out, x)
+	return o.authResult(ctx, s, out, x)
 }
 
-// renew makes the refresh. s is then what is to be kept; keep has it already if the
+// refreshTokens makes the refresh. s is then what is to be kept; keep has it already if the
 // refresh token was rotated.
-func (t *task) renew(ctx context.Context, s *agent.SignIn, keep func(agent.SignIn)) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
-	api := t.firstAPI(*s)
-	out, x, fail := t.refreshBy(ctx, api, *s)
-	if fail != nil && fail.worthTheOther() {
-		api = other(api)
+func (o *operation) refreshTokens(ctx context.Context, s *agent.SignIn, keep func(agent.SignIn)) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
+	api := o.firstAPI(*s)
+	out, x, fail := o.refreshWith(ctx, api, *s)
+	if fail != nil && fail.tryOtherAPI() {
+		api = otherAPI(api)
 		first := fail
-		if out, x, fail = t.refreshBy(ctx, api, *s); fail != nil {
-			fail = verdict(first, fail)
+		if out, x, fail = o.refreshWith(ctx, api, *s); fail != nil {
+			fail = moreDefinite(first, fail)
 		}
 	}
 	if fail != nil {
@@ -72,42 +72,42 @@ func (t *task) renew(ctx context.Context, s *agent.SignIn, keep func(agent.SignI
 // is the other one: that takes the secret plain, where InitiateAuth wants a hash
 // over the name that Cognito has for the user, and says nothing else than
 // NotAuthorizedException about any other.
-func (t *task) firstAPI(s agent.SignIn) string {
+func (o *operation) firstAPI(s agent.SignIn) string {
 	switch {
-	case s.RefreshAPI == byTokens, s.RefreshAPI == byInitiateAuth:
+	case s.RefreshAPI == apiGetTokens, s.RefreshAPI == apiInitiateAuth:
 		return s.RefreshAPI
-	case !t.env.ClientSecret.IsZero():
-		return byTokens
+	case !o.env.ClientSecret.IsZero():
+		return apiGetTokens
 	}
-	return byInitiateAuth
+	return apiInitiateAuth
 }
 
-// refreshBy makes one refresh call. Exactly one of the first and the last result is set.
-func (t *task) refreshBy(ctx context.Context, api string, s agent.SignIn) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
-	name, call := "InitiateAuth", t.refreshAuth
-	if api == byTokens {
-		name, call = "GetTokensFromRefreshToken", t.tokens
+// refreshWith makes one refresh call. Exactly one of the first and the last result is set.
+func (o *operation) refreshWith(ctx context.Context, api string, s agent.SignIn) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
+	name, call := "InitiateAuth", o.refreshWithInitiateAuth
+	if api == apiGetTokens {
+		name, call = "GetTokensFromRefreshToken", o.refreshWithGetTokens
 	}
-	r, x, fail := invoke(ctx, t, name, func(ctx context.Context) (*types.AuthenticationResultType, error) {
+	r, x, fail := invoke(ctx, o, name, func(ctx context.Context) (*types.AuthenticationResultType, error) {
 		return call(ctx, s)
 	})
 	if fail == nil && (r == nil || aws.ToString(r.IdToken) == "" && aws.ToString(r.RefreshToken) == "") {
 		// As good as no answer: it may be asked for again.
-		fail = &failure{Failure: awscall.Failure{Call: callOf(name, t.env.EndpointURL()), Status: x.Status}}
-		fail.Words = fail.Call.Host + " answered without tokens"
+		fail = &failure{Failure: awscall.Failure{Call: awsCall(name, o.env.EndpointURL()), Status: x.Status}}
+		fail.Text = fail.Call.Host + " answered without tokens"
 	}
 	return r, x, fail
 }
 
-func (t *task) refreshAuth(ctx context.Context, s agent.SignIn) (*types.AuthenticationResultType, error) {
+func (o *operation) refreshWithInitiateAuth(ctx context.Context, s agent.SignIn) (*types.AuthenticationResultType, error) {
 	parameters := map[string]string{"REFRESH_TOKEN": s.RefreshToken.Reveal()}
 	if s.Device.Key != "" {
 		parameters["DEVICE_KEY"] = s.Device.Key
 	}
-	t.addSecretHash(parameters, s.Username)
-	out, err := t.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
+	o.addSecretHash(parameters, s.Username)
+	out, err := o.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
 		AuthFlow:       types.AuthFlowTypeRefreshTokenAuth,
-		ClientId:       aws.String(t.env.ClientID),
+		ClientId:       aws.String(o.env.ClientID),
 		AuthParameters: parameters,
 	})
 	if err != nil {
@@ -116,10 +116,10 @@ func (t *task) refreshAuth(ctx context.Context, s agent.SignIn) (*types.Authenti
 	return out.AuthenticationResult, nil
 }
 
-func (t *task) tokens(ctx context.Context, s agent.SignIn) (*types.AuthenticationResultType, error) {
-	out, err := t.api.GetTokensFromRefreshToken(ctx, &cip.GetTokensFromRefreshTokenInput{
-		ClientId:     aws.String(t.env.ClientID),
-		ClientSecret: t.plainSecret(),
+func (o *operation) refreshWithGetTokens(ctx context.Context, s agent.SignIn) (*types.AuthenticationResultType, error) {
+	out, err := o.api.GetTokensFromRefreshToken(ctx, &cip.GetTokensFromRefreshTokenInput{
+		ClientId:     aws.String(o.env.ClientID),
+		ClientSecret: o.plainSecret(),
 		DeviceKey:    optional(s.Device.Key),
 		RefreshToken: aws.String(s.RefreshToken.Reveal()),
 	})
@@ -129,25 +129,25 @@ func (t *task) tokens(ctx context.Context, s agent.SignIn) (*types.Authenticatio
 	return out.AuthenticationResult, nil
 }
 
-// worthTheOther reports whether the other refresh call may do better: after a
+// tryOtherAPI reports whether the other refresh call may do better: after a
 // refusal of the token, for that is how a call can look that the app client does
 // not take, and after a refusal of the call. A token that was used twice
 // (RefreshTokenReuseException) is known to Cognito, and no other call helps.
-func (f *failure) worthTheOther() bool {
+func (f *failure) tryOtherAPI() bool {
 	if f.Code == "RefreshTokenReuseException" {
 		return false
 	}
-	return f.refusesCall() || f.dead()
+	return f.refusesAPI() || f.endsSignIn()
 }
 
-// dead reports whether f is Cognito's definite word that the sign-in has ended.
-func (f *failure) dead() bool {
-	return meaningOf(atRefresh, f).code == agent.CodeLoginRequired
+// endsSignIn reports whether f is Cognito's definite word that the sign-in has ended.
+func (f *failure) endsSignIn() bool {
+	return mappingOf(refreshMapping, f).code == agent.CodeLoginRequired
 }
 
-// refusesCall reports whether f is about the call and not about the token.
-func (f *failure) refusesCall() bool {
-	if f.missing() {
+// refusesAPI reports whether f is about the call and not about the token.
+func (f *failure) refusesAPI() bool {
+	if f.isUnknownCall() {
 		return true
 	}
 	if f.Status >= 500 || f.aboutSecret() {
@@ -160,11 +160,11 @@ func (f *failure) refusesCall() bool {
 	return false
 }
 
-// verdict is what two failures come to. Where the second call was not on offer, the
+// moreDefinite is what two failures come to. Where the second call was not on offer, the
 // first one's word stands. Else the second's does: it is the definite one, or one
 // that leaves the question open, and then the sign-in is kept.
-func verdict(first, second *failure) *failure {
-	if second.refusesCall() {
+func moreDefinite(first, second *failure) *failure {
+	if second.refusesAPI() {
 		return first
 	}
 	return second

@@ -17,12 +17,12 @@ const revokeTimeout = 4 * time.Second
 // Revoke ends the sign-in at Cognito. No error comes of a sign-in that is not known
 // there, nor of an app client that has revocation switched off.
 func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s agent.SignIn) error {
-	t, err := a.begin("revoke", env)
+	o, err := a.newOperation("revoke", env)
 	if err != nil || s.RefreshToken.IsZero() {
 		return err
 	}
-	if _, fail := t.revoke(ctx, s); fail != nil && (!nothingToRevoke[fail.Code] || fail.aboutSecret()) {
-		return t.failed(atRevoke, fail)
+	if _, fail := o.revoke(ctx, s); fail != nil && (!nothingToRevoke[fail.Code] || fail.aboutSecret()) {
+		return o.errorFor(revokeMapping, fail)
 	}
 	return nil
 }
@@ -37,13 +37,13 @@ var nothingToRevoke = map[string]bool{
 	"Unsupported":                   true, // an emulator without the call
 }
 
-func (t *task) revoke(ctx context.Context, s agent.SignIn) (*awscall.Exchange, *failure) {
+func (o *operation) revoke(ctx context.Context, s agent.SignIn) (*awscall.Exchange, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
-	_, x, fail := invoke(ctx, t, "RevokeToken", func(ctx context.Context) (*cip.RevokeTokenOutput, error) {
-		return t.api.RevokeToken(ctx, &cip.RevokeTokenInput{
-			ClientId:     aws.String(t.env.ClientID),
-			ClientSecret: t.plainSecret(),
+	_, x, fail := invoke(ctx, o, "RevokeToken", func(ctx context.Context) (*cip.RevokeTokenOutput, error) {
+		return o.api.RevokeToken(ctx, &cip.RevokeTokenInput{
+			ClientId:     aws.String(o.env.ClientID),
+			ClientSecret: o.plainSecret(),
 			Token:        aws.String(s.RefreshToken.Reveal()),
 		})
 	})
@@ -53,29 +53,29 @@ func (t *task) revoke(ctx context.Context, s agent.SignIn) (*awscall.Exchange, *
 // RevokeAll ends every sign-in of the user, this one included. It takes a refresh, for
 // Cognito wants an access token of the user's, and none is kept.
 func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) error {
-	t, err := a.begin("revoke", env)
+	o, err := a.newOperation("revoke", env)
 	if err != nil {
 		return err
 	}
-	t.everywhere = true
-	t.command += " && kyc-agentd logout --all-devices " + env.Name
+	o.allSignIns = true
+	o.command += " && kyc-agentd logout --all-devices " + env.Name
 	if s.RefreshToken.IsZero() {
-		return t.errorf(agent.CodeLoginRequired, t.rerun(), "the kept sign-in has no refresh token")
+		return o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the kept sign-in has no refresh token")
 	}
-	r, _, fail := t.renew(ctx, &s, keep)
+	r, _, fail := o.refreshTokens(ctx, &s, keep)
 	if fail != nil {
-		return t.failed(atRefresh, fail)
+		return o.errorFor(refreshMapping, fail)
 	}
-	if fail := t.signOutEverywhere(ctx, r.AccessToken); fail != nil {
-		t.discard(ctx, s) // that much can be done
-		return t.failed(atSignOut, fail)
+	if fail := o.signOutEverywhere(ctx, r.AccessToken); fail != nil {
+		o.discard(ctx, s) // that much can be done
+		return o.errorFor(globalSignOutMapping, fail)
 	}
 	return nil
 }
 
-func (t *task) signOutEverywhere(ctx context.Context, accessToken *string) *failure {
-	_, _, fail := invoke(ctx, t, "GlobalSignOut", func(ctx context.Context) (*cip.GlobalSignOutOutput, error) {
-		return t.api.GlobalSignOut(ctx, &cip.GlobalSignOutInput{AccessToken: accessToken})
+func (o *operation) signOutEverywhere(ctx context.Context, accessToken *string) *failure {
+	_, _, fail := invoke(ctx, o, "GlobalSignOut", func(ctx context.Context) (*cip.GlobalSignOutOutput, error) {
+		return o.api.GlobalSignOut(ctx, &cip.GlobalSignOutInput{AccessToken: accessToken})
 	})
 	return fail
 }

@@ -77,4 +77,4 @@ func quote(values ...string) string {
 	return strconv.QuoteToASCII(s)
 }
 
-func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -83,7 +83,7 @@ func Verify(raw string, keys KeyFunc, want Expect) (Claims, error) {
 	} else if err != nil {
 		return Claims{}, refuse(CheckFormat, "claims in JSON and no critical extension", "something else")
 	}
-	if err := p.check(want); err != nil {
+	if err := p.checkClaims(want); err != nil {
 		return Claims{}, err
 	}
 	return Claims{
@@ -114,8 +114,8 @@ func parse(raw string) (*jwt.JSONWebToken, string, error) {
 	return token, kid, nil
 }
 
-// check holds the claims of a token whose signature is good against want.
-func (p *payload) check(want Expect) error {
+// checkClaims holds the claims of a token whose signature is good against want.
+func (p *payload) checkClaims(want Expect) error {
 	switch {
 	case p.TokenUse != "id":
 		return refuse(CheckUse, quote("id"), "%s", quote(p.TokenUse))
@@ -141,13 +141,13 @@ func (p *payload) checkTimes(now time.Time, leeway time.Duration) error {
 	expiry, issued := p.Expiry.Time(), p.IssuedAt.Time()
 	switch life := expiry.Sub(issued); {
 	case life <= 0 || life > maxLifetime:
-		return refuse(CheckLifetime, "exp after iat, by a year at most", "iat %s, exp %s", clock(issued), clock(expiry))
+		return refuse(CheckLifetime, "exp after iat, by a year at most", "iat %s, exp %s", formatTime(issued), formatTime(expiry))
 	case !expiry.After(now):
-		return refuse(CheckExpiry, "after "+clock(now), "%s", clock(expiry))
+		return refuse(CheckExpiry, "after "+formatTime(now), "%s", formatTime(expiry))
 	case issued.After(now.Add(leeway)):
-		return refuse(CheckIssuedAt, "not after "+clock(now.Add(leeway)), "%s", clock(issued))
+		return refuse(CheckIssuedAt, "not after "+formatTime(now.Add(leeway)), "%s", formatTime(issued))
 	case p.NotBefore != nil && p.NotBefore.Time().After(now.Add(leeway)):
-		return refuse(CheckNotBefore, "not after "+clock(now.Add(leeway)), "%s", clock(p.NotBefore.Time()))
+		return refuse(CheckNotBefore, "not after "+formatTime(now.Add(leeway)), "%s", formatTime(p.NotBefore.Time()))
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func checkCognito(_ context.Context, p *patient) []finding {
 			return finding{}
 		case h.SignIn == nil:
 			return fine("cognito", "%s answers, knows the app client and allows the auth_flow", hostOf(o.env.EndpointURL()))
-		case h.SignIn.Kind == cognito.FaultSecret && p.answers() && p.config.Environments[o.name].ClientSecretFile.s == "":
+		case h.SignIn.Kind == cognito.ProblemSecret && p.answers() && p.config.Environments[o.name].ClientSecretFile.s == "":
 			return note("cognito.secret", "", "whether the client secret is right cannot be told from here: it may be a systemd credential, which the agent alone sees")
 		}
 		return faultFinding("cognito", h.SignIn, o.env.EndpointURL())
@@ -164,7 +164,7 @@ func checkKeys(_ context.Context, p *patient) []finding {
 		switch {
 		case h == nil || h.SignIn != nil && h.Keys != nil && h.SignIn.Kind == h.Keys.Kind:
 			return finding{} // said already
-		case h.Keys == nil && h.SignIn != nil && h.SignIn.Kind == cognito.FaultSetting:
+		case h.Keys == nil && h.SignIn != nil && h.SignIn.Kind == cognito.ProblemSetting:
 			return finding{} // not asked
 		case h.Keys == nil:
 			return fine("jwks", "the signing keys are there")
@@ -175,10 +175,10 @@ func checkKeys(_ context.Context, p *patient) []finding {
 
 // fixes are for what is between this machine and Cognito; for the rest Cognito's answer
 // tells.
-var fixes = map[cognito.FaultKind]string{
-	cognito.FaultConnection: "check the network, the VPN and the firewall",
-	cognito.FaultProxy:      "check HTTPS_PROXY and NO_PROXY, and that the proxy lets this host through",
-	cognito.FaultTLS:        "check this machine's clock and its certificates; a proxy that opens TLS needs its CA in /usr/local/share/ca-certificates (update-ca-certificates)",
+var fixes = map[cognito.ProblemKind]string{
+	cognito.ProblemConnection: "check the network, the VPN and the firewall",
+	cognito.ProblemProxy:      "check HTTPS_PROXY and NO_PROXY, and that the proxy lets this host through",
+	cognito.ProblemTLS:        "check this machine's clock and its certificates; a proxy that opens TLS needs its CA in /usr/local/share/ca-certificates (update-ca-certificates)",
 }
 
 func faultFinding(check string, f *cognito.Problem, url string) finding {
@@ -187,7 +187,7 @@ func faultFinding(check string, f *cognito.Problem, url string) finding {
 		fix = text + ": curl -sv " + shellquote.Quote(url)
 	}
 	severe := problem
-	if f.Kind == cognito.FaultThrottled {
+	if f.Kind == cognito.ProblemThrottled {
 		severe = warn
 	}
 	return severe(check+"."+string(f.Kind), fix, "%s", message)

@@ -17,7 +17,7 @@ type Call struct {
 	Name    string // "InitiateAuth"
 	Host    string // "cognito-idp.us-east-2.amazonaws.com"; Make knows it once something was sent
 	Service string // who answers, to a person: "Cognito"
-	Form    string // of its answers: "JSON"
+	Format  string // of its answers: "JSON"
 }
 
 // exchangeKey is where a call's context carries its *Exchange.

@@ -25,42 +25,42 @@ type Failure struct {
 	Call       Call
 	Code       string // AWS's error code; empty when the answer had none
 	Status     int    // 0 when there was no answer
-	Where      Where  // the call ended that got no answer
+	Stage      Stage  // the call ended that got no answer
 	RequestID  string
 	RetryAfter time.Duration
-	Words      string // where Code is empty: "no answer from … within 10 s"
+	Text       string // where Code is empty: "no answer from … within 10 s"
 	Cause      error  // context.Canceled, context.DeadlineExceeded or nil
 }
 
-// A Where is how far a call came that got no answer.
-type Where string
+// A Stage is how far a call came that got no answer.
+type Stage string
 
 // The places, from near to far.
 const (
-	AtProxy      Where = "proxy"      // which refused, or was not there
-	AtDNS        Where = "dns"        // which does not know the name, or did not answer
-	AtConnection Where = "connection" // refused, cut, unreachable, or out of time
-	AtTLS        Where = "tls"        // none, or a certificate that cannot be trusted
+	StageProxy      Stage = "proxy"      // which refused, or was not there
+	StageDNS        Stage = "dns"        // which does not know the name, or did not answer
+	StageConnection Stage = "connection" // refused, cut, unreachable, or out of time
+	StageTLS        Stage = "tls"        // none, or a certificate that cannot be trusted
 )
 
-func whereOf(err error) Where {
+func stageOf(err error) Stage {
 	op, isOp := errors.AsType[*net.OpError](err)
 	_, refused := proxyconnect.StatusOf(err)
 	_, unresolved := errors.AsType[*net.DNSError](err)
 	switch {
 	case refused || isOp && op.Op == "proxyconnect":
-		return AtProxy
+		return StageProxy
 	case unresolved:
-		return AtDNS
-	case certificateWords("", err) != "":
-		return AtTLS
+		return StageDNS
+	case tlsText("", err) != "":
+		return StageTLS
 	}
-	return AtConnection
+	return StageConnection
 }
 
 // Error is for logs.
 func (f *Failure) Error() string {
-	s := f.Call.Name + ": " + f.Words
+	s := f.Call.Name + ": " + f.Text
 	if f.Code != "" {
 		s = fmt.Sprintf("%s: %s, HTTP %d", f.Call.Name, f.Code, f.Status)
 	}
@@ -105,28 +105,28 @@ func requestID(err error) string {
 // Explain fills in why there is no error code, after a call that took that long.
 func (f *Failure) Explain(ctx context.Context, took time.Duration, err error) {
 	switch {
-	case errors.Is(err, errTooLong):
-		f.Words = f.Call.Host + " sent an answer above 1 MiB"
+	case errors.Is(err, errAnswerTooLong):
+		f.Text = f.Call.Host + " sent an answer above 1 MiB"
 	case ctx.Err() != nil:
-		f.Cause, f.Where = ctx.Err(), AtConnection
-		f.Words = ended(f.Call.Host, ctx.Err(), took)
+		f.Cause, f.Stage = ctx.Err(), StageConnection
+		f.Text = unanswered(f.Call.Host, ctx.Err(), took)
 	case f.Status >= 200 && f.Status < 300:
-		f.Words = fmt.Sprintf("%s sent half an answer, or one that is not %s", f.Call.Host, f.Call.Form)
+		f.Text = fmt.Sprintf("%s sent half an answer, or one that is not %s", f.Call.Host, f.Call.Format)
 	case f.Status != 0:
-		f.Words = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Call.Host, f.Status, f.answerForm(err))
+		f.Text = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Call.Host, f.Status, f.expectedAnswer(err))
 	default:
-		f.Words, f.Where = unreachable(f.Call.Host, took, err), whereOf(err)
+		f.Text, f.Stage = networkText(f.Call.Host, took, err), stageOf(err)
 	}
 }
 
-func (f *Failure) answerForm(err error) string {
+func (f *Failure) expectedAnswer(err error) string {
 	if _, ok := errors.AsType[smithy.APIError](err); ok {
 		return "an error of " + f.Call.Service + "'s"
 	}
-	return f.Call.Form
+	return f.Call.Format
 }
 
-func ended(host string, cause error, took time.Duration) string {
+func unanswered(host string, cause error, took time.Duration) string {
 	if errors.Is(cause, context.Canceled) {
 		return "the call to " + host + " was cancelled"
 	}
@@ -140,16 +140,16 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
 }
 
-// unreachable says in words why a call got no answer. The texts of net/http are
+// networkText says in words why a call got no answer. The texts of net/http are
 // not used: some quote what the other side sent.
-func unreachable(host string, took time.Duration, err error) string {
+func networkText(host string, took time.Duration, err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dnsWords(host, dns)
+		return dnsText(host, dns)
 	}
 	if status, ok := proxyconnect.StatusOf(err); ok {
 		return fmt.Sprintf("the proxy answered HTTP %d when asked for %s", status, host)
 	}
-	if s := certificateWords(host, err); s != "" {
+	if s := tlsText(host, err); s != "" {
 		return s
 	}
 	who := host
@@ -162,7 +162,7 @@ func unreachable(host string, took time.Duration, err error) string {
 		}
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return ended(who, context.DeadlineExceeded, took)
+		return unanswered(who, context.DeadlineExceeded, took)
 	}
 	return "the call to " + who + " failed before there was an answer"
 }
@@ -183,7 +183,7 @@ var networkErrors = []struct {
 	{syscall.ETIMEDOUT, "%s cannot be reached (connection timed out)"},
 }
 
-func dnsWords(host string, e *net.DNSError) string {
+func dnsText(host string, e *net.DNSError) string {
 	switch {
 	case e.IsNotFound:
 		return "cannot resolve " + host + " (no such host)"
@@ -193,8 +193,8 @@ func dnsWords(host string, e *net.DNSError) string {
 	return "cannot resolve " + host
 }
 
-// certificateWords is empty when err is not about TLS.
-func certificateWords(host string, err error) string {
+// tlsText is empty when err is not about TLS.
+func tlsText(host string, err error) string {
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
 		return "the certificate of " + host + " has expired or is not valid yet: check this machine's clock"
 	}

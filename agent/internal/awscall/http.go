@@ -19,7 +19,7 @@ const maxAnswer = 1 << 20
 // connectTimeout bounds the making of a connection, and again its TLS handshake.
 const connectTimeout = 10 * time.Second
 
-var errTooLong = errors.New("answer above 1 MiB")
+var errAnswerTooLong = errors.New("answer above 1 MiB")
 
 // Client returns c without redirects and cookies, or a client of our own.
 func Client(c *http.Client) *http.Client {
@@ -59,9 +59,9 @@ type Exchange struct {
 	Took           time.Duration // the call as a whole
 }
 
-// Wall strips the monotonic reading of a clock: it stands still in a suspend, and a
+// WallClock strips the monotonic reading of a clock: it stands still in a suspend, and a
 // server's date has none.
-func Wall(now func() time.Time) func() time.Time {
+func WallClock(now func() time.Time) func() time.Time {
 	if now == nil {
 		now = time.Now
 	}
@@ -81,7 +81,7 @@ func (d Doer) Do(req *http.Request) (*http.Response, error) {
 	if x == nil {
 		return nil, errors.New("a call without an exchange")
 	}
-	if err := inMemory(req); err != nil {
+	if err := bufferBody(req); err != nil {
 		return nil, err
 	}
 	x.host, x.Sent = req.URL.Host, d.Now()
@@ -91,16 +91,16 @@ func (d Doer) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.read(res)
-	res.Body = &limited{res.Body, maxAnswer}
+	res.Body = &limitedBody{res.Body, maxAnswer}
 	return res, nil
 }
 
-// inMemory gives a request a body that net/http knows to be in memory. The SDK's own
+// bufferBody gives a request a body that net/http knows to be in memory. The SDK's own
 // is not, so the headers and then the body are written as they come; and the SDK
 // closes it as soon as there is an answer. Where net/http has yet to look at the
 // end of the body by then, it takes the closing for an error and cuts the
 // connection, in the middle of the answer: a rotated refresh token would be lost.
-func inMemory(req *http.Request) error {
+func bufferBody(req *http.Request) error {
 	if req.Body == nil {
 		return nil
 	}
@@ -151,15 +151,15 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(d, 0), maxRetryAfter)
 }
 
-// limited reads up to left bytes and fails with errTooLong beyond.
-type limited struct {
+// limitedBody reads up to left bytes and fails with errTooLong beyond.
+type limitedBody struct {
 	io.ReadCloser
 	left int64
 }
 
-func (l *limited) Read(p []byte) (int, error) {
+func (l *limitedBody) Read(p []byte) (int, error) {
 	if l.left <= 0 {
-		return 0, errTooLong
+		return 0, errAnswerTooLong
 	}
 	n, err := l.ReadCloser.Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	keysTimeout  = 10 * time.Second // one fetch of a JWK set
-	keysLifetime = 24 * time.Hour   // after which a set is fetched again
-	keysPause    = 30 * time.Second // at least, between fetches that tokens can cause
-	maxKeySet    = 64 << 10         // bytes
-	maxKeys      = 16               // a user pool has two
-	minKeyBits   = 2048
+	keysTimeout       = 10 * time.Second // one fetch of a JWK set
+	keysLifetime      = 24 * time.Hour   // after which a set is fetched again
+	keysRetryInterval = 30 * time.Second // at least, between fetches that tokens can cause
+	maxKeySet         = 64 << 10         // bytes
+	maxKeys           = 16               // a user pool has two
+	minKeyBits        = 2048
 )
 
 // A keyCache keeps the signing keys of user pools by the URL of their JWK set.
@@ -48,9 +48,9 @@ type keySet struct {
 	// Guarded by the cache's mu.
 	keys    map[string]*rsa.PublicKey
 	fetched time.Time        // when keys were; zero before
-	tried   time.Time        // when a fetch last began that was not the first
+	retried time.Time        // when a fetch last began that was not the first
 	err     *awscall.Failure // of the last fetch; nil after a good one
-	flight  *keyFetch        // the fetch in hand, or nil
+	fetch   *keyFetch        // the fetch in hand, or nil
 }
 
 // keyFetch is one fetch, which any number of callers wait for.
@@ -63,12 +63,12 @@ func newKeyCache(client *http.Client, log *slog.Logger, now func() time.Time) *k
 // find returns the key called kid of the set at url, or nil when the set has none.
 // An error is a *awscall.Failure: the set could not be had.
 func (c *keyCache) find(ctx context.Context, url, kid string) (*rsa.PublicKey, error) {
-	flight := c.start(url, kid)
-	if flight != nil {
+	fetch := c.fetchIfDue(url, kid)
+	if fetch != nil {
 		select {
-		case <-flight.done:
+		case <-fetch.done:
 		case <-ctx.Done():
-			return nil, &awscall.Failure{Call: callOf(jwksCall, url), Words: "the signing keys of " + awscall.Host(url) + " did not come in time", Cause: ctx.Err()}
+			return nil, &awscall.Failure{Call: awsCall(jwksCall, url), Text: "the signing keys of " + awscall.Host(url) + " did not come in time", Cause: ctx.Err()}
 		}
 	}
 	c.mu.Lock()
@@ -83,9 +83,9 @@ func (c *keyCache) find(ctx context.Context, url, kid string) (*rsa.PublicKey, e
 	return nil, nil
 }
 
-// start returns the fetch to wait for before kid is looked up, or nil when what is
+// fetchIfDue returns the fetch to wait for before kid is looked up, or nil when what is
 // there will do.
-func (c *keyCache) start(url, kid string) *keyFetch {
+func (c *keyCache) fetchIfDue(url, kid string) *keyFetch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.sets[url]
@@ -93,10 +93,10 @@ func (c *keyCache) start(url, kid string) *keyFetch {
 		s = &keySet{url: url}
 		c.sets[url] = s
 	}
-	if s.flight == nil && s.due(kid, c.now()) {
-		c.fetchLocked(s)
+	if s.fetch == nil && s.due(kid, c.now()) {
+		c.startFetchLocked(s)
 	}
-	return s.flight.unless(s.fresh(kid, c.now()))
+	return s.fetch.unless(s.fresh(kid, c.now()))
 }
 
 func (f *keyFetch) unless(fresh bool) *keyFetch {
@@ -119,28 +119,28 @@ func (s *keySet) due(kid string, now time.Time) bool {
 	if s.fresh(kid, now) {
 		return false
 	}
-	since := now.Sub(s.tried)
-	return s.keys == nil || since < 0 || since >= keysPause
+	since := now.Sub(s.retried)
+	return s.keys == nil || since < 0 || since >= keysRetryInterval
 }
 
-// fetchLocked begins a fetch on its own time: a caller that gives up does not take
+// startFetchLocked begins a fetch on its own time: a caller that gives up does not take
 // the others' answer with it. The caller holds mu.
-func (c *keyCache) fetchLocked(s *keySet) {
+func (c *keyCache) startFetchLocked(s *keySet) {
 	if s.keys != nil {
-		s.tried = c.now()
+		s.retried = c.now()
 	}
 	f := &keyFetch{done: make(chan struct{})}
-	s.flight = f
+	s.fetch = f
 	go func() {
 		keys, err := c.fetch(context.Background(), s.url)
-		c.settle(s, keys, err)
+		c.storeResult(s, keys, err)
 		close(f.done)
 	}()
 }
 
-func (c *keyCache) settle(s *keySet, keys map[string]*rsa.PublicKey, err *awscall.Failure) {
+func (c *keyCache) storeResult(s *keySet, keys map[string]*rsa.PublicKey, err *awscall.Failure) {
 	c.mu.Lock()
-	s.flight, s.err = nil, err
+	s.fetch, s.err = nil, err
 	if err == nil {
 		s.keys, s.fetched = keys, c.now()
 	}
@@ -159,25 +159,25 @@ func (c *keyCache) fetch(ctx context.Context, url string) (map[string]*rsa.Publi
 	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
 	defer cancel()
 	started := time.Now()
-	f := &awscall.Failure{Call: callOf(jwksCall, url)}
-	body, err := c.get(ctx, url, f)
+	f := &awscall.Failure{Call: awsCall(jwksCall, url)}
+	body, err := c.download(ctx, url, f)
 	if err != nil {
 		f.Explain(ctx, time.Since(started), err)
 		return nil, f
 	}
 	if f.Status != http.StatusOK {
-		f.Words = fmt.Sprintf("%s answered HTTP %d when asked for its signing keys", f.Call.Host, f.Status)
+		f.Text = fmt.Sprintf("%s answered HTTP %d when asked for its signing keys", f.Call.Host, f.Status)
 		return nil, f
 	}
 	keys, problem := parseKeys(body)
 	if problem != "" {
-		f.Words = f.Call.Host + " sent signing keys that cannot be used: " + problem
+		f.Text = f.Call.Host + " sent signing keys that cannot be used: " + problem
 		return nil, f
 	}
 	return keys, nil
 }
 
-func (c *keyCache) get(ctx context.Context, url string, f *awscall.Failure) ([]byte, error) {
+func (c *keyCache) download(ctx context.Context, url string, f *awscall.Failure) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err

@@ -9,28 +9,28 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// notForPeople are the parameters of CUSTOM_CHALLENGE that are Cognito's own.
-var notForPeople = map[string]bool{"USERNAME": true, "USER_ID_FOR_SRP": true}
+// hiddenParameters are the parameters of CUSTOM_CHALLENGE that are Cognito's own.
+var hiddenParameters = map[string]bool{"USERNAME": true, "USER_ID_FOR_SRP": true}
 
-// promptNames are the parameters that pools' functions mostly put their question in,
+// promptParameters are the parameters that pools' functions mostly put their question in,
 // the best first, without regard to case. No rule of Cognito's names one.
-var promptNames = []string{"prompt", "question", "challenge", "message", "text", "title", "label", "hint"}
+var promptParameters = []string{"prompt", "question", "challenge", "message", "text", "title", "label", "hint"}
 
 // maxPrompt is the longest text of a pool's own that is shown, in characters.
 const maxPrompt = 300
 
-// askCustom shows what the user pool's own function says, as plain text: one parameter
+// customPrompt shows what the user pool's own function says, as plain text: one parameter
 // that looks like a question, else all of them.
-func askCustom(s step) (string, []agent.Field, error) {
-	prompt := customPrompt(s.params)
+func customPrompt(s step) (string, []agent.Field, error) {
+	prompt := customText(s.params)
 	if prompt == "" {
 		prompt = "The user pool has a question of its own, and does not say which"
 	}
 	return prompt, []agent.Field{{Name: "answer", Label: "Answer"}}, nil
 }
 
-func customPrompt(params map[string]string) string {
-	for _, want := range promptNames {
+func customText(params map[string]string) string {
+	for _, want := range promptParameters {
 		for _, name := range slices.Sorted(maps.Keys(params)) {
 			if text := sanitize.Short(params[name], maxPrompt); strings.EqualFold(name, want) && text != "" {
 				return text
@@ -39,14 +39,14 @@ func customPrompt(params map[string]string) string {
 	}
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if text := printable(params[name]); !notForPeople[name] && text != "" {
+		if text := printable(params[name]); !hiddenParameters[name] && text != "" {
 			all = append(all, printable(name)+": "+text)
 		}
 	}
 	return sanitize.Short(strings.Join(all, ", "), maxPrompt)
 }
 
-func respondCustom(_ step, given agent.Answers) (map[string]string, string) {
+func customResponses(_ step, given agent.Answers) (map[string]string, string) {
 	if given["answer"].IsZero() {
 		return nil, "no answer was given"
 	}

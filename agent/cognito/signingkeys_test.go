@@ -72,7 +72,7 @@ func (s *jwksServer) count() int {
 }
 
 func (s *jwksServer) cache() *keyCache {
-	return newKeyCache(awscall.Client(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), awscall.Wall(nil))
+	return newKeyCache(awscall.Client(&http.Client{Transport: s}), slog.New(slog.DiscardHandler), awscall.WallClock(nil))
 }
 
 var testKeys = sync.OnceValue(func() []*rsa.PrivateKey {
@@ -255,7 +255,7 @@ func TestHangingFetch(t *testing.T) {
 		c := s.cache()
 		began := time.Now()
 		_, err := c.find(t.Context(), keysURL, "a")
-		if f, ok := errors.AsType[*awscall.Failure](err); !ok || f.Words != "no answer from cognito.example within 10 s" || time.Since(began) != 10*time.Second {
+		if f, ok := errors.AsType[*awscall.Failure](err); !ok || f.Text != "no answer from cognito.example within 10 s" || time.Since(began) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		// A caller that gives up leaves the fetch to the others.

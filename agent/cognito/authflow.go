@@ -16,64 +16,64 @@ type flow struct {
 	allow types.ExplicitAuthFlowsType // what the app client must have
 	// parameters are AuthParameters, all but USERNAME.
 	parameters func(*signIn) map[string]string
-	// open says that the flow can go without a password.
-	open bool
+	// passwordOptional says that the flow can go without a password.
+	passwordOptional bool
 }
 
 // flows are the values of auth_flow.
 var flows = map[agent.AuthFlow]flow{
-	agent.FlowPassword: {types.AuthFlowTypeUserPasswordAuth, types.ExplicitAuthFlowsTypeAllowUserPasswordAuth, byPassword, false},
-	agent.FlowSRP:      {types.AuthFlowTypeUserSrpAuth, types.ExplicitAuthFlowsTypeAllowUserSrpAuth, bySRP, false},
-	agent.FlowChoice:   {types.AuthFlowTypeUserAuth, types.ExplicitAuthFlowsTypeAllowUserAuth, byChoice, true},
-	agent.FlowCustom:   {types.AuthFlowTypeCustomAuth, types.ExplicitAuthFlowsTypeAllowCustomAuth, byCustom, true},
+	agent.FlowPassword: {types.AuthFlowTypeUserPasswordAuth, types.ExplicitAuthFlowsTypeAllowUserPasswordAuth, passwordParameters, false},
+	agent.FlowSRP:      {types.AuthFlowTypeUserSrpAuth, types.ExplicitAuthFlowsTypeAllowUserSrpAuth, srpParameters, false},
+	agent.FlowChoice:   {types.AuthFlowTypeUserAuth, types.ExplicitAuthFlowsTypeAllowUserAuth, choiceParameters, true},
+	agent.FlowCustom:   {types.AuthFlowTypeCustomAuth, types.ExplicitAuthFlowsTypeAllowCustomAuth, customParameters, true},
 }
 
-func byPassword(si *signIn) map[string]string {
+func passwordParameters(si *signIn) map[string]string {
 	return map[string]string{"PASSWORD": si.password.Reveal()}
 }
 
-func bySRP(si *signIn) map[string]string {
-	return map[string]string{"SRP_A": si.shakeHands()}
+func srpParameters(si *signIn) map[string]string {
+	return map[string]string{"SRP_A": si.startSRP()}
 }
 
-// byChoice begins with the password where there is one: Cognito then asks for a choice
+// choiceParameters begins with the password where there is one: Cognito then asks for a choice
 // only of a user who has no password.
-func byChoice(si *signIn) map[string]string {
+func choiceParameters(si *signIn) map[string]string {
 	if si.password.IsZero() {
 		return map[string]string{}
 	}
-	return map[string]string{"PREFERRED_CHALLENGE": string(types.ChallengeNameTypePasswordSrp), "SRP_A": si.shakeHands()}
+	return map[string]string{"PREFERRED_CHALLENGE": string(types.ChallengeNameTypePasswordSrp), "SRP_A": si.startSRP()}
 }
 
-func byCustom(si *signIn) map[string]string {
+func customParameters(si *signIn) map[string]string {
 	if si.password.IsZero() {
 		return map[string]string{}
 	}
-	return map[string]string{"CHALLENGE_NAME": "SRP_A", "SRP_A": si.shakeHands()}
+	return map[string]string{"CHALLENGE_NAME": "SRP_A", "SRP_A": si.startSRP()}
 }
 
-// chooseFlow takes the environment's flow.
-func (t *task) chooseFlow() error {
-	name := t.env.AuthFlow
+// setFlow takes the environment's flow.
+func (o *operation) setFlow() error {
+	name := o.env.AuthFlow
 	if name == "" {
 		name = agent.FlowPassword
 	}
 	f, ok := flows[name]
 	if !ok {
-		return t.misconfigured(`auth_flow is none of "password", "srp", "choice", "custom"`)
+		return o.misconfigured(`auth_flow is none of "password", "srp", "choice", "custom"`)
 	}
-	t.flow = f
+	o.flow = f
 	return nil
 }
 
 // initiate begins a sign-in.
 func (si *signIn) initiate(ctx context.Context) (step, error) {
 	s, fail := si.initiateOnce(ctx)
-	if fail != nil && si.forgotten(fail) {
+	if fail != nil && si.dropUnknownDevice(fail) {
 		s, fail = si.initiateOnce(ctx)
 	}
 	if fail != nil {
-		return step{}, si.op.failed(atSignIn, fail)
+		return step{}, si.op.errorFor(signInMapping, fail)
 	}
 	return s, nil
 }
@@ -82,7 +82,7 @@ func (si *signIn) initiate(ctx context.Context) (step, error) {
 func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
 	parameters := si.op.flow.parameters(si)
 	parameters["USERNAME"] = si.user
-	si.showDevice(parameters)
+	si.addDeviceKey(parameters)
 	si.op.addSecretHash(parameters, si.user)
 	out, x, fail := invoke(ctx, si.op, "InitiateAuth", func(ctx context.Context) (*cip.InitiateAuthOutput, error) {
 		return si.op.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
@@ -94,6 +94,6 @@ func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
 	}
 	return step{
 		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
-		available: out.AvailableChallenges, session: out.Session, user: userOf(out.ChallengeParameters, si.user), x: x,
+		available: out.AvailableChallenges, session: out.Session, user: usernameFor(out.ChallengeParameters, si.user), x: x,
 	}, nil
 }

@@ -12,34 +12,34 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// resend is what a person types in the place of a code to be sent another.
-const resend = "resend"
+// resendWord is what a person types in the place of a code to be sent another.
+const resendWord = "resend"
 
-// A reset sets a new password by a code that Cognito sends.
-type reset struct {
-	op       *task
+// A passwordReset sets a new password by a code that Cognito sends.
+type passwordReset struct {
+	op       *operation
 	user     string
-	where    string       // " by e-mail to a***@e***", once a code was sent
+	sentTo   string       // " by e-mail to a***@e***", once a code was sent
 	code     string       // known from before, or taken already; else empty
 	password agent.Secret // the new one, in the end
 }
 
-// send has a code sent.
-func (r *reset) send(ctx context.Context) error {
+// sendCode has a code sent.
+func (r *passwordReset) sendCode(ctx context.Context) error {
 	out, _, fail := invoke(ctx, r.op, "ForgotPassword", func(ctx context.Context) (*cip.ForgotPasswordOutput, error) {
 		return r.op.api.ForgotPassword(ctx, &cip.ForgotPasswordInput{
 			ClientId: aws.String(r.op.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.op.secretHash(r.user)),
 		})
 	})
 	if fail != nil {
-		return r.op.failed(atForgot, fail)
+		return r.op.errorFor(forgotPasswordMapping, fail)
 	}
-	r.where, r.code = delivered(out.CodeDeliveryDetails), ""
+	r.sentTo, r.code = deliveryText(out.CodeDeliveryDetails), ""
 	return nil
 }
 
-// delivered says where a code went.
-func delivered(d *types.CodeDeliveryDetailsType) string {
+// deliveryText says where a code went.
+func deliveryText(d *types.CodeDeliveryDetailsType) string {
 	if d == nil {
 		return ""
 	}
@@ -52,46 +52,46 @@ func delivered(d *types.CodeDeliveryDetailsType) string {
 	return by
 }
 
-// run asks for the code and a new password until Cognito takes both.
-func (r *reset) run(ctx context.Context) error {
+// promptForPassword asks for the code and a new password until Cognito takes both.
+func (r *passwordReset) promptForPassword(ctx context.Context) error {
 	c := agent.Challenge{Environment: r.op.env.Name, Name: "RESET_PASSWORD"}
-	r.form(&c)
-	return r.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
-		defer r.form(&c)
-		return r.try(ctx, given)
+	r.updateChallenge(&c)
+	return r.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (string, error) {
+		defer r.updateChallenge(&c)
+		return r.tryAnswer(ctx, given)
 	})
 }
 
-// form makes c ask for what is not known yet.
-func (r *reset) form(c *agent.Challenge) {
-	c.Prompt, c.Fields = "The new password", newPasswordInputs()
+// updateChallenge makes c ask for what is not known yet.
+func (r *passwordReset) updateChallenge(c *agent.Challenge) {
+	c.Prompt, c.Fields = "The new password", newPasswordFields()
 	if r.code == "" {
-		c.Prompt = "Code sent" + r.where + ", and a new password (for another code, type: " + resend + ")"
+		c.Prompt = "Code sent" + r.sentTo + ", and a new password (for another code, type: " + resendWord + ")"
 		c.Fields = append([]agent.Field{{Name: "code", Label: "Code"}}, c.Fields...)
 	}
 }
 
-func (r *reset) try(ctx context.Context, given agent.Answers) (problem string, err error) {
+func (r *passwordReset) tryAnswer(ctx context.Context, given agent.Answers) (problem string, err error) {
 	if r.code == "" {
-		code, problem := codeOf(given)
+		code, problem := typedCode(given)
 		if problem != "" {
 			return problem, nil
 		}
-		if strings.EqualFold(code, resend) {
-			return "another code was sent", r.send(ctx)
+		if strings.EqualFold(code, resendWord) {
+			return "another code was sent", r.sendCode(ctx)
 		}
 		r.code = code
 	}
-	password, problem := newPasswordOf(given)
+	password, problem := typedNewPassword(given)
 	if problem != "" {
 		return problem, nil
 	}
-	return r.set(ctx, password)
+	return r.setPassword(ctx, password)
 }
 
-// set sets the new password. A code that Cognito did not take is forgotten; one beside
+// setPassword sets the new password. A code that Cognito did not take is forgotten; one beside
 // a password that it did not take goes on to be good.
-func (r *reset) set(ctx context.Context, password agent.Secret) (problem string, err error) {
+func (r *passwordReset) setPassword(ctx context.Context, password agent.Secret) (problem string, err error) {
 	_, _, fail := invoke(ctx, r.op, "ConfirmForgotPassword", func(ctx context.Context) (*cip.ConfirmForgotPasswordOutput, error) {
 		return r.op.api.ConfirmForgotPassword(ctx, &cip.ConfirmForgotPasswordInput{
 			ClientId: aws.String(r.op.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.op.secretHash(r.user)),
@@ -103,14 +103,14 @@ func (r *reset) set(ctx context.Context, password agent.Secret) (problem string,
 	} else if passwordProblems[fail.Code] == "" || fail.Code == "InvalidParameterException" {
 		r.code = ""
 	}
-	return r.op.outcome(atReset, resetProblems, fail)
+	return r.op.problemOrError(resetPasswordMapping, resetProblems, fail)
 }
 
 // sentCodeProblems are what can be wrong with a code that mends an account. Of a
 // code that was never sent Cognito says that it has expired, lest it told who exists.
 var sentCodeProblems = map[string]string{
 	"CodeMismatchException": "wrong code",
-	"ExpiredCodeException":  "that code has expired or was used before; for another one, type: " + resend,
+	"ExpiredCodeException":  "that code has expired or was used before; for another one, type: " + resendWord,
 }
 
 var resetProblems = merged(passwordProblems, sentCodeProblems)

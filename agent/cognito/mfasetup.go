@@ -15,16 +15,16 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// issuer is what an authenticator app files the codes under.
-const issuer = "KYC API"
+// totpIssuer is what an authenticator app files the codes under.
+const totpIssuer = "KYC API"
 
-// setUp answers MFA_SETUP: Cognito makes up a secret, the person puts it into an
+// setUpMFA answers MFA_SETUP: Cognito makes up a secret, the person puts it into an
 // authenticator app, and a first code from there proves it.
-func (si *signIn) setUp(ctx context.Context, s step) (step, error) {
-	if err := si.canSetUp(s); err != nil {
+func (si *signIn) setUpMFA(ctx context.Context, s step) (step, error) {
+	if err := si.checkMFASetup(s); err != nil {
 		return step{}, err
 	}
-	secret, err := si.associate(ctx, &s)
+	secret, err := si.associateToken(ctx, &s)
 	if err != nil {
 		return step{}, err
 	}
@@ -34,30 +34,30 @@ func (si *signIn) setUp(ctx context.Context, s step) (step, error) {
 		Fields:  []agent.Field{{Name: "code", Label: "Code"}},
 		TOTPURL: totpURL(si.user, secret), TOTPSecret: secret,
 	}
-	err = si.op.converse(ctx, &c, func(given agent.Answers) (string, error) {
-		code, problem := codeOf(given)
+	err = si.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (string, error) {
+		code, problem := typedCode(given)
 		if problem != "" {
 			return problem, nil
 		}
-		return si.verifyCode(ctx, &s, code)
+		return si.verifyToken(ctx, &s, code)
 	})
 	if err != nil {
 		return step{}, err
 	}
 	next, fail := si.respond(ctx, s, map[string]string{})
 	if fail != nil {
-		return step{}, si.refused(atAnswer, s, fail)
+		return step{}, si.challengeError(answerMapping, s, fail)
 	}
 	return next, nil
 }
 
-// canSetUp refuses a set-up that has no authenticator app on offer: the others begin
+// checkMFASetup refuses a set-up that has no authenticator app on offer: the others begin
 // with an address or a number, which is for the administrator to enter.
-func (si *signIn) canSetUp(s step) error {
-	list, err := names(s.params["MFAS_CAN_SETUP"], challengePattern, 0)
+func (si *signIn) checkMFASetup(s step) error {
+	list, err := parseNames(s.params["MFAS_CAN_SETUP"], challengePattern, 0)
 	switch {
 	case err != nil:
-		return si.op.improper(s, err)
+		return si.op.malformedChallenge(s, err)
 	case len(list) > 0 && !slices.Contains(list, string(types.ChallengeNameTypeSoftwareTokenMfa)):
 		return si.op.errorf(agent.CodeConfiguration,
 			"ask the user pool's administrator to give the user a phone number or e-mail address, or to allow authenticator apps",
@@ -66,17 +66,17 @@ func (si *signIn) canSetUp(s step) error {
 	return nil
 }
 
-// associate gets the secret of a new authenticator. The session of s goes on in s.
-func (si *signIn) associate(ctx context.Context, s *step) (string, error) {
+// associateToken gets the secret of a new authenticator. The session of s goes on in s.
+func (si *signIn) associateToken(ctx context.Context, s *step) (string, error) {
 	out, x, fail := invoke(ctx, si.op, "AssociateSoftwareToken", func(ctx context.Context) (*cip.AssociateSoftwareTokenOutput, error) {
 		return si.op.api.AssociateSoftwareToken(ctx, &cip.AssociateSoftwareTokenInput{Session: s.session})
 	})
 	if fail != nil {
-		return "", si.refused(atAnswer, *s, fail)
+		return "", si.challengeError(answerMapping, *s, fail)
 	}
 	secret := aws.ToString(out.SecretCode)
 	if len(secret) > maxTOTP || !totpPattern.MatchString(secret) {
-		return "", si.op.improper(*s, fmt.Errorf("a secret that no authenticator app takes"))
+		return "", si.op.malformedChallenge(*s, fmt.Errorf("a secret that no authenticator app takes"))
 	}
 	if out.Session != nil {
 		s.session = out.Session
@@ -93,32 +93,32 @@ const maxTOTP = 264 // characters; a QR code holds some thousands
 // totpURL is what a QR code for an authenticator app says.
 // https://github.com/google/google-authenticator/wiki/Key-Uri-Format
 func totpURL(user, secret string) string {
-	label := url.PathEscape(issuer) + ":" + url.PathEscape(user)
-	return "otpauth://totp/" + label + "?secret=" + url.QueryEscape(secret) + "&issuer=" + url.PathEscape(issuer)
+	label := url.PathEscape(totpIssuer) + ":" + url.PathEscape(user)
+	return "otpauth://totp/" + label + "?secret=" + url.QueryEscape(secret) + "&issuer=" + url.PathEscape(totpIssuer)
 }
 
-// verifyCode checks the first code. When it is right, s has the session to go on with.
-func (si *signIn) verifyCode(ctx context.Context, s *step, code string) (problem string, err error) {
+// verifyToken checks the first code. When it is right, s has the session to go on with.
+func (si *signIn) verifyToken(ctx context.Context, s *step, code string) (problem string, err error) {
 	out, x, fail := invoke(ctx, si.op, "VerifySoftwareToken", func(ctx context.Context) (*cip.VerifySoftwareTokenOutput, error) {
 		return si.op.api.VerifySoftwareToken(ctx, &cip.VerifySoftwareTokenInput{Session: s.session, UserCode: aws.String(code)})
 	})
 	if fail != nil {
-		if problem := problemOf(setUpProblems, fail); problem != "" {
+		if problem := problemFor(mfaSetupProblems, fail); problem != "" {
 			return problem, nil
 		}
-		return "", si.refused(atAnswer, *s, fail)
+		return "", si.challengeError(answerMapping, *s, fail)
 	}
 	if out.Session != nil {
 		s.session = out.Session
 	}
 	s.x = x
 	if out.Status != types.VerifySoftwareTokenResponseTypeSuccess {
-		return setUpProblems["CodeMismatchException"], nil
+		return mfaSetupProblems["CodeMismatchException"], nil
 	}
 	return "", nil
 }
 
-var setUpProblems = map[string]string{
+var mfaSetupProblems = map[string]string{
 	"EnableSoftwareTokenMFAException": "wrong code; if the next one is wrong, too, check the clock of the device with the app",
 	"CodeMismatchException":           "wrong code; if the next one is wrong, too, check the clock of the device with the app",
 	"InvalidParameterException":       "Cognito takes that for no code at all",

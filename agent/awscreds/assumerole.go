@@ -18,28 +18,28 @@ const sessionSeconds = 3600
 // maxSessionName is the longest RoleSessionName, in bytes.
 const maxSessionName = 64
 
-// byRole assumes the role at STS.
-func (t *task) byRole(ctx context.Context) (agent.AWSResult, error) {
+// assumeRole assumes the role at STS.
+func (o *operation) assumeRole(ctx context.Context) (agent.AWSResult, error) {
 	api := sts.New(sts.Options{
-		Region: t.env.Region, BaseEndpoint: t.endpoint(), HTTPClient: t.client(), Retryer: aws.NopRetryer{},
+		Region: o.env.Region, BaseEndpoint: o.endpoint(), HTTPClient: o.client(), Retryer: aws.NopRetryer{},
 	})
-	call := awscall.Call{Name: "AssumeRoleWithWebIdentity", Host: "STS", Service: "STS", Form: "XML"}
-	out, x, fail := invoke(ctx, t, call, func(ctx context.Context) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	call := awscall.Call{Name: "AssumeRoleWithWebIdentity", Host: "STS", Service: "STS", Format: "XML"}
+	out, x, fail := invoke(ctx, o, call, func(ctx context.Context) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 		return api.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
-			RoleArn:          aws.String(t.env.AWSRoleARN),
-			RoleSessionName:  aws.String(sessionName(t.env.Name)),
-			WebIdentityToken: aws.String(t.token.Reveal()),
+			RoleArn:          aws.String(o.env.AWSRoleARN),
+			RoleSessionName:  aws.String(sessionName(o.env.Name)),
+			WebIdentityToken: aws.String(o.token.Reveal()),
 			DurationSeconds:  aws.Int32(sessionSeconds),
 		})
 	})
 	if fail != nil {
-		return agent.AWSResult{}, t.failed(fail)
+		return agent.AWSResult{}, o.errorFor(fail)
 	}
 	c := out.Credentials
 	if c == nil {
 		c = new(types.Credentials)
 	}
-	return t.grant(call, x, c.AccessKeyId, c.SecretAccessKey, c.SessionToken, c.Expiration)
+	return o.result(call, x, c.AccessKeyId, c.SecretAccessKey, c.SessionToken, c.Expiration)
 }
 
 // sessionName is what AWS's own logs call the session. The name of an environment has

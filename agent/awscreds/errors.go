@@ -1,0 +1,141 @@
+package awscreds
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
+)
+
+// A failure is what became of a call.
+type failure struct {
+	awscall.Failure
+	expired bool // the message says that the ID token is too old
+}
+
+// An identity pool says NotAuthorizedException about an ID token that is too old, as about
+// many things; only the message tells ("Invalid login token. Token expired: …"). AWS
+// documents none of its messages.
+func saysExpired(message string) bool {
+	return strings.Contains(strings.ToLower(message), "token expired")
+}
+
+// An errorMapping is what an error code of AWS's is to a person, and to the agent.
+//
+// In message and hint {env} is the environment's name, {pool} the identity pool, {role} the
+// role, {userpool} and {client} what the sign-in is made at, {issuer} the user pool to IAM,
+// {region} where STS was called, {call} the call and {code} AWS's code.
+type errorMapping struct {
+	code    agent.Code
+	message string
+	hint    string
+}
+
+const retryHint = "try again"
+
+const askForOIDC = "ask the account's administrator to make {issuer} an identity provider in IAM, with {client} as audience, then run: kyc-agentd reload"
+
+var (
+	tokenExpired  = errorMapping{agent.CodeDenied, "AWS takes the ID token to be expired", "check this machine's clock"}
+	throttled     = errorMapping{agent.CodeThrottled, "AWS asks to slow down", retryHint + " in a minute"}
+	internalError = errorMapping{agent.CodeUnavailable, "AWS has an internal error at {call} ({code})", retryHint}
+	badParameters = errorMapping{agent.CodeConfiguration, "AWS refused the parameters of {call} ({code})",
+		"check identity_pool_id, role_arn and aws_role_arn of environment {env}, then run: kyc-agentd reload"}
+	tokenRefused = errorMapping{agent.CodeDenied, "the identity pool {pool} refused the ID token ({code})",
+		"ask its administrator to name the user pool {userpool} and the app client {client} as its provider, then run: kyc-agentd reload"}
+	roleRefused = errorMapping{agent.CodeDenied, "AWS does not let this sign-in assume the role {role}",
+		"ask the account's administrator to have its trust policy name {issuer} and the audience {client}, then run: kyc-agentd reload"}
+	noProvider  = errorMapping{agent.CodeConfiguration, "AWS knows no identity provider for this ID token ({code})", askForOIDC}
+	unknownCall = errorMapping{agent.CodeConfiguration, "what answers does not know the call {call} ({code})", "check aws_endpoint of environment {env}, then run: kyc-agentd reload"}
+)
+
+var errorMappings = map[string]errorMapping{
+	"TooManyRequestsException":  throttled,
+	"LimitExceededException":    throttled,
+	"Throttling":                throttled,
+	"ThrottlingException":       throttled,
+	"RequestLimitExceeded":      throttled,
+	"RequestThrottledException": throttled,
+	"SlowDown":                  throttled,
+
+	"InternalErrorException":          internalError,
+	"InternalFailure":                 internalError,
+	"InternalServerError":             internalError,
+	"ServiceUnavailable":              internalError,
+	"ResourceConflictException":       internalError, // two sign-ins of one user at the same moment
+	"ExternalServiceException":        internalError,
+	"ConcurrentModificationException": internalError,
+	"IDPCommunicationError":           internalError, // STS could not fetch the user pool's keys
+	"IDPCommunicationErrorException":  internalError,
+
+	"InvalidParameterException": badParameters,
+	"ValidationError":           badParameters,
+	"ValidationException":       badParameters,
+	"InvalidParameterValue":     badParameters,
+	"MissingParameter":          badParameters,
+	"SerializationException":    badParameters,
+	"InvalidAction":             unknownCall,
+	"UnknownOperationException": unknownCall,
+
+	"NotAuthorizedException": tokenRefused,
+	"ForbiddenException":     tokenRefused,
+	"ResourceNotFoundException": {agent.CodeConfiguration, "there is no identity pool {pool}",
+		"check identity_pool_id of environment {env}, then run: kyc-agentd reload"},
+	"InvalidIdentityPoolConfigurationException": {agent.CodeConfiguration, "the identity pool {pool} has no role for this user, or one that does not trust it ({code})",
+		"ask its administrator, or set role_arn of environment {env}, then run: kyc-agentd reload"},
+
+	"AccessDenied":                  roleRefused,
+	"AccessDeniedException":         roleRefused,
+	"ExpiredToken":                  tokenExpired,
+	"ExpiredTokenException":         tokenExpired,
+	"InvalidIdentityToken":          noProvider,
+	"InvalidIdentityTokenException": noProvider,
+	"IDPRejectedClaim":              {agent.CodeDenied, "AWS refused a claim of the ID token ({code})", askForOIDC},
+	"IDPRejectedClaimException":     {agent.CodeDenied, "AWS refused a claim of the ID token ({code})", askForOIDC},
+	"RegionDisabledException": {agent.CodeConfiguration, "STS is switched off in {region} for this account",
+		"ask the account's administrator to activate it"},
+}
+
+// errorFor turns a failure into the agent's error.
+func (o *operation) errorFor(f *failure) *agent.Error {
+	mapping := mappingOf(f)
+	role := o.env.AWSRoleARN
+	if role == "" {
+		role = o.env.RoleARN
+	}
+	fill := strings.NewReplacer(
+		"{env}", o.env.Name, "{pool}", o.env.IdentityPoolID, "{role}", role, "{userpool}", o.env.UserPoolID,
+		"{client}", o.env.ClientID, "{issuer}", o.provider(), "{region}", o.env.Region, "{call}", f.Call.Name, "{code}", f.Code,
+	)
+	e := o.errorf(mapping.code, fill.Replace(mapping.hint), "%s", fill.Replace(mapping.message))
+	e.RetryAfter, e.Err = f.RetryAfter, f
+	if mapping == tokenExpired {
+		e.Err = fmt.Errorf("%w: %w", agent.ErrIDTokenExpired, f)
+	}
+	return e
+}
+
+// mappingOf finds what f means.
+func mappingOf(f *failure) errorMapping {
+	mapping, known := errorMappings[f.Code]
+	switch {
+	case f.Code == "" && f.Status == 429:
+		return throttled
+	case f.Code == "":
+		return errorMapping{agent.CodeUnavailable, f.Text, retryHint}
+	case mapping == unknownCall:
+		return unknownCall
+	case f.Status >= 500 && mapping != throttled:
+		return internalError
+	case mapping == tokenRefused && f.expired:
+		return tokenExpired
+	case known:
+		return mapping
+	}
+	return errorMapping{agent.CodeInternal, "AWS answered {call} with {code}, which this version does not know", retryHint}
+}
+
+func (o *operation) errorf(code agent.Code, hint, format string, args ...any) *agent.Error {
+	return &agent.Error{Code: code, Op: "aws", Environment: o.env.Name, Message: fmt.Sprintf(format, args...), Hint: hint}
+}

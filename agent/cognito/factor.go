@@ -1,0 +1,114 @@
+package cognito
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// factorNames names Cognito's first factors for people, as far as a terminal can use them.
+var factorNames = map[types.ChallengeNameType]string{
+	types.ChallengeNameTypePasswordSrp: "password, which does not leave this machine",
+	types.ChallengeNameTypePassword:    "password",
+	types.ChallengeNameTypeEmailOtp:    "code by e-mail",
+	types.ChallengeNameTypeSmsOtp:      "code by SMS",
+}
+
+// chooseFactor answers SELECT_CHALLENGE: with the password where there is one and it is on
+// offer, else with what the person chooses.
+func (si *signIn) chooseFactor(ctx context.Context, s step) (step, error) {
+	factor := si.preferredFactor(s.available)
+	if factor == "" {
+		var err error
+		if factor, err = si.askFactor(ctx, s); err != nil {
+			return step{}, err
+		}
+	}
+	responses, err := si.selectFactor(ctx, factor)
+	if err != nil {
+		return step{}, err
+	}
+	return si.respondWithPassword(ctx, s, responses)
+}
+
+// preferredFactor is the way of somebody who gave a password.
+func (si *signIn) preferredFactor(available []types.ChallengeNameType) types.ChallengeNameType {
+	if si.password.IsZero() {
+		return ""
+	}
+	for _, factor := range []types.ChallengeNameType{types.ChallengeNameTypePasswordSrp, types.ChallengeNameTypePassword} {
+		if slices.Contains(available, factor) {
+			return factor
+		}
+	}
+	return ""
+}
+
+// selectFactor is the answer that chooses way. A password goes with it; a code is sent, and
+// asked for by the next challenge.
+func (si *signIn) selectFactor(ctx context.Context, factor types.ChallengeNameType) (map[string]string, error) {
+	responses := map[string]string{"ANSWER": string(factor)}
+	switch factor {
+	case types.ChallengeNameTypePasswordSrp:
+		if err := si.ensurePassword(ctx); err != nil {
+			return nil, err
+		}
+		responses["SRP_A"] = si.startSRP()
+	case types.ChallengeNameTypePassword:
+		if err := si.ensurePassword(ctx); err != nil {
+			return nil, err
+		}
+		responses["PASSWORD"] = si.password.Reveal()
+	}
+	return responses, nil
+}
+
+func (si *signIn) askFactor(ctx context.Context, s step) (types.ChallengeNameType, error) {
+	usable := slices.DeleteFunc(slices.Clone(s.available), func(factor types.ChallengeNameType) bool { return factorNames[factor] == "" })
+	passkey := slices.Contains(s.available, types.ChallengeNameTypeWebAuthn)
+	switch {
+	case len(usable) == 0 && passkey:
+		return "", si.op.unsupportedChallenge(types.ChallengeNameTypeWebAuthn)
+	case len(usable) == 0:
+		return "", si.op.malformedChallenge(s, fmt.Errorf("nothing to choose from that this version knows"))
+	}
+	c := agent.Challenge{
+		Environment: si.op.env.Name, Name: string(s.challenge), Prompt: factorPrompt(usable, passkey),
+		Fields: []agent.Field{{Name: "choice", Label: "Number or name"}},
+	}
+	var factor types.ChallengeNameType
+	err := si.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (problem string, _ error) {
+		factor, problem = pick(usable, given["choice"])
+		return problem, nil
+	})
+	return factor, err
+}
+
+func factorPrompt(usable []types.ChallengeNameType, passkey bool) string {
+	list := make([]string, len(usable))
+	for i, factor := range usable {
+		list[i] = fmt.Sprintf("%d = %s (%s)", i+1, factorNames[factor], factor)
+	}
+	prompt := "Choose how to sign in: " + strings.Join(list, ", ")
+	if passkey {
+		prompt += "; the passkey (WEB_AUTHN) is not possible in a terminal"
+	}
+	return prompt
+}
+
+// pick finds what was typed, a number or a name, in a list.
+func pick[Name ~string](list []Name, typed agent.Secret) (name Name, problem string) {
+	answer := strings.TrimSpace(typed.Reveal())
+	for i, name := range list {
+		if answer == strconv.Itoa(i+1) || strings.EqualFold(answer, string(name)) {
+			return name, ""
+		}
+	}
+	return "", "not one of the choices"
+}

@@ -1,0 +1,70 @@
+package cognito
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/idtoken"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
+)
+
+// leeway is how far an ID token's iat may lie in the future.
+const leeway = 60 * time.Second
+
+// authResult verifies the ID token of an answer and makes the Grant of it and of sealed,
+// which has the newest refresh token.
+func (o *operation) authResult(ctx context.Context, s agent.SignIn, r *types.AuthenticationResultType, x *awscall.Exchange) (agent.AuthResult, error) {
+	result := agent.AuthResult{SignIn: s, Skew: x.Skew()}
+	claims, err := o.verifyIDToken(ctx, aws.ToString(r.IdToken), s.Subject, result.Skew)
+	if err != nil {
+		return agent.AuthResult{}, err
+	}
+	result.SignIn.Subject = claims.Subject
+	if claims.Username != "" {
+		result.SignIn.Username = claims.Username
+	}
+	result.IDToken = agent.NewSecret(aws.ToString(r.IdToken))
+	// Not ExpiresIn: that is the access token's, and emulators leave it out.
+	result.Lifetime = claims.Lifetime()
+	return result, nil
+}
+
+// verifyIDToken checks an ID token on Cognito's clock, so that a machine whose own is
+// wrong works all the same.
+func (o *operation) verifyIDToken(ctx context.Context, raw, subject string, skew time.Duration) (idtoken.Claims, error) {
+	find := func(kid string) (*rsa.PublicKey, error) { return o.auth.keys.find(ctx, o.env.KeysURL(), kid) }
+	claims, err := idtoken.Verify(raw, find, idtoken.Expect{
+		Issuer: o.env.IssuerURL(), Audience: o.env.ClientID, Subject: subject,
+		Now: o.auth.now().Add(skew), Leeway: leeway,
+	})
+	if err == nil {
+		return claims, nil
+	}
+	if f, ok := errors.AsType[*awscall.Failure](err); ok {
+		e := o.errorf(agent.CodeUnavailable, o.retryHint(), "the new ID token could not be verified: %s", f.Text)
+		e.Err = f
+		return claims, e
+	}
+	e := o.errorf(agent.CodeInternal, o.verifyHint(err), "the new ID token was refused: %v", err)
+	e.Err = err
+	return claims, e
+}
+
+// verifyHint is the next step after a token failed a check.
+func (o *operation) verifyHint(err error) string {
+	switch {
+	case errors.Is(err, idtoken.CheckSubject) && o.name == "refresh":
+		return o.rerunHint()
+	case errors.Is(err, idtoken.CheckIssuer), errors.Is(err, idtoken.CheckAudience), errors.Is(err, idtoken.CheckKey), errors.Is(err, idtoken.CheckSignature):
+		return "check user_pool_id, client_id, issuer and jwks_url of environment " + o.env.Name
+	case errors.Is(err, idtoken.CheckExpiry), errors.Is(err, idtoken.CheckIssuedAt), errors.Is(err, idtoken.CheckNotBefore):
+		return "check the clock of this machine, and of whatever answers at " + awscall.Host(o.env.EndpointURL())
+	}
+	return "tell the user pool's administrator"
+}
