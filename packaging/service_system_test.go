@@ -142,7 +142,7 @@ func testTokenFiles(s *service) {
 	s.systemctl("start", serviceName)
 	s.expectFile(inRuntime, 0o640)
 	s.await("the other file's error", func() bool {
-		return strings.Contains(s.must("kyc-agentd", "status"), "cannot write "+inHome+": read-only file system; name a path in a folder of yours")
+		return strings.Contains(s.must("kyc-agentd", "status"), "cannot write "+inHome+": read-only file system; name a path in a folder that you own")
 	})
 	s.expectNoFile(inHome)
 	s.systemctl("stop", serviceName)

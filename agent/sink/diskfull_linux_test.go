@@ -17,38 +17,38 @@ import (
 // not longer.
 func TestFullDisk(t *testing.T) {
 	disk := testpeer.Tmpfs(t)
-	inBubble(t, func(h *house) {
-		h.dir = disk
-		h.login("prod")
-		h.configure(h.prod())
-		first := h.token("prod")
+	inBubble(t, func(f *fixture) {
+		f.dir = disk
+		f.login("prod")
+		f.configure(f.prod())
+		first := f.token("prod")
 		noise := filepath.Join(disk, "noise")
 		if err := os.WriteFile(noise, make([]byte, 64<<10), 0o600); err == nil {
-			h.Fatal("there is room")
+			f.Fatal("there is room")
 		}
 		time.Sleep(57 * time.Minute) // a newer token is there
 		synctest.Wait()
-		if got, err := os.ReadFile(h.path("prod.jwt")); err != nil || string(got) != first || first == h.token("prod") {
-			h.Errorf("the file holds %q (%v), want %q, and not the newer token", got, err, first)
+		if got, err := os.ReadFile(f.path("prod.jwt")); err != nil || string(got) != first || first == f.token("prod") {
+			f.Errorf("the file holds %q (%v), want %q, and not the newer token", got, err, first)
 		}
-		if st := h.status("prod.jwt"); !strings.Contains(st.Error, "no space left on device; free some space there") || st.WrittenAt.IsZero() {
-			h.Errorf("status %+v", st)
+		if st := f.status("prod.jwt"); !strings.Contains(st.Error, "no space left on device; free some space there") || st.WrittenAt.IsZero() {
+			f.Errorf("status %+v", st)
 		}
 		time.Sleep(8 * time.Minute)
 		synctest.Wait()
 		// The dead token's own block is room enough for the newer one.
-		if got, err := os.ReadFile(h.path("prod.jwt")); err == nil && string(got) != h.token("prod") {
-			h.Errorf("a dead token is there: %q", got)
+		if got, err := os.ReadFile(f.path("prod.jwt")); err == nil && string(got) != f.token("prod") {
+			f.Errorf("a dead token is there: %q", got)
 		}
-		if n := h.logged("level=WARN"); n != 1 {
-			h.Errorf("%d warnings:\n%s", n, h.log.String())
+		if n := f.logged("level=WARN"); n != 1 {
+			f.Errorf("%d warnings:\n%s", n, f.log.String())
 		}
 		if err := os.Remove(noise); err != nil {
-			h.Fatal(err)
+			f.Fatal(err)
 		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		h.wantFile("prod.jwt", h.token("prod"), 0o600)
+		f.wantFile("prod.jwt", f.token("prod"), 0o600)
 	})
 }
 
@@ -56,24 +56,24 @@ func TestFullDisk(t *testing.T) {
 // at the next try, which may be minutes away by then.
 func TestFullDiskAtTheEnd(t *testing.T) {
 	disk := testpeer.Tmpfs(t)
-	inBubble(t, func(h *house) {
-		h.dir = disk
-		h.login("prod")
-		h.configure(h.prod())
-		end := h.status("prod.jwt").ExpiresAt
+	inBubble(t, func(f *fixture) {
+		f.dir = disk
+		f.login("prod")
+		f.configure(f.prod())
+		end := f.status("prod.jwt").ExpiresAt
 		if err := os.WriteFile(filepath.Join(disk, "noise"), make([]byte, 64<<10), 0o600); err == nil {
-			h.Fatal("there is room")
+			f.Fatal("there is room")
 		}
 		time.Sleep(time.Until(end) - time.Second)
 		synctest.Wait()
-		if _, err := os.Lstat(h.path("prod.jwt")); err != nil {
-			h.Errorf("a token that is valid is gone: %v", err)
+		if _, err := os.Lstat(f.path("prod.jwt")); err != nil {
+			f.Errorf("a token that is valid is gone: %v", err)
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		// The dead token's own block is room enough for the newer one.
-		if got, err := os.ReadFile(h.path("prod.jwt")); err == nil && string(got) != h.token("prod") {
-			h.Errorf("a dead token is there: %q", got)
+		if got, err := os.ReadFile(f.path("prod.jwt")); err == nil && string(got) != f.token("prod") {
+			f.Errorf("a dead token is there: %q", got)
 		}
 	})
 }
@@ -81,22 +81,22 @@ func TestFullDiskAtTheEnd(t *testing.T) {
 func TestReadOnlyDisk(t *testing.T) {
 	disk := testpeer.Tmpfs(t)
 	testpeer.Mount(t, "", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
-	inBubble(t, func(h *house) {
-		h.dir = disk
-		h.configure(h.prod())
-		h.login("prod")
-		h.wantNone("prod.jwt", "read-only file system; name a path in a folder of yours")
+	inBubble(t, func(f *fixture) {
+		f.dir = disk
+		f.configure(f.prod())
+		f.login("prod")
+		f.wantNone("prod.jwt", "read-only file system; name a path in a folder that you own")
 	})
 }
 
 func TestForeignFolder(t *testing.T) {
 	testpeer.Root(t)
-	inBubble(t, func(h *house) {
-		if err := firstError(os.Mkdir(h.dir, 0o700), os.Chown(h.dir, 65534, 65534)); err != nil {
-			h.Fatal(err)
+	inBubble(t, func(f *fixture) {
+		if err := firstError(os.Mkdir(f.dir, 0o700), os.Chown(f.dir, 65534, 65534)); err != nil {
+			f.Fatal(err)
 		}
-		h.configure(h.prod())
-		h.login("prod")
-		h.wantNone("prod.jwt", "belongs to uid 65534; name a path in a folder of yours")
+		f.configure(f.prod())
+		f.login("prod")
+		f.wantNone("prod.jwt", "belongs to uid 65534; name a path in a folder that you own")
 	})
 }

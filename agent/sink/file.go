@@ -12,37 +12,37 @@ import (
 )
 
 const (
-	// checkInterval is the longest time between two looks at a file. It keeps the token in
-	// demand, finds a token that ended without another, and a file that is gone.
+	// checkInterval is the longest time between two updates of a file. Regular updates
+	// keep the token in demand, and notice an expired token and a file that was removed.
 	checkInterval = time.Minute
-	// tokenTimeout bounds a request for a token; a refresh takes 20 seconds at most.
+	// tokenTimeout limits a request for a token; a refresh takes 20 seconds at most.
 	tokenTimeout = 30 * time.Second
 
 	backoffFirst = 5 * time.Second
 	backoffMax   = 5 * time.Minute
 )
 
-// A file is a Sink at work. One goroutine does all of it.
+// A file maintains the file of one Sink, in one goroutine.
 type file struct {
 	o      Options
 	log    *slog.Logger
 	sink   Sink
-	prefix filePrefix    // of what an agent that was killed has left
-	wake   chan struct{} // cap 1: look again
+	prefix filePrefix    // identifies a file that a killed agent left
+	wake   chan struct{} // cap 1: requests an update
 	ctx    context.Context
-	cancel context.CancelFunc // of life
-	done   chan struct{}      // closed when the file is removed for good
+	cancel context.CancelFunc
+	done   chan struct{} // closed when run has removed the file and returned
 
-	// The goroutine's own.
-	token    agent.Token // what was written last
-	current  *lockedFile // the file as it was then; nil: there is none of ours
-	failures int         // looks in a row that came to nothing
+	// Used by run's goroutine only.
+	token    agent.Token // last written
+	current  *lockedFile // as last written; nil while there is no file
+	failures int         // failed updates in a row
 
 	mu       sync.Mutex
 	reported agent.SinkStatus
 }
 
-// newFile returns the file of s, which run keeps.
+// newFile returns the file of s. Its run method does the work.
 func newFile(o Options, s Sink) *file {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &file{
@@ -52,7 +52,7 @@ func newFile(o Options, s Sink) *file {
 	}
 }
 
-// wakeUp has the file looked at soon.
+// wakeUp makes run update the file soon.
 func (f *file) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
@@ -60,12 +60,12 @@ func (f *file) wakeUp() {
 	}
 }
 
-// waitRemoved returns when the file is removed, or ctx ends.
+// waitRemoved returns when the file is removed or ctx ends.
 func (f *file) waitRemoved(ctx context.Context) {
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		f.log.Warn("the token file may be left", "error", ctx.Err())
+		f.log.Warn("the token file may not have been removed", "error", ctx.Err())
 	}
 }
 
@@ -75,7 +75,7 @@ func (f *file) status() agent.SinkStatus {
 	return f.reported
 }
 
-// run keeps the file until its life ends, and then removes it.
+// run updates the file until its context ends, and then removes it.
 func (f *file) run() {
 	defer close(f.done)
 	f.sink.removeTemps()
@@ -85,19 +85,19 @@ func (f *file) run() {
 		select {
 		case <-f.ctx.Done():
 			if err := f.remove(); err != nil {
-				f.log.Warn("the token file is left", "error", err)
+				f.log.Warn("cannot remove the token file", "error", err)
 			}
 			return
 		case <-f.wake:
-			f.failures = 0 // something changed: what failed before says little
+			f.failures = 0 // something changed, so earlier failures say little
 		case <-timer.C:
 		}
 		timer.Reset(f.untilExpiry(f.update()))
 	}
 }
 
-// expired reports whether the file holds a token that has ended, and otherwise how long that
-// one is good for. Without a file, or with a token without end, that is for ever.
+// expired reports whether the token in the file has expired, and how long it is still
+// valid. Without a file, and for a token that does not expire, left is practically endless.
 func (f *file) expired() (ended bool, left time.Duration) {
 	end := f.token.ExpiresAt
 	if f.current == nil || end.IsZero() {
@@ -107,8 +107,8 @@ func (f *file) expired() (ended bool, left time.Duration) {
 	return left <= 0, left
 }
 
-// untilExpiry is d, or what the token in the file has left where that is less: nothing that
-// takes its time may keep a token there that has ended.
+// untilExpiry returns d, or the remaining lifetime of the token in the file if that is
+// shorter: no wait may keep an expired token in the file.
 func (f *file) untilExpiry(d time.Duration) time.Duration {
 	if ended, left := f.expired(); !ended {
 		return min(d, left)
@@ -116,10 +116,11 @@ func (f *file) untilExpiry(d time.Duration) time.Duration {
 	return d
 }
 
-// update makes the file what it should be and returns how long that is good for.
+// update writes or removes the file, as the current token requires, and returns when to
+// update it next.
 func (f *file) update() time.Duration {
 	if ended, _ := f.expired(); ended {
-		_ = f.remove() // before another is waited for; if it cannot be, put says why
+		_ = f.remove() // before waiting for a new token; if this fails, writeToken reports why
 	}
 	ctx, cancel := context.WithTimeout(f.ctx, f.untilExpiry(tokenTimeout))
 	defer cancel()
@@ -135,7 +136,7 @@ func (f *file) update() time.Duration {
 	return checkInterval
 }
 
-// writeToken writes t unless it is what the file holds.
+// writeToken writes t unless the file already holds it.
 func (f *file) writeToken(t agent.Token) error {
 	same := f.current != nil && t.IDToken.Equal(f.token.IDToken) && t.APIURL == f.token.APIURL
 	if same && f.sink.unchanged(f.current) {
@@ -161,7 +162,7 @@ func (f *file) writeToken(t agent.Token) error {
 	return nil
 }
 
-// handleNoToken is what becomes of the file when there is no token: it goes.
+// handleNoToken removes the file because there is no token.
 func (f *file) handleNoToken(why error) time.Duration {
 	if err := f.remove(); err != nil {
 		return f.handleWriteError(err)
@@ -172,11 +173,11 @@ func (f *file) handleNoToken(why error) time.Duration {
 	return f.backoff()
 }
 
-// handleWriteError is for a file that could not be written or removed. What it holds may stay
-// as long as it is valid: a full disk must not take a good token away.
+// handleWriteError reports a file that could not be written or removed. A token in it stays
+// while it is valid: a full disk must not remove a good token.
 func (f *file) handleWriteError(why error) time.Duration {
 	if f.report(why) {
-		f.log.Warn("the token file is not as it should be; trying again", "error", why)
+		f.log.Warn("cannot update the token file; will retry", "error", why)
 	}
 	if ended, _ := f.expired(); ended {
 		_ = f.remove()
@@ -184,7 +185,7 @@ func (f *file) handleWriteError(why error) time.Duration {
 	return f.backoff()
 }
 
-// remove removes the file, whoever of us wrote it.
+// remove removes the file, also one that a killed agent left.
 func (f *file) remove() error {
 	if err := f.sink.remove(f.current, f.prefix); err != nil {
 		return err
@@ -197,8 +198,8 @@ func (f *file) remove() error {
 	return nil
 }
 
-// report shows why the file is not as it should be; nil means that it is. It reports
-// whether that is news.
+// report sets the error that Status shows, or clears it when why is nil, and returns whether
+// it changed.
 func (f *file) report(why error) (news bool) {
 	text := ""
 	if why != nil {
@@ -208,13 +209,13 @@ func (f *file) report(why error) (news bool) {
 	defer f.mu.Unlock()
 	news = f.reported.Error != text
 	if news && why == nil {
-		f.log.Info("the token file is as it should be")
+		f.log.Info("the token file is up to date")
 	}
 	f.reported.Error = text
 	return news
 }
 
-// backoff is how long to wait after a look that came to nothing.
+// backoff returns how long to wait after a failed update, and counts the failure.
 func (f *file) backoff() time.Duration {
 	d := min(backoffMax, backoffFirst<<min(f.failures, 10))
 	f.failures++

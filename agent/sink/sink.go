@@ -1,32 +1,31 @@
-// Package sink keeps token files fresh, for tools that can read a file and no more.
+// Package sink keeps token files fresh, for tools that can only read a file.
 //
-// A newcomer needs three calls: [New] makes a [Manager], [Manager.Configure] says which
-// files there are to be, and [Manager.Close] removes them. The agent has to tell it what
-// happens:
+// [New] makes a [Manager], [Manager.Configure] sets the token files, and [Manager.Close]
+// removes them. The agent reports changes of its tokens to the Manager:
 //
-//	k := sink.New(sink.Options{Token: …, Render: ipc.Render})
-//	a, err := agent.New(agent.Options{Changed: k.Changed, …})
-//	k.Configure([]sink.Sink{{Environment: "prod", Format: "token", Path: path, Mode: 0o600}})
+//	m := sink.New(sink.Options{Token: …, Render: ipc.Render})
+//	a, err := agent.New(agent.Options{OnChange: m.OnChange, …})
+//	m.Configure([]sink.Sink{{Environment: "prod", Format: "token", Path: path, Mode: 0o600}})
 //
 // # What is promised
 //
-// A file holds a token that is still valid, or it is not there. It is written when a
-// token is first to be had and each time there is another one, and a file is a demand:
-// the token is refreshed ahead of its end as long as the file is configured. It is
-// removed when there is no token any more (a logout, a refusal, an end that no refresh
-// came before), when it is configured no more, and by Close. Only a kill leaves it;
-// the next Configure replaces or removes it.
+// A file holds a token that is still valid, or it does not exist. It is written when the
+// first token is available and each time the token changes. A configured file counts as
+// demand: its token is refreshed before it expires. The file is removed when there is no
+// token any more (after a logout, a refusal, or an expiry without a refresh), when it is
+// no longer configured, and by Close. Only a killed agent leaves its file behind; the next
+// Configure replaces or removes it.
 //
-// A reader sees the old file or the new one, whole, and never with a wider mode than
-// the one configured. Nothing is written outside a folder that is the owner's alone to
-// change, and no symbolic link at the path is followed. What else is at the path stays:
-// the first bytes of a file tell whether an agent that was killed has left it, and no more
-// of it is read back; nothing of it is logged.
+// A reader sees the whole old file or the whole new one, and never with a wider mode than
+// the configured one. Files are only written to folders that nobody but the owner can
+// change, and a symbolic link at the path is not followed. A file that is not the agent's
+// stays: the first bytes show whether a killed agent left it, no more than these are read,
+// and none of its content is logged.
 //
-// A file that another agent keeps is left to it.
+// A file that another running agent maintains is left alone.
 //
-// Nothing that goes wrong here is the agent's end: it is logged once, shown by
-// Status, and tried again.
+// An error here does not stop the agent: it is logged once, shown by Status, and the
+// operation is tried again.
 package sink
 
 import (
@@ -45,52 +44,52 @@ import (
 // A Sink is one token file.
 type Sink struct {
 	Environment string
-	// Format is one of those that Options.Render knows. In the format "token" the file
-	// ends without a newline: botocore and the AWS SDK for Go take a web identity token
-	// as it is in the file.
+	// Format is one of the formats of Options.Render. In the format "token" the file
+	// ends without a newline, because botocore and the AWS SDK for Go use the content of
+	// a web identity token file unchanged.
 	Format string
 	Path   string      // absolute and clean; no two Sinks have the same
 	Mode   fs.FileMode // see CheckMode
 }
 
-// allowedModes are what a token file may have.
+// allowedModes are the modes that a token file may have.
 var allowedModes = []fs.FileMode{0o600, 0o400, 0o640, 0o440}
 
-// CheckMode refuses a mode by which others than the owner could write a token file, or
-// others than the owner and the group read it.
+// CheckMode refuses a mode that lets anybody but the owner write a token file, or anybody
+// but the owner and the group read it.
 func CheckMode(mode fs.FileMode) error {
 	if slices.Contains(allowedModes, mode) {
 		return nil
 	}
-	return fmt.Errorf("mode %04o is not for a token; want 0600 or 0400, or 0640 or 0440 where the group may read it", mode)
+	return fmt.Errorf("mode %04o is not allowed for a token file; use 0600 or 0400, or 0640 or 0440 to let the group read it", mode)
 }
 
-// Options is what a Keeper works with.
+// Options configures a Manager.
 type Options struct {
-	// Token is an [agent.Service]'s. An error means that no token of the environment is
-	// of use.
+	// Token is the method of an [agent.Service]. An error means that the environment has
+	// no usable token.
 	Token func(ctx context.Context, req agent.TokenRequest) (agent.Token, error)
-	// Render writes a token in a format, as it is at now.
+	// Render formats a token. Formats with a remaining lifetime compute it from now.
 	Render func(format string, t agent.Token, now time.Time) ([]byte, error)
 	Logger *slog.Logger // nil discards
 }
 
-// removeTimeout is how long Configure waits for the files that are to go; a file system
-// that hangs must not hang a reload.
+// removeTimeout is how long Configure waits until files are removed, so that a hanging
+// file system does not hang a reload.
 const removeTimeout = 5 * time.Second
 
-// A Manager keeps the files of its Sinks. It is safe for concurrent use.
+// A Manager maintains the files of its Sinks. It is safe for concurrent use.
 type Manager struct {
 	o Options
 
-	// files is what Changed and Status read: replaced whole, never changed.
+	// files is read by OnChange and Status. The slice is replaced, never modified.
 	files atomic.Pointer[[]*file]
 
 	mu     sync.Mutex // orders Configure and Close
 	closed bool
 }
 
-// New returns a Keeper without files.
+// New returns a Manager without files.
 func New(o Options) *Manager {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -100,9 +99,9 @@ func New(o Options) *Manager {
 	return m
 }
 
-// Configure makes sinks the files there are. Those that are no more among them are
-// gone when it returns; the new ones are written beside everything else. All are
-// looked at again, for what a token is rendered with may have changed.
+// Configure replaces the set of files. Files that are no longer in sinks have been removed
+// when it returns; new ones are written in the background. Every file is checked again,
+// because the settings that a token is rendered with may have changed.
 func (m *Manager) Configure(sinks []Sink) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,7 +119,7 @@ func (m *Manager) Configure(sinks []Sink) {
 			files = append(files, newFile(m.o, s))
 		}
 	}
-	m.files.Store(&files) // from here on Changed reaches them, so that no change is missed
+	m.files.Store(&files) // before the first update, so that OnChange misses no change
 	for _, f := range files {
 		f.wakeUp()
 		if !slices.Contains(old, f) {
@@ -129,13 +128,13 @@ func (m *Manager) Configure(sinks []Sink) {
 	}
 }
 
-// removeLocked ends the files that gone is true of, and removes them. The caller holds mu.
+// removeLocked stops and removes the files for which gone returns true. The caller holds mu.
 func (m *Manager) removeLocked(ctx context.Context, gone func(*file) bool) {
 	var stay []*file
 	for _, f := range *m.files.Load() {
 		if gone(f) {
 			f.cancel()
-			defer f.waitRemoved(ctx)
+			defer f.waitRemoved(ctx) // all are removed in parallel
 		} else {
 			stay = append(stay, f)
 		}
@@ -143,8 +142,8 @@ func (m *Manager) removeLocked(ctx context.Context, gone func(*file) bool) {
 	m.files.Store(&stay)
 }
 
-// OnChange has the files of an environment looked at again. It returns at once; it is
-// made for [agent.Options].
+// OnChange updates the files of an environment in the background. It is the OnChange of
+// [agent.Options].
 func (m *Manager) OnChange(environment string) {
 	for _, f := range *m.files.Load() {
 		if f.sink.Environment == environment {
@@ -153,7 +152,7 @@ func (m *Manager) OnChange(environment string) {
 	}
 }
 
-// Status tells where each file is, in the order they are configured in.
+// Status returns the state of each file, in the order of the configuration.
 func (m *Manager) Status() []agent.SinkStatus {
 	var all []agent.SinkStatus
 	for _, f := range *m.files.Load() {

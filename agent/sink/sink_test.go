@@ -18,29 +18,29 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
-// A house is an agent in a synctest bubble with a keeper of token files.
-type house struct {
+// A fixture is an agent and a Manager of token files in a synctest bubble.
+type fixture struct {
 	*testing.T
 	p   *agenttest.Authenticator
 	a   *agent.Agent
-	k   *sink.Manager
+	m   *sink.Manager
 	dir string
-	log testlog.Buffer // the keeper writes, and the test reads
+	log testlog.Buffer // goroutines of the Manager write, and the test reads
 }
 
-func inBubble(t *testing.T, body func(h *house)) {
+func inBubble(t *testing.T, body func(f *fixture)) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "sinks") // missing, in a folder of ours
+	dir := filepath.Join(t.TempDir(), "sinks") // missing, in a folder that we own
 	synctest.Test(t, func(t *testing.T) {
-		h := &house{T: t, p: agenttest.NewAuthenticator(), dir: dir}
-		h.k = sink.New(sink.Options{
-			Token:  func(ctx context.Context, req agent.TokenRequest) (agent.Token, error) { return h.a.Token(ctx, req) },
+		f := &fixture{T: t, p: agenttest.NewAuthenticator(), dir: dir}
+		f.m = sink.New(sink.Options{
+			Token:  func(ctx context.Context, req agent.TokenRequest) (agent.Token, error) { return f.a.Token(ctx, req) },
 			Render: render,
-			Logger: slog.New(slog.NewTextHandler(&h.log, nil)),
+			Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
 		})
-		h.a = agenttest.NewAgent(t, h.p, func(o *agent.Options) { o.OnChange = h.k.OnChange })
-		defer h.k.Close(context.Background())
-		body(h)
+		f.a = agenttest.NewAgent(t, f.p, func(o *agent.Options) { o.OnChange = f.m.OnChange })
+		defer f.m.Close(context.Background())
+		body(f)
 	})
 }
 
@@ -53,120 +53,120 @@ func render(format string, t agent.Token, now time.Time) ([]byte, error) {
 	return []byte(text + "\n"), nil
 }
 
-func (h *house) path(name string) string { return filepath.Join(h.dir, name) }
+func (f *fixture) path(name string) string { return filepath.Join(f.dir, name) }
 
-func (h *house) prod() sink.Sink {
-	return sink.Sink{Environment: "prod", Format: "token", Path: h.path("prod.jwt"), Mode: 0o600}
+func (f *fixture) prod() sink.Sink {
+	return sink.Sink{Environment: "prod", Format: "token", Path: f.path("prod.jwt"), Mode: 0o600}
 }
 
 // configure makes sinks the files there are, and waits until they are looked at.
-func (h *house) configure(sinks ...sink.Sink) {
-	h.k.Configure(sinks)
+func (f *fixture) configure(sinks ...sink.Sink) {
+	f.m.Configure(sinks)
 	synctest.Wait()
 }
 
-func (h *house) login(env string) {
-	h.Helper()
-	agenttest.Login(h.T, h.a, env)
+func (f *fixture) login(env string) {
+	f.Helper()
+	agenttest.Login(f.T, f.a, env)
 	synctest.Wait()
 }
 
-func (h *house) logout(env string) {
-	h.Helper()
-	if err := h.a.Logout(h.Context(), agent.LogoutRequest{Environment: env}); err != nil {
-		h.Fatal(err)
+func (f *fixture) logout(env string) {
+	f.Helper()
+	if err := f.a.Logout(f.Context(), agent.LogoutRequest{Environment: env}); err != nil {
+		f.Fatal(err)
 	}
 	synctest.Wait()
 }
 
 // token is what the agent has.
-func (h *house) token(env string) string {
-	h.Helper()
-	t, err := h.a.Token(h.Context(), agent.TokenRequest{Environment: env})
+func (f *fixture) token(env string) string {
+	f.Helper()
+	t, err := f.a.Token(f.Context(), agent.TokenRequest{Environment: env})
 	if err != nil {
-		h.Fatal(err)
+		f.Fatal(err)
 	}
 	return t.IDToken.Reveal()
 }
 
 // wantFile wants text in the file called name, and that the status agrees.
-func (h *house) wantFile(name, text string, mode fs.FileMode) {
-	h.Helper()
-	got, err := os.ReadFile(h.path(name))
+func (f *fixture) wantFile(name, text string, mode fs.FileMode) {
+	f.Helper()
+	got, err := os.ReadFile(f.path(name))
 	if err != nil || string(got) != text {
-		h.Errorf("%s holds %q (%v), want %q", name, got, err, text)
+		f.Errorf("%s holds %q (%v), want %q", name, got, err, text)
 	}
-	if info, err := os.Lstat(h.path(name)); err != nil || info.Mode() != mode {
-		h.Errorf("%s: %v (%v), want mode %s", name, info, err, mode)
+	if info, err := os.Lstat(f.path(name)); err != nil || info.Mode() != mode {
+		f.Errorf("%s: %v (%v), want mode %s", name, info, err, mode)
 	}
-	if st := h.status(name); st.Error != "" || st.WrittenAt.IsZero() {
-		h.Errorf("status %+v", st)
+	if st := f.status(name); st.Error != "" || st.WrittenAt.IsZero() {
+		f.Errorf("status %+v", st)
 	}
-	h.wantNoTemps()
+	f.wantNoTemps()
 }
 
 // wantNone wants no file called name, and why in the status.
-func (h *house) wantNone(name, why string) {
-	h.Helper()
-	if _, err := os.Lstat(h.path(name)); err == nil {
-		h.Errorf("%s is there", name)
+func (f *fixture) wantNone(name, why string) {
+	f.Helper()
+	if _, err := os.Lstat(f.path(name)); err == nil {
+		f.Errorf("%s is there", name)
 	}
-	if st := h.status(name); !strings.Contains(st.Error, why) || !st.WrittenAt.IsZero() || !st.ExpiresAt.IsZero() {
-		h.Errorf("status %+v, want the error %q", st, why)
+	if st := f.status(name); !strings.Contains(st.Error, why) || !st.WrittenAt.IsZero() || !st.ExpiresAt.IsZero() {
+		f.Errorf("status %+v, want the error %q", st, why)
 	}
-	h.wantNoTemps()
+	f.wantNoTemps()
 }
 
-func (h *house) wantNoTemps() {
-	h.Helper()
-	if names, _ := filepath.Glob(h.path(".*")); len(names) != 0 {
-		h.Errorf("%q are left", names)
+func (f *fixture) wantNoTemps() {
+	f.Helper()
+	if names, _ := filepath.Glob(f.path(".*")); len(names) != 0 {
+		f.Errorf("%q are left", names)
 	}
 }
 
-func (h *house) status(name string) agent.SinkStatus {
-	h.Helper()
-	for _, st := range h.k.Status() {
-		if st.Path == h.path(name) {
+func (f *fixture) status(name string) agent.SinkStatus {
+	f.Helper()
+	for _, st := range f.m.Status() {
+		if st.Path == f.path(name) {
 			return st
 		}
 	}
-	h.Errorf("no status of %s", name)
+	f.Errorf("no status of %s", name)
 	return agent.SinkStatus{}
 }
 
 // logged is how often the log has text.
-func (h *house) logged(text string) int { return strings.Count(h.log.String(), text) }
+func (f *fixture) logged(text string) int { return strings.Count(f.log.String(), text) }
 
 const notSignedIn = "prod: not signed in; run: kyc-agentd login prod"
 
 func TestLife(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.configure(h.prod())
-		h.wantNone("prod.jwt", notSignedIn)
-		h.login("prod")
-		first := h.token("prod")
-		h.wantFile("prod.jwt", first, 0o600)
-		if st := h.status("prod.jwt"); st.Environment != "prod" || st.Format != "token" || time.Until(st.ExpiresAt).Round(time.Minute) != time.Hour {
-			h.Errorf("status %+v", st)
+	inBubble(t, func(f *fixture) {
+		f.configure(f.prod())
+		f.wantNone("prod.jwt", notSignedIn)
+		f.login("prod")
+		first := f.token("prod")
+		f.wantFile("prod.jwt", first, 0o600)
+		if st := f.status("prod.jwt"); st.Environment != "prod" || st.Format != "token" || time.Until(st.ExpiresAt).Round(time.Minute) != time.Hour {
+			f.Errorf("status %+v", st)
 		}
-		if info, err := os.Stat(h.dir); err != nil || info.Mode().Perm() != 0o700 {
-			h.Errorf("folder: %v %v", info, err)
+		if info, err := os.Stat(f.dir); err != nil || info.Mode().Perm() != 0o700 {
+			f.Errorf("folder: %v %v", info, err)
 		}
-		h.logout("prod")
-		h.wantNone("prod.jwt", notSignedIn)
-		h.login("prod")
-		h.wantFile("prod.jwt", h.token("prod"), 0o600)
-		if h.token("prod") == first {
-			h.Error("the same token as before")
+		f.logout("prod")
+		f.wantNone("prod.jwt", notSignedIn)
+		f.login("prod")
+		f.wantFile("prod.jwt", f.token("prod"), 0o600)
+		if f.token("prod") == first {
+			f.Error("the same token as before")
 		}
-		h.k.Close(h.Context())
-		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {
-			h.Error("Close left the file")
+		f.m.Close(f.Context())
+		if _, err := os.Lstat(f.path("prod.jwt")); err == nil {
+			f.Error("Close left the file")
 		}
-		h.configure(h.prod())
-		if len(h.k.Status()) != 0 {
-			h.Error("configured after Close")
+		f.configure(f.prod())
+		if len(f.m.Status()) != 0 {
+			f.Error("configured after Close")
 		}
 	})
 }
@@ -174,46 +174,46 @@ func TestLife(t *testing.T) {
 // TestAlwaysValid holds that, with nobody asking but the file, what is in it is valid
 // at any time and costs one refresh a life.
 func TestAlwaysValid(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.configure(h.prod())
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
 		for range 24 * 60 {
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			if end := h.status("prod.jwt").ExpiresAt; time.Until(end) < 3*time.Minute {
-				h.Fatalf("at %s the token in the file ends at %s", time.Now(), end)
+			if end := f.status("prod.jwt").ExpiresAt; time.Until(end) < 3*time.Minute {
+				f.Fatalf("at %s the token in the file ends at %s", time.Now(), end)
 			}
 		}
-		h.wantFile("prod.jwt", h.token("prod"), 0o600)
-		if n := h.p.Refreshes(); n < 24 || n > 28 {
-			h.Errorf("%d refreshes a day", n)
+		f.wantFile("prod.jwt", f.token("prod"), 0o600)
+		if n := f.p.Refreshes(); n < 24 || n > 28 {
+			f.Errorf("%d refreshes a day", n)
 		}
 	})
 }
 
 // TestOutage holds that a file goes when its token ends, and comes back by itself.
 func TestOutage(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.configure(h.prod())
-		h.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
 		})
 		time.Sleep(58 * time.Minute)
 		synctest.Wait()
-		h.wantFile("prod.jwt", h.token("prod"), 0o600)
+		f.wantFile("prod.jwt", f.token("prod"), 0o600)
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		h.wantNone("prod.jwt", "prod: cannot reach Cognito: down")
+		f.wantNone("prod.jwt", "prod: cannot reach Cognito: down")
 		time.Sleep(24 * time.Hour) // longer than the token that was used last
 		synctest.Wait()
-		h.wantNone("prod.jwt", "prod: cannot reach Cognito: down")
-		h.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
+		f.wantNone("prod.jwt", "prod: cannot reach Cognito: down")
+		f.p.Set(func(r *agenttest.Rules) { r.Refresh = nil })
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		h.wantFile("prod.jwt", h.token("prod"), 0o600)
-		if n := h.logged("no token, so no token file"); n != 1 {
-			h.Errorf("logged %d times:\n%s", n, h.log.String())
+		f.wantFile("prod.jwt", f.token("prod"), 0o600)
+		if n := f.logged("no token, so no token file"); n != 1 {
+			f.Errorf("logged %d times:\n%s", n, f.log.String())
 		}
 	})
 }
@@ -221,110 +221,110 @@ func TestOutage(t *testing.T) {
 // TestSlowAtTheEnd holds that a file goes when its token ends, though another is being
 // waited for.
 func TestSlowAtTheEnd(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.configure(h.prod())
-		end := h.status("prod.jwt").ExpiresAt
-		h.p.Set(func(r *agenttest.Rules) {
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
+		end := f.status("prod.jwt").ExpiresAt
+		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
 		})
 		time.Sleep(time.Until(end) - 10*time.Second)
-		h.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
-		h.k.OnChange("prod")
+		f.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
+		f.m.OnChange("prod")
 		time.Sleep(time.Until(end) + time.Second)
 		synctest.Wait()
-		if _, err := os.Lstat(h.path("prod.jwt")); err == nil {
-			h.Error("a dead token is there")
+		if _, err := os.Lstat(f.path("prod.jwt")); err == nil {
+			f.Error("a dead token is there")
 		}
 	})
 }
 
 func TestRefusal(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.configure(h.prod())
-		h.p.EndAll()
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
+		f.p.EndAll()
 		time.Sleep(56 * time.Minute)
 		synctest.Wait()
-		h.wantNone("prod.jwt", "kyc-agentd login prod")
+		f.wantNone("prod.jwt", "kyc-agentd login prod")
 	})
 }
 
 // TestMovedConfiguration holds that a token of another user pool does not stay.
 func TestMovedConfiguration(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.configure(h.prod())
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
 		c := agenttest.Config()
 		for i := range c.Environments {
 			c.Environments[i].UserPoolID += "-other"
 		}
-		if err := h.a.Configure(c); err != nil {
-			h.Fatal(err)
+		if err := f.a.Configure(c); err != nil {
+			f.Fatal(err)
 		}
 		synctest.Wait()
-		h.wantNone("prod.jwt", "another user pool")
+		f.wantNone("prod.jwt", "another user pool")
 	})
 }
 
 // TestReconfigured holds that files come and go with the configuration, and that one
 // that stays is not written again.
 func TestReconfigured(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.login("staging")
-		other := sink.Sink{Environment: "staging", Format: "left", Path: h.path("staging.left"), Mode: 0o440}
-		h.configure(h.prod(), other)
-		stays, _ := os.Lstat(h.path("prod.jwt"))
-		h.wantFile("staging.left", h.token("staging")+" at https://stg.example.com for 1h0m0s\n", 0o440)
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.login("staging")
+		other := sink.Sink{Environment: "staging", Format: "left", Path: f.path("staging.left"), Mode: 0o440}
+		f.configure(f.prod(), other)
+		stays, _ := os.Lstat(f.path("prod.jwt"))
+		f.wantFile("staging.left", f.token("staging")+" at https://stg.example.com for 1h0m0s\n", 0o440)
 
 		time.Sleep(time.Minute)
-		h.configure(h.prod())
-		if now, err := os.Lstat(h.path("prod.jwt")); err != nil || !os.SameFile(stays, now) {
-			h.Errorf("prod.jwt was written again: %v", err)
+		f.configure(f.prod())
+		if now, err := os.Lstat(f.path("prod.jwt")); err != nil || !os.SameFile(stays, now) {
+			f.Errorf("prod.jwt was written again: %v", err)
 		}
 		if _, err := os.Lstat(other.Path); err == nil {
-			h.Error("staging.left is there")
+			f.Error("staging.left is there")
 		}
 
-		changed := h.prod()
+		changed := f.prod()
 		changed.Mode = 0o640
-		h.configure(changed)
-		h.wantFile("prod.jwt", h.token("prod"), 0o640)
+		f.configure(changed)
+		f.wantFile("prod.jwt", f.token("prod"), 0o640)
 
 		c := agenttest.Config()
 		for i := range c.Environments {
 			c.Environments[i].APIURL += "/v2"
 		}
-		h.configure(other)
-		if err := h.a.Configure(c); err != nil {
-			h.Fatal(err)
+		f.configure(other)
+		if err := f.a.Configure(c); err != nil {
+			f.Fatal(err)
 		}
-		h.configure(other)
-		h.wantFile("staging.left", h.token("staging")+" at https://stg.example.com/v2 for 59m0s\n", 0o440)
+		f.configure(other)
+		f.wantFile("staging.left", f.token("staging")+" at https://stg.example.com/v2 for 59m0s\n", 0o440)
 	})
 }
 
 // TestLeftByAKill holds that a start replaces or removes what an agent left.
 func TestLeftByAKill(t *testing.T) {
 	for _, signedIn := range []bool{false, true} {
-		inBubble(t, func(h *house) {
-			if err := os.Mkdir(h.dir, 0o700); err != nil {
-				h.Fatal(err)
+		inBubble(t, func(f *fixture) {
+			if err := os.Mkdir(f.dir, 0o700); err != nil {
+				f.Fatal(err)
 			}
 			for _, name := range []string{"prod.jwt", ".prod.jwt.kyc-ABC"} {
-				if err := os.WriteFile(h.path(name), []byte("eyJold"), 0o600); err != nil {
-					h.Fatal(err)
+				if err := os.WriteFile(f.path(name), []byte("eyJold"), 0o600); err != nil {
+					f.Fatal(err)
 				}
 			}
 			if !signedIn {
-				h.configure(h.prod())
-				h.wantNone("prod.jwt", notSignedIn)
+				f.configure(f.prod())
+				f.wantNone("prod.jwt", notSignedIn)
 				return
 			}
-			h.login("prod")
-			h.configure(h.prod())
-			h.wantFile("prod.jwt", h.token("prod"), 0o600)
+			f.login("prod")
+			f.configure(f.prod())
+			f.wantFile("prod.jwt", f.token("prod"), 0o600)
 		})
 	}
 }
@@ -337,24 +337,24 @@ func TestPrivateFilesStay(t *testing.T) {
 		"hvs.CAESIJ", "apiVersion: v1\nusers:\n- user:\n    token: eyJhbGciOiJSUzI1NiJ9", "e",
 	} {
 		for _, signedIn := range []bool{false, true} {
-			inBubble(t, func(h *house) {
-				if err := firstError(os.Mkdir(h.dir, 0o700), os.WriteFile(h.path("prod.jwt"), []byte(text), 0o600)); err != nil {
-					h.Fatal(err)
+			inBubble(t, func(f *fixture) {
+				if err := firstError(os.Mkdir(f.dir, 0o700), os.WriteFile(f.path("prod.jwt"), []byte(text), 0o600)); err != nil {
+					f.Fatal(err)
 				}
 				want := notSignedIn
 				if signedIn {
-					want = "what is there is no token file of the agent's; remove it, or name another path"
-					h.login("prod")
+					want = "what exists there is not one of the agent's token files; remove it, or name another path"
+					f.login("prod")
 				}
-				h.configure(h.prod())
+				f.configure(f.prod())
 				time.Sleep(2 * time.Hour)
 				synctest.Wait()
-				if st := h.status("prod.jwt"); !strings.HasSuffix(st.Error, want) || !st.WrittenAt.IsZero() {
-					h.Errorf("status %+v", st)
+				if st := f.status("prod.jwt"); !strings.HasSuffix(st.Error, want) || !st.WrittenAt.IsZero() {
+					f.Errorf("status %+v", st)
 				}
-				h.configure()
-				if got, err := os.ReadFile(h.path("prod.jwt")); err != nil || string(got) != text {
-					h.Errorf("it has become %q, %v", got, err)
+				f.configure()
+				if got, err := os.ReadFile(f.path("prod.jwt")); err != nil || string(got) != text {
+					f.Errorf("it has become %q, %v", got, err)
 				}
 			})
 		}
@@ -374,17 +374,17 @@ func TestSomebodyElseTouchesTheFile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(h *house) {
-				h.login("prod")
-				h.configure(h.prod())
-				if err := touch(h.path("prod.jwt")); err != nil {
-					h.Fatal(err)
+			inBubble(t, func(f *fixture) {
+				f.login("prod")
+				f.configure(f.prod())
+				if err := touch(f.path("prod.jwt")); err != nil {
+					f.Fatal(err)
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				h.wantFile("prod.jwt", h.token("prod"), 0o600)
-				if _, err := os.Lstat(h.path("elsewhere")); err == nil {
-					h.Error("the link was followed")
+				f.wantFile("prod.jwt", f.token("prod"), 0o600)
+				if _, err := os.Lstat(f.path("elsewhere")); err == nil {
+					f.Error("the link was followed")
 				}
 			})
 		})
@@ -392,67 +392,67 @@ func TestSomebodyElseTouchesTheFile(t *testing.T) {
 }
 
 // TestUnwritten holds that what stands in the way is named, logged once, never touched,
-// and that the file comes when it is gone.
+// and that the file is written when that is gone.
 func TestUnwritten(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		prev func(h *house) error // what stands in the way
+		prev func(f *fixture) error // what stands in the way
 		want string
-		mend func(h *house) error
+		fix  func(f *fixture) error
 	}{
 		{
-			"no folder for the folder", func(h *house) error { return os.Rename(filepath.Dir(h.dir), filepath.Dir(h.dir)+".away") },
-			"no such file or directory; make the folder ", func(h *house) error { return os.Rename(filepath.Dir(h.dir)+".away", filepath.Dir(h.dir)) },
+			"no folder for the folder", func(f *fixture) error { return os.Rename(filepath.Dir(f.dir), filepath.Dir(f.dir)+".away") },
+			"no such file or directory; make the folder ", func(f *fixture) error { return os.Rename(filepath.Dir(f.dir)+".away", filepath.Dir(f.dir)) },
 		},
 		{
-			"a folder others can write to", func(h *house) error { return firstError(os.Mkdir(h.dir, 0o700), os.Chmod(h.dir, 0o770)) },
-			"can be written by others (mode 0770); run: chmod go-w ", func(h *house) error { return os.Chmod(h.dir, 0o750) },
+			"a folder others can write to", func(f *fixture) error { return firstError(os.Mkdir(f.dir, 0o700), os.Chmod(f.dir, 0o770)) },
+			"can be written by others (mode 0770); run: chmod go-w ", func(f *fixture) error { return os.Chmod(f.dir, 0o750) },
 		},
 		{
-			"no folder at all", func(h *house) error { return os.WriteFile(h.dir, nil, 0o600) },
-			"not a directory; mend that, or name another path", func(h *house) error { return os.Remove(h.dir) },
+			"no folder at all", func(f *fixture) error { return os.WriteFile(f.dir, nil, 0o600) },
+			"not a directory; fix that, or name another path", func(f *fixture) error { return os.Remove(f.dir) },
 		},
 		{
-			"a folder in the file's place", func(h *house) error { return os.MkdirAll(h.path("prod.jwt"), 0o700) },
-			"what is there is no token file of the agent's (mode drwx------)", func(h *house) error { return os.Remove(h.path("prod.jwt")) },
+			"a folder in the file's place", func(f *fixture) error { return os.MkdirAll(f.path("prod.jwt"), 0o700) },
+			"what exists there is not one of the agent's token files (mode drwx------)", func(f *fixture) error { return os.Remove(f.path("prod.jwt")) },
 		},
 		{
-			"somebody's file", func(h *house) error {
-				return firstError(os.Mkdir(h.dir, 0o700), os.WriteFile(h.path("prod.jwt"), []byte("dear diary"), 0o644))
+			"somebody's file", func(f *fixture) error {
+				return firstError(os.Mkdir(f.dir, 0o700), os.WriteFile(f.path("prod.jwt"), []byte("dear diary"), 0o644))
 			},
-			"what is there is no token file of the agent's (mode -rw-r--r--)", func(h *house) error {
-				text, err := os.ReadFile(h.path("prod.jwt"))
+			"what exists there is not one of the agent's token files (mode -rw-r--r--)", func(f *fixture) error {
+				text, err := os.ReadFile(f.path("prod.jwt"))
 				if string(text) != "dear diary" {
 					err = fmt.Errorf("it has become %q", text)
 				}
-				return firstError(err, os.Remove(h.path("prod.jwt")))
+				return firstError(err, os.Remove(f.path("prod.jwt")))
 			},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, func(h *house) {
-				if err := tt.prev(h); err != nil {
-					h.Fatal(err)
+			inBubble(t, func(f *fixture) {
+				if err := tt.prev(f); err != nil {
+					f.Fatal(err)
 				}
-				h.configure(h.prod())
-				h.login("prod")
+				f.configure(f.prod())
+				f.login("prod")
 				time.Sleep(time.Hour)
 				synctest.Wait()
-				st := h.status("prod.jwt")
-				if !strings.HasPrefix(st.Error, "cannot write "+h.path("prod.jwt")+": ") || !strings.Contains(st.Error, tt.want) || !st.WrittenAt.IsZero() {
-					h.Errorf("status %+v, want %q", st, tt.want)
+				st := f.status("prod.jwt")
+				if !strings.HasPrefix(st.Error, "cannot write "+f.path("prod.jwt")+": ") || !strings.Contains(st.Error, tt.want) || !st.WrittenAt.IsZero() {
+					f.Errorf("status %+v, want %q", st, tt.want)
 				}
-				if n := h.logged("level=WARN"); n != 1 {
-					h.Errorf("%d warnings:\n%s", n, h.log.String())
+				if n := f.logged("level=WARN"); n != 1 {
+					f.Errorf("%d warnings:\n%s", n, f.log.String())
 				}
-				if err := tt.mend(h); err != nil {
-					h.Fatal(err)
+				if err := tt.fix(f); err != nil {
+					f.Fatal(err)
 				}
 				time.Sleep(5 * time.Minute)
 				synctest.Wait()
-				h.wantFile("prod.jwt", h.token("prod"), 0o600)
-				if n := h.logged("as it should be\""); n != 1 {
-					h.Errorf("%d lines of a good end:\n%s", n, h.log.String())
+				f.wantFile("prod.jwt", f.token("prod"), 0o600)
+				if n := f.logged("the token file is up to date\""); n != 1 {
+					f.Errorf("the recovery was logged %d times:\n%s", n, f.log.String())
 				}
 			})
 		})
@@ -470,13 +470,13 @@ func firstError(errs ...error) error {
 
 // TestNothingIsLogged holds that the log has no token, whatever happens.
 func TestNothingIsLogged(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.configure(h.prod())
-		h.login("prod")
-		token := h.token("prod")
-		h.logout("prod")
-		if h.log.String() == "" || strings.Contains(h.log.String(), token) {
-			h.Errorf("log: %s", h.log.String())
+	inBubble(t, func(f *fixture) {
+		f.configure(f.prod())
+		f.login("prod")
+		token := f.token("prod")
+		f.logout("prod")
+		if f.log.String() == "" || strings.Contains(f.log.String(), token) {
+			f.Errorf("log: %s", f.log.String())
 		}
 	})
 }
@@ -484,42 +484,42 @@ func TestNothingIsLogged(t *testing.T) {
 // TestTwoAgents holds that of two agents with one path the first keeps the file, the
 // second says so and leaves it alone, and takes it over when the first is gone.
 func TestTwoAgents(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.configure(h.prod())
-		second := sink.New(sink.Options{Token: h.a.Token, Render: render})
-		second.Configure([]sink.Sink{h.prod()})
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
+		second := sink.New(sink.Options{Token: f.a.Token, Render: render})
+		second.Configure([]sink.Sink{f.prod()})
 		synctest.Wait()
-		if st := second.Status()[0]; !strings.HasSuffix(st.Error, "prod.jwt: another kyc-agentd keeps it; stop that one, or name another path") || !st.WrittenAt.IsZero() {
-			h.Errorf("status %+v", st)
+		if st := second.Status()[0]; !strings.HasSuffix(st.Error, "prod.jwt: another kyc-agentd uses it; stop that one, or name another path") || !st.WrittenAt.IsZero() {
+			f.Errorf("status %+v", st)
 		}
-		second.Close(h.Context())
-		h.wantFile("prod.jwt", h.token("prod"), 0o600)
+		second.Close(f.Context())
+		f.wantFile("prod.jwt", f.token("prod"), 0o600)
 
-		third := sink.New(sink.Options{Token: h.a.Token, Render: render})
-		defer third.Close(h.Context())
-		third.Configure([]sink.Sink{h.prod()})
+		third := sink.New(sink.Options{Token: f.a.Token, Render: render})
+		defer third.Close(f.Context())
+		third.Configure([]sink.Sink{f.prod()})
 		synctest.Wait()
-		h.k.Close(h.Context())
+		f.m.Close(f.Context())
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		if got, err := os.ReadFile(h.path("prod.jwt")); err != nil || string(got) != h.token("prod") || third.Status()[0].Error != "" {
-			h.Errorf("%q %v %+v", got, err, third.Status())
+		if got, err := os.ReadFile(f.path("prod.jwt")); err != nil || string(got) != f.token("prod") || third.Status()[0].Error != "" {
+			f.Errorf("%q %v %+v", got, err, third.Status())
 		}
 	})
 }
 
 // TestCloseDoesNotWait holds that a file goes at once though a token is waited for.
 func TestCloseDoesNotWait(t *testing.T) {
-	inBubble(t, func(h *house) {
-		h.login("prod")
-		h.configure(h.prod())
-		h.p.Set(func(r *agenttest.Rules) { r.Latency = time.Hour })
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = time.Hour })
 		time.Sleep(time.Hour - time.Second)
 		began := time.Now()
-		h.k.Close(h.Context())
-		if _, err := os.Lstat(h.path("prod.jwt")); err == nil || time.Since(began) > 0 {
-			h.Errorf("the file is there: %t, after %s", err == nil, time.Since(began))
+		f.m.Close(f.Context())
+		if _, err := os.Lstat(f.path("prod.jwt")); err == nil || time.Since(began) > 0 {
+			f.Errorf("the file is there: %t, after %s", err == nil, time.Since(began))
 		}
 	})
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// A lockedFile is a token file that is there. It is locked, which tells another agent that
-// somebody keeps it; the kernel unlocks the file of one that was killed.
+// A lockedFile is an existing token file. The lock tells other agents that it is in use;
+// the kernel releases the lock of an agent that was killed.
 type lockedFile struct {
 	file *os.File
 	info fs.FileInfo
@@ -32,23 +32,24 @@ func (w *lockedFile) close() {
 	}
 }
 
-// A filePrefix is what every token file of a format begins with, up to the token.
+// A filePrefix is the text before the token, with which every file of a format begins.
 type filePrefix string
 
 // sampleToken begins every JWT (RFC 7515: the first two bytes of its header are `{"`).
 const sampleToken = "eyJ"
 
-// tokenStarts are what a token begins with; the other one is an API key's.
+// tokenStarts are the beginnings of a token: of a JWT and of an API key.
 var tokenStarts = []string{sampleToken, "sk_"}
 
-// filePrefixOf is the mark of a format. Where render knows none such, there are no files of it.
+// filePrefixOf returns the prefix of a format. It is empty for a format that render does
+// not know; no file is ever written in such a format.
 func filePrefixOf(render func(string, agent.Token, time.Time) ([]byte, error), format string) filePrefix {
 	text, _ := render(format, agent.Token{IDToken: agent.NewSecret(sampleToken)}, time.Now())
 	before, _, _ := strings.Cut(string(text), sampleToken)
 	return filePrefix(before)
 }
 
-// startsFile reports whether f has the mark and a token behind it, or nothing at all in it.
+// startsFile reports whether f begins with the prefix and a token, or is empty.
 func (p filePrefix) startsFile(f *os.File) bool {
 	begin := make([]byte, len(p)+len(sampleToken))
 	n, err := f.ReadAt(begin, 0)
@@ -59,8 +60,9 @@ func (p filePrefix) startsFile(f *os.File) bool {
 	return ok && slices.Contains(tokenStarts, token)
 }
 
-// write puts data in the place of what is at the path, old in most cases, which the
-// caller closes. m is what an agent that was killed has left.
+// write replaces the file at the path by one with data. old is the file that this agent
+// wrote before, or nil; the caller closes it. A file that begins with prefix was left by a
+// killed agent and is replaced, too.
 func (s Sink) write(data []byte, old *lockedFile, prefix filePrefix) (*lockedFile, error) {
 	root, err := s.openFolder()
 	if err != nil {
@@ -81,15 +83,15 @@ func (s Sink) write(data []byte, old *lockedFile, prefix filePrefix) (*lockedFil
 	return written, nil
 }
 
-// checkReplaceable refuses to take the place of what is neither a token file nor nothing, and of
-// what another agent keeps.
+// checkReplaceable returns an error if the path holds something that is not a token file, or
+// a token file that another agent uses.
 func (s Sink) checkReplaceable(root *os.Root, old *lockedFile, prefix filePrefix) error {
 	info, err := root.Lstat(s.name())
 	switch {
 	case err != nil:
-		return nil // nothing, or Replace will say why not
+		return nil // there is no file, or Replace will return the error
 	case !replaceable(info):
-		return refusal(fmt.Sprintf("what is there is no token file of the agent's (mode %s); remove it, or name another path", info.Mode()))
+		return refusal(fmt.Sprintf("what exists there is not one of the agent's token files (mode %s); remove it, or name another path", info.Mode()))
 	case old.sameAs(info) || !info.Mode().IsRegular():
 		return nil
 	}
@@ -99,12 +101,12 @@ func (s Sink) checkReplaceable(root *os.Root, old *lockedFile, prefix filePrefix
 	}
 	defer found.close()
 	if !prefix.startsFile(found.file) {
-		return refusal("what is there is no token file of the agent's; remove it, or name another path")
+		return refusal("what exists there is not one of the agent's token files; remove it, or name another path")
 	}
 	return nil
 }
 
-// lock opens the file and locks it. It is [errInUse] when somebody has.
+// lock opens the file and locks it. The error is [errInUse] if it is locked already.
 func (s Sink) lock(root *os.Root) (*lockedFile, error) {
 	f, err := root.OpenFile(s.name(), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -112,7 +114,7 @@ func (s Sink) lock(root *os.Root) (*lockedFile, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
-		err = errInUse // a file system without locks is none to fail for
+		err = errInUse // other errors are ignored: some file systems have no locks
 	}
 	if err != nil {
 		_ = f.Close()
@@ -121,20 +123,20 @@ func (s Sink) lock(root *os.Root) (*lockedFile, error) {
 	return &lockedFile{f, info}, nil
 }
 
-const errInUse = refusal("another kyc-agentd keeps it; stop that one, or name another path")
+const errInUse = refusal("another kyc-agentd uses it; stop that one, or name another path")
 
-// unchanged reports whether the file that write made is still there as it was.
+// unchanged reports whether the file at the path is still the written one, unmodified.
 func (s Sink) unchanged(written *lockedFile) bool {
 	info, err := os.Lstat(s.Path)
 	return err == nil && written.sameAs(info) && info.Mode() == written.info.Mode() &&
 		info.Size() == written.info.Size() && info.ModTime().Equal(written.info.ModTime())
 }
 
-// remove removes a token file of the agent's, of this one, which is old, or of one that
-// was killed. What else may be at the path stays.
+// remove removes the token file old, which this agent wrote, or one with prefix that a
+// killed agent left. Anything else at the path stays.
 func (s Sink) remove(old *lockedFile, prefix filePrefix) error {
 	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil // and the folder need not be there either
+		return nil // the folder may be missing, too
 	}
 	root, err := s.openFolder()
 	if err != nil {
@@ -151,8 +153,8 @@ func (s Sink) remove(old *lockedFile, prefix filePrefix) error {
 	return nil
 }
 
-// removeTemps removes what an agent left that was killed while it wrote. A folder that
-// cannot be read has none that could be removed.
+// removeTemps removes the temporary files of an agent that was killed while it wrote. In a
+// folder that cannot be read nothing can be removed, so its errors are ignored.
 func (s Sink) removeTemps() {
 	names, _ := filepath.Glob(filepath.Join(globQuote(filepath.Dir(s.Path)), globQuote(s.tempPrefix())+"*"))
 	if len(names) == 0 {
@@ -172,10 +174,11 @@ var globQuoter = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 func globQuote(s string) string { return globQuoter.Replace(s) }
 
-// replaceable reports whether a token file may take the place of what is there, by the
-// looks of it: an older one, or a symbolic link, which is itself replaced. Anything else
-// somebody else put there: a file of ours is never open to others, so that ~/.bashrc is
-// safe from a slip in the configuration, and ~/.ssh/id_ed25519 is by its mark.
+// replaceable reports whether an existing file may be a token file, judged by its type, mode
+// and owner, or is a symbolic link, which is replaced itself. Anything else was put there by
+// somebody else. A token file is never readable by everybody, so a mistake in the
+// configuration does not overwrite ~/.bashrc; ~/.ssh/id_ed25519 is recognized by its content
+// (see filePrefix).
 func replaceable(info fs.FileInfo) bool {
 	mode := info.Mode()
 	return mode.Type() == fs.ModeSymlink || mode.IsRegular() && slices.Contains(allowedModes, mode) && ownerOf(info) == os.Geteuid()
@@ -183,12 +186,12 @@ func replaceable(info fs.FileInfo) bool {
 
 func (s Sink) name() string { return filepath.Base(s.Path) }
 
-// tempPrefix begins the names of half-written files.
+// tempPrefix begins the names of files that are still being written.
 func (s Sink) tempPrefix() string { return "." + s.name() + ".kyc-" }
 
-// openFolder opens the file's folder, which it makes where only that is missing, and refuses
-// one that somebody else could change files in. What is returned was checked itself,
-// and not its name.
+// openFolder opens the folder of the file. It creates the folder if the parent exists, and
+// refuses one in which somebody else could change files. The check is of the opened folder,
+// not of its path, so the folder cannot be exchanged in between.
 func (s Sink) openFolder() (*os.Root, error) {
 	dir := filepath.Dir(s.Path)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -211,7 +214,7 @@ func (s Sink) openFolder() (*os.Root, error) {
 
 func checkFolder(info fs.FileInfo, dir string) error {
 	if uid := ownerOf(info); uid != os.Geteuid() {
-		return refusal(fmt.Sprintf("the folder %s belongs to uid %d; name a path in a folder of yours", dir, uid))
+		return refusal(fmt.Sprintf("the folder %s belongs to uid %d; name a path in a folder that you own", dir, uid))
 	}
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
 		return refusal(fmt.Sprintf("the folder %s can be written by others (mode %04o); run: chmod go-w %s", dir, perm, shellquote.Quote(dir)))
@@ -221,8 +224,7 @@ func checkFolder(info fs.FileInfo, dir string) error {
 
 func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// explain says what was being done to the file, and what to do where there is
-// something to do.
+// explain adds to err what was being done, to which file, and the next step.
 func (s Sink) explain(doing string, err error) error {
 	cause := err
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
@@ -237,7 +239,7 @@ func (s Sink) explain(doing string, err error) error {
 	return fmt.Errorf("cannot %s %s: %w%s", doing, s.Path, cause, s.hint(cause))
 }
 
-// A refusal says already what to do.
+// A refusal is an error whose text already contains the next step.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
@@ -249,7 +251,7 @@ func (s Sink) hint(cause error) string {
 	case errors.Is(cause, fs.ErrNotExist):
 		return "; make the folder " + filepath.Dir(filepath.Dir(s.Path)) + ", or name another path"
 	case errors.Is(cause, syscall.EROFS), errors.Is(cause, fs.ErrPermission):
-		return "; name a path in a folder of yours"
+		return "; name a path in a folder that you own"
 	}
-	return "; mend that, or name another path"
+	return "; fix that, or name another path"
 }

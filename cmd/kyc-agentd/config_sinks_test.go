@@ -72,7 +72,7 @@ func TestSinkErrors(t *testing.T) {
 		{prod("file = 'x'"), "config.toml:3: unknown key sinks.file"},
 		{prod("path = []"), "config.toml:3: sinks.path: not a value for this key (array); want text in quotes"},
 		{"sinks = 'prod'", "config.toml:1: sinks: not a value for this key (string); want tables [[sinks]]"},
-		{prod("mode = '0644'"), "config.toml:3: sinks.mode: mode 0644 is not for a token; want 0600 or 0400, or 0640 or 0440 where the group may read it"},
+		{prod("mode = '0644'"), "config.toml:3: sinks.mode: mode 0644 is not allowed for a token file; use 0600 or 0400, or 0640 or 0440 to let the group read it"},
 		{prod("mode = 'rw'"), `config.toml:3: sinks.mode: bad mode "rw"; want one such as "0600"`},
 		{prod("mode = '10600'"), `config.toml:3: sinks.mode: bad mode "10600"; want one such as "0600"`},
 		{prod("format = 'yaml'"), `config.toml:3: sinks.format: unknown format "yaml"; want one of: token, header, curl, json`},
