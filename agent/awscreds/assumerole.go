@@ -11,14 +11,14 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// Every role allows sessions of an hour: the shortest maximum that IAM takes.
+// Every role allows sessions of an hour, because IAM accepts no shorter maximum.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 const sessionSeconds = 3600
 
 // maxSessionName is the longest RoleSessionName, in bytes.
 const maxSessionName = 64
 
-// assumeRole assumes the role at STS.
+// assumeRole gets credentials of the role from STS.
 func (o *operation) assumeRole(ctx context.Context) (agent.AWSResult, error) {
 	api := sts.New(sts.Options{
 		Region: o.env.Region, BaseEndpoint: o.endpoint(), HTTPClient: o.client(), Retryer: aws.NopRetryer{},
@@ -42,8 +42,8 @@ func (o *operation) assumeRole(ctx context.Context) (agent.AWSResult, error) {
 	return o.result(call, x, c.AccessKeyId, c.SecretAccessKey, c.SessionToken, c.Expiration)
 }
 
-// sessionName is what AWS's own logs call the session. The name of an environment has
-// nothing that it cannot have.
+// sessionName returns the name of the session in AWS's logs. Every character that the name of
+// an environment may have is allowed in it.
 func sessionName(env string) string {
 	name := "kyc-agent-" + env
 	return name[:min(len(name), maxSessionName)]

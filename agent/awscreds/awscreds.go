@@ -1,19 +1,21 @@
-// Package awscreds turns ID tokens of a Cognito user pool into temporary AWS credentials:
-// it is the agent's [agent.Exchanger], for any number of environments.
+// Package awscreds exchanges ID tokens of a Cognito user pool for temporary AWS credentials.
+// It implements [agent.Exchanger], for any number of environments.
 //
-// A newcomer needs one call: [New], whose result goes into agent.Options.
+// There is one call: [New], whose result goes into agent.Options:
 //
-// There are two ways, and the environment says which: a Cognito identity pool gives the
-// credentials of the role it has for its users (or of one they may choose), in two calls,
-// GetId and GetCredentialsForIdentity; STS gives those of a role that trusts the user pool,
-// in one, AssumeRoleWithWebIdentity. None of the calls is signed: the ID token is what
-// they go by.
+//	a, err := agent.New(agent.Options{Exchanger: awscreds.New(awscreds.Options{}), …})
 //
-// What it promises:
-//   - Each call is made once, with a deadline of its own; the agent tries again. But an
-//     identity that the pool has forgotten is asked for anew.
-//   - No word of the server's is in an error or a log record.
-//   - It keeps nothing but the names of identities, which are no secret.
+// There are two methods, and the environment configures which one is used. A Cognito identity
+// pool returns credentials of the role that it assigns to its users, or of one that they may
+// choose, in two calls: GetId and GetCredentialsForIdentity (identitypool.go). STS returns
+// credentials of a role that trusts the user pool, in one call: AssumeRoleWithWebIdentity
+// (assumerole.go). None of the calls is signed; they are authenticated by the ID token.
+//
+// What the package promises:
+//   - Each call is made once, with its own deadline; the agent repeats an exchange that
+//     failed. Only an identity that the pool no longer knows is requested anew.
+//   - Errors and log records contain no text of the server.
+//   - Nothing is stored but the ids of identities, which are not secret.
 package awscreds
 
 import (
@@ -29,9 +31,9 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// Options is what an [Exchanger] is made of. The zero Options is good.
+// Options configures an [Exchanger]. The zero value is usable.
 type Options struct {
-	// HTTPClient reaches AWS. nil means one of our own, as that of agent/cognito.
+	// HTTPClient makes the calls to AWS. nil means a default client, as in agent/cognito.
 	HTTPClient *http.Client
 	// Logger gets one debug record per call. nil discards.
 	Logger *slog.Logger
@@ -46,12 +48,12 @@ type Exchanger struct {
 	now  func() time.Time
 
 	mu         sync.Mutex
-	identities map[string]identity // the last one of each environment
+	identities map[string]identity // the last one used, by environment
 }
 
 var _ agent.Exchanger = (*Exchanger)(nil)
 
-// New makes an Exchanger. It does no network.
+// New returns an Exchanger. It makes no network calls.
 func New(o Options) *Exchanger {
 	x := &Exchanger{http: awscall.Client(o.HTTPClient), log: o.Logger, now: awscall.WallClock(o.Now), identities: map[string]identity{}}
 	if x.log == nil {
@@ -72,15 +74,15 @@ func (x *Exchanger) Exchange(ctx context.Context, env agent.Environment, idToken
 	return o.assumeRole(ctx)
 }
 
-// An operation is one exchange.
+// An operation is one call of Exchange.
 type operation struct {
 	exchanger *Exchanger
 	env       agent.Environment
 	token     agent.Secret
 }
 
-// checkEnvironment refuses an environment that cannot work or that would show an ID token to the
-// network.
+// checkEnvironment refuses an environment that cannot work, or that would send an ID token
+// over the network in the clear.
 func (o *operation) checkEnvironment() error {
 	switch problem := awscall.CheckURL(o.env.AWSEndpoint); {
 	case o.env.AWSEndpoint != "" && problem != "":
@@ -93,7 +95,7 @@ func (o *operation) checkEnvironment() error {
 	return nil
 }
 
-// endpoint is where the SDK is to call; nil means AWS's own place for the region.
+// endpoint returns the SDK's BaseEndpoint; nil means AWS's endpoint of the region.
 func (o *operation) endpoint() *string {
 	if o.env.AWSEndpoint == "" {
 		return nil
@@ -101,15 +103,15 @@ func (o *operation) endpoint() *string {
 	return aws.String(o.env.AWSEndpoint)
 }
 
-// client is the SDK's way to the network.
+// client returns the HTTPClient of the SDK's clients.
 func (o *operation) client() awscall.Doer {
 	return awscall.Doer{Client: o.exchanger.http, Now: o.exchanger.now}
 }
 
-// callTimeout bounds one call. A request for credentials is answered within 7 s.
+// callTimeout limits one call. The agent answers a request for credentials within 7 s.
 const callTimeout = 5 * time.Second
 
-// invoke makes one call. Exactly one of the results Out and *failure is set.
+// invoke makes and logs one call. Exactly one of the results Out and *failure is set.
 func invoke[Out any](ctx context.Context, o *operation, c awscall.Call, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
 	out, x, raw, message := awscall.Make(ctx, c, callTimeout, f)
 	attrs := []slog.Attr{
@@ -125,7 +127,7 @@ func invoke[Out any](ctx context.Context, o *operation, c awscall.Call, f func(c
 	return out, x, fail
 }
 
-// result makes the result of what a call yielded.
+// result returns the credentials in an answer, or an error if it has none.
 func (o *operation) result(c awscall.Call, x *awscall.Exchange, id, secret, session *string, end *time.Time) (agent.AWSResult, error) {
 	result := agent.AWSResult{
 		AccessKeyID:     aws.ToString(id),
@@ -137,7 +139,8 @@ func (o *operation) result(c awscall.Call, x *awscall.Exchange, id, secret, sess
 		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, retryHint, "%s answered without credentials", c.Service)
 	}
 	if result.Lifetime <= 0 {
-		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, "check this machine's clock", "%s gave credentials that have ended already", c.Service)
+		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, "check this machine's clock",
+			"%s returned credentials that have already expired", c.Service)
 	}
 	return result, nil
 }

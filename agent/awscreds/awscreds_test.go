@@ -95,7 +95,7 @@ func TestExchange(t *testing.T) {
 		s.works(g)
 		s.aws.SetLifetime(0)
 		_, err = s.x.Exchange(t.Context(), env, s.idToken())
-		s.want(err, agent.CodeUnavailable, "ended already")
+		s.want(err, agent.CodeUnavailable, "already expired")
 	}
 	if n := s.aws.Calls(awstest.GetID); n != 1 {
 		t.Errorf("%d calls of GetId for one user, want 1", n)

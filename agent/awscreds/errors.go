@@ -8,24 +8,27 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// A failure is what became of a call.
+// A failure is the error of a call (see awscall.Failure). errorFor translates it into the
+// agent's error.
 type failure struct {
 	awscall.Failure
-	expired bool // the message says that the ID token is too old
+	expired bool // the server's message says that the ID token has expired
 }
 
-// An identity pool says NotAuthorizedException about an ID token that is too old, as about
-// many things; only the message tells ("Invalid login token. Token expired: …"). AWS
-// documents none of its messages.
+// saysExpired reports whether a message is about an expired ID token. An identity pool refuses
+// such a token with NotAuthorizedException, which has many other meanings; only the message
+// tells them apart ("Invalid login token. Token expired: …"). AWS does not document its
+// messages.
 func saysExpired(message string) bool {
 	return strings.Contains(strings.ToLower(message), "token expired")
 }
 
-// An errorMapping is what an error code of AWS's is to a person, and to the agent.
+// An errorMapping translates an error code of AWS into the agent's code, message and hint.
 //
-// In message and hint {env} is the environment's name, {pool} the identity pool, {role} the
-// role, {userpool} and {client} what the sign-in is made at, {issuer} the user pool to IAM,
-// {region} where STS was called, {call} the call and {code} AWS's code.
+// In message and hint {env} stands for the environment's name, {pool} for the identity pool,
+// {role} for the role, {userpool} and {client} for the user pool and app client of the
+// sign-in, {issuer} for the user pool's name in IAM, {region} for the region in which STS was
+// called, {call} for the call and {code} for AWS's code.
 type errorMapping struct {
 	code    agent.Code
 	message string
@@ -34,20 +37,22 @@ type errorMapping struct {
 
 const retryHint = "try again"
 
-const askForOIDC = "ask the account's administrator to make {issuer} an identity provider in IAM, with {client} as audience, then run: kyc-agentd reload"
+const askForOIDC = "ask the account's administrator to make {issuer} an identity provider in IAM, " +
+	"with {client} as audience, then run: kyc-agentd reload"
 
 var (
-	tokenExpired  = errorMapping{agent.CodeDenied, "AWS takes the ID token to be expired", "check this machine's clock"}
-	throttled     = errorMapping{agent.CodeThrottled, "AWS asks to slow down", retryHint + " in a minute"}
+	tokenExpired  = errorMapping{agent.CodeDenied, "AWS considers the ID token expired", "check this machine's clock"}
+	throttled     = errorMapping{agent.CodeThrottled, "AWS is throttling requests", retryHint + " in a minute"}
 	internalError = errorMapping{agent.CodeUnavailable, "AWS has an internal error at {call} ({code})", retryHint}
 	badParameters = errorMapping{agent.CodeConfiguration, "AWS refused the parameters of {call} ({code})",
 		"check identity_pool_id, role_arn and aws_role_arn of environment {env}, then run: kyc-agentd reload"}
 	tokenRefused = errorMapping{agent.CodeDenied, "the identity pool {pool} refused the ID token ({code})",
 		"ask its administrator to name the user pool {userpool} and the app client {client} as its provider, then run: kyc-agentd reload"}
 	roleRefused = errorMapping{agent.CodeDenied, "AWS does not let this sign-in assume the role {role}",
-		"ask the account's administrator to have its trust policy name {issuer} and the audience {client}, then run: kyc-agentd reload"}
+		"ask the account's administrator to add {issuer} and the audience {client} to its trust policy, then run: kyc-agentd reload"}
 	noProvider  = errorMapping{agent.CodeConfiguration, "AWS knows no identity provider for this ID token ({code})", askForOIDC}
-	unknownCall = errorMapping{agent.CodeConfiguration, "what answers does not know the call {call} ({code})", "check aws_endpoint of environment {env}, then run: kyc-agentd reload"}
+	unknownCall = errorMapping{agent.CodeConfiguration, "the endpoint does not know the call {call} ({code})",
+		"check aws_endpoint of environment {env}, then run: kyc-agentd reload"}
 )
 
 var errorMappings = map[string]errorMapping{
@@ -82,7 +87,8 @@ var errorMappings = map[string]errorMapping{
 	"ForbiddenException":     tokenRefused,
 	"ResourceNotFoundException": {agent.CodeConfiguration, "there is no identity pool {pool}",
 		"check identity_pool_id of environment {env}, then run: kyc-agentd reload"},
-	"InvalidIdentityPoolConfigurationException": {agent.CodeConfiguration, "the identity pool {pool} has no role for this user, or one that does not trust it ({code})",
+	"InvalidIdentityPoolConfigurationException": {agent.CodeConfiguration,
+		"the identity pool {pool} has no role for this user, or one that does not trust it ({code})",
 		"ask its administrator, or set role_arn of environment {env}, then run: kyc-agentd reload"},
 
 	"AccessDenied":                  roleRefused,
@@ -97,7 +103,7 @@ var errorMappings = map[string]errorMapping{
 		"ask the account's administrator to activate it"},
 }
 
-// errorFor turns a failure into the agent's error.
+// errorFor translates a failure into the agent's error.
 func (o *operation) errorFor(f *failure) *agent.Error {
 	mapping := mappingOf(f)
 	role := o.env.AWSRoleARN
@@ -116,7 +122,7 @@ func (o *operation) errorFor(f *failure) *agent.Error {
 	return e
 }
 
-// mappingOf finds what f means.
+// mappingOf returns the errorMapping of f.
 func mappingOf(f *failure) errorMapping {
 	mapping, known := errorMappings[f.Code]
 	switch {

@@ -14,14 +14,14 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// An identity is what an identity pool calls a user. It stays the same for ever, unless
-// an administrator deletes it.
+// An identity is the id of a user in an identity pool. It never changes, unless an
+// administrator deletes it.
 type identity struct {
-	pool, provider, subject string // whom it is the name of
+	pool, provider, subject string // identify the user
 	id                      string
 }
 
-// exchangeAtIdentityPool asks the identity pool.
+// exchangeAtIdentityPool gets credentials from the identity pool.
 func (o *operation) exchangeAtIdentityPool(ctx context.Context) (agent.AWSResult, error) {
 	region, _, _ := strings.Cut(o.env.IdentityPoolID, ":")
 	api := cognitoidentity.New(cognitoidentity.Options{
@@ -47,7 +47,7 @@ func (o *operation) exchangeAtIdentityPool(ctx context.Context) (agent.AWSResult
 	return result, err
 }
 
-// provider is what an identity pool calls a user pool: its issuer without the scheme.
+// provider returns the name of the user pool in an identity pool: the issuer without its scheme.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-integrating-user-pools-with-identity-pools.html
 func (o *operation) provider() string {
 	_, name, _ := strings.Cut(o.env.IssuerURL(), "://")
@@ -98,7 +98,7 @@ func (o *operation) getCredentials(ctx context.Context, api *cognitoidentity.Cli
 	return result, nil, err
 }
 
-// cachedIdentity is the name of who, or "".
+// cachedIdentity returns the id of who, or "" if it is not known.
 func (o *operation) cachedIdentity(who identity) string {
 	o.exchanger.mu.Lock()
 	defer o.exchanger.mu.Unlock()
@@ -110,14 +110,14 @@ func (o *operation) cachedIdentity(who identity) string {
 	return last.id
 }
 
-// cacheIdentity keeps the name of a user.
+// cacheIdentity stores the id of a user.
 func (o *operation) cacheIdentity(who identity) {
 	o.exchanger.mu.Lock()
 	defer o.exchanger.mu.Unlock()
 	o.exchanger.identities[o.env.Name] = who
 }
 
-// subject is the user an ID token is of, or "". It was verified when it came.
+// subject returns the `sub` of an ID token, or "". The token was verified when it was issued.
 func subject(idToken agent.Secret) string {
 	parts := strings.Split(idToken.Reveal(), ".")
 	if len(parts) != 3 {

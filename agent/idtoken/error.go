@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A Check is one of the checks of [Verify], named after the part of the token it
-// looks at. A Check is an error, for errors.Is:
+// A Check is one of the checks of [Verify], named after the part of the token that it
+// examines. A Check is an error, for errors.Is:
 //
 //	if errors.Is(err, idtoken.CheckExpiry) { … }
 type Check string
@@ -17,13 +17,13 @@ type Check string
 const (
 	CheckFormat    Check = "format"    // not a signed JWT, or too large
 	CheckAlgorithm Check = "alg"       // not RS256
-	CheckKey       Check = "kid"       // signed with a key the issuer does not list, or the list could not be had
-	CheckSignature Check = "signature" // not by that key
+	CheckKey       Check = "kid"       // signed with a key that the issuer does not list, or the list is not available
+	CheckSignature Check = "signature" // not made with that key
 	CheckUse       Check = "token_use" // not an ID token
 	CheckIssuer    Check = "iss"       // from another user pool
 	CheckAudience  Check = "aud"       // for another app client
 	CheckSubject   Check = "sub"       // of another user
-	CheckLifetime  Check = "lifetime"  // exp − iat makes no sense
+	CheckLifetime  Check = "lifetime"  // exp − iat is not plausible
 	CheckExpiry    Check = "exp"       // expired
 	CheckIssuedAt  Check = "iat"       // from the future
 	CheckNotBefore Check = "nbf"       // not valid yet
@@ -32,12 +32,12 @@ const (
 // Error returns the check's name.
 func (c Check) Error() string { return string(c) }
 
-// An Error says which check a token failed. It never holds the token.
+// An Error says which check a token failed. It never contains the token.
 type Error struct {
 	Check Check
-	Want  string // what was expected
-	Got   string // what was found, quoted and cut short
-	Err   error  // of CheckKey: why the keys could not be had; else nil
+	Want  string // the expected value
+	Got   string // the value found, quoted and shortened
+	Err   error  // for CheckKey, why the keys are not available; else nil
 }
 
 // Error renders "aud: expected …, found …" on one line.
@@ -61,11 +61,11 @@ func refuse(c Check, want, format string, args ...any) *Error {
 	return &Error{Check: c, Want: want, Got: fmt.Sprintf(format, args...)}
 }
 
-// maxQuote is how much of a claim an error shows, in bytes: enough for an issuer.
+// maxQuote limits how much of a claim an error shows, in bytes. An issuer fits.
 const maxQuote = 120
 
-// quote renders what a token says of itself, so that it can neither fill a line
-// nor write to a terminal.
+// quote renders values from a token, which anybody may have made: shortened, and escaped so
+// that they cannot control a terminal.
 func quote(values ...string) string {
 	if len(values) == 0 {
 		return "none"

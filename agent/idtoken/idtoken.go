@@ -1,14 +1,17 @@
-// Package idtoken verifies the ID tokens of a Cognito user pool. It does no
-// network: the caller brings the signing keys.
+// Package idtoken verifies the ID tokens of a Cognito user pool. It makes no network calls:
+// the caller provides the signing keys.
 //
-// A newcomer needs one call: [Verify] with the token as it came, a [KeyFunc] that
-// finds a signing key by its id, and an [Expect] that says whose token it must be.
-// What passes has an RS256 signature by one of these keys and the claims expected;
-// what does not is refused with an [*Error] that names the check, what it wanted and
-// what it found. No error holds the token.
+// There is one call: [Verify] takes the token as received, a [KeyFunc] that finds a signing
+// key by its id, and an [Expect] that says whose token it must be:
 //
-// The checks are those of Cognito's developer guide ("Verifying JSON web tokens")
-// and some more: `sub`, `iat` and the token's life.
+//	claims, err := idtoken.Verify(raw, keys, idtoken.Expect{Issuer: issuer, Audience: clientID, Now: now})
+//
+// A token that passes has an RS256 signature by one of these keys and the expected claims.
+// Any other is refused with an [*Error] that names the check, the expected value and the
+// value found. No error contains the token.
+//
+// The checks are those of Cognito's developer guide ("Verifying JSON web tokens"),
+// and in addition those of `sub`, `iat` and the token's lifetime.
 package idtoken
 
 import (
@@ -20,43 +23,44 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// MaxSize is the longest token that is looked at, in bytes. A user's groups and
+// MaxSize is the longest token that is accepted, in bytes. A user's groups and
 // custom claims make tokens of several kB; servers refuse headers far below this.
 const MaxSize = 64 << 10
 
-// maxLifetime is the longest exp − iat that is believed. Cognito's own limit is
-// 24 hours; emulators take more. It keeps durations far from overflow.
+// maxLifetime is the longest exp − iat that is accepted. Cognito's limit is 24 hours, but
+// emulators allow more. The limit keeps durations far from overflow.
 const maxLifetime = 366 * 24 * time.Hour
 
-// A KeyFunc finds the public key whose id is kid. (nil, nil) says that there is no
-// such key; an error says that the keys could not be had, and Verify wraps it.
+// A KeyFunc finds the public key whose id is kid. It returns (nil, nil) if there is no such
+// key, and an error, which Verify wraps, if the keys are not available.
 type KeyFunc func(kid string) (*rsa.PublicKey, error)
 
 // Expect says whose token it must be.
 type Expect struct {
 	Issuer   string // `iss`, exactly
 	Audience string // `aud`, the app client's id; exactly one
-	// Subject is the `sub` of the sign-in. Empty, as at the sign-in itself, takes any but an empty one.
+	// Subject is the `sub` of the sign-in. If empty, as during the sign-in itself, any `sub`
+	// that is not empty is accepted.
 	Subject string
-	// Now is the issuer's time, not this machine's where the two differ.
+	// Now is the time by the issuer's clock, where that differs from this machine's.
 	Now time.Time
-	// Leeway is how far `iat` and `nbf` may lie in the future: Cognito's run ahead by
-	// a second now and then. `exp` has no leeway, an expired token is of no use.
+	// Leeway is how far `iat` and `nbf` may lie in the future: those of Cognito sometimes
+	// do, by a second. There is no leeway for `exp`: an expired token is useless.
 	Leeway time.Duration
 }
 
 // Claims are the claims of a verified token that the agent uses.
 type Claims struct {
 	Subject  string
-	Username string // `cognito:username`, the user's name at Cognito
+	Username string // `cognito:username`, the user's name in the pool
 	IssuedAt time.Time
 	Expiry   time.Time
 }
 
-// Lifetime is the token's own exp − iat.
+// Lifetime returns the token's exp − iat.
 func (c Claims) Lifetime() time.Duration { return c.Expiry.Sub(c.IssuedAt) }
 
-// payload is the JSON of an ID token, as far as it is looked at.
+// payload holds the claims of an ID token that are checked or used.
 type payload struct {
 	jwt.Claims
 	TokenUse string `json:"token_use"`
@@ -94,8 +98,8 @@ func Verify(raw string, keys KeyFunc, want Expect) (Claims, error) {
 	}, nil
 }
 
-// parse takes a token apart. RS256 alone is allowed, here and not by the key's
-// type: else an HMAC made with the public key as its secret would pass.
+// parse splits a token into its parts. It allows RS256 only, and does not leave that to the
+// type of the key: otherwise an HMAC with the public key as its secret would pass.
 func parse(raw string) (*jwt.JSONWebToken, string, error) {
 	if len(raw) > MaxSize {
 		return nil, "", refuse(CheckFormat, "at most 64 KiB", "%d bytes", len(raw))
@@ -114,7 +118,7 @@ func parse(raw string) (*jwt.JSONWebToken, string, error) {
 	return token, kid, nil
 }
 
-// checkClaims holds the claims of a token whose signature is good against want.
+// checkClaims compares the claims of a token with a valid signature to want.
 func (p *payload) checkClaims(want Expect) error {
 	switch {
 	case p.TokenUse != "id":

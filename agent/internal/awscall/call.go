@@ -1,10 +1,10 @@
-// Package awscall makes calls of AWS's APIs by the SDK's clients, for the adapters that
-// have to: each call once, with a deadline, and with no word of the server's in what
-// comes of it. AWS's messages have been seen to echo tokens, and the SDK's errors quote
-// whole answers.
+// Package awscall makes calls to AWS APIs for the adapters, with the clients of the AWS SDK:
+// each call once, with a deadline, and without any text of the server in its errors. AWS's
+// messages have been seen to echo tokens, and the SDK's errors quote whole answers.
 //
 // An adapter gives the SDK's client a [Doer] as its HTTPClient and aws.NopRetryer as its
-// Retryer, and makes every call by [Make].
+// Retryer, and makes every call with [Make]. Files: call.go makes the call, failure.go
+// describes one that failed, http.go is the transport, url.go checks endpoints.
 package awscall
 
 import (
@@ -12,21 +12,23 @@ import (
 	"time"
 )
 
-// A Call is what is called, for the words of a [Failure].
+// A Call describes an API call, for the text of a [Failure].
 type Call struct {
 	Name    string // "InitiateAuth"
-	Host    string // "cognito-idp.us-east-2.amazonaws.com"; Make knows it once something was sent
-	Service string // who answers, to a person: "Cognito"
-	Format  string // of its answers: "JSON"
+	Host    string // "cognito-idp.us-east-2.amazonaws.com"; Make sets it when a request is sent
+	Service string // the name to show a person: "Cognito"
+	Format  string // of the answers: "JSON"
 }
 
-// exchangeKey is where a call's context carries its *Exchange.
+// exchangeKey is the context key of a call's *Exchange.
 type exchangeKey struct{}
 
-// Make makes the call f, which is handed a context that ends after timeout. Exactly one
-// of the results Out and *Failure is set; message is the server's own about the failure,
-// to be looked into for what it means, and shown to nobody.
-func Make[Out any](ctx context.Context, c Call, timeout time.Duration, f func(context.Context) (*Out, error)) (out *Out, x *Exchange, fail *Failure, message string) {
+// Make calls f with a context that ends after timeout. Exactly one of the results Out and
+// *Failure is set. message is the server's error message: search it for known phrases, but
+// never show or log it.
+func Make[Out any](
+	ctx context.Context, c Call, timeout time.Duration, f func(context.Context) (*Out, error),
+) (out *Out, x *Exchange, fail *Failure, message string) {
 	x = &Exchange{}
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), timeout)
 	defer cancel()

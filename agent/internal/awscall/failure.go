@@ -19,28 +19,28 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
-// A Failure is what became of a call, in our own words and without anything that
-// the server could have put there. It is safe to log.
+// A Failure is the error of a call. It contains no text that the server chose, so it is safe
+// to log.
 type Failure struct {
 	Call       Call
-	Code       string // AWS's error code; empty when the answer had none
-	Status     int    // 0 when there was no answer
-	Stage      Stage  // the call ended that got no answer
+	Code       string // AWS's error code; empty if the answer had none
+	Status     int    // HTTP status; 0 if there was no answer
+	Stage      Stage  // at which a call without an answer failed
 	RequestID  string
 	RetryAfter time.Duration
-	Text       string // where Code is empty: "no answer from … within 10 s"
+	Text       string // set if Code is empty: "no answer from … within 10 s"
 	Cause      error  // context.Canceled, context.DeadlineExceeded or nil
 }
 
-// A Stage is how far a call came that got no answer.
+// A Stage is the part of a connection at which a call without an answer failed.
 type Stage string
 
-// The places, from near to far.
+// The stages, from near to far.
 const (
-	StageProxy      Stage = "proxy"      // which refused, or was not there
-	StageDNS        Stage = "dns"        // which does not know the name, or did not answer
-	StageConnection Stage = "connection" // refused, cut, unreachable, or out of time
-	StageTLS        Stage = "tls"        // none, or a certificate that cannot be trusted
+	StageProxy      Stage = "proxy"      // the proxy refused the call or could not be reached
+	StageDNS        Stage = "dns"        // DNS does not know the name, or did not answer
+	StageConnection Stage = "connection" // refused, closed, unreachable, or timed out
+	StageTLS        Stage = "tls"        // the server does not speak TLS, or its certificate is not trusted
 )
 
 func stageOf(err error) Stage {
@@ -58,7 +58,7 @@ func stageOf(err error) Stage {
 	return StageConnection
 }
 
-// Error is for logs.
+// Error returns one line for the log.
 func (f *Failure) Error() string {
 	s := f.Call.Name + ": " + f.Text
 	if f.Code != "" {
@@ -70,15 +70,15 @@ func (f *Failure) Error() string {
 	return s
 }
 
-// Unwrap returns the context's error where that ended the call.
+// Unwrap returns the error of the context if that ended the call.
 func (f *Failure) Unwrap() error { return f.Cause }
 
-// newFailure reduces an error of the SDK to a Failure. message is the server's own: to be
-// looked into for what it means, and shown to nobody.
+// newFailure reduces an error of the SDK to a Failure. message is the server's error message;
+// see Make.
 func newFailure(ctx context.Context, c Call, took time.Duration, x *Exchange, err error) (f *Failure, message string) {
 	f = &Failure{Call: c, Status: x.Status, RetryAfter: x.RetryAfter, RequestID: requestID(err)}
-	// By code and not by type: a code that is not modelled for the operation arrives
-	// as a generic error, whatever the SDK has types for.
+	// The code decides, not the Go type: the SDK returns a generic error for a code that is
+	// not modelled for the operation, even if it has a type for that code.
 	api, ok := errors.AsType[smithy.APIError](err)
 	if ok && codePattern.MatchString(api.ErrorCode()) && api.ErrorCode() != "UnknownError" {
 		f.Code = api.ErrorCode()
@@ -88,8 +88,8 @@ func newFailure(ctx context.Context, c Call, took time.Duration, x *Exchange, er
 	return f, ""
 }
 
-// codePattern is what an error code may look like: a name, nothing that could
-// carry a token or a terminal's control sequence.
+// codePattern matches an error code: a name that cannot contain a token or a control
+// sequence of a terminal.
 var codePattern = regexp.MustCompile(`^[A-Z][A-Za-z]{2,63}$`)
 
 var requestIDPattern = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
@@ -102,7 +102,8 @@ func requestID(err error) string {
 	return res.RequestID
 }
 
-// Explain fills in why there is no error code, after a call that took that long.
+// Explain sets Text, Stage and Cause of a failure without an error code, from the error of
+// a call that took that long.
 func (f *Failure) Explain(ctx context.Context, took time.Duration, err error) {
 	switch {
 	case errors.Is(err, errAnswerTooLong):
@@ -111,7 +112,7 @@ func (f *Failure) Explain(ctx context.Context, took time.Duration, err error) {
 		f.Cause, f.Stage = ctx.Err(), StageConnection
 		f.Text = unanswered(f.Call.Host, ctx.Err(), took)
 	case f.Status >= 200 && f.Status < 300:
-		f.Text = fmt.Sprintf("%s sent half an answer, or one that is not %s", f.Call.Host, f.Call.Format)
+		f.Text = fmt.Sprintf("%s sent an incomplete answer, or one that is not %s", f.Call.Host, f.Call.Format)
 	case f.Status != 0:
 		f.Text = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Call.Host, f.Status, f.expectedAnswer(err))
 	default:
@@ -121,7 +122,7 @@ func (f *Failure) Explain(ctx context.Context, took time.Duration, err error) {
 
 func (f *Failure) expectedAnswer(err error) string {
 	if _, ok := errors.AsType[smithy.APIError](err); ok {
-		return "an error of " + f.Call.Service + "'s"
+		return "a " + f.Call.Service + " error"
 	}
 	return f.Call.Format
 }
@@ -140,8 +141,8 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
 }
 
-// networkText says in words why a call got no answer. The texts of net/http are
-// not used: some quote what the other side sent.
+// networkText describes why a call got no answer. The texts of net/http are not used because
+// some of them quote what the other side sent.
 func networkText(host string, took time.Duration, err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dnsText(host, dns)
@@ -193,7 +194,7 @@ func dnsText(host string, e *net.DNSError) string {
 	return "cannot resolve " + host
 }
 
-// tlsText is empty when err is not about TLS.
+// tlsText describes an error of TLS; it is empty for other errors.
 func tlsText(host string, err error) string {
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
 		return "the certificate of " + host + " has expired or is not valid yet: check this machine's clock"

@@ -13,29 +13,30 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
-// maxAnswer is the longest body that is read, in bytes. AWS's are below 20 kB.
+// maxAnswer is the longest body that is read, in bytes. AWS's answers are below 20 kB.
 const maxAnswer = 1 << 20
 
-// connectTimeout bounds the making of a connection, and again its TLS handshake.
+// connectTimeout limits the TCP connection, and separately the TLS handshake.
 const connectTimeout = 10 * time.Second
 
 var errAnswerTooLong = errors.New("answer above 1 MiB")
 
-// Client returns c without redirects and cookies, or a client of our own.
+// Client returns a copy of c that follows no redirects and keeps no cookies. If c is nil, the
+// copy is of a client with the default [Transport].
 func Client(c *http.Client) *http.Client {
-	own := http.Client{Transport: Transport()}
+	client := http.Client{Transport: Transport()}
 	if c != nil {
-		own = *c
+		client = *c
 	}
-	own.Jar = nil
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &own
+	client.Jar = nil
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
 }
 
-// Transport returns one with the proxy of the environment, TLS 1.2 or later, and a
-// connection per call. Calls are an hour apart; a connection
-// kept over a suspend or a change of network is dead, and takes the next call
-// with it after a timeout.
+// Transport returns a transport with the proxy of the environment variables, TLS 1.2 or
+// later, and a new connection for each call. Calls are an hour apart: a connection that was
+// kept over a suspend or a change of network is dead, and the next call on it would only
+// fail after a timeout.
 func Transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -49,18 +50,18 @@ func Transport() *http.Transport {
 	}
 }
 
-// An Exchange is what the SDK does not tell of an HTTP call.
+// An Exchange holds the facts about an HTTP call that the SDK does not report.
 type Exchange struct {
 	Sent, Received time.Time // by this machine's clock
 	host           string
-	date           time.Time // by the server's, in whole seconds; zero when it did not say
-	Status         int       // 0 when there was no answer
+	date           time.Time // by the server's clock, in whole seconds; zero if not sent
+	Status         int       // 0 if there was no answer
 	RetryAfter     time.Duration
-	Took           time.Duration // the call as a whole
+	Took           time.Duration // duration of the whole call
 }
 
-// WallClock strips the monotonic reading of a clock: it stands still in a suspend, and a
-// server's date has none.
+// WallClock returns now without its monotonic reading, which stops while a machine is
+// suspended and which the server's date does not have.
 func WallClock(now func() time.Time) func() time.Time {
 	if now == nil {
 		now = time.Now
@@ -68,8 +69,8 @@ func WallClock(now func() time.Time) func() time.Time {
 	return func() time.Time { return now().Round(0) }
 }
 
-// A Doer is the SDK's way to the network: Options.HTTPClient of its clients. It fills
-// the [Exchange] of a call made by [Make], and bounds the answer.
+// A Doer is the HTTPClient of the SDK's clients. It fills in the [Exchange] of a call made
+// with [Make], and limits the size of the answer.
 type Doer struct {
 	Client *http.Client
 	Now    func() time.Time // this machine's wall clock
@@ -95,11 +96,11 @@ func (d Doer) Do(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// bufferBody gives a request a body that net/http knows to be in memory. The SDK's own
-// is not, so the headers and then the body are written as they come; and the SDK
-// closes it as soon as there is an answer. Where net/http has yet to look at the
-// end of the body by then, it takes the closing for an error and cuts the
-// connection, in the middle of the answer: a rotated refresh token would be lost.
+// bufferBody replaces the body of a request by one that net/http knows to be in memory.
+// net/http streams the SDK's own body, and the SDK closes that body as soon as there is an
+// answer. If net/http has not seen the end of the body by then, it takes the Close for an
+// error and closes the connection in the middle of the answer: a rotated refresh token would
+// be lost.
 func bufferBody(req *http.Request) error {
 	if req.Body == nil {
 		return nil
@@ -119,9 +120,9 @@ func (x *Exchange) read(res *http.Response) {
 	x.RetryAfter = retryAfter(res.Header.Get("Retry-After"), x.Received)
 }
 
-// Skew is how far the server's clock is ahead of ours. Date has whole seconds and
-// was written at some moment between sent and received: a difference that this
-// explains is none, and so is one below 2 s.
+// Skew returns how far the server's clock is ahead of this machine's. The Date header has
+// whole seconds and was written at some moment between Sent and Received, so a difference
+// within these limits counts as 0, as does one below 2 s.
 func (x *Exchange) Skew() time.Duration {
 	if x.date.IsZero() {
 		return 0
@@ -137,7 +138,7 @@ func (x *Exchange) Skew() time.Duration {
 	return skew.Round(time.Second)
 }
 
-// maxRetryAfter is the longest wait that a header can ask for.
+// maxRetryAfter is the longest wait that a Retry-After header can cause.
 const maxRetryAfter = time.Hour
 
 // retryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
@@ -151,7 +152,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(d, 0), maxRetryAfter)
 }
 
-// limitedBody reads up to left bytes and fails with errTooLong beyond.
+// A limitedBody reads up to left bytes, and then fails with errAnswerTooLong.
 type limitedBody struct {
 	io.ReadCloser
 	left int64

@@ -6,14 +6,14 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
-// CheckURL says what is wrong with a URL, or nothing.
+// CheckURL returns what is wrong with an endpoint, or "".
 func CheckURL(raw string) string {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
 		return "is not a URL like https://host"
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "must be scheme, host and path alone: no user, query or fragment"
+		return "must be scheme, host and path only: no user, query or fragment"
 	case u.Scheme == "https":
 		return ""
 	case u.Scheme == "http" && origin.IsLoopback(u.Hostname()):
@@ -24,7 +24,7 @@ func CheckURL(raw string) string {
 	return "must begin with https://"
 }
 
-// Host is the part of a URL that errors name.
+// Host returns the host and port of a URL, for errors.
 func Host(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
