@@ -1,18 +1,17 @@
-// Package cognitolocal starts cognito-local, an emulator of Cognito that nobody of this
-// project wrote, for tests.
+// Package cognitolocal starts cognito-local, an independent emulator of Cognito, for tests.
 //
-// One call does it:
+// There is one call:
 //
 //	srv := cognitolocal.Start(t, cognitolocal.Options{
 //		IDTokenLifetime: 10 * time.Second,
 //		Users:           []cognitolocal.User{{Name: "ada", Password: "correct horse"}},
 //	})
 //
-// It is an npm package, found by testpeer.Npm: where that is missing the test is
-// skipped, or fails if peers are required. It knows less than Cognito: no
-// GetTokensFromRefreshToken (HTTP 500 "CognitoLocal#Unsupported"), no rotation, no
-// SRP, and InvalidPasswordException for a bad password. The refresh token of a sign-in
-// with a challenge it forgets at once. cognitotest is what knows the rest.
+// cognito-local is an npm package, found by testpeer.Npm. If it is missing, the test is
+// skipped, or fails if peers are required. It supports less than Cognito: no
+// GetTokensFromRefreshToken (HTTP 500 "CognitoLocal#Unsupported"), no rotation and no SRP. For a
+// wrong password it answers InvalidPasswordException, and it forgets the refresh token of a
+// sign-in with a challenge at once. Package cognitotest supports the rest.
 package cognitolocal
 
 import (
@@ -41,10 +40,10 @@ const (
 	ClientID = "cognitolocal0client"
 )
 
-// Code is every code that it sends.
+// Code is the content of every code that it sends.
 const Code = "123456"
 
-// Options says what the pool is like.
+// Options configures the pool.
 type Options struct {
 	// IDTokenLifetime is exp−iat of ID tokens, in whole seconds; 0 means an hour.
 	IDTokenLifetime time.Duration
@@ -60,16 +59,18 @@ type User struct {
 	// Status is Cognito's UserStatus: "CONFIRMED" when empty, "UNCONFIRMED",
 	// "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD".
 	Status string
-	// ConfirmationCode has been sent with the second and third; Code when empty.
+	// ConfirmationCode is the code that was sent for UNCONFIRMED and RESET_REQUIRED; Code
+	// when empty.
 	ConfirmationCode string
 	// TOTPSecret, in base32, sets up an authenticator app.
 	TOTPSecret string
-	// MFA is UserMFASettingList. It knows "SMS_MFA", which wants a Phone, and
-	// "SOFTWARE_TOKEN_MFA", which a TOTPSecret adds; with others alone nobody can sign in.
+	// MFA is UserMFASettingList. Supported are "SMS_MFA", which requires a Phone, and
+	// "SOFTWARE_TOKEN_MFA", which a TOTPSecret adds. A user with only other types cannot
+	// sign in.
 	MFA []string
 }
 
-// Sub is the user's `sub`.
+// Sub returns the user's `sub`.
 func (u User) Sub() string { return "sub-of-" + u.Name }
 
 // A Server is a running cognito-local.
@@ -83,10 +84,10 @@ type Server struct {
 	output  *output
 }
 
-// Issuer is the iss of its tokens.
+// Issuer returns the iss of its tokens.
 func (s *Server) Issuer() string { return s.URL + "/" + s.PoolID }
 
-// PID is the process id of the emulator.
+// PID returns the process id of the emulator.
 func (s *Server) PID() int { return s.process.Process.Pid }
 
 const readyTimeout = time.Minute // node starts slowly on a busy machine
@@ -98,7 +99,7 @@ func Start(t testing.TB, o Options) *Server {
 	modules, node := testpeer.Npm(t)
 	dir := t.TempDir()
 	writeState(t, dir, o)
-	const attempts = 3 // somebody else may take the port in between
+	const attempts = 3 // another process may take the port in between
 	for n := 1; ; n++ {
 		s, err := start(t, modules, node, dir)
 		if err == nil {
@@ -112,8 +113,8 @@ func Start(t testing.TB, o Options) *Server {
 	}
 }
 
-// The program runs inside a watcher that ends with our end of its standard input:
-// a test that is killed leaves no emulator behind.
+// The emulator runs in a process that exits when its standard input is closed: a test that is
+// killed leaves no emulator behind.
 const watcher = `process.stdin.on("end", () => process.exit(0)).resume(); require(process.argv[1])`
 
 func start(t testing.TB, modules, node, dir string) (*Server, error) {
@@ -150,7 +151,8 @@ func start(t testing.TB, modules, node, dir string) (*Server, error) {
 	return s, s.wait(t)
 }
 
-// wait returns when the program says that it listens, or says why it does not.
+// wait returns nil when the emulator reports that it listens, or an error that says why it does
+// not.
 func (s *Server) wait(t testing.TB) error {
 	timeout := time.NewTimer(readyTimeout)
 	defer timeout.Stop()
@@ -167,7 +169,7 @@ func (s *Server) wait(t testing.TB) error {
 	return fmt.Errorf("not ready within %s:\n%s", readyTimeout, s.output.text())
 }
 
-// stop ends the process it started, by its id.
+// stop ends the emulator.
 func (s *Server) stop(t testing.TB) {
 	_ = s.process.Process.Kill()
 	<-s.output.ended
@@ -185,7 +187,7 @@ func freePort() (int, error) {
 	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
-// output is what the program says. It logs requests but no bodies.
+// output collects what the emulator prints. It logs requests, but no bodies.
 type output struct {
 	ready chan struct{}
 	ended <-chan struct{}
@@ -214,8 +216,8 @@ func (o *output) text() string {
 	return strings.Join(o.lines, "\n")
 }
 
-// writeState writes the database that cognito-local reads at its start, in the
-// folder it is started in.
+// writeState writes the database that cognito-local reads when it starts, in dir, its working
+// directory.
 func writeState(t testing.TB, dir string, o Options) {
 	t.Helper()
 	lifetime := o.IDTokenLifetime

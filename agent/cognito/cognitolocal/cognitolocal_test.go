@@ -9,7 +9,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitolocal"
 )
 
-// Two at once: each has its own port, answers when Start returns, and is gone with its test.
+// TestStart starts two emulators at once: each has its own port, answers when Start returns,
+// and ends with its test.
 func TestStart(t *testing.T) {
 	var pids []int
 	t.Run("two servers", func(t *testing.T) {

@@ -6,15 +6,15 @@ import (
 	"math/big"
 )
 
-// A Verifier is what the user pool keeps of a device's password, as ConfirmDevice
-// takes it: numbers in base64, with a zero byte in front where the first bit is set.
+// A Verifier is what the user pool stores of a device's password, in the form that
+// ConfirmDevice takes: numbers in base64, with a leading zero byte if the first bit is set.
 type Verifier struct{ Salt, Verifier string }
 
 // saltSize is the length of a device's salt, in bytes.
 const saltSize = 16
 
-// NewDevice makes up a password for a device, to be kept, and the verifier of it, to be
-// sent. The password can be proven afterwards under the same id.
+// NewDevice generates a password for a device, to be stored, and its verifier, to be sent. The
+// password can be proven afterwards with the same id.
 func NewDevice(id Identity) (password string, v Verifier) {
 	password = rand.Text() + rand.Text() // 260 bits
 	return password, verifier(id, password, new(big.Int).SetBytes(random(saltSize)))

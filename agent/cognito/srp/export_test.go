@@ -2,13 +2,13 @@ package srp
 
 import "math/big"
 
-// ClientForTest is a Client with the ephemeral key a, in hexadecimal.
+// ClientForTest returns a Client with the ephemeral key a, in hexadecimal.
 func ClientForTest(a string) *Client {
 	n, _ := new(big.Int).SetString(a, 16)
 	return newClient(n)
 }
 
-// KeyForTest is the session key.
+// KeyForTest returns the session key.
 func (c *Client) KeyForTest(id Identity, password string, ch Challenge) ([]byte, error) {
 	return c.key(id, password, ch)
 }
@@ -22,5 +22,5 @@ func (c *Client) ZeroUForTest() ([]byte, error) {
 // PrimeForTest is N.
 func PrimeForTest() *big.Int { return new(big.Int).Set(prime) }
 
-// PaddedForTest is a number as it is hashed.
+// PaddedForTest returns the bytes of a number in the form that is hashed.
 func PaddedForTest(n *big.Int) []byte { return padded(n) }

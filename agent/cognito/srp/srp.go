@@ -1,20 +1,21 @@
-// Package srp is the client's half of SRP-6a as Amazon Cognito speaks it: the proof
-// of a password to a server that knows a verifier of it alone. It is pure
-// mathematics: no network, and no types of anybody's SDK.
+// Package srp implements the client side of SRP-6a as Amazon Cognito uses it: the proof of a
+// password to a server that only knows a verifier of the password. The package only
+// calculates: it uses no network and no types of an SDK.
 //
-// Two calls make a sign-in: [New], whose [Client.Public] goes out as SRP_A, and
+// A sign-in takes two calls: [New], whose [Client.Public] is sent as SRP_A, and
 // [Client.Prove], which answers the challenge that comes back. A machine that the user pool
-// remembers proves its own password the same way; [NewDevice] makes that one.
+// remembers proves the password of its device in the same way; [NewDevice] generates that
+// password.
 //
-// Nobody has published the protocol. This is RFC 5054 with SHA-256, the 3072-bit group
-// of RFC 3526, a salt in front of one hash of pool, user and password, and a
-// session key of 16 bytes by HKDF; it agrees with AWS's own client in every test vector.
+// The protocol is not published. It is RFC 5054 with SHA-256, the 3072-bit group of RFC 3526,
+// a salt in front of one hash of pool, user and password, and a session key of 16 bytes from
+// HKDF. The package agrees with AWS's client in every test vector.
 //
-// What takes how long: hashing and HMAC take the same time whatever is hashed. The
-// powers are math/big's, which makes no such promise. What their timing could tell of is
-// the ephemeral key, which is used once, and the hash of password and salt, which
-// is raised to a power once or twice per sign-in beside a network's delays. Nothing secret
-// is compared here: the server does that.
+// Timing: hashing and HMAC take the same time for any content. The exponentiations are those
+// of math/big, which does not promise constant time. Their timing could reveal something about
+// the ephemeral key, which is used once, and about the hash of password and salt, which is
+// used in one or two exponentiations per sign-in, next to the delays of a network. No secrets
+// are compared here; the server does that.
 package srp
 
 import (
@@ -48,12 +49,11 @@ var (
 	multiplier = hashNumbers(prime, generator)
 )
 
-// ephemeralSize is the length of the ephemeral key, in bytes: AWS's own client has
-// as many.
+// ephemeralSize is the length of the ephemeral key, in bytes. It is the same as in AWS's client.
 const ephemeralSize = 128
 
-// What can be wrong with a challenge. Whoever sent one of the last two does not mean
-// to learn whether the password is known, and must get no proof.
+// The errors of a challenge. A server that sends a challenge with one of the last two is
+// attacking the protocol, and must get no proof.
 var (
 	ErrMalformed = errors.New("the SRP challenge is malformed")
 	ErrZeroB     = errors.New("the server's SRP key is zero")
@@ -63,7 +63,7 @@ var (
 // A Client is one handshake: an ephemeral key, good for one proof.
 type Client struct{ a, public *big.Int }
 
-// New makes a Client with a random key.
+// New returns a Client with a random key.
 func New() *Client {
 	return newClient(new(big.Int).SetBytes(random(ephemeralSize)))
 }
@@ -72,41 +72,42 @@ func newClient(a *big.Int) *Client {
 	return &Client{a: a, public: new(big.Int).Exp(generator, a, prime)}
 }
 
-// Public is the client's public key in hexadecimal: SRP_A.
+// Public returns the client's public key in hexadecimal: SRP_A.
 func (c *Client) Public() string { return c.public.Text(16) }
 
-// An Identity is whose password is proven. For a user, Group is the part of the pool's
-// id after the underscore (see [PoolName]) and Name is USER_ID_FOR_SRP; for a device,
-// they are the device's group key and key.
+// An Identity says whose password is proven. For a user, Group is the part of the pool's id
+// after the underscore (see [PoolName]) and Name is USER_ID_FOR_SRP. For a device, they are the
+// device's group key and key.
 type Identity struct{ Group, Name string }
 
-// PoolName is what SRP takes of a user pool's id: "oGu06xbPS" of "us-east-2_oGu06xbPS".
-// It is empty when id has no underscore.
+// PoolName returns the part of a user pool's id that SRP uses: "oGu06xbPS" of
+// "us-east-2_oGu06xbPS". It is empty if id has no underscore.
 func PoolName(id string) string {
 	_, name, _ := strings.Cut(id, "_")
 	return name
 }
 
-// A Challenge is what the server answers SRP_A with, as it is on the wire.
+// A Challenge is the server's answer to SRP_A, in the form of the wire.
 type Challenge struct {
 	Salt        string // SALT, hexadecimal, any number of digits
 	Public      string // SRP_B, hexadecimal
 	SecretBlock string // SECRET_BLOCK, base64
 }
 
-// A Proof is what answers a challenge, as it goes on the wire. It gives no hint of
-// the password to anybody but the server that asked.
+// A Proof is the answer to a challenge, in the form of the wire. It reveals nothing about the
+// password, except to the server that asked.
 type Proof struct {
 	Signature   string // PASSWORD_CLAIM_SIGNATURE
 	SecretBlock string // PASSWORD_CLAIM_SECRET_BLOCK
 	Timestamp   string // TIMESTAMP
 }
 
-// timeLayout is TIMESTAMP's, in UTC. The day has no leading zero: Cognito refuses one.
+// timeLayout is the layout of TIMESTAMP, in UTC. The day has no leading zero, which Cognito
+// would refuse.
 const timeLayout = "Mon Jan 2 15:04:05 UTC 2006"
 
-// Prove answers a challenge with the password of id. Cognito wants the proof within
-// a few seconds, with the time of its making. The error is one of the package's.
+// Prove answers a challenge with the password of id. Cognito accepts the proof for a few
+// seconds after now, the time that it contains. Errors are those of the package.
 func (c *Client) Prove(id Identity, password string, ch Challenge, now time.Time) (Proof, error) {
 	block, err := base64.StdEncoding.DecodeString(ch.SecretBlock)
 	if err != nil || len(block) == 0 {
@@ -121,7 +122,7 @@ func (c *Client) Prove(id Identity, password string, ch Challenge, now time.Time
 	return Proof{base64.StdEncoding.EncodeToString(sum), ch.SecretBlock, at}, nil
 }
 
-// key is the session key, which both sides come to.
+// key returns the session key, which both sides calculate.
 func (c *Client) key(id Identity, password string, ch Challenge) ([]byte, error) {
 	salt, err := number(ch.Salt)
 	if err != nil {
@@ -137,7 +138,7 @@ func (c *Client) key(id Identity, password string, ch Challenge) ([]byte, error)
 	return c.derive(b, hashNumbers(c.public, b), secret(id, password, salt))
 }
 
-// derive is HKDF of S = (B − k·g^x)^(a + u·x) under u.
+// derive returns the HKDF of S = (B − k·g^x)^(a + u·x) under u.
 func (c *Client) derive(b, u, x *big.Int) ([]byte, error) {
 	if u.Sign() == 0 {
 		return nil, ErrZeroU
@@ -145,25 +146,25 @@ func (c *Client) derive(b, u, x *big.Int) ([]byte, error) {
 	base := new(big.Int).Exp(generator, x, prime)
 	base.Mul(base, multiplier)
 	base.Sub(b, base)
-	base.Mod(base, prime) // of a negative number, too, it is the positive one
+	base.Mod(base, prime) // positive, even if base is negative
 	exponent := new(big.Int).Mul(u, x)
 	exponent.Add(exponent, c.a)
 	s := base.Exp(base, exponent, prime)
 	return mac(mac(padded(u), padded(s)), []byte("Caldera Derived Key\x01"))[:16], nil
 }
 
-// secret is x, the hash of salt and password.
+// secret returns x, the hash of salt and password.
 func secret(id Identity, password string, salt *big.Int) *big.Int {
 	inner := sha256.Sum256([]byte(id.Group + id.Name + ":" + password))
 	outer := sha256.Sum256(append(padded(salt), inner[:]...))
 	return new(big.Int).SetBytes(outer[:])
 }
 
-// maxDigits is the longest number that is read: as long as the prime and a sign.
+// maxDigits is the length of the longest number that is read: that of the prime and a sign byte.
 const maxDigits = 2 * (3072/8 + 1)
 
-// number reads a number in hexadecimal. Cognito drops zeros in front, so that the
-// count of digits may be odd.
+// number reads a hexadecimal number. Cognito drops leading zeros, so the number of digits may
+// be odd.
 func number(digits string) (*big.Int, error) {
 	if digits == "" || len(digits) > maxDigits {
 		return nil, ErrMalformed
@@ -171,15 +172,15 @@ func number(digits string) (*big.Int, error) {
 	if len(digits)%2 != 0 {
 		digits = "0" + digits
 	}
-	b, err := hex.DecodeString(digits) // big.Int would take "-1" and "1_0", too
+	b, err := hex.DecodeString(digits) // big.Int would accept "-1" and "1_0", too
 	if err != nil {
 		return nil, ErrMalformed
 	}
 	return new(big.Int).SetBytes(b), nil
 }
 
-// padded is a number as it is hashed: in as few bytes as hold it, with a zero in front
-// where the first bit is set. That is how Java writes a positive number.
+// padded returns the bytes of a number in the form that is hashed: as few bytes as possible,
+// with a leading zero if the first bit is set. That is how Java writes a positive number.
 func padded(n *big.Int) []byte {
 	b := n.Bytes()
 	if len(b) == 0 || b[0]&0x80 != 0 {

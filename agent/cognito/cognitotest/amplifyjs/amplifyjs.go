@@ -1,13 +1,14 @@
-// Package amplifyjs runs JavaScript clients that other people wrote against the pools of
-// cognitotest: what they sign in with is not our reading of Cognito but AWS's own.
+// Package amplifyjs runs AWS Amplify's JavaScript clients, amazon-cognito-identity-js and
+// @aws-amplify/auth, against the pools of cognitotest. They show that a pool behaves as AWS's
+// own clients expect.
 //
-// Run runs the cases of a client and returns what each call of each case came to;
-// Results boils that down to one word for each challenge and operation, for a table:
+// Run runs the cases of a client and returns the result of each call of each case. Results
+// reduces that to one word for each challenge and operation, for a table:
 //
 //	results := amplifyjs.Results(amplifyjs.Run(t, amplifyjs.Amplify))
-//	fmt.Println(results["EMAIL_OTP"]) // "pass"; "" where the client has no such case
+//	fmt.Println(results["EMAIL_OTP"]) // "pass"; "" if the client has no such case
 //
-// Where Node.js or the clients are missing the test is skipped, or fails: see testpeer.
+// If Node.js or the clients are missing, the test is skipped, or fails: see testpeer.
 package amplifyjs
 
 import (
@@ -33,13 +34,13 @@ const (
 
 var scripts = map[Client]string{Identity: "identity.cjs", Amplify: "amplify.cjs"}
 
-// A Trace is what came of a case.
+// A Trace is the result of a case.
 type Trace struct {
 	Case   Case
 	Server *cognitotest.Server // closed with the test
 	User   cognitotest.User    // as it was before the case
 	Calls  []Call              // in order
-	Shown  []Shown             // likewise
+	Shown  []Shown             // in order
 	End    string              // "ok", or the error that ended it: "Name: message"
 }
 
@@ -49,7 +50,7 @@ type Call struct {
 	Result string // next challenge, "ok" or the error's code
 }
 
-// Shown is a session as the client has it, or what it was offered.
+// Shown is a session in the client's view, or the list of factors that it was offered.
 type Shown struct {
 	Name  string // "session" or "available"
 	Value json.RawMessage
@@ -59,7 +60,7 @@ type Shown struct {
 type Session struct {
 	ID, Access map[string]any // claims
 	Refresh    string
-	Valid      *bool // in the client's own view, where it has one
+	Valid      *bool // in the client's view, if it has one
 }
 
 // Sessions returns the sessions shown, in order.
@@ -79,7 +80,7 @@ func (tr Trace) Sessions(t testing.TB) []Session {
 	return list
 }
 
-// String is the calls, "NAME result" each, parted by commas.
+// String returns the calls, "NAME result" each, separated by commas.
 func (tr Trace) String() string {
 	list := make([]string, len(tr.Calls))
 	for i, c := range tr.Calls {
@@ -88,8 +89,8 @@ func (tr Trace) String() string {
 	return strings.Join(list, ", ")
 }
 
-// Run runs all cases of a client, each against a pool of its own, and logs a line for each
-// call: case, call, result, parted by tabs.
+// Run runs all cases of a client, each against its own pool, and logs a line for each call:
+// case, call and result, separated by tabs.
 func Run(t testing.TB, client Client) []Trace {
 	t.Helper()
 	dir, node := testpeer.Npm(t)
@@ -143,8 +144,8 @@ func sorted(t testing.TB, client Client, traces []Trace, output string) []Trace 
 	return traces
 }
 
-// Results tells of every call that was made in cases that ended well whether it succeeded
-// in one of them: "pass", or the code of its error. Its keys are a Call's names.
+// Results returns, for every call in cases that ended without an error, whether it succeeded in
+// one of them: "pass", or the code of its error. The keys are the names of the calls.
 func Results(traces []Trace) map[string]string {
 	results := map[string]string{}
 	for _, tr := range traces {

@@ -40,7 +40,8 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// refreshTokens is how many a case brings: with rotation another one with each refresh.
+// refreshTokens is the number of refresh tokens in a case: with rotation each refresh brings
+// another one.
 var refreshTokens = map[string]int{"rotation": 3, "rotation with grace": 2, "password by USER_SRP_AUTH": 1}
 
 func check(t *testing.T, tr amplifyjs.Trace) {
@@ -76,7 +77,7 @@ func check(t *testing.T, tr amplifyjs.Trace) {
 	}
 }
 
-// isRevoked tells whether no refresh token of the sign-in that has ended is good any more.
+// isRevoked checks that no refresh token of the ended sign-in is accepted any more.
 func isRevoked(t *testing.T, srv *cognitotest.Server, sessions []amplifyjs.Session) {
 	t.Helper()
 	for i, s := range sessions {

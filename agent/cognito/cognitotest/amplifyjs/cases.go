@@ -8,19 +8,19 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// A Case is a story that a client lives through at a pool.
+// A Case is a sequence of steps that a client performs at a pool.
 type Case struct {
 	Name    string
 	Options []cognitotest.Option
-	Edit    func(*cognitotest.User) // of the one user, where it differs from user()
+	Edit    func(*cognitotest.User) // changes the user, if necessary
 	During  func(*cognitotest.Server, cognitotest.Call)
 
 	Flow    string         // of the sign-in
 	User    string         // to sign in as, "" for the user's name
-	Answers map[string]any // more than the password: see the scripts
+	Answers map[string]any // in addition to the password: see the scripts
 	Steps   [][]string     // verbs of the scripts, with their arguments
 
-	Want string // the calls, as Trace.String has them
+	Want string // the calls, in the form of Trace.String
 	End  string // "" for "ok"
 }
 
@@ -48,7 +48,7 @@ func (c Case) open(t testing.TB) Trace {
 	return Trace{Case: c, Server: srv, User: u}
 }
 
-// request is the case as the scripts read it.
+// request returns the case in the form that the scripts read.
 func (tr Trace) request() map[string]any {
 	r := map[string]any{
 		"name": tr.Case.Name, "endpoint": tr.Server.URL, "pool": tr.Server.PoolID, "client": tr.Server.ClientID,
