@@ -10,13 +10,13 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// A flow is a way to begin a sign-in.
+// A flow is one of Cognito's authentication flows, with which a sign-in begins.
 type flow struct {
 	name  types.AuthFlowType
-	allow types.ExplicitAuthFlowsType // what the app client must have
-	// parameters are AuthParameters, all but USERNAME.
+	allow types.ExplicitAuthFlowsType // the setting that the app client must have
+	// parameters returns AuthParameters, without USERNAME.
 	parameters func(*signIn) map[string]string
-	// passwordOptional says that the flow can go without a password.
+	// passwordOptional says that the flow can begin without a password.
 	passwordOptional bool
 }
 
@@ -36,8 +36,8 @@ func srpParameters(si *signIn) map[string]string {
 	return map[string]string{"SRP_A": si.startSRP()}
 }
 
-// choiceParameters begins with the password where there is one: Cognito then asks for a choice
-// only of a user who has no password.
+// choiceParameters offers the password if there is one: Cognito then asks for a choice only if
+// the user has no password.
 func choiceParameters(si *signIn) map[string]string {
 	if si.password.IsZero() {
 		return map[string]string{}
@@ -52,7 +52,7 @@ func customParameters(si *signIn) map[string]string {
 	return map[string]string{"CHALLENGE_NAME": "SRP_A", "SRP_A": si.startSRP()}
 }
 
-// setFlow takes the environment's flow.
+// setFlow sets the flow to the environment's.
 func (o *operation) setFlow() error {
 	name := o.env.AuthFlow
 	if name == "" {
@@ -66,7 +66,7 @@ func (o *operation) setFlow() error {
 	return nil
 }
 
-// initiate begins a sign-in.
+// initiate begins a sign-in, if necessary a second time without the device.
 func (si *signIn) initiate(ctx context.Context) (step, error) {
 	s, fail := si.initiateOnce(ctx)
 	if fail != nil && si.dropUnknownDevice(fail) {
@@ -78,7 +78,7 @@ func (si *signIn) initiate(ctx context.Context) (step, error) {
 	return s, nil
 }
 
-// initiateOnce is one call. After a failure the step has nothing but the exchange.
+// initiateOnce makes one call. After a failure only the exchange of the step is set.
 func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
 	parameters := si.op.flow.parameters(si)
 	parameters["USERNAME"] = si.user

@@ -259,14 +259,14 @@ func TestNoProofForImpostors(t *testing.T) {
 			env := challenger(t, "PASSWORD_VERIFIER", params)
 			env.AuthFlow = agent.FlowSRP
 			_, err := cognito.New(cognito.Options{}).Login(t.Context(), env, ada(), unasked(t))
-			wantError(t, err, agent.CodeConfiguration, "asks for PASSWORD_VERIFIER in a way that cannot be answered: "+test.says)
+			wantError(t, err, agent.CodeConfiguration, "challenge PASSWORD_VERIFIER from Cognito cannot be answered: "+test.says)
 		})
 	}
 	// Nor is a second proof to be had for the same key.
 	env := challenger(t, "PASSWORD_VERIFIER", good)
 	env.AuthFlow = agent.FlowSRP
 	_, err := cognito.New(cognito.Options{}).Login(t.Context(), env, ada(), unasked(t))
-	wantError(t, err, agent.CodeConfiguration, "a proof without a beginning")
+	wantError(t, err, agent.CodeConfiguration, "no SRP exchange was started")
 }
 
 // PASSWORD and PASSWORD_SRP may come as challenges of their own.

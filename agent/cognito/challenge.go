@@ -16,21 +16,22 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// A question is how one of Cognito's challenges is put to a person and answered.
-// One more kind of challenge is one more entry of questions.
+// A question is a challenge of Cognito that a person can answer. To support another
+// challenge, add an entry to questions.
 type question struct {
-	// prompt makes the prompt and the inputs of a challenge, or says what is wrong with it.
-	prompt func(s step) (prompt string, inputs []agent.Field, err error)
-	// responses makes ChallengeResponses of what the person typed, all but USERNAME; or
-	// says what is wrong with that, and the person is asked again.
+	// prompt returns the prompt and the fields of a challenge, or what is wrong with it.
+	prompt func(s step) (prompt string, fields []agent.Field, err error)
+	// responses turns what the person typed into ChallengeResponses, without USERNAME. If it
+	// returns a problem, the person is asked again.
 	responses func(s step, given agent.Answers) (responses map[string]string, problem string)
-	// problems says, for each error code (or code/reason) after which the same session
-	// takes another answer, what to tell the person. Any other ends the sign-in.
+	// problems has the text to show to the person for each error code (or code/reason) after
+	// which Cognito accepts another answer in the same session. Any other code ends the
+	// sign-in.
 	problems map[string]string
 }
 
-// problemFor is what to tell the person after a failure; empty when there is no other
-// answer to give. A reason counts as its code alone only where it is about the answer.
+// problemFor returns the text to show to the person before the next answer, or "" if a failure
+// ends the operation. A failure with a reason only matches an entry with that reason.
 func problemFor(problems map[string]string, f *failure) string {
 	if f.Status >= 500 {
 		return ""
@@ -44,8 +45,8 @@ func problemFor(problems map[string]string, f *failure) string {
 	return problems[f.Code]
 }
 
-// questions are the challenges that a question answers. What each asks for in
-// ChallengeResponses is in the API reference of RespondToAuthChallenge.
+// questions are the challenges that a person answers. The API reference of
+// RespondToAuthChallenge lists the ChallengeResponses of each.
 var questions = map[types.ChallengeNameType]question{
 	types.ChallengeNameTypeSoftwareTokenMfa:    oneTimeCode("SOFTWARE_TOKEN_MFA_CODE", "Code from your authenticator app", "FRIENDLY_DEVICE_NAME"),
 	types.ChallengeNameTypeSmsMfa:              oneTimeCode("SMS_MFA_CODE", "Code sent by SMS", "CODE_DELIVERY_DESTINATION"),
@@ -56,11 +57,11 @@ var questions = map[types.ChallengeNameType]question{
 	types.ChallengeNameTypeCustomChallenge:     {prompt: customPrompt, responses: customResponses},
 }
 
-// challengePattern is what a ChallengeName may look like in an error.
+// challengePattern matches a ChallengeName that may appear in an error.
 var challengePattern = regexp.MustCompile(`^[A-Z_]{1,64}$`)
 
-// promptUntilAccepted puts c to the person until try has no problem with what they typed. try may
-// change c for the next time.
+// promptUntilAccepted shows c to the person until try accepts the answer, that is, returns no
+// problem. try may change c for the next time.
 func (o *operation) promptUntilAccepted(ctx context.Context, c *agent.Challenge, try func(agent.Answers) (problem string, err error)) error {
 	for range maxAnswers {
 		given, err := o.ask(ctx, *c)
@@ -76,8 +77,8 @@ func (o *operation) promptUntilAccepted(ctx context.Context, c *agent.Challenge,
 	return o.errorf(agent.CodeLoginRequired, "begin again: "+o.rerunHint(), "%d answers in a row were refused", maxAnswers)
 }
 
-// askQuestion puts a challenge to the person until Cognito takes the answer. A wrong one
-// leaves the session as it was, so the next goes to the same.
+// askQuestion asks the person until Cognito accepts the answer. A wrong answer does not change
+// the session, so the next answer is sent in the same session.
 func (si *signIn) askQuestion(ctx context.Context, q question, s step) (next step, err error) {
 	c, err := si.newChallenge(q, s)
 	if err != nil {
@@ -90,7 +91,9 @@ func (si *signIn) askQuestion(ctx context.Context, q question, s step) (next ste
 		}
 		var fail *failure
 		if next, fail = si.respond(ctx, s, responses); fail == nil {
-			si.noteNewPassword(responses)
+			if password := responses["NEW_PASSWORD"]; password != "" {
+				si.password, si.passwordChanged = agent.NewSecret(password), true // for later steps
+			}
 			return "", nil
 		}
 		if problem := problemFor(q.problems, fail); problem != "" {
@@ -102,29 +105,21 @@ func (si *signIn) askQuestion(ctx context.Context, q question, s step) (next ste
 	return next, err
 }
 
-// newChallenge makes the first form of the question that the person gets. A pool's own
-// question that was not answered rightly comes again as if it were the next.
+// newChallenge returns the form for the first answer to a question. If the answer to a custom
+// challenge was wrong, Cognito sends the same challenge again as if it were the next one.
 func (si *signIn) newChallenge(q question, s step) (agent.Challenge, error) {
-	prompt, inputs, err := q.prompt(s)
+	prompt, fields, err := q.prompt(s)
 	if err != nil {
 		return agent.Challenge{}, si.op.malformedChallenge(s, err)
 	}
-	c := agent.Challenge{Environment: si.op.env.Name, Name: string(s.challenge), Prompt: prompt, Fields: inputs}
+	c := agent.Challenge{Environment: si.op.env.Name, Name: string(s.challenge), Prompt: prompt, Fields: fields}
 	if s.challenge == si.lastAnswered.challenge && maps.Equal(s.params, si.lastAnswered.params) {
-		c.Problem = "the same is asked once more"
+		c.Problem = "the same question was asked again"
 	}
 	return c, nil
 }
 
-// noteNewPassword remembers a password that was set on the way, for whatever still
-// needs the password.
-func (si *signIn) noteNewPassword(responses map[string]string) {
-	if password := responses["NEW_PASSWORD"]; password != "" {
-		si.password, si.passwordChanged = agent.NewSecret(password), true
-	}
-}
-
-// respond answers a challenge.
+// respond sends the answer to a challenge, if necessary a second time without the device.
 func (si *signIn) respond(ctx context.Context, s step, responses map[string]string) (step, *failure) {
 	next, fail := si.respondOnce(ctx, s, responses)
 	if fail != nil && si.dropUnknownDevice(fail) {
@@ -155,7 +150,7 @@ func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]
 	}, nil
 }
 
-// oneTimeCode is a challenge for a code; detail is the parameter that says where it
+// oneTimeCode is a question for a code. detail is the parameter that says where the code
 // comes from.
 func oneTimeCode(response, prompt, detail string) question {
 	return question{
@@ -173,12 +168,12 @@ func oneTimeCode(response, prompt, detail string) question {
 		problems: map[string]string{
 			"CodeMismatchException":     "wrong code",
 			"ExpiredCodeException":      "that code has expired or was used before: wait for the next one",
-			"InvalidParameterException": "Cognito takes that for no code at all",
+			"InvalidParameterException": "Cognito does not accept that as a code",
 		},
 	}
 }
 
-// typedCode is the code that was typed. People type codes as they read them: "123 456".
+// typedCode returns the code without spaces: people type codes as they read them, "123 456".
 func typedCode(given agent.Answers) (code, problem string) {
 	code = strings.Join(strings.Fields(given["code"].Reveal()), "")
 	if code == "" {
@@ -187,24 +182,24 @@ func typedCode(given agent.Answers) (code, problem string) {
 	return code, ""
 }
 
-// parseNames reads a list of names, which Cognito puts into parameters as JSON.
+// parseNames reads a list of names, which Cognito sends as JSON in a parameter.
 func parseNames(list string, pattern *regexp.Regexp, least int) ([]string, error) {
 	var names []string
 	if list != "" {
 		if err := json.Unmarshal([]byte(list), &names); err != nil {
-			return nil, fmt.Errorf("a list that is not JSON")
+			return nil, fmt.Errorf("its list is not JSON")
 		}
 	}
 	if len(names) < least || len(names) > 50 {
-		return nil, fmt.Errorf("a list of %d", len(names))
+		return nil, fmt.Errorf("its list has %d entries", len(names))
 	}
 	for _, name := range names {
 		if !pattern.MatchString(name) {
-			return nil, fmt.Errorf("a list with an improper name in it")
+			return nil, fmt.Errorf("its list contains an invalid name")
 		}
 	}
 	return names, nil
 }
 
-// printable is a server's text as a prompt shows it.
+// printable makes a server's text safe for a prompt on a terminal.
 func printable(s string) string { return sanitize.Short(s, 64) }

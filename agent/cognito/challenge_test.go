@@ -35,7 +35,7 @@ func script(t *testing.T, turns ...turn) agent.Prompter {
 	})
 	return func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 		if len(turns) == 0 {
-			t.Errorf("asked once more: %+v", c)
+			t.Errorf("asked again: %+v", c)
 			return nil, errors.New("unexpected")
 		}
 		want := turns[0]
@@ -263,21 +263,21 @@ func TestChallengesThatCannotBeAnswered(t *testing.T) {
 		says   string
 	}{
 		{"DEVICE_SRP_AUTH", nil, agent.CodeConfiguration, "asks for DEVICE_SRP_AUTH, which this version cannot answer"},
-		{"DEVICE_PASSWORD_VERIFIER", nil, agent.CodeConfiguration, "a proof without a beginning"},
-		{"PASSWORD_VERIFIER", nil, agent.CodeConfiguration, "a proof without a beginning"},
+		{"DEVICE_PASSWORD_VERIFIER", nil, agent.CodeConfiguration, "no SRP exchange was started"},
+		{"PASSWORD_VERIFIER", nil, agent.CodeConfiguration, "no SRP exchange was started"},
 		{"WEB_AUTHN", nil, agent.CodeConfiguration, "asks for a passkey (WEB_AUTHN), which a terminal cannot use; ask the user pool's administrator"},
 		{"ADMIN_NO_SRP_AUTH", nil, agent.CodeConfiguration, "asks for ADMIN_NO_SRP_AUTH, which this version cannot answer"},
-		{"SELECT_CHALLENGE", nil, agent.CodeConfiguration, "nothing to choose from"},
-		{"MFA_SETUP", map[string]string{"MFAS_CAN_SETUP": `["SMS_MFA","EMAIL_OTP"]`}, agent.CodeConfiguration, "set up by SMS_MFA or EMAIL_OTP, and no authenticator app will do; ask the user pool's administrator to give the user a phone number"},
+		{"SELECT_CHALLENGE", nil, agent.CodeConfiguration, "none of the choices is known"},
+		{"MFA_SETUP", map[string]string{"MFAS_CAN_SETUP": `["SMS_MFA","EMAIL_OTP"]`}, agent.CodeConfiguration, "second factor by SMS_MFA or EMAIL_OTP and does not accept an authenticator app; ask the user pool's administrator to give the user a phone number"},
 		{"MFA_SETUP", map[string]string{"MFAS_CAN_SETUP": `"`}, agent.CodeConfiguration, "not JSON"},
-		{"MFA_SETUP", nil, agent.CodeConfiguration, "a secret that no authenticator app takes"},
+		{"MFA_SETUP", nil, agent.CodeConfiguration, "its secret is not valid for an authenticator app"},
 		{"NEXT_YEARS_CHALLENGE", nil, agent.CodeConfiguration, "asks for NEXT_YEARS_CHALLENGE"},
-		{"\x1b[2Jboo", nil, agent.CodeConfiguration, "asks for a challenge without a proper name"},
+		{"\x1b[2Jboo", nil, agent.CodeConfiguration, "asks for a challenge with an invalid name"},
 		{"", nil, agent.CodeUnavailable, "neither with tokens nor with a challenge"},
-		{"SELECT_MFA_TYPE", nil, agent.CodeConfiguration, "asks for SELECT_MFA_TYPE in a way that cannot be answered: a list of 0"},
+		{"SELECT_MFA_TYPE", nil, agent.CodeConfiguration, "challenge SELECT_MFA_TYPE from Cognito cannot be answered: its list has 0 entries"},
 		{"SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": "SMS"}, agent.CodeConfiguration, "not JSON"},
-		{"SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": `["\u001b[2J"]`}, agent.CodeConfiguration, "improper name"},
-		{"NEW_PASSWORD_REQUIRED", map[string]string{"requiredAttributes": `["a b"]`}, agent.CodeConfiguration, "improper name"},
+		{"SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": `["\u001b[2J"]`}, agent.CodeConfiguration, "invalid name"},
+		{"NEW_PASSWORD_REQUIRED", map[string]string{"requiredAttributes": `["a b"]`}, agent.CodeConfiguration, "invalid name"},
 		{"NEW_PASSWORD_REQUIRED", map[string]string{"requiredAttributes": `{`}, agent.CodeConfiguration, "not JSON"},
 	}
 	for _, test := range tests {
@@ -290,7 +290,7 @@ func TestChallengesThatCannotBeAnswered(t *testing.T) {
 
 func TestEndlessChallenges(t *testing.T) {
 	_, err := cognito.New(cognito.Options{}).Login(t.Context(), challenger(t, "SMS_MFA", nil), ada(), always("1"))
-	wantError(t, err, agent.CodeInternal, "Cognito asks on and on: 30 challenges")
+	wantError(t, err, agent.CodeInternal, "too many challenges: Cognito asked 30 in one sign-in")
 }
 
 // A prompt goes to a terminal, and the server chose part of it.

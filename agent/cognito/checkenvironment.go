@@ -5,8 +5,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// checkEnvironment refuses an environment that cannot work or that would show a
-// password or a refresh token to the network.
+// checkEnvironment refuses an environment that cannot work, or that would send a password or
+// a refresh token over the network in the clear.
 func (o *operation) checkEnvironment() error {
 	e := o.env
 	for _, field := range []struct{ name, value string }{

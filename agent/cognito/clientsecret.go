@@ -8,13 +8,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// An app client with a secret wants proof of it in nearly every call: as an HMAC over a
-// user's name, or plain where a call names no user. Calls with an access token need none.
+// An app client with a secret requires a proof of it in nearly every call: an HMAC over the
+// user name, or the plain secret in calls without a user name. Calls with an access token need
+// no proof.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/signing-up-users-in-your-app.html
 
-// secretHash is the proof in a call that names user. It is empty for an app client
-// without a secret. The name must be the one in the call, and from the first
-// challenge on that is the real one: see userOf.
+// secretHash returns the proof for a call with the name user. It is empty for an app client
+// without a secret. The name must be the same as in the call; from the first challenge on,
+// that is the real name (see usernameFor).
 func (o *operation) secretHash(user string) string {
 	if o.env.ClientSecret.IsZero() {
 		return ""
@@ -24,17 +25,17 @@ func (o *operation) secretHash(user string) string {
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
 
-// addSecretHash puts the proof into AuthParameters or ChallengeResponses.
+// addSecretHash adds the proof to AuthParameters or ChallengeResponses.
 func (o *operation) addSecretHash(parameters map[string]string, user string) {
 	if hash := o.secretHash(user); hash != "" {
 		parameters["SECRET_HASH"] = hash
 	}
 }
 
-// plainSecret is the proof in a call that names no user; nil without a secret.
+// plainSecret returns the proof for a call without a user name; nil without a secret.
 func (o *operation) plainSecret() *string { return optional(o.env.ClientSecret.Reveal()) }
 
-// optional is s for a field that is left out when there is nothing to say.
+// optional returns s for an optional field: nil if s is empty.
 func optional(s string) *string {
 	if s == "" {
 		return nil

@@ -131,7 +131,7 @@ func TestClientSecretMistakes(t *testing.T) {
 		name, has, configured, says string
 	}{
 		{"missing", clientSecret, "", "has a secret, and none is configured; set client_secret_file of environment prod"},
-		{"wrong", clientSecret, "other", "the client secret that is configured is not that of the app client"},
+		{"wrong", clientSecret, "other", "the configured client secret is not the one of the app client"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			srv := start(t)

@@ -1,24 +1,30 @@
-// Package cognito signs in to Amazon Cognito user pools, refreshes, revokes, and mends
-// accounts: it is the agent's [agent.Authenticator], for any number of environments.
+// Package cognito signs in to Amazon Cognito user pools, refreshes and revokes tokens, and
+// recovers accounts. It implements [agent.Authenticator], for any number of environments.
 //
-// A newcomer needs one call: [New], whose result goes into agent.Options.
+// There is one call: [New], whose result goes into agent.Options:
 //
-// A sign-in begins by the environment's flow (flow.go) and goes from challenge to challenge
-// until there are tokens: questions (challenge.go) are put to the person, procedures
-// (login.go) do more than ask, or need nobody. Package srp has the mathematics.
+//	a, err := agent.New(agent.Options{Authenticator: cognito.New(cognito.Options{}), …})
 //
-// What it promises:
-//   - One call of Cognito's API per step: nothing here tries a call again, except
-//     that a refresh that is refused is made once by Cognito's other refresh call, and
-//     a call that the pool refused for a device it has forgotten is made once without.
-//   - Every ID token it returns was verified (package idtoken), on Cognito's clock.
-//   - A sign-in is called dead (agent.CodeLoginRequired) on Cognito's definite word
-//     alone. No answer, a strange answer or a firewall's answer never does it.
-//   - A rotated refresh token is kept before the rest of the answer is looked at.
-//   - No word of the server's is in an error or a log record: Cognito's messages have
-//     been seen to echo tokens, and the SDK's errors quote whole answers.
+// A sign-in (login.go) begins with the environment's flow (authflow.go) and goes from
+// challenge to challenge until there are tokens. Most challenges are questions that the
+// person answers (challenge.go, customchallenge.go, newpassword.go, mfa.go); the others have
+// handlers that do more, or that need no person (password.go with package srp, factor.go,
+// mfasetup.go, device.go). An account that must be confirmed or whose password must be reset
+// is recovered during the sign-in (loginrecovery.go) or by request (recover.go). A failed
+// call is read by failure.go and translated for the person by errors.go.
 //
-// It talks HTTPS, and plain HTTP to loopback addresses alone.
+// What the package promises:
+//   - One call of Cognito's API per step. No call is repeated, with two exceptions: a refused
+//     refresh is tried once with Cognito's other refresh call, and a call that the pool
+//     refused because it no longer knows the device is made once without the device.
+//   - Every ID token that it returns was verified (package idtoken), by Cognito's clock.
+//   - It declares a sign-in ended (agent.CodeLoginRequired) only after a definite answer of
+//     Cognito: never after no answer, an unknown answer, or the answer of a firewall.
+//   - A rotated refresh token is stored before the rest of the answer is examined.
+//   - Errors and log records contain no text of the server: Cognito's messages have been
+//     seen to echo tokens, and the SDK's errors quote whole answers.
+//
+// It uses HTTPS, and plain HTTP to loopback addresses only.
 package cognito
 
 import (
@@ -36,24 +42,24 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// Options is what an [Authenticator] is made of. The zero Options is good.
+// Options configures an [Authenticator]. The zero value is usable.
 type Options struct {
-	// HTTPClient reaches Cognito and its signing keys. nil means one of our own, with
-	// the proxy of the environment, TLS 1.2 or later, and a new connection for each
-	// call. Redirects are not followed and cookies not kept with either.
+	// HTTPClient makes the calls to Cognito and fetches its signing keys. nil means a
+	// default client, with the proxy of the environment variables, TLS 1.2 or later, and a
+	// new connection for each call. No client follows redirects or keeps cookies.
 	HTTPClient *http.Client
 	// Logger gets one debug record per call. nil discards.
 	Logger *slog.Logger
-	// Resolver looks up names for the client of our own; nil means the machine's.
+	// Resolver looks up names for the default client; nil means the machine's resolver.
 	Resolver *net.Resolver
-	// Proxy finds the proxy for that client's requests; nil means the one of the
-	// environment.
+	// Proxy finds the proxy for requests of the default client; nil means the proxy of the
+	// environment variables.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Now is this machine's wall clock; nil means time.Now.
 	Now func() time.Time
 }
 
-// httpClient is HTTPClient, or one of our own.
+// httpClient returns HTTPClient, or the default client.
 func (o Options) httpClient() *http.Client {
 	if o.HTTPClient != nil || o.Resolver == nil && o.Proxy == nil {
 		return awscall.Client(o.HTTPClient)
@@ -68,8 +74,8 @@ func (o Options) httpClient() *http.Client {
 	return awscall.Client(&http.Client{Transport: tr})
 }
 
-// An Authenticator implements [agent.Authenticator]. It is safe for concurrent use
-// and keeps nothing but the pools' public signing keys.
+// An Authenticator implements [agent.Authenticator]. It is safe for concurrent use. Its only
+// state are the pools' public signing keys.
 type Authenticator struct {
 	http *http.Client
 	log  *slog.Logger
@@ -79,7 +85,7 @@ type Authenticator struct {
 
 var _ agent.Authenticator = (*Authenticator)(nil)
 
-// New makes an Authenticator. It does no network.
+// New returns an Authenticator. It makes no network calls.
 func New(o Options) *Authenticator {
 	a := &Authenticator{http: o.httpClient(), log: o.Logger, now: awscall.WallClock(o.Now)}
 	if a.log == nil {
@@ -89,21 +95,22 @@ func New(o Options) *Authenticator {
 	return a
 }
 
-// An operation is one call of an Authenticator's.
+// An operation is one call of a method of Authenticator. It makes one or more calls of
+// Cognito's API.
 type operation struct {
 	auth    *Authenticator
 	name    string // "login", "refresh", "revoke", "recover"
 	env     agent.Environment
-	command string         // what a person types to have it done, or done again
+	command string         // the command line that starts it, or starts it again
 	flow    flow           // of a sign-in
-	ask     agent.Prompter // nil where there is nobody to ask
+	ask     agent.Prompter // nil if there is nobody to ask
 	api     *cip.Client
 
 	allSignIns bool // a revocation of all sign-ins
 }
 
-// newOperation checks the environment before a byte is sent, and makes the SDK's client
-// for it. That costs microseconds, so none is kept and a reload needs no care.
+// newOperation checks the environment before anything is sent, and makes the SDK's client for
+// it. A client costs microseconds, so none is cached and a reload has nothing to invalidate.
 func (a *Authenticator) newOperation(name string, env agent.Environment) (*operation, error) {
 	o := &operation{auth: a, name: name, env: env, command: "kyc-agentd login " + env.Name}
 	if err := o.checkEnvironment(); err != nil {
@@ -113,18 +120,18 @@ func (a *Authenticator) newOperation(name string, env agent.Environment) (*opera
 		Region:       env.Region,
 		BaseEndpoint: aws.String(env.EndpointURL()),
 		HTTPClient:   awscall.Doer{Client: a.http, Now: a.now},
-		// The SDK would send a request up to three times when its answer got lost. A
-		// refresh token sent twice forks the sign-in or ends it.
+		// By default the SDK sends a request up to three times if the answer gets lost. A
+		// refresh token that is sent twice forks the sign-in or ends it.
 		Retryer: aws.NopRetryer{},
 	})
 	return o, nil
 }
 
-// callTimeout bounds one call of Cognito's API.
+// callTimeout limits one call of Cognito's API.
 const callTimeout = 10 * time.Second
 
-// invoke makes one call. f is handed a context that ends after callTimeout. Exactly
-// one of the results Out and *failure is set.
+// invoke makes and logs one call. f gets a context that ends after callTimeout. Exactly one
+// of the results Out and *failure is set.
 func invoke[Out any](ctx context.Context, o *operation, name string, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
 	out, x, raw, message := awscall.Make(ctx, awsCall(name, o.env.EndpointURL()), callTimeout, f)
 	var fail *failure
@@ -138,12 +145,12 @@ func invoke[Out any](ctx context.Context, o *operation, name string, f func(cont
 	return out, x, fail
 }
 
-// awsCall is a call of Cognito's at a URL.
+// awsCall describes a call to Cognito at a URL.
 func awsCall(name, url string) awscall.Call {
 	return awscall.Call{Name: name, Host: awscall.Host(url), Service: "Cognito", Format: "JSON"}
 }
 
-// logCall logs a call: its outcome, never what was in it.
+// logCall logs the outcome of a call, but never its content.
 func (o *operation) logCall(ctx context.Context, name string, x *awscall.Exchange, fail *failure) {
 	attrs := []slog.Attr{
 		slog.String("op", o.name), slog.String("env", o.env.Name), slog.String("call", name),

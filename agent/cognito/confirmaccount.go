@@ -10,14 +10,14 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// A confirmation confirms a new account by the code that was sent when it was made.
+// A confirmation confirms a new account, with the code that was sent when it was created.
 type confirmation struct {
 	op     *operation
 	user   string
-	sentTo string // " by e-mail to a***@e***", once another code was sent
+	sentTo string // " by e-mail to a***@e***", after another code was sent
 }
 
-// resendCode has another code sent. The one before is good no more.
+// resendCode requests another code, which invalidates the previous one.
 func (conf *confirmation) resendCode(ctx context.Context) error {
 	out, _, fail := invoke(ctx, conf.op, "ResendConfirmationCode", func(ctx context.Context) (*cip.ResendConfirmationCodeOutput, error) {
 		return conf.op.api.ResendConfirmationCode(ctx, &cip.ResendConfirmationCodeInput{
@@ -31,8 +31,8 @@ func (conf *confirmation) resendCode(ctx context.Context) error {
 	return nil
 }
 
-// promptForCode asks for the code until Cognito takes it. first is tried before, where there is
-// one already.
+// promptForCode asks for the code until Cognito accepts it. If first is not empty, it is tried
+// before anything is asked.
 func (conf *confirmation) promptForCode(ctx context.Context, first string) error {
 	c := conf.challenge()
 	if first != "" {
@@ -54,7 +54,7 @@ func (conf *confirmation) promptForCode(ctx context.Context, first string) error
 	})
 }
 
-// tryAnswer takes what was typed for a code.
+// tryAnswer sends what was typed as the code, or requests another code.
 func (conf *confirmation) tryAnswer(ctx context.Context, code string) (problem string, err error) {
 	if strings.EqualFold(code, resendWord) {
 		return "another code was sent", conf.resendCode(ctx)
@@ -65,7 +65,7 @@ func (conf *confirmation) tryAnswer(ctx context.Context, code string) (problem s
 func (conf *confirmation) challenge() agent.Challenge {
 	return agent.Challenge{
 		Environment: conf.op.env.Name, Name: "CONFIRM_SIGN_UP",
-		Prompt: "The account is not confirmed yet: the code that Cognito sent" + conf.sentTo + " (for another one, type: " + resendWord + ")",
+		Prompt: "The account is not confirmed yet: enter the code that Cognito sent" + conf.sentTo + " (for another one, type: " + resendWord + ")",
 		Fields: []agent.Field{{Name: "code", Label: "Code"}},
 	}
 }
@@ -80,4 +80,4 @@ func (conf *confirmation) confirm(ctx context.Context, code string) *failure {
 	return fail
 }
 
-var confirmProblems = merged(sentCodeProblems, map[string]string{"InvalidParameterException": "Cognito takes that for no code at all"})
+var confirmProblems = merged(sentCodeProblems, map[string]string{"InvalidParameterException": "Cognito does not accept that as a code"})

@@ -9,22 +9,23 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// hiddenParameters are the parameters of CUSTOM_CHALLENGE that are Cognito's own.
+// hiddenParameters are the parameters of CUSTOM_CHALLENGE that Cognito adds itself.
 var hiddenParameters = map[string]bool{"USERNAME": true, "USER_ID_FOR_SRP": true}
 
-// promptParameters are the parameters that pools' functions mostly put their question in,
-// the best first, without regard to case. No rule of Cognito's names one.
+// promptParameters are the parameters in which the Lambda triggers of user pools usually send
+// their question, the most likely one first, compared without regard to case. Cognito does
+// not prescribe a name.
 var promptParameters = []string{"prompt", "question", "challenge", "message", "text", "title", "label", "hint"}
 
-// maxPrompt is the longest text of a pool's own that is shown, in characters.
+// maxPrompt is the longest text of a custom challenge that is shown, in characters.
 const maxPrompt = 300
 
-// customPrompt shows what the user pool's own function says, as plain text: one parameter
-// that looks like a question, else all of them.
+// customPrompt returns the text of the user pool's Lambda trigger, as plain text: the parameter
+// that looks like a question, or else all parameters.
 func customPrompt(s step) (string, []agent.Field, error) {
 	prompt := customText(s.params)
 	if prompt == "" {
-		prompt = "The user pool has a question of its own, and does not say which"
+		prompt = "The user pool asks a custom question without saying which"
 	}
 	return prompt, []agent.Field{{Name: "answer", Label: "Answer"}}, nil
 }

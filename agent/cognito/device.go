@@ -13,22 +13,23 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
 )
 
-// Remembered devices. A user pool that remembers them gives each sign-in on an unknown
-// machine a device key, refuses to refresh without it, and where it is known asks
-// for the proof of the device's own password, mostly in the place of a second factor.
+// This file is about remembered devices. A user pool that remembers devices assigns a device
+// key to each sign-in on an unknown machine and refuses to refresh without the key. On a known
+// machine it asks for a proof of the device's own password, usually instead of a second
+// factor.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-device-tracking.html
 
-// addDeviceKey adds the key that the pool may know this machine by.
+// addDeviceKey adds the key by which the pool may know this machine.
 func (si *signIn) addDeviceKey(parameters map[string]string) {
 	if si.device.Key != "" {
 		parameters["DEVICE_KEY"] = si.device.Key
 	}
 }
 
-// dropUnknownDevice reports whether a call failed because the pool does not know the device that
-// was shown. Then it is not shown again, and the same call will do without: Cognito
-// has used nothing up. The same code says that there is no such app client; the second
-// call will then say so.
+// dropUnknownDevice reports whether a call failed because the pool does not know the device
+// key. It then forgets the device, and the caller repeats the call without it, which is safe
+// because Cognito has not consumed the session or the code. Cognito uses the same error code
+// for an unknown app client; the repeated call then fails with it again.
 func (si *signIn) dropUnknownDevice(f *failure) bool {
 	if si.device.Key == "" || f.Code != "ResourceNotFoundException" {
 		return false
@@ -38,7 +39,7 @@ func (si *signIn) dropUnknownDevice(f *failure) bool {
 }
 
 func (si *signIn) forgetDevice() {
-	si.op.auth.log.Info("the user pool does not know this machine any more", "op", si.op.name, "env", si.op.env.Name)
+	si.op.auth.log.Info("the user pool no longer knows this machine", "op", si.op.name, "env", si.op.env.Name)
 	si.device = agent.Device{}
 }
 
@@ -51,7 +52,7 @@ func (si *signIn) sendDeviceSRPA(ctx context.Context, s step) (step, error) {
 	return si.respondForDevice(ctx, s, map[string]string{"SRP_A": si.startSRP()})
 }
 
-// sendDeviceProof answers DEVICE_PASSWORD_VERIFIER.
+// sendDeviceProof answers DEVICE_PASSWORD_VERIFIER, with a proof of the device's password.
 func (si *signIn) sendDeviceProof(ctx context.Context, s step) (step, error) {
 	responses, err := si.srpResponse(s, si.deviceIdentity(), si.device.Password)
 	if err != nil {
@@ -60,8 +61,8 @@ func (si *signIn) sendDeviceProof(ctx context.Context, s step) (step, error) {
 	return si.respondForDevice(ctx, s, responses)
 }
 
-// respondForDevice answers for the device. Where the pool refuses it, the sign-in
-// begins again without it.
+// respondForDevice sends an answer about the device. If the pool refuses the device, the
+// sign-in begins again without it.
 func (si *signIn) respondForDevice(ctx context.Context, s step, responses map[string]string) (step, error) {
 	if si.device.Key == "" {
 		return step{}, si.op.unsupportedChallenge(s.challenge)
@@ -77,18 +78,18 @@ func (si *signIn) respondForDevice(ctx context.Context, s step, responses map[st
 	return step{}, si.challengeError(answerMapping, s, fail)
 }
 
-// deviceRefusals are the codes that say no to a device.
+// deviceRefusals are the error codes with which a pool refuses a device.
 var deviceRefusals = map[string]bool{
 	"NotAuthorizedException":    true,
 	"ResourceNotFoundException": true,
 	"InvalidParameterException": true,
 }
 
-// confirmDevice makes this machine known to the pool, where that is what it wants: it
-// invents a password for it and tells the pool the verifier. The sign-in is good
-// without, so a failure is only told in the log; but the pool may then refuse to refresh.
-// A pool that leaves it to the user which devices to remember hears nothing more:
-// refreshes work there without.
+// confirmDevice registers this machine as a device if the pool wants that: it generates a
+// password for the device and sends the verifier of that password. The sign-in is valid
+// without this, so a failure is only logged, but the pool may then refuse to refresh. Some
+// pools let users decide which devices to remember; these are not told to remember this one,
+// because refreshes work without.
 func (si *signIn) confirmDevice(ctx context.Context, r *types.AuthenticationResultType) (agent.Device, bool) {
 	if r.NewDeviceMetadata == nil || aws.ToString(r.NewDeviceMetadata.DeviceKey) == "" {
 		return agent.Device{}, false
@@ -96,7 +97,7 @@ func (si *signIn) confirmDevice(ctx context.Context, r *types.AuthenticationResu
 	d := agent.Device{Key: aws.ToString(r.NewDeviceMetadata.DeviceKey), GroupKey: aws.ToString(r.NewDeviceMetadata.DeviceGroupKey)}
 	password, verifier := srp.NewDevice(srp.Identity{Group: d.GroupKey, Name: d.Key})
 	d.Password = agent.NewSecret(password)
-	// Not for the caller to cancel: there is a sign-in by now that needs it.
+	// The caller cannot cancel this: the sign-in exists by now, and needs its device.
 	_, _, fail := invoke(context.WithoutCancel(ctx), si.op, "ConfirmDevice", func(ctx context.Context) (*cip.ConfirmDeviceOutput, error) {
 		return si.op.api.ConfirmDevice(ctx, &cip.ConfirmDeviceInput{
 			AccessToken: r.AccessToken, DeviceKey: aws.String(d.Key), DeviceName: aws.String(deviceName()),
@@ -106,16 +107,16 @@ func (si *signIn) confirmDevice(ctx context.Context, r *types.AuthenticationResu
 		})
 	})
 	if fail != nil {
-		si.op.auth.log.Warn("the user pool did not take this machine for a known one: it may refuse to refresh; then "+si.op.rerunHint(),
+		si.op.auth.log.Warn("the user pool did not register this machine as a known device: it may refuse to refresh; then "+si.op.rerunHint(),
 			"op", si.op.name, "env", si.op.env.Name, "error", fail.Error())
 	}
 	return d, true
 }
 
-// maxHostname is how much of a host's name goes into a device's name, in bytes.
+// maxHostname is the longest host name that is used in a device name, in bytes.
 const maxHostname = 63
 
-// deviceName is what the pool lists this machine as.
+// deviceName returns the name under which the pool lists this machine.
 func deviceName() string {
 	host, err := os.Hostname()
 	host, _, _ = strings.Cut(printable(host), ".")

@@ -134,7 +134,7 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 	"UnexpectedLambdaException":                {signIn: lambda},
 	"UnexpectedLambdaExceptionException":       {signIn: lambda},
 	"InvalidLambdaResponseException":           {signIn: lambda},
-	"UserLambdaValidationException":            {signIn: outcome{agent.CodeDenied, "a check of the user pool's own (Lambda trigger) refused it; ask the user pool's administrator"}},
+	"UserLambdaValidationException":            {signIn: outcome{agent.CodeDenied, "a Lambda trigger of the user pool refused it; ask the user pool's administrator"}},
 	"InvalidUserPoolConfigurationException":    {signIn: setUpWrong},
 	"InvalidSmsRoleAccessPolicyException":      {signIn: setUpWrong},
 	"InvalidSmsRoleTrustRelationshipException": {signIn: setUpWrong},
@@ -150,7 +150,7 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 	"OperationNotEnabledException":             {signIn: off},
 	"UnauthorizedException":                    {signIn: off},
 	"UnsupportedTokenTypeException":            {signIn: off},
-	"UnsupportedUserStateException":            {signIn: outcome{agent.CodeDenied, "Cognito refuses it in this user's state"}},
+	"UnsupportedUserStateException":            {signIn: outcome{agent.CodeDenied, "Cognito refuses this in the user's current state"}},
 	"UnknownOperationException":                {signIn: notThere},
 	"UnknownOperation":                         {signIn: notThere},
 	"Unsupported":                              {signIn: notThere},
@@ -158,14 +158,14 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 }
 
 var (
-	otherSecret = outcome{agent.CodeConfiguration, "the client secret that is configured is not that of the app client client; check client_secret_file"}
+	otherSecret = outcome{agent.CodeConfiguration, "the configured client secret is not the one of the app client client; check client_secret_file"}
 	secretless  = outcome{agent.CodeConfiguration, "the app client client has no secret, and one is configured; remove client_secret_file"}
 	tooMany     = outcome{agent.CodeThrottled, "Too many requests. Please try again later."}
 	wafBlock    = outcome{agent.CodeDenied, "blocked by a firewall (WAF) in front of HOST; try from another network"}
 	lambda      = outcome{agent.CodeUnavailable, "a Lambda trigger of the user pool failed"}
 	setUpWrong  = outcome{agent.CodeConfiguration, "the user pool is set up wrong"}
 	noMFA       = outcome{agent.CodeDenied, "Cognito finds no such MFA method for this user"}
-	off         = outcome{agent.CodeConfiguration, "Cognito has "}
+	off         = outcome{agent.CodeConfiguration, "Cognito has switched off "}
 	notThere    = outcome{agent.CodeConfiguration, "HOST does not know the call "}
 )
 
@@ -291,7 +291,7 @@ func TestImproperCodes(t *testing.T) {
 		body, _ := json.Marshal(map[string]string{"__type": code, "message": "m"})
 		srv.FailNext(cognitotest.SignIn, 1, cognitotest.Answer(400, "application/x-amz-json-1.1", string(body)))
 		_, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), unasked(t))
-		e := wantError(t, err, agent.CodeUnavailable, "HTTP 400 with something that is not an error of Cognito's")
+		e := wantError(t, err, agent.CodeUnavailable, "HTTP 400 with something that is not a Cognito error")
 		if s := fmt.Sprint(err, e.Err); strings.Contains(s, code) && len(code) > 1 {
 			t.Errorf("%q got out: %s", code, s)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// KeysForTest are all keys of the tables of meanings: codes, and code/reason.
+// KeysForTest returns all keys of the mapping tables: codes, and code/reason.
 func KeysForTest() []string {
 	all := map[string]bool{}
 	for _, p := range []mappingTable{defaultMapping, signInMapping, answerMapping, refreshMapping, revokeMapping} {

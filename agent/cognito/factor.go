@@ -12,7 +12,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// factorNames names Cognito's first factors for people, as far as a terminal can use them.
+// factorNames describes the first factors of Cognito that a terminal can use.
 var factorNames = map[types.ChallengeNameType]string{
 	types.ChallengeNameTypePasswordSrp: "password, which does not leave this machine",
 	types.ChallengeNameTypePassword:    "password",
@@ -20,8 +20,8 @@ var factorNames = map[types.ChallengeNameType]string{
 	types.ChallengeNameTypeSmsOtp:      "code by SMS",
 }
 
-// chooseFactor answers SELECT_CHALLENGE: with the password where there is one and it is on
-// offer, else with what the person chooses.
+// chooseFactor answers SELECT_CHALLENGE: with the password if there is one and Cognito offers
+// that factor, otherwise with the person's choice.
 func (si *signIn) chooseFactor(ctx context.Context, s step) (step, error) {
 	factor := si.preferredFactor(s.available)
 	if factor == "" {
@@ -37,7 +37,7 @@ func (si *signIn) chooseFactor(ctx context.Context, s step) (step, error) {
 	return si.respondWithPassword(ctx, s, responses)
 }
 
-// preferredFactor is the way of somebody who gave a password.
+// preferredFactor returns the factor to use if a password was given, or "".
 func (si *signIn) preferredFactor(available []types.ChallengeNameType) types.ChallengeNameType {
 	if si.password.IsZero() {
 		return ""
@@ -50,8 +50,8 @@ func (si *signIn) preferredFactor(available []types.ChallengeNameType) types.Cha
 	return ""
 }
 
-// selectFactor is the answer that chooses way. A password goes with it; a code is sent, and
-// asked for by the next challenge.
+// selectFactor returns the answer that chooses a factor. It contains the password; a code is
+// sent by Cognito and asked for by the next challenge.
 func (si *signIn) selectFactor(ctx context.Context, factor types.ChallengeNameType) (map[string]string, error) {
 	responses := map[string]string{"ANSWER": string(factor)}
 	switch factor {
@@ -76,7 +76,7 @@ func (si *signIn) askFactor(ctx context.Context, s step) (types.ChallengeNameTyp
 	case len(usable) == 0 && passkey:
 		return "", si.op.unsupportedChallenge(types.ChallengeNameTypeWebAuthn)
 	case len(usable) == 0:
-		return "", si.op.malformedChallenge(s, fmt.Errorf("nothing to choose from that this version knows"))
+		return "", si.op.malformedChallenge(s, fmt.Errorf("none of the choices is known to this version"))
 	}
 	c := agent.Challenge{
 		Environment: si.op.env.Name, Name: string(s.challenge), Prompt: factorPrompt(usable, passkey),
@@ -102,7 +102,7 @@ func factorPrompt(usable []types.ChallengeNameType, passkey bool) string {
 	return prompt
 }
 
-// pick finds what was typed, a number or a name, in a list.
+// pick returns the entry of a list whose number or name was typed.
 func pick[Name ~string](list []Name, typed agent.Secret) (name Name, problem string) {
 	answer := strings.TrimSpace(typed.Reveal())
 	for i, name := range list {

@@ -6,15 +6,19 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// A failure is what became of a call, and what Cognito's message gave away.
+// This file holds what is known about a failed call; errors.go translates that into the error
+// that a person reads.
+
+// A failure is the error of a call (see awscall.Failure), with the reason that Cognito's
+// message gave.
 type failure struct {
 	awscall.Failure
 	reason reason
 }
 
-// A reason is what one of Cognito's messages says beyond its code. It changes the
-// words of an error, and never whether a sign-in is dead; with one exception:
-// about secrets of the app client Cognito says NotAuthorizedException, too.
+// A reason is what a message of Cognito says beyond its error code. It changes the text of an
+// error, but never decides whether a sign-in has ended. The only exception are errors about
+// the app client's secret, for which Cognito uses NotAuthorizedException, too.
 type reason string
 
 const (
@@ -27,7 +31,7 @@ const (
 	reasonFlow           reason = "flow"      // the app client does not allow the flow
 	reasonExpired        reason = "expired"   // the session of a challenge is too old
 
-	// What a new password lacks, or has too much of.
+	// Which rule a new password breaks.
 	reasonShort  reason = "short"
 	reasonLong   reason = "long"
 	reasonLower  reason = "lower"
@@ -35,13 +39,13 @@ const (
 	reasonDigit  reason = "digit"
 	reasonSymbol reason = "symbol"
 
-	// Why an account cannot be mended.
+	// Why an account cannot be recovered.
 	reasonState     reason = "state"     // its state does not allow it
 	reasonConfirmed reason = "confirmed" // it is confirmed already
-	reasonNoAddress reason = "address"   // there is nowhere to send a code to
+	reasonNoAddress reason = "address"   // there is no address to send a code to
 )
 
-// The messages as seen in the field; AWS documents none of them.
+// reasons are parts of messages that were seen in practice. AWS documents none of them.
 var reasons = []struct {
 	part   string // in lower case
 	reason reason
@@ -73,7 +77,7 @@ var reasons = []struct {
 	{"auto verification not turned on", reasonNoAddress},
 }
 
-// aboutSecret reports whether f is about the app client's secret: a matter of the
+// aboutSecret reports whether f is about the app client's secret, which is an error of the
 // configuration, whatever its code.
 func (f *failure) aboutSecret() bool {
 	return f.reason == reasonSecretMissing || f.reason == reasonSecretWrong || f.reason == reasonSecretUnneeded

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	maxSteps   = 30 // challenges in one sign-in; real ones have eight at most, but for a pool's own questions
-	maxAnswers = 10 // answers to one challenge; Cognito gives up before
+	maxSteps   = 30 // challenges in one sign-in; real sign-ins have at most eight, apart from custom challenges
+	maxAnswers = 10 // answers to one challenge; Cognito ends the sign-in earlier
 )
 
-// Login signs in by the environment's flow. What Cognito wants to know besides is put to
-// ask; where the account must be mended first, that is offered through ask, too.
-// A password is sent once in a sign-in, for Cognito locks an account after a few bad ones:
-// again only after Cognito has taken it, when it turned out that a device it came with
-// is forgotten.
+// Login signs in with the environment's flow. It asks for everything else that Cognito
+// requires through ask, which also offers to recover an account that must be recovered first.
+// A password is sent once in a sign-in, because Cognito locks an account after a few wrong
+// ones. It is only sent again after Cognito has accepted it, if the pool turns out to no
+// longer know the device that was sent with it.
 func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
 	o, err := a.newOperation("login", env)
 	if err != nil {
@@ -40,17 +40,17 @@ func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req ag
 	return si.finish(ctx, s)
 }
 
-// A signIn is a sign-in under way.
+// A signIn is a sign-in in progress. The completed one, which is stored, is an agent.SignIn.
 type signIn struct {
 	op              *operation
 	user            string       // as typed
-	password        agent.Secret // empty where the flow goes without one
-	device          agent.Device // that the pool may know this machine by; zero once it turns out that it does not
-	srpClient       *srp.Client  // begun, and not answered yet
-	lastAnswered    step         // the last challenge whose answer was taken
-	passwordChanged bool         // a new password was set on the way
+	password        agent.Secret // empty if the flow began without one
+	device          agent.Device // as which the pool may know this machine; zero once the pool says that it does not
+	srpClient       *srp.Client  // of an SRP exchange that has begun and is not answered yet
+	lastAnswered    step         // the last challenge that a person answered
+	passwordChanged bool         // a new password was set during the sign-in
 
-	recovered map[string]bool // the codes after which the account was mended
+	recovered map[string]bool // the error codes after which recovery was offered
 }
 
 func (o *operation) newSignIn(req agent.LoginRequest) (*signIn, error) {
@@ -63,19 +63,19 @@ func (o *operation) newSignIn(req agent.LoginRequest) (*signIn, error) {
 	return &signIn{op: o, user: req.Username, password: req.Password, device: req.Device, recovered: map[string]bool{}}, nil
 }
 
-// A step is where a sign-in stands after a call: at a challenge, or at its result.
+// A step is the state of a sign-in after a call: a challenge or the result.
 type step struct {
-	result    *types.AuthenticationResultType // nil while there is a challenge
+	result    *types.AuthenticationResultType // nil if there is a challenge
 	challenge types.ChallengeNameType
 	params    map[string]string
-	available []types.ChallengeNameType // to choose from, at SELECT_CHALLENGE
+	available []types.ChallengeNameType // the choices of SELECT_CHALLENGE
 	session   *string
-	user      string // the name to answer with
+	user      string // USERNAME of the answer
 	x         *awscall.Exchange
 }
 
-// usernameFor is the name to answer a challenge with: the real one, which Cognito tells,
-// where the person typed an e-mail address or another alias.
+// usernameFor returns the name to answer a challenge with. Cognito sends the real name, which
+// differs from known if the person typed an e-mail address or another alias.
 func usernameFor(params map[string]string, known string) string {
 	for _, key := range []string{"USER_ID_FOR_SRP", "USERNAME"} {
 		if name := params[key]; name != "" {
@@ -85,8 +85,8 @@ func usernameFor(params map[string]string, known string) string {
 	return known
 }
 
-// run goes through a sign-in to its result. An account that cannot sign in as it is may
-// be mended on the way.
+// run signs in. If the state of the account does not allow that, it offers to recover the
+// account and tries again.
 func (si *signIn) run(ctx context.Context) (step, error) {
 	s, err := si.attempt(ctx)
 	for range recoveries {
@@ -98,19 +98,19 @@ func (si *signIn) run(ctx context.Context) (step, error) {
 	return s, err
 }
 
-// attempt goes through a sign-in to its result.
+// attempt signs in, by answering challenges until there is a result.
 func (si *signIn) attempt(ctx context.Context) (step, error) {
 	s, err := si.initiate(ctx)
 	for n := 0; err == nil && s.result == nil; n++ {
 		if n == maxSteps {
-			return step{}, si.op.errorf(agent.CodeInternal, "tell the user pool's administrator", "Cognito asks on and on: %d challenges", n)
+			return step{}, si.op.errorf(agent.CodeInternal, "tell the user pool's administrator", "too many challenges: Cognito asked %d in one sign-in", n)
 		}
 		s, err = si.answerChallenge(ctx, s)
 	}
 	return s, err
 }
 
-// answerChallenge gets past one challenge.
+// answerChallenge answers one challenge.
 func (si *signIn) answerChallenge(ctx context.Context, s step) (step, error) {
 	if f, ok := challengeHandlers[s.challenge]; ok {
 		return f(si, ctx, s)
@@ -122,7 +122,7 @@ func (si *signIn) answerChallenge(ctx context.Context, s step) (step, error) {
 	return si.askQuestion(ctx, q, s)
 }
 
-// challengeHandlers are the challenges that take more than a question, or none.
+// challengeHandlers answer the challenges that need more than a question, or no question.
 var challengeHandlers = map[types.ChallengeNameType]func(*signIn, context.Context, step) (step, error){
 	types.ChallengeNameTypePassword:               (*signIn).sendPassword,
 	types.ChallengeNameTypePasswordSrp:            (*signIn).sendSRPA,
@@ -142,19 +142,21 @@ func (o *operation) unsupportedChallenge(name types.ChallengeNameType) error {
 			"ask the user pool's administrator to set up another sign-in method for this user",
 			"Cognito asks for a passkey (WEB_AUTHN), which a terminal cannot use")
 	case !challengePattern.MatchString(string(name)):
-		name = "a challenge without a proper name"
+		name = "a challenge with an invalid name"
 	}
 	return o.errorf(agent.CodeConfiguration,
 		"ask the user pool's administrator to set up another sign-in method for this user",
 		"Cognito asks for %s, which this version cannot answer", name)
 }
 
-// malformedChallenge is a challenge that makes no sense.
+// malformedChallenge is the error for a challenge that makes no sense.
 func (o *operation) malformedChallenge(s step, why error) error {
-	return o.errorf(agent.CodeConfiguration, "tell the user pool's administrator", "Cognito asks for %s in a way that cannot be answered: %v", s.challenge, why)
+	return o.errorf(agent.CodeConfiguration, "tell the user pool's administrator",
+		"the challenge %s from Cognito cannot be answered: %v", s.challenge, why)
 }
 
-// promptError is the end of a task by the person, or by whoever relays to them.
+// promptError is the error for an operation that was ended by the person, or by the program
+// between this one and the person.
 func (o *operation) promptError(c agent.Challenge, err error) error {
 	if own, ok := errors.AsType[*agent.Error](err); ok {
 		return own
@@ -163,17 +165,21 @@ func (o *operation) promptError(c agent.Challenge, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		code = agent.CodeUnavailable
 	}
-	e := o.errorf(code, "begin again: "+o.rerunHint(), "%sgiven up at %s", o.ended(), c.Name)
+	message := "the sign-in was given up at %s"
+	if o.name == "recover" {
+		message = "given up at %s"
+	}
+	e := o.errorf(code, "begin again: "+o.rerunHint(), message, c.Name)
 	e.Err = err
 	return e
 }
 
-// sessionLife is how long Cognito waits for an answer, unless the app client's
-// AuthSessionValidity says otherwise.
+// sessionLife is how long Cognito waits for an answer by default. An app client can set
+// another AuthSessionValidity.
 const sessionLife = 3 * time.Minute
 
-// challengeError is the error for a failure at a challenge. Cognito's refusal of a session that
-// is too old may look like any other.
+// challengeError is the error for a failure at a challenge. Cognito's message does not always
+// say that the session has expired, so the time since the challenge decides, too.
 func (si *signIn) challengeError(table mappingTable, s step, f *failure) error {
 	if f.Code == "NotAuthorizedException" && f.reason == "" && si.op.auth.now().Sub(s.x.Received) >= sessionLife {
 		f.reason = reasonExpired
@@ -181,8 +187,8 @@ func (si *signIn) challengeError(table mappingTable, s step, f *failure) error {
 	return si.op.errorFor(table, f)
 }
 
-// finish makes the Grant of a complete sign-in. One whose ID token is no good is
-// not left behind at Cognito.
+// finish returns the result of a complete sign-in. A sign-in whose ID token is refused is
+// revoked.
 func (si *signIn) finish(ctx context.Context, s step) (agent.AuthResult, error) {
 	if aws.ToString(s.result.RefreshToken) == "" {
 		return agent.AuthResult{}, si.op.errorf(agent.CodeConfiguration,
@@ -203,7 +209,7 @@ func (si *signIn) finish(ctx context.Context, s step) (agent.AuthResult, error) 
 	return result, nil
 }
 
-// discard revokes a refresh token that nobody will have; that it failed is in the log.
+// discard revokes a refresh token that nobody will use. A failure is only logged.
 func (o *operation) discard(ctx context.Context, s agent.SignIn) {
 	_, _ = o.revoke(context.WithoutCancel(ctx), s)
 }

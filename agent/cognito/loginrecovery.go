@@ -8,37 +8,37 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// recoveries are the errors of a sign-in after which the account can be mended on the
-// spot, if there is a person who wants that.
+// recoveries are the errors of a sign-in after which the account can be recovered at once, if
+// there is a person who agrees.
 var recoveries = map[string]func(*signIn, context.Context) error{
 	"PasswordResetRequiredException": (*signIn).offerReset,
 	"UserNotConfirmedException":      (*signIn).offerConfirmation,
 }
 
-// errDeclined says that nobody is there, or that they do not want it.
-var errDeclined = errors.New("not mended")
+// errDeclined means that nobody was asked, or that the person declined.
+var errDeclined = errors.New("recovery declined")
 
-// recoverAccount mends the account after err, and reports whether the sign-in may be tried again.
-// If not, err is what to return: where nobody wants it, the error that there was, whose hint
-// says what to do another time.
+// recoverAccount offers to recover the account after err, and reports whether the sign-in can
+// be tried again. If not, *err is the error to return: that of the recovery, or, if it was
+// declined, the original error, whose hint says how to recover the account later.
 func (si *signIn) recoverAccount(ctx context.Context, err *error) bool {
 	fail, ok := errors.AsType[*failure](*err)
 	if !ok || fail.Status >= 500 || recoveries[fail.Code] == nil || si.recovered[fail.Code] {
 		return false
 	}
 	si.recovered[fail.Code] = true
-	declined := recoveries[fail.Code](si, ctx)
-	if declined != nil && !errors.Is(declined, errDeclined) {
-		*err = declined
+	recoverErr := recoveries[fail.Code](si, ctx)
+	if recoverErr != nil && !errors.Is(recoverErr, errDeclined) {
+		*err = recoverErr
 	}
-	return declined == nil
+	return recoverErr == nil
 }
 
-// offerReset sets a new password. Where an administrator asked for the reset, there is a
-// code already; where the account came from somewhere else, there is none.
+// offerReset offers to set a new password. If an administrator requested the reset, Cognito
+// has sent a code already; for an imported account it has not.
 func (si *signIn) offerReset(ctx context.Context) error {
 	answer, err := si.offerRecovery(ctx, "PASSWORD_RESET_REQUIRED",
-		"The password of this account must be reset: the code that Cognito sent for that, or yes to be sent one", "Code, yes or no")
+		"The password of this account must be reset: enter the code that Cognito sent for that, or yes to be sent one", "Code, yes or no")
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (si *signIn) offerReset(ctx context.Context) error {
 	return err
 }
 
-// offerConfirmation confirms the account.
+// offerConfirmation offers to confirm the account.
 func (si *signIn) offerConfirmation(ctx context.Context) error {
 	conf := &confirmation{op: si.op, user: si.user}
 	challenge := conf.challenge()
@@ -69,8 +69,7 @@ func (si *signIn) offerConfirmation(ctx context.Context) error {
 	return conf.promptForCode(ctx, answer)
 }
 
-// offerRecovery asks whether the account shall be mended. No answer is a no, unless ctx has
-// ended.
+// offerRecovery asks whether to recover the account. No answer means no, unless ctx has ended.
 func (si *signIn) offerRecovery(ctx context.Context, name, prompt, label string) (answer string, err error) {
 	c := agent.Challenge{Environment: si.op.env.Name, Name: name, Prompt: prompt, Fields: []agent.Field{{Name: "code", Label: label}}}
 	err = si.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (problem string, _ error) {

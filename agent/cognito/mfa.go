@@ -7,7 +7,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// mfaTypeNames names Cognito's MFA types for people.
+// mfaTypeNames describes Cognito's MFA types to a person.
 var mfaTypeNames = map[string]string{
 	"SOFTWARE_TOKEN_MFA": "authenticator app",
 	"SMS_MFA":            "SMS",
@@ -36,7 +36,7 @@ func mfaTypeResponses(s step, given agent.Answers) (map[string]string, string) {
 	return map[string]string{"ANSWER": name}, problem
 }
 
-// mfaChoices are the MFA types to choose from.
+// mfaChoices returns the MFA types to choose from.
 func mfaChoices(s step) ([]string, error) {
 	return parseNames(s.params["MFAS_CAN_CHOOSE"], challengePattern, 1)
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// totpIssuer is what an authenticator app files the codes under.
+// totpIssuer is the name that an authenticator app shows for the codes.
 const totpIssuer = "KYC API"
 
-// setUpMFA answers MFA_SETUP: Cognito makes up a secret, the person puts it into an
-// authenticator app, and a first code from there proves it.
+// setUpMFA answers MFA_SETUP: Cognito generates a secret, the person enters it into an
+// authenticator app, and a first code proves that this worked.
 func (si *signIn) setUpMFA(ctx context.Context, s step) (step, error) {
 	if err := si.checkMFASetup(s); err != nil {
 		return step{}, err
@@ -30,7 +30,7 @@ func (si *signIn) setUpMFA(ctx context.Context, s step) (step, error) {
 	}
 	c := agent.Challenge{
 		Environment: si.op.env.Name, Name: string(s.challenge),
-		Prompt:  "Set up an authenticator app: scan the QR code with it, or type the secret into it, then give the code that it shows",
+		Prompt:  "Set up an authenticator app: scan the QR code with it, or type the secret into it, then enter the code that it shows",
 		Fields:  []agent.Field{{Name: "code", Label: "Code"}},
 		TOTPURL: totpURL(si.user, secret), TOTPSecret: secret,
 	}
@@ -51,8 +51,8 @@ func (si *signIn) setUpMFA(ctx context.Context, s step) (step, error) {
 	return next, nil
 }
 
-// checkMFASetup refuses a set-up that has no authenticator app on offer: the others begin
-// with an address or a number, which is for the administrator to enter.
+// checkMFASetup refuses a setup that does not allow authenticator apps: the other methods need
+// an address or a phone number, which the administrator has to enter.
 func (si *signIn) checkMFASetup(s step) error {
 	list, err := parseNames(s.params["MFAS_CAN_SETUP"], challengePattern, 0)
 	switch {
@@ -61,12 +61,12 @@ func (si *signIn) checkMFASetup(s step) error {
 	case len(list) > 0 && !slices.Contains(list, string(types.ChallengeNameTypeSoftwareTokenMfa)):
 		return si.op.errorf(agent.CodeConfiguration,
 			"ask the user pool's administrator to give the user a phone number or e-mail address, or to allow authenticator apps",
-			"Cognito wants a second factor set up by %s, and no authenticator app will do", strings.Join(list, " or "))
+			"Cognito requires a second factor by %s and does not accept an authenticator app", strings.Join(list, " or "))
 	}
 	return nil
 }
 
-// associateToken gets the secret of a new authenticator. The session of s goes on in s.
+// associateToken gets the secret for a new authenticator app, and stores the next session in s.
 func (si *signIn) associateToken(ctx context.Context, s *step) (string, error) {
 	out, x, fail := invoke(ctx, si.op, "AssociateSoftwareToken", func(ctx context.Context) (*cip.AssociateSoftwareTokenOutput, error) {
 		return si.op.api.AssociateSoftwareToken(ctx, &cip.AssociateSoftwareTokenInput{Session: s.session})
@@ -76,7 +76,7 @@ func (si *signIn) associateToken(ctx context.Context, s *step) (string, error) {
 	}
 	secret := aws.ToString(out.SecretCode)
 	if len(secret) > maxTOTP || !totpPattern.MatchString(secret) {
-		return "", si.op.malformedChallenge(*s, fmt.Errorf("a secret that no authenticator app takes"))
+		return "", si.op.malformedChallenge(*s, fmt.Errorf("its secret is not valid for an authenticator app"))
 	}
 	if out.Session != nil {
 		s.session = out.Session
@@ -90,14 +90,14 @@ var totpPattern = regexp.MustCompile(`^[A-Z2-7]{16,}=*$`)
 
 const maxTOTP = 264 // characters; a QR code holds some thousands
 
-// totpURL is what a QR code for an authenticator app says.
+// totpURL returns the content of the QR code for an authenticator app.
 // https://github.com/google/google-authenticator/wiki/Key-Uri-Format
 func totpURL(user, secret string) string {
 	label := url.PathEscape(totpIssuer) + ":" + url.PathEscape(user)
 	return "otpauth://totp/" + label + "?secret=" + url.QueryEscape(secret) + "&issuer=" + url.PathEscape(totpIssuer)
 }
 
-// verifyToken checks the first code. When it is right, s has the session to go on with.
+// verifyToken checks the first code. If it is right, it stores the next session in s.
 func (si *signIn) verifyToken(ctx context.Context, s *step, code string) (problem string, err error) {
 	out, x, fail := invoke(ctx, si.op, "VerifySoftwareToken", func(ctx context.Context) (*cip.VerifySoftwareTokenOutput, error) {
 		return si.op.api.VerifySoftwareToken(ctx, &cip.VerifySoftwareTokenInput{Session: s.session, UserCode: aws.String(code)})
@@ -121,5 +121,5 @@ func (si *signIn) verifyToken(ctx context.Context, s *step, code string) (proble
 var mfaSetupProblems = map[string]string{
 	"EnableSoftwareTokenMFAException": "wrong code; if the next one is wrong, too, check the clock of the device with the app",
 	"CodeMismatchException":           "wrong code; if the next one is wrong, too, check the clock of the device with the app",
-	"InvalidParameterException":       "Cognito takes that for no code at all",
+	"InvalidParameterException":       "Cognito does not accept that as a code",
 }

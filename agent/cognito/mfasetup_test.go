@@ -108,8 +108,8 @@ func TestSetUpFailures(t *testing.T) {
 		{"no session", "AssociateSoftwareToken", cognitotest.Refuse("NotAuthorizedException", "Invalid session for the user, session is expired."), agent.CodeLoginRequired, "took longer than Cognito's 3 minutes"},
 		{"dropped", "AssociateSoftwareToken", cognitotest.Drop(), agent.CodeUnavailable, "closed the connection"},
 		{"not for this user", "AssociateSoftwareToken", cognitotest.Refuse("SoftwareTokenMFANotFoundException", "m"), agent.CodeDenied, "no such MFA method"},
-		{"no secret", "AssociateSoftwareToken", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"Session":"s"}`), agent.CodeConfiguration, "a secret that no authenticator app takes"},
-		{"a terminal's sequence", "AssociateSoftwareToken", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"SecretCode":"\u001b[2JAAAAAAAAAAAAAAAA"}`), agent.CodeConfiguration, "a secret that no authenticator app takes"},
+		{"no secret", "AssociateSoftwareToken", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"Session":"s"}`), agent.CodeConfiguration, "its secret is not valid for an authenticator app"},
+		{"a terminal's sequence", "AssociateSoftwareToken", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"SecretCode":"\u001b[2JAAAAAAAAAAAAAAAA"}`), agent.CodeConfiguration, "its secret is not valid for an authenticator app"},
 		{"verification dropped", "VerifySoftwareToken", cognitotest.Drop(), agent.CodeUnavailable, "closed the connection"},
 		{"verification too late", "VerifySoftwareToken", cognitotest.Refuse("NotAuthorizedException", "Invalid session for the user."), agent.CodeLoginRequired, "Cognito ended the sign-in"},
 		{"verification throttled", "VerifySoftwareToken", cognitotest.Throttle(), agent.CodeThrottled, "Too many requests."},
@@ -176,7 +176,7 @@ func TestCustom(t *testing.T) {
 		{"a question, in capitals", map[string]string{"Question": "Well?", "type": "Q"}, "Well?"},
 		{"the better name", map[string]string{"hint": "hint", "message": "message"}, "message"},
 		{"no known name", map[string]string{"b": "2", "a": "1", "USERNAME": "ada"}, "a: 1, b: 2"},
-		{"nothing at all", nil, "The user pool has a question of its own, and does not say which"},
+		{"nothing at all", nil, "The user pool asks a custom question without saying which"},
 		{"a terminal's sequence", map[string]string{"prompt": "a\x1b[2J\r\nb\u202ec"}, "a?[2J b?c"},
 		{"an empty prompt", map[string]string{"prompt": "\u2028\n ", "x": "y"}, "x: y"},
 		{"a prompt of nothing that can be shown", map[string]string{"prompt": "\x00 ", "x": "y"}, "?"},
@@ -220,7 +220,7 @@ func TestCustomRounds(t *testing.T) {
 		turn{"CUSTOM_CHALLENGE", "One?", "", "answer", nil},
 		turn{"CUSTOM_CHALLENGE", "One?", "no answer was given", "answer", answer("1")},
 		turn{"CUSTOM_CHALLENGE", "Two?", "", "answer", answer("3")},
-		turn{"CUSTOM_CHALLENGE", "Two?", "asked once more", "answer", answer("2")},
+		turn{"CUSTOM_CHALLENGE", "Two?", "asked again", "answer", answer("2")},
 		turn{"CUSTOM_CHALLENGE", "Three?", "", "answer", answer("3")},
 	))
 	if err != nil {

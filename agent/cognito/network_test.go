@@ -261,7 +261,7 @@ func TestKeysHang(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		_, err = a.Refresh(ctx, environment(srv), kept, keep)
-		wantError(t, err, agent.CodeUnavailable, "signing keys of "+hostOf(srv)+" did not come in time")
+		wantError(t, err, agent.CodeUnavailable, "signing keys of "+hostOf(srv)+" did not arrive in time")
 		srv.Release()
 		synctest.Wait()
 		if _, err := a.Refresh(t.Context(), environment(srv), kept, keep); err != nil {

@@ -7,13 +7,13 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// passwordProblems are what can be wrong with a new password. The user pool's
-// policy cannot be read without an AWS account's credentials, so what is known of it is
-// the one rule that Cognito names when it refuses.
+// passwordProblems are the reasons for which Cognito refuses a new password. The user pool's
+// policy can only be read with credentials of its AWS account, so all that is known of it is
+// the one rule that Cognito names when it refuses a password.
 var passwordProblems = map[string]string{
 	"InvalidPasswordException":                "Cognito refused that password: it does not meet the user pool's rules (length, kinds of characters)",
 	"InvalidPasswordException/short":          "Cognito refused that password: it is shorter than the user pool's rules ask for",
-	"InvalidPasswordException/long":           "Cognito refused that password: it is longer than Cognito takes",
+	"InvalidPasswordException/long":           "Cognito refused that password: it is longer than Cognito allows",
 	"InvalidPasswordException/lower":          "Cognito refused that password: the user pool's rules ask for a lower-case letter",
 	"InvalidPasswordException/upper":          "Cognito refused that password: the user pool's rules ask for an upper-case letter",
 	"InvalidPasswordException/digit":          "Cognito refused that password: the user pool's rules ask for a digit",
@@ -35,8 +35,8 @@ func newPasswordFields() []agent.Field {
 	}
 }
 
-// typedNewPassword holds the two passwords against each other when both are there: a
-// program that answers need not say it twice.
+// typedNewPassword returns the new password. It compares the two passwords if both were given:
+// a program that answers need not give the password twice.
 func typedNewPassword(given agent.Answers) (password agent.Secret, problem string) {
 	password = given[newPassword]
 	if password.IsZero() {
@@ -79,8 +79,8 @@ func newPasswordResponses(s step, given agent.Answers) (map[string]string, strin
 
 var attributePattern = regexp.MustCompile(`^(userAttributes\.)?[A-Za-z][A-Za-z0-9_:.-]{0,60}$`)
 
-// requiredAttributes are the attributes to give with a new password, in the form
-// of ChallengeResponses. Cognito lists them with that prefix; others without.
+// requiredAttributes returns the attributes that must be given with a new password, named as
+// in ChallengeResponses. Cognito lists them with their prefix, emulators without.
 func requiredAttributes(s step) ([]string, error) {
 	list, err := parseNames(s.params["requiredAttributes"], attributePattern, 0)
 	for i, name := range list {

@@ -8,23 +8,24 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
 )
 
-// Passwords, sent or proven, where nothing has to be asked.
+// This file answers the challenges that want the password, plain or as an SRP proof.
 
-// startSRP begins the proof of a password. It returns SRP_A.
+// startSRP begins an SRP exchange, which proves a password. It returns SRP_A.
 func (si *signIn) startSRP() string {
 	si.srpClient = srp.New()
 	return si.srpClient.Public()
 }
 
-var errNoSRPClient = errors.New("a proof without a beginning")
+var errNoSRPClient = errors.New("no SRP exchange was started")
 
-// srpResponse answers a VERIFIER challenge with the password of id.
+// srpResponse returns the answer to a VERIFIER challenge: the proof that the password of id
+// is known.
 func (si *signIn) srpResponse(s step, id srp.Identity, password agent.Secret) (map[string]string, error) {
 	if si.srpClient == nil {
 		return nil, si.op.malformedChallenge(s, errNoSRPClient)
 	}
 	c := si.srpClient
-	si.srpClient = nil // a second answer to the same SRP_A would tell of the password
+	si.srpClient = nil // a second proof for the same SRP_A would reveal something about the password
 	p, err := c.Prove(id, password.Reveal(), srp.Challenge{
 		Salt: s.params["SALT"], Public: s.params["SRP_B"], SecretBlock: s.params["SECRET_BLOCK"],
 	}, si.op.auth.now().Add(s.x.Skew()))
@@ -38,7 +39,7 @@ func (si *signIn) srpResponse(s step, id srp.Identity, password agent.Secret) (m
 	}, nil
 }
 
-// sendPasswordProof answers PASSWORD_VERIFIER. Cognito wants that within seconds.
+// sendPasswordProof answers PASSWORD_VERIFIER. Cognito expects the answer within seconds.
 func (si *signIn) sendPasswordProof(ctx context.Context, s step) (step, error) {
 	responses, err := si.srpResponse(s, srp.Identity{Group: srp.PoolName(si.op.env.UserPoolID), Name: s.user}, si.password)
 	if err != nil {
@@ -63,7 +64,7 @@ func (si *signIn) sendSRPA(ctx context.Context, s step) (step, error) {
 	return si.respondWithPassword(ctx, s, map[string]string{"SRP_A": si.startSRP()})
 }
 
-// respondWithPassword answers a challenge with the password in some form.
+// respondWithPassword sends an answer that contains or proves the password.
 func (si *signIn) respondWithPassword(ctx context.Context, s step, responses map[string]string) (step, error) {
 	next, fail := si.respond(ctx, s, responses)
 	if fail != nil {
@@ -72,7 +73,7 @@ func (si *signIn) respondWithPassword(ctx context.Context, s step, responses map
 	return next, nil
 }
 
-// ensurePassword asks for the password where the sign-in was begun without one.
+// ensurePassword asks for the password if the sign-in began without one.
 func (si *signIn) ensurePassword(ctx context.Context) error {
 	if !si.password.IsZero() {
 		return nil

@@ -11,51 +11,51 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// A Problem is what keeps an environment from working.
+// A Problem is a reason why an environment does not work.
 type Problem struct {
 	Kind ProblemKind
-	// Err says what is wrong and what to do about it, without a word of the server's.
+	// Err says what is wrong and how to fix it, without any text of the server.
 	Err *agent.Error
 }
 
-// A ProblemKind is where a fault lies. The list only grows.
+// A ProblemKind says where a problem is. New kinds may be added.
 type ProblemKind string
 
-// The kinds. Up to FaultTLS there was no answer.
+// The kinds of problems. With those up to ProblemTLS there was no answer.
 const (
 	ProblemSetting    ProblemKind = "setting"                            // the environment's own settings cannot work; nothing was sent
-	ProblemProxy      ProblemKind = ProblemKind(awscall.StageProxy)      // "proxy": it did not let the call through
-	ProblemDNS        ProblemKind = ProblemKind(awscall.StageDNS)        // "dns": the host's name cannot be resolved
-	ProblemConnection ProblemKind = ProblemKind(awscall.StageConnection) // "connection": refused, cut, or no answer in time
-	ProblemTLS        ProblemKind = ProblemKind(awscall.StageTLS)        // "tls": none, or a certificate that cannot be trusted
-	ProblemAnswer     ProblemKind = "answer"                             // an answer that is none of Cognito's, or an error of its own
+	ProblemProxy      ProblemKind = ProblemKind(awscall.StageProxy)      // "proxy": the proxy refused the call or could not be reached
+	ProblemDNS        ProblemKind = ProblemKind(awscall.StageDNS)        // "dns": the host name cannot be resolved
+	ProblemConnection ProblemKind = ProblemKind(awscall.StageConnection) // "connection": refused, closed, or no answer in time
+	ProblemTLS        ProblemKind = ProblemKind(awscall.StageTLS)        // "tls": the server does not speak TLS, or its certificate is not trusted
+	ProblemAnswer     ProblemKind = "answer"                             // an answer that is not from Cognito, or an internal error of Cognito
 	ProblemBlocked    ProblemKind = "blocked"                            // a firewall in front of Cognito refused
 	ProblemThrottled  ProblemKind = "throttled"                          // too many calls
 	ProblemClient     ProblemKind = "client-id"                          // Cognito does not know the app client
-	ProblemSecret     ProblemKind = "secret"                             // the app client's secret is missing, wrong or one too many
+	ProblemSecret     ProblemKind = "secret"                             // the client secret is missing, wrong, or not needed
 	ProblemFlow       ProblemKind = "flow"                               // the app client does not allow the auth_flow
 )
 
-// A ProbeResult is what Probe found.
+// A ProbeResult is the result of Probe.
 type ProbeResult struct {
-	Keys   *Problem // of the signing keys; nil when they can be used
-	SignIn *Problem // of signing in; nil when a user with the right password could
-	// Answered says that Cognito's API answered, whatever it said.
+	Keys   *Problem // with the signing keys; nil if they are usable
+	SignIn *Problem // with signing in; nil if a user with the right password could sign in
+	// Answered says that Cognito's API answered, even if with an error.
 	Answered bool
-	// Skew is how far Cognito's clock is ahead of this machine's; 0 below 2 s, and
-	// where there was no answer.
+	// Skew is how far Cognito's clock is ahead of this machine's. It is 0 below 2 s, and if
+	// there was no answer.
 	Skew time.Duration
 }
 
-// Probe finds out whether an environment could work, without a user: it fetches the
-// signing keys afresh and begins one sign-in, by the environment's flow, as a user whose
-// name is made up of random letters. Cognito's refusal of that user tells the app
-// client, its secret and its flow from wrong ones.
+// Probe checks whether an environment can work, without a user. It fetches the signing keys,
+// bypassing the cache, and begins one sign-in, with the environment's flow, as a user with a
+// random name. The error with which Cognito refuses that user shows whether the app client,
+// its secret and its flow are right.
 //
-// It is one call of InitiateAuth, which counts towards the quota of the user pool's
-// account (120 a second) as any sign-in does. No account is locked and nobody is
-// billed for, as the user does not exist; triggers of the pool (Lambda) and its log see
-// the attempt. It takes no longer than callTimeout.
+// The sign-in is one call of InitiateAuth, which counts towards the quota of the user pool's
+// AWS account (120 a second) like any sign-in. As the user does not exist, no account is locked
+// and no user is billed; Lambda triggers and logs of the pool see the attempt. Probe takes no
+// longer than callTimeout.
 func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeResult {
 	o, err := a.newOperation("probe", env)
 	if err == nil {
@@ -73,7 +73,7 @@ func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeR
 	return result
 }
 
-// probeKeys fetches the JWK set past the cache.
+// probeKeys fetches the JWK set, bypassing the cache.
 func (o *operation) probeKeys(ctx context.Context) *Problem {
 	_, fail := o.auth.keys.fetch(ctx, o.env.KeysURL())
 	if fail == nil {
@@ -88,7 +88,7 @@ func (o *operation) probeKeys(ctx context.Context) *Problem {
 	return &Problem{Kind: (&failure{Failure: *fail}).problemKind(), Err: e}
 }
 
-// probeSignIn begins a sign-in, and goes no further.
+// probeSignIn begins a sign-in without completing it.
 func (o *operation) probeSignIn(ctx context.Context, result *ProbeResult) {
 	si, err := o.newSignIn(agent.LoginRequest{
 		Username: "kyc-agentd-doctor-" + rand.Text(), Password: agent.NewSecret(rand.Text()),
@@ -100,10 +100,10 @@ func (o *operation) probeSignIn(ctx context.Context, result *ProbeResult) {
 	s, fail := si.initiateOnce(ctx)
 	result.Answered, result.Skew = s.x.Status != 0, s.x.Skew()
 	if fail == nil {
-		return // a challenge: the pool does not tell that there is no such user
+		return // a challenge: the pool does not reveal that the user does not exist
 	}
 	e := si.op.errorFor(signInMapping, fail)
-	// Whatever is said of a user is said of one that does not exist.
+	// Errors about the user do not count, because the user does not exist.
 	if e.Code != agent.CodeLoginRequired && fail.reason != reasonAttempts {
 		result.SignIn = &Problem{Kind: fail.problemKind(), Err: e}
 	}
@@ -116,7 +116,7 @@ func asError(err error) *agent.Error {
 	return &agent.Error{Code: agent.CodeOf(err), Op: "probe", Message: err.Error(), Err: err}
 }
 
-// problemKind is where the fault lies that a failure shows.
+// problemKind returns the kind of problem that a failure shows.
 func (f *failure) problemKind() ProblemKind {
 	switch {
 	case f.Status == 0:

@@ -9,9 +9,9 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// A recoverAction mends an account.
+// A recoverAction recovers an account.
 type recoverAction struct {
-	command string // of the terminal, for hints; the environment's name follows
+	command string // the command line without the environment's name, for hints
 	run     func(*operation, context.Context, agent.RecoverRequest) error
 }
 
@@ -22,7 +22,7 @@ var recoverActions = map[agent.RecoverAction]recoverAction{
 	agent.RecoverResend:  {"kyc-agentd confirm --resend ", (*operation).recoverByResend},
 }
 
-// Recover mends an account. A sign-in that is made for it does not outlive it.
+// Recover recovers an account. If that needs a sign-in, the sign-in is revoked afterwards.
 func (a *Authenticator) Recover(ctx context.Context, env agent.Environment, req agent.RecoverRequest, ask agent.Prompter) error {
 	o, err := a.newOperation("recover", env)
 	if err != nil {
@@ -30,7 +30,7 @@ func (a *Authenticator) Recover(ctx context.Context, env agent.Environment, req 
 	}
 	act, ok := recoverActions[req.Action]
 	if !ok || req.Username == "" {
-		return o.errorf(agent.CodeUsage, "run: kyc-agentd help", "there is no account to mend, or no such way")
+		return o.errorf(agent.CodeUsage, "run: kyc-agentd help", "no user name was given, or the action is unknown")
 	}
 	o.ask, o.command = ask, act.command+env.Name
 	return act.run(o, ctx, req)
@@ -52,9 +52,9 @@ func (o *operation) recoverByResend(ctx context.Context, req agent.RecoverReques
 	return (&confirmation{op: o, user: req.Username}).resendCode(ctx)
 }
 
-// recoverByChange signs in with the present password, for Cognito wants an access token,
-// and ends that sign-in afterwards. Where a new password is set on the way
-// in, that was the change.
+// recoverByChange changes the password. Cognito requires an access token for that, so it signs
+// in with the current password and revokes the sign-in afterwards. If a new password was
+// already set during the sign-in, that was the change.
 func (o *operation) recoverByChange(ctx context.Context, req agent.RecoverRequest) error {
 	si, err := o.newSignIn(agent.LoginRequest{Username: req.Username, Password: req.Password})
 	if err != nil {
@@ -89,8 +89,8 @@ func (si *signIn) changePassword(ctx context.Context, s step) error {
 	})
 }
 
-// problemOrError is what a call that a person's answer made comes to: no problem, one that
-// another answer may mend, or the end.
+// problemOrError interprets the result of a call that was made with a person's answer. A
+// problem can be solved by another answer; an error ends the operation; neither means success.
 func (o *operation) problemOrError(table mappingTable, problems map[string]string, fail *failure) (problem string, err error) {
 	if fail == nil {
 		return "", nil

@@ -206,7 +206,7 @@ func TestRecoverFailures(t *testing.T) {
 		{name: "another code too often", action: agent.RecoverResend, op: "ResendConfirmationCode", fault: limit,
 			user: func(u *cognitotest.User) { u.Status = cognitotest.Unconfirmed }, code: agent.CodeThrottled, says: "then run: kyc-agentd confirm --resend prod"},
 		{name: "another code, and no address", action: agent.RecoverResend,
-			user: func(u *cognitotest.User) { u.Status, u.Email = cognitotest.Unconfirmed, "" }, code: agent.CodeDenied, says: "the user pool sends no codes"},
+			user: func(u *cognitotest.User) { u.Status, u.Email = cognitotest.Unconfirmed, "" }, code: agent.CodeDenied, says: "the user pool does not send confirmation codes"},
 		{name: "another's address", action: agent.RecoverConfirm, ask: always("123456"), op: "ConfirmSignUp", fault: cognitotest.Refuse("AliasExistsException", "m"),
 			user: func(u *cognitotest.User) { u.Status = cognitotest.Unconfirmed }, code: agent.CodeDenied, says: "another user has that address already"},
 		{name: "too many wrong codes to confirm", action: agent.RecoverConfirm, ask: always("wrong"),
@@ -214,10 +214,10 @@ func TestRecoverFailures(t *testing.T) {
 		{name: "wrong present password", action: agent.RecoverChange, user: func(u *cognitotest.User) { u.Password = "another one" },
 			code: agent.CodeLoginRequired, says: "prod: Invalid username or password; check both, then run: kyc-agentd password change prod"},
 		{name: "changed meanwhile", action: agent.RecoverChange, op: "ChangePassword", fault: cognitotest.Refuse("NotAuthorizedException", "m"), ask: always(next),
-			code: agent.CodeLoginRequired, says: "Cognito refused the present password; run: kyc-agentd password change prod"},
+			code: agent.CodeLoginRequired, says: "Cognito refused the current password; run: kyc-agentd password change prod"},
 		{name: "change limited", action: agent.RecoverChange, op: "ChangePassword", fault: limit, ask: always(next),
 			code: agent.CodeThrottled, says: "the limit of attempts"},
-		{name: "an action from the future", action: "delete", code: agent.CodeUsage, says: "no such way"},
+		{name: "an action from the future", action: "delete", code: agent.CodeUsage, says: "the action is unknown"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

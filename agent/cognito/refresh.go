@@ -11,9 +11,9 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// The two refresh calls, as Sealed.RefreshAPI names them. An app client with refresh
-// token rotation takes the second alone, others take both, and which kind a client
-// is cannot be asked without an AWS account's credentials.
+// The two refresh calls, as agent.SignIn.RefreshAPI names them. An app client with refresh
+// token rotation accepts only the second, others accept both. Whether a client has rotation
+// can only be queried with credentials of its AWS account.
 const (
 	apiInitiateAuth = "initiate-auth" // InitiateAuth with REFRESH_TOKEN_AUTH
 	apiGetTokens    = "tokens"        // GetTokensFromRefreshToken
@@ -26,16 +26,16 @@ func otherAPI(api string) string {
 	return apiGetTokens
 }
 
-// Refresh gets a new ID token with the refresh token in s. It begins with the call
-// that worked the last time; before it says that the sign-in is dead, or that the
-// app client does not allow refreshing, it tries the other one.
+// Refresh gets a new ID token with the refresh token in s. It begins with the call that
+// succeeded last time. Before it reports that the sign-in has ended, or that the app client
+// does not allow refreshes, it tries the other call.
 func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) (agent.AuthResult, error) {
 	o, err := a.newOperation("refresh", env)
 	if err != nil {
 		return agent.AuthResult{}, err
 	}
 	if s.RefreshToken.IsZero() {
-		return agent.AuthResult{}, o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the kept sign-in has no refresh token")
+		return agent.AuthResult{}, o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the stored sign-in has no refresh token")
 	}
 	out, x, fail := o.refreshTokens(ctx, &s, keep)
 	if fail != nil {
@@ -44,9 +44,11 @@ func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 	return o.authResult(ctx, s, out, x)
 }
 
-// refreshTokens makes the refresh. s is then what is to be kept; keep has it already if the
-// refresh token was rotated.
-func (o *operation) refreshTokens(ctx context.Context, s *agent.SignIn, keep func(agent.SignIn)) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
+// refreshTokens makes the refresh and updates s. If the refresh token was rotated, it has
+// passed s to keep already.
+func (o *operation) refreshTokens(
+	ctx context.Context, s *agent.SignIn, keep func(agent.SignIn),
+) (*types.AuthenticationResultType, *awscall.Exchange, *failure) {
 	api := o.firstAPI(*s)
 	out, x, fail := o.refreshWith(ctx, api, *s)
 	if fail != nil && fail.tryOtherAPI() {
@@ -62,16 +64,15 @@ func (o *operation) refreshTokens(ctx context.Context, s *agent.SignIn, keep fun
 	s.RefreshAPI = api
 	if token := aws.ToString(out.RefreshToken); token != "" {
 		s.RefreshToken = agent.NewSecret(token)
-		keep(*s) // before anything else, such as a fetch of the signing keys: the old one is dead
+		keep(*s) // before anything that can fail, such as fetching the signing keys: the old token is invalid
 	}
 	return out, x, nil
 }
 
-// firstAPI is the call to begin with: the one that worked the last time. Before that it
-// is InitiateAuth, which emulators and older stacks have, too. With a client secret it
-// is the other one: that takes the secret plain, where InitiateAuth wants a hash
-// over the name that Cognito has for the user, and says nothing else than
-// NotAuthorizedException about any other.
+// firstAPI returns the call to try first: the one that succeeded last time. If none has, that
+// is InitiateAuth, which emulators and older stacks support, too. With a client secret it is
+// GetTokensFromRefreshToken, which takes the plain secret. InitiateAuth wants a hash over the
+// name that Cognito has for the user, and answers NotAuthorizedException to any other name.
 func (o *operation) firstAPI(s agent.SignIn) string {
 	switch {
 	case s.RefreshAPI == apiGetTokens, s.RefreshAPI == apiInitiateAuth:
@@ -92,7 +93,7 @@ func (o *operation) refreshWith(ctx context.Context, api string, s agent.SignIn)
 		return call(ctx, s)
 	})
 	if fail == nil && (r == nil || aws.ToString(r.IdToken) == "" && aws.ToString(r.RefreshToken) == "") {
-		// As good as no answer: it may be asked for again.
+		// This is treated like no answer: the refresh can be tried again.
 		fail = &failure{Failure: awscall.Failure{Call: awsCall(name, o.env.EndpointURL()), Status: x.Status}}
 		fail.Text = fail.Call.Host + " answered without tokens"
 	}
@@ -129,10 +130,10 @@ func (o *operation) refreshWithGetTokens(ctx context.Context, s agent.SignIn) (*
 	return out.AuthenticationResult, nil
 }
 
-// tryOtherAPI reports whether the other refresh call may do better: after a
-// refusal of the token, for that is how a call can look that the app client does
-// not take, and after a refusal of the call. A token that was used twice
-// (RefreshTokenReuseException) is known to Cognito, and no other call helps.
+// tryOtherAPI reports whether the other refresh call may succeed: after a refusal of the call,
+// and after a refusal of the token, because that may be how Cognito refuses a call that the
+// app client does not accept. After RefreshTokenReuseException, Cognito knows the token and the
+// other call would fail, too.
 func (f *failure) tryOtherAPI() bool {
 	if f.Code == "RefreshTokenReuseException" {
 		return false
@@ -140,12 +141,12 @@ func (f *failure) tryOtherAPI() bool {
 	return f.refusesAPI() || f.endsSignIn()
 }
 
-// endsSignIn reports whether f is Cognito's definite word that the sign-in has ended.
+// endsSignIn reports whether f is a definite answer that the sign-in has ended.
 func (f *failure) endsSignIn() bool {
 	return mappingOf(refreshMapping, f).code == agent.CodeLoginRequired
 }
 
-// refusesAPI reports whether f is about the call and not about the token.
+// refusesAPI reports whether f refuses the call rather than the token.
 func (f *failure) refusesAPI() bool {
 	if f.isUnknownCall() {
 		return true
@@ -160,9 +161,9 @@ func (f *failure) refusesAPI() bool {
 	return false
 }
 
-// moreDefinite is what two failures come to. Where the second call was not on offer, the
-// first one's word stands. Else the second's does: it is the definite one, or one
-// that leaves the question open, and then the sign-in is kept.
+// moreDefinite returns the failure that counts after both calls have failed. If the server does
+// not accept the second call, the first failure counts. Otherwise the second counts: it is a
+// definite answer, or it leaves open whether the sign-in has ended, which then is kept.
 func moreDefinite(first, second *failure) *failure {
 	if second.refusesAPI() {
 		return first

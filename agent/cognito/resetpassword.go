@@ -12,19 +12,19 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// resendWord is what a person types in the place of a code to be sent another.
+// resendWord is what a person types instead of a code to request another one.
 const resendWord = "resend"
 
-// A passwordReset sets a new password by a code that Cognito sends.
+// A passwordReset sets a new password, with a code that Cognito sends.
 type passwordReset struct {
 	op       *operation
 	user     string
-	sentTo   string       // " by e-mail to a***@e***", once a code was sent
-	code     string       // known from before, or taken already; else empty
-	password agent.Secret // the new one, in the end
+	sentTo   string       // " by e-mail to a***@e***", after a code was sent
+	code     string       // given before the first prompt, or accepted already; else empty
+	password agent.Secret // the new one, once it is set
 }
 
-// sendCode has a code sent.
+// sendCode requests a code.
 func (r *passwordReset) sendCode(ctx context.Context) error {
 	out, _, fail := invoke(ctx, r.op, "ForgotPassword", func(ctx context.Context) (*cip.ForgotPasswordOutput, error) {
 		return r.op.api.ForgotPassword(ctx, &cip.ForgotPasswordInput{
@@ -38,7 +38,7 @@ func (r *passwordReset) sendCode(ctx context.Context) error {
 	return nil
 }
 
-// deliveryText says where a code went.
+// deliveryText says where a code was sent.
 func deliveryText(d *types.CodeDeliveryDetailsType) string {
 	if d == nil {
 		return ""
@@ -52,7 +52,7 @@ func deliveryText(d *types.CodeDeliveryDetailsType) string {
 	return by
 }
 
-// promptForPassword asks for the code and a new password until Cognito takes both.
+// promptForPassword asks for the code and a new password until Cognito accepts both.
 func (r *passwordReset) promptForPassword(ctx context.Context) error {
 	c := agent.Challenge{Environment: r.op.env.Name, Name: "RESET_PASSWORD"}
 	r.updateChallenge(&c)
@@ -62,7 +62,7 @@ func (r *passwordReset) promptForPassword(ctx context.Context) error {
 	})
 }
 
-// updateChallenge makes c ask for what is not known yet.
+// updateChallenge makes c ask for what is still missing.
 func (r *passwordReset) updateChallenge(c *agent.Challenge) {
 	c.Prompt, c.Fields = "The new password", newPasswordFields()
 	if r.code == "" {
@@ -89,8 +89,8 @@ func (r *passwordReset) tryAnswer(ctx context.Context, given agent.Answers) (pro
 	return r.setPassword(ctx, password)
 }
 
-// setPassword sets the new password. A code that Cognito did not take is forgotten; one beside
-// a password that it did not take goes on to be good.
+// setPassword sets the new password. If Cognito refuses the code, the code is dropped; if it
+// refuses the password, the code stays valid.
 func (r *passwordReset) setPassword(ctx context.Context, password agent.Secret) (problem string, err error) {
 	_, _, fail := invoke(ctx, r.op, "ConfirmForgotPassword", func(ctx context.Context) (*cip.ConfirmForgotPasswordOutput, error) {
 		return r.op.api.ConfirmForgotPassword(ctx, &cip.ConfirmForgotPasswordInput{
@@ -106,8 +106,8 @@ func (r *passwordReset) setPassword(ctx context.Context, password agent.Secret) 
 	return r.op.problemOrError(resetPasswordMapping, resetProblems, fail)
 }
 
-// sentCodeProblems are what can be wrong with a code that mends an account. Of a
-// code that was never sent Cognito says that it has expired, lest it told who exists.
+// sentCodeProblems are the reasons for which Cognito refuses a code of account recovery. For a
+// user who does not exist it says that the code has expired, so as not to reveal that.
 var sentCodeProblems = map[string]string{
 	"CodeMismatchException": "wrong code",
 	"ExpiredCodeException":  "that code has expired or was used before; for another one, type: " + resendWord,

@@ -11,11 +11,11 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-// revokeTimeout bounds a courtesy that somebody waits for.
+// revokeTimeout limits a revocation: it is optional, and somebody waits for it.
 const revokeTimeout = 4 * time.Second
 
-// Revoke ends the sign-in at Cognito. No error comes of a sign-in that is not known
-// there, nor of an app client that has revocation switched off.
+// Revoke ends the sign-in at Cognito. It returns no error if Cognito does not know the sign-in,
+// or if revocation is switched off for the app client.
 func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s agent.SignIn) error {
 	o, err := a.newOperation("revoke", env)
 	if err != nil || s.RefreshToken.IsZero() {
@@ -27,12 +27,12 @@ func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s age
 	return nil
 }
 
-// nothingToRevoke are the codes that say there is nothing that could be revoked.
+// nothingToRevoke are the error codes which say that nothing can be revoked.
 var nothingToRevoke = map[string]bool{
 	"UnsupportedOperationException": true, // EnableTokenRevocation is off
 	"OperationNotEnabledException":  true,
 	"UnsupportedTokenTypeException": true,
-	"NotAuthorizedException":        true, // an emulator's word for an unknown token; Cognito takes those
+	"NotAuthorizedException":        true, // an emulator's code for an unknown token; Cognito accepts those
 	"UnknownOperationException":     true,
 	"Unsupported":                   true, // an emulator without the call
 }
@@ -50,8 +50,8 @@ func (o *operation) revoke(ctx context.Context, s agent.SignIn) (*awscall.Exchan
 	return x, fail
 }
 
-// RevokeAll ends every sign-in of the user, this one included. It takes a refresh, for
-// Cognito wants an access token of the user's, and none is kept.
+// RevokeAll ends every sign-in of the user, including this one. Cognito requires an access
+// token for that. As none is stored, RevokeAll makes a refresh first.
 func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) error {
 	o, err := a.newOperation("revoke", env)
 	if err != nil {
@@ -60,14 +60,14 @@ func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s 
 	o.allSignIns = true
 	o.command += " && kyc-agentd logout --all-devices " + env.Name
 	if s.RefreshToken.IsZero() {
-		return o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the kept sign-in has no refresh token")
+		return o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the stored sign-in has no refresh token")
 	}
 	r, _, fail := o.refreshTokens(ctx, &s, keep)
 	if fail != nil {
 		return o.errorFor(refreshMapping, fail)
 	}
 	if fail := o.signOutEverywhere(ctx, r.AccessToken); fail != nil {
-		o.discard(ctx, s) // that much can be done
+		o.discard(ctx, s) // at least this sign-in ends
 		return o.errorFor(globalSignOutMapping, fail)
 	}
 	return nil

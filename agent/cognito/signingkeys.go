@@ -18,20 +18,20 @@ import (
 
 const (
 	keysTimeout       = 10 * time.Second // one fetch of a JWK set
-	keysLifetime      = 24 * time.Hour   // after which a set is fetched again
+	keysLifetime      = 24 * time.Hour   // after this, a set is fetched again
 	keysRetryInterval = 30 * time.Second // at least, between fetches that tokens can cause
 	maxKeySet         = 64 << 10         // bytes
 	maxKeys           = 16               // a user pool has two
 	minKeyBits        = 2048
 )
 
-// A keyCache keeps the signing keys of user pools by the URL of their JWK set.
-// Nothing is fetched until a key is asked for.
+// A keyCache caches the signing keys of user pools, by the URL of their JWK set. Nothing is
+// fetched until a key is needed.
 //
-// A key that is known is used for keysLifetime, and beyond it for as long as the
-// set cannot be fetched. A key that is not known has the set fetched, once per
-// keysPause: Cognito rotates keys without notice, and anybody can make a token with
-// a random kid. Keys that were known stay until a fetch succeeds.
+// A known key is used for keysLifetime, and longer if the set cannot be fetched. For an unknown
+// key the set is fetched, at most once per keysRetryInterval: Cognito rotates keys without
+// notice, but anybody can make a token with a random kid. Known keys stay until a fetch
+// succeeds.
 type keyCache struct {
 	client *http.Client
 	log    *slog.Logger
@@ -41,7 +41,7 @@ type keyCache struct {
 	sets map[string]*keySet
 }
 
-// keySet is what is known of one JWK set.
+// A keySet is a cached JWK set.
 type keySet struct {
 	url string
 
@@ -50,25 +50,28 @@ type keySet struct {
 	fetched time.Time        // when keys were; zero before
 	retried time.Time        // when a fetch last began that was not the first
 	err     *awscall.Failure // of the last fetch; nil after a good one
-	fetch   *keyFetch        // the fetch in hand, or nil
+	fetch   *keyFetch        // the fetch in progress, or nil
 }
 
-// keyFetch is one fetch, which any number of callers wait for.
+// A keyFetch is a fetch in progress, for which any number of callers can wait.
 type keyFetch struct{ done chan struct{} }
 
 func newKeyCache(client *http.Client, log *slog.Logger, now func() time.Time) *keyCache {
 	return &keyCache{client: client, log: log, now: now, sets: map[string]*keySet{}}
 }
 
-// find returns the key called kid of the set at url, or nil when the set has none.
-// An error is a *awscall.Failure: the set could not be had.
+// find returns the key with the id kid in the set at url, or nil if there is none. An error is
+// a *awscall.Failure and means that the set is not available.
 func (c *keyCache) find(ctx context.Context, url, kid string) (*rsa.PublicKey, error) {
 	fetch := c.fetchIfDue(url, kid)
 	if fetch != nil {
 		select {
 		case <-fetch.done:
 		case <-ctx.Done():
-			return nil, &awscall.Failure{Call: awsCall(jwksCall, url), Text: "the signing keys of " + awscall.Host(url) + " did not come in time", Cause: ctx.Err()}
+			return nil, &awscall.Failure{
+				Call: awsCall(jwksCall, url), Cause: ctx.Err(),
+				Text: "the signing keys of " + awscall.Host(url) + " did not arrive in time",
+			}
 		}
 	}
 	c.mu.Lock()
@@ -83,8 +86,8 @@ func (c *keyCache) find(ctx context.Context, url, kid string) (*rsa.PublicKey, e
 	return nil, nil
 }
 
-// fetchIfDue returns the fetch to wait for before kid is looked up, or nil when what is
-// there will do.
+// fetchIfDue starts a fetch if one is due before kid can be looked up. It returns the fetch to
+// wait for, or nil if the cached key can be used.
 func (c *keyCache) fetchIfDue(url, kid string) *keyFetch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,25 +99,21 @@ func (c *keyCache) fetchIfDue(url, kid string) *keyFetch {
 	if s.fetch == nil && s.due(kid, c.now()) {
 		c.startFetchLocked(s)
 	}
-	return s.fetch.unless(s.fresh(kid, c.now()))
-}
-
-func (f *keyFetch) unless(fresh bool) *keyFetch {
-	if fresh {
+	if s.fresh(kid, c.now()) {
 		return nil
 	}
-	return f
+	return s.fetch
 }
 
-// fresh reports whether kid is known and not old.
+// fresh reports whether kid is known and was fetched within keysLifetime.
 func (s *keySet) fresh(kid string, now time.Time) bool {
 	age := now.Sub(s.fetched)
 	return s.keys[kid] != nil && age >= 0 && age < keysLifetime
 }
 
-// due reports whether the set must be fetched before kid is looked up. The first
-// fetch has no pause before or after it: else keys that were out of reach, or
-// rotated in next, would be missed for the length of it.
+// due reports whether the set must be fetched before kid is looked up. There is no minimum
+// interval before or after the first fetch: otherwise keys that were unreachable at first, or
+// rotated soon after, would be missing for the length of the interval.
 func (s *keySet) due(kid string, now time.Time) bool {
 	if s.fresh(kid, now) {
 		return false
@@ -123,8 +122,8 @@ func (s *keySet) due(kid string, now time.Time) bool {
 	return s.keys == nil || since < 0 || since >= keysRetryInterval
 }
 
-// startFetchLocked begins a fetch on its own time: a caller that gives up does not take
-// the others' answer with it. The caller holds mu.
+// startFetchLocked begins a fetch that does not depend on the context of one caller: others may
+// wait for it, too. The caller holds mu.
 func (c *keyCache) startFetchLocked(s *keySet) {
 	if s.keys != nil {
 		s.retried = c.now()
@@ -192,9 +191,8 @@ func (c *keyCache) download(ctx context.Context, url string, f *awscall.Failure)
 	return io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
 }
 
-// parseKeys reads a JWK set (RFC 7517). It keeps the keys that can have signed an
-// ID token and leaves others alone, as the RFC asks: a new kind of key must not
-// take the old ones with it.
+// parseKeys reads a JWK set (RFC 7517). It returns the keys that can have signed an ID token
+// and ignores others, as the RFC requires: a new kind of key must not make the set unusable.
 func parseKeys(body []byte) (keys map[string]*rsa.PublicKey, problem string) {
 	if len(body) > maxKeySet {
 		return nil, "above 64 KiB"

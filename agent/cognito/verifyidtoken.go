@@ -17,9 +17,11 @@ import (
 // leeway is how far an ID token's iat may lie in the future.
 const leeway = 60 * time.Second
 
-// authResult verifies the ID token of an answer and makes the Grant of it and of sealed,
-// which has the newest refresh token.
-func (o *operation) authResult(ctx context.Context, s agent.SignIn, r *types.AuthenticationResultType, x *awscall.Exchange) (agent.AuthResult, error) {
+// authResult verifies the ID token of an answer and returns it together with s, which has the
+// newest refresh token.
+func (o *operation) authResult(
+	ctx context.Context, s agent.SignIn, r *types.AuthenticationResultType, x *awscall.Exchange,
+) (agent.AuthResult, error) {
 	result := agent.AuthResult{SignIn: s, Skew: x.Skew()}
 	claims, err := o.verifyIDToken(ctx, aws.ToString(r.IdToken), s.Subject, result.Skew)
 	if err != nil {
@@ -30,13 +32,13 @@ func (o *operation) authResult(ctx context.Context, s agent.SignIn, r *types.Aut
 		result.SignIn.Username = claims.Username
 	}
 	result.IDToken = agent.NewSecret(aws.ToString(r.IdToken))
-	// Not ExpiresIn: that is the access token's, and emulators leave it out.
+	// ExpiresIn is not used: it is the lifetime of the access token, and emulators omit it.
 	result.Lifetime = claims.Lifetime()
 	return result, nil
 }
 
-// verifyIDToken checks an ID token on Cognito's clock, so that a machine whose own is
-// wrong works all the same.
+// verifyIDToken checks an ID token by Cognito's clock, so that a wrong clock on this machine
+// does no harm.
 func (o *operation) verifyIDToken(ctx context.Context, raw, subject string, skew time.Duration) (idtoken.Claims, error) {
 	find := func(kid string) (*rsa.PublicKey, error) { return o.auth.keys.find(ctx, o.env.KeysURL(), kid) }
 	claims, err := idtoken.Verify(raw, find, idtoken.Expect{
@@ -61,10 +63,11 @@ func (o *operation) verifyHint(err error) string {
 	switch {
 	case errors.Is(err, idtoken.CheckSubject) && o.name == "refresh":
 		return o.rerunHint()
-	case errors.Is(err, idtoken.CheckIssuer), errors.Is(err, idtoken.CheckAudience), errors.Is(err, idtoken.CheckKey), errors.Is(err, idtoken.CheckSignature):
+	case errors.Is(err, idtoken.CheckIssuer), errors.Is(err, idtoken.CheckAudience),
+		errors.Is(err, idtoken.CheckKey), errors.Is(err, idtoken.CheckSignature):
 		return "check user_pool_id, client_id, issuer and jwks_url of environment " + o.env.Name
 	case errors.Is(err, idtoken.CheckExpiry), errors.Is(err, idtoken.CheckIssuedAt), errors.Is(err, idtoken.CheckNotBefore):
-		return "check the clock of this machine, and of whatever answers at " + awscall.Host(o.env.EndpointURL())
+		return "check the clock of this machine and of the server at " + awscall.Host(o.env.EndpointURL())
 	}
 	return "tell the user pool's administrator"
 }
