@@ -1,8 +1,8 @@
-// Package awstest is an AWS that gives credentials for ID tokens and misbehaves on demand,
-// shaped like net/http/httptest: a Cognito identity pool, and as much of STS as goes with
-// it. It is for tests, and not for production.
+// Package awstest emulates the parts of AWS that exchange ID tokens for credentials, a Cognito
+// identity pool and STS, and misbehaves on demand. It is used like net/http/httptest, for
+// tests, not for production.
 //
-// One call makes one, for the user pool whose tokens it trusts:
+// One call starts a server, for the user pool whose tokens it trusts:
 //
 //	pool := cognitotest.New()
 //	srv := awstest.New(awstest.UserPool{Issuer: pool.Issuer(), JWKS: pool.Issuer() + "/.well-known/jwks.json", ClientID: pool.ClientID})
@@ -14,19 +14,19 @@
 // # What it does
 //
 // GetId and GetCredentialsForIdentity in the JSON protocol of cognito-identity, and
-// AssumeRoleWithWebIdentity in the query protocol of STS: each checks the signature, the
-// end, the issuer and the audience of the ID token. GetCallerIdentity, which everybody may
-// call who has credentials, takes those it has issued, signed with as AWS Signature
-// Version 4 wants it: so a test sees that a real SDK signs with them. Error codes are AWS's
-// own; its messages quote the token, as AWS's have been seen to.
+// AssumeRoleWithWebIdentity in the query protocol of STS. Each checks the signature, expiry,
+// issuer and audience of the ID token. GetCallerIdentity accepts the issued credentials and
+// checks the AWS Signature Version 4 of the request, so a test can check that a real SDK signs
+// with them. Error codes are those of AWS. Error messages quote the token, as messages of AWS
+// have been seen to do.
 //
-// # What it can be told to do
+// # Controls
 //
-//   - [Server.SetLifetime] and [Server.SetLatency] change what comes next.
-//   - [Server.FailNext] disturbs the next calls: see [Fault].
-//   - [Server.ForgetIdentities] does what an administrator would.
+//   - [Server.SetLifetime] and [Server.SetLatency] change the answers that follow.
+//   - [Server.FailNext] makes the next calls fail: see [Fault].
+//   - [Server.ForgetIdentities] deletes all identities, as an administrator can.
 //
-// [Server.Calls] tells what arrived. All methods are safe for concurrent use.
+// [Server.Calls] counts the calls. All methods are safe for concurrent use.
 package awstest
 
 import (
@@ -40,7 +40,7 @@ import (
 	"time"
 )
 
-// A UserPool is whose ID tokens are good.
+// A UserPool is the user pool whose ID tokens are accepted.
 type UserPool struct {
 	Issuer   string // the iss of its tokens
 	JWKS     string // the URL of its signing keys
@@ -76,18 +76,18 @@ type Server struct {
 	serial     int
 }
 
-// issued are credentials.
+// issued holds credentials that were issued.
 type issued struct {
 	secret, session string
 	arn             string // of the session
 	ends            time.Time
 }
 
-// A Fault is what a call gets in the place of its answer.
+// A Fault is sent instead of the answer to a call.
 type Fault struct {
 	Status  int    // 0 means 400
-	Code    string // AWS's error code; "" has Body sent instead
-	Message string // the token is added to it
+	Code    string // AWS's error code; if empty, Body is sent instead
+	Message string // the token is appended to it
 	Body    string
 }
 
@@ -107,13 +107,13 @@ func New(pool UserPool) *Server {
 	return s
 }
 
-// Close ends every call in hand and stops listening.
+// Close ends every call in progress and stops listening.
 func (s *Server) Close() {
 	s.http.CloseClientConnections()
 	s.http.Close()
 }
 
-// SetLifetime sets how long the credentials issued next live.
+// SetLifetime sets the lifetime of credentials that are issued from now on.
 func (s *Server) SetLifetime(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +127,7 @@ func (s *Server) SetLatency(d time.Duration) {
 	s.latency = d
 }
 
-// FailNext has the next n calls of an operation get f.
+// FailNext makes the next n calls of an operation fail with f.
 func (s *Server) FailNext(operation string, n int, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *Server) ForgetIdentities() {
 	clear(s.identities)
 }
 
-// Calls is how many calls of an operation there were.
+// Calls returns the number of calls of an operation.
 func (s *Server) Calls(operation string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,14 +159,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get("X-Amz-Target") != "" {
-		s.identity(w, r, body)
+		s.serveIdentityPool(w, r, body)
 		return
 	}
-	s.sts(w, r, body)
+	s.serveSTS(w, r, body)
 }
 
-// arrived counts a call, waits as told, and returns the fault that it gets.
-func (s *Server) arrived(r *http.Request, operation string) (f Fault, fails bool) {
+// recordCall counts a call, waits for the latency, and returns the fault for the call, if any.
+func (s *Server) recordCall(r *http.Request, operation string) (f Fault, fails bool) {
 	s.mu.Lock()
 	s.calls[operation]++
 	latency := s.latency
@@ -182,7 +182,7 @@ func (s *Server) arrived(r *http.Request, operation string) (f Fault, fails bool
 	return f, fails
 }
 
-// issue makes credentials for a session with that ARN.
+// issue returns new credentials for a session with that ARN.
 func (s *Server) issue(arn string) (id string, c issued) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,22 +196,22 @@ func (s *Server) issue(arn string) (id string, c issued) {
 	return id, c
 }
 
-// find returns credentials that have not ended.
-func (s *Server) find(id string) (issued, bool) {
+// findCredentials returns credentials that have not expired.
+func (s *Server) findCredentials(id string) (issued, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.issued[id]
 	return c, ok && time.Now().Before(c.ends)
 }
 
-// random is text of n random bytes, in the alphabet of AWS's secrets.
+// random returns n random bytes as text, in the alphabet of AWS's secrets.
 func random(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-// A refusal is an error of AWS's.
+// A refusal is an error answer.
 type refusal struct {
 	status  int
 	code    string

@@ -19,13 +19,13 @@ type identityInput struct {
 	CustomRoleARN  string            `json:"CustomRoleArn"`
 }
 
-// identity answers a call of the identity pool.
-func (s *Server) identity(w http.ResponseWriter, r *http.Request, body []byte) {
+// serveIdentityPool answers a call of the identity pool.
+func (s *Server) serveIdentityPool(w http.ResponseWriter, r *http.Request, body []byte) {
 	operation := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), identityTarget)
 	var in identityInput
 	_ = json.Unmarshal(body, &in)
 	token := in.Logins[s.provider()]
-	f, fails := s.arrived(r, operation)
+	f, fails := s.recordCall(r, operation)
 	switch {
 	case fails && f.Code == "":
 		w.WriteHeader(max(f.Status, http.StatusBadRequest))
@@ -67,7 +67,7 @@ func (s *Server) provider() string {
 	return name
 }
 
-// identityOf is the identity of a user, made where there is none.
+// identityOf returns the identity of a user, and creates it if there is none.
 func (s *Server) identityOf(subject string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +97,7 @@ func (s *Server) identityCredentials(in identityInput, c claims) (any, *refusal)
 	}}, nil
 }
 
-// sessionARN is what GetCallerIdentity says of a session of the role.
+// sessionARN returns the ARN that GetCallerIdentity reports for a session of the role.
 func (s *Server) sessionARN(session string) string {
 	return "arn:aws:sts::" + s.Account + ":assumed-role/" + s.RoleARN[strings.LastIndex(s.RoleARN, "/")+1:] + "/" + session
 }

@@ -36,12 +36,11 @@ func parseSignature(header string) (sig signature) {
 	return sig
 }
 
-// signedBy finds whose credentials a request is signed with, and refuses one that is not
-// signed with any.
+// signedBy returns the credentials with which a request is signed, or refuses the request.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 func (s *Server) signedBy(r *http.Request, body []byte) (issued, *refusal) {
 	sig := parseSignature(r.Header.Get("Authorization"))
-	c, ok := s.find(sig.keyID)
+	c, ok := s.findCredentials(sig.keyID)
 	switch {
 	case sig.keyID == "":
 		return c, &refusal{http.StatusForbidden, "MissingAuthenticationToken", "Request is missing Authentication Token"}
@@ -55,7 +54,7 @@ func (s *Server) signedBy(r *http.Request, body []byte) (issued, *refusal) {
 	return c, nil
 }
 
-// of computes the signature that a request should have.
+// of returns the signature that a request should have.
 func (sig signature) of(r *http.Request, body []byte, secret string) string {
 	text := strings.Join([]string{
 		algorithm, r.Header.Get("X-Amz-Date"), sig.scope, hexSum([]byte(sig.canonical(r, body))),

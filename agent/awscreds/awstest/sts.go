@@ -11,11 +11,11 @@ import (
 
 const stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 
-// sts answers a call of STS.
-func (s *Server) sts(w http.ResponseWriter, r *http.Request, body []byte) {
+// serveSTS answers a call of STS.
+func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request, body []byte) {
 	form, _ := url.ParseQuery(string(body))
 	operation := form.Get("Action")
-	f, fails := s.arrived(r, operation)
+	f, fails := s.recordCall(r, operation)
 	switch {
 	case fails && f.Code == "":
 		w.WriteHeader(max(f.Status, http.StatusBadRequest))

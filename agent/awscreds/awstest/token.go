@@ -10,7 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// claims are those of an ID token that count here.
+// claims holds the claims of an ID token that are checked.
 type claims struct {
 	Issuer   string `json:"iss"`
 	Audience string `json:"aud"`
@@ -48,7 +48,7 @@ func (s *Server) verify(token string) (claims, error) {
 	return c, errors.New("couldn't verify signed token")
 }
 
-// keys are the user pool's.
+// keys fetches the user pool's signing keys.
 func (s *Server) keys() (set jose.JSONWebKeySet, err error) {
 	res, err := http.Get(s.pool.JWKS)
 	if err != nil {
