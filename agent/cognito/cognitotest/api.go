@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The wire is AWS's JSON 1.1: POST /, the operation in X-Amz-Target, no signature
-// on any of the operations here.
+// This file serves the API in AWS's JSON 1.1 protocol: POST / with the operation in
+// X-Amz-Target. None of the operations needs a signature.
 
 const (
 	target      = "AWSCognitoIdentityProviderService."
@@ -70,8 +70,8 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	op := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), target)
 	call := newCall(op, r, body)
-	s.calls.arrive(s, call)
-	s.disturb(w, r, call, func() (int, string, []byte) {
+	s.calls.record(s, call)
+	s.answerWithFaults(w, r, call, func() (int, string, []byte) {
 		out, err := s.process(op, body)
 		return s.render(out, err)
 	})
@@ -85,7 +85,7 @@ func (s *Server) process(op string, body []byte) (any, error) {
 	return f(s, body)
 }
 
-// render makes an answer's status, error code and body.
+// render returns the status, error code and body of an answer.
 func (s *Server) render(out any, err error) (int, string, []byte) {
 	if err == nil {
 		return http.StatusOK, "", mustJSON(out)
@@ -118,7 +118,7 @@ func (s *Server) write(w http.ResponseWriter, status int, typ, code string, body
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("cognitotest: " + err.Error()) // only User.Claims could do this
+		panic("cognitotest: " + err.Error()) // only User.Claims can cause this
 	}
 	return b
 }

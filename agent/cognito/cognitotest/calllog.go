@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// Names that stand for several operations, wherever an operation's name is asked for.
+// Names for groups of operations. They can be used instead of the name of an operation.
 const (
-	AnyCall = ""        // every call, the JWK set's included
-	SignIn  = "sign-in" // InitiateAuth in any flow but the refresh
+	AnyCall = ""        // every call, including fetches of the JWK set
+	SignIn  = "sign-in" // InitiateAuth in any flow except the refresh
 	Refresh = "refresh" // GetTokensFromRefreshToken, and InitiateAuth with REFRESH_TOKEN_AUTH
 	JWKS    = "jwks"    // a fetch of the JWK set
-	APICall = "api"     // every call of the API, the JWK set's excluded
+	APICall = "api"     // every call of the API, without fetches of the JWK set
 )
 
 // A Call is one request that arrived.
 type Call struct {
 	Op       string    // "InitiateAuth", …, or JWKS
-	Flow     string    // the AuthFlow or the ChallengeName, where there is one
+	Flow     string    // the AuthFlow or the ChallengeName, if there is one
 	Username string    // as sent
 	Time     time.Time // of its arrival
 	Header   http.Header
@@ -35,13 +35,13 @@ func newCall(op string, r *http.Request, body []byte) Call {
 		AuthFlow, ChallengeName, Username  string
 		AuthParameters, ChallengeResponses map[string]string
 	}
-	_ = json.Unmarshal(body, &in) // whatever it is, it is recorded
+	_ = json.Unmarshal(body, &in) // malformed calls are recorded, too
 	c.Flow = in.AuthFlow + in.ChallengeName
 	c.Username = in.Username + in.AuthParameters["USERNAME"] + in.ChallengeResponses["USERNAME"]
 	return c
 }
 
-// is tells whether the call is one that op names.
+// is reports whether op names the call, or a group that contains it.
 func (c Call) is(op string) bool {
 	refresh := c.Op == "GetTokensFromRefreshToken" || c.Op == "InitiateAuth" && strings.HasPrefix(c.Flow, "REFRESH_TOKEN")
 	switch op {
@@ -57,15 +57,15 @@ func (c Call) is(op string) bool {
 	return c.Op == op
 }
 
-// journal is the list of calls that arrived.
-type journal struct {
+// callLog is the list of calls that arrived.
+type callLog struct {
 	mu      sync.Mutex
 	list    []Call
 	hook    func(Call)
 	changed chan struct{} // closed and replaced at each arrival
 }
 
-func (j *journal) arrive(s *Server, c Call) {
+func (j *callLog) record(s *Server, c Call) {
 	c.Time = s.now()
 	j.mu.Lock()
 	j.list = append(j.list, c)
@@ -79,7 +79,7 @@ func (j *journal) arrive(s *Server, c Call) {
 }
 
 // count returns how many calls of op arrived, and a channel closed at the next arrival.
-func (j *journal) count(op string) (int, <-chan struct{}) {
+func (j *callLog) count(op string) (int, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	n := 0
@@ -91,7 +91,7 @@ func (j *journal) count(op string) (int, <-chan struct{}) {
 	return n, j.changed
 }
 
-// Calls returns how many calls of op arrived; [AnyCall] and its like work too.
+// Calls returns how many calls of op arrived. op can be a group such as [AnyCall].
 func (s *Server) Calls(op string) int {
 	n, _ := s.calls.count(op)
 	return n
@@ -111,8 +111,8 @@ func (s *Server) ForgetCalls() {
 	s.calls.list = nil
 }
 
-// OnCall has f called for each call on its arrival, before latency, faults and work;
-// the call goes on when f returns. A nil f ends that.
+// OnCall sets a function that is called when a call arrives, before latency, faults and
+// processing. The call continues when f returns. A nil f removes the function.
 func (s *Server) OnCall(f func(Call)) {
 	s.calls.mu.Lock()
 	defer s.calls.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *Server) WaitCalls(ctx context.Context, op string, n int) error {
 	}
 }
 
-// counts are of work done, not of calls: a call whose answer was dropped counts.
+// counts counts completed operations, not calls: a call whose answer was dropped counts.
 type counts struct{ signIns, refreshes int }
 
 // SignIns returns how many sign-ins ended in tokens.

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// A session is a sign-in between two calls. It is bound to its user, its app client
-// and its challenge, and good for one right answer within SessionLifetime; the next
-// challenge comes with a new one. A wrong code leaves it usable, three times.
+// A session is the state of a sign-in between two calls. It is bound to its user, app client and
+// challenge, and accepts one right answer within SessionLifetime; the next challenge has a new
+// session. The third wrong code ends it.
 type session struct {
 	user      *user
 	client    string
 	challenge string
-	id        string // the Session of the wire; empty where a secret block alone stands for it
+	id        string // the Session of the wire; empty if it is identified by a secret block
 	expires   time.Time
 	used      bool
 	refusals  int        // wrong codes
-	code      string     // the one that was sent
+	code      string     // that was sent
 	srp       *handshake // of the VERIFIER challenges
 
-	told    bool // the user's real name has been in ChallengeParameters
-	aliased bool // and yet an answer has had another
+	nameSent bool // the user's real name has been in ChallengeParameters
+	aliased  bool // an answer used another name after that
 
-	second        bool   // the second factor has been given
-	rounds, round int    // of CUSTOM_AUTH, and those done
-	device        string // DEVICE_KEY
-	proven        bool   // the device's password has been
+	secondFactorDone bool   // the second factor has been given
+	rounds, round    int    // of CUSTOM_AUTH, and those done
+	device           string // DEVICE_KEY
+	deviceProven     bool   // the device's password has been
 }
 
-// codeTries is how many wrong codes end a session. Cognito publishes no number.
+// codeTries is the number of wrong codes that end a session. Cognito does not publish it.
 const codeTries = 3
 
 type respondInput struct {
@@ -51,7 +51,7 @@ var answers = map[string]func(*Server, *session, map[string]string) (any, error)
 	"SELECT_MFA_TYPE":          (*Server).answerSelect,
 	"MFA_SETUP":                (*Server).answerSetup,
 	"SELECT_CHALLENGE":         (*Server).answerChoice,
-	"PASSWORD":                 (*Server).answerPlain,
+	"PASSWORD":                 (*Server).answerPassword,
 	"PASSWORD_SRP":             (*Server).answerSRP,
 	"WEB_AUTHN":                (*Server).answerPasskey,
 	"CUSTOM_CHALLENGE":         (*Server).answerCustom,
@@ -68,36 +68,36 @@ func (s *Server) respond(in respondInput) (any, error) {
 		return nil, invalidParameter("1 validation error detected: Value at 'challengeName' failed to satisfy constraint: Member must satisfy enum value set")
 	}
 	p := in.ChallengeResponses
-	if _, err := need(p, "USERNAME"); err != nil {
+	if _, err := required(p, "USERNAME"); err != nil {
 		return nil, err
 	}
 	ss, err := s.resume(in)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkSecret(in.ClientId, ss.hashed(p["USERNAME"]), p["SECRET_HASH"]); err != nil {
+	if err := s.checkSecret(in.ClientId, ss.hashedName(p["USERNAME"]), p["SECRET_HASH"]); err != nil {
 		return nil, err
 	}
-	if err := s.present(ss, p); err != nil {
+	if err := s.takeDeviceKey(ss, p); err != nil {
 		return nil, err
 	}
-	ss.aliased = ss.aliased || ss.told && p["USERNAME"] != ss.user.Name
+	ss.aliased = ss.aliased || ss.nameSent && p["USERNAME"] != ss.user.Name
 	return f(s, ss, p)
 }
 
-// hashed is the name that SECRET_HASH is over, when an answer has the name sent.
-func (ss *session) hashed(sent string) string {
-	if ss.told {
+// hashedName returns the name that SECRET_HASH must be over, in an answer with the name sent.
+func (ss *session) hashedName(sent string) string {
+	if ss.nameSent {
 		return ss.user.Name
 	}
 	return sent
 }
 
-// resume finds the session of an answer and checks what it is bound to.
+// resume returns the session of an answer, after checking that the answer belongs to it.
 func (s *Server) resume(in respondInput) (*session, error) {
 	if strings.HasSuffix(in.ChallengeName, "PASSWORD_VERIFIER") {
 		ss := s.proofs[in.ChallengeResponses["PASSWORD_CLAIM_SECRET_BLOCK"]]
-		if err := s.valid(ss, in); err != nil {
+		if err := s.checkBound(ss, in); err != nil {
 			return nil, notAuthorized(badPassword)
 		}
 		return ss, nil
@@ -106,10 +106,10 @@ func (s *Server) resume(in respondInput) (*session, error) {
 		return nil, invalidParameter("Missing required parameter Session")
 	}
 	ss := s.sessions[in.Session]
-	return ss, s.valid(ss, in)
+	return ss, s.checkBound(ss, in)
 }
 
-func (s *Server) valid(ss *session, in respondInput) error {
+func (s *Server) checkBound(ss *session, in respondInput) error {
 	switch {
 	case ss == nil,
 		ss.client != in.ClientId,
@@ -118,10 +118,10 @@ func (s *Server) valid(ss *session, in respondInput) error {
 		!ss.belongsTo(in.ChallengeResponses["USERNAME"]):
 		return notAuthorized("Invalid session for the user.")
 	}
-	return s.alive(ss)
+	return s.checkUsable(ss)
 }
 
-func (s *Server) alive(ss *session) error {
+func (s *Server) checkUsable(ss *session) error {
 	switch {
 	case ss == nil, ss.refusals >= codeTries:
 		return notAuthorized("Invalid session for the user.")
@@ -138,26 +138,26 @@ func (ss *session) belongsTo(name string) bool {
 	return u.Name == name || u.Sub == name || u.Email != "" && strings.EqualFold(u.Email, name)
 }
 
-// proceed goes on after a right answer: to the next challenge, or to tokens.
+// proceed continues after a right answer, with the next challenge or with tokens.
 func (s *Server) proceed(ss *session) (any, error) {
 	ss.used = true
-	u, d := ss.user, ss.remembers()
+	u, d := ss.user, ss.rememberedDevice()
 	switch {
-	case s.users[u.Name] != u: // deleted meanwhile
+	case s.users[u.Name] != u: // deleted in the meantime
 		return nil, notAuthorized("Invalid session for the user.")
 	case ss.round < ss.rounds:
 		return s.askQuestion(ss, 0)
 	case u.Status == ForceChangePassword:
-		return s.ask(ss, "NEW_PASSWORD_REQUIRED", newPasswordParameters(u)), nil
-	case len(u.MFA) > 0 && !ss.second && (d == nil || s.set.deviceAndMFA):
-		return s.askSecond(ss), nil
-	case d != nil && !ss.proven:
-		return s.ask(ss, "DEVICE_SRP_AUTH", map[string]string{"USERNAME": u.Name}), nil
+		return s.putWithName(ss, "NEW_PASSWORD_REQUIRED", newPasswordParameters(u)), nil
+	case len(u.MFA) > 0 && !ss.secondFactorDone && (d == nil || s.set.deviceAndMFA):
+		return s.askSecondFactor(ss), nil
+	case d != nil && !ss.deviceProven:
+		return s.putWithName(ss, "DEVICE_SRP_AUTH", map[string]string{"USERNAME": u.Name}), nil
 	}
 	return s.grant(ss), nil
 }
 
-// grant ends a sign-in with tokens, and with a device key where the client sent none.
+// grant ends a sign-in with tokens, and with a device key if the client sent none.
 func (s *Server) grant(ss *session) authOutput {
 	s.counts.signIns++
 	f := s.newFamily(ss.user, ss.client)
@@ -172,32 +172,31 @@ func (s *Server) grant(ss *session) authOutput {
 	return authOutput{ChallengeParameters: map[string]string{}, AuthenticationResult: out}
 }
 
-// ask puts a challenge to the user of ss in a new session, and says what the user is
-// really called.
-func (s *Server) ask(ss *session, challenge string, parameters map[string]string) authOutput {
+// putWithName sends a challenge in a new session, together with the user's real name.
+func (s *Server) putWithName(ss *session, challenge string, parameters map[string]string) authOutput {
 	parameters["USER_ID_FOR_SRP"] = ss.user.Name
-	return s.put(ss, challenge, parameters)
+	return s.putChallenge(ss, challenge, parameters)
 }
 
-// put is ask without the name.
-func (s *Server) put(ss *session, challenge string, parameters map[string]string) authOutput {
-	next := s.renew(ss, challenge)
-	next.told = ss.told || parameters["USER_ID_FOR_SRP"]+parameters["USERNAME"] != ""
+// putChallenge sends a challenge in a new session.
+func (s *Server) putChallenge(ss *session, challenge string, parameters map[string]string) authOutput {
+	next := s.nextSession(ss, challenge)
+	next.nameSent = ss.nameSent || parameters["USER_ID_FOR_SRP"]+parameters["USERNAME"] != ""
 	return authOutput{ChallengeName: challenge, ChallengeParameters: parameters, Session: next.id}
 }
 
-// renew opens the session that comes after ss.
-func (s *Server) renew(ss *session, challenge string) *session {
+// nextSession opens the session that follows ss.
+func (s *Server) nextSession(ss *session, challenge string) *session {
 	ss.used = true
 	next := *ss
 	next.used, next.refusals, next.code, next.srp = false, 0, "", nil
 	next.id = b64URL(random(1158)) // 1,544 characters, as at Cognito
-	s.sessions[next.id] = s.withoutID(&next, challenge)
+	s.sessions[next.id] = s.awaitAnswer(&next, challenge)
 	return &next
 }
 
-// withoutID makes ss wait for the answer to a challenge.
-func (s *Server) withoutID(ss *session, challenge string) *session {
+// awaitAnswer makes ss the session of a challenge, without giving it an id.
+func (s *Server) awaitAnswer(ss *session, challenge string) *session {
 	ss.challenge, ss.expires = challenge, s.now().Add(s.set.sessionLifetime)
 	return ss
 }
@@ -217,9 +216,9 @@ func newPasswordParameters(u *user) map[string]string {
 	}
 }
 
-// answerNewPassword takes a new password. One that is refused leaves the session usable.
+// answerNewPassword sets a new password. If the password is refused, the session stays usable.
 func (s *Server) answerNewPassword(ss *session, p map[string]string) (any, error) {
-	in, err := need(p, "NEW_PASSWORD")
+	in, err := required(p, "NEW_PASSWORD")
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +241,7 @@ func (s *Server) answerNewPassword(ss *session, p map[string]string) (any, error
 	return s.proceed(ss)
 }
 
-// setAttribute keeps an attribute, which ID tokens then have as a claim.
+// setAttribute stores an attribute, which becomes a claim of ID tokens.
 func (u *user) setAttribute(name, value string) {
 	switch name {
 	case "email":
@@ -250,18 +249,18 @@ func (u *user) setAttribute(name, value string) {
 	case "phone_number":
 		u.Phone = value
 	default:
-		claims := map[string]any{name: value} // a new one: u.Claims is the caller's
+		claims := map[string]any{name: value} // a new map: u.Claims belongs to the caller
 		maps.Copy(claims, u.Claims)
 		u.Claims = claims
 	}
 }
 
-// askSecond asks for the second factor, or which of several it shall be.
-func (s *Server) askSecond(ss *session) authOutput {
+// askSecondFactor asks for the second factor, or for a choice if there are several.
+func (s *Server) askSecondFactor(ss *session) authOutput {
 	if len(ss.user.MFA) == 1 {
 		return s.askFactor(ss, ss.user.MFA[0])
 	}
-	return s.ask(ss, "SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": string(mustJSON(ss.user.MFA))})
+	return s.putWithName(ss, "SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": string(mustJSON(ss.user.MFA))})
 }
 
 func (s *Server) askFactor(ss *session, factor string) authOutput {
@@ -276,7 +275,7 @@ func (s *Server) askFactor(ss *session, factor string) authOutput {
 	case "MFA_SETUP":
 		name["MFAS_CAN_SETUP"] = `["SOFTWARE_TOKEN_MFA"]`
 	}
-	return s.put(ss, factor, name)
+	return s.putChallenge(ss, factor, name)
 }
 
 // putCode sends a code and asks for it.
@@ -286,25 +285,25 @@ func (s *Server) putCode(ss *session, challenge string, parameters map[string]st
 		medium, destination = "EMAIL", maskEmail(ss.user.Email)
 	}
 	parameters["CODE_DELIVERY_DELIVERY_MEDIUM"], parameters["CODE_DELIVERY_DESTINATION"] = medium, destination
-	out := s.put(ss, challenge, parameters)
+	out := s.putChallenge(ss, challenge, parameters)
 	s.sessions[out.Session].code = s.send(ss.user, challenge, medium)
 	return out
 }
 
-// maskPhone leaves the last four digits: "+*******1234".
+// maskPhone keeps the last four digits: "+*******1234".
 func maskPhone(number string) string {
 	hidden := max(len(number)-5, 0)
 	return "+" + strings.Repeat("*", hidden) + number[max(len(number)-4, 0):]
 }
 
-// maskEmail leaves the first letters: "a***@e***".
+// maskEmail keeps the first letters: "a***@e***".
 func maskEmail(address string) string {
 	name, host, _ := strings.Cut(address, "@")
 	return name[:min(1, len(name))] + "***@" + host[:min(1, len(host))] + "***"
 }
 
 func (s *Server) answerTOTP(ss *session, p map[string]string) (any, error) {
-	in, err := need(p, "SOFTWARE_TOKEN_MFA_CODE")
+	in, err := required(p, "SOFTWARE_TOKEN_MFA_CODE")
 	if err != nil {
 		return nil, err
 	}
@@ -312,13 +311,13 @@ func (s *Server) answerTOTP(ss *session, p map[string]string) (any, error) {
 		ss.refusals++
 		return nil, err
 	}
-	ss.second = true
+	ss.secondFactorDone = true
 	return s.proceed(ss)
 }
 
-// answerCode takes a code that was sent, as a second factor or, in USER_AUTH, as the only one.
+// answerCode checks a code that was sent, as a second factor or, in USER_AUTH, as the only one.
 func (s *Server) answerCode(ss *session, p map[string]string) (any, error) {
-	in, err := need(p, ss.challenge+"_CODE")
+	in, err := required(p, ss.challenge+"_CODE")
 	if err != nil {
 		return nil, err
 	}
@@ -326,20 +325,20 @@ func (s *Server) answerCode(ss *session, p map[string]string) (any, error) {
 		ss.refusals++
 		return nil, apiError{"CodeMismatchException", "Invalid code or auth state for the user."}
 	}
-	if err := usable(ss.user); err != nil {
+	if err := checkAccount(ss.user); err != nil {
 		return nil, err
 	}
-	ss.second = true
+	ss.secondFactorDone = true
 	return s.proceed(ss)
 }
 
 func (s *Server) answerSelect(ss *session, p map[string]string) (any, error) {
-	in, err := need(p, "ANSWER")
+	in, err := required(p, "ANSWER")
 	if err != nil {
 		return nil, err
 	}
 	factor := in[0]
-	if factor == "EMAIL_MFA" { // the model's text has this name, its enumeration the other
+	if factor == "EMAIL_MFA" { // the text of AWS's API model has this name, its enumeration the other
 		factor = "EMAIL_OTP"
 	}
 	if !slices.Contains(ss.user.MFA, factor) {

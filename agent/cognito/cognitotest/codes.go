@@ -27,8 +27,8 @@ func (s *Server) Messages() []Message {
 	return slices.Clone(s.messages)
 }
 
-// ExpireCodes makes all codes too old that were sent to confirm an account or to reset a
-// password. Those of challenges live as long as their session.
+// ExpireCodes invalidates all codes that were sent to confirm an account or to reset a password.
+// Codes of challenges are valid as long as their session.
 func (s *Server) ExpireCodes() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +51,7 @@ func (s *Server) send(u *user, purpose, medium string) string {
 	return code
 }
 
-// randomCode has six digits, but eight where it is all there is to sign in with.
+// randomCode returns a code of six digits, or of eight if the code is the only factor.
 func randomCode(purpose string) string {
 	digits := 6
 	if strings.HasSuffix(purpose, "_OTP") {
@@ -64,17 +64,17 @@ func randomCode(purpose string) string {
 
 func sameCode(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// What a code outside a sign-in is good for, and for how long.
+// The purposes of codes outside a sign-in, and how long the codes are valid.
 const (
 	confirmPurpose = "ConfirmSignUp"
 	resetPurpose   = "ForgotPassword"
-	changePurpose  = "ChangePassword" // has no code, but its attempts are counted
+	changePurpose  = "ChangePassword" // has no code, but attempts are counted
 
 	confirmLifetime = 24 * time.Hour
 	resetLifetime   = time.Hour
 )
 
-// sentCode is the one code that is good for a purpose: the last one sent.
+// A sentCode is the valid code of a purpose: the last one that was sent.
 type sentCode struct {
 	code    string
 	expires time.Time
@@ -83,7 +83,7 @@ type sentCode struct {
 // delivery is CodeDeliveryDetails.
 type delivery struct{ AttributeName, DeliveryMedium, Destination string }
 
-// deliveryTo tells where the user's codes go: to the e-mail address, else to the telephone.
+// deliveryTo returns where codes are sent: to the e-mail address, or else to the phone number.
 func deliveryTo(u *user) (d delivery, ok bool) {
 	switch {
 	case u.Email != "":
@@ -94,7 +94,7 @@ func deliveryTo(u *user) (d delivery, ok bool) {
 	return delivery{}, false
 }
 
-// sendCode sends a code for a purpose, in the place of any sent before.
+// sendCode sends a code for a purpose, which replaces any code that was sent before.
 func (s *Server) sendCode(u *user, purpose string) {
 	d, ok := deliveryTo(u)
 	if !ok {
@@ -107,7 +107,7 @@ func (s *Server) sendCode(u *user, purpose string) {
 	u.codes[purpose] = &sentCode{s.send(u, purpose, d.DeliveryMedium), s.now().Add(lifetime)}
 }
 
-// checkCode checks a code for a purpose. It stays good until useCode.
+// checkCode checks a code for a purpose. The code stays valid until useCode.
 func (s *Server) checkCode(u *user, purpose, code string) error {
 	sent := u.codes[purpose]
 	if sent == nil || !s.now().Before(sent.expires) {
@@ -125,19 +125,19 @@ func (u *user) useCode(purpose string) {
 	delete(u.attempts, purpose)
 }
 
-// expiredCode is the answer to a code that is too old, has been used or was never sent;
-// the pool does not tell these apart.
+// expiredCode is the answer to a code that has expired, was used or was never sent. The pool
+// does not distinguish these cases.
 func expiredCode() error {
 	return apiError{"ExpiredCodeException", "Invalid code provided, please request a code again."}
 }
 
-// attempts counts what is limited by the hour.
+// attempts counts attempts that are limited per hour.
 type attempts struct {
 	n     int
 	since time.Time
 }
 
-// attempt counts one attempt for a purpose, which exhausted has let pass.
+// attempt counts an attempt for a purpose. Call exhausted before.
 func (s *Server) attempt(u *user, purpose string) {
 	if u.attempts[purpose] == nil {
 		u.attempts[purpose] = &attempts{since: s.now()}
@@ -145,7 +145,7 @@ func (s *Server) attempt(u *user, purpose string) {
 	u.attempts[purpose].n++
 }
 
-// exhausted tells whether the hour's attempts for a purpose have been made.
+// exhausted reports whether the limit of attempts for a purpose is reached.
 func (s *Server) exhausted(u *user, purpose string) bool {
 	a := u.attempts[purpose]
 	if a == nil {

@@ -12,29 +12,29 @@ import (
 // A DeviceMode is the pool's setting for remembering devices.
 type DeviceMode int
 
-// In both modes a sign-in without a known DEVICE_KEY gets NewDeviceMetadata, and refreshes
-// only with that key.
+// In the last two modes a sign-in without a known DEVICE_KEY gets NewDeviceMetadata, and can only
+// be refreshed with that key.
 const (
 	DevicesOff    DeviceMode = iota
-	DevicesOptIn             // a confirmed device is remembered once UpdateDeviceStatus says so
-	DevicesAlways            // ConfirmDevice remembers it; before that, nothing is refreshed
+	DevicesOptIn             // a confirmed device is remembered after UpdateDeviceStatus
+	DevicesAlways            // ConfirmDevice remembers it; before that, no refresh is allowed
 )
 
-// RememberDevices makes the pool remember devices. A remembered device proves its
-// password by DEVICE_SRP_AUTH at the next sign-in, and takes the place of MFA.
+// RememberDevices makes the pool remember devices. At the next sign-in a remembered device proves
+// its password with DEVICE_SRP_AUTH, instead of MFA.
 func RememberDevices(mode DeviceMode) Setting { return func(c *settings) { c.devices = mode } }
 
-// DeviceBesidesMFA has remembered devices prove their password after MFA and not instead
-// of it: the pool's ChallengeRequiredOnNewDevice turned off.
+// DeviceBesidesMFA makes remembered devices prove their password in addition to MFA, like a pool
+// with ChallengeRequiredOnNewDevice turned off.
 func DeviceBesidesMFA(on bool) Setting { return func(c *settings) { c.deviceAndMFA = on } }
 
-// A Device is a user's device that the pool knows.
+// A Device is a device of a user that the pool knows.
 type Device struct {
 	Key, GroupKey, Name   string
 	Confirmed, Remembered bool
 }
 
-// device is a Device with its half of SRP.
+// device is a Device with its SRP verifier.
 type device struct {
 	Device
 	salt     []byte
@@ -55,8 +55,8 @@ func (s *Server) Devices(name string) []Device {
 	return list
 }
 
-// ForgetDevice forgets a device of a user, or all of them where key is empty, as an
-// administrator would. Its refresh tokens are then invalid.
+// ForgetDevice deletes a device of a user, or all devices if key is empty, as an administrator
+// can. Refresh tokens of the device are then invalid.
 func (s *Server) ForgetDevice(name, key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *Server) ForgetDevice(name, key string) {
 // newDevice is NewDeviceMetadata.
 type newDevice struct{ DeviceKey, DeviceGroupKey string }
 
-// addDevice gives the user's device a key. It is not confirmed yet.
+// addDevice adds a device with a new key, which is not confirmed yet.
 func (s *Server) addDevice(u *user) *newDevice {
 	d := &device{Device: Device{
 		Key:      s.Region + "_" + newUUID(),
@@ -85,7 +85,7 @@ func (s *Server) addDevice(u *user) *newDevice {
 
 func noDevice() error { return apiError{"ResourceNotFoundException", "Device does not exist."} }
 
-// confirmed returns the device called key once it has been confirmed, or nil.
+// confirmed returns the device with a key if it is confirmed, or nil.
 func (u *user) confirmed(key string) *device {
 	if d := u.devices[key]; d != nil && d.Confirmed {
 		return d
@@ -93,10 +93,10 @@ func (u *user) confirmed(key string) *device {
 	return nil
 }
 
-// present takes the DEVICE_KEY of a call into the sign-in. A client that is told that the
-// device does not exist makes the same call again without the key, so nothing of the
-// sign-in is used up.
-func (s *Server) present(ss *session, p map[string]string) error {
+// takeDeviceKey stores the DEVICE_KEY of a call in the session. A client that is told that the
+// device does not exist repeats the call without the key, so an error consumes nothing of the
+// session.
+func (s *Server) takeDeviceKey(ss *session, p map[string]string) error {
 	if key, ok := p["DEVICE_KEY"]; ok {
 		if strings.HasPrefix(ss.challenge, "DEVICE_") && key != ss.device {
 			return noDevice() // the challenge is for one device
@@ -113,16 +113,16 @@ func (s *Server) present(ss *session, p map[string]string) error {
 	return nil
 }
 
-// remembers returns the remembered device that ss was started on, or nil.
-func (ss *session) remembers() *device {
+// rememberedDevice returns the remembered device on which ss was started, or nil.
+func (ss *session) rememberedDevice() *device {
 	if d := ss.user.confirmed(ss.device); d != nil && d.Remembered {
 		return d
 	}
 	return nil
 }
 
-// fitsDevice tells whether a refresh of f may be made with the device key that it has sent.
-func (s *Server) fitsDevice(f *family, u *user, key string) bool {
+// deviceMatches reports whether a refresh of f with the device key is allowed.
+func (s *Server) deviceMatches(f *family, u *user, key string) bool {
 	if s.set.devices == DevicesOff || f.device == "" {
 		return true
 	}
@@ -138,8 +138,8 @@ type deviceInput struct {
 
 type confirmDeviceOutput struct{ UserConfirmationNecessary bool }
 
-// confirmDevice takes the salt and the verifier of a device's password. The access token
-// must be of the very sign-in that brought the device's key.
+// confirmDevice stores the salt and the verifier of a device's password. The access token must be
+// that of the sign-in which returned the device's key.
 func (s *Server) confirmDevice(in deviceInput) (any, error) {
 	u, claims, err := s.bearer(in.AccessToken)
 	if err != nil {
@@ -150,7 +150,8 @@ func (s *Server) confirmDevice(in deviceInput) (any, error) {
 	verifier, okVerifier := signed(in.DeviceSecretVerifierConfig.PasswordVerifier)
 	switch {
 	case !okSalt || !okVerifier:
-		// They are Java's numbers: without a zero in front, a first bit that is set is a sign.
+		// The numbers are signed, as in Java: without a leading zero, a first bit that is set
+		// makes them negative.
 		return nil, invalidParameter("Found negative value for salt or password verifier")
 	case d == nil, d.Confirmed, claims.DeviceKey != d.Key, len(salt) == 0,
 		new(big.Int).Mod(new(big.Int).SetBytes(verifier), srpN).Sign() == 0:
@@ -161,7 +162,7 @@ func (s *Server) confirmDevice(in deviceInput) (any, error) {
 	return confirmDeviceOutput{s.set.devices == DevicesOptIn}, nil
 }
 
-// signed decodes the bytes of a number and tells whether its sign is right.
+// signed decodes the bytes of a number and reports whether it is not negative.
 func signed(b64 string) (b []byte, ok bool) {
 	b, err := base64.StdEncoding.DecodeString(b64)
 	return b, err == nil && (len(b) == 0 || b[0]&0x80 == 0)
@@ -202,9 +203,9 @@ func (s *Server) forgetDevice(in deviceInput) (any, error) {
 	return struct{}{}, nil
 }
 
-// answerDevice takes the client's half of the device's handshake and gives the server's.
+// answerDevice begins the SRP exchange with a device.
 func (s *Server) answerDevice(ss *session, p map[string]string) (any, error) {
-	in, err := need(p, "DEVICE_KEY", "SRP_A")
+	in, err := required(p, "DEVICE_KEY", "SRP_A")
 	if err != nil {
 		return nil, err
 	}
@@ -212,21 +213,21 @@ func (s *Server) answerDevice(ss *session, p map[string]string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := ss.remembers()
+	d := ss.rememberedDevice()
 	if d == nil {
 		return nil, noDevice()
 	}
 	h, bigB := newHandshake(d.GroupKey, d.Key, d.verifier, bigA)
-	next := s.renew(ss, "DEVICE_PASSWORD_VERIFIER")
+	next := s.nextSession(ss, "DEVICE_PASSWORD_VERIFIER")
 	return s.askProof(next, h, map[string]string{
 		"SALT": hex.EncodeToString(d.salt), "SRP_B": bigB.Text(16),
 		"USERNAME": ss.user.Name, "DEVICE_KEY": d.Key,
 	}), nil
 }
 
-// answerDeviceProof checks that the device knows its password.
+// answerDeviceProof checks the device's proof of its password.
 func (s *Server) answerDeviceProof(ss *session, p map[string]string) (any, error) {
-	if _, err := need(p, "DEVICE_KEY"); err != nil {
+	if _, err := required(p, "DEVICE_KEY"); err != nil {
 		return nil, err
 	}
 	c, err := claimIn(p)
@@ -234,12 +235,12 @@ func (s *Server) answerDeviceProof(ss *session, p map[string]string) (any, error
 		return nil, err
 	}
 	ss.used = true
-	if ss.remembers() == nil {
+	if ss.rememberedDevice() == nil {
 		return nil, noDevice()
 	}
 	if !ss.srp.proves(c) {
 		return nil, notAuthorized(badPassword)
 	}
-	ss.proven = true
+	ss.deviceProven = true
 	return s.proceed(ss)
 }

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// A Fault is what happens to a call and not its proper answer. The functions that
-// return one make it; After moves it behind the work.
+// A Fault happens to a call instead of its normal answer. It is made by one of the functions that
+// follow, and happens before the call is processed; see After.
 type Fault struct {
 	status      int
 	contentType string
 	code        string
 	body        []byte
 	drop        bool // close the connection without an answer
-	hang        bool // wait for Release, then go on as if nothing had been
-	after       bool // once the work is done
+	hang        bool // wait for Release, then continue normally
+	after       bool // happens after the call was processed
 }
 
-// Refuse answers with an error of Cognito's: HTTP 400, code and message.
+// Refuse answers with a Cognito error: HTTP 400, code and message.
 func Refuse(code, message string) Fault { return RefuseStatus(http.StatusBadRequest, code, message) }
 
 // RefuseStatus is Refuse with another HTTP status.
@@ -31,7 +31,7 @@ func Answer(status int, contentType, body string) Fault {
 	return Fault{status: status, contentType: contentType, body: []byte(body)}
 }
 
-// Throttle is TooManyRequestsException, as over the account's quota.
+// Throttle is TooManyRequestsException, as if the account's quota is exceeded.
 func Throttle() Fault { return Refuse("TooManyRequestsException", "Too many requests") }
 
 // Throttle429 is HTTP 429 with TooManyRequestsException.
@@ -39,7 +39,7 @@ func Throttle429() Fault {
 	return RefuseStatus(http.StatusTooManyRequests, "TooManyRequestsException", "Too many requests")
 }
 
-// Bare429 is HTTP 429 without a code, as of something in front of Cognito.
+// Bare429 is HTTP 429 without a code, as from a proxy in front of Cognito.
 func Bare429() Fault { return Answer(http.StatusTooManyRequests, "text/plain", "") }
 
 // Internal is InternalErrorException with HTTP 500.
@@ -47,13 +47,13 @@ func Internal() Fault {
 	return RefuseStatus(http.StatusInternalServerError, "InternalErrorException", "Internal error")
 }
 
-// BadGateway is HTTP 502 with a page of HTML.
+// BadGateway is HTTP 502 with an HTML page.
 func BadGateway() Fault {
 	return Answer(http.StatusBadGateway, "text/html",
 		"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n")
 }
 
-// Blocked is the pool's web firewall: ForbiddenException with HTTP 403.
+// Blocked is the answer of the pool's web firewall: ForbiddenException with HTTP 403.
 func Blocked() Fault {
 	return RefuseStatus(http.StatusForbidden, "ForbiddenException", "Request not allowed due to WAF block.")
 }
@@ -61,18 +61,18 @@ func Blocked() Fault {
 // Drop closes the connection without an answer.
 func Drop() Fault { return Fault{drop: true} }
 
-// Hang keeps the call waiting until [Server.Release]; it then goes on as if nothing
-// had been. Close, or the client's going away, ends it without an answer.
+// Hang makes the call wait until [Server.Release], and then continue normally. If the server is
+// closed or the client disconnects, the call ends without an answer.
 func Hang() Fault { return Fault{hang: true} }
 
-// After returns f as of the moment when the work is done and the answer is due, so
-// the state has changed: Drop().After() loses a rotated refresh token on the way.
+// After returns f for the moment after the call was processed and before it is answered. The
+// state of the pool has changed by then: Drop().After() loses a rotated refresh token.
 func (f Fault) After() Fault {
 	f.after = true
 	return f
 }
 
-// faults are what is to happen to which calls.
+// faults holds the faults and latencies of future calls.
 type faults struct {
 	mu      sync.Mutex
 	rules   []rule
@@ -82,20 +82,21 @@ type faults struct {
 
 type rule struct {
 	op    string
-	left  int // below 0: for ever
+	left  int // calls still to fail; below 0: all
 	fault Fault
 }
 
-// FailNext has f happen to the next n calls of op; [Refresh] and its like work too.
-// Below 0, n means all calls until ClearFaults. Several are used up in order.
+// FailNext makes the next n calls of op fail with f. op can be a group such as [Refresh]. A
+// negative n means all calls until ClearFaults. Several faults are used in the order of their
+// calls of FailNext.
 func (s *Server) FailNext(op string, n int, f Fault) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	s.faults.rules = append(s.faults.rules, rule{op, n, f})
 }
 
-// SetLatency has every call of op wait for d before the work; 0 takes it back. Of
-// several that fit a call, the longest counts.
+// SetLatency makes every call of op wait for d before it is processed; 0 removes the latency. If
+// several latencies match a call, the longest applies.
 func (s *Server) SetLatency(op string, d time.Duration) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -105,7 +106,7 @@ func (s *Server) SetLatency(op string, d time.Duration) {
 	s.faults.latency[op] = d
 }
 
-// Release lets all calls go on that hang now.
+// Release continues all calls that hang now.
 func (s *Server) Release() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -113,7 +114,7 @@ func (s *Server) Release() {
 	s.faults.gate = make(chan struct{})
 }
 
-// ClearFaults forgets all faults and latencies, and lets go on what hangs.
+// ClearFaults removes all faults and latencies, and continues hanging calls.
 func (s *Server) ClearFaults() {
 	s.faults.mu.Lock()
 	s.faults.rules, s.faults.latency = nil, nil
@@ -121,7 +122,7 @@ func (s *Server) ClearFaults() {
 	s.Release()
 }
 
-// next takes the fault and the latency meant for c, and the gate it would hang at.
+// next takes the fault for c, and returns it with the latency and the gate at which c may hang.
 func (fs *faults) next(c Call) (f Fault, latency time.Duration, gate <-chan struct{}) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -141,22 +142,22 @@ func (fs *faults) next(c Call) (f Fault, latency time.Duration, gate <-chan stru
 	return Fault{}, latency, fs.gate
 }
 
-// disturb answers a call: its work is done by work, unless a fault comes first.
-func (s *Server) disturb(w http.ResponseWriter, r *http.Request, c Call, work func() (int, string, []byte)) {
+// answerWithFaults answers a call with the result of work, unless a fault prevents that.
+func (s *Server) answerWithFaults(w http.ResponseWriter, r *http.Request, c Call, work func() (int, string, []byte)) {
 	f, latency, gate := s.faults.next(c)
 	s.pause(r, latency)
-	if !f.after && f.strike(s, w, r, gate) {
+	if !f.after && f.apply(s, w, r, gate) {
 		return
 	}
 	status, code, body := work()
-	if f.after && f.strike(s, w, r, gate) {
+	if f.after && f.apply(s, w, r, gate) {
 		return
 	}
 	s.write(w, status, contentType, code, body)
 }
 
-// strike lets the fault happen and tells whether the call has had its answer.
-func (f Fault) strike(s *Server, w http.ResponseWriter, r *http.Request, gate <-chan struct{}) bool {
+// apply makes the fault happen, and reports whether it has answered the call.
+func (f Fault) apply(s *Server, w http.ResponseWriter, r *http.Request, gate <-chan struct{}) bool {
 	switch {
 	case f.drop:
 		panic(http.ErrAbortHandler)
@@ -179,8 +180,8 @@ func (s *Server) pause(r *http.Request, d time.Duration) {
 	s.wait(r, done)
 }
 
-// wait returns when ch is closed; where the client goes away or the server is
-// closed before, the call ends without an answer.
+// wait returns when ch is closed. If the client disconnects or the server is closed before, the
+// call ends without an answer.
 func (s *Server) wait(r *http.Request, ch <-chan struct{}) {
 	select {
 	case <-ch:

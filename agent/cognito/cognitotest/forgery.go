@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// A Forgery spoils tokens in one or more ways. The zero value spoils nothing.
+// A Forgery falsifies tokens in one or more ways. The zero value changes nothing.
 //
 //	srv.Forge(1, cognitotest.Forgery{Claims: map[string]any{"aud": "someone else"}})
 type Forgery struct {
-	// Algorithm in the header: "HS256" signs with the public key as an HMAC secret,
-	// "none" leaves the signature out; empty is RS256.
+	// Algorithm is the alg of the header: "HS256" signs with the public key as an HMAC secret,
+	// "none" omits the signature; empty means RS256.
 	Algorithm string
 	KeyID     string // a kid that is not published
-	WrongKey  bool   // signed by another key, under the right kid
+	WrongKey  bool   // signed with another key, under the right kid
 
-	// Claims are put over the token's own; nil takes a claim out. Those only an access
-	// token has (client_id, username) are in both tokens then.
+	// Claims replace the token's claims; nil removes a claim. Claims that normally only an
+	// access token has (client_id, username) then appear in both tokens.
 	Claims map[string]any
-	// Age moves iat, auth_time and exp into the past: more than the lifetime makes an
-	// expired token, less than 0 one from the future.
+	// Age moves iat, auth_time and exp into the past. An Age above the lifetime makes an
+	// expired token, a negative one a token from the future.
 	Age time.Duration
 }
 
-// Forge spoils the next n pairs of tokens that are issued; below 0 all of them, and
-// Forge(0, Forgery{}) ends that.
+// Forge falsifies the next n pairs of tokens that are issued. A negative n means all of them,
+// until Forge(0, Forgery{}).
 func (s *Server) Forge(n int, f Forgery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +48,7 @@ func (f Forgery) sign(k *signingKey, claims map[string]any) string {
 	if f.KeyID != "" {
 		header["kid"] = f.KeyID
 	}
-	f.spoil(claims)
+	f.forge(claims)
 	if f.WrongKey {
 		k = sharedKey(k.foreign)
 	}
@@ -64,7 +64,7 @@ func (f Forgery) sign(k *signingKey, claims map[string]any) string {
 	}
 }
 
-func (f Forgery) spoil(claims map[string]any) {
+func (f Forgery) forge(claims map[string]any) {
 	for _, name := range []string{"iat", "auth_time", "exp"} {
 		claims[name] = claims[name].(int64) - int64(f.Age/time.Second)
 	}
@@ -72,8 +72,8 @@ func (f Forgery) spoil(claims map[string]any) {
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
 }
 
-// hs256 signs with what everybody knows, the public key in PEM: a verifier that
-// lets the token choose its algorithm takes it.
+// hs256 signs with the public key in PEM, which everybody knows. A verifier that lets the token
+// choose the algorithm accepts such a token.
 func (k *signingKey) hs256(input string) []byte {
 	der, _ := x509.MarshalPKIXPublicKey(&k.private.PublicKey) // an RSA key always can
 	m := hmac.New(sha256.New, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))

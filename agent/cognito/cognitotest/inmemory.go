@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// pipeListener accepts what it dials, over net.Pipe.
+// A pipeListener accepts the connections that its DialContext makes, over net.Pipe.
 type pipeListener struct {
 	conns chan net.Conn
 	done  chan struct{}

@@ -10,18 +10,18 @@ import (
 	"sync"
 )
 
-// A keyPair is the pool's two signing keys: Cognito has one for ID tokens and one
-// for access tokens, both published.
+// A keyPair holds the pool's two signing keys. Cognito has one for ID tokens and one for access
+// tokens, and publishes both.
 type keyPair struct{ id, access *signingKey }
 
 type signingKey struct {
 	kid     string
 	private *rsa.PrivateKey
-	foreign int // the number of the key that ForeignJWKS publishes in its place
+	foreign int // the number of the key that ForeignJWKS publishes instead
 }
 
-// Making an RSA key is slow, so the servers of a process share them: the n-th key
-// of one is the n-th of all. Only the issuer tells two pools' tokens apart.
+// Generating an RSA key is slow, so all servers of a process share their keys: the n-th key of one
+// is the n-th key of all. Tokens of two pools only differ in their issuer.
 var (
 	sharedMu   sync.Mutex
 	sharedKeys = map[int]*signingKey{}
@@ -48,22 +48,22 @@ func (s *Server) addKeys() {
 	s.nextKey += 2
 }
 
-// RotateKeys makes new signing keys, which sign from now on. The old ones stay
-// published until DropOldKeys.
+// RotateKeys adds new signing keys, which are used from now on. The old keys stay published until
+// DropOldKeys.
 func (s *Server) RotateKeys() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addKeys()
 }
 
-// DropOldKeys publishes only the keys that sign now.
+// DropOldKeys stops publishing keys that are no longer used.
 func (s *Server) DropOldKeys() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keys = s.keys[len(s.keys)-1:]
 }
 
-// signing returns the keys that sign now.
+// signing returns the keys that are used now.
 func (s *Server) signing() keyPair { return s.keys[len(s.keys)-1] }
 
 type jwk struct {
@@ -77,8 +77,8 @@ type jwk struct {
 
 func (s *Server) serveJWKS(w http.ResponseWriter, r *http.Request) {
 	call := newCall(JWKS, r, nil)
-	s.calls.arrive(s, call)
-	s.disturb(w, r, call, func() (int, string, []byte) {
+	s.calls.record(s, call)
+	s.answerWithFaults(w, r, call, func() (int, string, []byte) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return http.StatusOK, "", mustJSON(map[string][]jwk{"keys": s.published()})

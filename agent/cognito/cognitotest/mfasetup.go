@@ -1,8 +1,8 @@
 package cognitotest
 
-// Setting up a software token during a sign-in: AssociateSoftwareToken hands out
-// the secret, VerifySoftwareToken checks a first code, and MFA_SETUP is answered
-// with the Session that this returned.
+// This file serves the setup of a software token during a sign-in: AssociateSoftwareToken returns
+// the secret, VerifySoftwareToken checks a first code, and MFA_SETUP is answered with the Session
+// that VerifySoftwareToken returned.
 
 type associateInput struct{ Session, AccessToken string }
 
@@ -14,7 +14,7 @@ func (s *Server) associateToken(in associateInput) (any, error) {
 		return nil, err
 	}
 	ss.user.pending = newTOTPSecret()
-	return associateOutput{ss.user.pending, s.renew(ss, "MFA_SETUP").id}, nil
+	return associateOutput{ss.user.pending, s.nextSession(ss, "MFA_SETUP").id}, nil
 }
 
 type verifyInput struct{ Session, AccessToken, UserCode, FriendlyDeviceName string }
@@ -33,12 +33,12 @@ func (s *Server) verifyToken(in verifyInput) (any, error) {
 	}
 	u.TOTPSecret, u.pending = u.pending, ""
 	u.MFA, u.tokenName = []string{"SOFTWARE_TOKEN_MFA"}, in.FriendlyDeviceName
-	ss.second = true
-	return verifyOutput{"SUCCESS", s.renew(ss, "MFA_SETUP").id}, nil
+	ss.secondFactorDone = true
+	return verifyOutput{"SUCCESS", s.nextSession(ss, "MFA_SETUP").id}, nil
 }
 
-// setupSession is the live MFA_SETUP session called id. Only a sign-in sets a token
-// up here, so an access token in its place is refused.
+// setupSession returns the MFA_SETUP session with an id. A token can only be set up during a
+// sign-in, so an access token instead of a session is refused.
 func (s *Server) setupSession(id string) (*session, error) {
 	if id == "" {
 		return nil, invalidParameter("Missing required parameter Session")
@@ -47,11 +47,11 @@ func (s *Server) setupSession(id string) (*session, error) {
 	if ss != nil && ss.challenge != "MFA_SETUP" {
 		ss = nil
 	}
-	return ss, s.alive(ss)
+	return ss, s.checkUsable(ss)
 }
 
 func (s *Server) answerSetup(ss *session, _ map[string]string) (any, error) {
-	if !ss.second {
+	if !ss.secondFactorDone {
 		return nil, invalidParameter("The software token has not been verified.")
 	}
 	return s.proceed(ss)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// An Option is given to New: a [Setting], or one of [Now], [Pool] and [Address],
-// which cannot change later.
+// An Option is an option of New: a [Setting], or one of [Now], [Pool] and [Address], which
+// cannot be changed later.
 type Option interface{ apply(*Server) }
 
 // A Setting is an Option that [Server.Set] can change while the server runs.
@@ -40,7 +40,7 @@ type settings struct {
 	deviceAndMFA bool
 	firstFactors []string // of USER_AUTH; nil: all
 	policy       PasswordPolicy
-	attempts     int // of what Cognito limits by the hour
+	attempts     int // allowed per hour
 }
 
 func defaults() settings {
@@ -57,7 +57,7 @@ func defaults() settings {
 	}
 }
 
-// Set changes settings of the running server, for the calls that come after.
+// Set changes settings of the running server, for later calls.
 func (s *Server) Set(settings ...Setting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,26 +66,26 @@ func (s *Server) Set(settings ...Setting) {
 	}
 }
 
-// Now gives the server another clock than time.Now.
+// Now sets the server's clock; the default is time.Now.
 func Now(now func() time.Time) Option { return option(func(s *Server) { s.now = now }) }
 
-// Pool names the pool and its first app client. The pool id must have the region
-// before its underscore, as Cognito's have: SRP hashes what comes after it.
+// Pool names the pool and its first app client. The pool id must begin with the region and an
+// underscore, as those of Cognito do: SRP hashes the part after the underscore.
 func Pool(region, poolID, clientID string) Option {
 	return option(func(s *Server) { s.Region, s.PoolID, s.ClientID = region, poolID, clientID })
 }
 
-// Address makes New listen on addr, "127.0.0.1:9229", and not on a free port.
+// Address makes New listen on addr, such as "127.0.0.1:9229", instead of a free port.
 func Address(addr string) Option { return option(func(s *Server) { s.addr = addr }) }
 
-// IDTokenLifetime is exp−iat of ID tokens; 1 h by default. Cognito's own least is 5 minutes.
+// IDTokenLifetime is exp−iat of ID tokens; 1 h by default. Cognito's minimum is 5 minutes.
 func IDTokenLifetime(d time.Duration) Setting { return func(c *settings) { c.idLifetime = d } }
 
 // AccessTokenLifetime is exp−iat of access tokens, and ExpiresIn; 1 h by default.
 func AccessTokenLifetime(d time.Duration) Setting { return func(c *settings) { c.accessLifetime = d } }
 
 // RefreshTokenLifetime is how long a sign-in can be refreshed; 30 days by default. It counts from
-// the sign-in and holds for sign-ins made after the setting: rotation extends nothing.
+// the sign-in, which rotation does not extend, and applies to sign-ins made after the setting.
 func RefreshTokenLifetime(d time.Duration) Setting {
 	return func(c *settings) { c.refreshLifetime = d }
 }
@@ -93,8 +93,8 @@ func RefreshTokenLifetime(d time.Duration) Setting {
 // SessionLifetime is how long a challenge waits for its answer; 3 minutes by default.
 func SessionLifetime(d time.Duration) Setting { return func(c *settings) { c.sessionLifetime = d } }
 
-// Rotation turns refresh token rotation on. A token that was rotated out can be
-// used again for grace, 0 to 60 s at Cognito.
+// Rotation turns refresh token rotation on. A token that was replaced can be used again within
+// grace, which Cognito limits to 60 s.
 func Rotation(grace time.Duration) Setting {
 	return func(c *settings) { c.rotation, c.grace = true, grace }
 }
@@ -102,34 +102,33 @@ func Rotation(grace time.Duration) Setting {
 // NoRotation turns refresh token rotation off, which is the default.
 func NoRotation() Setting { return func(c *settings) { c.rotation = false } }
 
-// RotationRefusal is what REFRESH_TOKEN_AUTH answers while rotation is on. AWS says
-// only that the two are incompatible and not with which code; the default is the worst
-// case for a client, NotAuthorizedException "Invalid Refresh Token.", which looks like
-// the end of the sign-in.
+// RotationRefusal sets the error of REFRESH_TOKEN_AUTH while rotation is on. AWS documents that
+// the two are incompatible, but not the error code. The default is the worst case for a client:
+// NotAuthorizedException "Invalid Refresh Token.", which looks like the end of the sign-in.
 func RotationRefusal(code, message string) Setting {
 	return func(c *settings) { c.refusal = apiError{Code: code, Message: message} }
 }
 
-// Flows names the sign-in flows that the app clients allow, as in "USER_PASSWORD_AUTH",
-// "USER_SRP_AUTH", "USER_AUTH", "CUSTOM_AUTH", "REFRESH_TOKEN_AUTH"; without any, all are
-// allowed, as by default. USER_AUTH takes passwords even where the first two are not.
+// Flows names the flows that the app clients allow: "USER_PASSWORD_AUTH", "USER_SRP_AUTH",
+// "USER_AUTH", "CUSTOM_AUTH", "REFRESH_TOKEN_AUTH". Without names all are allowed, which is the
+// default. USER_AUTH accepts passwords even if the first two are not allowed.
 func Flows(names ...string) Setting { return func(c *settings) { c.flows = slices.Clone(names) } }
 
-// ClientSecret gives the app clients a secret: SECRET_HASH is then asked for and checked,
-// over the user's real name from the moment the pool has told it (USER_ID_FOR_SRP or
-// USERNAME in ChallengeParameters); before that, over the name as it was sent.
+// ClientSecret sets a secret of the app clients: SECRET_HASH is then required and checked. Once
+// the pool has sent the user's real name (USER_ID_FOR_SRP or USERNAME in ChallengeParameters),
+// the hash is over that name; before, over the name as the client sent it.
 func ClientSecret(secret string) Setting { return func(c *settings) { c.secret = secret } }
 
-// HideUnknownUsers is the pool's PreventUserExistenceErrors: on, as by default and as
+// HideUnknownUsers is the pool's PreventUserExistenceErrors. If it is on, as by default here and
 // in Cognito's console, an unknown user looks like a wrong password.
 func HideUnknownUsers(on bool) Setting { return func(c *settings) { c.hideUnknown = on } }
 
-// ClockSkew sets the server's clock wrong: ahead of the true time when d is above 0.
-// It shows in the Date header and in the tokens' times.
+// ClockSkew sets the server's clock wrong by d: ahead of the true time if d is positive. It
+// affects the Date header and the times in tokens.
 func ClockSkew(d time.Duration) Setting { return func(c *settings) { c.skew = d } }
 
-// Code is the code that every SMS and e-mail carries; "123456" by default. With "" each
-// has its own random one: see [Server.Messages].
+// Code is the code in every SMS and e-mail; "123456" by default. With "" every message has a
+// random code: see [Server.Messages].
 func Code(code string) Setting { return func(c *settings) { c.code = code } }
 
 // ForeignJWKS publishes, under the right key ids, keys that sign nothing.
@@ -139,15 +138,16 @@ func ForeignJWKS(on bool) Setting { return func(c *settings) { c.foreignJWKS = o
 // RevokeToken answers UnsupportedOperationException.
 func Revocation(on bool) Setting { return func(c *settings) { c.noRevocation = !on } }
 
-// FirstFactors names what USER_AUTH offers of "PASSWORD", "PASSWORD_SRP", "EMAIL_OTP",
-// "SMS_OTP" and "WEB_AUTHN" to users who have it; without any, all, as by default.
+// FirstFactors names the factors that USER_AUTH offers to users who have them: "PASSWORD",
+// "PASSWORD_SRP", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN". Without names it offers all, which is
+// the default.
 func FirstFactors(names ...string) Setting {
 	return func(c *settings) { c.firstFactors = slices.Clone(names) }
 }
 
-// AttemptLimit is how many times in an hour a user can ask for a password reset or give a
-// wrong code or password outside a sign-in; 5 by default. Cognito's own limit is
-// between 5 and 20, by its view of the risk.
+// AttemptLimit is how many times in an hour a user can request a password reset, or give a wrong
+// code or password outside a sign-in; 5 by default. Cognito's limit is between 5 and 20 and
+// depends on its assessment of the risk.
 func AttemptLimit(n int) Setting { return func(c *settings) { c.attempts = n } }
 
 // OmitLifetime leaves ExpiresIn and TokenType out of the answers, as some emulators do.
@@ -160,4 +160,4 @@ func (s *Server) AddClient(id string) {
 	s.clients[id] = true
 }
 
-var quiet = log.New(io.Discard, "", 0)
+var discardLog = log.New(io.Discard, "", 0)

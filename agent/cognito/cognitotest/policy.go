@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// A PasswordPolicy is what the pool asks of new passwords. It does not look at those that
-// AddUser and EditUser give.
+// A PasswordPolicy holds the rules for new passwords. It does not apply to passwords that are set
+// with AddUser and EditUser.
 type PasswordPolicy struct {
 	MinLength int // in characters; 6 to 99 at Cognito
 
 	Lowercase, Uppercase, Digits, Symbols bool // at least one of each
 
-	// History is how many passwords, the current one included, cannot be used again; up
-	// to 24 at Cognito.
+	// History is how many passwords, including the current one, cannot be used again; up to 24
+	// at Cognito.
 	History int
 
-	// Temporary is how long a temporary password, of ForceChangePassword, can be used;
-	// 0 is for ever.
+	// Temporary is how long a temporary password (see ForceChangePassword) can be used; 0 means
+	// without limit.
 	Temporary time.Duration
 }
 
-// StandardPasswords is the policy of a pool made without one at Cognito: eight characters
-// with one of each kind, no history, seven days for a temporary password.
+// StandardPasswords returns Cognito's default policy: eight characters with one of each kind, no
+// history, seven days for a temporary password.
 func StandardPasswords() PasswordPolicy {
 	return PasswordPolicy{
 		MinLength: 8, Lowercase: true, Uppercase: true, Digits: true, Symbols: true,
@@ -31,15 +31,15 @@ func StandardPasswords() PasswordPolicy {
 	}
 }
 
-// Passwords sets the pool's password policy. Without it, that is StandardPasswords which
-// does not ask for the kinds of characters.
+// Passwords sets the pool's password policy. The default is StandardPasswords without the
+// requirements for kinds of characters.
 func Passwords(p PasswordPolicy) Setting { return func(c *settings) { c.policy = p } }
 
 // symbols are Cognito's special characters; a space counts inside a password.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/managing-users-passwords.html
 const symbols = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- "
 
-// violation is the first thing that p finds wrong with a password, in Cognito's words.
+// violation returns the first rule that a password breaks, in Cognito's words, or "".
 func (p PasswordPolicy) violation(password string) string {
 	has := func(lo, hi rune) bool {
 		return strings.ContainsFunc(password, func(r rune) bool { return lo <= r && r <= hi })
@@ -59,7 +59,7 @@ func (p PasswordPolicy) violation(password string) string {
 	return ""
 }
 
-// setPassword gives the user a password of its own choice, or tells what is wrong with it.
+// setPassword sets a password that the user chose, or returns why the policy refuses it.
 func (s *Server) setPassword(u *user, password string) error {
 	p := s.set.policy
 	if v := p.violation(password); v != "" {
@@ -73,8 +73,8 @@ func (s *Server) setPassword(u *user, password string) error {
 	return nil
 }
 
-// stale tells whether the user's password is a temporary one whose time is over.
-func (s *Server) stale(u *user) bool {
+// temporaryExpired reports whether the user's password is a temporary one that has expired.
+func (s *Server) temporaryExpired(u *user) bool {
 	lifetime := s.set.policy.Temporary
 	return u.Status == ForceChangePassword && lifetime > 0 && s.now().Sub(u.issued) >= lifetime
 }

@@ -2,8 +2,8 @@ package cognitotest
 
 import "crypto/hmac"
 
-// Account recovery: an account that must be confirmed, a password that was forgotten,
-// and one that is to be changed.
+// This file serves account recovery: the confirmation of an account, the reset of a forgotten
+// password, and the change of a password.
 
 type accountInput struct {
 	ClientId         string // spelled as on the wire
@@ -15,9 +15,9 @@ type accountInput struct {
 
 type deliveryOutput struct{ CodeDeliveryDetails delivery }
 
-// account checks who is calling and returns the user that the call is about. It is nil
-// where there is none and the pool does not say so.
-func (s *Server) account(in accountInput) (*user, error) {
+// findAccount checks the app client and returns the user of the call. The user is nil if there is
+// none and the pool hides that.
+func (s *Server) findAccount(in accountInput) (*user, error) {
 	if err := s.checkClient(in.ClientId); err != nil {
 		return nil, err
 	}
@@ -37,17 +37,19 @@ func (s *Server) account(in accountInput) (*user, error) {
 	return u, nil
 }
 
-// pretended is where a code would have gone, had there been a user.
-func pretended() deliveryOutput { return deliveryOutput{delivery{"email", "EMAIL", maskEmail("d@d")}} }
+// fakeDelivery is the answer for a user that does not exist, if the pool hides that.
+func fakeDelivery() deliveryOutput {
+	return deliveryOutput{delivery{"email", "EMAIL", maskEmail("d@d")}}
+}
 
-// forgotPassword sends a code to reset a password with.
+// forgotPassword sends a code for a password reset.
 func (s *Server) forgotPassword(in accountInput) (any, error) {
-	u, err := s.account(in)
+	u, err := s.findAccount(in)
 	if err != nil {
 		return nil, err
 	}
 	if u == nil {
-		return pretended(), nil
+		return fakeDelivery(), nil
 	}
 	d, ok := deliveryTo(u)
 	switch {
@@ -65,10 +67,10 @@ func (s *Server) forgotPassword(in accountInput) (any, error) {
 	return deliveryOutput{d}, nil
 }
 
-// confirmForgotPassword sets a new password by a code. A password that is refused leaves
-// the code good. Sign-ins go on.
+// confirmForgotPassword sets a new password with a code. If the password is refused, the code
+// stays valid. Existing sign-ins stay valid, too.
 func (s *Server) confirmForgotPassword(in accountInput) (any, error) {
-	u, err := s.account(in)
+	u, err := s.findAccount(in)
 	switch {
 	case err != nil:
 		return nil, err
@@ -91,9 +93,9 @@ func (s *Server) confirmForgotPassword(in accountInput) (any, error) {
 	return struct{}{}, nil
 }
 
-// confirmSignUp confirms an account by a code.
+// confirmSignUp confirms an account with a code.
 func (s *Server) confirmSignUp(in accountInput) (any, error) {
-	u, err := s.account(in)
+	u, err := s.findAccount(in)
 	switch {
 	case err != nil:
 		return nil, err
@@ -114,14 +116,14 @@ func (s *Server) confirmSignUp(in accountInput) (any, error) {
 	return struct{}{}, nil
 }
 
-// resendCode sends another code to confirm an account with; the one before is good no more.
+// resendCode sends another code to confirm an account, which invalidates the previous one.
 func (s *Server) resendCode(in accountInput) (any, error) {
-	u, err := s.account(in)
+	u, err := s.findAccount(in)
 	switch {
 	case err != nil:
 		return nil, err
 	case u == nil:
-		return pretended(), nil
+		return fakeDelivery(), nil
 	case u.Status != Unconfirmed:
 		return nil, invalidParameter("User is already confirmed.")
 	case s.exhausted(u, confirmPurpose):
@@ -138,7 +140,7 @@ func (s *Server) resendCode(in accountInput) (any, error) {
 
 type changePasswordInput struct{ AccessToken, PreviousPassword, ProposedPassword string }
 
-// changePassword changes the password of a user who is signed in. Sign-ins go on.
+// changePassword changes the password of a user who is signed in. Existing sign-ins stay valid.
 func (s *Server) changePassword(in changePasswordInput) (any, error) {
 	u, _, err := s.bearer(in.AccessToken)
 	if err != nil {

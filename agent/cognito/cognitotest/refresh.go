@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// A family is one sign-in: all refresh tokens that come of it.
+// A family is a sign-in with all its refresh tokens.
 type family struct {
 	user, client string
 	signedIn     time.Time // auth_time
 	expires      time.Time // of every token in it: rotation does not extend a sign-in
 	originJTI    string
 	eventID      string
-	device       string          // key of the device that it was made on; empty where none is remembered
-	aliased      bool            // an answer named the user otherwise than the challenge
-	tokens       []*refreshToken // oldest first; the first is the sign-in's own
+	device       string          // key of the device on which it was made; empty if devices are not remembered
+	aliased      bool            // an answer used another name of the user than the challenge
+	tokens       []*refreshToken // oldest first; the first was issued at the sign-in
 	revoked      bool
 }
 
-// refreshToken is one refresh token. The last of its family is the live one.
+// A refreshToken is a refresh token. The last one of its family is the live one.
 type refreshToken struct {
 	family  *family
 	value   string
 	rotated time.Time // when it was first exchanged for another; zero before
-	dead    bool      // a fork has overtaken it
+	dead    bool      // invalidated by a fork
 }
 
 func (f *family) live() *refreshToken { return f.tokens[len(f.tokens)-1] }
@@ -47,8 +47,8 @@ func (s *Server) addToken(f *family) *refreshToken {
 	return t
 }
 
-// newRefreshToken is random but has the size and shape of Cognito's: a JWE of five
-// parts, 1785 characters, whose header is readable and whose content is not.
+// newRefreshToken returns random text with the size and form of Cognito's refresh tokens: a JWE of
+// five parts and 1785 characters, with a readable header and encrypted content.
 func newRefreshToken() string {
 	b64 := base64.RawURLEncoding.EncodeToString
 	header := b64([]byte(`{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}`))
@@ -57,7 +57,7 @@ func newRefreshToken() string {
 
 // refreshAuth is InitiateAuth with REFRESH_TOKEN_AUTH. It never rotates.
 func (s *Server) refreshAuth(client string, p map[string]string) (any, error) {
-	v, err := need(p, "REFRESH_TOKEN")
+	v, err := required(p, "REFRESH_TOKEN")
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (s *Server) refreshAuth(client string, p map[string]string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The hash is over the real name, whatever was typed to sign in.
+	// The hash is over the real name, even if another name was typed to sign in.
 	if err := s.checkSecret(client, u.Name, p["SECRET_HASH"]); err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *Server) refreshTokens(in refreshTokensInput) (any, error) {
 	return refreshTokensOutput{s.issue(u, t.family, newToken)}, nil
 }
 
-// checkPlainSecret checks the secret where Cognito wants it plain and not hashed.
+// checkPlainSecret checks the secret in calls that send it in plain text.
 func (s *Server) checkPlainSecret(client, secret string) error {
 	if s.set.secret != secret {
 		return notAuthorized("Unable to verify secret for client " + client)
@@ -116,9 +116,8 @@ func (s *Server) checkPlainSecret(client, secret string) error {
 	return nil
 }
 
-// refreshable returns the token and the user that may refresh with it, or the
-// refusal. Cognito gives the same error to a bad token, to one of another client and to
-// one that comes without its device's key.
+// refreshable returns the token and its user, or the refusal. Cognito returns the same error for
+// an unknown token, for the token of another client, and for a token without its device key.
 func (s *Server) refreshable(client, value, device string) (*refreshToken, *user, error) {
 	t := s.tokens[value]
 	if t == nil || t.family.client != client {
@@ -131,17 +130,17 @@ func (s *Server) refreshable(client, value, device string) (*refreshToken, *user
 		return nil, nil, notAuthorized("Refresh Token has expired")
 	}
 	if !t.usable(s.now(), s.set.grace) {
-		// Nothing is revoked: the newest token goes on working.
+		// Nothing is revoked: the newest token stays valid.
 		return nil, nil, apiError{"RefreshTokenReuseException", "Refresh token reuse detected"}
 	}
-	u := s.users[t.family.user] // there: deleting it would have revoked the family
-	if !s.fitsDevice(t.family, u, device) {
+	u := s.users[t.family.user] // exists: deleting the user would have revoked the family
+	if !s.deviceMatches(t.family, u, device) {
 		return nil, nil, notAuthorized("Invalid Refresh Token.")
 	}
-	return t, u, usable(u)
+	return t, u, checkAccount(u)
 }
 
-// usable tells whether t is the live token, or was rotated out less than grace ago.
+// usable reports whether t is the live token, or was replaced less than grace ago.
 func (t *refreshToken) usable(now time.Time, grace time.Duration) bool {
 	if t == t.family.live() {
 		return true
@@ -149,8 +148,8 @@ func (t *refreshToken) usable(now time.Time, grace time.Duration) bool {
 	return !t.dead && now.Sub(t.rotated) < grace
 }
 
-// rotate exchanges t for a new live token. Where t had been exchanged before (a
-// replay within the grace period), the family forks: what was issued after t is dead.
+// rotate exchanges t for a new live token. If t had been exchanged before (a replay within the
+// grace period), the family forks: tokens that were issued after t are invalidated.
 func (s *Server) rotate(t *refreshToken) *refreshToken {
 	if t.rotated.IsZero() {
 		t.rotated = s.now()

@@ -8,9 +8,8 @@ type revokeTokenInput struct {
 	ClientSecret string
 }
 
-// revokeToken ends a sign-in by its live refresh token or by its first one. Any
-// other token of the family does nothing, and so does one that is not known: the
-// answer is the same.
+// revokeToken ends a sign-in, given its live refresh token or its first one. Other tokens of the
+// family, and unknown tokens, have no effect, but get the same answer.
 func (s *Server) revokeToken(in revokeTokenInput) (any, error) {
 	if err := s.checkClient(in.ClientId); err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A Server is one user pool with its app clients. New and NewInMemory make one.
-// The exported fields are set by then and must not be changed, but see Handler.
+// A Server is a user pool with its app clients, started by New or NewInMemory, which set the
+// exported fields. They must not be changed, with the exception described at Handler.
 type Server struct {
 	URL      string // the API's endpoint, without a slash at the end: "http://127.0.0.1:41233"
 	Region   string // "us-east-2"
@@ -24,10 +24,10 @@ type Server struct {
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	client  *http.Client
 	stopped sync.WaitGroup
-	closed  chan struct{} // closed by Close: ends what hangs
+	closed  chan struct{} // closed by Close: ends hanging calls
 	close   sync.Once
 
-	calls  journal
+	calls  callLog
 	faults faults
 
 	mu       sync.Mutex // guards everything below; held while a call is processed
@@ -58,9 +58,9 @@ func New(opts ...Option) *Server {
 	return s
 }
 
-// NewInMemory starts a pool that only [Server.Client] and [ClientOf] reach: no socket
-// is opened, so it works in a testing/synctest bubble, where it must then be made. Its
-// URL has a loopback address of its own, on which nothing listens.
+// NewInMemory starts a pool that only [Server.Client] and [ClientOf] can reach. It opens no
+// socket, so it works in a testing/synctest bubble if it is started inside the bubble. Its URL
+// is a unique loopback address, on which nothing listens.
 func NewInMemory(opts ...Option) *Server {
 	s := newServer(opts)
 	s.URL = fmt.Sprintf("http://127.0.0.1:%d", inMemory.Add(1))
@@ -102,8 +102,7 @@ type dialer interface {
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// ClientOf returns an HTTP client that reaches the given servers and no other, be
-// they in memory or not.
+// ClientOf returns an HTTP client that reaches only the given servers, in memory or not.
 func ClientOf(servers ...*Server) *http.Client {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		for _, s := range servers {
@@ -119,11 +118,11 @@ func ClientOf(servers ...*Server) *http.Client {
 func (s *Server) start(ln net.Listener, d dialer) {
 	s.dial = d.DialContext
 	s.client = ClientOf(s)
-	s.http = &http.Server{Handler: s.Handler(), ErrorLog: quiet}
+	s.http = &http.Server{Handler: s.Handler(), ErrorLog: discardLog}
 	s.stopped.Go(func() { _ = s.http.Serve(ln) })
 }
 
-// Close ends every call in hand, hung ones too, and stops listening.
+// Close ends every call in progress, including hanging ones, and stops listening.
 func (s *Server) Close() {
 	s.close.Do(func() {
 		close(s.closed)
@@ -133,18 +132,18 @@ func (s *Server) Close() {
 	})
 }
 
-// Client returns an HTTP client that reaches this server, of NewInMemory too.
+// Client returns an HTTP client that reaches this server, also one of NewInMemory.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Issuer is the iss of its tokens: URL, a slash and PoolID.
+// Issuer returns the iss of its tokens: URL, a slash and PoolID.
 func (s *Server) Issuer() string { return s.URL + "/" + s.PoolID }
 
-// JWKSURL is where its signing keys are.
+// JWKSURL returns the URL of its signing keys.
 func (s *Server) JWKSURL() string { return s.Issuer() + "/.well-known/jwks.json" }
 
-// Handler serves the whole pool: the API at POST / and the JWK set beneath the
-// pool's id. New serves it already; it is here for tests that bring their own listener,
-// and these set URL to where that is before the first call.
+// Handler serves the whole pool: the API at POST / and the JWK set below the pool's id. New
+// serves it already. It is exported for tests with their own listener; these must set URL to
+// the address of that listener before the first call.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{$}", s.serveAPI)
@@ -152,6 +151,6 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// clock is the server's own idea of the time, which ClockSkew sets wrong. It
-// stamps tokens and the Date header; deadlines inside the server use now.
+// clock returns the time that the server puts into tokens and the Date header, which ClockSkew
+// can set wrong. Deadlines inside the server use now.
 func (s *Server) clock() time.Time { return s.now().Add(s.set.skew) }

@@ -75,8 +75,8 @@ func (s *Server) checkFlow(flow string) error {
 	return invalidParameter(flow + " flow not enabled for this client")
 }
 
-// need returns the parameters called names, all of which must be there.
-func need(p map[string]string, names ...string) ([]string, error) {
+// required returns the parameters with the given names, or an error if one is missing.
+func required(p map[string]string, names ...string) ([]string, error) {
 	values := make([]string, len(names))
 	for i, name := range names {
 		if p[name] == "" {
@@ -87,7 +87,7 @@ func need(p map[string]string, names ...string) ([]string, error) {
 	return values, nil
 }
 
-// checkSecret checks SECRET_HASH, an HMAC of the user's name and the client's id.
+// checkSecret checks SECRET_HASH, an HMAC of the user name and the client's id.
 func (s *Server) checkSecret(client, username, hash string) error {
 	switch {
 	case s.set.secret == "":
@@ -100,7 +100,7 @@ func (s *Server) checkSecret(client, username, hash string) error {
 	return nil
 }
 
-// SecretHash is the SECRET_HASH of a user at an app client with a secret.
+// SecretHash returns the SECRET_HASH of a user for an app client with a secret.
 func SecretHash(username, client, secret string) string {
 	m := hmac.New(sha256.New, []byte(secret))
 	m.Write([]byte(username + client))
@@ -110,14 +110,14 @@ func SecretHash(username, client, secret string) string {
 const badPassword = "Incorrect username or password."
 
 func (s *Server) passwordAuth(client string, p map[string]string) (any, error) {
-	v, err := need(p, "USERNAME", "PASSWORD")
+	v, err := required(p, "USERNAME", "PASSWORD")
 	if err != nil {
 		return nil, err
 	}
 	if err := s.checkSecret(client, v[0], p["SECRET_HASH"]); err != nil {
 		return nil, err
 	}
-	u, err := s.known(v[0])
+	u, err := s.findOrRefuse(v[0])
 	if err != nil {
 		return nil, err
 	}
@@ -125,19 +125,19 @@ func (s *Server) passwordAuth(client string, p map[string]string) (any, error) {
 		return nil, err
 	}
 	ss := &session{user: u, client: client}
-	if err := s.present(ss, p); err != nil {
+	if err := s.takeDeviceKey(ss, p); err != nil {
 		return nil, err
 	}
 	return s.proceed(ss)
 }
 
-// passwordIs returns the check of a password as it was typed, for firstFactor.
+// passwordIs returns a check of a plain password, for firstFactor.
 func (u *user) passwordIs(password string) func() bool {
 	return func() bool { return hmac.Equal([]byte(password), []byte(u.Password)) }
 }
 
-// known finds a user, or makes the error that the pool has for unknown ones.
-func (s *Server) known(name string) (*user, error) {
+// findOrRefuse returns a user, or the pool's error for unknown users.
+func (s *Server) findOrRefuse(name string) (*user, error) {
 	u := s.find(name)
 	switch {
 	case u != nil:
@@ -148,16 +148,16 @@ func (s *Server) known(name string) (*user, error) {
 	return nil, apiError{"UserNotFoundException", "User does not exist."}
 }
 
-// knownOrGhost finds a user. One that does not exist has a ghost where the pool hides
-// that, which goes as far as the password and never past it.
-func (s *Server) knownOrGhost(name string) (*user, error) {
+// findOrFake returns a user. If there is none and the pool hides that, it returns a fake user,
+// whose sign-in always fails at the password.
+func (s *Server) findOrFake(name string) (*user, error) {
 	if u := s.find(name); u == nil && s.set.hideUnknown {
-		return s.ghost(name), nil
+		return s.fakeUser(name), nil
 	}
-	return s.known(name)
+	return s.findOrRefuse(name)
 }
 
-// firstFactor checks a password by good, with the lockout and the account's state.
+// firstFactor checks a password with good, and applies the lockout and the account's state.
 func (s *Server) firstFactor(u *user, good func() bool) error {
 	now := s.now()
 	if u.Status == ResetRequired {
@@ -171,14 +171,14 @@ func (s *Server) firstFactor(u *user, good func() bool) error {
 		return notAuthorized(badPassword)
 	}
 	u.lock = lockout{}
-	if s.stale(u) {
+	if s.temporaryExpired(u) {
 		return notAuthorized("Temporary password has expired and must be reset by an administrator.")
 	}
-	return usable(u)
+	return checkAccount(u)
 }
 
-// usable tells whether the account may sign in and refresh.
-func usable(u *user) error {
+// checkAccount returns an error if the account may not sign in or refresh.
+func checkAccount(u *user) error {
 	if u.Disabled {
 		return notAuthorized("User is disabled.")
 	}

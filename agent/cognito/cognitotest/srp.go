@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// The server's half of SRP-6a as Cognito speaks it: SHA-256, the 3072-bit group of
-// RFC 3526 with generator 2, and a session key of 16 bytes by HKDF. Every number is
-// hashed as the fewest bytes that hold it, with a zero before a first bit that is set.
+// This file implements the server side of SRP-6a as Cognito uses it: SHA-256, the 3072-bit group
+// of RFC 3526 with generator 2, and a session key of 16 bytes from HKDF. Every number is hashed
+// in as few bytes as possible, with a leading zero if the first bit is set.
 
 var (
 	srpN, _ = new(big.Int).SetString(""+
@@ -35,7 +35,7 @@ var (
 // srpTime is the layout of TIMESTAMP. The day has no leading zero: Cognito refuses one.
 const srpTime = "Mon Jan 2 15:04:05 UTC 2006"
 
-// padded returns a number's bytes as they are hashed.
+// padded returns the bytes of a number in the form that is hashed.
 func padded(n *big.Int) []byte {
 	b := n.Bytes()
 	if len(b) == 0 || b[0]&0x80 != 0 {
@@ -61,7 +61,7 @@ func srpSecret(poolName, userID, password string, salt []byte) *big.Int {
 	return new(big.Int).SetBytes(h.Sum(nil))
 }
 
-// srpVerifier is v = g^x, all that a server needs to know of a password.
+// srpVerifier is v = g^x, all that a server needs to store of a password.
 func srpVerifier(poolName, userID, password string, salt []byte) *big.Int {
 	return new(big.Int).Exp(srpG, srpSecret(poolName, userID, password, salt), srpN)
 }
@@ -94,31 +94,32 @@ func hmacSHA256(key []byte, parts ...[]byte) []byte {
 	return m.Sum(nil)
 }
 
-// handshake is an SRP proof between its two calls, of a user's password or of a device's.
+// A handshake is the state of an SRP exchange between its two calls, for the password of a user
+// or of a device.
 type handshake struct {
 	group, id  string // pool and user, or the device's group key and key
 	key, block []byte
 }
 
-// newHandshake answers a client's A for a verifier, with B.
+// newHandshake begins an exchange for a verifier with a client's A, and returns B.
 func newHandshake(group, id string, v, bigA *big.Int) (*handshake, *big.Int) {
 	b := new(big.Int).SetBytes(random(64))
 	bigB := srpServerPublic(v, b)
 	return &handshake{group, id, srpServerKey(bigA, bigB, v, b), random(1024)}, bigB
 }
 
-// proves tells whether c is what only the password's owner could make.
+// proves reports whether c was made by a client that knows the password.
 func (h *handshake) proves(c claim) bool {
 	want := hmacSHA256(h.key, []byte(h.group), []byte(h.id), h.block, []byte(c.timestamp))
 	got, err := base64.StdEncoding.DecodeString(c.signature)
 	return err == nil && hmac.Equal(got, want)
 }
 
-// claim is a client's proof.
+// A claim is a client's proof.
 type claim struct{ signature, timestamp string }
 
 func claimIn(p map[string]string) (claim, error) {
-	in, err := need(p, "PASSWORD_CLAIM_SIGNATURE", "PASSWORD_CLAIM_SECRET_BLOCK", "TIMESTAMP")
+	in, err := required(p, "PASSWORD_CLAIM_SIGNATURE", "PASSWORD_CLAIM_SECRET_BLOCK", "TIMESTAMP")
 	if err != nil {
 		return claim{}, err
 	}
@@ -138,16 +139,16 @@ func srpClientPublic(digits string) (*big.Int, error) {
 	return bigA, nil
 }
 
-// poolName is what SRP hashes of the pool: its id after the underscore.
+// poolName returns the part of the pool's id that SRP hashes: the part after the underscore.
 func (s *Server) poolName() string {
 	_, name, _ := strings.Cut(s.PoolID, "_")
 	return name
 }
 
-// srpAuth answers USER_SRP_AUTH with a PASSWORD_VERIFIER challenge. It has no
-// Session: the secret block, which the client returns, stands for it.
+// srpAuth answers USER_SRP_AUTH with a PASSWORD_VERIFIER challenge. The challenge has no
+// Session; it is identified by the secret block, which the client returns.
 func (s *Server) srpAuth(client string, p map[string]string) (any, error) {
-	in, err := need(p, "USERNAME", "SRP_A")
+	in, err := required(p, "USERNAME", "SRP_A")
 	if err != nil {
 		return nil, err
 	}
@@ -158,23 +159,23 @@ func (s *Server) srpAuth(client string, p map[string]string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.knownOrGhost(in[0])
+	u, err := s.findOrFake(in[0])
 	if err != nil {
 		return nil, err
 	}
 	ss := &session{user: u, client: client, device: p["DEVICE_KEY"]}
-	return s.shakeHands(s.withoutID(ss, "PASSWORD_VERIFIER"), bigA), nil
+	return s.askPasswordProof(s.awaitAnswer(ss, "PASSWORD_VERIFIER"), bigA), nil
 }
 
-// ghost stands for a user that does not exist, with the same salt at each try and a
-// password that nobody knows.
-func (s *Server) ghost(name string) *user {
+// fakeUser returns a stand-in for a user that does not exist. It has the same salt in each
+// attempt and a random password.
+func (s *Server) fakeUser(name string) *user {
 	salt := sha256.Sum256([]byte(s.PoolID + name))
 	return &user{User: User{Name: name, Password: newUUID()}, salt: salt[:16]}
 }
 
-// shakeHands asks in ss for the proof of its user's password.
-func (s *Server) shakeHands(ss *session, bigA *big.Int) authOutput {
+// askPasswordProof asks, in the session ss, for a proof of the user's password.
+func (s *Server) askPasswordProof(ss *session, bigA *big.Int) authOutput {
 	u := ss.user
 	h, bigB := newHandshake(s.poolName(), u.Name, s.verifierOf(u), bigA)
 	return s.askProof(ss, h, map[string]string{
@@ -183,16 +184,17 @@ func (s *Server) shakeHands(ss *session, bigA *big.Int) authOutput {
 	})
 }
 
-// askProof asks in ss for the proof that h is waiting for.
+// askProof asks, in the session ss, for the proof that completes h.
 func (s *Server) askProof(ss *session, h *handshake, parameters map[string]string) authOutput {
 	block := base64.StdEncoding.EncodeToString(h.block)
-	ss.srp, ss.told = h, true
+	ss.srp, ss.nameSent = h, true
 	s.proofs[block] = ss
 	parameters["SECRET_BLOCK"] = block
 	return authOutput{ChallengeName: ss.challenge, ChallengeParameters: parameters, Session: ss.id}
 }
 
-// verifierOf computes v again only when the password has changed: it is slow.
+// verifierOf returns the verifier of a user. It only calculates it when the password has
+// changed, because that is slow.
 func (s *Server) verifierOf(u *user) *big.Int {
 	if u.verifier == nil || u.verified != u.Password {
 		u.verifier = srpVerifier(s.poolName(), u.Name, u.Password, u.salt)

@@ -24,8 +24,8 @@ type authResult struct {
 	NewDeviceMetadata *newDevice `json:",omitempty"`
 }
 
-// issue makes an ID and an access token. refreshToken is empty unless there is a
-// new one: a refresh without rotation returns none.
+// issue returns a new ID token and access token. refreshToken is empty unless there is a new
+// one: a refresh without rotation returns none.
 func (s *Server) issue(u *user, f *family, refreshToken string) *authResult {
 	forgery := s.takeForgery()
 	now := s.clock()
@@ -87,7 +87,7 @@ func (s *Server) accessClaims(u *user, f *family, now time.Time) map[string]any 
 	return c
 }
 
-// jwt joins a header and claims with the signature that sign makes of them.
+// jwt returns a token of a header and claims, signed by sign.
 func jwt(header map[string]string, claims map[string]any, sign func(input string) []byte) string {
 	input := b64URL(mustJSON(header)) + "." + b64URL(mustJSON(claims))
 	return input + "." + b64URL(sign(input))
@@ -118,7 +118,7 @@ func (s *Server) bearer(token string) (*user, ownClaims, error) {
 		return nil, c, notAuthorized("Access Token has expired")
 	}
 	u := s.users[f.user]
-	return u, c, usable(u)
+	return u, c, checkAccount(u)
 }
 
 type ownClaims struct {

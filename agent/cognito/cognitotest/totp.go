@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TOTP is the code that an authenticator app shows at a time: RFC 6238 with SHA-1,
-// six digits and steps of 30 s, of a secret in base32.
+// TOTP returns the code that an authenticator app shows at a time, for a secret in base32: RFC
+// 6238 with SHA-1, six digits and steps of 30 s.
 func TOTP(secret string, at time.Time) string {
 	return totpStep(secret, at.Unix()/totpPeriod)
 }
@@ -21,7 +21,7 @@ const totpPeriod = 30 // seconds
 var base32Plain = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 func totpStep(secret string, step int64) string {
-	key, _ := base32Plain.DecodeString(secret) // a bad secret matches no code of the user's
+	key, _ := base32Plain.DecodeString(secret) // a malformed secret matches no code
 	m := hmac.New(sha1.New, key)
 	_ = binary.Write(m, binary.BigEndian, step)
 	sum := m.Sum(nil)

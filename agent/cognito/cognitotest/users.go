@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// A Status is a user's state at the pool.
+// A Status is a user's state in the pool.
 type Status int
 
-// The states of Cognito that a sign-in can meet.
+// The states that matter to a sign-in.
 const (
 	Confirmed           Status = iota
-	Unconfirmed                // UserNotConfirmedException; a code has been sent to confirm with
+	Unconfirmed                // UserNotConfirmedException; a code has been sent for the confirmation
 	ForceChangePassword        // NEW_PASSWORD_REQUIRED; Password is the temporary one
-	ResetRequired              // PasswordResetRequiredException; a code has been sent to reset with
+	ResetRequired              // PasswordResetRequiredException; a code has been sent for the reset
 )
 
-// String is the state's name at Cognito: "CONFIRMED".
+// String returns Cognito's name of the state: "CONFIRMED".
 func (st Status) String() string {
 	return [...]string{"CONFIRMED", "UNCONFIRMED", "FORCE_CHANGE_PASSWORD", "RESET_REQUIRED"}[st]
 }
@@ -27,7 +27,7 @@ type User struct {
 	Name     string // cognito:username; a UUID like Sub where users sign in by e-mail address
 	Password string
 	Sub      string // a new UUID when empty
-	Email    string // a second name to sign in by
+	Email    string // can be used as user name, too
 	Phone    string
 	Groups   []string
 	Claims   map[string]any // more claims of the ID token: "custom:role"
@@ -40,19 +40,20 @@ type User struct {
 	MFA        []string
 	TOTPSecret string // base32, of SOFTWARE_TOKEN_MFA; a new one when empty, see [Server.User]
 
-	// RequiredAttributes must be given with a new password: "name". ID tokens have them then.
+	// RequiredAttributes must be given with a new password: "name". ID tokens contain them
+	// afterwards.
 	RequiredAttributes []string
 
-	Passkey bool       // USER_AUTH offers WEB_AUTHN, which no answer here passes
+	Passkey bool       // USER_AUTH offers WEB_AUTHN, but refuses every answer to it
 	Custom  []Question // the rounds of CUSTOM_AUTH, in order
 }
 
-// user is a User with what the server remembers of it.
+// user is a User with the state that the server keeps for it.
 type user struct {
 	User
 	lock     lockout
 	salt     []byte
-	verifier *big.Int // SRP's v; of the password in verified
+	verifier *big.Int // SRP's v, of the password in verified
 	verified string
 	usedStep int64  // the last TOTP step that was accepted: a code works once
 	pending  string // TOTP secret handed out by AssociateSoftwareToken
@@ -66,8 +67,7 @@ type user struct {
 	attempts map[string]*attempts // by purpose
 }
 
-// AddUser adds an account, or puts it in the place of the one with that name, whose
-// sign-ins end.
+// AddUser adds an account. It replaces an account with the same name, whose sign-ins end.
 func (s *Server) AddUser(u User) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,11 +85,12 @@ func (s *Server) AddUser(u User) {
 		attempts: map[string]*attempts{},
 	}
 	s.users[u.Name] = added
-	s.entered(added)
+	s.onNewStatus(added)
 }
 
-// entered does what comes with the state that an account has just got.
-func (s *Server) entered(u *user) {
+// onNewStatus sends the code, or starts the time limit, of the state that an account has just
+// got.
+func (s *Server) onNewStatus(u *user) {
 	switch u.Status {
 	case ForceChangePassword:
 		u.issued = s.now()
@@ -111,9 +112,9 @@ func (s *Server) User(name string) (User, bool) {
 	return u.User, true
 }
 
-// EditUser changes an account, all but its name; one that does not exist is left
-// alone. A new Status does what an administrator's change would: it sends the code that
-// goes with it, or starts a temporary password's time. To disable an account:
+// EditUser changes an account, except its name. It does nothing if there is no such account. A
+// new Status has the same effect as a change by an administrator: it sends the code of that
+// state, or starts the time limit of a temporary password. To disable an account:
 //
 //	srv.EditUser("ada", func(u *cognitotest.User) { u.Disabled = true })
 func (s *Server) EditUser(name string, edit func(*User)) {
@@ -127,7 +128,7 @@ func (s *Server) EditUser(name string, edit func(*User)) {
 			u.previous = append(u.previous, before.Password)
 		}
 		if u.Status != before.Status || u.Status == ForceChangePassword && u.Password != before.Password {
-			s.entered(u)
+			s.onNewStatus(u)
 		}
 	}
 }
@@ -151,7 +152,7 @@ func (s *Server) SignOutUser(name string) {
 	}
 }
 
-// ForgetLockouts lets every user try passwords and codes again at once.
+// ForgetLockouts lets every user try passwords and codes again immediately.
 func (s *Server) ForgetLockouts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,7 +162,7 @@ func (s *Server) ForgetLockouts() {
 	}
 }
 
-// find returns the user that name, e-mail address or sub belongs to, or nil.
+// find returns the user whose name, e-mail address or sub is name, or nil.
 func (s *Server) find(name string) *user {
 	if u := s.users[name]; u != nil {
 		return u
@@ -174,9 +175,9 @@ func (s *Server) find(name string) *user {
 	return nil
 }
 
-// lockout counts bad passwords: after five, one second, doubling with each further
-// one up to 15 minutes. Tries while it lasts are refused and do not count; a good
-// password or 15 quiet minutes end it.
+// lockout counts wrong passwords. The fifth locks the account for one second, and each further
+// one for twice as long, up to 15 minutes. Attempts during that time are refused and do not
+// count. The right password, or 15 minutes without an attempt, reset the count.
 // https://docs.aws.amazon.com/cognito/latest/developerguide/authentication.html
 type lockout struct {
 	failures int
@@ -188,7 +189,7 @@ const (
 	longestLock  = 15 * time.Minute
 )
 
-// locked tells whether passwords are refused unseen at the time now.
+// locked reports whether passwords are refused without being checked.
 func (l *lockout) locked(now time.Time) bool {
 	if now.Sub(l.last) >= longestLock {
 		l.failures = 0
@@ -198,7 +199,7 @@ func (l *lockout) locked(now time.Time) bool {
 
 func (l *lockout) fail(now time.Time) { l.failures, l.last = l.failures+1, now }
 
-// lockTime is how long the n-th bad password in a row locks: 2^(n-5) seconds.
+// lockTime returns how long the n-th wrong password in a row locks the account: 2^(n-5) seconds.
 func lockTime(n int) time.Duration {
 	if n < freeFailures {
 		return 0
