@@ -21,70 +21,70 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
-// A stage is a user pool, an AWS that trusts it, and somebody signed in.
-type stage struct {
+// A fixture is a user pool with a user, and an AWS that trusts the pool.
+type fixture struct {
 	*testing.T
-	pool *cognitotest.Server
-	aws  *awstest.Server
-	env  agent.Environment // with the identity pool
-	said *testlog.Buffer
-	x    *awscreds.Exchanger
+	pool      *cognitotest.Server
+	aws       *awstest.Server
+	env       agent.Environment // with the identity pool
+	said      *testlog.Buffer
+	exchanger *awscreds.Exchanger
 }
 
-func newStage(t *testing.T) *stage {
-	s := &stage{T: t, pool: cognitotest.New(), said: &testlog.Buffer{}}
-	t.Cleanup(s.pool.Close)
-	s.pool.AddUser(cognitotest.User{Name: "ada", Password: "correct horse"})
-	s.aws = awstest.New(awstest.UserPool{Issuer: s.pool.Issuer(), JWKS: s.pool.Issuer() + "/.well-known/jwks.json", ClientID: s.pool.ClientID})
-	t.Cleanup(s.aws.Close)
-	s.env = agent.Environment{
-		Name: "prod", Region: s.pool.Region, UserPoolID: s.pool.PoolID, ClientID: s.pool.ClientID, Endpoint: s.pool.URL,
-		IdentityPoolID: s.aws.IdentityPoolID, AWSEndpoint: s.aws.URL,
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{T: t, pool: cognitotest.New(), said: &testlog.Buffer{}}
+	t.Cleanup(f.pool.Close)
+	f.pool.AddUser(cognitotest.User{Name: "ada", Password: "correct horse"})
+	f.aws = awstest.New(awstest.UserPool{Issuer: f.pool.Issuer(), JWKS: f.pool.Issuer() + "/.well-known/jwks.json", ClientID: f.pool.ClientID})
+	t.Cleanup(f.aws.Close)
+	f.env = agent.Environment{
+		Name: "prod", Region: f.pool.Region, UserPoolID: f.pool.PoolID, ClientID: f.pool.ClientID, Endpoint: f.pool.URL,
+		IdentityPoolID: f.aws.IdentityPoolID, AWSEndpoint: f.aws.URL,
 	}
-	s.x = awscreds.New(awscreds.Options{Logger: s.said.Logger()})
-	return s
+	f.exchanger = awscreds.New(awscreds.Options{Logger: f.said.Logger()})
+	return f
 }
 
-// byRole is env with the role in the place of the identity pool.
-func (s *stage) byRole() agent.Environment {
-	env := s.env
-	env.IdentityPoolID, env.AWSRoleARN = "", s.aws.RoleARN
+// roleEnv returns env with a role instead of the identity pool.
+func (f *fixture) roleEnv() agent.Environment {
+	env := f.env
+	env.IdentityPoolID, env.AWSRoleARN = "", f.aws.RoleARN
 	return env
 }
 
-// idToken is a new one of user's.
-func (s *stage) idToken() agent.Secret {
-	s.Helper()
+// idToken returns a new ID token of ada.
+func (f *fixture) idToken() agent.Secret {
+	f.Helper()
 	req := agent.LoginRequest{Environment: "prod", Username: "ada", Password: agent.NewSecret("correct horse")}
-	g, err := cognito.New(cognito.Options{}).Login(s.Context(), s.env, req, nil)
+	g, err := cognito.New(cognito.Options{}).Login(f.Context(), f.env, req, nil)
 	if err != nil {
-		s.Fatal(err)
+		f.Fatal(err)
 	}
 	return g.IDToken
 }
 
-// works uses credentials at STS, with the SDK.
-func (s *stage) works(g agent.AWSResult) {
-	s.Helper()
+// works checks that STS accepts credentials, with the SDK.
+func (f *fixture) works(g agent.AWSResult) {
+	f.Helper()
 	api := sts.New(sts.Options{
-		Region: "us-east-2", BaseEndpoint: aws.String(s.aws.URL), Retryer: aws.NopRetryer{},
+		Region: "us-east-2", BaseEndpoint: aws.String(f.aws.URL), Retryer: aws.NopRetryer{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: g.AccessKeyID, SecretAccessKey: g.SecretAccessKey.Reveal(), SessionToken: g.SessionToken.Reveal()}, nil
 		}),
 	})
-	out, err := api.GetCallerIdentity(s.Context(), nil)
+	out, err := api.GetCallerIdentity(f.Context(), nil)
 	if err != nil || !strings.Contains(aws.ToString(out.Arn), ":assumed-role/kyc-users/") {
-		s.Errorf("the credentials do not work: %v", err)
+		f.Errorf("the credentials do not work: %v", err)
 	}
 }
 
 func TestExchange(t *testing.T) {
-	s := newStage(t)
-	custom := s.env
-	custom.RoleARN = s.aws.RoleARN
-	for name, env := range map[string]agent.Environment{"identity pool": s.env, "custom role": custom, "role at STS": s.byRole()} {
-		s.aws.SetLifetime(time.Hour)
-		g, err := s.x.Exchange(t.Context(), env, s.idToken())
+	f := newFixture(t)
+	custom := f.env
+	custom.RoleARN = f.aws.RoleARN
+	for name, env := range map[string]agent.Environment{"identity pool": f.env, "custom role": custom, "role at STS": f.roleEnv()} {
+		f.aws.SetLifetime(time.Hour)
+		g, err := f.exchanger.Exchange(t.Context(), env, f.idToken())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -92,53 +92,54 @@ func TestExchange(t *testing.T) {
 		if left := g.Lifetime; left < 59*time.Minute || left > time.Hour+time.Second {
 			t.Errorf("%s: lifetime %s", name, left)
 		}
-		s.works(g)
-		s.aws.SetLifetime(0)
-		_, err = s.x.Exchange(t.Context(), env, s.idToken())
-		s.want(err, agent.CodeUnavailable, "already expired")
+		f.works(g)
+		f.aws.SetLifetime(0)
+		_, err = f.exchanger.Exchange(t.Context(), env, f.idToken())
+		f.want(err, agent.CodeUnavailable, "already expired")
 	}
-	if n := s.aws.Calls(awstest.GetID); n != 1 {
+	if n := f.aws.Calls(awstest.GetID); n != 1 {
 		t.Errorf("%d calls of GetId for one user, want 1", n)
 	}
 }
 
-// want ends the test unless err has the code and one line with all parts.
-func (s *stage) want(err error, code agent.Code, parts ...string) *agent.Error {
-	s.Helper()
+// want ends the test unless err has the code, and one line that contains all parts.
+func (f *fixture) want(err error, code agent.Code, parts ...string) *agent.Error {
+	f.Helper()
 	e, ok := errors.AsType[*agent.Error](err)
 	if !ok || e.Code != code || e.Environment != "prod" || e.Op != "aws" {
-		s.Fatalf("error %v (%T, code %s), want code %s", err, err, agent.CodeOf(err), code)
+		f.Fatalf("error %v (%T, code %s), want code %s", err, err, agent.CodeOf(err), code)
 	}
 	for _, part := range parts {
 		if !strings.Contains(e.Error(), part) {
-			s.Errorf("error %q does not say %q", e, part)
+			f.Errorf("error %q does not say %q", e, part)
 		}
 	}
 	if e.Hint == "" {
-		s.Errorf("error %q has no next step", e)
+		f.Errorf("error %q has no next step", e)
 	}
 	return e
 }
 
-// The identity of a user is kept; one that was deleted, and that of another user, is not.
+// TestIdentityIsKept checks that the identity of a user is cached, but not after it was deleted or
+// for another user.
 func TestIdentityIsKept(t *testing.T) {
-	s := newStage(t)
-	s.pool.AddUser(cognitotest.User{Name: "eve", Password: "correct horse"})
-	ada := s.idToken()
+	f := newFixture(t)
+	f.pool.AddUser(cognitotest.User{Name: "eve", Password: "correct horse"})
+	ada := f.idToken()
 	use := func(token agent.Secret, calls int) {
 		t.Helper()
-		if _, err := s.x.Exchange(t.Context(), s.env, token); err != nil {
+		if _, err := f.exchanger.Exchange(t.Context(), f.env, token); err != nil {
 			t.Fatal(err)
 		}
-		if n := s.aws.Calls(awstest.GetID); n != calls {
+		if n := f.aws.Calls(awstest.GetID); n != calls {
 			t.Errorf("%d calls of GetId, want %d", n, calls)
 		}
 	}
 	use(ada, 1)
 	use(ada, 1)
-	s.aws.ForgetIdentities()
+	f.aws.ForgetIdentities()
 	use(ada, 2)
-	g, err := cognito.New(cognito.Options{}).Login(t.Context(), s.env, agent.LoginRequest{Username: "eve", Password: agent.NewSecret("correct horse")}, nil)
+	g, err := cognito.New(cognito.Options{}).Login(t.Context(), f.env, agent.LoginRequest{Username: "eve", Password: agent.NewSecret("correct horse")}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,14 +148,14 @@ func TestIdentityIsKept(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	s := newStage(t)
-	token := s.idToken()
+	f := newFixture(t)
+	token := f.idToken()
 	changed := func(change func(*agent.Environment)) agent.Environment {
-		env := s.env
+		env := f.env
 		change(&env)
 		return env
 	}
-	other := s.byRole()
+	other := f.roleEnv()
 	other.AWSRoleARN = "arn:aws:iam::123456789012:role/others"
 	for _, test := range []struct {
 		name  string
@@ -166,25 +167,25 @@ func TestRefusals(t *testing.T) {
 		{"no such pool", changed(func(e *agent.Environment) { e.IdentityPoolID = "us-east-2:11111111-1111-1111-1111-111111111111" }), token,
 			agent.CodeConfiguration, []string{"there is no identity pool us-east-2:1111", "identity_pool_id"}},
 		{"not a provider", changed(func(e *agent.Environment) { e.Issuer = "https://elsewhere.example" }), token,
-			agent.CodeDenied, []string{"refused the ID token", s.env.UserPoolID, s.env.ClientID}},
+			agent.CodeDenied, []string{"refused the ID token", f.env.UserPoolID, f.env.ClientID}},
 		{"not the role", changed(func(e *agent.Environment) { e.RoleARN = other.AWSRoleARN }), token,
 			agent.CodeConfiguration, []string{"GetCredentialsForIdentity", "role_arn"}},
 		{"no trust", other, token, agent.CodeDenied, []string{other.AWSRoleARN, "trust policy"}},
-		{"no token", s.byRole(), agent.NewSecret("x"), agent.CodeConfiguration, []string{"no identity provider", "in IAM"}},
+		{"no token", f.roleEnv(), agent.NewSecret("x"), agent.CodeConfiguration, []string{"no identity provider", "in IAM"}},
 		{"neither", changed(func(e *agent.Environment) { e.IdentityPoolID = "" }), token, agent.CodeConfiguration, []string{"identity_pool_id", "aws_role_arn"}},
 		{"plain http", changed(func(e *agent.Environment) { e.AWSEndpoint = "http://sts.example" }), token, agent.CodeConfiguration, []string{"aws_endpoint", "plain http"}},
 		{"nobody there", changed(func(e *agent.Environment) { e.AWSEndpoint = "http://127.0.0.1:1" }), token, agent.CodeUnavailable, []string{"127.0.0.1:1 refused the connection"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := *s
-			s.T = t
-			_, err := s.x.Exchange(t.Context(), test.env, test.token)
-			s.want(err, test.code, test.says...)
+			f := *f
+			f.T = t
+			_, err := f.exchanger.Exchange(t.Context(), test.env, test.token)
+			f.want(err, test.code, test.says...)
 		})
 	}
 }
 
-// codes are errors of AWS's, by what they mean.
+// codes are error codes of AWS, by the agent's code.
 var codes = map[agent.Code][]string{
 	agent.CodeThrottled:     {"TooManyRequestsException", "LimitExceededException", "Throttling", "ThrottlingException", "RequestLimitExceeded"},
 	agent.CodeUnavailable:   {"InternalErrorException", "ResourceConflictException", "ExternalServiceException", "IDPCommunicationError", "ServiceUnavailable"},
@@ -194,14 +195,14 @@ var codes = map[agent.Code][]string{
 }
 
 func TestCodes(t *testing.T) {
-	s := newStage(t)
-	token := s.idToken()
+	f := newFixture(t)
+	token := f.idToken()
 	for want, names := range codes {
 		for _, name := range names {
-			for operation, env := range s.ways() {
-				s.aws.FailNext(operation, 1, awstest.Fault{Code: name, Message: "a word of the server's"})
-				_, err := s.x.Exchange(t.Context(), env, token)
-				e := s.want(err, want)
+			for operation, env := range f.environments() {
+				f.aws.FailNext(operation, 1, awstest.Fault{Code: name, Message: "a word of the server's"})
+				_, err := f.exchanger.Exchange(t.Context(), env, token)
+				e := f.want(err, want)
 				if strings.Contains(e.Error(), "a word of the server's") || strings.Contains(e.Error(), "{") {
 					t.Errorf("%s: %v", name, e)
 				}
@@ -211,54 +212,54 @@ func TestCodes(t *testing.T) {
 			}
 		}
 	}
-	for operation, env := range s.ways() {
-		s.aws.FailNext(operation, 1, awstest.Fault{Code: "NotAuthorizedException", Message: "Invalid login token. Token expired: 2 >= 1"})
-		if _, err := s.x.Exchange(t.Context(), env, token); !errors.Is(err, agent.ErrIDTokenExpired) {
+	for operation, env := range f.environments() {
+		f.aws.FailNext(operation, 1, awstest.Fault{Code: "NotAuthorizedException", Message: "Invalid login token. Token expired: 2 >= 1"})
+		if _, err := f.exchanger.Exchange(t.Context(), env, token); !errors.Is(err, agent.ErrIDTokenExpired) {
 			t.Errorf("%s: %v is about the age of the token", operation, err)
 		}
-		for _, f := range []awstest.Fault{
+		for _, fault := range []awstest.Fault{
 			{Status: 502, Body: "<html>"}, {Status: 200, Body: "<html>"}, {Status: 500, Code: "AccessDenied"}, {Status: 403, Body: "no"},
 		} {
-			s.aws.FailNext(operation, 1, f)
-			_, err := s.x.Exchange(t.Context(), env, token)
-			s.want(err, agent.CodeUnavailable)
+			f.aws.FailNext(operation, 1, fault)
+			_, err := f.exchanger.Exchange(t.Context(), env, token)
+			f.want(err, agent.CodeUnavailable)
 		}
-		s.aws.FailNext(operation, 1, awstest.Fault{Status: 429, Body: "no"})
-		_, err := s.x.Exchange(t.Context(), env, token)
-		s.want(err, agent.CodeThrottled)
+		f.aws.FailNext(operation, 1, awstest.Fault{Status: 429, Body: "no"})
+		_, err := f.exchanger.Exchange(t.Context(), env, token)
+		f.want(err, agent.CodeThrottled)
 	}
 }
 
-// ways are an environment for each operation that an exchange makes first.
-func (s *stage) ways() map[string]agent.Environment {
-	return map[string]agent.Environment{awstest.GetCredentials: s.env, awstest.AssumeRoleWithWebIdentity: s.byRole()}
+// environments returns an environment for each operation that an exchange can begin with.
+func (f *fixture) environments() map[string]agent.Environment {
+	return map[string]agent.Environment{awstest.GetCredentials: f.env, awstest.AssumeRoleWithWebIdentity: f.roleEnv()}
 }
 
-// Neither a log record at debug level nor an error, however it is printed, holds an ID
-// token or a key, whatever goes wrong; and AWS's own words are in none.
+// TestSecrecy checks that no log record at debug level and no error, however it is printed,
+// contains an ID token, a key or a message of AWS.
 func TestSecrecy(t *testing.T) {
-	s := newStage(t)
-	token := s.idToken()
+	f := newFixture(t)
+	token := f.idToken()
 	secrets := []string{token.Reveal(), token.Reveal()[strings.LastIndex(token.Reveal(), ".")+1:]}
-	for operation, env := range s.ways() {
-		g, err := s.x.Exchange(t.Context(), env, token)
+	for operation, env := range f.environments() {
+		g, err := f.exchanger.Exchange(t.Context(), env, token)
 		if err != nil {
 			t.Fatal(err)
 		}
 		secrets = append(secrets, g.SecretAccessKey.Reveal(), g.SessionToken.Reveal())
-		fmt.Fprintf(s.said, "%v %+v %#v %q", g, g, g, g)
+		fmt.Fprintf(f.said, "%v %+v %#v %q", g, g, g, g)
 		for _, names := range codes {
 			for _, name := range names {
-				s.aws.FailNext(operation, 1, awstest.Fault{Code: name, Message: g.SecretAccessKey.Reveal() + " " + g.SessionToken.Reveal()})
-				s.hear(s.x.Exchange(t.Context(), env, token))
+				f.aws.FailNext(operation, 1, awstest.Fault{Code: name, Message: g.SecretAccessKey.Reveal() + " " + g.SessionToken.Reveal()})
+				f.hear(f.exchanger.Exchange(t.Context(), env, token))
 			}
 		}
 		for _, status := range []int{200, 400, 403, 500} {
-			s.aws.FailNext(operation, 1, awstest.Fault{Status: status, Body: token.Reveal() + g.SecretAccessKey.Reveal() + g.SessionToken.Reveal()})
-			s.hear(s.x.Exchange(t.Context(), env, token))
+			f.aws.FailNext(operation, 1, awstest.Fault{Status: status, Body: token.Reveal() + g.SecretAccessKey.Reveal() + g.SessionToken.Reveal()})
+			f.hear(f.exchanger.Exchange(t.Context(), env, token))
 		}
 	}
-	text := s.said.String()
+	text := f.said.String()
 	for _, secret := range secrets {
 		if i := strings.Index(text, secret); i >= 0 {
 			t.Errorf("a secret is in …%q", text[max(0, i-80):i])
@@ -269,27 +270,27 @@ func TestSecrecy(t *testing.T) {
 	}
 }
 
-func (s *stage) hear(_ agent.AWSResult, err error) {
+func (f *fixture) hear(_ agent.AWSResult, err error) {
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		fmt.Fprintf(s.said, "%T %v %+v %#v\n", e, e, e, e)
+		fmt.Fprintf(f.said, "%T %v %+v %#v\n", e, e, e, e)
 	}
 }
 
-// An ID token that is too old for AWS is named as such, by either way: here the user
-// pool's clock is behind AWS's.
+// TestExpiredIDToken checks that both methods report an ID token that AWS considers expired. The
+// user pool's clock is behind AWS's.
 func TestExpiredIDToken(t *testing.T) {
-	s := newStage(t)
-	s.pool.Set(cognitotest.ClockSkew(-2 * time.Hour))
-	token := s.idToken()
-	for _, env := range s.ways() {
-		_, err := s.x.Exchange(t.Context(), env, token)
-		if s.want(err, agent.CodeDenied, "expired", "clock"); !errors.Is(err, agent.ErrIDTokenExpired) {
+	f := newFixture(t)
+	f.pool.Set(cognitotest.ClockSkew(-2 * time.Hour))
+	token := f.idToken()
+	for _, env := range f.environments() {
+		_, err := f.exchanger.Exchange(t.Context(), env, token)
+		if f.want(err, agent.CodeDenied, "expired", "clock"); !errors.Is(err, agent.ErrIDTokenExpired) {
 			t.Errorf("%v is not about the age of the token", err)
 		}
 	}
 }
 
-// refusing notes where requests would go, and refuses them.
+// refusing is a transport that records requests and refuses them.
 type refusing struct{ requests []*http.Request }
 
 func (r *refusing) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -297,10 +298,10 @@ func (r *refusing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, syscall.ECONNREFUSED
 }
 
-// Without aws_endpoint AWS's own is called: the one of the identity pool's own region, or
-// the STS of the environment's. No call is signed.
+// TestWhereItCalls checks the endpoints that are called without aws_endpoint: that of the identity
+// pool's region, or the STS of the environment's region. No call is signed.
 func TestWhereItCalls(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789ABCDEF") // nobody's business here
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIA0123456789ABCDEF") // must be ignored
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "x")
 	t.Setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
 	env := agent.Environment{Name: "prod", Region: "us-east-2", UserPoolID: "us-east-2_x", ClientID: "c"}

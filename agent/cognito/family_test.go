@@ -17,18 +17,18 @@ import (
 	"github.com/legaltalent/kyc-agent/store/memory"
 )
 
-// A familyHost is a host with an agent on it: a real one, over a pool of cognitotest.
-type familyHost struct {
+// A hostFixture is a host with a real agent, which uses a pool of cognitotest.
+type hostFixture struct {
 	*agent.Agent
 	srv   *cognitotest.Server
 	store *memory.Store
-	wire  *wire // hears every refresh token that the pool issues to this host
+	wire  *wire // records every refresh token that the pool issues to this host
 }
 
-// newFamilyHost starts an agent, in a bubble, and signs ada in.
-func newFamilyHost(t *testing.T, srv *cognitotest.Server) *familyHost {
+// newHostFixture starts an agent, in a synctest bubble, and signs ada in.
+func newHostFixture(t *testing.T, srv *cognitotest.Server) *hostFixture {
 	t.Helper()
-	h := &familyHost{srv: srv, store: memory.New(), wire: &wire{base: srv.Client().Transport}}
+	h := &hostFixture{srv: srv, store: memory.New(), wire: &wire{base: srv.Client().Transport}}
 	h.start(t)
 	if err := h.Login(t.Context(), ada(), unasked(t)); err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func newFamilyHost(t *testing.T, srv *cognitotest.Server) *familyHost {
 	return h
 }
 
-// start starts the agent with what the store has.
-func (h *familyHost) start(t *testing.T) {
+// start starts the agent with the current store.
+func (h *hostFixture) start(t *testing.T) {
 	t.Helper()
 	p := cognito.New(cognito.Options{HTTPClient: &http.Client{Transport: h.wire}})
 	h.Agent = agenttest.NewAgent(t, p, func(o *agent.Options) {
@@ -47,7 +47,7 @@ func (h *familyHost) start(t *testing.T) {
 }
 
 // restart stops the agent and starts another with the same store.
-func (h *familyHost) restart(t *testing.T) {
+func (h *hostFixture) restart(t *testing.T) {
 	t.Helper()
 	if err := h.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -55,15 +55,15 @@ func (h *familyHost) restart(t *testing.T) {
 	h.start(t)
 }
 
-// refresh has the agent refresh once, ten minutes after whatever was before.
-func (h *familyHost) refresh(t *testing.T) error {
+// refresh makes the agent refresh once, ten minutes later.
+func (h *hostFixture) refresh(t *testing.T) error {
 	t.Helper()
 	time.Sleep(10 * time.Minute)
 	_, err := h.Token(t.Context(), agent.TokenRequest{MinValid: time.Hour - time.Minute})
 	return err
 }
 
-func (h *familyHost) mustRefresh(t *testing.T, times int) {
+func (h *hostFixture) mustRefresh(t *testing.T, times int) {
 	t.Helper()
 	for range times {
 		if err := h.refresh(t); err != nil {
@@ -72,10 +72,10 @@ func (h *familyHost) mustRefresh(t *testing.T, times int) {
 	}
 }
 
-// loseLive rotates the refresh token, and the answers with the new ones get lost until the
-// agent gives up: what it has after that is neither the live token nor, after an earlier
-// rotation, the first.
-func (h *familyHost) loseLive(t *testing.T) {
+// loseLive rotates the refresh token and loses the answers with the new tokens until the agent
+// gives up. The token that it has then is not the live one, and after an earlier rotation not the
+// first one either.
+func (h *hostFixture) loseLive(t *testing.T) {
 	t.Helper()
 	before := len(h.family())
 	h.wire.losing(true)
@@ -94,14 +94,14 @@ func (w *wire) losing(on bool) {
 	w.lose = on
 }
 
-// family is every refresh token that was issued to this host, oldest first, lost ones included.
-func (h *familyHost) family() []string {
+// family returns every refresh token that was issued to this host, oldest first, including lost ones.
+func (h *hostFixture) family() []string {
 	h.wire.mu.Lock()
 	defer h.wire.mu.Unlock()
 	return slices.Clone(h.wire.issued)
 }
 
-// sentTokens are the refresh tokens in the calls that arrived, each once, oldest first.
+// sentTokens returns the refresh tokens in the calls that arrived, each once, oldest first.
 func sentTokens(srv *cognitotest.Server) []string {
 	var list []string
 	for _, c := range srv.Log() {
@@ -119,7 +119,7 @@ func sentTokens(srv *cognitotest.Server) []string {
 	return list
 }
 
-// byBoth refreshes with a token at the pool by both calls, and returns their answers.
+// byBoth tries to refresh a token with both calls, and returns their answers.
 func byBoth(t *testing.T, srv *cognitotest.Server, token string) [2]answer {
 	t.Helper()
 	return [2]answer{
@@ -130,8 +130,8 @@ func byBoth(t *testing.T, srv *cognitotest.Server, token string) [2]answer {
 	}
 }
 
-// wantDead checks that no token of a family is refreshed by either call: as the pool is, and
-// with rotation off, for with it on the older call is refused to every token.
+// wantDead checks that neither call refreshes any token of a family. It checks with the pool's
+// settings and with rotation off, because with rotation the older call refuses every token.
 func wantDead(t *testing.T, srv *cognitotest.Server, family []string) {
 	t.Helper()
 	for i, token := range family {
@@ -151,7 +151,7 @@ func wantDead(t *testing.T, srv *cognitotest.Server, family []string) {
 	}
 }
 
-// wantAlive checks that the newest token of a family is refreshed.
+// wantAlive checks that the newest token of a family can be refreshed.
 func wantAlive(t *testing.T, srv *cognitotest.Server, family []string) {
 	t.Helper()
 	if a := byBoth(t, srv, family[len(family)-1])[1]; a.AuthenticationResult.IdToken == "" {
@@ -159,7 +159,7 @@ func wantAlive(t *testing.T, srv *cognitotest.Server, family []string) {
 	}
 }
 
-// String is an answer without what is secret in it.
+// String returns an answer without its secrets.
 func (a answer) String() string {
 	if a.AuthenticationResult.IdToken != "" {
 		return "refreshed"
@@ -180,7 +180,7 @@ var familyPools = []familyPoolKind{
 	{"rotation with 60 s of grace", []cognitotest.Option{cognitotest.Rotation(time.Minute)}, true},
 }
 
-// open starts a pool of the kind, in a bubble, with the user ada.
+// open starts a pool of the kind, in a synctest bubble, with the user ada.
 func (pool familyPoolKind) open(t *testing.T) *cognitotest.Server {
 	t.Helper()
 	srv := cognitotest.NewInMemory(pool.options...)
@@ -189,8 +189,8 @@ func (pool familyPoolKind) open(t *testing.T) *cognitotest.Server {
 	return srv
 }
 
-// After a logout no token of the family refreshes, however many there were, and were the live
-// one lost. After a local logout the live one does: it is the revocation that makes the difference.
+// TestFamily checks that after a logout no token of the family can be refreshed, even if there were
+// many and the live one was lost. After a local logout, without a revocation, the live one can.
 func TestFamily(t *testing.T) {
 	for _, pool := range familyPools {
 		for _, test := range []familyTest{
@@ -214,7 +214,7 @@ func TestFamily(t *testing.T) {
 	}
 }
 
-// A familyTest is what comes before a logout.
+// A familyTest describes what happens before a logout.
 type familyTest struct {
 	name      string
 	refreshes int
@@ -224,7 +224,7 @@ type familyTest struct {
 
 func (test familyTest) run(t *testing.T, pool familyPoolKind, scope agent.LogoutScope) {
 	srv := pool.open(t)
-	h := newFamilyHost(t, srv)
+	h := newHostFixture(t, srv)
 	h.mustRefresh(t, test.refreshes)
 	pool.wantTokens(t, h, test.refreshes)
 	if test.lost {
@@ -248,21 +248,21 @@ func (test familyTest) run(t *testing.T, pool familyPoolKind, scope agent.Logout
 	wantDead(t, srv, h.family())
 }
 
-// Two hosts of one user: what a logout on the one does to the sign-in on the other.
+// TestFamilies checks what a logout on one host does to the same user's sign-in on another.
 func TestFamilies(t *testing.T) {
 	for _, pool := range familyPools {
 		t.Run(pool.name, func(t *testing.T) {
-			for scope, f := range map[agent.LogoutScope]func(*testing.T, *cognitotest.Server, *familyHost, *familyHost){
-				agent.LogoutHere: func(t *testing.T, srv *cognitotest.Server, here, there *familyHost) {
+			for scope, f := range map[agent.LogoutScope]func(*testing.T, *cognitotest.Server, *hostFixture, *hostFixture){
+				agent.LogoutHere: func(t *testing.T, srv *cognitotest.Server, here, there *hostFixture) {
 					wantAlive(t, srv, there.family())
 					wantDead(t, srv, here.family())
 				},
-				agent.LogoutLocal: func(t *testing.T, srv *cognitotest.Server, here, there *familyHost) {
+				agent.LogoutLocal: func(t *testing.T, srv *cognitotest.Server, here, there *hostFixture) {
 					wantUntouched(t, srv)
 					wantAlive(t, srv, there.family())
 					wantAlive(t, srv, here.family())
 				},
-				agent.LogoutAllDevices: func(t *testing.T, srv *cognitotest.Server, here, there *familyHost) {
+				agent.LogoutAllDevices: func(t *testing.T, srv *cognitotest.Server, here, there *hostFixture) {
 					if err := there.refresh(t); !errors.Is(err, agent.CodeLoginRequired) {
 						t.Errorf("the other host refreshed: %v", err)
 					}
@@ -285,8 +285,8 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// With the live token lost nobody can sign out elsewhere. That is an error, and yet this
-// sign-in ends.
+// TestFamiliesLost checks that without the live token a logout elsewhere is an error, and that this
+// sign-in ends nevertheless.
 func TestFamiliesLost(t *testing.T) {
 	for _, pool := range familyPools {
 		if !pool.rotates {
@@ -308,19 +308,19 @@ func TestFamiliesLost(t *testing.T) {
 	}
 }
 
-func (pool familyPoolKind) twoHosts(t *testing.T, srv *cognitotest.Server) (here, there *familyHost) {
+func (pool familyPoolKind) twoHosts(t *testing.T, srv *cognitotest.Server) (here, there *hostFixture) {
 	t.Helper()
 	const refreshes = 3
-	here, there = newFamilyHost(t, srv), newFamilyHost(t, srv)
-	for _, h := range []*familyHost{here, there} {
+	here, there = newHostFixture(t, srv), newHostFixture(t, srv)
+	for _, h := range []*hostFixture{here, there} {
 		h.mustRefresh(t, refreshes)
 		pool.wantTokens(t, h, refreshes)
 	}
 	return here, there
 }
 
-// wantTokens checks how many tokens a family has after so many refreshes.
-func (pool familyPoolKind) wantTokens(t *testing.T, h *familyHost, refreshes int) {
+// wantTokens checks the number of tokens in a family after a number of refreshes.
+func (pool familyPoolKind) wantTokens(t *testing.T, h *hostFixture, refreshes int) {
 	t.Helper()
 	want := 1
 	if pool.rotates {
@@ -339,8 +339,8 @@ func wantUntouched(t *testing.T, srv *cognitotest.Server) {
 	}
 }
 
-// wantNothingLeft checks that a host has nothing of its sign-in any more.
-func (h *familyHost) wantNothingLeft(t *testing.T) {
+// wantNothingLeft checks that a host has no data of its sign-in any more.
+func (h *hostFixture) wantNothingLeft(t *testing.T) {
 	t.Helper()
 	if _, err := h.Token(t.Context(), agent.TokenRequest{}); !errors.Is(err, agent.CodeLoginRequired) {
 		t.Errorf("a token after the logout: %v", err)
