@@ -18,7 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
 )
 
-// calls are the calls of the API that arrived, each with its flow or challenge.
+// calls returns the API calls that arrived, each with its flow or challenge.
 func calls(srv *cognitotest.Server) []string {
 	var list []string
 	for _, c := range srv.Log() {
@@ -29,7 +29,7 @@ func calls(srv *cognitotest.Server) []string {
 	return list
 }
 
-// sent is a field of the parameters or responses in a call's body.
+// sent returns a field of the parameters or responses in a call's body.
 func sent(t *testing.T, c cognitotest.Call, name string) string {
 	t.Helper()
 	var body struct{ AuthParameters, ChallengeResponses map[string]string }
@@ -47,7 +47,7 @@ func respondTo(challenges ...string) []string {
 	return list
 }
 
-// Every flow, with the usual user asked nothing.
+// TestFlows signs in with every flow.
 func TestFlows(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -214,7 +214,7 @@ func TestSRPLockout(t *testing.T) {
 	wantError(t, err, agent.CodeThrottled, "locked this account for a while")
 }
 
-// The proof bears the time of Cognito's clock, whatever this machine's says.
+// The proof contains the time of Cognito's clock, even if this machine's clock is wrong.
 func TestProofHasCognitosTime(t *testing.T) {
 	srv := start(t, cognitotest.ClockSkew(3*time.Hour))
 	env := environment(srv)
@@ -235,7 +235,7 @@ func TestProofHasCognitosTime(t *testing.T) {
 	t.Error("no proof was sent")
 }
 
-// A server that does not play by the rules gets no proof.
+// A server that violates the protocol gets no proof.
 func TestNoProofForImpostors(t *testing.T) {
 	good := map[string]string{"SALT": "5", "SRP_B": "7", "SECRET_BLOCK": "c2VjcmV0", "USER_ID_FOR_SRP": username}
 	n := "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437" +
@@ -262,14 +262,14 @@ func TestNoProofForImpostors(t *testing.T) {
 			wantError(t, err, agent.CodeConfiguration, "challenge PASSWORD_VERIFIER from Cognito cannot be answered: "+test.says)
 		})
 	}
-	// Nor is a second proof to be had for the same key.
+	// There is no second proof for the same key either.
 	env := challenger(t, "PASSWORD_VERIFIER", good)
 	env.AuthFlow = agent.FlowSRP
 	_, err := cognito.New(cognito.Options{}).Login(t.Context(), env, ada(), unasked(t))
 	wantError(t, err, agent.CodeConfiguration, "no SRP exchange was started")
 }
 
-// PASSWORD and PASSWORD_SRP may come as challenges of their own.
+// PASSWORD and PASSWORD_SRP can also be sent as separate challenges.
 func TestPasswordChallenges(t *testing.T) {
 	for challenge, field := range map[string]string{"PASSWORD": "PASSWORD", "PASSWORD_SRP": "SRP_A"} {
 		var answer map[string]string
@@ -295,7 +295,7 @@ func TestPasswordChallenges(t *testing.T) {
 	}
 }
 
-// Cognito's three minutes hold for a choice, too.
+// Cognito's limit of three minutes applies to a choice, too.
 func TestChoiceTooSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := cognitotest.NewInMemory()

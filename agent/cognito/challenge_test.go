@@ -17,7 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// A turn is a challenge that is expected, and what the person types.
+// A turn is an expected challenge, and what the person types.
 type turn struct {
 	name    string
 	prompt  string // contained
@@ -26,7 +26,7 @@ type turn struct {
 	typed   map[string]string
 }
 
-// script is a person who expects turns and does as they say.
+// script returns a Prompter that expects the turns and answers as they say.
 func script(t *testing.T, turns ...turn) agent.Prompter {
 	t.Cleanup(func() {
 		for _, left := range turns {
@@ -72,7 +72,7 @@ func inputNames(c agent.Challenge) string {
 	return strings.Join(names, " ")
 }
 
-// after answers as ask does, and takes its time.
+// after answers as ask does, after a delay.
 func after(d time.Duration, ask agent.Prompter) agent.Prompter {
 	return func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
 		time.Sleep(d)
@@ -170,7 +170,7 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// A code of an authenticator app works once: whoever signs in twice in half a minute is told.
+// A code of an authenticator app works once: a second sign-in within half a minute reports that.
 func TestUsedCode(t *testing.T) {
 	srv := cognitotest.New()
 	t.Cleanup(srv.Close)
@@ -185,7 +185,7 @@ func TestUsedCode(t *testing.T) {
 	}
 }
 
-// Cognito's patience ends before ours: three minutes.
+// Cognito waits three minutes for an answer, less long than this client.
 func TestChallengeTooSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := cognitotest.NewInMemory()
@@ -200,7 +200,7 @@ func TestChallengeTooSlow(t *testing.T) {
 	})
 }
 
-// Two minutes of thought are fine: no deadline of ours runs while a person types.
+// Two minutes are not too long: the client has no deadline while a person types.
 func TestChallengeSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := cognitotest.NewInMemory()
@@ -245,7 +245,7 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// challenger answers every call with the challenge called name.
+// challenger answers every call with the challenge name.
 func challenger(t *testing.T, name string, params map[string]string) agent.Environment {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -293,7 +293,7 @@ func TestEndlessChallenges(t *testing.T) {
 	wantError(t, err, agent.CodeInternal, "too many challenges: Cognito asked 30 in one sign-in")
 }
 
-// A prompt goes to a terminal, and the server chose part of it.
+// A prompt is shown on a terminal, and the server chooses part of it.
 func TestPromptIsPrintable(t *testing.T) {
 	env := challenger(t, "SOFTWARE_TOKEN_MFA", map[string]string{"FRIENDLY_DEVICE_NAME": "my\x1b[2J\r\nphone" + strings.Repeat("é", 500)})
 	var prompt string

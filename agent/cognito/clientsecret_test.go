@@ -12,7 +12,7 @@ import (
 
 const clientSecret = "sekrit-client-secret"
 
-// A value worked out with another program.
+// The value was calculated with another program.
 func TestSecretHash(t *testing.T) {
 	env := agent.Environment{ClientID: "1example23456789", ClientSecret: agent.NewSecret(clientSecret)}
 	if got, want := cognito.SecretHashForTest(env, "+15551234567"), "5nAkRgUw5Vx7SIUEmv6HrgEXPK/SwtnH5F8rxZL+71w="; got != want {
@@ -24,7 +24,7 @@ func TestSecretHash(t *testing.T) {
 	}
 }
 
-// proofs are what each call had to show for the client's secret.
+// proofs returns the proof of the client secret in each call.
 func proofs(t *testing.T, c cognitotest.Call) (hash, plain string) {
 	t.Helper()
 	var body struct {
@@ -37,8 +37,8 @@ func proofs(t *testing.T, c cognitotest.Call) (hash, plain string) {
 	return body.SecretHash + body.AuthParameters["SECRET_HASH"] + body.ChallengeResponses["SECRET_HASH"], body.ClientSecret
 }
 
-// An app client with a secret, a user whose name is not what they type, every flow, both
-// refresh calls, and a revocation. The fake checks each hash.
+// TestClientSecret uses an app client with a secret and a user who types an alias, with every flow,
+// both refresh calls, and a revocation. cognitotest checks each hash.
 func TestClientSecret(t *testing.T) {
 	const real = "0d9f7a5c-0000-4000-8000-000000000000"
 	for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
@@ -76,7 +76,7 @@ func TestClientSecret(t *testing.T) {
 					t.Errorf("by %q it remembers %q, want %q", api, r.SignIn.RefreshAPI, want)
 				}
 			}
-			// The device's handshake needs the hash, too.
+			// The SRP exchange of the device needs the hash, too.
 			req.Password, req.Device = agent.NewSecret("longer than that"), g.SignIn.Device
 			again, err := a.Login(t.Context(), env, req, unasked(t))
 			if err != nil {
@@ -116,7 +116,7 @@ func or(s, other string) string {
 	return s
 }
 
-// orEmpty gives a call without a body one.
+// orEmpty returns an empty JSON object for a call without a body.
 func orEmpty(c cognitotest.Call) cognitotest.Call {
 	if len(c.Body) == 0 {
 		c.Body = []byte("{}")
@@ -124,8 +124,8 @@ func orEmpty(c cognitotest.Call) cognitotest.Call {
 	return c
 }
 
-// A secret that is missing, wrong or too many is a matter of the configuration: no
-// sign-in is called dead for it, and no password wrong.
+// A secret that is missing, wrong or not needed is an error of the configuration. It neither ends a
+// sign-in nor counts as a wrong password.
 func TestClientSecretMistakes(t *testing.T) {
 	for _, test := range []struct {
 		name, has, configured, says string
@@ -159,7 +159,7 @@ func TestClientSecretMistakes(t *testing.T) {
 	}
 }
 
-// With rotation on, one of the two calls is refused; a secret changes nothing about that.
+// With rotation on, one of the two calls is refused, with a secret as well.
 func TestClientSecretAndRotation(t *testing.T) {
 	srv := start(t, cognitotest.ClientSecret(clientSecret), cognitotest.Rotation(0), cognitotest.RefreshTokenLifetime(time.Hour))
 	env := environment(srv)

@@ -18,7 +18,7 @@ const (
 	password = "correct horse battery"
 )
 
-// start runs a pool with the user ada.
+// start starts a pool with the user ada.
 func start(t *testing.T, opts ...cognitotest.Option) *cognitotest.Server {
 	t.Helper()
 	srv := cognitotest.New(opts...)
@@ -42,7 +42,7 @@ func ada() agent.LoginRequest {
 	return agent.LoginRequest{Environment: "prod", Username: username, Password: agent.NewSecret(password)}
 }
 
-// unasked fails the test when there is a challenge.
+// unasked returns a Prompter that fails the test if it is called.
 func unasked(t *testing.T) agent.Prompter {
 	return func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 		t.Errorf("asked %s, which nobody expected", c.Name)
@@ -50,7 +50,7 @@ func unasked(t *testing.T) agent.Prompter {
 	}
 }
 
-// nobodyThere is the asker of a sign-in without a person.
+// nobodyThere is the Prompter of a sign-in without a person.
 func nobodyThere(context.Context, agent.Challenge) (agent.Answers, error) {
 	return nil, errors.New("nobody there")
 }
@@ -92,13 +92,13 @@ func TestLogin(t *testing.T) {
 	g := signIn(t, a, environment(srv))
 	user, _ := srv.User(username)
 	if g.SignIn.Username != username || g.SignIn.Subject != user.Sub || g.SignIn.RefreshToken.IsZero() {
-		t.Errorf("sealed: %+v", g.SignIn)
+		t.Errorf("sign-in: %+v", g.SignIn)
 	}
 	if at := g.SignIn.SignedInAt; at.Before(before.Add(-time.Second)) || at.After(time.Now()) {
 		t.Errorf("signed in at %v", at)
 	}
 	if g.Lifetime != time.Hour || g.Skew != 0 || strings.Count(g.IDToken.Reveal(), ".") != 2 {
-		t.Errorf("grant: lifetime %v, skew %v", g.Lifetime, g.Skew)
+		t.Errorf("result: lifetime %v, skew %v", g.Lifetime, g.Skew)
 	}
 	if srv.Calls(cognitotest.APICall) != 1 || srv.Calls(cognitotest.JWKS) != 1 {
 		t.Errorf("%d API calls and %d key fetches, want one of each", srv.Calls(cognitotest.APICall), srv.Calls(cognitotest.JWKS))
@@ -110,7 +110,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// What a person types may be an alias; what is kept is the name.
+// A person may type an alias; the real name is stored.
 func TestLoginByAlias(t *testing.T) {
 	srv := start(t)
 	req := ada()
@@ -140,8 +140,8 @@ func TestLoginNeedsNameAndPassword(t *testing.T) {
 	}
 }
 
-// The SDK would send a password three times when the answer is lost, and Cognito
-// locks accounts.
+// By default the SDK sends a password three times if the answer is lost, and Cognito locks
+// accounts.
 func TestPasswordIsSentOnce(t *testing.T) {
 	for name, f := range map[string]cognitotest.Fault{
 		"dropped": cognitotest.Drop(), "after the work": cognitotest.Drop().After(), "502": cognitotest.BadGateway(),
@@ -205,7 +205,7 @@ func TestLoginFailures(t *testing.T) {
 	}
 }
 
-// Cognito's lockout looks like a wrong password, but for its message.
+// Cognito's lockout looks like a wrong password, except for its message.
 func TestLoginLockout(t *testing.T) {
 	srv := start(t)
 	a := cognito.New(cognito.Options{})
@@ -222,7 +222,7 @@ func TestLoginLockout(t *testing.T) {
 	}
 }
 
-// A sign-in without its ID token verified is not kept, and not left behind.
+// A sign-in whose ID token is refused is not stored, and is revoked.
 func TestLoginRefusesBadTokens(t *testing.T) {
 	for _, f := range forgeries() {
 		if f.sameUser {
@@ -329,7 +329,7 @@ func TestRevokeErrors(t *testing.T) {
 	}
 }
 
-// Whatever an environment says, no secret goes over a wire in the clear.
+// No environment makes the client send a secret in the clear.
 func TestEnvironmentIsCheckedFirst(t *testing.T) {
 	good := agent.Environment{Name: "prod", Region: "us-east-2", UserPoolID: "us-east-2_p", ClientID: "c"}
 	tests := []struct {
@@ -358,7 +358,7 @@ func TestEnvironmentIsCheckedFirst(t *testing.T) {
 		return nil, errors.New("no")
 	})}
 	a := cognito.New(cognito.Options{HTTPClient: none})
-	sealed := agent.SignIn{RefreshToken: agent.NewSecret("r")}
+	stored := agent.SignIn{RefreshToken: agent.NewSecret("r")}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			env := good
@@ -368,9 +368,9 @@ func TestEnvironmentIsCheckedFirst(t *testing.T) {
 			if strings.Contains(e.Error(), "hunter2") {
 				t.Error("the URL's password is in the error")
 			}
-			_, err = a.Refresh(t.Context(), env, sealed, nobody)
+			_, err = a.Refresh(t.Context(), env, stored, nobody)
 			wantError(t, err, agent.CodeConfiguration, test.says)
-			wantError(t, a.Revoke(t.Context(), env, sealed), agent.CodeConfiguration, test.says)
+			wantError(t, a.Revoke(t.Context(), env, stored), agent.CodeConfiguration, test.says)
 		})
 	}
 }

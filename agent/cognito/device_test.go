@@ -16,7 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// remembering starts a pool that remembers devices, and signs ada in on a new one.
+// remembering starts a pool that remembers devices, and signs ada in on a new device.
 func remembering(t *testing.T, mode cognitotest.DeviceMode, opts ...cognitotest.Option) (*cognitotest.Server, *cognito.Authenticator, agent.AuthResult) {
 	t.Helper()
 	srv := start(t, append(opts, cognitotest.RememberDevices(mode))...)
@@ -59,7 +59,7 @@ func TestNewDevice(t *testing.T) {
 	}
 }
 
-// A remembered device proves its password and takes the place of the code, in every flow.
+// In every flow, a remembered device proves its password instead of a code.
 func TestRememberedDevice(t *testing.T) {
 	for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
 		t.Run(string(flow), func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestDeviceBesidesMFA(t *testing.T) {
 	}
 }
 
-// A device that the pool has forgotten is no reason not to sign in: it becomes a new one.
+// A device that the pool has forgotten does not prevent a sign-in: a new one is registered.
 func TestForgottenDevice(t *testing.T) {
 	for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
 		t.Run(string(flow), func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestForgottenDevice(t *testing.T) {
 	}
 }
 
-// The refresh of a sign-in on a forgotten device is refused for good.
+// The refresh of a sign-in on a forgotten device is refused permanently.
 func TestForgottenDeviceRefresh(t *testing.T) {
 	srv, a, g := remembering(t, cognitotest.DevicesAlways)
 	srv.ForgetDevice(username, "")
@@ -130,8 +130,8 @@ func TestForgottenDeviceRefresh(t *testing.T) {
 	wantError(t, err, agent.CodeLoginRequired, "run: kyc-agentd login prod")
 }
 
-// A device password that the pool does not take, or a device forgotten in
-// mid-sign-in: the sign-in begins again without it, once.
+// If the pool refuses the device's password, or forgets the device during the sign-in, the sign-in
+// begins again without the device, once.
 func TestRefusedDevice(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) {
 		srv, a, g := remembering(t, cognitotest.DevicesAlways)
@@ -179,7 +179,7 @@ func TestRefusedDevice(t *testing.T) {
 	})
 }
 
-// Another user's sign-in on this machine shows a device that is not theirs.
+// A sign-in of another user on this machine sends a device key that is not theirs.
 func TestAnotherUsersDevice(t *testing.T) {
 	srv, a, g := remembering(t, cognitotest.DevicesAlways)
 	srv.AddUser(cognitotest.User{Name: "bob", Password: password})
@@ -191,7 +191,7 @@ func TestAnotherUsersDevice(t *testing.T) {
 	}
 }
 
-// What goes wrong with ConfirmDevice is told, and costs no sign-in.
+// A failure of ConfirmDevice is logged and does not prevent the sign-in.
 func TestConfirmDeviceFails(t *testing.T) {
 	for name, f := range map[string]cognitotest.Fault{
 		"refused": cognitotest.Refuse("InvalidParameterException", "eyJ.leak"), "throttled": cognitotest.Throttle(), "dropped": cognitotest.Drop(),
@@ -215,7 +215,7 @@ func TestConfirmDeviceFails(t *testing.T) {
 	}
 }
 
-// A caller who leaves does not leave the device behind unconfirmed.
+// The device is confirmed even if the caller cancels.
 func TestConfirmDeviceOutlivesTheCaller(t *testing.T) {
 	srv := start(t, cognitotest.RememberDevices(cognitotest.DevicesAlways))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -232,7 +232,7 @@ func TestConfirmDeviceOutlivesTheCaller(t *testing.T) {
 	}
 }
 
-// The device's password goes nowhere but into the record.
+// The device's password appears nowhere except in the record.
 func TestDevicePasswordStaysHere(t *testing.T) {
 	srv, a, g := remembering(t, cognitotest.DevicesAlways)
 	req := ada()
@@ -247,7 +247,7 @@ func TestDevicePasswordStaysHere(t *testing.T) {
 	}
 }
 
-// Metadata without a key is none.
+// Metadata without a key is ignored.
 func TestDeviceWithoutKey(t *testing.T) {
 	srv := start(t)
 	g := signIn(t, cognito.New(cognito.Options{}), environment(srv))

@@ -34,14 +34,14 @@ var messages = map[string]string{
 	"UnexpectedLambdaExceptionException":  "Unexpected error when invoking lambda",
 }
 
-// outcome is a code, and the beginning of the line after "prod: ".
+// An outcome is a code, and the beginning of the line after "prod: ".
 type outcome struct {
 	code agent.Code
 	line string
 }
 
-// codes is what each error code is at a sign-in, at the answer to a challenge for a
-// code, and at a refresh (by both calls). An empty outcome is that of the sign-in.
+// codes has the outcome of each error code at a sign-in, at the answer to a challenge for a code,
+// and at a refresh (with both calls). An empty outcome means that of the sign-in.
 var codes = map[string]struct{ signIn, answer, refresh outcome }{
 	"NotAuthorizedException": {
 		outcome{agent.CodeLoginRequired, "Invalid username or password; check both, then run: kyc-agentd login prod"},
@@ -174,7 +174,7 @@ func unknown(string) outcome { return outcome{agent.CodeInternal, "Cognito answe
 func TestCodesAreAllThere(t *testing.T) {
 	for _, key := range cognito.KeysForTest() {
 		if _, ok := codes[key]; !ok {
-			t.Errorf("%s has a meaning and no test", key)
+			t.Errorf("%s has a mapping and no test", key)
 		}
 	}
 }
@@ -217,12 +217,12 @@ func TestCodes(t *testing.T) {
 			check(err, want.signIn)
 
 			srv.FailNext("RespondToAuthChallenge", -1, refusal)
-			_, err = a.Login(t.Context(), env, ada(), uncured(always("1")))
+			_, err = a.Login(t.Context(), env, ada(), declining(always("1")))
 			if expected := or(want.answer); !strings.HasPrefix(expected.line, "the new password") {
 				check(err, expected)
 			}
 			srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Status = nil, cognitotest.ForceChangePassword })
-			_, err = a.Login(t.Context(), env, ada(), uncured(always("12345678")))
+			_, err = a.Login(t.Context(), env, ada(), declining(always("12345678")))
 			if expected := or(want.answer); strings.HasPrefix(expected.line, "the new password") {
 				check(err, outcome{agent.CodeLoginRequired, "10 answers in a row were refused"})
 			}
@@ -237,8 +237,8 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// uncured answers as ask does, and wants no account mended.
-func uncured(ask agent.Prompter) agent.Prompter {
+// declining answers as ask does, but declines to recover the account.
+func declining(ask agent.Prompter) agent.Prompter {
 	return func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
 		if c.Name == "CONFIRM_SIGN_UP" || c.Name == "PASSWORD_RESET_REQUIRED" {
 			return nil, errors.New("no")
@@ -247,7 +247,7 @@ func uncured(ask agent.Prompter) agent.Prompter {
 	}
 }
 
-// always answers every input with value.
+// always answers every field with value.
 func always(value string) agent.Prompter {
 	return func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 		given := agent.Answers{}
@@ -258,7 +258,7 @@ func always(value string) agent.Prompter {
 	}
 }
 
-// Codes that end a sign-in are few and known: a list to be changed with care.
+// Few codes end a sign-in. Change this list with care.
 func TestDefiniteCodes(t *testing.T) {
 	definite := []string{
 		"NotAuthorizedException", "RefreshTokenReuseException",
@@ -275,7 +275,7 @@ func TestDefiniteCodes(t *testing.T) {
 		if got := agent.CodeOf(err) == agent.CodeLoginRequired; got != want {
 			t.Errorf("%s ends a sign-in: %v, want %v", key, got, want)
 		}
-		// Cognito's refusals are HTTP 400; in a server's error the same word is not its word.
+		// Cognito refuses with HTTP 400. With another status the same code is not a definite answer.
 		srv.ClearFaults()
 		srv.FailNext(cognitotest.Refresh, 2, cognitotest.RefuseStatus(http.StatusBadGateway, code, messages[key]))
 		if _, err := a.Refresh(t.Context(), environment(srv), g.SignIn, nobody); agent.CodeOf(err) == agent.CodeLoginRequired {
@@ -284,7 +284,7 @@ func TestDefiniteCodes(t *testing.T) {
 	}
 }
 
-// A code is shown only if it is a name.
+// A code is only shown if it is a name.
 func TestImproperCodes(t *testing.T) {
 	for _, code := range []string{"eyJraWQiOiJ0b2tlbiJ9.token.echo", "\x1b[2J", "x y", strings.Repeat("A", 100), "7", "lower"} {
 		srv := start(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// unready starts a pool whose user has yet to set up an authenticator app.
+// unready starts a pool whose user has to set up an authenticator app.
 func unready(t *testing.T, opts ...cognitotest.Option) *cognitotest.Server {
 	t.Helper()
 	srv := start(t, opts...)
@@ -81,7 +81,7 @@ func TestSetUp(t *testing.T) {
 	}
 }
 
-// The label of a user whose name would break a URL.
+// The label contains a user name that would break a URL.
 func TestSetUpURL(t *testing.T) {
 	srv := unready(t)
 	srv.AddUser(cognitotest.User{Name: "ada+é:/?&b@example.com", Password: password, MFA: []string{"MFA_SETUP"}})
@@ -113,7 +113,7 @@ func TestSetUpFailures(t *testing.T) {
 		{"verification dropped", "VerifySoftwareToken", cognitotest.Drop(), agent.CodeUnavailable, "closed the connection"},
 		{"verification too late", "VerifySoftwareToken", cognitotest.Refuse("NotAuthorizedException", "Invalid session for the user."), agent.CodeLoginRequired, "Cognito ended the sign-in"},
 		{"verification throttled", "VerifySoftwareToken", cognitotest.Throttle(), agent.CodeThrottled, "Too many requests."},
-		{"wrong for ever", "VerifySoftwareToken", cognitotest.Refuse("EnableSoftwareTokenMFAException", "Code mismatch"), agent.CodeLoginRequired, "10 answers in a row were refused"},
+		{"always wrong", "VerifySoftwareToken", cognitotest.Refuse("EnableSoftwareTokenMFAException", "Code mismatch"), agent.CodeLoginRequired, "10 answers in a row were refused"},
 		{"an error for a status", "VerifySoftwareToken", cognitotest.Answer(200, "application/x-amz-json-1.1", `{"Status":"ERROR"}`), agent.CodeLoginRequired, "10 answers in a row were refused"},
 		{"the last step", "RespondToAuthChallenge", cognitotest.Refuse("NotAuthorizedException", "m"), agent.CodeLoginRequired, "Cognito ended the sign-in"},
 	}
@@ -147,7 +147,7 @@ func TestSetUpEnds(t *testing.T) {
 	})
 }
 
-// A session that Cognito calls invalid and no more is told by this machine's clock.
+// If Cognito only says that a session is invalid, this machine's clock shows whether it expired.
 func TestSessionTooOldByOurClock(t *testing.T) {
 	now := time.Now()
 	srv := start(t)
@@ -202,7 +202,7 @@ func TestCustom(t *testing.T) {
 	}
 }
 
-// Several rounds; a wrong answer is a round, too.
+// There are several rounds; a wrong answer counts as a round, too.
 func TestCustomRounds(t *testing.T) {
 	srv := start(t)
 	srv.EditUser(username, func(u *cognitotest.User) {
@@ -230,7 +230,7 @@ func TestCustomRounds(t *testing.T) {
 	wantError(t, err, agent.CodeLoginRequired, "Cognito ended the sign-in", "begin again: run: kyc-agentd login prod")
 }
 
-// Whatever a server puts into a challenge, what is asked fits on a terminal.
+// No challenge of a server makes a prompt that is unsafe or too long for a terminal.
 func FuzzChallenge(f *testing.F) {
 	f.Add("CUSTOM_CHALLENGE", "prompt", "Say\x1b[2J yes")
 	f.Add("SELECT_MFA_TYPE", "MFAS_CAN_CHOOSE", `["SMS_MFA"]`)

@@ -25,16 +25,16 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
-var sealed = agent.SignIn{Username: username, Subject: "s", RefreshToken: agent.NewSecret("the-refresh-token")}
+var stored = agent.SignIn{Username: username, Subject: "s", RefreshToken: agent.NewSecret("the-refresh-token")}
 
-// failing is an Authenticator whose calls end with err.
+// failing returns an Authenticator whose calls fail with err.
 func failing(err error) *cognito.Authenticator {
 	return cognito.New(cognito.Options{HTTPClient: &http.Client{
 		Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, err }),
 	}})
 }
 
-// Every way not to reach Cognito is told apart, and none is the end of a sign-in.
+// Every reason why Cognito cannot be reached is named, and none ends a sign-in.
 func TestUnreachable(t *testing.T) {
 	op := func(name string, err error) error { return &net.OpError{Op: name, Net: "tcp", Err: err} }
 	dial := func(err error) error { return op("dial", os.NewSyscallError("connect", err)) }
@@ -68,7 +68,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := failing(test.err).Refresh(t.Context(), at("https://cognito.example"), sealed, nobody)
+			_, err := failing(test.err).Refresh(t.Context(), at("https://cognito.example"), stored, nobody)
 			e := wantError(t, err, agent.CodeUnavailable, test.says, "the agent tries again by itself")
 			if s := fmt.Sprintf("%v %v", e, e.Err); strings.Contains(s, "the-refresh-token") {
 				t.Errorf("the other side's text got out: %s", s)
@@ -95,7 +95,7 @@ func TestUntrustedCertificate(t *testing.T) {
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), stored, nobody)
 	wantError(t, err, agent.CodeUnavailable, "signed by an authority this machine does not know")
 }
 
@@ -105,7 +105,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	srv.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
+	_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), stored, nobody)
 	wantError(t, err, agent.CodeUnavailable, "ended the TLS handshake")
 }
 
@@ -121,11 +121,11 @@ func TestProxyThatRefuses(t *testing.T) {
 	transport := awscall.Transport()
 	transport.Proxy = http.ProxyURL(to)
 	a := cognito.New(cognito.Options{HTTPClient: &http.Client{Transport: transport}})
-	_, err := a.Refresh(t.Context(), at("https://cognito.example"), sealed, nobody)
+	_, err := a.Refresh(t.Context(), at("https://cognito.example"), stored, nobody)
 	wantError(t, err, agent.CodeUnavailable, "the proxy answered HTTP 407 when asked for cognito.example")
 }
 
-// A redirect would take the password to another host.
+// Following a redirect would send the password to another host.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		var seen int
@@ -156,7 +156,7 @@ func TestEndlessAnswer(t *testing.T) {
 				}
 			}
 		}))
-		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
+		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), stored, nobody)
 		wantError(t, err, agent.CodeUnavailable, "an answer above 1 MiB")
 		srv.Close()
 	}
@@ -189,7 +189,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			w.WriteHeader(test.status)
 			_, _ = io.WriteString(w, test.body)
 		}))
-		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), sealed, nobody)
+		_, err := cognito.New(cognito.Options{}).Refresh(t.Context(), at(srv.URL), stored, nobody)
 		e := wantError(t, err, test.code)
 		if e.RetryAfter != test.want {
 			t.Errorf("HTTP %d, Retry-After %q: %v, want %v", test.status, test.header, e.RetryAfter, test.want)
@@ -198,7 +198,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
-// bubble runs f in a synctest bubble with a pool in it, and the user signed in.
+// bubble runs f in a synctest bubble with a pool and a signed-in user.
 func bubble(t *testing.T, f func(*testing.T, *cognitotest.Server, *cognito.Authenticator, agent.AuthResult), opts ...cognitotest.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -212,7 +212,7 @@ func bubble(t *testing.T, f func(*testing.T, *cognitotest.Server, *cognito.Authe
 
 func hostOf(srv *cognitotest.Server) string { return strings.TrimPrefix(srv.URL, "http://") }
 
-// A call that hangs ends after 10 s, or with its caller.
+// A hanging call ends after 10 s, or with its caller.
 func TestHang(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, g agent.AuthResult) {
 		srv.FailNext(cognitotest.APICall, -1, cognitotest.Hang())
@@ -245,7 +245,7 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// Keys that hang hold a refresh up, and its new refresh token is kept all the same.
+// A hanging fetch of the keys delays a refresh, but its new refresh token is stored at once.
 func TestKeysHang(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *cognitotest.Server, _ *cognito.Authenticator, g agent.AuthResult) {
 		srv.FailNext(cognitotest.JWKS, 2, cognitotest.Hang())
@@ -270,7 +270,7 @@ func TestKeysHang(t *testing.T) {
 	}, cognitotest.Rotation(0))
 }
 
-// A machine whose clock is wrong gets tokens all the same, and is told by how much.
+// A machine whose clock is wrong gets tokens nevertheless, and the result has the difference.
 func TestClockIsWrong(t *testing.T) {
 	for _, skew := range []time.Duration{10 * time.Minute, -10 * time.Minute, 25 * time.Hour, -25 * time.Hour, 90 * time.Second, 0} {
 		t.Run(skew.String(), func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestClockIsWrong(t *testing.T) {
 	}
 }
 
-// The same by this machine's clock, which Options.Now gives.
+// The same with this machine's clock set by Options.Now.
 func TestOptionsNow(t *testing.T) {
 	srv := start(t)
 	a := cognito.New(cognito.Options{Now: func() time.Time { return time.Now().Add(-10 * time.Minute) }})
@@ -310,8 +310,8 @@ func TestOptionsNow(t *testing.T) {
 	}
 }
 
-// The SDK closes a request's body once there is an answer. If net/http meets that at
-// the body's end, it cuts the connection before the answer has been read.
+// The SDK closes the body of a request as soon as there is an answer. If net/http has not seen the
+// end of the body by then, it closes the connection before the answer has been read.
 func TestBodyOutlivesTheAnswer(t *testing.T) {
 	var body io.ReadCloser
 	a := cognito.New(cognito.Options{HTTPClient: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -321,7 +321,7 @@ func TestBodyOutlivesTheAnswer(t *testing.T) {
 		}
 		return &http.Response{StatusCode: 502, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 	})}})
-	_, err := a.Refresh(t.Context(), at("https://cognito.example"), sealed, nobody)
+	_, err := a.Refresh(t.Context(), at("https://cognito.example"), stored, nobody)
 	wantError(t, err, agent.CodeUnavailable)
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		t.Errorf("the body was closed under net/http: %v", err)

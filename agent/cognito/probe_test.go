@@ -12,8 +12,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// A pool that works is found well, by each flow and whether or not it tells that there
-// is no such user; and nothing is left behind.
+// A probe of a working pool finds no problem, with each flow and whether or not the pool hides unknown
+// users. It leaves nothing behind.
 func TestProbeOfTheWell(t *testing.T) {
 	for _, hide := range []bool{true, false} {
 		for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice, agent.FlowCustom} {
@@ -85,7 +85,7 @@ func wantFault(t *testing.T, f *cognito.Problem, kind cognito.ProblemKind, says 
 	}
 }
 
-// A clock that is wrong shows, and does not keep anything from being well.
+// A wrong clock is reported, and is not a problem.
 func TestProbeTellsTheTime(t *testing.T) {
 	srv := start(t, cognitotest.ClockSkew(-time.Hour))
 	h := cognito.New(cognito.Options{}).Probe(t.Context(), environment(srv))
@@ -94,8 +94,7 @@ func TestProbeTellsTheTime(t *testing.T) {
 	}
 }
 
-// A Cognito that hangs is left alone when the caller's time is up, and at the latest
-// after callTimeout.
+// A probe of a hanging Cognito ends with the caller's deadline, and at the latest after callTimeout.
 func TestProbeEnds(t *testing.T) {
 	for limit, want := range map[time.Duration]time.Duration{3 * time.Second: 3 * time.Second, time.Hour: 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,7 @@ const (
 	passwords = "new_password* new_password_again*"
 )
 
-// typed are the answers to a form: name, value, name, value.
+// typed returns the answers to a form: name, value, name, value.
 func typed(pairs ...string) map[string]string {
 	m := map[string]string{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -143,7 +143,7 @@ func TestRecover(t *testing.T) {
 	}
 }
 
-// A change of password leaves no sign-in behind, whatever becomes of it.
+// A change of password leaves no sign-in behind, even if it fails.
 func TestChangeLeavesNoSignIn(t *testing.T) {
 	for name, ask := range map[string]agent.Prompter{"done": always(next), "given up": nobodyThere} {
 		srv := start(t)
@@ -189,7 +189,7 @@ func TestRecoverFailures(t *testing.T) {
 			code: agent.CodeThrottled, says: "the limit of attempts for this user is reached; wait (an hour at most), then run: kyc-agentd password reset prod"},
 		{name: "too many wrong codes", action: agent.RecoverReset, settings: []cognitotest.Setting{cognitotest.AttemptLimit(2)}, ask: always("wrong"),
 			code: agent.CodeThrottled, says: "the limit of attempts"},
-		{name: "wrong code for ever", action: agent.RecoverReset, settings: []cognitotest.Setting{cognitotest.AttemptLimit(100)}, ask: always("wrong"),
+		{name: "always a wrong code", action: agent.RecoverReset, settings: []cognitotest.Setting{cognitotest.AttemptLimit(100)}, ask: always("wrong"),
 			code: agent.CodeLoginRequired, says: "10 answers in a row were refused; begin again: run: kyc-agentd password reset prod"},
 		{name: "refused for good", action: agent.RecoverReset, op: "ConfirmForgotPassword", fault: cognitotest.Refuse("NotAuthorizedException", "m"), ask: always("123456"),
 			code: agent.CodeDenied, says: "does not set a new password for this user"},
@@ -239,8 +239,8 @@ func TestRecoverFailures(t *testing.T) {
 	}
 }
 
-// A code that is too old cannot be told from one that was never sent, to a user who does
-// not exist.
+// An expired code cannot be distinguished from a code that was never sent to a user who does not
+// exist.
 func TestExpiredCode(t *testing.T) {
 	srv := start(t)
 	srv.OnCall(func(c cognitotest.Call) {
@@ -289,8 +289,8 @@ func TestRecoverNeedsAName(t *testing.T) {
 	}
 }
 
-// Login mends an account on the spot, if there is a person who wants that.
-func TestLoginCures(t *testing.T) {
+// Login recovers an account at once, if there is a person who agrees.
+func TestLoginRecovery(t *testing.T) {
 	resetAsked, confirmAsked := "PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"
 	unconfirmed := func(u *cognitotest.User) { u.Status = cognitotest.Unconfirmed }
 	required := func(u *cognitotest.User) { u.Status = cognitotest.ResetRequired }
@@ -350,8 +350,8 @@ func TestLoginCures(t *testing.T) {
 	}
 }
 
-// No: the error there was, with its next step.
-func TestLoginCuresNobody(t *testing.T) {
+// After a no, the original error is returned, with its next step.
+func TestLoginRecoveryNobody(t *testing.T) {
 	lines := map[cognitotest.Status]string{
 		cognitotest.Unconfirmed:   "prod: User account not confirmed. Please verify your email. Run: kyc-agentd confirm prod",
 		cognitotest.ResetRequired: "prod: Password reset required; run: kyc-agentd password reset prod",
@@ -376,8 +376,8 @@ func TestLoginCuresNobody(t *testing.T) {
 	}
 }
 
-// A caller who is gone, or was superseded, is no answer.
-func TestLoginCuresCancelled(t *testing.T) {
+// A caller who has disconnected or was replaced has not answered.
+func TestLoginRecoveryCancelled(t *testing.T) {
 	srv := start(t)
 	srv.EditUser(username, func(u *cognitotest.User) { u.Status = cognitotest.ResetRequired })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -388,8 +388,8 @@ func TestLoginCuresCancelled(t *testing.T) {
 	wantError(t, err, agent.CodeUnavailable, "given up at PASSWORD_RESET_REQUIRED")
 }
 
-// One cure of each kind: an account that stays stuck is left.
-func TestLoginCuresOnce(t *testing.T) {
+// Each kind of recovery is offered once, even if the account stays in its state.
+func TestLoginRecoveryOnce(t *testing.T) {
 	srv := start(t)
 	srv.FailNext(cognitotest.SignIn, -1, cognitotest.Refuse("PasswordResetRequiredException", "m"))
 	_, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
@@ -402,7 +402,7 @@ func TestLoginCuresOnce(t *testing.T) {
 	if srv.Calls("ForgotPassword") != 1 || srv.Calls(cognitotest.SignIn) != 2 {
 		t.Errorf("calls %q", calls(srv))
 	}
-	// What fails on the way is the error.
+	// An error during the recovery is returned.
 	srv.FailNext("ForgotPassword", 1, cognitotest.Throttle())
 	_, err = cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), always("yes"))
 	wantError(t, err, agent.CodeThrottled, "Too many requests.")

@@ -16,7 +16,7 @@ const (
 	tokens       = "GetTokensFromRefreshToken"
 )
 
-// refreshCalls are the refresh calls that arrived, in order.
+// refreshCalls returns the refresh calls that arrived, in order.
 func refreshCalls(srv *cognitotest.Server) []string {
 	var ops []string
 	for _, c := range srv.Log() {
@@ -34,15 +34,15 @@ func wantCalls(t *testing.T, srv *cognitotest.Server, want ...string) {
 	}
 }
 
-// Whichever call is begun with, and whatever the app client takes.
+// Refreshes succeed with either first call, and with every kind of app client.
 func TestRefresh(t *testing.T) {
 	tests := []struct {
 		name     string
 		settings []cognitotest.Setting
-		begin    string // Sealed.RefreshAPI before
+		begin    string // SignIn.RefreshAPI before
 		rotates  bool
 		calls    []string
-		worked   string // Sealed.RefreshAPI after
+		worked   string // SignIn.RefreshAPI after
 	}{
 		{"plain client", nil, "", false, []string{initiateAuth}, "initiate-auth"},
 		{"plain client, known", nil, "initiate-auth", false, []string{initiateAuth}, "initiate-auth"},
@@ -80,13 +80,13 @@ func TestRefresh(t *testing.T) {
 				t.Errorf("lifetime %v, new token %v", g.Lifetime, !g.IDToken.Equal(before.IDToken))
 			}
 			if g.SignIn.Subject != before.SignIn.Subject || g.SignIn.Username != username || !g.SignIn.SignedInAt.Equal(before.SignIn.SignedInAt) {
-				t.Errorf("sealed changed: %+v", g.SignIn)
+				t.Errorf("stored sign-in changed: %+v", g.SignIn)
 			}
 		})
 	}
 }
 
-// Ten in a row, each with what the one before returned.
+// Ten refreshes in a row, each with the result of the previous one.
 func TestRefreshChain(t *testing.T) {
 	srv := start(t, cognitotest.Rotation(0))
 	a := cognito.New(cognito.Options{})
@@ -157,7 +157,7 @@ func TestRefreshEndsASignIn(t *testing.T) {
 			wantError(t, err, agent.CodeLoginRequired, test.says)
 			wantCalls(t, srv, test.calls...)
 			if g != (agent.AuthResult{}) {
-				t.Error("a grant with a definite refusal")
+				t.Error("a result despite a definite refusal")
 			}
 		})
 	}
@@ -165,8 +165,7 @@ func TestRefreshEndsASignIn(t *testing.T) {
 
 func signOut(srv *cognitotest.Server, _ agent.SignIn) { srv.SignOutUser(username) }
 
-// Nothing but Cognito's definite word ends a sign-in: every other failure of either
-// call keeps it.
+// Only a definite answer of Cognito ends a sign-in: any other failure of either call keeps it.
 func TestRefreshKeepsASignIn(t *testing.T) {
 	refused := cognitotest.Refuse("NotAuthorizedException", "Invalid Refresh Token.")
 	tests := []struct {
@@ -228,7 +227,7 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 			wantError(t, err, test.code, test.says)
 			wantCalls(t, srv, want...)
 			if g != (agent.AuthResult{}) {
-				t.Error("a grant where nothing was granted")
+				t.Error("a result despite a failure")
 			}
 			if _, err := a.Refresh(t.Context(), environment(srv), s, nobody); err != nil {
 				t.Errorf("the sign-in did not survive: %v", err)
@@ -237,8 +236,8 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 	}
 }
 
-// An answer lost after the work: within the grace period the same token works
-// again; without, Cognito says so, and then it is over.
+// If an answer is lost after the refresh, the same token works again within the grace period.
+// Without a grace period Cognito refuses it, and the sign-in ends.
 func TestRefreshAnswerLost(t *testing.T) {
 	for _, grace := range []time.Duration{30 * time.Second, 0} {
 		t.Run(grace.String(), func(t *testing.T) {
@@ -264,8 +263,8 @@ func TestRefreshAnswerLost(t *testing.T) {
 	}
 }
 
-// The old refresh token is dead by then: whatever else is wrong with the answer,
-// the new one must be kept, and before anything is looked at.
+// The old refresh token is already invalid: the new one must be stored before the rest of the
+// answer is examined, even if that is wrong.
 func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 	for _, f := range forgeries() {
 		t.Run(f.name, func(t *testing.T) {
@@ -314,8 +313,8 @@ func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 	})
 }
 
-// The keys may take long to fetch; until the new refresh token is durable, a crash
-// would lose the sign-in.
+// Fetching the keys may take long, and until the new refresh token is durable a crash would lose
+// the sign-in.
 func TestRefreshKeepsBeforeItFetchesKeys(t *testing.T) {
 	srv := start(t, cognitotest.Rotation(0))
 	s := signIn(t, cognito.New(cognito.Options{}), environment(srv)).SignIn
@@ -355,7 +354,7 @@ func TestRefreshOfNothing(t *testing.T) {
 	}
 }
 
-// Rotated signing keys are picked up at once, and by one fetch.
+// Rotated signing keys are used at once, after one fetch.
 func TestRefreshAfterKeyRotation(t *testing.T) {
 	srv := start(t)
 	a := cognito.New(cognito.Options{})
@@ -400,5 +399,5 @@ func TestRefreshesShareOneKeyFetch(t *testing.T) {
 	}
 }
 
-// nobody keeps nothing.
+// nobody is a callback that stores nothing.
 func nobody(agent.SignIn) {}

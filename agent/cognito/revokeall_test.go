@@ -9,7 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// Every sign-in of the user ends, with rotation and without, whichever call refreshes.
+// Every sign-in of the user ends, with and without rotation, and with either refresh call.
 func TestRevokeAll(t *testing.T) {
 	for name, settings := range map[string][]cognitotest.Setting{
 		"plain":    nil,

@@ -20,7 +20,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// witness keeps all that is logged and all errors, in every form they could be printed in.
+// A witness collects the log and all errors, in every form in which they can be printed.
 type witness struct{ text testlog.Buffer }
 
 func (w *witness) hear(values ...any) {
@@ -38,7 +38,7 @@ func (w *witness) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(&w.text, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))
 }
 
-// echo answers a call with all that was in it, as some servers have done.
+// echo answers a call with its whole content, as some servers have done.
 func echo(status int, code string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var body bytes.Buffer
@@ -48,8 +48,8 @@ func echo(status int, code string) http.HandlerFunc {
 	}
 }
 
-// Neither a log record at debug level nor an error, however it is printed, holds a
-// password, a code, a refresh token, an ID token or a session; whatever goes wrong.
+// No log record at debug level and no error, however it is printed, contains a password, a code, a
+// refresh token, an ID token or a session.
 func TestSecrecy(t *testing.T) {
 	const newPassword, mfaCode = "a brand-new password", "918273645546"
 	w := &witness{}
@@ -141,7 +141,7 @@ func TestSecrecy(t *testing.T) {
 			t.Errorf("the %s got out", name)
 		}
 	}
-	// What would make this test blind.
+	// Without these the test would check nothing.
 	for _, must := range []string{`"call":"GetTokensFromRefreshToken"`, `"call":"RespondToAuthChallenge"`, `"call":"RevokeToken"`, "signing keys", "the new ID token was refused"} {
 		if !strings.Contains(text, must) {
 			t.Errorf("nothing was heard of %s", must)
@@ -152,7 +152,7 @@ func TestSecrecy(t *testing.T) {
 	}
 }
 
-// The same for what sets accounts up and mends them: the secret of an authenticator app, a
+// The same for the setup and recovery of accounts: the secret of an authenticator app, a
 // device's password, the client's secret and its hashes, SRP's proofs, access tokens.
 func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
 	testpeer.Slow(t)

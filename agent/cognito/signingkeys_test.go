@@ -25,7 +25,7 @@ import (
 
 const keysURL = "https://cognito.example/pool/.well-known/jwks.json"
 
-// jwksServer is the other end of a keyCache: what it has is published, unless it is down.
+// A jwksServer publishes its keys to a keyCache, unless it is down.
 type jwksServer struct {
 	mu      sync.Mutex
 	body    []byte
@@ -91,7 +91,7 @@ func signingKey(kid string) jose.JSONWebKey {
 	return jose.JSONWebKey{Key: &testKeys()[0].PublicKey, KeyID: kid, Use: "sig", Algorithm: "RS256"}
 }
 
-// want fails unless kid is found (or not, or the keys cannot be had).
+// want fails unless the lookup of kid has the expected result.
 func want(t *testing.T, c *keyCache, kid, what string) {
 	t.Helper()
 	key, err := c.find(t.Context(), keysURL, kid)
@@ -144,7 +144,7 @@ func TestKeysAreFetchedDaily(t *testing.T) {
 		time.Sleep(time.Second)
 		want(t, c, "a", "key")
 		wantFetches(t, s, 2)
-		// A key that was withdrawn is trusted for a day at most.
+		// A withdrawn key is trusted for a day at most.
 		s.publish(signingKey("b"))
 		time.Sleep(24 * time.Hour)
 		want(t, c, "a", "none")
@@ -192,8 +192,8 @@ func TestOldKeysServeWhileTheSetIsDown(t *testing.T) {
 	}
 }
 
-// Tokens with made-up key ids cannot make us hammer the pool, and a real new key is
-// seen at once, also just after the first fetch.
+// Tokens with invented key ids do not cause many fetches, and a real new key is found at once, also
+// just after the first fetch.
 func TestUnknownKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &jwksServer{}
@@ -218,7 +218,7 @@ func TestUnknownKeys(t *testing.T) {
 	})
 }
 
-// Where nothing was ever fetched there is nothing to spare: the keys are needed.
+// If nothing was fetched yet there is no minimum interval, because the keys are needed.
 func TestFirstFetchIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &jwksServer{}
@@ -230,7 +230,7 @@ func TestFirstFetchIsTriedAgain(t *testing.T) {
 		wantFetches(t, s, 3)
 		s.publish(signingKey("a"))
 		want(t, c, "a", "key")
-		// The fetches that failed must not count against a key that is rotated in now.
+		// The failed fetches must not delay the fetch of a key that is new now.
 		s.publish(signingKey("b"))
 		want(t, c, "b", "key")
 	})
@@ -258,7 +258,7 @@ func TestHangingFetch(t *testing.T) {
 		if f, ok := errors.AsType[*awscall.Failure](err); !ok || f.Text != "no answer from cognito.example within 10 s" || time.Since(began) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		// A caller that gives up leaves the fetch to the others.
+		// A caller that gives up does not end the fetch for the others.
 		s.mu.Lock()
 		s.latency = 5 * time.Second
 		s.mu.Unlock()
@@ -276,7 +276,7 @@ func TestHangingFetch(t *testing.T) {
 	})
 }
 
-// A fresh key is answered from memory, whatever a fetch for another does.
+// A fresh key is returned from memory, even while another key is being fetched.
 func TestKnownKeysDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &jwksServer{}

@@ -30,7 +30,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// A tableRow is one challenge, flow or operation of Cognito's.
+// A tableRow is one challenge, flow or operation of Cognito.
 type tableRow struct {
 	name string
 	// calls must succeed on the wire, by their names in amplifyjs.Call: the row's own first, then
@@ -69,8 +69,8 @@ func tableOfPasswords() []tableRow {
 	}
 }
 
-// tableOfChoices are USER_AUTH and what comes only of that. PASSWORD and PASSWORD_SRP are put by
-// themselves to a client that prefers them and does not say the password at once.
+// tableOfChoices has USER_AUTH and the challenges that only USER_AUTH sends. PASSWORD and
+// PASSWORD_SRP are sent to a client that prefers them and does not send the password at once.
 func tableOfChoices() []tableRow {
 	rows := []tableRow{
 		{name: "USER_AUTH", calls: []string{"USER_AUTH"}, identity: notInCode},
@@ -153,13 +153,13 @@ func secondFactors(kinds ...string) func(*cognitotest.User) {
 	return func(u *cognitotest.User) { u.MFA = kinds }
 }
 
-// TestTable holds every challenge, flow and operation against every pair of client and pool
-// that there is, and prints what it measured:
+// TestTable tries every challenge, flow and operation with every pair of client and pool, and prints
+// the results:
 //
 //	KYC_REQUIRE_PEERS=1 go test -v -run 'TestTable$' ./agent/cognito
 //
-// A cell that should pass and does not fails it, and so does one that passes unexpectedly or
-// has another reason.
+// It fails if a cell does not have the expected result, including an unexpected pass and another
+// reason.
 func TestTable(t *testing.T) {
 	rows := tableRows()
 	columns := []tableColumn{
@@ -190,7 +190,7 @@ type tableColumn struct {
 	cells   []string // nil where a peer was missing
 }
 
-// check holds the cells against what is wanted, whose further words they get.
+// check compares the cells to the expected ones, and adds the expected text in brackets to them.
 func (c *tableColumn) check(t *testing.T, rows []tableRow) {
 	t.Helper()
 	if c.cells == nil {
@@ -233,7 +233,7 @@ const tableLegend = `
 What is in brackets is said and not measured.
 `
 
-// ownCells runs our own client against a pool of cognitotest for each row.
+// ownCells runs this project's client against a pool of cognitotest, for each row.
 func ownCells(t *testing.T, rows []tableRow) []string {
 	cells := make([]string, len(rows))
 	for i, row := range rows {
@@ -252,7 +252,7 @@ func ownCells(t *testing.T, rows []tableRow) []string {
 	return cells
 }
 
-// callsIn are the names of the API calls that arrived.
+// callsIn returns the names of the API calls that arrived.
 func callsIn(log []cognitotest.Call) []string {
 	var names []string
 	for _, c := range log {
@@ -271,8 +271,8 @@ func namesOf(calls []amplifyjs.Call) []string {
 	return names
 }
 
-// localCells runs our own client against cognito-local, with a user for each row. What does
-// not come up there is asked for directly, so that no cell is a guess.
+// localCells runs this project's client against cognito-local, with a user for each row. A call that
+// is not made in that run is made directly, so that no cell is a guess.
 func localCells(t *testing.T, rows []tableRow) []string {
 	callers := make([]*caller, len(rows))
 	var o cognitolocal.Options
@@ -300,8 +300,8 @@ func localUser(u cognitotest.User) cognitolocal.User {
 	return l
 }
 
-// cell says what became of a row: of its calls on the wire, and of the whole. probe tells
-// what comes of a call that was not made.
+// cell returns the result of a row, from its calls on the wire and its error. probe returns the
+// result of a call that was not made.
 func (row tableRow) cell(w *wire, err error, probe func(call string) string) string {
 	for i, call := range row.calls {
 		outcome := w.outcome(call)
@@ -328,7 +328,7 @@ func (row tableRow) cell(w *wire, err error, probe func(call string) string) str
 	return "pass"
 }
 
-// briefly is an error without its environment and its hint.
+// briefly returns an error without its environment and its hint.
 func briefly(err error) string {
 	if e, ok := errors.AsType[*agent.Error](err); ok {
 		return e.Message
@@ -336,9 +336,9 @@ func briefly(err error) string {
 	return err.Error()
 }
 
-// jsCells runs a JavaScript client's cases, each against a pool of its own. A row passes
-// when all its calls succeeded in one of the cases. Where none has them, the client's own
-// code, in folder of its package, may show why.
+// jsCells runs the cases of a JavaScript client, each against its own pool. A row passes if all its
+// calls succeeded in one of the cases. If no case has them, the client's source code, in a folder of
+// its package, may show why.
 func jsCells(client amplifyjs.Client, folder string) func(*testing.T, []tableRow) []string {
 	return func(t *testing.T, rows []tableRow) []string {
 		traces := amplifyjs.Run(t, client)
@@ -376,7 +376,7 @@ func (row tableRow) passedIn(tr amplifyjs.Trace) bool {
 	return !slices.ContainsFunc(row.calls, func(call string) bool { return results[call] != "pass" })
 }
 
-// sources is all JavaScript in a folder.
+// sources returns all JavaScript in a folder.
 func sources(t *testing.T, folder string) string {
 	t.Helper()
 	var all strings.Builder
@@ -402,7 +402,7 @@ const (
 	everyCode    = cognitolocal.Code // and cognitotest's
 )
 
-// A caller is our own client with one user of a pool, and with a person who knows what to answer.
+// A caller is this project's client with a user of a pool, and a person who knows every answer.
 type caller struct {
 	*cognito.Authenticator
 	env    agent.Environment
@@ -424,7 +424,7 @@ func newCaller(t *testing.T, env agent.Environment, row tableRow, name string) *
 	}
 }
 
-// A scenario is what a caller does for a row. Its error says what went otherwise than it should.
+// A scenario is what a caller does for a row. Its error describes what went wrong.
 type scenario func(context.Context, *caller) error
 
 func (row tableRow) play(ctx context.Context, c *caller) error {
@@ -439,7 +439,7 @@ func (c *caller) signIn(ctx context.Context) (agent.AuthResult, error) {
 	return c.Login(ctx, c.env, agent.LoginRequest{Environment: c.env.Name, Username: c.user.Name, Password: agent.NewSecret(c.user.Password)}, c.answer)
 }
 
-// answer knows every answer, and gives none a second time.
+// answer answers every challenge, and fails if one is asked a second time.
 func (c *caller) answer(_ context.Context, ch agent.Challenge) (agent.Answers, error) {
 	if ch.Problem != "" {
 		return nil, fmt.Errorf("%s: %s", ch.Name, ch.Problem)
@@ -473,7 +473,7 @@ func (c *caller) typed(ch agent.Challenge, input string) string {
 	return "given" // an attribute
 }
 
-// chooses signs in by USER_AUTH without saying a password first.
+// chooses signs in with USER_AUTH, without sending a password first.
 func chooses(way string) scenario {
 	return func(ctx context.Context, c *caller) error {
 		c.choice = way
@@ -482,7 +482,7 @@ func chooses(way string) scenario {
 	}
 }
 
-// prefers signs in by USER_AUTH, with a preference that is not our client's own.
+// prefers signs in with USER_AUTH, with a preference that this project's client does not send itself.
 func prefers(way string) scenario {
 	return func(ctx context.Context, c *caller) error {
 		c.wire.prefer = way
@@ -499,7 +499,7 @@ func isPutPasskey(ctx context.Context, c *caller) error {
 	return err
 }
 
-// isRemembered signs in, and again with the device that came of it in the place of MFA.
+// isRemembered signs in twice, the second time with the device instead of MFA.
 func isRemembered(ctx context.Context, c *caller) error {
 	first, err := c.signIn(ctx)
 	if err != nil {
@@ -551,7 +551,7 @@ func rotates(ctx context.Context, c *caller) error {
 	return err
 }
 
-// refused checks that a sign-in is refreshed by neither call.
+// refused checks that neither call refreshes a sign-in.
 func (c *caller) refused(ctx context.Context, s agent.SignIn) error {
 	for _, api := range []string{"initiate-auth", "tokens"} {
 		switch _, err := c.refreshBy(ctx, api, s); {
@@ -564,7 +564,7 @@ func (c *caller) refused(ctx context.Context, s agent.SignIn) error {
 	return nil
 }
 
-// hasSecret goes through the calls of an app client with a secret, by an alias of the user's.
+// hasSecret makes the calls of an app client with a secret, with an alias of the user.
 func hasSecret(ctx context.Context, c *caller) error {
 	name := c.user.Name
 	c.user.Name = c.user.Email
@@ -623,7 +623,7 @@ func signsOutEverywhere(ctx context.Context, c *caller) error {
 	return c.refused(ctx, there.SignIn)
 }
 
-// recovers mends the account, and signs in after that.
+// recovers recovers the account, and signs in afterwards.
 func recovers(actions ...agent.RecoverAction) scenario {
 	return func(ctx context.Context, c *caller) error {
 		for _, action := range actions {
@@ -643,8 +643,8 @@ func recovers(actions ...agent.RecoverAction) scenario {
 	}
 }
 
-// probe makes a call with as little in it as makes the pool look at what is asked, and says
-// what came of it.
+// probe makes a call with as little content as the pool needs to recognize it, and returns the
+// result.
 func (c *caller) probe(t *testing.T, call string) string {
 	t.Helper()
 	w := newWire(t)
@@ -660,7 +660,7 @@ func (c *caller) probe(t *testing.T, call string) string {
 	return w.outcome(call)
 }
 
-// An answer is what matters of an answer of Cognito's.
+// An answer is the relevant part of an answer of Cognito.
 type answer struct {
 	Code                 string `json:"__type"`
 	Message              string `json:"message"`
@@ -693,7 +693,7 @@ func post(t *testing.T, client *http.Client, url, op string, body any) answer {
 	return a
 }
 
-// A wire is a transport that hears what goes over it, and can disturb it.
+// A wire is a transport that records calls and can modify or lose them.
 type wire struct {
 	base   http.RoundTripper
 	prefer string // PREFERRED_CHALLENGE of every USER_AUTH, without a password
@@ -710,7 +710,7 @@ func newWire(t *testing.T) *wire {
 	return &wire{base: base}
 }
 
-// RoundTrip passes a call on.
+// RoundTrip forwards a call.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodPost {
 		return w.base.RoundTrip(r)
@@ -760,7 +760,7 @@ func (w *wire) read(r *http.Request, body []byte) (string, []byte) {
 	return op, changed
 }
 
-// hear notes an answer and tells whether it gets lost.
+// hear records an answer and reports whether to lose it.
 func (w *wire) hear(name string, status int, body []byte) (lost bool) {
 	var a answer
 	_ = json.Unmarshal(body, &a)
@@ -796,7 +796,7 @@ func (w *wire) outcome(name string) string {
 	return outcome
 }
 
-// put tells whether a challenge was the answer to a call.
+// put reports whether a challenge was the answer to a call.
 func (w *wire) put(challenge string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -54,7 +54,7 @@ func expect() idtoken.Expect {
 	return idtoken.Expect{Issuer: issuer, Audience: client, Subject: sub, Now: now, Leeway: time.Minute}
 }
 
-// claims returns good claims with changes: nil removes one.
+// claims returns valid claims with changes: nil removes a claim.
 func claims(changes map[string]any) map[string]any {
 	c := map[string]any{
 		"iss": issuer, "aud": client, "sub": sub, "token_use": "id", "cognito:username": "ana",
@@ -102,7 +102,7 @@ func jws(t testing.TB, alg jose.SignatureAlgorithm, key any, kid string, payload
 	return object
 }
 
-// byHand builds a token whose header is as given, signed with RS256 all the same.
+// byHand builds a token with the given header, always signed with RS256.
 func byHand(t testing.TB, header, payload string) string {
 	t.Helper()
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
@@ -244,7 +244,7 @@ func TestVerifyRefusesForms(t *testing.T) {
 	}
 }
 
-// An expectation that was never filled in must not match an empty claim.
+// An empty expectation must not match an empty claim.
 func TestVerifyRefusesEmptyExpectation(t *testing.T) {
 	want := idtoken.Expect{Now: now}
 	_, err := idtoken.Verify(token(t, claims(map[string]any{"iss": nil})), keys, want)
@@ -258,7 +258,7 @@ func TestVerifyRefusesEmptyExpectation(t *testing.T) {
 	}
 }
 
-// The caller tells "no such key" from "could not ask" by the error it gave itself.
+// The caller recognizes unavailable keys by its own error.
 func TestVerifyKeepsTheKeyFuncsError(t *testing.T) {
 	down := errors.New("JWKS down")
 	_, err := idtoken.Verify(token(t, claims(nil)), func(string) (*rsa.PublicKey, error) { return nil, down }, expect())
@@ -321,7 +321,7 @@ func ecKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// ownKey is signed by a stranger, who put his public key into the header under our kid.
+// ownKey is signed by an attacker, who put his public key into the header under the right kid.
 func ownKey(t *testing.T, payload []byte) string {
 	t.Helper()
 	key := jose.JSONWebKey{Key: stranger(), KeyID: "k1"}
@@ -356,7 +356,7 @@ func twoSignatures(t *testing.T, payload []byte) string {
 	return object.FullSerialize()
 }
 
-// Whatever comes in: no panic, an *Error or the claims that were signed.
+// Any input leads to an *Error or to the claims that were signed, and to no panic.
 func FuzzVerify(f *testing.F) {
 	good := token(f, claims(nil))
 	parts := strings.Split(good, ".")

@@ -13,8 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// TestFullDisk holds that a token which cannot be replaced stays while it is valid, and
-// not longer.
+// TestFullDisk checks that a token that cannot be replaced stays while it is valid, and not longer.
 func TestFullDisk(t *testing.T) {
 	disk := testpeer.Tmpfs(t)
 	inBubble(t, func(f *fixture) {
@@ -36,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		time.Sleep(8 * time.Minute)
 		synctest.Wait()
-		// The dead token's own block is room enough for the newer one.
+		// The block of the expired token is enough room for the newer one.
 		if got, err := os.ReadFile(f.path("prod.jwt")); err == nil && string(got) != f.token("prod") {
 			f.Errorf("a dead token is there: %q", got)
 		}
@@ -52,8 +51,8 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestFullDiskAtTheEnd holds that a token that cannot be replaced goes when it ends, and not
-// at the next try, which may be minutes away by then.
+// TestFullDiskAtTheEnd checks that a token that cannot be replaced is removed when it expires, and not
+// at the next attempt, which may be minutes later.
 func TestFullDiskAtTheEnd(t *testing.T) {
 	disk := testpeer.Tmpfs(t)
 	inBubble(t, func(f *fixture) {
@@ -71,7 +70,7 @@ func TestFullDiskAtTheEnd(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		// The dead token's own block is room enough for the newer one.
+		// The block of the expired token is enough room for the newer one.
 		if got, err := os.ReadFile(f.path("prod.jwt")); err == nil && string(got) != f.token("prod") {
 			f.Errorf("a dead token is there: %q", got)
 		}

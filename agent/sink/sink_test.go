@@ -44,7 +44,7 @@ func inBubble(t *testing.T, body func(f *fixture)) {
 	})
 }
 
-// render has a line end in every format, as the agent's formats do.
+// render ends every format with a newline, as the agent does.
 func render(format string, t agent.Token, now time.Time) ([]byte, error) {
 	text := t.IDToken.Reveal()
 	if format == "left" {
@@ -59,7 +59,7 @@ func (f *fixture) prod() sink.Sink {
 	return sink.Sink{Environment: "prod", Format: "token", Path: f.path("prod.jwt"), Mode: 0o600}
 }
 
-// configure makes sinks the files there are, and waits until they are looked at.
+// configure replaces the set of files, and waits until they are updated.
 func (f *fixture) configure(sinks ...sink.Sink) {
 	f.m.Configure(sinks)
 	synctest.Wait()
@@ -79,7 +79,7 @@ func (f *fixture) logout(env string) {
 	synctest.Wait()
 }
 
-// token is what the agent has.
+// token returns the agent's token.
 func (f *fixture) token(env string) string {
 	f.Helper()
 	t, err := f.a.Token(f.Context(), agent.TokenRequest{Environment: env})
@@ -89,7 +89,7 @@ func (f *fixture) token(env string) string {
 	return t.IDToken.Reveal()
 }
 
-// wantFile wants text in the file called name, and that the status agrees.
+// wantFile checks that the file name contains text, and that the status agrees.
 func (f *fixture) wantFile(name, text string, mode fs.FileMode) {
 	f.Helper()
 	got, err := os.ReadFile(f.path(name))
@@ -105,7 +105,7 @@ func (f *fixture) wantFile(name, text string, mode fs.FileMode) {
 	f.wantNoTemps()
 }
 
-// wantNone wants no file called name, and why in the status.
+// wantNone checks that there is no file name, and that the status says why.
 func (f *fixture) wantNone(name, why string) {
 	f.Helper()
 	if _, err := os.Lstat(f.path(name)); err == nil {
@@ -135,7 +135,7 @@ func (f *fixture) status(name string) agent.SinkStatus {
 	return agent.SinkStatus{}
 }
 
-// logged is how often the log has text.
+// logged returns how often the log contains text.
 func (f *fixture) logged(text string) int { return strings.Count(f.log.String(), text) }
 
 const notSignedIn = "prod: not signed in; run: kyc-agentd login prod"
@@ -171,8 +171,8 @@ func TestLife(t *testing.T) {
 	})
 }
 
-// TestAlwaysValid holds that, with nobody asking but the file, what is in it is valid
-// at any time and costs one refresh a life.
+// TestAlwaysValid checks that the file alone keeps its token valid at any time, with one refresh per
+// lifetime.
 func TestAlwaysValid(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.login("prod")
@@ -191,7 +191,7 @@ func TestAlwaysValid(t *testing.T) {
 	})
 }
 
-// TestOutage holds that a file goes when its token ends, and comes back by itself.
+// TestOutage checks that a file is removed when its token expires, and returns by itself.
 func TestOutage(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.login("prod")
@@ -218,8 +218,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestSlowAtTheEnd holds that a file goes when its token ends, though another is being
-// waited for.
+// TestSlowAtTheEnd checks that a file is removed when its token expires, even while the Manager waits
+// for another token.
 func TestSlowAtTheEnd(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.login("prod")
@@ -250,7 +250,7 @@ func TestRefusal(t *testing.T) {
 	})
 }
 
-// TestMovedConfiguration holds that a token of another user pool does not stay.
+// TestMovedConfiguration checks that a token of another user pool is removed.
 func TestMovedConfiguration(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.login("prod")
@@ -267,8 +267,8 @@ func TestMovedConfiguration(t *testing.T) {
 	})
 }
 
-// TestReconfigured holds that files come and go with the configuration, and that one
-// that stays is not written again.
+// TestReconfigured checks that files follow the configuration, and that one that stays is not written
+// again.
 func TestReconfigured(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.login("prod")
@@ -305,7 +305,7 @@ func TestReconfigured(t *testing.T) {
 	})
 }
 
-// TestLeftByAKill holds that a start replaces or removes what an agent left.
+// TestLeftByAKill checks that a start replaces or removes the files of a killed agent.
 func TestLeftByAKill(t *testing.T) {
 	for _, signedIn := range []bool{false, true} {
 		inBubble(t, func(f *fixture) {
@@ -329,8 +329,8 @@ func TestLeftByAKill(t *testing.T) {
 	}
 }
 
-// TestPrivateFilesStay holds that a slip in the configuration costs nobody a file that is
-// as private as a token file is.
+// TestPrivateFilesStay checks that a mistake in the configuration does not destroy a file that is as
+// private as a token file.
 func TestPrivateFilesStay(t *testing.T) {
 	for _, text := range []string{
 		"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA", "machine kyc.example login ana password x\n",
@@ -361,8 +361,8 @@ func TestPrivateFilesStay(t *testing.T) {
 	}
 }
 
-// TestSomebodyElseTouchesTheFile holds that a file that was removed, replaced or opened
-// to others is put right.
+// TestSomebodyElseTouchesTheFile checks that a file that was removed, replaced or made readable to
+// others is restored.
 func TestSomebodyElseTouchesTheFile(t *testing.T) {
 	for name, touch := range map[string]func(path string) error{
 		"removed": os.Remove,
@@ -391,8 +391,8 @@ func TestSomebodyElseTouchesTheFile(t *testing.T) {
 	}
 }
 
-// TestUnwritten holds that what stands in the way is named, logged once, never touched,
-// and that the file is written when that is gone.
+// TestUnwritten checks that an obstacle is named, logged once and never touched, and that the file is
+// written when the obstacle is gone.
 func TestUnwritten(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -468,7 +468,7 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-// TestNothingIsLogged holds that the log has no token, whatever happens.
+// TestNothingIsLogged checks that the log never contains a token.
 func TestNothingIsLogged(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.configure(f.prod())
@@ -481,8 +481,8 @@ func TestNothingIsLogged(t *testing.T) {
 	})
 }
 
-// TestTwoAgents holds that of two agents with one path the first keeps the file, the
-// second says so and leaves it alone, and takes it over when the first is gone.
+// TestTwoAgents checks that of two agents with the same path the first keeps the file. The second
+// reports that, leaves the file alone, and takes it over when the first is gone.
 func TestTwoAgents(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.login("prod")
@@ -509,7 +509,8 @@ func TestTwoAgents(t *testing.T) {
 	})
 }
 
-// TestCloseDoesNotWait holds that a file goes at once though a token is waited for.
+// TestCloseDoesNotWait checks that Close removes a file at once, even while the Manager waits for a
+// token.
 func TestCloseDoesNotWait(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.login("prod")

@@ -19,7 +19,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// start makes a user pool, an AWS that trusts it, and an ID token.
+// start starts a user pool and an AWS that trusts it, and returns an ID token.
 func start(t *testing.T) (srv *awstest.Server, token string) {
 	pool := cognitotest.New()
 	t.Cleanup(pool.Close)
@@ -57,7 +57,7 @@ func assume(ctx context.Context, srv *awstest.Server, token string) (*types.Cred
 	return out.Credentials, nil
 }
 
-// Only a signature with credentials that were issued, and have not ended, is taken.
+// Only a signature with issued credentials that have not expired is accepted.
 func TestCallerIdentityWantsASignature(t *testing.T) {
 	srv, token := start(t)
 	good, err := assume(t.Context(), srv, token)
@@ -103,7 +103,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// An ID token with another signature, or none, is worth nothing.
+// An ID token with another signature, or none, is refused.
 func TestTokensAreVerified(t *testing.T) {
 	srv, token := start(t)
 	signature := strings.LastIndex(token, ".") + 1

@@ -6,8 +6,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// The user of these tests signs in by e-mail address at a client with a secret, and is
-// really called by a UUID.
+// The user of these tests signs in with an e-mail address at a client with a secret. The real name is
+// a UUID.
 const (
 	alias    = "grace@example.com"
 	realName = "7c1b0a4e-52d1-4f0c-9a3e-0d8f5b1f6a11"
@@ -27,8 +27,8 @@ func hash(srv *cognitotest.Server, name string) string {
 
 const wrongHash = "NotAuthorizedException: SecretHash does not match for the client: 4cognitotest0client0number1"
 
-// Each challenge that has named the user wants the hash over that name, whatever the
-// answer's USERNAME is; the others take it over the name that was sent.
+// After a challenge with the user's name, the hash must be over that name, whatever the USERNAME of
+// the answer; before, over the name that was sent.
 func TestSecretHashInAnswers(t *testing.T) {
 	bigA := cognitotest.SRPPublicForTest(smallA).Text(16)
 	mfa := func(u *cognitotest.User) { u.MFA = []string{"SMS_MFA"} }
@@ -112,7 +112,7 @@ func TestSecretOfARefresh(t *testing.T) {
 		m{"ClientId": srv.ClientID, "RefreshToken": out.refresh(), "ClientSecret": secret}).result(), revoked)
 }
 
-// Setting a software token up needs no hash, but the answer after it does.
+// Setting up a software token needs no hash, but the answer after it does.
 func TestSecretHashOfASetUp(t *testing.T) {
 	clock := newClock()
 	srv := aliased(t, cognitotest.Now(clock.Now))

@@ -172,7 +172,7 @@ func TestMFASetupEndsWithTheThirdWrongCode(t *testing.T) {
 	equal(t, "right after that", verify(cognitotest.TOTP(secret.SecretCode, time.Now())), "NotAuthorizedException: Invalid session for the user.")
 }
 
-// Three wrong codes end a session; one that has been used counts as wrong.
+// Three wrong codes end a session. A used code counts as wrong.
 func TestWrongCodes(t *testing.T) {
 	const (
 		mismatch = "CodeMismatchException: Invalid code or auth state for the user."
@@ -209,7 +209,7 @@ func TestWrongCodes(t *testing.T) {
 	}
 }
 
-// Each challenge takes the code that was sent for it, and no other.
+// Each challenge accepts only the code that was sent for it.
 func TestEachMessageHasItsCode(t *testing.T) {
 	srv := start(t, cognitotest.Code("111111"))
 	first := challenged(t, srv, "SMS_MFA", withMFA("SMS_MFA"))

@@ -19,7 +19,7 @@ const (
 	password = "Correct-Horse-1"
 )
 
-// start makes a pool with one user, reached in memory, and ends it with the test.
+// start starts an in-memory pool with one user, until the test ends.
 func start(t *testing.T, opts ...cognitotest.Option) *cognitotest.Server {
 	t.Helper()
 	srv := cognitotest.NewInMemory(opts...)
@@ -28,7 +28,7 @@ func start(t *testing.T, opts ...cognitotest.Option) *cognitotest.Server {
 	return srv
 }
 
-// clock is a clock that moves by hand.
+// A clock only moves when the test moves it.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -106,7 +106,7 @@ func send(srv *cognitotest.Server, op string, in any) (reply, error) {
 	return out, err
 }
 
-// call is send where the transport must not fail.
+// call is send, but fails the test if the transport fails.
 func call(t *testing.T, srv *cognitotest.Server, op string, in any) reply {
 	t.Helper()
 	out, err := send(srv, op, in)

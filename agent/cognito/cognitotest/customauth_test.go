@@ -6,7 +6,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// asked makes a pool whose user has two questions to answer.
+// asked starts a pool whose user has to answer two questions.
 func asked(t *testing.T, opts ...cognitotest.Option) *cognitotest.Server {
 	t.Helper()
 	srv := start(t, opts...)

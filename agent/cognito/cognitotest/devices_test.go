@@ -22,10 +22,10 @@ var (
 	smallA     = big.NewInt(0x1234567890abcdef)
 )
 
-// aDevice is a client's memory of a device.
+// An aDevice is what a client stores of a device.
 type aDevice struct{ key, group string }
 
-// newDevice signs in and returns the device that the pool has named, and the tokens.
+// newDevice signs in and returns the device key of the pool, and the tokens.
 func newDevice(t *testing.T, srv *cognitotest.Server) (aDevice, reply) {
 	t.Helper()
 	out := signIn(t, srv)
@@ -57,7 +57,7 @@ func confirmed(t *testing.T, srv *cognitotest.Server) (aDevice, reply) {
 	return d, out
 }
 
-// signInWith is a sign-in by password that sends the device's key.
+// signInWith signs in with a password and the device's key.
 func (d aDevice) signIn(t *testing.T, srv *cognitotest.Server) reply {
 	t.Helper()
 	return initiate(t, srv, "USER_PASSWORD_AUTH", m{"PASSWORD": password, "DEVICE_KEY": d.key})
@@ -213,7 +213,7 @@ func TestOptInDevice(t *testing.T) {
 	equal(t, "not signed in", call(t, srv, "UpdateDeviceStatus", m{"AccessToken": "x"}).Code, "NotAuthorizedException")
 }
 
-// What the user does elsewhere counts at once.
+// Actions of the user on other devices take effect at once.
 func TestDeviceNotRememberedInBetween(t *testing.T) {
 	for _, step := range []string{"before A", "before the proof"} {
 		srv := start(t, cognitotest.RememberDevices(cognitotest.DevicesAlways))
@@ -260,7 +260,7 @@ func TestDeviceAfterSRP(t *testing.T) {
 	out = initiate(t, srv, "USER_SRP_AUTH", m{"SRP_A": bigA, "DEVICE_KEY": d.key})
 	equal(t, "key at the start", prove(out, d.key).result(), "DEVICE_SRP_AUTH")
 	srv.ForgetDevice(userName, "")
-	// amazon-cognito-identity-js goes on with the same proof and null for the key.
+	// amazon-cognito-identity-js continues with the same proof and null as key.
 	out = initiate(t, srv, "USER_SRP_AUTH", m{"SRP_A": bigA, "DEVICE_KEY": d.key})
 	equal(t, "forgotten", prove(out, d.key).result(), noDevice)
 	again := prove(out, nil)
@@ -303,8 +303,8 @@ func TestRefreshOnDevices(t *testing.T) {
 	equal(t, "devices of nobody", len(srv.Devices("nobody")), 0)
 }
 
-// A pool that signs in by e-mail address wants the real name in answers: with the other,
-// the sign-in goes on, and its access token then confirms no device.
+// A pool with e-mail addresses as user names wants the real name in answers. With an address the
+// sign-in continues, but its access token confirms no device.
 func TestAliasSpoilsTheDevice(t *testing.T) {
 	for _, tt := range []struct{ name, want string }{{userName, "ok"}, {"ada@example.com", badKey}} {
 		srv := start(t, cognitotest.RememberDevices(cognitotest.DevicesAlways))

@@ -9,8 +9,8 @@ import (
 // SRPPublicForTest is the client's A = g^a.
 func SRPPublicForTest(a *big.Int) *big.Int { return new(big.Int).Exp(srpG, a, srpN) }
 
-// SRPClientKeyForTest is the client's half of the handshake: the same key by the
-// other formula, S = (B − k·g^x)^(a + u·x).
+// SRPClientKeyForTest returns the key as a client calculates it: the same key with the other formula,
+// S = (B − k·g^x)^(a + u·x).
 func SRPClientKeyForTest(poolName, userID, password string, salt []byte, a, bigA, bigB *big.Int) []byte {
 	x := srpSecret(poolName, userID, password, salt)
 	u := hashNumbers(bigA, bigB)
@@ -20,7 +20,7 @@ func SRPClientKeyForTest(poolName, userID, password string, salt []byte, a, bigA
 	return srpDerive(u, base.Mod(base, srpN).Exp(base, exponent, srpN))
 }
 
-// SRPServerKeyForTest answers A for a verifier and returns B and the server's key.
+// SRPServerKeyForTest returns B and the server's key, for A and a verifier.
 func SRPServerKeyForTest(poolName, userID, password string, salt []byte, bigA, b *big.Int) (*big.Int, []byte) {
 	v := srpVerifier(poolName, userID, password, salt)
 	bigB := srpServerPublic(v, b)
@@ -43,7 +43,7 @@ func SRPProofForTest(group, id, password string, a *big.Int, p map[string]string
 		hmacSHA256(key, []byte(group), []byte(id), block, []byte(timestamp)))
 }
 
-// DeviceVerifierForTest is what ConfirmDevice takes for a device's password.
+// DeviceVerifierForTest returns the salt and verifier of a device's password, for ConfirmDevice.
 func DeviceVerifierForTest(group, key, password string, salt []byte) string {
 	return base64.StdEncoding.EncodeToString(padded(srpVerifier(group, key, password, salt)))
 }

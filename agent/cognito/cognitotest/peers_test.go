@@ -14,10 +14,10 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// This test holds the tokens to a verifier of other people: what it takes for good is not
-// our reading of Cognito but theirs. Package amplifyjs does that with whole clients.
+// This test checks the tokens with an independent verifier. Package amplifyjs does the same with whole
+// clients.
 
-// node runs a script of testdata with in on its stdin and reads its answer into out.
+// node runs a script of testdata with in on its stdin and decodes its output into out.
 func node(t *testing.T, script string, in, out any) {
 	t.Helper()
 	dir, program := testpeer.Npm(t)
@@ -38,7 +38,7 @@ func node(t *testing.T, script string, in, out any) {
 	}
 }
 
-// listen makes a pool with one user on a real socket.
+// listen starts a pool with one user on a real socket.
 func listen(t *testing.T, opts ...cognitotest.Option) *cognitotest.Server {
 	t.Helper()
 	srv := cognitotest.New(opts...)
@@ -62,7 +62,7 @@ func TestAWSJWTVerify(t *testing.T) {
 		wrongIssuer, wrongClient string
 	}{
 		{"general", "", srv.Issuer(), "JwtInvalidIssuerError", "JwtInvalidAudienceError"},
-		// Cognito's verifier knows no issuer but AWS's.
+		// The verifier accepts only AWS's issuers.
 		{"Cognito's", srv.PoolID, "https://cognito-idp." + srv.Region + ".amazonaws.com/" + srv.PoolID,
 			"ParameterValidationError", "CognitoJwtInvalidClientIdError"},
 	}
@@ -91,7 +91,7 @@ func TestAWSJWTVerify(t *testing.T) {
 	}
 }
 
-// verifications are good tokens and one of each kind that must be refused.
+// verifications returns valid tokens, and one of each kind that must be refused.
 func verifications(srv *cognitotest.Server, issue func(cognitotest.Forgery) (id, access string), wrongIssuer, wrongClient string) []verification {
 	id, access := issue(cognitotest.Forgery{})
 	list := []verification{

@@ -90,7 +90,7 @@ func TestForgotPasswordRefusals(t *testing.T) {
 	}
 }
 
-// An administrator's reset sends the code; ForgotPassword can send another.
+// A reset by an administrator sends a code; ForgotPassword can send another.
 func TestResetRequired(t *testing.T) {
 	srv := start(t, cognitotest.Code(""))
 	srv.EditUser(userName, func(u *cognitotest.User) { u.Status = cognitotest.ResetRequired })

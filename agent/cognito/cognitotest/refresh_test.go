@@ -15,8 +15,8 @@ const (
 	invalid = "NotAuthorizedException: Invalid Refresh Token."
 )
 
-// A step of a refresh story. Tokens are numbered in the order of issue: 0 is the
-// sign-in's own.
+// A step is a step of a refresh test. Tokens are numbered in the order in which they were issued: 0 is
+// that of the sign-in.
 type step struct {
 	do    string // "use", "revoke" or "wait"
 	token int
@@ -198,7 +198,7 @@ func TestRevocationOff(t *testing.T) {
 		"UnsupportedOperationException: Revoke Token is not enabled for this client.")
 }
 
-// Without revocation, tokens have no origin_jti and no jti; GlobalSignOut works all the same.
+// Without revocation, tokens have no origin_jti and no jti, but GlobalSignOut works.
 func TestTokensWithoutRevocation(t *testing.T) {
 	srv := start(t, cognitotest.Revocation(false))
 	out := signIn(t, srv)
@@ -223,7 +223,7 @@ func TestRevokeTokenWrongClient(t *testing.T) {
 	equal(t, "with it", call(t, srv, "RevokeToken", in).result(), "ok")
 }
 
-// Turned off, rotation leaves the live token, which then stays.
+// When rotation is turned off, the live token stays valid.
 func TestRotationTurnedOff(t *testing.T) {
 	srv := start(t, cognitotest.Rotation(0))
 	first := signIn(t, srv).refresh()
@@ -256,8 +256,8 @@ func TestGlobalSignOut(t *testing.T) {
 	equal(t, "the other sign-in", byTokens(t, srv, b.refresh()).result(), revoked)
 }
 
-// It ends all sign-ins of the user, with every client and in every state of rotation, and
-// nobody else's.
+// It ends all sign-ins of the user, with every client and in every state of rotation, but none of
+// another user.
 func TestGlobalSignOutEndsEveryFamily(t *testing.T) {
 	srv := start(t, cognitotest.Rotation(time.Minute))
 	srv.AddClient("another")

@@ -68,7 +68,7 @@ func TestHandlerOnAnotherListener(t *testing.T) {
 	equal(t, "status", res.StatusCode, http.StatusOK)
 }
 
-// Everything at once, for the race detector; and no refresh may be lost or counted twice.
+// Everything runs at once, for the race detector. No refresh may be lost or counted twice.
 func TestConcurrency(t *testing.T) {
 	srv := listen(t)
 	token := signIn(t, srv).refresh()
@@ -116,7 +116,7 @@ func TestOneOfManyRotates(t *testing.T) {
 	equal(t, "refused", count[reuse], cap(results)-1)
 }
 
-// fuzzToken is the access token of a sign-in on a new device.
+// fuzzToken returns the access token of a sign-in on a new device.
 func fuzzToken(f *testing.F, srv *cognitotest.Server) string {
 	f.Helper()
 	out, err := send(srv, "InitiateAuth", passwordAuth(srv, userName, password))
@@ -126,7 +126,7 @@ func fuzzToken(f *testing.F, srv *cognitotest.Server) string {
 	return out.access()
 }
 
-// Whatever arrives is answered as Cognito would, with 200 or 400.
+// Any request is answered with 200 or 400, as Cognito does.
 func FuzzAPI(f *testing.F) {
 	srv := cognitotest.NewInMemory(cognitotest.RememberDevices(cognitotest.DevicesAlways))
 	f.Cleanup(srv.Close)

@@ -13,8 +13,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 )
 
-// srp-vectors.json was made with amazon-cognito-identity-js: the numbers of four
-// handshakes whose first bytes are zero here and there, and the client's key.
+// srp-vectors.json was made with amazon-cognito-identity-js. It has the numbers of four exchanges, some
+// with leading zero bytes, and the client's key.
 func TestSRPVectors(t *testing.T) {
 	data, err := os.ReadFile("testdata/srp-vectors.json")
 	if err != nil {
@@ -60,7 +60,7 @@ func TestSRPPrimeIsSafe(t *testing.T) {
 	}
 }
 
-// Both formulas must give one key; the numbers are small enough to have zeros in front.
+// Both formulas must give the same key. The numbers are small enough to have leading zeros.
 func TestSRPBothSidesAgree(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 16 {

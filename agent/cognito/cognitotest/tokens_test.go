@@ -27,7 +27,7 @@ func fetchKeys(t *testing.T, srv *cognitotest.Server) jose.JSONWebKeySet {
 	return set
 }
 
-// verifies tells whether a key published under the token's kid made its signature.
+// verifies reports whether the key that is published under the token's kid made its signature.
 func verifies(set jose.JSONWebKeySet, token string) bool {
 	sig, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// vector is a handshake as AWS's own client (amazon-cognito-identity-js) made it, with
-// random keys and passwords outside ASCII. Numbers come without zeros in front.
+// A vector is an exchange that AWS's client (amazon-cognito-identity-js) made, with random keys and
+// passwords outside ASCII. Numbers have no leading zeros.
 type vector struct {
 	Pool, User, PW string
 	Ephemeral      string `json:"a"`
@@ -28,8 +28,7 @@ type vector struct {
 	Salt, Key      string
 }
 
-// UnmarshalJSON minds the case of names, which encoding/json does not: there is an
-// "a" and an "A".
+// UnmarshalJSON distinguishes names by case, which encoding/json does not: there are "a" and "A".
 func (v *vector) UnmarshalJSON(data []byte) error {
 	var m map[string]string
 	if err := json.Unmarshal(data, &m); err != nil {
@@ -81,7 +80,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// Zeros in front, capital letters and odd numbers of digits change nothing.
+// Leading zeros, capital letters and odd numbers of digits make no difference.
 func TestSpellings(t *testing.T) {
 	v := vectors(t)[0]
 	c := srp.ClientForTest(v.Ephemeral)
@@ -204,7 +203,7 @@ func TestPoolName(t *testing.T) {
 	}
 }
 
-// A device proves its password to whoever has the verifier: here, the server's half.
+// A device proves its password to a server with the verifier, which the test implements.
 func TestDevice(t *testing.T) {
 	id := srp.Identity{Group: "-dJKs7", Name: "us-east-2_0f1e2d3c-0000-4000-8000-000000000000"}
 	password, v := srp.NewDevice(id)
@@ -272,7 +271,7 @@ func TestPadded(t *testing.T) {
 	}
 }
 
-// The ephemeral key is in no print of a Client.
+// Printing a Client does not reveal its ephemeral key.
 func TestClientPrintsNoKey(t *testing.T) {
 	v := vectors(t)[0]
 	c := srp.ClientForTest(v.Ephemeral)
@@ -287,7 +286,7 @@ func TestClientPrintsNoKey(t *testing.T) {
 	}
 }
 
-// Whatever a server sends, there is a proof or one of three errors, and no panic.
+// Any challenge leads to a proof or one of three errors, and to no panic.
 func FuzzProve(f *testing.F) {
 	v := vectors(f)[0]
 	f.Add(v.Salt, v.ServerPublic, "c2VjcmV0", "user", "password")
