@@ -19,19 +19,19 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A site is a home folder in which the shipped binaries run, with nothing of the
+// A binaries is a home folder in which the shipped binaries run, with nothing of the
 // caller's environment.
-type site struct {
+type binaries struct {
 	t   *testing.T
 	dir string
 	env []string
 }
 
-// newSite configures staging, and prod alike, for the Cognito at endpoint.
-func newSite(t *testing.T, endpoint, pool, client string) *site {
+// newBinaries configures staging, and prod alike, for the Cognito at endpoint.
+func newBinaries(t *testing.T, endpoint, pool, client string) *binaries {
 	t.Helper()
 	dir := shortDir(t)
-	s := &site{t: t, dir: dir, env: []string{
+	s := &binaries{t: t, dir: dir, env: []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"), "LANG=C.UTF-8",
 	}}
 	for _, env := range []string{"STAGING", "PROD"} {
@@ -44,7 +44,7 @@ func newSite(t *testing.T, endpoint, pool, client string) *site {
 }
 
 // fileStore makes a key for the file store and has the daemon use it.
-func (s *site) fileStore() {
+func (s *binaries) fileStore() {
 	s.t.Helper()
 	key := filepath.Join(s.dir, "store.key")
 	s.must("kyc-agentd", "keygen", key)
@@ -57,11 +57,11 @@ func (s *site) fileStore() {
 	}
 }
 
-func (s *site) socket() string { return filepath.Join(s.dir, "run", "kyc-agentd", "agent.sock") }
+func (s *binaries) socket() string { return filepath.Join(s.dir, "run", "kyc-agentd", "agent.sock") }
 
-func (s *site) client() *ipc.Client { return &ipc.Client{Socket: s.socket()} }
+func (s *binaries) client() *ipc.Client { return &ipc.Client{Socket: s.socket()} }
 
-func (s *site) command(name string, args ...string) *exec.Cmd {
+func (s *binaries) command(name string, args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.Command(testpeer.Build(s.t, name), args...)
 	cmd.Env = slices.Clone(s.env)
@@ -69,7 +69,7 @@ func (s *site) command(name string, args ...string) *exec.Cmd {
 }
 
 // run runs a command of ours and returns its exit code and output.
-func (s *site) run(stdin, name string, args ...string) (exit int, stdout, stderr string) {
+func (s *binaries) run(stdin, name string, args ...string) (exit int, stdout, stderr string) {
 	s.t.Helper()
 	cmd := s.command(name, args...)
 	var out, errOut bytes.Buffer
@@ -85,12 +85,12 @@ func (s *site) run(stdin, name string, args ...string) (exit int, stdout, stderr
 }
 
 // must is run for a command that has to succeed; it returns stdout.
-func (s *site) must(name string, args ...string) string {
+func (s *binaries) must(name string, args ...string) string {
 	s.t.Helper()
 	return s.mustWith("", name, args...)
 }
 
-func (s *site) mustWith(stdin, name string, args ...string) string {
+func (s *binaries) mustWith(stdin, name string, args ...string) string {
 	s.t.Helper()
 	exit, out, errOut := s.run(stdin, name, args...)
 	if exit != 0 {
@@ -100,13 +100,13 @@ func (s *site) mustWith(stdin, name string, args ...string) string {
 }
 
 // login signs in at env.
-func (s *site) login(env, user, password string) {
+func (s *binaries) login(env, user, password string) {
 	s.t.Helper()
 	s.mustWith(password+"\n", "kyc-agentd", "login", env, "-u", user, "--password-stdin")
 }
 
-// A process is a running kyc-agentd.
-type process struct {
+// A daemonProcess is a running kyc-agentd.
+type daemonProcess struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	log  testlog.Buffer
@@ -114,7 +114,7 @@ type process struct {
 }
 
 // start starts the daemon and returns when it sent READY=1.
-func (s *site) start(args ...string) *process {
+func (s *binaries) start(args ...string) *daemonProcess {
 	s.t.Helper()
 	notify := filepath.Join(s.dir, "run", "notify")
 	_ = os.Remove(notify)
@@ -123,7 +123,7 @@ func (s *site) start(args ...string) *process {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	p := &process{t: s.t, cmd: s.command("kyc-agentd", append([]string{"serve"}, args...)...), done: make(chan struct{})}
+	p := &daemonProcess{t: s.t, cmd: s.command("kyc-agentd", append([]string{"serve"}, args...)...), done: make(chan struct{})}
 	p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+notify)
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
@@ -150,13 +150,13 @@ func (s *site) start(args ...string) *process {
 }
 
 // kill is SIGKILL, and the wait for the end.
-func (p *process) kill() {
+func (p *daemonProcess) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
 // stop is SIGTERM; the daemon must exit 0.
-func (p *process) stop() {
+func (p *daemonProcess) stop() {
 	p.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {

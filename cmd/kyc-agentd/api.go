@@ -24,29 +24,29 @@ import (
 )
 
 const (
-	// maxKept is how much of standard input, in bytes, is read before it is sent: a body
+	// maxBuffered is how much of standard input, in bytes, is read before it is sent: a body
 	// of that size at most tells its length, and the agent can send it twice.
-	maxKept = 64 << 10
+	maxBuffered = 64 << 10
 	// maxPretty is the longest answer, in bytes, that is laid out for a person.
 	maxPretty = 1 << 20
 )
 
-// apiCall is one run of `api`.
-type apiCall struct {
+// apiOptions is one run of `api`.
+type apiOptions struct {
 	*cli
 	data    string
 	headers []string
 	include bool
 }
 
-func (c *cli) api() *cobra.Command {
-	a := &apiCall{cli: c}
+func (c *cli) apiCommand() *cobra.Command {
+	a := &apiOptions{cli: c}
 	cmd := &cobra.Command{
 		Use: "api", Long: usageAPI, Args: methodAndPath,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			env := c.environment(args[:len(args)-2])
 			args = args[len(args)-2:]
-			return a.do(cmd.Context(), env, args[0], args[1], cmd.Flags().Changed("data"))
+			return a.run(cmd.Context(), env, args[0], args[1], cmd.Flags().Changed("data"))
 		},
 	}
 	cmd.Flags().StringVarP(&a.data, "data", "d", "", "")
@@ -64,12 +64,12 @@ func methodAndPath(_ *cobra.Command, args []string) error {
 	return usageError(apiHelp, "api takes a method and a path, and before them an environment if need be")
 }
 
-func (a *apiCall) do(ctx context.Context, env, method, path string, hasData bool) error {
+func (a *apiOptions) run(ctx context.Context, env, method, path string, hasData bool) error {
 	req, err := a.request(ctx, method, path)
 	if err != nil {
 		return err
 	}
-	var body *readBody
+	var body *requestBody
 	if hasData {
 		if body, err = a.body(req); err != nil {
 			return err
@@ -79,19 +79,19 @@ func (a *apiCall) do(ctx context.Context, env, method, path string, hasData bool
 	resp, err := a.client().Forward(req, env)
 	if err == nil {
 		defer resp.Body.Close()
-		err = a.show(resp)
+		err = a.writeResponse(resp)
 	}
-	if fault := body.fault(); fault != nil && err != nil {
+	if fault := body.readError(); fault != nil && err != nil {
 		return usageError(apiHelp, "--data cannot be read: %s", plainCause(fault))
 	}
 	if err != nil {
 		return err
 	}
-	return a.verdict(resp)
+	return a.exitFromStatus(resp)
 }
 
 // request is the request without its body.
-func (a *apiCall) request(ctx context.Context, method, path string) (*http.Request, error) {
+func (a *apiOptions) request(ctx context.Context, method, path string) (*http.Request, error) {
 	if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return nil, usageError(apiHelp, "the method has to be one such as GET or POST, in capitals")
 	}
@@ -118,15 +118,15 @@ func isToken(s string) bool {
 	})
 }
 
-// A readBody remembers why it could not be read. It is read beside everything else: an
+// A requestBody remembers why it could not be read. It is read beside everything else: an
 // API may answer before it has read the body.
-type readBody struct {
+type requestBody struct {
 	io.Reader
 	close  func() error
 	failed atomic.Pointer[error]
 }
 
-func (b *readBody) Read(p []byte) (int, error) {
+func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if err != nil && err != io.EOF && !errors.Is(err, fs.ErrClosed) { // who sends it closes it
 		b.failed.Store(&err)
@@ -134,8 +134,8 @@ func (b *readBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fault is why, so far.
-func (b *readBody) fault() error {
+// readError is why, so far.
+func (b *requestBody) readError() error {
 	if b == nil || b.failed.Load() == nil {
 		return nil
 	}
@@ -143,22 +143,22 @@ func (b *readBody) fault() error {
 }
 
 // Close implements [io.Closer].
-func (b *readBody) Close() error { return b.close() }
+func (b *requestBody) Close() error { return b.close() }
 
 // body gives req the body that --data names, and tells its length where it is known.
-func (a *apiCall) body(req *http.Request) (*readBody, error) {
-	b := &readBody{close: func() error { return nil }}
+func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
+	b := &requestBody{close: func() error { return nil }}
 	file, isFile := strings.CutPrefix(a.data, "@")
 	switch {
 	case !isFile:
 		b.Reader, req.ContentLength = strings.NewReader(a.data), int64(len(a.data))
 	case file == "-":
-		begin, err := io.ReadAll(io.LimitReader(a.in, maxKept+1))
+		begin, err := io.ReadAll(io.LimitReader(a.in, maxBuffered+1))
 		if err != nil {
 			return nil, usageError(apiHelp, "--data cannot be read: %s", plainCause(err))
 		}
 		b.Reader, req.ContentLength = bytes.NewReader(begin), int64(len(begin))
-		if len(begin) > maxKept {
+		if len(begin) > maxBuffered {
 			b.Reader, req.ContentLength = io.MultiReader(b.Reader, a.in), -1
 		}
 	default:
@@ -180,8 +180,8 @@ func (a *apiCall) body(req *http.Request) (*readBody, error) {
 	return b, nil
 }
 
-// show writes the answer as it comes; on a terminal JSON is laid out.
-func (a *apiCall) show(resp *http.Response) error {
+// writeResponse writes the answer as it comes; on a terminal JSON is laid out.
+func (a *apiOptions) writeResponse(resp *http.Response) error {
 	if a.include {
 		if err := writeHead(a.out, resp); err != nil {
 			return err
@@ -196,26 +196,26 @@ func (a *apiCall) show(resp *http.Response) error {
 			body = pretty(body)
 		}
 	}
-	w := &writeErr{Writer: a.out}
+	w := &stickyWriter{Writer: a.out}
 	if _, err := io.Copy(w, body); err != nil && w.err == nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "api", Message: "the answer was cut off", Hint: "try again", Err: err}
 	}
 	return w.err
 }
 
-// A writeErr remembers why it could not be written to.
-type writeErr struct {
+// A stickyWriter remembers why it could not be written to.
+type stickyWriter struct {
 	io.Writer
 	err error
 }
 
-func (w *writeErr) Write(p []byte) (int, error) {
+func (w *stickyWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	w.err = cmp.Or(w.err, err)
 	return n, err
 }
 
-func (a *apiCall) atTerminal() bool {
+func (a *apiOptions) atTerminal() bool {
 	f, ok := a.out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
@@ -244,19 +244,19 @@ func pretty(r io.Reader) io.Reader {
 	raw, err := io.ReadAll(io.LimitReader(r, maxPretty+1))
 	var laidOut bytes.Buffer
 	if err != nil || len(raw) > maxPretty || json.Indent(&laidOut, bytes.TrimSpace(raw), "", "  ") != nil {
-		return io.MultiReader(bytes.NewReader(raw), failing{err}, r)
+		return io.MultiReader(bytes.NewReader(raw), errorReader{err}, r)
 	}
 	laidOut.WriteByte('\n')
 	return &laidOut
 }
 
-// failing reads nothing, and err when there is one.
-type failing struct{ err error }
+// errorReader reads nothing, and err when there is one.
+type errorReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
+func (f errorReader) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
 
-// verdict makes the exit code of the answer's status: 4 for 4xx, 5 for 5xx.
-func (a *apiCall) verdict(resp *http.Response) error {
+// exitFromStatus makes the exit code of the answer's status: 4 for 4xx, 5 for 5xx.
+func (a *apiOptions) exitFromStatus(resp *http.Response) error {
 	class := resp.StatusCode / 100
 	if class < 4 {
 		return nil

@@ -50,7 +50,7 @@ func TestAPIRequests(t *testing.T) {
 		{[]string{"POST", "/", "-d", "@" + file}, "", "POST /|application/json||9 in a file"},
 		{[]string{"POST", "/", "-d", "@-"}, "from stdin", "POST /|application/json||10 from stdin"},
 		{[]string{"POST", "/", "-d", "@-"}, "", "POST /|application/json||0 "},
-		{[]string{"POST", "/", "-d", "@-"}, strings.Repeat("x", maxKept+1), "POST /|application/json||-1 " + strings.Repeat("x", maxKept+1)},
+		{[]string{"POST", "/", "-d", "@-"}, strings.Repeat("x", maxBuffered+1), "POST /|application/json||-1 " + strings.Repeat("x", maxBuffered+1)},
 	} {
 		got := session{stdin: tt.stdin}.run(t, append([]string{"api", "--socket", socket}, tt.args...)...)
 		if got.exit != exitOK || got.out != tt.want || got.errOut != "" {
@@ -125,7 +125,7 @@ func TestAPIBodyBreaks(t *testing.T) {
 	})
 	var errOut strings.Builder
 	c := &cli{stdio: stdio{out: io.Discard, err: &errOut, in: io.MultiReader(
-		strings.NewReader(strings.Repeat("x", 2*maxKept)), iotest.ErrReader(errors.New("the disk is gone")))}}
+		strings.NewReader(strings.Repeat("x", 2*maxBuffered)), iotest.ErrReader(errors.New("the disk is gone")))}}
 	if exit := c.run(t.Context(), []string{"api", "POST", "/", "-d", "@-", "--socket", socket}); exit != exitUsage {
 		t.Errorf("exit %d", exit)
 	}
@@ -157,7 +157,7 @@ func TestAPIAnswersEarly(t *testing.T) {
 		close(answered)
 	})
 	var out, errOut strings.Builder
-	c := &cli{stdio: stdio{out: &out, err: &errOut, in: io.MultiReader(strings.NewReader(strings.Repeat("x", 2*maxKept)), failsAfter{answered})}}
+	c := &cli{stdio: stdio{out: &out, err: &errOut, in: io.MultiReader(strings.NewReader(strings.Repeat("x", 2*maxBuffered)), failsAfter{answered})}}
 	switch exit := c.run(t.Context(), []string{"api", "POST", "/", "-d", "@-", "--socket", socket}); {
 	case exit == 4 && strings.Contains(errOut.String(), "the API answered 413"):
 	case exit == exitUsage && strings.Contains(errOut.String(), "the disk is gone"): // which was noticed first
@@ -184,7 +184,7 @@ func TestPretty(t *testing.T) {
 
 // On a terminal JSON is laid out.
 func TestAPIAtATerminal(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json; charset=utf-8")
 		w.WriteHeader(http.StatusBadRequest)

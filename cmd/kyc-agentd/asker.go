@@ -17,18 +17,18 @@ const (
 	newPasswordAgain = newPassword + "_again"
 )
 
-// answer puts a challenge to the person. It is an [agent.Prompter].
-func (d *dialog) answer(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
+// answerChallenge puts a challenge to the person. It is an [agent.Prompter].
+func (d *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
 	if d.terminal == nil {
-		return nobody(c)
+		return refuseChallenge(c)
 	}
-	d.show(c)
+	d.showChallenge(c)
 	answers := agent.Answers{}
 	for _, in := range c.Fields {
 		if _, done := answers[in.Name]; done {
 			continue
 		}
-		typed, err := d.fill(ctx, in)
+		typed, err := d.askField(ctx, in)
 		if err != nil {
 			return nil, err
 		}
@@ -43,33 +43,33 @@ func (d *dialog) answer(ctx context.Context, c agent.Challenge) (agent.Answers, 
 	return answers, nil
 }
 
-// offers are the challenges that would mend the account before the sign-in goes on.
+// optionalChallenges are the challenges that would mend the account before the sign-in goes on.
 // Whoever declines gets the error that the sign-in had.
-var offers = []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"}
+var optionalChallenges = []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"}
 
-// nobody answers where there is no terminal.
-func nobody(c agent.Challenge) (agent.Answers, error) {
-	if slices.Contains(offers, c.Name) {
+// refuseChallenge answers where there is no terminal.
+func refuseChallenge(c agent.Challenge) (agent.Answers, error) {
+	if slices.Contains(optionalChallenges, c.Name) {
 		return agent.Answers{"code": agent.NewSecret("no")}, nil
 	}
 	return nil, usageError("run it at a terminal", "Cognito asks %s, and there is no terminal", strconv.Quote(c.Prompt))
 }
 
-// show writes what comes before the inputs.
-func (d *dialog) show(c agent.Challenge) {
+// showChallenge writes what comes before the inputs.
+func (d *interaction) showChallenge(c agent.Challenge) {
 	if c.Problem != "" {
 		d.terminal.printf("%s", c.Problem)
 	}
 	if !slices.ContainsFunc(c.Fields, func(in agent.Field) bool { return in.Label == c.Prompt }) {
 		d.terminal.printf("%s", c.Prompt)
 	}
-	if c.TOTPSecret != "" && c.TOTPSecret != d.shown { // not again after a wrong code
-		d.shown = c.TOTPSecret
+	if c.TOTPSecret != "" && c.TOTPSecret != d.shownSecret { // not again after a wrong code
+		d.shownSecret = c.TOTPSecret
 		d.terminal.showTOTP(c, d.vars)
 	}
 }
 
-func (d *dialog) fill(ctx context.Context, in agent.Field) (agent.Secret, error) {
+func (d *interaction) askField(ctx context.Context, in agent.Field) (agent.Secret, error) {
 	label := cmp.Or(in.Label, in.Name)
 	if in.Name == newPassword && in.Secret {
 		return d.askTwice(ctx, label)
@@ -79,7 +79,7 @@ func (d *dialog) fill(ctx context.Context, in agent.Field) (agent.Secret, error)
 }
 
 // askTwice asks for what nobody sees until both times it is the same.
-func (d *dialog) askTwice(ctx context.Context, label string) (agent.Secret, error) {
+func (d *interaction) askTwice(ctx context.Context, label string) (agent.Secret, error) {
 	for {
 		first, err := d.terminal.ask(ctx, label, true)
 		if err != nil {

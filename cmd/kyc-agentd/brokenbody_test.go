@@ -33,7 +33,7 @@ func TestBrokenBodyIsNoRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			send := sender(t)
-			h := newHouse(t)
+			h := newFixture(t)
 			h.env = append(h.env, "KYC_STAGING_API_URL="+faultyAPI(t))
 			h.daemon("--store", "memory")
 			h.login()

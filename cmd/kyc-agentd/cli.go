@@ -16,7 +16,7 @@ import (
 // cli is one run of the program.
 type cli struct {
 	stdio
-	vars   environ
+	vars   Environ
 	socket string // --socket
 	// harden is the process-wide part of serve. It cannot be taken back, so tests
 	// that run in their own process leave it out.
@@ -53,7 +53,7 @@ func (c *cli) root() *cobra.Command {
 		Use:           "kyc-agentd",
 		Long:          usageRoot,
 		Args:          noSuchCommand,
-		RunE:          c.noAction,
+		RunE:          c.needsCommand,
 		Version:       programVersion(),
 		SilenceErrors: true, // run prints them, as one line
 		SilenceUsage:  true,
@@ -63,22 +63,22 @@ func (c *cli) root() *cobra.Command {
 	root.SetErr(c.err)
 	root.SetHelpTemplate("{{.Long}}")
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.noAction})
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.needsCommand})
 	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
 	root.Flags().Bool("version", false, "") // as cobra's own, which would be -v as well
 	root.AddCommand(
-		c.serve(), c.login(), c.logout(), c.password(), c.confirm(), c.status(), c.doctor(), c.logCommand(),
-		c.reload(), c.api(), c.runCommand(), c.envCommand(), c.keygen(), c.completion(), c.version(),
-		c.keyringChild(),
+		c.serveCommand(), c.loginCommand(), c.logoutCommand(), c.passwordCommand(), c.confirmCommand(), c.statusCommand(), c.doctorCommand(), c.logCommand(),
+		c.reloadCommand(), c.apiCommand(), c.runCommand(), c.envCommand(), c.keygenCommand(), c.completionCommand(), c.versionCommand(),
+		c.keyringChildCommand(),
 	)
-	c.complete(root)
+	c.addCompletions(root)
 	return root
 }
 
-// noAction is a command that needs another word after it.
-func (c *cli) noAction(cmd *cobra.Command, _ []string) error {
+// needsCommand is a command that needs another word after it.
+func (c *cli) needsCommand(cmd *cobra.Command, _ []string) error {
 	_, _ = c.err.Write([]byte(cmp.Or(cmd.Long, usageRoot)))
 	return exitStatus(exitUsage)
 }
@@ -124,17 +124,17 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError(help, "the command line cannot be understood")
 }
 
-// none and one say how many arguments a verb takes. They do not show what was typed:
+// noArgs and one say how many arguments a verb takes. They do not show what was typed:
 // it may be a password in the wrong place.
-func none(cmd *cobra.Command, args []string) error {
-	return tooMany(cmd, args, 0, "no arguments")
+func noArgs(cmd *cobra.Command, args []string) error {
+	return limitArgs(cmd, args, 0, "no arguments")
 }
 
-func one(cmd *cobra.Command, args []string) error {
-	return tooMany(cmd, args, 1, "at most one argument")
+func atMostOneArg(cmd *cobra.Command, args []string) error {
+	return limitArgs(cmd, args, 1, "at most one argument")
 }
 
-func tooMany(cmd *cobra.Command, args []string, most int, words string) error {
+func limitArgs(cmd *cobra.Command, args []string, most int, words string) error {
 	if len(args) <= most {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (c *cli) socketPath() string {
 	if c.socket != "" {
 		return c.socket
 	}
-	return ipc.SocketPath(c.vars.get)
+	return ipc.SocketPath(c.vars.Get)
 }
 
 // environment is the one that a verb is for: its argument, else $KYC_ENV, else "",
@@ -159,5 +159,5 @@ func (c *cli) environment(args []string) string {
 	if len(args) > 0 {
 		return args[0]
 	}
-	return c.vars.get("KYC_ENV")
+	return c.vars.Get("KYC_ENV")
 }

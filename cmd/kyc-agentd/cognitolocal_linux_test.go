@@ -36,8 +36,8 @@ func startPeer(t *testing.T, lifetime time.Duration) *cognitolocal.Server {
 	})
 }
 
-func peerSite(t *testing.T, srv *cognitolocal.Server) *site {
-	return newSite(t, srv.URL, srv.PoolID, srv.ClientID)
+func peerSite(t *testing.T, srv *cognitolocal.Server) *binaries {
+	return newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)
 }
 
 // expiry reads the exp of a token; its signature is the daemon's business.
@@ -88,9 +88,9 @@ func dead(ends map[string]time.Time) (n int) {
 // TestRestart keeps a sign-in over a restart of the daemon, in each lasting store.
 func TestRestart(t *testing.T) {
 	testpeer.Slow(t)
-	for kind, use := range map[string]func(*site){
-		"file":    (*site).fileStore,
-		"keyring": (*site).realKeyring,
+	for kind, use := range map[string]func(*binaries){
+		"file":    (*binaries).fileStore,
+		"keyring": (*binaries).realKeyring,
 	} {
 		t.Run(kind, func(t *testing.T) {
 			s := peerSite(t, startPeer(t, time.Hour))
@@ -116,7 +116,7 @@ func TestRestart(t *testing.T) {
 }
 
 // realKeyring gives the site a session bus with an unlocked gnome-keyring.
-func (s *site) realKeyring() {
+func (s *binaries) realKeyring() {
 	s.t.Helper()
 	s.env = append(s.env, keyringtest.Start(s.t, keyringtest.Unlocked).Env()...)
 	s.env = append(s.env, "HOME="+s.dir, "XDG_RUNTIME_DIR="+filepath.Join(s.dir, "run"))
@@ -166,7 +166,7 @@ func TestLogoutRevokes(t *testing.T) {
 }
 
 // refreshToken reads the refresh token of a stopped daemon out of its file store.
-func (s *site) refreshToken(env string) string {
+func (s *binaries) refreshToken(env string) string {
 	s.t.Helper()
 	ids, _, err := file.FindIdentity(func(string) string { return "" }, filepath.Join(s.dir, "store.key"))
 	if err != nil {

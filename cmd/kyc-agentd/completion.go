@@ -13,9 +13,9 @@ import (
 // completionTimeout bounds what a person waits for after they pressed Tab.
 const completionTimeout = time.Second
 
-func (c *cli) completion() *cobra.Command {
+func (c *cli) completionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "completion", Long: usageCompletion, Args: one,
+		Use: "completion", Long: usageCompletion, Args: atMostOneArg,
 		ValidArgs: []string{"bash", "fish", "zsh"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			shells := map[string]func(io.Writer) error{
@@ -33,17 +33,17 @@ func (c *cli) completion() *cobra.Command {
 	}
 }
 
-// complete has Tab offer what each command of root's takes, where it does not say so
+// addCompletions has Tab offer what each command of root's takes, where it does not say so
 // itself: environments, if its help text names that argument, or else nothing.
-func (c *cli) complete(root *cobra.Command) {
+func (c *cli) addCompletions(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
-		c.complete(cmd)
+		c.addCompletions(cmd)
 		switch {
 		case cmd.ValidArgsFunction != nil || len(cmd.ValidArgs) > 0 || cmd.HasSubCommands():
 		case strings.Contains(cmd.Long, "ENVIRONMENT"):
 			cmd.ValidArgsFunction = c.completeEnvironment
 		default:
-			cmd.ValidArgsFunction = fixed()
+			cmd.ValidArgsFunction = completeValues()
 		}
 	}
 }
@@ -73,8 +73,8 @@ func (c *cli) environments(ctx context.Context) []string {
 	return names
 }
 
-// fixed offers the values of a flag.
-func fixed(values ...string) cobra.CompletionFunc {
+// completeValues offers the values of a flag.
+func completeValues(values ...string) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return slices.Clone(values), cobra.ShellCompDirectiveNoFileComp
 	}

@@ -182,7 +182,7 @@ func builtin() Config {
 
 // loadConfig reads the configuration: the file, then the environment variables.
 // file is --config's value, or empty. warnings are for the log.
-func loadConfig(file string, vars environ) (c Config, warnings []string, err error) {
+func loadConfig(file string, vars Environ) (c Config, warnings []string, err error) {
 	c, err = readConfigFile(file, vars)
 	if err != nil {
 		return Config{}, nil, err
@@ -200,7 +200,7 @@ func loadConfig(file string, vars environ) (c Config, warnings []string, err err
 // maxConfig bounds config.toml, in bytes; a real one has some hundred.
 const maxConfig = 1 << 20
 
-func readConfigFile(file string, vars environ) (Config, error) {
+func readConfigFile(file string, vars Environ) (Config, error) {
 	named := file != ""
 	if !named {
 		if file = defaultConfigFile(vars); file == "" {
@@ -296,7 +296,7 @@ func (c Config) check() error {
 			return err
 		}
 	}
-	if err := c.checkForward(); err != nil {
+	if err := c.checkForwardEnvironments(); err != nil {
 		return err
 	}
 	return c.checkHosts()
@@ -327,7 +327,7 @@ func (e Environment) check(name string) error {
 func (c Config) names() []string { return slices.Sorted(maps.Keys(c.Environments)) }
 
 // agentConfig is what the agent is told of c. It reads the client secrets.
-func (c Config) agentConfig(vars environ) (agent.Config, error) {
+func (c Config) agentConfig(vars Environ) (agent.Config, error) {
 	margin, _ := time.ParseDuration(c.RefreshMargin.s) // checked before
 	a := agent.Config{DefaultEnvironment: c.DefaultEnvironment, RefreshMargin: margin}
 	for _, name := range c.names() {
@@ -340,7 +340,7 @@ func (c Config) agentConfig(vars environ) (agent.Config, error) {
 	return a, nil
 }
 
-func (e Environment) agentEnvironment(name string, vars environ) (agent.Environment, error) {
+func (e Environment) agentEnvironment(name string, vars Environ) (agent.Environment, error) {
 	secret, err := e.clientSecret(name, vars)
 	if err != nil {
 		return agent.Environment{}, err
@@ -372,15 +372,15 @@ func (e Environment) agentEnvironment(name string, vars environ) (agent.Environm
 }
 
 // defaultConfigFile is where config.toml is looked for, or "" where there is no home.
-func defaultConfigFile(vars environ) string { return vars.configPath("config.toml") }
+func defaultConfigFile(vars Environ) string { return vars.configPath("config.toml") }
 
 // configPath is the path of name in the user's configuration folder, or "". A
 // relative $XDG_CONFIG_HOME counts as unset: the XDG base directory specification.
-func (v environ) configPath(name string) string {
-	if dir := v.get("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+func (v Environ) configPath(name string) string {
+	if dir := v.Get("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "kyc-agent", name)
 	}
-	if home := v.get("HOME"); filepath.IsAbs(home) {
+	if home := v.Get("HOME"); filepath.IsAbs(home) {
 		return filepath.Join(home, ".config", "kyc-agent", name)
 	}
 	return ""

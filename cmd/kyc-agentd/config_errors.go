@@ -17,7 +17,7 @@ func tomlError(file string, err error) error {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		first := &strict.Errors[0]
 		line, _ := first.Position()
-		return configError("%s:%d: unknown key %s%s", file, line, joinKey(first.Key()), elsewhere(first.Key()))
+		return configError("%s:%d: unknown key %s%s", file, line, joinKey(first.Key()), secretHint(first.Key()))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, _ := bad.Position()
@@ -26,8 +26,8 @@ func tomlError(file string, err error) error {
 	return configError("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
 }
 
-// elsewhere says where a secret goes that somebody wrote into config.toml.
-func elsewhere(key toml.Key) string {
+// secretHint says where a secret goes that somebody wrote into config.toml.
+func secretHint(key toml.Key) string {
 	if len(key) == 0 || secretKeys[key[len(key)-1]] == "" {
 		return ""
 	}

@@ -15,11 +15,11 @@ type Host = Text[hostKind]
 // Hosts are the value of allowed_hosts.
 type Hosts []Host
 
-// commas are Hosts as a variable has them: separated by commas. (Hosts themselves are
+// hostList are Hosts as a variable has them: separated by commas. (Hosts themselves are
 // no text: go-toml would take an array for one.)
-type commas struct{ *Hosts }
+type hostList struct{ *Hosts }
 
-func (c commas) UnmarshalText(text []byte) error {
+func (c hostList) UnmarshalText(text []byte) error {
 	*c.Hosts = nil
 	for part := range strings.SplitSeq(string(text), ",") {
 		var host Host
@@ -33,7 +33,7 @@ func (c commas) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (c commas) String() string { return strings.Join(c.list(), ",") }
+func (c hostList) String() string { return strings.Join(c.list(), ",") }
 
 func (h Hosts) list() []string {
 	var list []string

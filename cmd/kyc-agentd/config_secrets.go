@@ -11,8 +11,8 @@ import (
 var clientSecretShape = regexp.MustCompile(`^[\w+]{1,64}$`)
 
 // clientSecret reads the app client's secret; it is empty where there is none.
-func (e Environment) clientSecret(name string, vars environ) (agent.Secret, error) {
-	file := findSecret(e.ClientSecretFile, "kyc-"+name+".client-secret", vars)
+func (e Environment) clientSecret(name string, vars Environ) (agent.Secret, error) {
+	file := findSecretFile(e.ClientSecretFile, "kyc-"+name+".client-secret", vars)
 	if file.path == "" {
 		return agent.Secret{}, nil
 	}
@@ -27,12 +27,12 @@ func (e Environment) clientSecret(name string, vars environ) (agent.Secret, erro
 }
 
 // unattended is what the agent signs in with by itself; nil when a person does.
-func (e Environment) unattended(name string, vars environ) (agent.CredentialSource, error) {
+func (e Environment) unattended(name string, vars Environ) (agent.CredentialSource, error) {
 	if e.Username.s == "" {
 		return nil, nil
 	}
 	credential := "kyc-" + name + ".password"
-	file := findSecret(e.PasswordFile, credential, vars)
+	file := findSecretFile(e.PasswordFile, credential, vars)
 	if file.path == "" {
 		return nil, configError("environments.%s: username is set, and there is no password to go with it; set password_file, or give the systemd credential %s", name, credential)
 	}

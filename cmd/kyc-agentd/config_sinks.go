@@ -62,13 +62,13 @@ func (nameKind) check(s string) error {
 
 type sinkFormatKind struct{}
 
-// notForFiles is the format that would put a secret on a disk that is none of ours.
-const notForFiles = "aws"
+// awsFormat is the format that would put a secret on a disk that is none of ours.
+const awsFormat = "aws"
 
 func (sinkFormatKind) check(s string) error {
-	formats := slices.DeleteFunc(ipc.FormatNames(), func(name string) bool { return name == notForFiles })
+	formats := slices.DeleteFunc(ipc.FormatNames(), func(name string) bool { return name == awsFormat })
 	switch {
-	case s == notForFiles:
+	case s == awsFormat:
 		return fmt.Errorf("AWS credentials are never kept in a file; configure the tool with: credential_process = kyc-token -f aws")
 	case !slices.Contains(formats, s):
 		return fmt.Errorf("unknown format %q; want one of: %s", s, strings.Join(formats, ", "))
@@ -119,9 +119,9 @@ func (s Sink) check(n int, c Config) error {
 	return nil
 }
 
-// sinks are the token files of c. inUse says what else is at a path; it is empty for
+// resolveSinks are the token files of c. inUse says what else is at a path; it is empty for
 // nothing.
-func (c Config) sinks(vars environ, inUse func(path string) string) ([]sink.Sink, error) {
+func (c Config) resolveSinks(vars Environ, inUse func(path string) string) ([]sink.Sink, error) {
 	var sinks []sink.Sink
 	for i, s := range c.Sinks {
 		one, err := s.resolve(vars)
@@ -139,7 +139,7 @@ func (c Config) sinks(vars environ, inUse func(path string) string) ([]sink.Sink
 	return sinks, nil
 }
 
-func (s Sink) resolve(vars environ) (sink.Sink, error) {
+func (s Sink) resolve(vars Environ) (sink.Sink, error) {
 	mode, _ := parseMode(cmp.Or(s.Mode.s, "0600")) // checked before
 	out := sink.Sink{Environment: s.Environment.s, Format: cmp.Or(s.Format.s, "token"), Mode: mode}
 	ending := out.Format
@@ -147,22 +147,22 @@ func (s Sink) resolve(vars environ) (sink.Sink, error) {
 		ending = "jwt"
 	}
 	path := cmp.Or(s.Path.s, out.Environment+"."+ending)
-	if strings.HasPrefix(path, "~/") && !filepath.IsAbs(vars.get("HOME")) {
+	if strings.HasPrefix(path, "~/") && !filepath.IsAbs(vars.Get("HOME")) {
 		return sink.Sink{}, fmt.Errorf("path %s: HOME is not set", path)
 	}
 	if !isPath(path) {
 		path = filepath.Join(runtimeFolder(vars), path)
 	}
-	out.Path = filepath.Clean(underHome(path, vars.get("HOME")))
+	out.Path = filepath.Clean(underHome(path, vars.Get("HOME")))
 	return out, nil
 }
 
 // runtimeFolder is where the socket is unless it is told otherwise.
-func runtimeFolder(vars environ) string {
+func runtimeFolder(vars Environ) string {
 	return filepath.Dir(ipc.SocketPath(func(name string) string {
 		if name == "KYC_AGENT_SOCK" {
 			return ""
 		}
-		return vars.get(name)
+		return vars.Get(name)
 	}))
 }

@@ -20,7 +20,7 @@ func sinksOf(t *testing.T, text string, vars ...string) ([]sink.Sink, error) {
 		return nil, err
 	}
 	d := &daemon{vars: vars, socket: "/run/user/7/kyc-agentd/agent.sock", flags: serveFlags{config: "/home/ana/c.toml"}}
-	return c.sinks(vars, d.inUse(c))
+	return c.resolveSinks(vars, d.pathOwner(c))
 }
 
 func TestSinks(t *testing.T) {

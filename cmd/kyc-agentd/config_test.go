@@ -51,7 +51,7 @@ var (
 )
 
 func TestConfigBuiltIn(t *testing.T) {
-	c, warnings, err := loadConfig("", environ{"HOME=" + t.TempDir()})
+	c, warnings, err := loadConfig("", Environ{"HOME=" + t.TempDir()})
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(warnings, err)
 	}
@@ -293,13 +293,13 @@ func TestConfigFileIsLookedFor(t *testing.T) {
 		}
 	}
 	tests := []struct {
-		vars environ
+		vars Environ
 		want string
 	}{
-		{environ{"HOME=" + home}, "warn"},
-		{environ{"HOME=" + home, "XDG_CONFIG_HOME=" + home + "/xdg"}, "error"},
-		{environ{"HOME=" + home, "XDG_CONFIG_HOME=xdg"}, "warn"}, // relative: as if unset
-		{environ{"HOME=/nowhere"}, "info"},
+		{Environ{"HOME=" + home}, "warn"},
+		{Environ{"HOME=" + home, "XDG_CONFIG_HOME=" + home + "/xdg"}, "error"},
+		{Environ{"HOME=" + home, "XDG_CONFIG_HOME=xdg"}, "warn"}, // relative: as if unset
+		{Environ{"HOME=/nowhere"}, "info"},
 		{nil, "info"},
 	}
 	for _, tt := range tests {

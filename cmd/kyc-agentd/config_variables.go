@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// environ is a process's environment: "NAME=value", as os.Environ gives it.
-type environ []string
+// Environ is a process's environment: "NAME=value", as os.Environ gives it.
+type Environ []string
 
-// get returns the value of name, or "". The last one counts, as in os/exec.
-func (v environ) get(name string) string {
+// Get returns the value of name, or "". The last one counts, as in os/exec.
+func (v Environ) Get(name string) string {
 	for _, kv := range slices.Backward(v) {
 		if n, value, ok := strings.Cut(kv, "="); ok && n == name {
 			return value
@@ -38,7 +38,7 @@ var environmentFields = []struct {
 	{"user_pool_id", true, func(e *Environment) value { return &e.UserPoolID }},
 	{"client_id", true, func(e *Environment) value { return &e.ClientID }},
 	{"api_url", true, func(e *Environment) value { return &e.APIURL }},
-	{"allowed_hosts", false, func(e *Environment) value { return commas{&e.AllowedHosts} }},
+	{"allowed_hosts", false, func(e *Environment) value { return hostList{&e.AllowedHosts} }},
 	{"auth_flow", false, func(e *Environment) value { return &e.AuthFlow }},
 	{"client_secret_file", false, func(e *Environment) value { return &e.ClientSecretFile }},
 	{"refresh_token_validity", false, func(e *Environment) value { return &e.RefreshTokenValidity }},
@@ -56,20 +56,20 @@ var environmentFields = []struct {
 // secretKeys are what somebody may take for a key, and where that is to be instead.
 var secretKeys = map[string]string{"client_secret": "client_secret_file", "password": "password_file"}
 
-// notOurs are variables of the project that only look like an environment's.
-var notOurs = []string{"KYC_AGENT_SOCK", "KYC_ENV", "KYC_TOKEN", "KYC_API_URL", "KYC_TOKEN_EXPIRES_AT"}
+// reservedVariables are variables of the project that only look like an environment's.
+var reservedVariables = []string{"KYC_AGENT_SOCK", "KYC_ENV", "KYC_TOKEN", "KYC_API_URL", "KYC_TOKEN_EXPIRES_AT"}
 
 // applyVariables overrides c by the KYC_<NAME>_<KEY> in vars. warnings name those
 // that look like one and belong to no environment.
-func (c Config) applyVariables(vars environ) (warnings []string, err error) {
+func (c Config) applyVariables(vars Environ) (warnings []string, err error) {
 	for _, kv := range vars {
 		variable, v, _ := strings.Cut(kv, "=")
-		if v == "" || !strings.HasPrefix(variable, "KYC_") || slices.Contains(notOurs, variable) {
+		if v == "" || !strings.HasPrefix(variable, "KYC_") || slices.Contains(reservedVariables, variable) {
 			continue
 		}
 		name, key := c.splitVariable(variable)
 		if name == "" {
-			if looksLikeOurs(variable) {
+			if maybeOurVariable(variable) {
 				warnings = append(warnings, variable+" is ignored: no such environment is configured")
 			}
 			continue
@@ -114,8 +114,8 @@ func variablePrefix(name string) string {
 	return "KYC_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_") + "_"
 }
 
-// looksLikeOurs reports whether variable could be meant for some environment.
-func looksLikeOurs(variable string) bool {
+// maybeOurVariable reports whether variable could be meant for some environment.
+func maybeOurVariable(variable string) bool {
 	return slices.ContainsFunc(variableKeys(), func(key string) bool { return strings.HasSuffix(variable, "_"+key) })
 }
 

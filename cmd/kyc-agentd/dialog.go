@@ -13,18 +13,18 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// A dialog is one run of a verb that may have to ask a person.
-type dialog struct {
+// An interaction is one run of a verb that may have to ask a person.
+type interaction struct {
 	*cli
-	service  agent.Service
-	user     string                  // -u
-	known    agent.EnvironmentStatus // where the verb is done, and who is signed in there
-	terminal *terminal               // nil where there is none
-	shown    string                  // the TOTP secret that is on the screen
+	service     agent.Service
+	user        string                  // -u
+	env         agent.EnvironmentStatus // where the verb is done, and who is signed in there
+	terminal    *terminal               // nil where there is none
+	shownSecret string                  // the TOTP secret that is on the screen
 }
 
-// hold runs do with all that is known before a person is asked anything.
-func (d *dialog) hold(cmd *cobra.Command, args []string, do func(ctx context.Context) error) error {
+// withEnvironment runs do with all that is known before a person is asked anything.
+func (d *interaction) withEnvironment(cmd *cobra.Command, args []string, do func(ctx context.Context) error) error {
 	// At a prompt these would end the process with the echo off.
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
@@ -34,7 +34,7 @@ func (d *dialog) hold(cmd *cobra.Command, args []string, do func(ctx context.Con
 		return err
 	}
 	name := cmp.Or(d.environment(args), before.DefaultEnvironment)
-	if d.known, err = findEnvironment(before, name); err != nil {
+	if d.env, err = findEnvironment(before, name); err != nil {
 		return err
 	}
 	if d.terminal, err = d.tty(); err == nil {
@@ -59,19 +59,19 @@ func findEnvironment(st agent.Status, name string) (agent.EnvironmentStatus, err
 }
 
 // askUser offers the last user, whom an empty answer takes.
-func (d *dialog) askUser(ctx context.Context) (string, error) {
+func (d *interaction) askUser(ctx context.Context) (string, error) {
 	if d.user != "" {
 		return d.user, nil
 	}
 	label := "User"
-	if d.known.User != "" {
-		label += " [" + d.known.User + "]"
+	if d.env.User != "" {
+		label += " [" + d.env.User + "]"
 	}
 	typed, err := d.terminal.ask(ctx, label, false)
 	if err != nil {
 		return "", err
 	}
-	user := cmp.Or(strings.TrimSpace(typed), d.known.User)
+	user := cmp.Or(strings.TrimSpace(typed), d.env.User)
 	if user == "" {
 		return "", usageError("", "the user's name is empty")
 	}
@@ -79,13 +79,13 @@ func (d *dialog) askUser(ctx context.Context) (string, error) {
 }
 
 // askPassword asks for the password that user has now. It may be empty.
-func (d *dialog) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
-	typed, err := d.terminal.ask(ctx, what+" for "+user+" ("+d.known.Name+")", true)
+func (d *interaction) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
+	typed, err := d.terminal.ask(ctx, what+" for "+user+" ("+d.env.Name+")", true)
 	return agent.NewSecret(typed), err
 }
 
-// confirmed asks for a yes; anything but a yes or a no is asked again.
-func (d *dialog) confirmed(ctx context.Context, question string) (bool, error) {
+// askYesNo asks for a yes; anything but a yes or a no is asked again.
+func (d *interaction) askYesNo(ctx context.Context, question string) (bool, error) {
 	for {
 		typed, err := d.terminal.ask(ctx, question+" [yes/no]", false)
 		if err != nil {

@@ -10,45 +10,45 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// A desk is an agent.Service that a test writes the lines of. What is left out
+// A scriptedAgent is an agent.Service that a test writes the lines of. What is left out
 // succeeds and asks nothing.
-type desk struct {
+type scriptedAgent struct {
 	status  agent.Status
 	login   func(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error
 	recover func(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error
 	logout  func(req agent.LogoutRequest) error
 }
 
-func (d *desk) Token(context.Context, agent.TokenRequest) (agent.Token, error) {
+func (d *scriptedAgent) Token(context.Context, agent.TokenRequest) (agent.Token, error) {
 	return agent.Token{}, &agent.Error{Code: agent.CodeInternal, Message: "no verb asks for a token"}
 }
 
-func (d *desk) AWSCredentials(context.Context, agent.TokenRequest) (agent.AWSCredentials, error) {
+func (d *scriptedAgent) AWSCredentials(context.Context, agent.TokenRequest) (agent.AWSCredentials, error) {
 	return agent.AWSCredentials{}, &agent.Error{Code: agent.CodeInternal, Message: "no verb asks for AWS credentials"}
 }
 
-func (d *desk) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
+func (d *scriptedAgent) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	if d.login == nil {
 		return nil
 	}
 	return d.login(ctx, req, ask)
 }
 
-func (d *desk) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error {
+func (d *scriptedAgent) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error {
 	if d.recover == nil {
 		return nil
 	}
 	return d.recover(ctx, req, ask)
 }
 
-func (d *desk) Logout(_ context.Context, req agent.LogoutRequest) error {
+func (d *scriptedAgent) Logout(_ context.Context, req agent.LogoutRequest) error {
 	if d.logout == nil {
 		return nil
 	}
 	return d.logout(req)
 }
 
-func (d *desk) Status(context.Context) (agent.Status, error) { return d.status, nil }
+func (d *scriptedAgent) Status(context.Context) (agent.Status, error) { return d.status, nil }
 
 // anaAtProd is the status of a desk at which ana is signed in to prod.
 func anaAtProd() agent.Status {
@@ -62,12 +62,12 @@ func anaAtProd() agent.Status {
 }
 
 // at is where to find a desk, in a locale with UTF-8.
-func at(t *testing.T, d *desk) environ {
+func at(t *testing.T, d *scriptedAgent) Environ {
 	t.Helper()
 	if d.status.Environments == nil {
 		d.status = anaAtProd()
 	}
-	return environ{"KYC_AGENT_SOCK=" + serveOn(t, d, nil), "LANG=C.UTF-8", "TERM=xterm"}
+	return Environ{"KYC_AGENT_SOCK=" + serveOn(t, d, nil), "LANG=C.UTF-8", "TERM=xterm"}
 }
 
 // A line is a prompt and what is typed at it.
@@ -128,7 +128,7 @@ var resetChallenge = agent.Challenge{
 func TestPasswordReset(t *testing.T) {
 	var req agent.RecoverRequest
 	var got agent.Answers
-	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
+	vars := at(t, &scriptedAgent{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
 		req = r
 		return asking(resetChallenge, &got)(ctx, ask)
 	}})
@@ -155,7 +155,7 @@ func TestPasswordChange(t *testing.T) {
 	var req agent.RecoverRequest
 	var got agent.Answers
 	c := agent.Challenge{Environment: "staging", Name: "CHANGE", Prompt: "New password", Fields: []agent.Field{{Name: "new_password", Label: "New password", Secret: true}}}
-	vars := at(t, &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
+	vars := at(t, &scriptedAgent{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
 		req = r
 		return asking(c, &got)(ctx, ask)
 	}})
@@ -181,7 +181,7 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 		{Name: "new_password", Label: "New password", Secret: true}, {Name: "new_password_again", Label: "New password again", Secret: true},
 		{Name: "userAttributes.name", Label: "name"},
 	}}
-	vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
+	vars := at(t, &scriptedAgent{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 		return asking(c, &got)(ctx, ask)
 	}})
 	p := newPerson(t)
@@ -194,7 +194,7 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 }
 
 func TestPasswordChangeFromNothing(t *testing.T) {
-	vars := at(t, &desk{recover: func(context.Context, agent.RecoverRequest, agent.Prompter) error { panic("called") }})
+	vars := at(t, &scriptedAgent{recover: func(context.Context, agent.RecoverRequest, agent.Prompter) error { panic("called") }})
 	p := newPerson(t)
 	p.types("\n")
 	session{vars: vars, tty: p.tty}.run(t, "password", "change", "-u", "ana").want(t, exitUsage, "the password is empty")
@@ -205,7 +205,7 @@ func TestLoginWithoutAPassword(t *testing.T) {
 	var req agent.LoginRequest
 	var got agent.Answers
 	c := agent.Challenge{Environment: "prod", Name: "SELECT_CHALLENGE", Prompt: "Choose: 1 = password, 2 = code by e-mail", Fields: []agent.Field{{Name: "choice", Label: "Number or name"}}}
-	vars := at(t, &desk{login: func(ctx context.Context, r agent.LoginRequest, ask agent.Prompter) error {
+	vars := at(t, &scriptedAgent{login: func(ctx context.Context, r agent.LoginRequest, ask agent.Prompter) error {
 		req = r
 		return asking(c, &got)(ctx, ask)
 	}})
@@ -222,7 +222,7 @@ func TestLoginWithoutAPassword(t *testing.T) {
 func TestConfirm(t *testing.T) {
 	var done []string
 	var got agent.Answers
-	d := &desk{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
+	d := &scriptedAgent{recover: func(ctx context.Context, r agent.RecoverRequest, ask agent.Prompter) error {
 		done = append(done, string(r.Action)+" "+r.Username+" at "+r.Environment)
 		if r.Action == agent.RecoverResend {
 			return nil
@@ -255,7 +255,7 @@ func TestConfirm(t *testing.T) {
 }
 
 func TestVerbsWithoutATerminal(t *testing.T) {
-	vars := at(t, &desk{
+	vars := at(t, &scriptedAgent{
 		recover: func(context.Context, agent.RecoverRequest, agent.Prompter) error { panic("called") },
 		logout:  func(agent.LogoutRequest) error { panic("called") },
 	})
@@ -324,7 +324,7 @@ func TestVerbsCancelled(t *testing.T) {
 					return err
 				}
 				p, asked := newPerson(t), false
-				vars := at(t, &desk{
+				vars := at(t, &scriptedAgent{
 					login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 						return conversation(ctx, ask)
 					},
@@ -360,7 +360,7 @@ func TestVerbsCancelled(t *testing.T) {
 func TestLoginFromStandardInputMeetsAStuckAccount(t *testing.T) {
 	for _, name := range []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"} {
 		c := agent.Challenge{Environment: "prod", Name: name, Prompt: "The code, or yes", Fields: []agent.Field{{Name: "code", Label: "Code, yes or no"}}}
-		vars := at(t, &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
+		vars := at(t, &scriptedAgent{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 			if given, err := ask(ctx, c); err != nil || given["code"].Reveal() != "no" {
 				t.Errorf("%q, %v", given["code"].Reveal(), err)
 			}
@@ -386,7 +386,7 @@ func TestLogoutScopes(t *testing.T) {
 		var got agent.LogoutRequest
 		p := newPerson(t)
 		p.types(tt.typed)
-		vars := at(t, &desk{logout: func(r agent.LogoutRequest) error { got = r; return nil }})
+		vars := at(t, &scriptedAgent{logout: func(r agent.LogoutRequest) error { got = r; return nil }})
 		session{vars: vars, tty: p.tty}.run(t, strings.Fields(tt.args)...).want(t, exitOK, tt.line)
 		if got != (agent.LogoutRequest{Environment: "prod", Scope: tt.scope}) {
 			t.Errorf("%s: %+v", tt.args, got)
@@ -398,7 +398,7 @@ func TestLogoutScopes(t *testing.T) {
 }
 
 func TestLogoutOfAllDevicesThatIsNotDone(t *testing.T) {
-	d := &desk{status: anaAtProd(), logout: func(agent.LogoutRequest) error { panic("called") }}
+	d := &scriptedAgent{status: anaAtProd(), logout: func(agent.LogoutRequest) error { panic("called") }}
 	d.status.Environments = append(d.status.Environments, agent.EnvironmentStatus{Name: "uat", State: agent.StateFresh, APIKey: true})
 	vars := at(t, d)
 	p := newPerson(t)
@@ -424,7 +424,7 @@ func TestLoginWithAnAPIKey(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got agent.LoginRequest
-		d := &desk{status: anaAtProd()}
+		d := &scriptedAgent{status: anaAtProd()}
 		d.login = func(_ context.Context, r agent.LoginRequest, _ agent.Prompter) error {
 			got = r
 			d.status.Environments[0] = agent.EnvironmentStatus{Name: "prod", State: agent.StateFresh, APIKey: true}

@@ -13,7 +13,7 @@ import (
 )
 
 // onDisk moves the house's home to a small disk of its own.
-func (h *house) onDisk() (home string) {
+func (h *fixture) onDisk() (home string) {
 	h.t.Helper()
 	home = testpeer.Tmpfs(h.t)
 	h.env = append(h.env, "HOME="+home)
@@ -24,7 +24,7 @@ func (h *house) onDisk() (home string) {
 // harm. Where one does, the daemon does not start, and says what is in the way.
 func TestReadOnlyHome(t *testing.T) {
 	testpeer.Slow(t)
-	h := newHouse(t)
+	h := newFixture(t)
 	home := h.onDisk()
 	readOnly := func(flags uintptr) { testpeer.Mount(t, "", home, "", unix.MS_REMOUNT|flags, "") }
 
@@ -51,7 +51,7 @@ func TestReadOnlyHome(t *testing.T) {
 // A home that is full costs nobody a token, and the sign-in nothing once there is
 // space again, though its refresh token was rotated meanwhile.
 func TestFullHome(t *testing.T) {
-	h := newHouse(t, cognitotest.Rotation(0))
+	h := newFixture(t, cognitotest.Rotation(0))
 	home := h.onDisk()
 	if got := h.run("", kycAgentd("keygen")); got.exit != exitOK {
 		t.Fatalf("%+v", got)

@@ -242,7 +242,7 @@ func TestDocsMetrics(t *testing.T) {
 	if block == nil {
 		t.Fatal("there are no such lines")
 	}
-	h := newHouse(t)
+	h := newFixture(t)
 	h.daemon("--store", "memory")
 	h.env = append(h.env, "USER=ana")
 	cmd := exec.Command("sh", "-euc", strings.Replace(block[1], "/var/lib/node_exporter", h.dir, 1))

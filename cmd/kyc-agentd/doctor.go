@@ -14,12 +14,12 @@ const (
 	exitProblems = 2
 )
 
-func (c *cli) doctor() *cobra.Command {
+func (c *cli) doctorCommand() *cobra.Command {
 	var flags doctorFlags
 	cmd := &cobra.Command{
-		Use: "doctor", Long: usageDoctor, Args: one,
+		Use: "doctor", Long: usageDoctor, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.examine(cmd.Context(), newPatient(c, flags, c.environment(args)))
+			return c.examine(cmd.Context(), newProbe(c, flags, c.environment(args)))
 		},
 	}
 	cmd.Flags().StringVar(&flags.config, "config", "", "")
@@ -34,8 +34,8 @@ type doctorFlags struct {
 }
 
 // examine does all checks on p and reports what they found.
-func (c *cli) examine(ctx context.Context, p *patient) error {
-	r := report{Version: programVersion(), Offline: p.flags.offline, Findings: p.examine(ctx, checks)}
+func (c *cli) examine(ctx context.Context, p *probe) error {
+	r := report{Version: programVersion(), Offline: p.flags.offline, Findings: p.run(ctx, checks)}
 	write := r.write
 	if p.flags.json {
 		write = r.writeJSON
@@ -57,7 +57,7 @@ func (c *cli) examine(ctx context.Context, p *patient) error {
 type check struct {
 	id, area string
 	network  bool // left out by --offline
-	run      func(context.Context, *patient) []finding
+	run      func(context.Context, *probe) []finding
 }
 
 // checks are all there are, in the order of the report.
@@ -84,16 +84,16 @@ var checks = []check{
 
 // How long it all may take. Nothing is worth more than 10 s of a person's time.
 const (
-	examination = 9 * time.Second        // then the checks are told to end
-	grace       = 500 * time.Millisecond // then those that did not are left alone
-	quickly     = 2 * time.Second        // for a question to something on this machine
+	deadline     = 9 * time.Second        // then the checks are told to end
+	grace        = 500 * time.Millisecond // then those that did not are left alone
+	localTimeout = 2 * time.Second        // for a question to something on this machine
 )
 
-// examine runs the checks at the same time and returns their findings in order.
-func (p *patient) examine(ctx context.Context, checks []check) []finding {
+// run runs the checks at the same time and returns their findings in order.
+func (p *probe) run(ctx context.Context, checks []check) []finding {
 	ctx, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
-	p.admit(ctx)
+	p.load(ctx)
 	results := make([]chan []finding, len(checks))
 	for i, c := range checks {
 		results[i] = make(chan []finding, 1)
@@ -112,11 +112,11 @@ func (p *patient) examine(ctx context.Context, checks []check) []finding {
 	return all
 }
 
-// quick is the time for a question to something on this machine.
-func (p *patient) quick() time.Duration { return min(quickly, p.limit/4) }
+// shortTimeout is the time for a question to something on this machine.
+func (p *probe) shortTimeout() time.Duration { return min(localTimeout, p.limit/4) }
 
 // timed runs c and puts its area and duration into what it found.
-func (c check) timed(ctx context.Context, p *patient) []finding {
+func (c check) timed(ctx context.Context, p *probe) []finding {
 	started := time.Now()
 	found := c.run(ctx, p)
 	for i := range found {
@@ -138,7 +138,7 @@ func (c check) await(result <-chan []finding, last <-chan struct{}, limit time.D
 	case found := <-result:
 		return found
 	default:
-		f := warn(c.id+".unfinished", "look at what it asks by hand", "no answer within %s", span(limit))
+		f := warning(c.id+".unfinished", "look at what it asks by hand", "no answer within %s", span(limit))
 		f.Area, f.Duration = c.area, limit.Milliseconds()
 		return []finding{f}
 	}
@@ -171,11 +171,11 @@ func fine(id, format string, args ...any) finding {
 	return finding{ID: id, Severity: severityOK, Message: fmt.Sprintf(format, args...)}
 }
 
-func note(id, fix, format string, args ...any) finding {
+func info(id, fix, format string, args ...any) finding {
 	return finding{ID: id, Severity: severityNote, Fix: fix, Message: fmt.Sprintf(format, args...)}
 }
 
-func warn(id, fix, format string, args ...any) finding {
+func warning(id, fix, format string, args ...any) finding {
 	return finding{ID: id, Severity: severityWarning, Fix: fix, Message: fmt.Sprintf(format, args...)}
 }
 
@@ -183,8 +183,8 @@ func problem(id, fix, format string, args ...any) finding {
 	return finding{ID: id, Severity: severityProblem, Fix: fix, Message: fmt.Sprintf(format, args...)}
 }
 
-// of makes f one about an environment.
-func (f finding) of(environment string) finding {
+// forEnv makes f one about an environment.
+func (f finding) forEnv(environment string) finding {
 	f.Environment = environment
 	return f
 }

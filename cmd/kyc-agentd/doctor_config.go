@@ -7,7 +7,7 @@ import (
 )
 
 // checkConfig reads config.toml and the variables as the daemon would.
-func checkConfig(_ context.Context, p *patient) (found []finding) {
+func checkConfig(_ context.Context, p *probe) (found []finding) {
 	if p.configErr != nil {
 		message, fix := advice(p.configErr)
 		if fix == "" {
@@ -15,13 +15,13 @@ func checkConfig(_ context.Context, p *patient) (found []finding) {
 		}
 		return []finding{problem("config.invalid", fix, "%s", message)}
 	}
-	for _, warning := range p.ignored {
-		found = append(found, warn("config.variable", "run: unset "+firstWord(warning)+", or configure its environment", "%s", warning))
+	for _, text := range p.configWarnings {
+		found = append(found, warning("config.variable", "run: unset "+firstWord(text)+", or configure its environment", "%s", text))
 	}
 	if _, ok := p.config.Environments[p.environment]; p.environment != "" && !ok {
 		found = append(found, problem("config.environment", "name one of: "+strings.Join(p.config.names(), ", "), "no environment %.63q is configured", p.environment))
 	}
-	found = append(found, p.unknownToTheAgent()...)
+	found = append(found, p.notLoaded()...)
 	if len(found) == 0 {
 		found = append(found, fine("config", "%s", strings.Join(p.config.names(), ", ")))
 	}
@@ -33,12 +33,12 @@ func firstWord(s string) string {
 	return word
 }
 
-// unknownToTheAgent finds environments that the agent has not read yet.
-func (p *patient) unknownToTheAgent() (found []finding) {
+// notLoaded finds environments that the agent has not read yet.
+func (p *probe) notLoaded() (found []finding) {
 	for _, name := range p.names() {
 		e, ok := p.statusOf(name)
 		if p.answers() && (!ok || e.APIURL != withoutSlash(p.config.Environments[name].APIURL)) {
-			found = append(found, warn("config.not-loaded", "run: kyc-agentd reload", "the agent has another configuration than this shell; it started before a change, or with other variables").of(name))
+			found = append(found, warning("config.not-loaded", "run: kyc-agentd reload", "the agent has another configuration than this shell; it started before a change, or with other variables").forEnv(name))
 		}
 	}
 	return found
@@ -46,7 +46,7 @@ func (p *patient) unknownToTheAgent() (found []finding) {
 
 // checkSecrets looks at the files that config.toml names, and never at what is in them
 // beyond its form.
-func checkSecrets(_ context.Context, p *patient) (found []finding) {
+func checkSecrets(_ context.Context, p *probe) (found []finding) {
 	used := 0
 	for _, name := range p.names() {
 		e := p.config.Environments[name]
@@ -54,10 +54,10 @@ func checkSecrets(_ context.Context, p *patient) (found []finding) {
 			used++
 		}
 		if _, err := e.clientSecret(name, p.vars); err != nil {
-			found = append(found, secretFault("secrets.client-secret", name, err))
+			found = append(found, secretFinding("secrets.client-secret", name, err))
 		}
-		if err := p.passwordFault(name, e); err != nil {
-			found = append(found, secretFault("secrets.password", name, err))
+		if err := p.passwordError(name, e); err != nil {
+			found = append(found, secretFinding("secrets.password", name, err))
 		}
 	}
 	if len(found) == 0 && used > 0 {
@@ -66,17 +66,17 @@ func checkSecrets(_ context.Context, p *patient) (found []finding) {
 	return found
 }
 
-func secretFault(id, environment string, err error) finding {
+func secretFinding(id, environment string, err error) finding {
 	message, fix := advice(err)
 	if fix == "" {
 		fix = "correct it, then run: kyc-agentd reload"
 	}
-	return problem(id, fix, "%s", strings.TrimPrefix(message, fmt.Sprintf("environments.%s: ", environment))).of(environment)
+	return problem(id, fix, "%s", strings.TrimPrefix(message, fmt.Sprintf("environments.%s: ", environment))).forEnv(environment)
 }
 
-// passwordFault is what is wrong with what the agent signs in with by itself. A
+// passwordError is what is wrong with what the agent signs in with by itself. A
 // systemd credential is for the agent's eyes: where the agent has one, all is well.
-func (p *patient) passwordFault(name string, e Environment) error {
+func (p *probe) passwordError(name string, e Environment) error {
 	if st, ok := p.statusOf(name); ok && st.Unattended && e.PasswordFile.s == "" {
 		return nil
 	}

@@ -12,20 +12,20 @@ import (
 )
 
 func init() {
-	setups = append(setups, []setup{
-		{"a locked keyring", "keyring.locked", severityProblem, "unlock it", func(w *ward) { w.keyring(keyringtest.Locked) }},
-		{"no keyring, where one is configured", "keyring.absent", severityProblem, "keygen", func(w *ward) { w.keyring(keyringtest.NoService) }},
-		{"a keyring that does not answer", "keyring.slow", severityProblem, "restart it", func(w *ward) {
+	scenarios = append(scenarios, []scenario{
+		{"a locked keyring", "keyring.locked", severityProblem, "unlock it", func(w *doctorFixture) { w.keyring(keyringtest.Locked) }},
+		{"no keyring, where one is configured", "keyring.absent", severityProblem, "keygen", func(w *doctorFixture) { w.keyring(keyringtest.NoService) }},
+		{"a keyring that does not answer", "keyring.slow", severityProblem, "restart it", func(w *doctorFixture) {
 			w.keyring(keyringtest.Silent)
-			w.look = func(p *patient) { p.limit = 3 * time.Second }
+			w.look = func(p *probe) { p.limit = 3 * time.Second }
 		}},
-		{"a full disk", "state.full", severityProblem, "free some space", func(w *ward) { w.mount("size=64k", 0) }},
-		{"a read-only disk", "state.read-only", severityProblem, "make it writable", func(w *ward) { w.mount("size=4m", unix.MS_RDONLY) }},
+		{"a full disk", "state.full", severityProblem, "free some space", func(w *doctorFixture) { w.mount("size=64k", 0) }},
+		{"a read-only disk", "state.read-only", severityProblem, "make it writable", func(w *doctorFixture) { w.mount("size=4m", unix.MS_RDONLY) }},
 	}...)
 }
 
 // keyring puts the ward on a keyring, and the daemon to rest.
-func (w *ward) keyring(mode keyringtest.Mode) {
+func (w *doctorFixture) keyring(mode keyringtest.Mode) {
 	w.end()
 	w.write(".config/kyc-agent/config.toml", `store = "keyring"`, 0o600)
 	for _, v := range keyringtest.Start(w.t, mode).Env() {
@@ -36,7 +36,7 @@ func (w *ward) keyring(mode keyringtest.Mode) {
 }
 
 // mount has the state folder on a disk of its own, which needs root.
-func (w *ward) mount(options string, flags uintptr) {
+func (w *doctorFixture) mount(options string, flags uintptr) {
 	w.t.Helper()
 	testpeer.Root(w.t)
 	dir := w.path("disk")

@@ -18,30 +18,30 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// A pool is the user pool of an environment, as seen from here.
-type pool struct {
-	name  string // of the environment
-	env   agent.Environment
-	ready error // why it cannot be asked
+// A poolProbe is the user pool of an environment, as seen from here.
+type poolProbe struct {
+	name      string // of the environment
+	env       agent.Environment
+	configErr error // why it cannot be asked
 	// resolved looks up the host's name; nothing is looked up for a proxy, which does
 	// so itself.
 	resolved func() error
-	// health is of the pool; it is nil where the name cannot be resolved.
-	health func() *cognito.ProbeResult
+	// result is of the pool; it is nil where the name cannot be resolved.
+	result func() *cognito.ProbeResult
 }
 
-func (p *patient) newPool(ctx context.Context, name string, auth *cognito.Authenticator) *pool {
+func (p *probe) newPool(ctx context.Context, name string, auth *cognito.Authenticator) *poolProbe {
 	e := p.config.Environments[name]
 	e.Username, e.PasswordFile = Username{}, SecretPath{} // nobody signs in
-	o := &pool{name: name}
-	o.env, o.ready = e.agentEnvironment(name, p.vars)
+	o := &poolProbe{name: name}
+	o.env, o.configErr = e.agentEnvironment(name, p.vars)
 	o.resolved = sync.OnceValue(func() error {
-		if o.ready != nil || o.viaProxy(p) {
-			return o.ready
+		if o.configErr != nil || o.viaProxy(p) {
+			return o.configErr
 		}
 		return p.resolve(ctx, hostOf(o.env.EndpointURL()))
 	})
-	o.health = sync.OnceValue(func() *cognito.ProbeResult {
+	o.result = sync.OnceValue(func() *cognito.ProbeResult {
 		if o.resolved() != nil {
 			return nil
 		}
@@ -58,7 +58,7 @@ func hostOf(raw string) string {
 	return u.Hostname()
 }
 
-func (o *pool) viaProxy(p *patient) bool {
+func (o *poolProbe) viaProxy(p *probe) bool {
 	req, err := http.NewRequest(http.MethodGet, o.env.EndpointURL(), nil)
 	if err != nil {
 		return false
@@ -69,7 +69,7 @@ func (o *pool) viaProxy(p *patient) bool {
 
 // resolve looks up host. A resolver that never answers would take the standard library
 // 10 s or more.
-func (p *patient) resolve(ctx context.Context, host string) error {
+func (p *probe) resolve(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, min(p.limit/3, 3*time.Second))
 	defer cancel()
 	resolver := p.resolver
@@ -80,10 +80,10 @@ func (p *patient) resolve(ctx context.Context, host string) error {
 	return err
 }
 
-// pools are those that can be asked, in the order of their names.
-func (p *patient) pools() (all []*pool) {
+// readyPools are those that can be asked, in the order of their names.
+func (p *probe) readyPools() (all []*poolProbe) {
 	for _, name := range p.names() {
-		if o := p.found[name]; o.ready == nil { // else checkSecrets says why
+		if o := p.pools[name]; o.configErr == nil { // else checkSecrets says why
 			all = append(all, o)
 		}
 	}
@@ -91,9 +91,9 @@ func (p *patient) pools() (all []*pool) {
 }
 
 // checkDNS looks up the hosts of the environments, each once.
-func checkDNS(_ context.Context, p *patient) []finding {
+func checkDNS(_ context.Context, p *probe) []finding {
 	byHost := map[string]finding{}
-	inTurn(p.pools(), func(o *pool) finding {
+	forEachParallel(p.readyPools(), func(o *poolProbe) finding {
 		host := hostOf(o.env.EndpointURL())
 		err := o.resolved()
 		dns, _ := errors.AsType[*net.DNSError](err)
@@ -106,9 +106,9 @@ func checkDNS(_ context.Context, p *patient) []finding {
 			return problem("dns.unknown", "check region and endpoint of the environment, and this machine's DNS: getent hosts "+shellquote.Quote(host), "%s cannot be resolved: no such host", host)
 		}
 		return problem("dns.silent", "check /etc/resolv.conf, the network and the VPN; then: getent hosts "+shellquote.Quote(host), "%s cannot be resolved: no answer from DNS", host)
-	}, func(o *pool, f finding) { byHost[hostOf(o.env.EndpointURL())] = f })
+	}, func(o *poolProbe, f finding) { byHost[hostOf(o.env.EndpointURL())] = f })
 	var found []finding
-	for _, o := range p.pools() {
+	for _, o := range p.readyPools() {
 		host := hostOf(o.env.EndpointURL())
 		if f, ok := byHost[host]; ok {
 			found = append(found, f)
@@ -118,8 +118,8 @@ func checkDNS(_ context.Context, p *patient) []finding {
 	return found
 }
 
-// inTurn applies f to all pools at the same time and hands the results on one by one.
-func inTurn(pools []*pool, f func(*pool) finding, put func(*pool, finding)) {
+// forEachParallel applies f to all pools at the same time and hands the results on one by one.
+func forEachParallel(pools []*poolProbe, f func(*poolProbe) finding, put func(*poolProbe, finding)) {
 	results := make([]finding, len(pools))
 	var all sync.WaitGroup
 	for i, o := range pools {
@@ -131,36 +131,36 @@ func inTurn(pools []*pool, f func(*pool) finding, put func(*pool, finding)) {
 	}
 }
 
-// each is inTurn for checks of one finding an environment; one without an id is none.
-func (p *patient) each(f func(*pool) finding) (found []finding) {
-	inTurn(p.pools(), f, func(o *pool, x finding) {
+// perEnvironment is inTurn for checks of one finding an environment; one without an id is none.
+func (p *probe) perEnvironment(f func(*poolProbe) finding) (found []finding) {
+	forEachParallel(p.readyPools(), f, func(o *poolProbe, x finding) {
 		if x.ID != "" {
-			found = append(found, x.of(o.name))
+			found = append(found, x.forEnv(o.name))
 		}
 	})
 	return found
 }
 
 // checkCognito asks Cognito whether a sign-in could work.
-func checkCognito(_ context.Context, p *patient) []finding {
-	return p.each(func(o *pool) finding {
-		h := o.health()
+func checkCognito(_ context.Context, p *probe) []finding {
+	return p.perEnvironment(func(o *poolProbe) finding {
+		h := o.result()
 		switch {
 		case h == nil:
 			return finding{}
 		case h.SignIn == nil:
 			return fine("cognito", "%s answers, knows the app client and allows the auth_flow", hostOf(o.env.EndpointURL()))
 		case h.SignIn.Kind == cognito.ProblemSecret && p.answers() && p.config.Environments[o.name].ClientSecretFile.s == "":
-			return note("cognito.secret", "", "whether the client secret is right cannot be told from here: it may be a systemd credential, which the agent alone sees")
+			return info("cognito.secret", "", "whether the client secret is right cannot be told from here: it may be a systemd credential, which the agent alone sees")
 		}
-		return faultFinding("cognito", h.SignIn, o.env.EndpointURL())
+		return problemFinding("cognito", h.SignIn, o.env.EndpointURL())
 	})
 }
 
 // checkKeys looks at the keys that ID tokens are verified with.
-func checkKeys(_ context.Context, p *patient) []finding {
-	return p.each(func(o *pool) finding {
-		h := o.health()
+func checkKeys(_ context.Context, p *probe) []finding {
+	return p.perEnvironment(func(o *poolProbe) finding {
+		h := o.result()
 		switch {
 		case h == nil || h.SignIn != nil && h.Keys != nil && h.SignIn.Kind == h.Keys.Kind:
 			return finding{} // said already
@@ -169,7 +169,7 @@ func checkKeys(_ context.Context, p *patient) []finding {
 		case h.Keys == nil:
 			return fine("jwks", "the signing keys are there")
 		}
-		return faultFinding("jwks", h.Keys, o.env.KeysURL())
+		return problemFinding("jwks", h.Keys, o.env.KeysURL())
 	})
 }
 
@@ -181,34 +181,34 @@ var fixes = map[cognito.ProblemKind]string{
 	cognito.ProblemTLS:        "check this machine's clock and its certificates; a proxy that opens TLS needs its CA in /usr/local/share/ca-certificates (update-ca-certificates)",
 }
 
-func faultFinding(check string, f *cognito.Problem, url string) finding {
+func problemFinding(check string, f *cognito.Problem, url string) finding {
 	message, fix := advice(f.Err)
 	if text, ok := fixes[f.Kind]; ok {
 		fix = text + ": curl -sv " + shellquote.Quote(url)
 	}
 	severe := problem
 	if f.Kind == cognito.ProblemThrottled {
-		severe = warn
+		severe = warning
 	}
 	return severe(check+"."+string(f.Kind), fix, "%s", message)
 }
 
 // A clock that is off by more than farOff makes every certificate look wrong.
-const farOff = 24 * time.Hour
+const maxPlausibleSkew = 24 * time.Hour
 
 // checkClock compares this machine's clock with Cognito's, and with the age of this
 // program.
-func checkClock(_ context.Context, p *patient) []finding {
+func checkClock(_ context.Context, p *probe) []finding {
 	const fix = "set it right: sudo timedatectl set-ntp true"
-	if built, ok := built(); ok && p.now().Before(built.Add(-farOff)) {
+	if built, ok := built(); ok && p.now().Before(built.Add(-maxPlausibleSkew)) {
 		return []finding{problem("clock.wrong", fix, "this machine's clock says %s, and this program was installed later than that", p.now().UTC().Format("2006-01-02 15:04"))}
 	}
 	worst, known := p.skew()
 	switch {
-	case worst.Abs() > farOff:
+	case worst.Abs() > maxPlausibleSkew:
 		return []finding{problem("clock.wrong", fix, "this machine's clock is %s %s", span(worst.Abs()), behindOrAhead(worst))}
 	case worst.Abs() > maxSkew:
-		return []finding{warn("clock.skew", fix, "this machine's clock is %s %s", span(worst.Abs()), behindOrAhead(worst))}
+		return []finding{warning("clock.skew", fix, "this machine's clock is %s %s", span(worst.Abs()), behindOrAhead(worst))}
 	case known:
 		return []finding{fine("clock", "it goes with Cognito's")}
 	}
@@ -229,7 +229,7 @@ func built() (time.Time, bool) {
 }
 
 // skew is how far Cognito's clock is ahead, by whoever asked it: the greatest of all.
-func (p *patient) skew() (worst time.Duration, known bool) {
+func (p *probe) skew() (worst time.Duration, known bool) {
 	var all []time.Duration
 	for _, name := range p.names() {
 		if e, ok := p.statusOf(name); ok && e.Refreshes > 0 {
@@ -237,8 +237,8 @@ func (p *patient) skew() (worst time.Duration, known bool) {
 		}
 	}
 	if !p.flags.offline {
-		for _, o := range p.pools() {
-			if h := o.health(); h != nil && h.Answered {
+		for _, o := range p.readyPools() {
+			if h := o.result(); h != nil && h.Answered {
 				all = append(all, h.Skew)
 			}
 		}
@@ -251,7 +251,7 @@ func (p *patient) skew() (worst time.Duration, known bool) {
 
 // checkProxy compares the proxy of this shell with the agent's. A proxy's address is
 // never shown: there may be a password in it.
-func checkProxy(_ context.Context, p *patient) []finding {
+func checkProxy(_ context.Context, p *probe) []finding {
 	name := p.proxyVariable()
 	if name == "" {
 		return nil
@@ -265,17 +265,17 @@ func checkProxy(_ context.Context, p *patient) []finding {
 			return []finding{fine("proxy", "%s is set, for the agent too", name)}
 		}
 	}
-	return []finding{warn("proxy.shell-only", fmt.Sprintf("run: systemctl --user edit %s, write [Service] and Environment=%s=…, then restart it", serviceUnit, name),
+	return []finding{warning("proxy.shell-only", fmt.Sprintf("run: systemctl --user edit %s, write [Service] and Environment=%s=…, then restart it", serviceUnit, name),
 		"%s is set in this shell and not for the agent, which goes to Cognito without", name)}
 }
 
 // proxyVariable is the variable that a call to Cognito goes by, where one does.
-func (p *patient) proxyVariable() string {
-	if !slices.ContainsFunc(p.pools(), func(o *pool) bool { return o.viaProxy(p) }) {
+func (p *probe) proxyVariable() string {
+	if !slices.ContainsFunc(p.readyPools(), func(o *poolProbe) bool { return o.viaProxy(p) }) {
 		return ""
 	}
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		if p.vars.get(name) != "" {
+		if p.vars.Get(name) != "" {
 			return name
 		}
 	}

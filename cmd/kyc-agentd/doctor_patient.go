@@ -17,11 +17,11 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A patient is what the checks of doctor look at. The fields up to limit come from
+// A probe is what the checks of doctor look at. The fields up to limit come from
 // outside; a test has others.
-type patient struct {
+type probe struct {
 	flags       doctorFlags
-	vars        environ
+	vars        Environ
 	socket      string // of the agent
 	environment string // the only one to look at; "" is all
 	proc        string // where the kernel lists processes
@@ -31,51 +31,51 @@ type patient struct {
 	limit       time.Duration                         // of the whole examination
 
 	// What is known before the checks begin: see admit.
-	config    Config
-	ignored   []string // variables
-	configErr error
-	status    agent.Status
-	statusErr error
+	config         Config
+	configWarnings []string // variables
+	configErr      error
+	status         agent.Status
+	statusErr      error
 
 	// What several checks want to know, asked once.
 	units   func() (units, error)
 	keyring func() error
-	found   map[string]*pool // by environment
+	pools   map[string]*poolProbe // by environment
 }
 
-func newPatient(c *cli, flags doctorFlags, environment string) *patient {
-	return &patient{
+func newProbe(c *cli, flags doctorFlags, environment string) *probe {
+	return &probe{
 		flags: flags, vars: c.vars, socket: c.socketPath(), environment: environment,
-		proc: "/proc", now: time.Now, proxy: http.ProxyFromEnvironment, limit: examination,
+		proc: "/proc", now: time.Now, proxy: http.ProxyFromEnvironment, limit: deadline,
 	}
 }
 
-// admit reads the configuration, as the daemon would in this environment, and asks the
+// load reads the configuration, as the daemon would in this environment, and asks the
 // daemon for its status.
-func (p *patient) admit(ctx context.Context) {
-	p.config, p.ignored, p.configErr = loadConfig(p.flags.config, p.vars)
+func (p *probe) load(ctx context.Context) {
+	p.config, p.configWarnings, p.configErr = loadConfig(p.flags.config, p.vars)
 	p.status, p.statusErr = p.askStatus(ctx, p.socket)
 	p.units = sync.OnceValues(func() (units, error) { return p.askUnits(ctx) })
 	p.keyring = sync.OnceValue(func() error { return p.askKeyring(ctx) })
 	auth := cognito.New(cognito.Options{Resolver: p.resolver, Proxy: p.proxy, Now: p.now})
-	p.found = map[string]*pool{}
+	p.pools = map[string]*poolProbe{}
 	for _, name := range p.names() {
-		p.found[name] = p.newPool(ctx, name, auth)
+		p.pools[name] = p.newPool(ctx, name, auth)
 	}
 }
 
-func (p *patient) askStatus(ctx context.Context, socket string) (agent.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.quick())
+func (p *probe) askStatus(ctx context.Context, socket string) (agent.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.shortTimeout())
 	defer cancel()
 	return (&ipc.Client{Socket: socket}).Status(ctx)
 }
 
 // answers reports whether there is an agent.
-func (p *patient) answers() bool { return p.statusErr == nil }
+func (p *probe) answers() bool { return p.statusErr == nil }
 
 // names are the environments to look at. There are none where the configuration
 // cannot be read.
-func (p *patient) names() []string {
+func (p *probe) names() []string {
 	if p.environment == "" {
 		return p.config.names()
 	}
@@ -85,8 +85,8 @@ func (p *patient) names() []string {
 	return nil
 }
 
-// wanted is the environment that a person most likely asks about.
-func (p *patient) wanted() string {
+// chosenEnvironment is the environment that a person most likely asks about.
+func (p *probe) chosenEnvironment() string {
 	if p.environment != "" {
 		return p.environment
 	}
@@ -94,7 +94,7 @@ func (p *patient) wanted() string {
 }
 
 // statusOf is what the agent holds of an environment.
-func (p *patient) statusOf(environment string) (agent.EnvironmentStatus, bool) {
+func (p *probe) statusOf(environment string) (agent.EnvironmentStatus, bool) {
 	for _, e := range p.status.Environments {
 		if e.Name == environment {
 			return e, true
@@ -104,8 +104,8 @@ func (p *patient) statusOf(environment string) (agent.EnvironmentStatus, bool) {
 }
 
 // lookPath finds a program as the patient's shell does; "" where there is none.
-func (p *patient) lookPath(name string) string {
-	for _, dir := range filepath.SplitList(p.vars.get("PATH")) {
+func (p *probe) lookPath(name string) string {
+	for _, dir := range filepath.SplitList(p.vars.Get("PATH")) {
 		path := filepath.Join(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return path

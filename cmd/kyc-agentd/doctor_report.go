@@ -109,7 +109,7 @@ func plural(n int, word string) string {
 }
 
 // colourOf reports whether w is a terminal that wants colour.
-func colourOf(w io.Writer, vars environ) bool {
+func colourOf(w io.Writer, vars Environ) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && !noColor(vars)
 }

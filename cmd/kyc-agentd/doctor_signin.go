@@ -10,24 +10,24 @@ import (
 )
 
 // checkSignIns looks at what the agent holds.
-func checkSignIns(_ context.Context, p *patient) (found []finding) {
+func checkSignIns(_ context.Context, p *probe) (found []finding) {
 	for _, name := range p.names() {
 		e, ok := p.statusOf(name)
 		if !ok {
 			continue
 		}
-		found = append(found, p.signIn(e).of(name))
+		found = append(found, p.signIn(e).forEnv(name))
 		if f, ok := p.tokenLife(e); ok {
-			found = append(found, f.of(name))
+			found = append(found, f.forEnv(name))
 		}
-		if f, ok := awsFault(e); ok {
-			found = append(found, f.of(name))
+		if f, ok := awsFinding(e); ok {
+			found = append(found, f.forEnv(name))
 		}
 	}
 	return found
 }
 
-func (p *patient) signIn(e agent.EnvironmentStatus) finding {
+func (p *probe) signIn(e agent.EnvironmentStatus) finding {
 	login := "run: kyc-agentd login " + e.Name
 	message, fix, _ := strings.Cut(lastError(e), "; ")
 	switch {
@@ -38,50 +38,50 @@ func (p *patient) signIn(e agent.EnvironmentStatus) finding {
 	case !e.SignInEndsAt.IsZero() && p.now().After(e.SignInEndsAt):
 		return problem("signin.over", login, "the sign-in ended %s", when(e.SignInEndsAt, p.now()))
 	case e.Degraded:
-		return warn("signin.degraded", cmp.Or(fix, "the agent tries again by itself; look at the findings on the network"), "the last refresh failed: %s", message)
+		return warning("signin.degraded", cmp.Or(fix, "the agent tries again by itself; look at the findings on the network"), "the last refresh failed: %s", message)
 	case e.LastError != "":
-		return warn("signin.failed", cmp.Or(fix, login), "%s", message)
+		return warning("signin.failed", cmp.Or(fix, login), "%s", message)
 	case e.Warning != "":
 		message, fix, _ := strings.Cut(strings.TrimPrefix(e.Warning, e.Name+": "), "; ")
-		return warn("signin.ends", cmp.Or(fix, login), "%s", message)
+		return warning("signin.ends", cmp.Or(fix, login), "%s", message)
 	case e.State == agent.StateAbsent:
 		return p.signedOut(e, login)
 	}
 	return fine("signin", "%s", signInLine(e, p.now()))
 }
 
-// leastForAWS is the life below which AWS's tools ask again at every single request: they
+// minAWSLife is the life below which AWS's tools ask again at every single request: they
 // renew what has less than 15 minutes left (botocore.credentials, advisory refresh
 // timeout), and it takes a minute to use it.
-const leastForAWS = 16 * time.Minute
+const minAWSLife = 16 * time.Minute
 
 // tokenLife is about ID tokens that AWS credentials are made with.
-func (p *patient) tokenLife(e agent.EnvironmentStatus) (finding, bool) {
+func (p *probe) tokenLife(e agent.EnvironmentStatus) (finding, bool) {
 	config := p.config.Environments[e.Name]
 	life := time.Duration(e.TokenLifeSeconds) * time.Second
-	if config.IdentityPoolID.s == "" && config.AWSRoleARN.s == "" || life == 0 || life >= leastForAWS {
+	if config.IdentityPoolID.s == "" && config.AWSRoleARN.s == "" || life == 0 || life >= minAWSLife {
 		return finding{}, false
 	}
-	return warn("signin.token-life", "ask the user pool's administrator for a longer IdTokenValidity, an hour say",
-		"ID tokens live %s, and AWS's tools ask again at every request below %s", span(life), span(leastForAWS)), true
+	return warning("signin.token-life", "ask the user pool's administrator for a longer IdTokenValidity, an hour say",
+		"ID tokens live %s, and AWS's tools ask again at every request below %s", span(life), span(minAWSLife)), true
 }
 
-// awsFault is why there are no newer AWS credentials.
-func awsFault(e agent.EnvironmentStatus) (finding, bool) {
+// awsFinding is why there are no newer AWS credentials.
+func awsFinding(e agent.EnvironmentStatus) (finding, bool) {
 	if e.AWSLastError == "" {
 		return finding{}, false
 	}
 	message, fix, _ := strings.Cut(strings.TrimPrefix(e.AWSLastError, e.Name+": "), "; ")
-	return warn("signin.aws", cmp.Or(fix, "the agent tries again by itself"), "the last AWS credentials were refused: %s", message), true
+	return warning("signin.aws", cmp.Or(fix, "the agent tries again by itself"), "the last AWS credentials were refused: %s", message), true
 }
 
 // checkSinks looks at the token files that the agent keeps fresh.
-func checkSinks(_ context.Context, p *patient) (found []finding) {
+func checkSinks(_ context.Context, p *probe) (found []finding) {
 	for _, s := range p.status.Sinks {
 		if s.Error != "" {
 			message, fix, _ := strings.Cut(s.Error, "; ")
-			found = append(found, warn("sinks.failed", cmp.Or(fix, "put the folder right, then run: kyc-agentd reload"), "token file: %s",
-				strings.TrimPrefix(message, s.Environment+": ")).of(s.Environment))
+			found = append(found, warning("sinks.failed", cmp.Or(fix, "put the folder right, then run: kyc-agentd reload"), "token file: %s",
+				strings.TrimPrefix(message, s.Environment+": ")).forEnv(s.Environment))
 		}
 	}
 	if len(found) == 0 && len(p.status.Sinks) > 0 {
@@ -91,14 +91,14 @@ func checkSinks(_ context.Context, p *patient) (found []finding) {
 }
 
 // signedOut is no fault in an environment that nobody asked about.
-func (p *patient) signedOut(e agent.EnvironmentStatus, login string) finding {
+func (p *probe) signedOut(e agent.EnvironmentStatus, login string) finding {
 	switch {
 	case e.Unattended:
 		return fine("signin", "the agent signs in by itself at the first need")
-	case e.Name == p.wanted():
-		return warn("signin.absent", login, "not signed in")
+	case e.Name == p.chosenEnvironment():
+		return warning("signin.absent", login, "not signed in")
 	}
-	return note("signin.absent", login, "not signed in")
+	return info("signin.absent", login, "not signed in")
 }
 
 func signInLine(e agent.EnvironmentStatus, now time.Time) string {

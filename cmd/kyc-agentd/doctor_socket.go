@@ -19,8 +19,8 @@ const startAgent = "run: systemctl --user enable --now kyc-agentd.socket (or: ky
 
 // checkSocket looks at the way to the agent: the path, the folder, the socket, and who
 // answers on it.
-func checkSocket(_ context.Context, p *patient) []finding {
-	for _, look := range []func() []finding{p.socketPathFaults, p.socketFolderFaults, p.socketFileFaults, p.silence} {
+func checkSocket(_ context.Context, p *probe) []finding {
+	for _, look := range []func() []finding{p.socketPathFaults, p.socketFolderFaults, p.socketFileFaults, p.unanswered} {
 		if found := look(); len(found) > 0 {
 			return found
 		}
@@ -28,7 +28,7 @@ func checkSocket(_ context.Context, p *patient) []finding {
 	return []finding{fine("socket", "%s is answered by process %d", p.socket, p.status.PID)}
 }
 
-func (p *patient) socketPathFaults() []finding {
+func (p *probe) socketPathFaults() []finding {
 	const fix = "set KYC_AGENT_SOCK or XDG_RUNTIME_DIR to something shorter; the default is /run/user/UID/kyc-agentd/agent.sock"
 	if n := len(p.socket); n > ipc.MaxSocketPath {
 		return []finding{problem("socket.path", fix, "%s has %d bytes, and the system takes %d in the path of a socket", p.socket, n, ipc.MaxSocketPath)}
@@ -36,7 +36,7 @@ func (p *patient) socketPathFaults() []finding {
 	return nil
 }
 
-func (p *patient) socketFolderFaults() (found []finding) {
+func (p *probe) socketFolderFaults() (found []finding) {
 	dir := filepath.Dir(p.socket)
 	info, err := os.Stat(dir)
 	switch {
@@ -56,7 +56,7 @@ func (p *patient) socketFolderFaults() (found []finding) {
 	return found
 }
 
-func (p *patient) socketFileFaults() []finding {
+func (p *probe) socketFileFaults() []finding {
 	info, err := os.Lstat(p.socket)
 	if errors.Is(err, fs.ErrNotExist) {
 		return []finding{problem("socket.missing", startAgent, "there is no %s: no agent runs, and systemd does not listen for one", p.socket)}
@@ -77,8 +77,8 @@ func (p *patient) socketFileFaults() []finding {
 	return nil
 }
 
-// silence says why nobody answers.
-func (p *patient) silence() []finding {
+// unanswered says why nobody answers.
+func (p *probe) unanswered() []finding {
 	if p.answers() {
 		return nil
 	}
@@ -102,7 +102,7 @@ func ownerOf(info fs.FileInfo) int {
 
 // checkVariables looks at what this shell's environment says, which is not what a
 // service or cron has.
-func checkVariables(ctx context.Context, p *patient) (found []finding) {
+func checkVariables(ctx context.Context, p *probe) (found []finding) {
 	for _, look := range []func(context.Context) (finding, bool){p.socketVariable, p.environmentVariable, p.runtimeVariable} {
 		if f, ok := look(ctx); ok {
 			found = append(found, f)
@@ -116,20 +116,20 @@ func checkVariables(ctx context.Context, p *patient) (found []finding) {
 
 // socketVariable is about $KYC_AGENT_SOCK, which outlives the agent it was set for in a
 // shell, in tmux or in an IDE.
-func (p *patient) socketVariable(ctx context.Context) (finding, bool) {
+func (p *probe) socketVariable(ctx context.Context) (finding, bool) {
 	const id, unset = "variables.socket", "run: unset KYC_AGENT_SOCK"
-	set := p.vars.get("KYC_AGENT_SOCK")
+	set := p.vars.Get("KYC_AGENT_SOCK")
 	if set == "" {
 		return finding{}, false
 	}
 	if !filepath.IsAbs(set) {
-		return warn(id, unset+", or make it absolute", "KYC_AGENT_SOCK is %q, which is another socket in every folder", set), true
+		return warning(id, unset+", or make it absolute", "KYC_AGENT_SOCK is %q, which is another socket in every folder", set), true
 	}
 	standard := ipc.SocketPath(func(name string) string {
 		if name == "KYC_AGENT_SOCK" {
 			return ""
 		}
-		return p.vars.get(name)
+		return p.vars.Get(name)
 	})
 	if set == standard {
 		return finding{}, false
@@ -140,13 +140,13 @@ func (p *patient) socketVariable(ctx context.Context) (finding, bool) {
 	case here != nil && there == nil:
 		return problem(id, unset, "KYC_AGENT_SOCK is %s, where nobody answers; an agent does on %s", set, standard), true
 	case here == nil && there == nil:
-		return warn(id, unset+", if that is not on purpose", "KYC_AGENT_SOCK is %s, and another agent answers on %s: what one signs in to the other does not know", set, standard), true
+		return warning(id, unset+", if that is not on purpose", "KYC_AGENT_SOCK is %s, and another agent answers on %s: what one signs in to the other does not know", set, standard), true
 	}
 	return finding{}, false
 }
 
-func (p *patient) environmentVariable(context.Context) (finding, bool) {
-	set := p.vars.get("KYC_ENV")
+func (p *probe) environmentVariable(context.Context) (finding, bool) {
+	set := p.vars.Get("KYC_ENV")
 	if _, ok := p.config.Environments[set]; set == "" || ok || p.configErr != nil {
 		return finding{}, false
 	}
@@ -154,29 +154,29 @@ func (p *patient) environmentVariable(context.Context) (finding, bool) {
 		"KYC_ENV is %.63q, and no such environment is configured", set), true
 }
 
-func (p *patient) runtimeVariable(context.Context) (finding, bool) {
+func (p *probe) runtimeVariable(context.Context) (finding, bool) {
 	const id = "variables.runtime-dir"
-	set := p.vars.get("XDG_RUNTIME_DIR")
+	set := p.vars.Get("XDG_RUNTIME_DIR")
 	standard := filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
 	again := fmt.Sprintf("run: export XDG_RUNTIME_DIR=%s, or log in again", standard)
 	if set == "" {
-		if _, err := os.Stat(standard); err != nil && p.vars.get("KYC_AGENT_SOCK") == "" {
-			return warn(id, "log in by ssh or at the console (not su), or run: loginctl enable-linger",
+		if _, err := os.Stat(standard); err != nil && p.vars.Get("KYC_AGENT_SOCK") == "" {
+			return warning(id, "log in by ssh or at the console (not su), or run: loginctl enable-linger",
 				"XDG_RUNTIME_DIR is not set, and there is no %s", standard), true
 		}
 		return finding{}, false
 	}
 	if !filepath.IsAbs(set) {
-		return warn(id, again, "XDG_RUNTIME_DIR is %q, which is no absolute path and is ignored", set), true
+		return warning(id, again, "XDG_RUNTIME_DIR is %q, which is no absolute path and is ignored", set), true
 	}
 	info, err := os.Stat(set)
 	switch {
 	case err != nil:
-		return warn(id, again, "XDG_RUNTIME_DIR is %s: %s", set, plainCause(err)), true
+		return warning(id, again, "XDG_RUNTIME_DIR is %s: %s", set, plainCause(err)), true
 	case ownerOf(info) != os.Getuid():
-		return warn(id, again, "XDG_RUNTIME_DIR is %s, which belongs to uid %d: of a su or sudo?", set, ownerOf(info)), true
+		return warning(id, again, "XDG_RUNTIME_DIR is %s, which belongs to uid %d: of a su or sudo?", set, ownerOf(info)), true
 	case info.Mode().Perm()&0o022 != 0:
-		return warn(id, "run: chmod 700 "+shellquote.Quote(set), "XDG_RUNTIME_DIR is %s, where others may write (mode %04o)", set, info.Mode().Perm()), true
+		return warning(id, "run: chmod 700 "+shellquote.Quote(set), "XDG_RUNTIME_DIR is %s, where others may write (mode %04o)", set, info.Mode().Perm()), true
 	}
 	return finding{}, false
 }

@@ -23,21 +23,21 @@ const lastingStore = "run: kyc-agentd keygen, then: systemctl --user restart kyc
 
 // askKeyring lists the keys in the keyring, by a child process that is killed when it
 // does not answer. It reads no secret and shows no prompt.
-func (p *patient) askKeyring(ctx context.Context) error {
+func (p *probe) askKeyring(ctx context.Context) error {
 	_, err := keyring.New(keyring.Options{
-		Command: keyring.SelfCommand(keyringVerb), Getenv: p.vars.get, Timeout: min(3*time.Second, p.limit/3),
+		Command: keyring.SelfCommand(keyringVerb), Getenv: p.vars.Get, Timeout: min(3*time.Second, p.limit/3),
 	}).Keys(ctx)
 	return err
 }
 
-// askKey loads the file store's key as the daemon would.
-func (p *patient) askKey() error {
-	_, _, err := file.FindIdentity(p.vars.get, p.config.keyFile(p.vars))
+// loadKey loads the file store's key as the daemon would.
+func (p *probe) loadKey() error {
+	_, _, err := file.FindIdentity(p.vars.Get, p.config.keyFile(p.vars))
 	return err
 }
 
-// kind is the store in use, or the one that an agent started now would use.
-func (p *patient) kind() string {
+// storeKind is the store in use, or the one that an agent started now would use.
+func (p *probe) storeKind() string {
 	configured := p.config.Store.s
 	switch {
 	case p.answers():
@@ -48,46 +48,46 @@ func (p *patient) kind() string {
 	if err := p.keyring(); err == nil || errors.Is(err, store.ErrLocked) {
 		return auto.Keyring
 	}
-	if errors.Is(p.askKey(), file.ErrNoKey) {
+	if errors.Is(p.loadKey(), file.ErrNoKey) {
 		return auto.Memory
 	}
 	return auto.File
 }
 
 // checkStore says where sign-ins are kept, and why not somewhere better.
-func checkStore(_ context.Context, p *patient) []finding {
+func checkStore(_ context.Context, p *probe) []finding {
 	if p.configErr != nil && !p.answers() {
 		return nil
 	}
-	kind := p.kind()
+	kind := p.storeKind()
 	if kind == auto.File || p.config.Store.s == auto.File {
-		if err := p.askKey(); err != nil && !p.credential() {
+		if err := p.loadKey(); err != nil && !p.keyFromSystemd() {
 			message, fix := advice(err)
 			return []finding{problem("store.key", cmp.Or(fix, "run: kyc-agentd keygen"), "%s", message)}
 		}
 	}
-	info := store.Info{Kind: kind, Lasting: kind != auto.Memory}
+	kept := store.Info{Kind: kind, Lasting: kind != auto.Memory}
 	if p.answers() {
-		info = p.status.Store
+		kept = p.status.Store
 	}
 	switch {
-	case info.Lasting:
-		return []finding{fine("store", "sign-ins are kept %s", where(info))}
+	case kept.Lasting:
+		return []finding{fine("store", "sign-ins are kept %s", where(kept))}
 	case p.config.Store.s == auto.Memory:
-		return []finding{note("store.memory", "", "sign-ins are kept %s, as store = \"memory\" asks", where(info))}
+		return []finding{info("store.memory", "", "sign-ins are kept %s, as store = \"memory\" asks", where(kept))}
 	}
-	return []finding{warn("store.memory", lastingStore, "sign-ins are kept %s: there is neither a keyring nor a key for files", where(info))}
+	return []finding{warning("store.memory", lastingStore, "sign-ins are kept %s: there is neither a keyring nor a key for files", where(kept))}
 }
 
-// credential reports whether the agent has its key from systemd, which shows it to
+// keyFromSystemd reports whether the agent has its key from systemd, which shows it to
 // nobody else.
-func (p *patient) credential() bool {
+func (p *probe) keyFromSystemd() bool {
 	return p.answers() && p.status.Store.Kind == auto.File && p.config.StoreKeyFile.s == ""
 }
 
 // checkKeyring asks the keyring, where the agent would.
-func checkKeyring(_ context.Context, p *patient) []finding {
-	configured, kind := p.config.Store.s, p.kind()
+func checkKeyring(_ context.Context, p *probe) []finding {
+	configured, kind := p.config.Store.s, p.storeKind()
 	if configured != auto.Auto && configured != auto.Keyring && kind != auto.Keyring {
 		return nil
 	}
@@ -98,7 +98,7 @@ func checkKeyring(_ context.Context, p *patient) []finding {
 	message, fix := advice(err)
 	needed := problem
 	if kind != auto.Keyring {
-		needed = warn
+		needed = warning
 	}
 	switch {
 	case errors.Is(err, store.ErrLocked):
@@ -106,28 +106,28 @@ func checkKeyring(_ context.Context, p *patient) []finding {
 	case errors.Is(err, keyring.ErrTimeout):
 		return []finding{needed("keyring.slow", fix, "%s", message)}
 	case errors.Is(err, keyring.ErrNoKeyring) && kind != auto.Keyring:
-		return []finding{note("keyring.absent", "", "%s", message)}
+		return []finding{info("keyring.absent", "", "%s", message)}
 	case errors.Is(err, keyring.ErrNoKeyring):
 		return []finding{problem("keyring.absent", fix, "%s", message)}
 	}
 	return []finding{needed("keyring.failed", fix, "%s", message)}
 }
 
-// leastFree is what the file store needs free: one record, encrypted, beside the one it
+// minFree is what the file store needs free: one record, encrypted, beside the one it
 // replaces. A disk with less than this is about to be full.
-const leastFree = 1 << 20 // bytes
+const minFree = 1 << 20 // bytes
 
 // stateFolder is the agent's, or that of one started now.
-func (p *patient) stateFolder() string {
+func (p *probe) stateFolder() string {
 	if p.answers() && p.status.Store.Kind == auto.File {
 		return p.status.Store.Detail
 	}
-	return file.DefaultDir(p.vars.get)
+	return file.DefaultDir(p.vars.Get)
 }
 
 // checkStateFolder looks whether the file store can be written.
-func checkStateFolder(_ context.Context, p *patient) []finding {
-	if p.kind() != auto.File {
+func checkStateFolder(_ context.Context, p *probe) []finding {
+	if p.storeKind() != auto.File {
 		return nil
 	}
 	dir := p.stateFolder()
@@ -146,14 +146,14 @@ func checkStateFolder(_ context.Context, p *patient) []finding {
 	case info.Mode().Perm()&0o077 != 0:
 		return []finding{problem("state.mode", "run: chmod 700 "+shellquote.Quote(dir), "%s is open to others (mode %04o)", dir, info.Mode().Perm())}
 	}
-	if f, ok := diskFault(dir); ok {
+	if f, ok := diskFinding(dir); ok {
 		return []finding{f}
 	}
 	return []finding{fine("state", "%s can be written", dir)}
 }
 
-// diskFault looks at the file system of dir, or of the folder it would be made in.
-func diskFault(dir string) (finding, bool) {
+// diskFinding looks at the file system of dir, or of the folder it would be made in.
+func diskFinding(dir string) (finding, bool) {
 	for dir != "/" {
 		if _, err := os.Stat(dir); err == nil {
 			break
@@ -168,7 +168,7 @@ func diskFault(dir string) (finding, bool) {
 	switch {
 	case unix.Access(dir, unix.W_OK) != nil: // a disk mounted read-only refuses root, too
 		return problem("state.read-only", "make it writable, or set XDG_STATE_HOME to another folder; until then new sign-ins are lost with the agent", "%s cannot be written", dir), true
-	case uint64(fsys.Bavail)*uint64(fsys.Bsize) < leastFree:
+	case uint64(fsys.Bavail)*uint64(fsys.Bsize) < minFree:
 		return problem("state.full", freeIt, "the disk of %s is full: %d kB are left", dir, uint64(fsys.Bavail)*uint64(fsys.Bsize)>>10), true
 	case fsys.Files > 0 && fsys.Ffree == 0:
 		return problem("state.full", freeIt, "the disk of %s has no room for another file (inodes)", dir), true

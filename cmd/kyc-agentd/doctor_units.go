@@ -33,8 +33,8 @@ func (u unit) is(property, value string) bool { return u[property] == value }
 const unitProperties = "Id,LoadState,ActiveState,Result,UnitFileState,NeedDaemonReload,ExecStart,Environment,MainPID"
 
 // askUnits asks systemctl. An error says that there is no manager to ask.
-func (p *patient) askUnits(ctx context.Context) (units, error) {
-	out, err := p.ask(ctx, "systemctl", "--user", "show", "-p", unitProperties, socketUnit, serviceUnit)
+func (p *probe) askUnits(ctx context.Context) (units, error) {
+	out, err := p.runProgram(ctx, "systemctl", "--user", "show", "-p", unitProperties, socketUnit, serviceUnit)
 	if err != nil {
 		return units{}, err
 	}
@@ -42,25 +42,25 @@ func (p *patient) askUnits(ctx context.Context) (units, error) {
 	if u.socket == nil || u.service == nil {
 		return units{}, errors.New("systemctl does not tell")
 	}
-	shared, _ := p.ask(ctx, "systemctl", "--user", "show-environment")
+	shared, _ := p.runProgram(ctx, "systemctl", "--user", "show-environment")
 	u.variables = shared + "\n" + strings.ReplaceAll(u.service["Environment"], " ", "\n")
 	return u, nil
 }
 
-// ask runs a program of the system's and returns what it printed. It has a deadline: a
+// runProgram runs a program of the system's and returns what it printed. It has a deadline: a
 // manager that is stuck keeps systemctl waiting for 25 s or more.
-func (p *patient) ask(ctx context.Context, name string, args ...string) (string, error) {
+func (p *probe) runProgram(ctx context.Context, name string, args ...string) (string, error) {
 	path := p.lookPath(name)
 	if path == "" {
 		return "", fmt.Errorf("there is no %s", name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.quick())
+	ctx, cancel := context.WithTimeout(ctx, p.shortTimeout())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env, cmd.WaitDelay = append(slices.Clone(p.vars), "LC_ALL=C"), p.quick()/2
+	cmd.Env, cmd.WaitDelay = append(slices.Clone(p.vars), "LC_ALL=C"), p.shortTimeout()/2
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
-		return "", fmt.Errorf("%s does not answer within %s", name, p.quick())
+		return "", fmt.Errorf("%s does not answer within %s", name, p.shortTimeout())
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s cannot tell", name)
@@ -94,16 +94,16 @@ func (u unit) program() string {
 }
 
 // checkUnits looks at the pair of units, which makes the agent start at the first need.
-func checkUnits(_ context.Context, p *patient) []finding {
+func checkUnits(_ context.Context, p *probe) []finding {
 	u, err := p.units()
 	if err != nil {
-		return []finding{note("units.no-manager", p.without("keep `kyc-agentd serve` running in whatever keeps programs running here"),
+		return []finding{info("units.no-manager", p.fixUnlessRunning("keep `kyc-agentd serve` running in whatever keeps programs running here"),
 			"no service manager of yours can be asked (%v)", err)}
 	}
 	if u.socket.missing() && u.service.missing() {
 		return []finding{p.uninstalled()}
 	}
-	found := append(u.halves(), append(u.faults(socketUnit, u.socket), u.faults(serviceUnit, u.service)...)...)
+	found := append(u.missingPair(), append(u.unitFaults(socketUnit, u.socket), u.unitFaults(serviceUnit, u.service)...)...)
 	if path := u.service.program(); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			found = append(found, problem("units.binary", "install kyc-agentd again, or correct ExecStart: systemctl --user edit --full "+serviceUnit,
@@ -111,7 +111,7 @@ func checkUnits(_ context.Context, p *patient) []finding {
 		}
 	}
 	if len(found) == 0 {
-		found = u.idle(p.answers())
+		found = u.inactive(p.answers())
 	}
 	if len(found) == 0 {
 		found = append(found, fine("units", "%s is enabled and %s", socketUnit, u.socket["ActiveState"]))
@@ -119,23 +119,23 @@ func checkUnits(_ context.Context, p *patient) []finding {
 	return found
 }
 
-// without is the fix for there being no units, where it needs one.
-func (p *patient) without(fix string) string {
+// fixUnlessRunning is the fix for there being no units, where it needs one.
+func (p *probe) fixUnlessRunning(fix string) string {
 	if p.answers() {
 		return ""
 	}
 	return fix
 }
 
-func (p *patient) uninstalled() finding {
+func (p *probe) uninstalled() finding {
 	if p.answers() {
-		return note("units.missing", "", "no units are installed; the agent runs without them")
+		return info("units.missing", "", "no units are installed; the agent runs without them")
 	}
-	return warn("units.missing", "install the package of kyc-agentd (or: make install), or run: kyc-agentd serve", "no units are installed, so nothing starts the agent")
+	return warning("units.missing", "install the package of kyc-agentd (or: make install), or run: kyc-agentd serve", "no units are installed, so nothing starts the agent")
 }
 
-// halves are units whose other half is missing.
-func (u units) halves() (found []finding) {
+// missingPair are units whose other half is missing.
+func (u units) missingPair() (found []finding) {
 	for _, pair := range []struct {
 		there, gone string
 		missing     bool
@@ -148,7 +148,7 @@ func (u units) halves() (found []finding) {
 	return found
 }
 
-func (u units) faults(name string, x unit) []finding {
+func (u units) unitFaults(name string, x unit) []finding {
 	switch {
 	case x.is("LoadState", "masked"):
 		return []finding{problem("units.masked", "run: systemctl --user unmask "+name, "%s is masked: it cannot be started", name)}
@@ -158,33 +158,33 @@ func (u units) faults(name string, x unit) []finding {
 		return []finding{problem("units.failed", "see: journalctl --user -u kyc-agentd -n 50; then run: systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
 			"%s has failed (%s)", name, x["Result"])}
 	case x.is("NeedDaemonReload", "yes"):
-		return []finding{warn("units.reload", "run: systemctl --user daemon-reload", "%s was changed on the disk, and systemd has the old one", name)}
+		return []finding{warning("units.reload", "run: systemctl --user daemon-reload", "%s was changed on the disk, and systemd has the old one", name)}
 	}
 	return nil
 }
 
-// idle is a socket unit that does not listen, or will not after the next login.
-func (u units) idle(answered bool) []finding {
+// inactive is a socket unit that does not listen, or will not after the next login.
+func (u units) inactive(answered bool) []finding {
 	state := u.socket["UnitFileState"]
 	switch {
 	case !u.socket.is("ActiveState", "active") && answered:
-		return []finding{note("units.inactive", "", "%s is %s; the agent that answers runs without it", socketUnit, u.socket["ActiveState"])}
+		return []finding{info("units.inactive", "", "%s is %s; the agent that answers runs without it", socketUnit, u.socket["ActiveState"])}
 	case !u.socket.is("ActiveState", "active"):
 		return []finding{problem("units.inactive", "run: systemctl --user enable --now "+socketUnit, "%s is %s: nothing starts the agent", socketUnit, u.socket["ActiveState"])}
 	case state == "disabled":
-		return []finding{warn("units.disabled", "run: systemctl --user enable "+socketUnit, "%s is not enabled: it will be gone after the next start", socketUnit)}
+		return []finding{warning("units.disabled", "run: systemctl --user enable "+socketUnit, "%s is not enabled: it will be gone after the next start", socketUnit)}
 	}
 	return nil
 }
 
 // checkLinger says whether the agent outlives the last logout.
-func checkLinger(ctx context.Context, p *patient) []finding {
-	out, err := p.ask(ctx, "loginctl", "show-user", strconv.Itoa(os.Getuid()), "-p", "Linger")
+func checkLinger(ctx context.Context, p *probe) []finding {
+	out, err := p.runProgram(ctx, "loginctl", "show-user", strconv.Itoa(os.Getuid()), "-p", "Linger")
 	switch {
 	case err != nil:
 		return nil
 	case strings.TrimSpace(out) == "Linger=no":
-		return []finding{note("linger.off", "for cron and the like, run: loginctl enable-linger", "the agent ends with your last session, and starts with the next")}
+		return []finding{info("linger.off", "for cron and the like, run: loginctl enable-linger", "the agent ends with your last session, and starts with the next")}
 	}
 	return []finding{fine("linger", "the agent outlives your sessions")}
 }

@@ -61,9 +61,9 @@ func (c *cli) envCommand() *cobra.Command {
 	var unset bool
 	named := map[string]*bool{}
 	cmd := &cobra.Command{
-		Use: "env", Long: usageEnv, Args: none,
+		Use: "env", Long: usageEnv, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			sh, err := chosenShell(named, c.vars.get("SHELL"))
+			sh, err := chosenShell(named, c.vars.Get("SHELL"))
 			if err != nil {
 				return err
 			}

@@ -12,13 +12,13 @@ import (
 
 // sockets are what a daemon listens on.
 type sockets struct {
-	agent   net.Listener
-	forward net.Listener // for `ssh -R`; nil when nothing is forwarded
-	given   bool         // the agent's is the service manager's
+	agent     net.Listener
+	extra     net.Listener // for `ssh -R`; nil when nothing is forwarded
+	inherited bool         // the agent's is the service manager's
 }
 
-// inherited takes the sockets of the service manager, if it gives any.
-func inherited() (*sockets, error) {
+// inheritSockets takes the sockets of the service manager, if it gives any.
+func inheritSockets() (*sockets, error) {
 	ln, extra, err := ipc.Inherited()
 	return &sockets{ln, extra, ln != nil}, err
 }
@@ -30,15 +30,15 @@ func (s *sockets) listen(path string, c Config) (err error) {
 			return err
 		}
 	}
-	if s.forward == nil && len(c.ForwardEnvironments) > 0 {
-		s.forward, err = ipc.Listen(forwardSocket(s.agent.Addr().String()))
+	if s.extra == nil && len(c.ForwardEnvironments) > 0 {
+		s.extra, err = ipc.Listen(extraSocketPath(s.agent.Addr().String()))
 	}
 	return err
 }
 
 // all are those that there are.
 func (s *sockets) all() []net.Listener {
-	return slices.DeleteFunc([]net.Listener{s.agent, s.forward}, func(ln net.Listener) bool { return ln == nil })
+	return slices.DeleteFunc([]net.Listener{s.agent, s.extra}, func(ln net.Listener) bool { return ln == nil })
 }
 
 func (s *sockets) close() {
@@ -47,15 +47,15 @@ func (s *sockets) close() {
 	}
 }
 
-// forwardSocket is the name of the socket for forwarding, beside the agent's: ssh
+// extraSocketPath is the name of the socket for forwarding, beside the agent's: ssh
 // takes a path, and whoever gets it must not have to be told which calls it takes.
-func forwardSocket(agentSocket string) string {
+func extraSocketPath(agentSocket string) string {
 	return strings.TrimSuffix(agentSocket, ".sock") + ".extra.sock"
 }
 
-// forward serves what may be forwarded, until ctx ends. That a forwarded socket fails
+// serveExtra serves what may be forwarded, until ctx ends. That a forwarded socket fails
 // is no reason for the agent to end.
-func (d *daemon) forward(ctx context.Context, ln net.Listener) {
+func (d *daemon) serveExtra(ctx context.Context, ln net.Listener) {
 	server := &ipc.Server{
 		Service: agent.Restrict(d.agent, d.started.ForwardEnvironments...),
 		Logger:  d.log.With("socket", "extra"),
@@ -67,8 +67,8 @@ func (d *daemon) forward(ctx context.Context, ln net.Listener) {
 	}
 }
 
-// checkForward holds forward_environments to the environments.
-func (c Config) checkForward() error {
+// checkForwardEnvironments holds forward_environments to the environments.
+func (c Config) checkForwardEnvironments() error {
 	for i, name := range c.ForwardEnvironments {
 		if _, ok := c.Environments[name]; !ok {
 			return configError("forward_environments: no environment %q is configured; configured: %s", name, strings.Join(c.names(), ", "))

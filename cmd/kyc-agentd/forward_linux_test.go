@@ -43,7 +43,7 @@ func rawCall(method, target, body string, header ...string) string {
 // TestForwardedSocketOnRawBytes holds that no bytes on the socket for forwarding get more out
 // of a daemon than tokens of the environments that are named, or change anything in it.
 func TestForwardedSocketOnRawBytes(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, v := range []string{"ENDPOINT", "USER_POOL_ID", "CLIENT_ID"} {
 		for _, set := range h.env {
 			if value, ok := strings.CutPrefix(set, "KYC_STAGING_"+v+"="); ok {

@@ -38,7 +38,7 @@ func TestHarden(t *testing.T) {
 
 // The daemon itself has no core dump, soft or hard.
 func TestServeHasNoCoreDump(t *testing.T) {
-	d := newHouse(t).daemon("--store", "memory")
+	d := newFixture(t).daemon("--store", "memory")
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", d.Process.Pid))
 	if err != nil {
 		t.Fatal(err)

@@ -14,11 +14,11 @@ import (
 	"github.com/legaltalent/kyc-agent/store/file"
 )
 
-func (c *cli) keygen() *cobra.Command {
+func (c *cli) keygenCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "keygen", Long: usageKeygen, Args: one,
+		Use: "keygen", Long: usageKeygen, Args: atMostOneArg,
 		RunE: func(_ *cobra.Command, args []string) error {
-			standard := file.DefaultKeyFile(c.vars.get)
+			standard := file.DefaultKeyFile(c.vars.Get)
 			path := standard
 			if len(args) > 0 {
 				path = args[0]

@@ -11,7 +11,7 @@ import (
 
 // A keyring that is locked is asked once it is needed, and then says what to do.
 func TestLockedKeyring(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.env = append(h.env, keyringtest.Start(t, keyringtest.Locked).Env()...)
 	h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
 	h.daemon()
@@ -27,7 +27,7 @@ func TestLockedKeyring(t *testing.T) {
 // Where there is no keyring and no key, sign-ins work and everybody is told that
 // they do not last.
 func TestNoKeyring(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.env = append(h.env, keyringtest.Start(t, keyringtest.NoBus).Env()...)
 	h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
 	h.daemon()

@@ -10,12 +10,12 @@ import (
 
 const keyringVerb = "keyring-child"
 
-// keyringChild is the other end of store/keyring: the daemon starts itself with this
+// keyringChildCommand is the other end of store/keyring: the daemon starts itself with this
 // verb for every call to the keyring, as such a call may hang or crash. Secrets go
 // over stdin and stdout.
-func (c *cli) keyringChild() *cobra.Command {
+func (c *cli) keyringChildCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: keyringVerb, Hidden: true, Args: none,
+		Use: keyringVerb, Hidden: true, Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_ = c.harden()
 			return exitStatus(keyring.Child(os.Stdin, os.Stdout))

@@ -58,7 +58,7 @@ func killRounds(t *testing.T, usual int) int {
 }
 
 type killRun struct {
-	*site
+	*binaries
 	t     *testing.T
 	srv   *cognitotest.Server
 	usual time.Duration // what a cold token takes, as measured by the rounds before
@@ -70,12 +70,12 @@ func newKillRun(t *testing.T, grace time.Duration) *killRun {
 	srv := cognitotest.New(cognitotest.Rotation(grace))
 	t.Cleanup(srv.Close)
 	srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7"})
-	s := newSite(t, srv.URL, srv.PoolID, srv.ClientID)
+	s := newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)
 	s.fileStore()
 	p := s.start()
 	s.login("prod", "ada", "Correct-horse-7")
 	p.kill()
-	return &killRun{site: s, t: t, srv: srv, usual: 20 * time.Millisecond}
+	return &killRun{binaries: s, t: t, srv: srv, usual: 20 * time.Millisecond}
 }
 
 func (r *killRun) oneSided() bool { return r.answered == 0 || r.answered == r.kills }

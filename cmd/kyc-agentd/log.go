@@ -47,24 +47,24 @@ import (
 // lowering level later changes what is logged from then on.
 //
 // Secrets redact themselves (agent.Secret), so a level is never a question of secrecy.
-func newLogger(w io.Writer, level slog.Leveler, vars environ) *slog.Logger {
+func newLogger(w io.Writer, level slog.Leveler, vars Environ) *slog.Logger {
 	return slog.New(newHandler(w, level, vars))
 }
 
-func newHandler(w io.Writer, level slog.Leveler, vars environ) slog.Handler {
+func newHandler(w io.Writer, level slog.Leveler, vars Environ) slog.Handler {
 	f, isFile := w.(*os.File)
 	switch {
 	case isFile && term.IsTerminal(int(f.Fd())):
 		return tint.NewTextHandler(w, &tint.Options{Level: level, NoColor: noColor(vars)})
 	case isFile && f == os.Stderr && stderrIsJournal():
-		return newJournalHandler(level, orTo(w, journal.Send))
+		return newJournalHandler(level, withFallback(w, journal.Send))
 	default:
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: durationText})
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: stringDurations})
 	}
 }
 
-// durationText has JSON say "3ms", as the other forms do, and not a number of nanoseconds.
-func durationText(_ []string, a slog.Attr) slog.Attr {
+// stringDurations has JSON say "3ms", as the other forms do, and not a number of nanoseconds.
+func stringDurations(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
@@ -72,8 +72,8 @@ func durationText(_ []string, a slog.Attr) slog.Attr {
 }
 
 // noColor follows no-color.org (set and not empty) and terminals that have none.
-func noColor(vars environ) bool {
-	return vars.get("NO_COLOR") != "" || vars.get("TERM") == "dumb"
+func noColor(vars Environ) bool {
+	return vars.Get("NO_COLOR") != "" || vars.Get("TERM") == "dumb"
 }
 
 // stderrIsJournal compares stderr with $JOURNAL_STREAM. That a journal is running
@@ -83,9 +83,9 @@ func stderrIsJournal() bool {
 	return ok && err == nil
 }
 
-// orTo is send, and where that fails a line on w: the journal's socket may be out of reach
+// withFallback is send, and where that fails a line on w: the journal's socket may be out of reach
 // (another root, a sandbox) where the pipe that systemd made of stderr is not.
-func orTo(w io.Writer, send sendEntry) sendEntry {
+func withFallback(w io.Writer, send sendEntry) sendEntry {
 	return func(message string, p journal.Priority, fields map[string]string) error {
 		if err := send(message, p, fields); err == nil {
 			return nil
@@ -95,8 +95,8 @@ func orTo(w io.Writer, send sendEntry) sendEntry {
 	}
 }
 
-// outliveTheLog has a write to standard error fail where nobody reads it any more. Go
+// ignoreSIGPIPEOnLog has a write to standard error fail where nobody reads it any more. Go
 // ends a program then that has not asked for SIGPIPE (os/signal), and systemd's
 // IgnoreSIGPIPE= does not keep it from that. To ignore the signal would hand that on to
 // the command of `run`.
-func outliveTheLog() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+func ignoreSIGPIPEOnLog() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -153,13 +153,13 @@ func TestJournalHandlerIsASlogHandler(t *testing.T) {
 func TestLogWithoutTheJournal(t *testing.T) {
 	var out bytes.Buffer
 	gone := func(string, journal.Priority, map[string]string) error { return os.ErrNotExist }
-	slog.New(newJournalHandler(slog.LevelInfo, orTo(&out, gone))).Warn("no refresh", "env", "prod")
+	slog.New(newJournalHandler(slog.LevelInfo, withFallback(&out, gone))).Warn("no refresh", "env", "prod")
 	if out.String() != "<4>no refresh env=prod\n" {
 		t.Errorf("%q", out.String())
 	}
 	out.Reset()
 	var j fakeJournal
-	slog.New(newJournalHandler(slog.LevelInfo, orTo(&out, j.send))).Warn("no refresh")
+	slog.New(newJournalHandler(slog.LevelInfo, withFallback(&out, j.send))).Warn("no refresh")
 	if out.Len() > 0 || j.last(t).message != "no refresh" {
 		t.Errorf("%q, %+v", out.String(), j.entries)
 	}
@@ -196,13 +196,13 @@ func TestLogIsJSONWhereNobodyLooks(t *testing.T) {
 
 func TestLogIsColouredOnATerminal(t *testing.T) {
 	tests := []struct {
-		vars     environ
+		vars     Environ
 		coloured bool
 	}{
-		{environ{"TERM=xterm"}, true},
-		{environ{"TERM=xterm", "NO_COLOR="}, true}, // no-color.org: "when present and not an empty string"
-		{environ{"TERM=xterm", "NO_COLOR=1"}, false},
-		{environ{"TERM=dumb"}, false},
+		{Environ{"TERM=xterm"}, true},
+		{Environ{"TERM=xterm", "NO_COLOR="}, true}, // no-color.org: "when present and not an empty string"
+		{Environ{"TERM=xterm", "NO_COLOR=1"}, false},
+		{Environ{"TERM=dumb"}, false},
 	}
 	for _, tt := range tests {
 		person, program, err := pty.Open()

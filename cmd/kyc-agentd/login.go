@@ -14,22 +14,22 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// signIn is one run of `login`.
-type signIn struct {
-	dialog
+// loginOptions is one run of `login`.
+type loginOptions struct {
+	interaction
 	passwordStdin bool
 	apiKeyStdin   bool
 }
 
-func (c *cli) login() *cobra.Command {
-	s := &signIn{dialog: dialog{cli: c}}
+func (c *cli) loginCommand() *cobra.Command {
+	s := &loginOptions{interaction: interaction{cli: c}}
 	cmd := &cobra.Command{
-		Use: "login", Long: usageLogin, Args: one,
+		Use: "login", Long: usageLogin, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := s.checkFlags(cmd); err != nil {
 				return err
 			}
-			return s.hold(cmd, args, s.do)
+			return s.withEnvironment(cmd, args, s.run)
 		},
 	}
 	cmd.Flags().StringVarP(&s.user, "user", "u", "", "")
@@ -47,9 +47,9 @@ func addSecretFlags(cmd *cobra.Command) {
 	_ = cmd.Flags().MarkHidden("api-key")
 }
 
-// secretFlagUsed says what to use in the place of a secret on the command line; ask is
+// rejectSecretFlags says what to use in the place of a secret on the command line; ask is
 // what a person can do besides.
-func secretFlagUsed(cmd *cobra.Command, ask string) error {
+func rejectSecretFlags(cmd *cobra.Command, ask string) error {
 	switch {
 	case cmd.Flags().Changed("password"):
 		return usageError("use --password-stdin"+ask, "there is no --password: every process can read a command line")
@@ -59,8 +59,8 @@ func secretFlagUsed(cmd *cobra.Command, ask string) error {
 	return nil
 }
 
-func (s *signIn) checkFlags(cmd *cobra.Command) error {
-	if err := secretFlagUsed(cmd, ", or leave it out to be asked"); err != nil {
+func (s *loginOptions) checkFlags(cmd *cobra.Command) error {
+	if err := rejectSecretFlags(cmd, ", or leave it out to be asked"); err != nil {
 		return err
 	}
 	if s.apiKeyStdin && (s.passwordStdin || s.user != "") {
@@ -69,23 +69,23 @@ func (s *signIn) checkFlags(cmd *cobra.Command) error {
 	return nil
 }
 
-func (s *signIn) do(ctx context.Context) (err error) {
-	req := agent.LoginRequest{Environment: s.known.Name}
+func (s *loginOptions) run(ctx context.Context) (err error) {
+	req := agent.LoginRequest{Environment: s.env.Name}
 	if s.apiKeyStdin {
-		req.APIKey, err = s.readAPIKey(ctx, "run: kyc-agentd login --api-key-stdin "+s.known.Name+" < FILE")
+		req.APIKey, err = s.readAPIKey(ctx, "run: kyc-agentd login --api-key-stdin "+s.env.Name+" < FILE")
 	} else {
 		req.Username, req.Password, err = s.credentials(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.service.Login(ctx, req, s.answer); err != nil {
+	if err := s.service.Login(ctx, req, s.answerChallenge); err != nil {
 		return err
 	}
 	return s.report(ctx)
 }
 
-func (s *signIn) credentials(ctx context.Context) (user string, password agent.Secret, err error) {
+func (s *loginOptions) credentials(ctx context.Context) (user string, password agent.Secret, err error) {
 	if s.passwordStdin {
 		if s.user == "" {
 			return "", agent.Secret{}, usageError("add -u USER", "--password-stdin needs the user's name")
@@ -94,7 +94,7 @@ func (s *signIn) credentials(ctx context.Context) (user string, password agent.S
 		return s.user, password, err
 	}
 	if s.terminal == nil {
-		return "", agent.Secret{}, usageError("run: kyc-agentd login -u USER --password-stdin "+s.known.Name+" < FILE",
+		return "", agent.Secret{}, usageError("run: kyc-agentd login -u USER --password-stdin "+s.env.Name+" < FILE",
 			"no terminal to ask for the password")
 	}
 	if user, err = s.askUser(ctx); err != nil {
@@ -162,12 +162,12 @@ func firstLine(ctx context.Context, r io.Reader) (string, error) {
 }
 
 // report says who is signed in now and where that is kept.
-func (s *signIn) report(ctx context.Context) error {
+func (s *loginOptions) report(ctx context.Context) error {
 	st, err := s.service.Status(ctx)
 	if err != nil {
 		return errors.Join(errors.New("signed in, but"), err)
 	}
-	env, err := findEnvironment(st, s.known.Name)
+	env, err := findEnvironment(st, s.env.Name)
 	if err != nil {
 		return err
 	}

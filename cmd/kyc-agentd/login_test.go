@@ -16,10 +16,10 @@ import (
 const signedIn = "staging: signed in as " + agenttest.User + ", kept in memory, only until the daemon stops"
 
 // newSocket is an agent over a scripted provider, on a socket.
-func newSocket(t *testing.T, change ...func(*agent.Options)) (vars environ, a *agent.Agent) {
+func newSocket(t *testing.T, change ...func(*agent.Options)) (vars Environ, a *agent.Agent) {
 	t.Helper()
 	a = agenttest.NewAgent(t, agenttest.NewAuthenticator(), change...)
-	return environ{"KYC_AGENT_SOCK=" + serveOn(t, a, nil)}, a
+	return Environ{"KYC_AGENT_SOCK=" + serveOn(t, a, nil)}, a
 }
 
 // firstLine is the line that begins an outcome's stderr, without the program's name.
@@ -204,7 +204,7 @@ func (c challenger) Login(ctx context.Context, req agent.LoginRequest, ask agent
 func TestLoginShowsPromptInputsAndProblem(t *testing.T) {
 	_, a := newSocket(t)
 	p := newPerson(t)
-	vars := environ{"KYC_AGENT_SOCK=" + serveOn(t, challenger{a}, nil)}
+	vars := Environ{"KYC_AGENT_SOCK=" + serveOn(t, challenger{a}, nil)}
 	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
 	p.sees(": ")
 	p.types("x\n")

@@ -19,7 +19,7 @@ func (c *cli) logCommand() *cobra.Command {
 	var follow, asJSON bool
 	var lines uint
 	cmd := &cobra.Command{
-		Use: "log", Long: usageLog, Args: none,
+		Use: "log", Long: usageLog, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			args := []string{"-n", strconv.FormatUint(uint64(lines), 10)}
 			if follow {

@@ -64,7 +64,7 @@ func serveBy(t *testing.T, server *ipc.Server) string {
 // A session is one run of the program in this process.
 type session struct {
 	stdin string
-	vars  environ
+	vars  Environ
 	tty   *terminal // nil: there is none
 }
 
@@ -205,7 +205,7 @@ func TestNoAgent(t *testing.T) {
 	for _, verb := range []string{"login", "logout", "status", "reload", "api GET /"} {
 		args := strings.Fields(verb)
 		session{}.run(t, append(args, "--socket", socket)...).want(t, exitNoAgent, "no agent answers on "+socket+next)
-		session{vars: environ{"KYC_AGENT_SOCK=" + stale}}.run(t, args...).want(t, exitNoAgent, "no agent answers on "+stale+next)
+		session{vars: Environ{"KYC_AGENT_SOCK=" + stale}}.run(t, args...).want(t, exitNoAgent, "no agent answers on "+stale+next)
 	}
 }
 

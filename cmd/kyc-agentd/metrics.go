@@ -21,23 +21,23 @@ import (
 // or an address. Expiry is a time and not a span: `kyc_agent_token_expiry_timestamp_seconds
 // - time()` is what is left.
 var (
-	buildInfo    = figure("build_info", "The version of the agent; always 1.", "version", "goversion")
-	startTime    = figure("start_time_seconds", "When the agent was started, in seconds since 1970.")
-	storeInfo    = figure("store_info", "Where sign-ins are kept; always 1.", "kind", "lasting")
-	stateFigure  = figure("environment_state", "1 for the state the environment is in, 0 for the others.", "env", "state")
-	degraded     = figure("environment_degraded", "1 when the last refresh failed for a reason that may pass.", "env")
-	tokenExpiry  = figure("token_expiry_timestamp_seconds", "When the ID token in memory ends, in seconds since 1970.", "env")
-	awsExpiry    = figure("aws_credentials_expiry_timestamp_seconds", "When the AWS credentials in memory end, in seconds since 1970.", "env")
-	signInEnd    = figure("sign_in_end_timestamp_seconds", "When the sign-in ends, in seconds since 1970.", "env")
-	refreshTotal = figure("refreshes_total", "Refreshes since the sign-in or the start.", "env", "outcome")
-	clockSkew    = figure("clock_skew_seconds", "How far Cognito's clock is ahead of this machine's.", "env")
+	buildInfo        = desc("build_info", "The version of the agent; always 1.", "version", "goversion")
+	startTime        = desc("start_time_seconds", "When the agent was started, in seconds since 1970.")
+	storeInfo        = desc("store_info", "Where sign-ins are kept; always 1.", "kind", "lasting")
+	environmentState = desc("environment_state", "1 for the state the environment is in, 0 for the others.", "env", "state")
+	degraded         = desc("environment_degraded", "1 when the last refresh failed for a reason that may pass.", "env")
+	tokenExpiry      = desc("token_expiry_timestamp_seconds", "When the ID token in memory ends, in seconds since 1970.", "env")
+	awsExpiry        = desc("aws_credentials_expiry_timestamp_seconds", "When the AWS credentials in memory end, in seconds since 1970.", "env")
+	signInEnd        = desc("sign_in_end_timestamp_seconds", "When the sign-in ends, in seconds since 1970.", "env")
+	refreshTotal     = desc("refreshes_total", "Refreshes since the sign-in or the start.", "env", "outcome")
+	clockSkew        = desc("clock_skew_seconds", "How far Cognito's clock is ahead of this machine's.", "env")
 
-	allFigures = []*prometheus.Desc{
-		buildInfo, startTime, storeInfo, stateFigure, degraded, tokenExpiry, awsExpiry, signInEnd, refreshTotal, clockSkew,
+	allDescs = []*prometheus.Desc{
+		buildInfo, startTime, storeInfo, environmentState, degraded, tokenExpiry, awsExpiry, signInEnd, refreshTotal, clockSkew,
 	}
 )
 
-func figure(name, help string, labels ...string) *prometheus.Desc {
+func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("kyc_agent_"+name, help, labels, nil)
 }
 
@@ -103,7 +103,7 @@ type statusCollector struct {
 
 // Describe implements [prometheus.Collector].
 func (c statusCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range allFigures {
+	for _, d := range allDescs {
 		to <- d
 	}
 }
@@ -130,7 +130,7 @@ func (c statusCollector) Collect(to chan<- prometheus.Metric) {
 
 func collectEnvironment(e agent.EnvironmentStatus, gauge func(*prometheus.Desc, float64, ...string)) {
 	for _, s := range states {
-		gauge(stateFigure, oneIf(e.State == s), e.Name, string(s))
+		gauge(environmentState, oneIf(e.State == s), e.Name, string(s))
 	}
 	gauge(degraded, oneIf(e.Degraded), e.Name)
 	gauge(clockSkew, e.SkewSeconds, e.Name)

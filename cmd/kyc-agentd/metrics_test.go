@@ -98,7 +98,7 @@ func TestMetricsInOpenMetrics(t *testing.T) {
 
 // The daemon itself, asked as Prometheus asks.
 func TestMetricsOfADaemon(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.daemon("--store", "memory")
 	h.login()
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

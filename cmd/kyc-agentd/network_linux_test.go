@@ -96,7 +96,7 @@ func thisMachine(query []byte) []byte {
 }
 
 // byName has the house's Cognito called by a name, for both environments.
-func (h *house) byName() {
+func (h *fixture) byName() {
 	h.alsoProd()
 	url := strings.Replace(h.cognito.URL, "127.0.0.1", "localhost", 1)
 	for _, env := range []string{"STAGING", "PROD"} {
@@ -106,7 +106,7 @@ func (h *house) byName() {
 }
 
 // ask wants a token as long as kyc-token does.
-func (h *house) ask(environment string) error {
+func (h *fixture) ask(environment string) error {
 	ctx, cancel := context.WithTimeout(h.t.Context(), 8*time.Second)
 	defer cancel()
 	_, err := (&ipc.Client{Socket: h.socket()}).Token(ctx, agent.TokenRequest{Environment: environment})
@@ -126,7 +126,7 @@ func TestNoIPv6(t *testing.T) {
 			_ = ln.Close()
 			t.Fatal("there is IPv6")
 		}
-		h := newHouse(t)
+		h := newFixture(t)
 		h.byName()
 		h.daemon("--store", "memory")
 		h.login()
@@ -147,7 +147,7 @@ func TestNoIPv6(t *testing.T) {
 func TestSilentNameServer(t *testing.T) {
 	testpeer.Slow(t)
 	inNetwork(t, func(t *testing.T, names *nameServer) {
-		h := newHouse(t)
+		h := newFixture(t)
 		h.byName()
 		h.run("", kycAgentd("keygen"))
 		first := h.daemon("--store", "file")

@@ -95,21 +95,21 @@ func awaitReady(conn *net.UnixConn) error {
 	}
 }
 
-// house is a home folder with a Cognito.
-type house struct {
+// fixture is a home folder with a Cognito.
+type fixture struct {
 	t       *testing.T
 	dir     string
 	env     []string
 	cognito *cognitotest.Server
 }
 
-func newHouse(t *testing.T, options ...cognitotest.Option) *house {
+func newFixture(t *testing.T, options ...cognitotest.Option) *fixture {
 	t.Helper()
 	srv := cognitotest.New(options...)
 	t.Cleanup(srv.Close)
 	srv.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
 	dir := shortDir(t)
-	return &house{t: t, dir: dir, cognito: srv, env: []string{
+	return &fixture{t: t, dir: dir, cognito: srv, env: []string{
 		"GOCOVERDIR=" + dir, // under -cover each process would say on stderr that it has none
 		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
 		"KYC_STAGING_ENDPOINT=" + srv.URL, "KYC_STAGING_USER_POOL_ID=" + srv.PoolID, "KYC_STAGING_CLIENT_ID=" + srv.ClientID,
@@ -117,14 +117,14 @@ func newHouse(t *testing.T, options ...cognitotest.Option) *house {
 }
 
 // alsoProd has the Cognito of staging be that of prod.
-func (h *house) alsoProd() {
+func (h *fixture) alsoProd() {
 	h.env = append(h.env, "KYC_PROD_ENDPOINT="+h.cognito.URL, "KYC_PROD_USER_POOL_ID="+h.cognito.PoolID, "KYC_PROD_CLIENT_ID="+h.cognito.ClientID)
 }
 
-func (h *house) socket() string { return filepath.Join(h.dir, "kyc-agentd", "agent.sock") }
+func (h *fixture) socket() string { return filepath.Join(h.dir, "kyc-agentd", "agent.sock") }
 
 // daemon starts one that is killed at the end of the test.
-func (h *house) daemon(args ...string) *running {
+func (h *fixture) daemon(args ...string) *running {
 	h.t.Helper()
 	cmd := kycAgentd(append([]string{"serve"}, args...)...)
 	log := &logBuffer{t: h.t}
@@ -133,7 +133,7 @@ func (h *house) daemon(args ...string) *running {
 }
 
 // launched starts cmd, a daemon, and kills it at the end of the test.
-func (h *house) launched(cmd *exec.Cmd) *running {
+func (h *fixture) launched(cmd *exec.Cmd) *running {
 	h.t.Helper()
 	r, err := launch(cmd, h.dir)
 	if err != nil {
@@ -155,7 +155,7 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 }
 
 // run runs a command with stdin and returns its outcome.
-func (h *house) run(stdin string, cmd *exec.Cmd) outcome {
+func (h *fixture) run(stdin string, cmd *exec.Cmd) outcome {
 	h.t.Helper()
 	var out, errOut bytes.Buffer
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = h.env, strings.NewReader(stdin), &out, &errOut
@@ -163,7 +163,7 @@ func (h *house) run(stdin string, cmd *exec.Cmd) outcome {
 	return outcome{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
 }
 
-func (h *house) login() {
+func (h *fixture) login() {
 	h.t.Helper()
 	if got := h.run("correct horse\n", kycAgentd("login", "-u", "ana", "--password-stdin")); got.exit != 0 {
 		h.t.Fatalf("%+v", got)
@@ -171,7 +171,7 @@ func (h *house) login() {
 }
 
 // ended waits for r and returns its exit code, -1 after a signal.
-func (h *house) ended(r *running) int {
+func (h *fixture) ended(r *running) int {
 	h.t.Helper()
 	select {
 	case <-r.exited:
@@ -182,7 +182,7 @@ func (h *house) ended(r *running) int {
 }
 
 // stop ends a daemon as a service manager does.
-func (h *house) stop(d *running) {
+func (h *fixture) stop(d *running) {
 	h.t.Helper()
 	_ = d.Process.Signal(syscall.SIGTERM)
 	if exit := h.ended(d); exit != exitOK {
@@ -191,7 +191,7 @@ func (h *house) stop(d *running) {
 }
 
 // sessionOn runs cmd with p's terminal as its controlling terminal.
-func (h *house) sessionOn(p *person, cmd *exec.Cmd) *running {
+func (h *fixture) sessionOn(p *person, cmd *exec.Cmd) *running {
 	h.t.Helper()
 	cmd.Env = h.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.tty.f, p.tty.f, p.tty.f
@@ -204,7 +204,7 @@ func (h *house) sessionOn(p *person, cmd *exec.Cmd) *running {
 }
 
 func TestLoginAtATerminal(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.daemon("--store", "memory")
 	p := newPerson(t)
 	r := h.sessionOn(p, kycAgentd("login"))
@@ -220,7 +220,7 @@ func TestLoginAtATerminal(t *testing.T) {
 
 // The questions go to the terminal, wherever stdin, stdout and stderr go.
 func TestLoginAsksTheTerminalItself(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.daemon("--store", "memory")
 	p := newPerson(t)
 	cmd := kycAgentd("login", "-u", "ana")
@@ -240,7 +240,7 @@ func TestLoginAsksTheTerminalItself(t *testing.T) {
 }
 
 func TestLoginAsksForTheCode(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.cognito.AddUser(cognitotest.User{Name: "grace", Password: "amazing", MFA: []string{"SOFTWARE_TOKEN_MFA"}})
 	h.daemon("--store", "memory")
 	grace, _ := h.cognito.User("grace")
@@ -268,7 +268,7 @@ func TestLoginLeavesTheTerminalAsItWas(t *testing.T) {
 		"SIGHUP":   func(_ *person, r *running) { _ = r.Process.Signal(syscall.SIGHUP) },
 		"in a row": func(p *person, _ *running) { p.types("\x03\x03\x03") },
 	}
-	h := newHouse(t)
+	h := newFixture(t)
 	h.daemon("--store", "memory")
 	for name, leaves := range leave {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestLoginLeavesTheTerminalAsItWas(t *testing.T) {
 // On a terminal the log is for a person: in colour, unless they do not want any.
 func TestServeLogsInColour(t *testing.T) {
 	for _, want := range []bool{true, false} {
-		h := newHouse(t)
+		h := newFixture(t)
 		if !want {
 			h.env = append(h.env, "NO_COLOR=1")
 		}
@@ -313,7 +313,7 @@ func TestServeLogsInColour(t *testing.T) {
 }
 
 // idleDaemon is one that holds a sign-in and no ID token: the next request costs a refresh.
-func (h *house) idleDaemon() *running {
+func (h *fixture) idleDaemon() *running {
 	h.t.Helper()
 	if got := h.run("", kycAgentd("keygen")); got.exit != 0 {
 		h.t.Fatalf("%+v", got)
@@ -325,9 +325,9 @@ func (h *house) idleDaemon() *running {
 	return h.daemon("--store", "file")
 }
 
-// askDuring asks for a token while Cognito does fault to the refresh, and returns
+// askWhile asks for a token while Cognito does fault to the refresh, and returns
 // when Cognito has been called.
-func (h *house) askDuring(fault cognitotest.Fault) (answer func() outcome) {
+func (h *fixture) askWhile(fault cognitotest.Fault) (answer func() outcome) {
 	h.t.Helper()
 	h.cognito.FailNext(cognitotest.Refresh, 1, fault)
 	token := testpeer.Build(h.t, "kyc-token")
@@ -341,9 +341,9 @@ func (h *house) askDuring(fault cognitotest.Fault) (answer func() outcome) {
 
 // A refresh that Cognito has begun is brought home before the daemon ends.
 func TestStopFinishesTheFlightInHand(t *testing.T) {
-	h := newHouse(t, cognitotest.Rotation(0))
+	h := newFixture(t, cognitotest.Rotation(0))
 	d := h.idleDaemon()
-	answer := h.askDuring(cognitotest.Hang().After())
+	answer := h.askWhile(cognitotest.Hang().After())
 	_ = d.Process.Signal(syscall.SIGTERM)
 	waitGone(t, h.socket())
 	h.cognito.Release()
@@ -378,9 +378,9 @@ func waitGone(t *testing.T, path string) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	d := h.idleDaemon()
-	answer := h.askDuring(cognitotest.Hang())
+	answer := h.askWhile(cognitotest.Hang())
 	_ = d.Process.Signal(syscall.SIGTERM)
 	waitGone(t, h.socket())
 	began := time.Now()
@@ -399,7 +399,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 
 // The service manager is told of the start, of being alive, and of the end.
 func TestServeNotifies(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	path, next := serviceManager(t)
 	cmd := kycAgentd("serve", "--store", "memory")
 	cmd.Env = append(h.env, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=100000")
@@ -426,7 +426,7 @@ func TestServeNotifies(t *testing.T) {
 
 // activated is a command that runs the daemon as a service manager does that was asked
 // for it, on the house's socket.
-func (h *house) activated(args string) *exec.Cmd {
+func (h *fixture) activated(args string) *exec.Cmd {
 	h.t.Helper()
 	if err := os.Mkdir(filepath.Dir(h.socket()), 0o700); err != nil {
 		h.t.Fatal(err)
@@ -450,7 +450,7 @@ func (h *house) activated(args string) *exec.Cmd {
 
 // A daemon that serves on an inherited socket leaves it in place.
 func TestServeOnAnInheritedSocket(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	r, err := launch(h.activated("--store memory"), h.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -470,7 +470,7 @@ func TestServeOnAnInheritedSocket(t *testing.T) {
 // Who waits for a daemon that cannot start is told why, by every verb, and then it ends.
 func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
 	testpeer.Slow(t)
-	h, token := newHouse(t), testpeer.Build(t, "kyc-token")
+	h, token := newFixture(t), testpeer.Build(t, "kyc-token")
 	path, next := serviceManager(t)
 	cmd := h.activated("--config /no/such")
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+path)
@@ -499,7 +499,7 @@ func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
 
 // Whoever reads the log may end before the daemon does: journald, a pager.
 func TestNobodyReadsTheLog(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -516,7 +516,7 @@ func TestNobodyReadsTheLog(t *testing.T) {
 // A daemon that is out of file descriptors serves whom it has accepted, gives up no
 // sign-in that it cannot read for now, and goes on as soon as it has some again.
 func TestOutOfFileDescriptors(t *testing.T) {
-	h := newHouse(t, cognitotest.Rotation(0))
+	h := newFixture(t, cognitotest.Rotation(0))
 	h.alsoProd()
 	h.run("", kycAgentd("keygen"))
 	first := h.daemon("--store", "file")

@@ -31,7 +31,7 @@ func TestProxyMemory(t *testing.T) {
 		fmt.Fprint(w, n)
 	}))
 	defer api.Close()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.env = append(h.env, "KYC_STAGING_API_URL="+api.URL)
 	cmd := exec.Command(testpeer.Build(t, "kyc-agentd"), "serve", "--store", "memory")
 	cmd.Env, cmd.Stderr = append([]string{}, h.env...), &logBuffer{t: t}

@@ -26,7 +26,7 @@ func (m *movable) now() time.Time { return time.Now().Add(time.Duration(m.ahead.
 func (m *movable) move(d time.Duration) { m.ahead.Add(int64(d)) }
 
 // atTerminal is a person at a terminal of a usual size, who runs a verb there.
-func (h *house) atTerminal(args ...string) (*person, *running) {
+func (h *fixture) atTerminal(args ...string) (*person, *running) {
 	h.t.Helper()
 	p := newPerson(h.t)
 	if err := pty.Setsize(p.f, &pty.Winsize{Cols: 100, Rows: 40}); err != nil {
@@ -36,7 +36,7 @@ func (h *house) atTerminal(args ...string) (*person, *running) {
 }
 
 // ends waits for the verb, which must succeed with line, and keeps the recording.
-func (h *house) ends(p *person, r *running, line string) {
+func (h *fixture) ends(p *person, r *running, line string) {
 	h.t.Helper()
 	p.sees("kyc-agentd: " + line + "\r\n")
 	if exit := h.ended(r); exit != exitOK {
@@ -48,7 +48,7 @@ func (h *house) ends(p *person, r *running, line string) {
 	h.t.Logf("$ %s\n%s", strings.Join(r.Args, " "), strings.ReplaceAll(p.seen.String(), "\r\n", "\n"))
 }
 
-func (h *house) token(env string) string {
+func (h *fixture) token(env string) string {
 	h.t.Helper()
 	got := h.run("", exec.Command(testpeer.Build(h.t, "kyc-token"), env))
 	if got.exit != exitOK || !strings.HasPrefix(got.out, "eyJ") {
@@ -71,7 +71,7 @@ func (p *person) shownSecret() string {
 // what the person saw.
 func TestRecordedSignIns(t *testing.T) {
 	clock := &movable{}
-	h := newHouse(t, cognitotest.Now(clock.now))
+	h := newFixture(t, cognitotest.Now(clock.now))
 	h.env = append(h.env, "LANG=C.UTF-8")
 	h.cognito.AddUser(cognitotest.User{
 		Name: "grace", Password: "Temporary-1", Email: "grace@example.com", Status: cognitotest.ForceChangePassword,
@@ -119,7 +119,7 @@ func TestRecordedSignIns(t *testing.T) {
 }
 
 // sent is the last code that the pool sent to user.
-func (h *house) sent(user string) string {
+func (h *fixture) sent(user string) string {
 	h.t.Helper()
 	code := ""
 	for _, m := range h.cognito.Messages() {
@@ -143,7 +143,7 @@ func newPasswordLines(password string) []line {
 func TestRecordedRecoveries(t *testing.T) {
 	const signedIn = ", kept in memory, only until the daemon stops"
 	clock := &movable{}
-	h := newHouse(t, cognitotest.Now(clock.now), cognitotest.Code(""))
+	h := newFixture(t, cognitotest.Now(clock.now), cognitotest.Code(""))
 	h.daemon("--store", "memory")
 	add := func(name string, status cognitotest.Status) {
 		h.cognito.AddUser(cognitotest.User{Name: name, Password: "Correct-horse-7", Email: name + "@example.com", Status: status})
@@ -223,7 +223,7 @@ func TestRecordedRecoveries(t *testing.T) {
 
 // A pool that offers a choice needs no password, nor does one with questions of its own.
 func TestRecordedSignInsWithoutAPassword(t *testing.T) {
-	h := newHouse(t, cognitotest.Code(""))
+	h := newFixture(t, cognitotest.Code(""))
 	h.cognito.AddUser(cognitotest.User{
 		Name: "bob", Password: "Correct-horse-7", Email: "bob@example.com",
 		Custom: []cognitotest.Question{{Parameters: map[string]string{"question": "The magic word?"}, Answer: "please"}},
@@ -233,7 +233,7 @@ func TestRecordedSignInsWithoutAPassword(t *testing.T) {
 		"custom": {"The magic word?\r\nAnswer: ", "please"},
 	} {
 		t.Run(flow, func(t *testing.T) {
-			h := &house{t: t, dir: shortDir(t), cognito: h.cognito, env: append(slices.Clone(h.env), "KYC_STAGING_AUTH_FLOW="+flow)}
+			h := &fixture{t: t, dir: shortDir(t), cognito: h.cognito, env: append(slices.Clone(h.env), "KYC_STAGING_AUTH_FLOW="+flow)}
 			h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
 			h.daemon("--store", "memory")
 			p, r := h.atTerminal("login", "-u", "bob")
@@ -260,12 +260,12 @@ func TestLeavingInTheMidstOfASignIn(t *testing.T) {
 	for name, leaves := range leave {
 		t.Run(name, func(t *testing.T) {
 			forgotten := make(chan error, 1)
-			d := &desk{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
+			d := &scriptedAgent{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 				_, err := ask(ctx, resetChallenge)
 				forgotten <- err
 				return err
 			}}
-			h := newHouse(t)
+			h := newFixture(t)
 			h.env = append(h.env, at(t, d)...)
 			p, r := h.atTerminal("login", "-u", "ana")
 			p.plays(line{"(prod): ", "Correct-horse-7"}, line{"Code: ", "123456"})

@@ -2,9 +2,9 @@ package main
 
 import "github.com/spf13/cobra"
 
-func (c *cli) reload() *cobra.Command {
+func (c *cli) reloadCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "reload", Long: usageReload, Args: none,
+		Use: "reload", Long: usageReload, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.client().Reload(cmd.Context()); err != nil {
 				return err

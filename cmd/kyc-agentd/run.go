@@ -28,8 +28,8 @@ const (
 	defaultRunLevel = "error" // standard error is the command's
 )
 
-// A brief is one run of `run`: an agent for the life of one command.
-type brief struct {
+// A runOptions is one run of `run`: an agent for the life of one command.
+type runOptions struct {
 	*cli
 	flags         serveFlags
 	user          string
@@ -41,14 +41,14 @@ type brief struct {
 }
 
 func (c *cli) runCommand() *cobra.Command {
-	b := &brief{cli: c}
+	b := &runOptions{cli: c}
 	cmd := &cobra.Command{
 		Use: "run", Long: usageRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := b.take(cmd, args); err != nil {
+			if err := b.parseArgs(cmd, args); err != nil {
 				return err
 			}
-			return b.do(cmd.Context())
+			return b.run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringVarP(&b.user, "user", "u", "", "")
@@ -61,9 +61,9 @@ func (c *cli) runCommand() *cobra.Command {
 	return cmd
 }
 
-// take reads the command line: at most one environment before the --, the command
+// parseArgs reads the command line: at most one environment before the --, the command
 // behind it.
-func (b *brief) take(cmd *cobra.Command, args []string) error {
+func (b *runOptions) parseArgs(cmd *cobra.Command, args []string) error {
 	const help = "run: kyc-agentd run --help"
 	dash := cmd.ArgsLenAtDash()
 	switch {
@@ -75,7 +75,7 @@ func (b *brief) take(cmd *cobra.Command, args []string) error {
 		return usageError(help, "there is no command behind the --")
 	}
 	b.environment, b.command = b.cli.environment(args[:dash]), args[dash:]
-	if err := secretFlagUsed(cmd, " or --password-file"); err != nil {
+	if err := rejectSecretFlags(cmd, " or --password-file"); err != nil {
 		return err
 	}
 	switch {
@@ -91,21 +91,21 @@ func (b *brief) take(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// do runs the command with an agent beside it.
-func (b *brief) do(ctx context.Context) error {
+// run runs the command with an agent beside it.
+func (b *runOptions) run(ctx context.Context) error {
 	program, err := exec.LookPath(b.command[0])
 	if err != nil {
 		return b.cannotRun(err)
 	}
 	// Before there is a command these end the run, and the folder goes with it.
-	heeded := slices.DeleteFunc(slices.Clone(forwarded), signal.Ignored) // nohup(1)
+	heeded := slices.DeleteFunc(slices.Clone(relayedSignals), signal.Ignored) // nohup(1)
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, heeded...)
 	defer signal.Stop(signals)
 	ctx, stop := signal.NotifyContext(ctx, heeded...)
 	defer stop()
 
-	dir, err := b.folder()
+	dir, err := b.makeRuntimeDir()
 	if err != nil {
 		return err
 	}
@@ -119,15 +119,15 @@ func (b *brief) do(ctx context.Context) error {
 	if notPrivate != nil {
 		d.log.Warn("this process is less private than it should be", "error", notPrivate)
 	}
-	return d.during(func() error {
+	return d.serveWhile(func() error {
 		if err := b.signIn(ctx, d); err != nil {
 			return err
 		}
-		return b.runIn(ctx, program, socket, signals)
+		return b.runChild(ctx, program, socket, signals)
 	})
 }
 
-func (b *brief) serveFlags() serveFlags {
+func (b *runOptions) serveFlags() serveFlags {
 	f := b.flags
 	f.store, f.noSinks = StoreKind{"memory"}, true
 	f.level.s = cmp.Or(f.level.s, defaultRunLevel)
@@ -135,7 +135,7 @@ func (b *brief) serveFlags() serveFlags {
 }
 
 // cannotRun says why there is no command to run, with a shell's exit code.
-func (b *brief) cannotRun(err error) error {
+func (b *runOptions) cannotRun(err error) error {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		b.say("no such command: %s", b.command[0])
 		return exitStatus(exitNoSuch)
@@ -144,11 +144,11 @@ func (b *brief) cannotRun(err error) error {
 	return exitStatus(exitCannotRun)
 }
 
-// folder makes the private folder of the socket: in $XDG_RUNTIME_DIR, where there is
+// makeRuntimeDir makes the private folder of the socket: in $XDG_RUNTIME_DIR, where there is
 // such a place and its path is short enough, else among the temporary files.
-func (b *brief) folder() (string, error) {
+func (b *runOptions) makeRuntimeDir() (string, error) {
 	var failed error
-	for _, base := range []string{b.vars.get("XDG_RUNTIME_DIR"), b.vars.get("TMPDIR"), "/tmp"} {
+	for _, base := range []string{b.vars.Get("XDG_RUNTIME_DIR"), b.vars.Get("TMPDIR"), "/tmp"} {
 		if !filepath.IsAbs(base) || len(base) > maxRunBase {
 			continue
 		}
@@ -168,9 +168,9 @@ func (b *brief) folder() (string, error) {
 // strictest system takes for a socket's path.
 const maxRunBase = 103 - len("/kyc-run-0123456789/agent.sock")
 
-// during runs do while the agent answers on its socket, and ends every sign-in
+// serveWhile runs do while the agent answers on its socket, and ends every sign-in
 // afterwards. It outlives the signals, which are the command's.
-func (d *daemon) during(do func() error) error {
+func (d *daemon) serveWhile(do func() error) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ln, err := ipc.Listen(d.socket)
@@ -206,7 +206,7 @@ func (d *daemon) revokeAll() {
 }
 
 // signIn signs in with what the command line names, else with what the configuration has.
-func (b *brief) signIn(ctx context.Context, d *daemon) error {
+func (b *runOptions) signIn(ctx context.Context, d *daemon) error {
 	req := agent.LoginRequest{Environment: b.environment, Username: b.user}
 	var err error
 	switch {
@@ -225,11 +225,11 @@ func (b *brief) signIn(ctx context.Context, d *daemon) error {
 	if err != nil {
 		return err
 	}
-	return d.agent.Login(ctx, req, nobodyAnswers)
+	return d.agent.Login(ctx, req, refuseEveryChallenge)
 }
 
 // signInAsConfigured has the agent sign in by itself, as it does when a token is needed.
-func (b *brief) signInAsConfigured(ctx context.Context, d *daemon) error {
+func (b *runOptions) signInAsConfigured(ctx context.Context, d *daemon) error {
 	st, err := d.agent.Status(ctx)
 	if err != nil {
 		return err
@@ -246,8 +246,8 @@ func (b *brief) signInAsConfigured(ctx context.Context, d *daemon) error {
 	return err
 }
 
-// nobodyAnswers is the asker of a sign-in without a person.
-func nobodyAnswers(_ context.Context, ch agent.Challenge) (agent.Answers, error) {
+// refuseEveryChallenge is the asker of a sign-in without a person.
+func refuseEveryChallenge(_ context.Context, ch agent.Challenge) (agent.Answers, error) {
 	return nil, &agent.Error{
 		Code: agent.CodeLoginRequired, Op: "run", Environment: ch.Environment,
 		Message: "Cognito asks for " + ch.Name + ", and nobody is there to answer",

@@ -9,12 +9,12 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// forwarded are the signals that a command gets of us. SIGTSTP and its like stop this
+// relayedSignals are the signals that a command gets of us. SIGTSTP and its like stop this
 // process as any other, and the command with it at a terminal.
-var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
+var relayedSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
 
-// runIn runs the command with the socket in its environment and returns how it ended.
-func (b *brief) runIn(ctx context.Context, program, socket string, signals <-chan os.Signal) error {
+// runChild runs the command with the socket in its environment and returns how it ended.
+func (b *runOptions) runChild(ctx context.Context, program, socket string, signals <-chan os.Signal) error {
 	if ctx.Err() != nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "run", Message: "cancelled; the command was not started", Err: ctx.Err()}
 	}
@@ -26,7 +26,7 @@ func (b *brief) runIn(ctx context.Context, program, socket string, signals <-cha
 		return b.cannotRun(err)
 	}
 	ended := make(chan struct{})
-	go forward(signals, cmd.Process, ended)
+	go relaySignals(signals, cmd.Process, ended)
 	if os.Getpid() == 1 {
 		go reapOrphans(cmd.Process.Pid, ended)
 	}
@@ -37,7 +37,7 @@ func (b *brief) runIn(ctx context.Context, program, socket string, signals <-cha
 
 // childEnv is this process's environment with the agent in it. No secret of the agent's
 // was ever in an environment.
-func (b *brief) childEnv(socket string) []string {
+func (b *runOptions) childEnv(socket string) []string {
 	env := append([]string{}, b.vars...)
 	env = append(env, "KYC_AGENT_SOCK="+socket)
 	if b.environment != "" {
@@ -46,9 +46,9 @@ func (b *brief) childEnv(socket string) []string {
 	return env // of two values os/exec takes the last
 }
 
-// forward sends what comes on signals to p, until ended. A terminal sends its own
+// relaySignals sends what comes on signals to p, until ended. A terminal sends its own
 // (Ctrl-C, Ctrl-\) to every process in its foreground, and the command is one of them.
-func forward(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
+func relaySignals(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
 	for {
 		select {
 		case <-ended:

@@ -39,13 +39,13 @@ func showSignals() {
 // A job is a `run` whose command says on its stdout how it is.
 type job struct {
 	*running
-	h     *house
+	h     *fixture
 	out   *os.File
 	lines *bufio.Reader
 }
 
 // runJob starts a command under `run` and waits until it says "ready".
-func runJob(h *house, start func(*exec.Cmd) *os.File, command ...string) *job {
+func runJob(h *fixture, start func(*exec.Cmd) *os.File, command ...string) *job {
 	h.t.Helper()
 	secret := filepath.Join(h.dir, "secret")
 	if err := os.WriteFile(secret, []byte("correct horse\n"), 0o600); err != nil {
@@ -104,7 +104,7 @@ func (j *job) leavesNothing(exit int) {
 }
 
 func TestRunForwardsSignals(t *testing.T) {
-	j := runJob(newHouse(t), piped(t), filepath.Join(linkAs(t, "show-signals"), "show-signals"))
+	j := runJob(newFixture(t), piped(t), filepath.Join(linkAs(t, "show-signals"), "show-signals"))
 	for _, s := range []syscall.Signal{
 		syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTERM,
 	} {
@@ -118,7 +118,7 @@ func TestRunForwardsSignals(t *testing.T) {
 
 func TestRunEndsAsItsCommandDoes(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		h := newHouse(t)
+		h := newFixture(t)
 		j := runJob(h, piped(t), "sh", "-c", fmt.Sprintf("echo ready; kill -%d $$", s))
 		j.leavesNothing(128 + int(s))
 	}
@@ -127,7 +127,7 @@ func TestRunEndsAsItsCommandDoes(t *testing.T) {
 // A terminal sends Ctrl-C to the whole of its foreground; the command gets it once.
 func TestRunLeavesCtrlCToTheTerminal(t *testing.T) {
 	var tty *os.File
-	j := runJob(newHouse(t), func(cmd *exec.Cmd) *os.File {
+	j := runJob(newFixture(t), func(cmd *exec.Cmd) *os.File {
 		var err error
 		if tty, err = pty.Start(cmd); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestRunLeavesCtrlCToTheTerminal(t *testing.T) {
 
 // A signal before the command's time keeps it from being started.
 func TestRunIsCancelledDuringTheSignIn(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.cognito.FailNext(cognitotest.SignIn, 1, cognitotest.Hang())
 	cmd := kycAgentd("run", "-u", "ana", "--password-stdin", "--", "echo", "started")
 	cmd.Env = h.env
@@ -171,7 +171,7 @@ func TestRunIsCancelledDuringTheSignIn(t *testing.T) {
 // As the first process of a container it collects what others leave behind.
 func TestRunAsTheFirstProcess(t *testing.T) {
 	unshare := testpeer.Program(t, "unshare", "util-linux")
-	h := newHouse(t)
+	h := newFixture(t)
 	if err := exec.Command(unshare, "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true").Run(); err != nil {
 		t.Skipf("no user namespaces here: %v", err)
 	}

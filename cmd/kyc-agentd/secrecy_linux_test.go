@@ -41,9 +41,9 @@ var (
 // in the files, and in what a crash could leave.
 func TestSecrecy(t *testing.T) {
 	testpeer.Slow(t)
-	for kind, use := range map[string]func(*site){
-		"file":    (*site).fileStore,
-		"keyring": (*site).realKeyring,
+	for kind, use := range map[string]func(*binaries){
+		"file":    (*binaries).fileStore,
+		"keyring": (*binaries).realKeyring,
 	} {
 		t.Run(kind, func(t *testing.T) {
 			srv := cognitotest.New(cognitotest.Rotation(time.Minute), cognitotest.ClientSecret(clientSecret))
@@ -51,7 +51,7 @@ func TestSecrecy(t *testing.T) {
 			srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7", Email: "ada@example.com"})
 			srv.AddUser(cognitotest.User{Name: "svc", Password: credentialSecret})
 			srv.AddUser(cognitotest.User{Name: "grace", Password: "Correct-horse-7", MFA: []string{"MFA_SETUP"}})
-			s := newSite(t, srv.URL, srv.PoolID, srv.ClientID)
+			s := newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)
 			use(s)
 			s.secretFiles()
 			aws := awstest.New(awstest.UserPool{Issuer: srv.Issuer(), JWKS: srv.Issuer() + "/.well-known/jwks.json", ClientID: srv.ClientID})
@@ -59,7 +59,7 @@ func TestSecrecy(t *testing.T) {
 			api, ended := surplusAPI(t)
 			s.env = append(s.env, "KYC_PROD_IDENTITY_POOL_ID="+aws.IdentityPoolID, "KYC_PROD_AWS_ENDPOINT="+aws.URL, "KYC_PROD_API_URL="+api)
 			defer watchProcesses(t)()
-			w := &witness{site: s, t: t, aws: aws, ended: ended}
+			w := &witness{binaries: s, t: t, aws: aws, ended: ended}
 			w.walk(srv, kind)
 			w.files()
 		})
@@ -68,7 +68,7 @@ func TestSecrecy(t *testing.T) {
 
 // secretFiles has the daemon take secrets from files, which are outside of what is
 // searched for them.
-func (s *site) secretFiles() {
+func (s *binaries) secretFiles() {
 	s.t.Helper()
 	dir := s.t.TempDir()
 	for name, text := range map[string]string{"client": clientSecret, "password": credentialSecret} {
@@ -82,7 +82,7 @@ func (s *site) secretFiles() {
 
 // A witness runs commands and reads everything they say.
 type witness struct {
-	*site
+	*binaries
 	t       *testing.T
 	aws     *awstest.Server
 	ended   <-chan string // of surplusAPI
@@ -132,7 +132,7 @@ func (w *witness) walk(srv *cognitotest.Server, kind string) {
 }
 
 // again restarts the daemon, so that the next token costs a refresh.
-func (w *witness) again(p *process, kind string) *process {
+func (w *witness) again(p *daemonProcess, kind string) *daemonProcess {
 	p.stop()
 	w.clean("the daemon's log", p.log.String())
 	return w.start("--store", kind, "--log-level", "debug")
@@ -309,7 +309,7 @@ func (w *witness) files() {
 }
 
 // noCore holds the daemon to a core file limit of 0, soft and hard.
-func (w *witness) noCore(p *process) {
+func (w *witness) noCore(p *daemonProcess) {
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", p.cmd.Process.Pid))
 	if err != nil {
 		w.t.Fatal(err)

@@ -25,13 +25,13 @@ type secretFile struct {
 	credential bool
 }
 
-// findSecret returns the file that the configuration names, else the systemd
+// findSecretFile returns the file that the configuration names, else the systemd
 // credential where there is one, else a secretFile without a path.
-func findSecret(named SecretPath, credential string, vars environ) secretFile {
+func findSecretFile(named SecretPath, credential string, vars Environ) secretFile {
 	if named.s != "" {
-		return secretFile{path: underHome(named.s, vars.get("HOME"))}
+		return secretFile{path: underHome(named.s, vars.Get("HOME"))}
 	}
-	dir := vars.get("CREDENTIALS_DIRECTORY")
+	dir := vars.Get("CREDENTIALS_DIRECTORY")
 	if dir == "" {
 		return secretFile{}
 	}

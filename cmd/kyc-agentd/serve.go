@@ -35,10 +35,10 @@ type serveFlags struct {
 	noSinks    bool // of `run`: the token files are the daemon's
 }
 
-func (c *cli) serve() *cobra.Command {
+func (c *cli) serveCommand() *cobra.Command {
 	var flags serveFlags
 	cmd := &cobra.Command{
-		Use: "serve", Long: usageServe, Args: none,
+		Use: "serve", Long: usageServe, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.runDaemon(cmd.Context(), flags)
 		},
@@ -47,13 +47,13 @@ func (c *cli) serve() *cobra.Command {
 	cmd.Flags().Var(&flags.store, "store", "")
 	cmd.Flags().Var(&flags.level, "log-level", "")
 	cmd.Flags().BoolVar(&flags.noProxyAPI, "no-proxy-api", false, "")
-	_ = cmd.RegisterFlagCompletionFunc("store", fixed("auto", "file", "keyring", "memory"))
-	_ = cmd.RegisterFlagCompletionFunc("log-level", fixed("debug", "error", "info", "warn"))
+	_ = cmd.RegisterFlagCompletionFunc("store", completeValues("auto", "file", "keyring", "memory"))
+	_ = cmd.RegisterFlagCompletionFunc("log-level", completeValues("debug", "error", "info", "warn"))
 	return cmd
 }
 
 // load reads the configuration as this daemon sees it.
-func (f serveFlags) load(vars environ) (c Config, warnings []string, err error) {
+func (f serveFlags) load(vars Environ) (c Config, warnings []string, err error) {
 	c, warnings, err = loadConfig(f.config, vars)
 	if f.store.s != "" {
 		c.Store = f.store
@@ -70,7 +70,7 @@ func (f serveFlags) load(vars environ) (c Config, warnings []string, err error) 
 // daemon is a running `serve`.
 type daemon struct {
 	flags  serveFlags
-	vars   environ
+	vars   Environ
 	socket string // where it is to serve, unless the service manager gave it a socket
 	log    *slog.Logger
 	level  *slog.LevelVar
@@ -86,14 +86,14 @@ type daemon struct {
 func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 	notHardened := c.harden()
 	d := c.newDaemon(flags, c.socketPath())
-	s, err := inherited()
+	s, err := inheritSockets()
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	if err := d.start(ctx, s); err != nil {
-		if s.given {
-			refuse(ctx, s.all(), err, d.log, d.usable)
+		if s.inherited {
+			refuse(ctx, s.all(), err, d.log, d.canStart)
 		}
 		return err
 	}
@@ -106,7 +106,7 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 
 // newDaemon makes one that has its log, and no configuration and no agent yet.
 func (c *cli) newDaemon(flags serveFlags, socket string) *daemon {
-	outliveTheLog()
+	ignoreSIGPIPEOnLog()
 	d := &daemon{flags: flags, vars: c.vars, socket: socket, level: new(slog.LevelVar)}
 	d.log = newLogger(c.err, d.level, c.vars)
 	return d
@@ -148,7 +148,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	sinks, err := d.started.sinks(d.vars, d.inUse(d.started))
+	sinks, err := d.started.resolveSinks(d.vars, d.pathOwner(d.started))
 	if err != nil {
 		return err
 	}
@@ -192,15 +192,15 @@ func (d *daemon) checkUnattended(c agent.Config) {
 // serve answers on s until ctx ends, and then finishes what is in hand.
 func (d *daemon) serve(ctx context.Context, s *sockets) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	context.AfterFunc(ctx, func() { d.windDown(stop) })
+	context.AfterFunc(ctx, func() { d.beginShutdown(stop) })
 	var helpers sync.WaitGroup
 	defer helpers.Wait() // after stop
 	defer stop()
 	helpers.Go(func() { d.reloadOnHangup(serving) })
 	socket := s.agent.Addr().String()
-	helpers.Go(func() { feedWatchdog(serving, probe(socket), d.silent) })
-	if s.forward != nil {
-		helpers.Go(func() { d.forward(serving, s.forward) })
+	helpers.Go(func() { feedWatchdog(serving, selfCheck(socket), d.probeFailed) })
+	if s.extra != nil {
+		helpers.Go(func() { d.serveExtra(serving, s.extra) })
 	}
 
 	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", programVersion())
@@ -218,13 +218,13 @@ func (d *daemon) server() *ipc.Server {
 	figures := newMetrics(all.Status)
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI,
-		Version: programVersion(), BinaryReplaced: replaced, Metrics: figures.render, OnRequest: figures.observe,
+		Version: programVersion(), BinaryReplaced: binaryReplaced, Metrics: figures.render, OnRequest: figures.observe,
 	}
 }
 
-// windDown is what the first signal does. The second ends the process at once, for
+// beginShutdown is what the first signal does. The second ends the process at once, for
 // a person who will not wait; so the default comes back before anything is stopped.
-func (d *daemon) windDown(stop func()) {
+func (d *daemon) beginShutdown(stop func()) {
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	notify("STOPPING=1", "STATUS=finishing what is in hand")
 	stop()
@@ -242,8 +242,8 @@ func (d *daemon) close() {
 	}
 }
 
-// probe asks the daemon for its status by the way every client takes.
-func probe(socket string) func(context.Context) error {
+// selfCheck asks the daemon for its status by the way every client takes.
+func selfCheck(socket string) func(context.Context) error {
 	client := &ipc.Client{Socket: socket}
 	return func(ctx context.Context) error {
 		_, err := client.Status(ctx)
@@ -251,7 +251,7 @@ func probe(socket string) func(context.Context) error {
 	}
 }
 
-func (d *daemon) silent(err error) {
+func (d *daemon) probeFailed(err error) {
 	d.log.Error("the daemon does not answer on its own socket; the service manager will restart it", "error", err)
 }
 
@@ -276,7 +276,7 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 func (d *daemon) reload(context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	r, err := d.read()
+	r, err := d.load()
 	if err == nil {
 		err = d.agent.Configure(r.agent)
 	}
@@ -291,28 +291,28 @@ func (d *daemon) reload(context.Context) error {
 	return d.checkRestart(r.Config)
 }
 
-// A reading is a configuration with what it means for the parts of a daemon.
-type reading struct {
+// A loaded is a configuration with what it means for the parts of a daemon.
+type loaded struct {
 	Config
 	warnings []string
 	agent    agent.Config
 	sinks    []sink.Sink
 }
 
-func (d *daemon) read() (r reading, err error) {
+func (d *daemon) load() (r loaded, err error) {
 	if r.Config, r.warnings, err = d.flags.load(d.vars); err != nil {
 		return r, err
 	}
 	if r.agent, err = r.agentConfig(d.vars); err != nil {
 		return r, err
 	}
-	r.sinks, err = r.Config.sinks(d.vars, d.inUse(r.Config))
+	r.sinks, err = r.Config.resolveSinks(d.vars, d.pathOwner(r.Config))
 	return r, err
 }
 
-// usable is nil when a daemon that is started now would take the configuration.
-func (d *daemon) usable() error {
-	_, err := d.read()
+// canStart is nil when a daemon that is started now would take the configuration.
+func (d *daemon) canStart() error {
+	_, err := d.load()
 	return err
 }
 

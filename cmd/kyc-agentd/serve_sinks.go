@@ -28,20 +28,20 @@ func (s service) Status(ctx context.Context) (agent.Status, error) {
 	return st, err
 }
 
-// inUse is for [Config.sinks]: a token file takes the place of what is at its path, and
+// pathOwner is for [Config.resolveSinks]: a token file takes the place of what is at its path, and
 // that must not be what the daemon itself lives on.
-func (d *daemon) inUse(c Config) func(path string) string {
-	home := d.vars.get("HOME")
+func (d *daemon) pathOwner(c Config) func(path string) string {
+	home := d.vars.Get("HOME")
 	taken := map[string]string{
 		filepath.Clean(cmp.Or(d.flags.config, defaultConfigFile(d.vars))): "the configuration",
-		filepath.Clean(file.DefaultKeyFile(d.vars.get)):                   "the file store's key",
+		filepath.Clean(file.DefaultKeyFile(d.vars.Get)):                   "the file store's key",
 		filepath.Clean(underHome(c.StoreKeyFile.s, home)):                 "the file store's key",
 	}
 	for _, e := range c.Environments {
 		taken[filepath.Clean(underHome(e.ClientSecretFile.s, home))] = "a client_secret_file"
 		taken[filepath.Clean(underHome(e.PasswordFile.s, home))] = "a password_file"
 	}
-	sockets, records := filepath.Dir(d.socket), file.DefaultDir(d.vars.get)
+	sockets, records := filepath.Dir(d.socket), file.DefaultDir(d.vars.Get)
 	return func(path string) string {
 		switch dir, name := filepath.Split(path); filepath.Clean(dir) {
 		case sockets:

@@ -16,7 +16,7 @@ func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
 	s, err := auto.Open(ctx, auto.Options{
 		Kind:           d.started.Store.s,
 		KeyFile:        d.started.keyFile(d.vars),
-		Getenv:         d.vars.get,
+		Getenv:         d.vars.Get,
 		KeyringCommand: keyring.SelfCommand(keyringVerb),
 		Logger:         d.log,
 	})
@@ -27,11 +27,11 @@ func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
 }
 
 // keyFile is store_key_file, else the default one where it is.
-func (c Config) keyFile(vars environ) string {
-	if path := underHome(c.StoreKeyFile.s, vars.get("HOME")); path != "" {
+func (c Config) keyFile(vars Environ) string {
+	if path := underHome(c.StoreKeyFile.s, vars.Get("HOME")); path != "" {
 		return path
 	}
-	path := file.DefaultKeyFile(vars.get)
+	path := file.DefaultKeyFile(vars.Get)
 	if _, err := os.Lstat(path); err != nil {
 		return ""
 	}

@@ -14,7 +14,7 @@ func TestStampede(t *testing.T) {
 	srv := cognitotest.New()
 	defer srv.Close()
 	srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7"})
-	s := newSite(t, srv.URL, srv.PoolID, srv.ClientID)
+	s := newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)
 	s.fileStore()
 	p := s.start()
 	s.login("prod", "ada", "Correct-horse-7")

@@ -17,10 +17,10 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-func (c *cli) status() *cobra.Command {
+func (c *cli) statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "status", Long: usageStatus, Args: none,
+		Use: "status", Long: usageStatus, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := c.client().Status(cmd.Context())
 			if err != nil {
@@ -71,7 +71,7 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	if err := writeSinks(w, st.Sinks, now); err != nil {
 		return err
 	}
-	return writeTrouble(w, st, now)
+	return writeErrors(w, st, now)
 }
 
 // writeSinks writes the token files, if there are any.
@@ -89,8 +89,8 @@ func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
 	return table.Flush()
 }
 
-// writeTrouble writes one line for each thing that a person should know.
-func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
+// writeErrors writes one line for each thing that a person should know.
+func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 	before := "\n"
 	line := func(format string, args ...any) {
 		_, e := fmt.Fprintf(w, "%s%s\n", before, sanitize.OneLine(fmt.Sprintf(format, args...)))
@@ -101,7 +101,7 @@ func writeTrouble(w io.Writer, st agent.Status, now time.Time) (err error) {
 			line("%s", e.Warning)
 		}
 		if e.LastError != "" {
-			line("%s: %s, %s: %s", e.Name, troubleWord(e), when(e.LastErrorAt, now), lastError(e))
+			line("%s: %s, %s: %s", e.Name, errorWord(e), when(e.LastErrorAt, now), lastError(e))
 		}
 		if e.AWSLastError != "" {
 			line("%s: no AWS credentials, %s: %s", e.Name, when(e.AWSLastErrorAt, now), strings.TrimPrefix(e.AWSLastError, e.Name+": "))
@@ -155,7 +155,7 @@ func lastError(e agent.EnvironmentStatus) string {
 	return strings.TrimPrefix(e.LastError, e.Name+": ")
 }
 
-func troubleWord(e agent.EnvironmentStatus) string {
+func errorWord(e agent.EnvironmentStatus) string {
 	if e.Degraded {
 		return "degraded"
 	}

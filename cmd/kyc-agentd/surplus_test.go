@@ -74,7 +74,7 @@ func chatty(t *testing.T, url string) string {
 // What a server says beyond its answer is in no log, and on no command's stderr: net/http
 // would print it there.
 func TestSurplusIsNotLogged(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	aws := awstest.New(awstest.UserPool{Issuer: h.cognito.Issuer(), JWKS: h.cognito.JWKSURL(), ClientID: h.cognito.ClientID})
 	defer aws.Close()
 	url, ended := surplusAPI(t)

@@ -12,7 +12,7 @@ import (
 
 // showTOTP shows what an authenticator app is set up with: the secret for typing, the
 // URL, and a QR code of it where the terminal can show one.
-func (t *terminal) showTOTP(c agent.Challenge, vars environ) {
+func (t *terminal) showTOTP(c agent.Challenge, vars Environ) {
 	t.printf("Secret: %s", inFours(c.TOTPSecret))
 	if c.TOTPURL == "" {
 		return
@@ -22,12 +22,12 @@ func (t *terminal) showTOTP(c agent.Challenge, vars environ) {
 	if err != nil { // longer than any QR code
 		return
 	}
-	if !isUTF8(vars) || vars.get("TERM") == "dumb" {
+	if !isUTF8(vars) || vars.Get("TERM") == "dumb" {
 		return
 	}
 	drawing := drawQR(code)
 	columns, rows := t.size()
-	if width := code.Size + 2*quiet; columns < width || rows <= len(drawing) {
+	if width := code.Size + 2*quietZone; columns < width || rows <= len(drawing) {
 		t.printf("(in a terminal of %d columns and %d lines this would be a QR code as well)", width, len(drawing)+1)
 		return
 	}
@@ -44,18 +44,18 @@ func inFours(s string) string {
 }
 
 // isUTF8 reports whether the locale's characters are UTF-8: POSIX's order.
-func isUTF8(vars environ) bool {
+func isUTF8(vars Environ) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if v := strings.ToLower(vars.get(name)); v != "" {
+		if v := strings.ToLower(vars.Get(name)); v != "" {
 			return strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")
 		}
 	}
 	return false
 }
 
-// quiet is the width of the light frame around a QR code. The standard says 4, which
+// quietZone is the width of the light frame around a QR code. The standard says 4, which
 // does not fit on a terminal of 24 lines; readers are content with 2.
-const quiet = 2
+const quietZone = 2
 
 // drawQR draws a QR code, two of its rows in one line of text. It says the colours,
 // as a code with dark and light exchanged is not for every reader.
@@ -63,9 +63,9 @@ func drawQR(code *qr.Code) []string {
 	const blackOnWhite, plain = "\x1b[30;107m", "\x1b[0m"
 	blocks := map[[2]bool]rune{{false, false}: ' ', {true, false}: '▀', {false, true}: '▄', {true, true}: '█'}
 	var lines []string
-	for y := -quiet; y < code.Size+quiet; y += 2 {
+	for y := -quietZone; y < code.Size+quietZone; y += 2 {
 		var line []rune
-		for x := -quiet; x < code.Size+quiet; x++ {
+		for x := -quietZone; x < code.Size+quietZone; x++ {
 			line = append(line, blocks[[2]bool{code.Black(x, y), code.Black(x, y+1)}])
 		}
 		lines = append(lines, blackOnWhite+string(line)+plain)

@@ -52,22 +52,22 @@ func TestDrawQR(t *testing.T) {
 		t.Fatal(err)
 	}
 	dark := undraw(t, drawQR(code))
-	if len(dark) < code.Size+2*quiet || len(dark) > code.Size+2*quiet+1 {
+	if len(dark) < code.Size+2*quietZone || len(dark) > code.Size+2*quietZone+1 {
 		t.Errorf("%d rows for a code of %d", len(dark), code.Size)
 	}
 	for y, row := range dark {
-		if len(row) != code.Size+2*quiet {
+		if len(row) != code.Size+2*quietZone {
 			t.Errorf("row %d has %d columns", y, len(row))
 		}
 		for x, got := range row {
-			if got != code.Black(x-quiet, y-quiet) {
+			if got != code.Black(x-quietZone, y-quietZone) {
 				t.Fatalf("%d, %d is dark: %t", x, y, got)
 			}
 		}
 	}
 	// The three corners by which a reader finds a code: dark, 7 wide, in a light frame.
-	n := len(dark[0]) - quiet
-	for _, at := range [][2]int{{quiet, quiet}, {n - 7, quiet}, {quiet, n - 7}} {
+	n := len(dark[0]) - quietZone
+	for _, at := range [][2]int{{quietZone, quietZone}, {n - 7, quietZone}, {quietZone, n - 7}} {
 		if row := dark[at[1]][at[0]-1 : at[0]+8]; fmt.Sprint(row[1:8]) != fmt.Sprint(slices.Repeat([]bool{true}, 7)) || row[0] || row[8] {
 			t.Errorf("no corner at %v: %v", at, row)
 		}
@@ -111,17 +111,17 @@ func TestInFours(t *testing.T) {
 
 func TestIsUTF8(t *testing.T) {
 	tests := []struct {
-		vars environ
+		vars Environ
 		want bool
 	}{
 		{nil, false},
-		{environ{"LANG=C.UTF-8"}, true},
-		{environ{"LANG=de_DE.utf8"}, true},
-		{environ{"LANG=C"}, false},
-		{environ{"LANG=C.UTF-8", "LC_CTYPE=C"}, false},
-		{environ{"LANG=C", "LC_CTYPE=en_US.UTF-8"}, true},
-		{environ{"LANG=C.UTF-8", "LC_CTYPE=C.UTF-8", "LC_ALL=POSIX"}, false},
-		{environ{"LANG=C.UTF-8", "LC_ALL="}, true},
+		{Environ{"LANG=C.UTF-8"}, true},
+		{Environ{"LANG=de_DE.utf8"}, true},
+		{Environ{"LANG=C"}, false},
+		{Environ{"LANG=C.UTF-8", "LC_CTYPE=C"}, false},
+		{Environ{"LANG=C", "LC_CTYPE=en_US.UTF-8"}, true},
+		{Environ{"LANG=C.UTF-8", "LC_CTYPE=C.UTF-8", "LC_ALL=POSIX"}, false},
+		{Environ{"LANG=C.UTF-8", "LC_ALL="}, true},
 	}
 	for _, tt := range tests {
 		if got := isUTF8(tt.vars); got != tt.want {
@@ -171,7 +171,7 @@ func TestLoginSetsUpAnAuthenticatorApp(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			vars := append(at(t, &desk{login: setUp}), tt.locale)
+			vars := append(at(t, &scriptedAgent{login: setUp}), tt.locale)
 			p := newPerson(t)
 			if err := pty.Setsize(p.f, &pty.Winsize{Cols: tt.columns, Rows: tt.rows}); err != nil {
 				t.Fatal(err)
@@ -209,7 +209,7 @@ func TestTOTPOfAnyLength(t *testing.T) {
 		if err := pty.Setsize(p.f, &pty.Winsize{Cols: 500, Rows: 500}); err != nil {
 			t.Fatal(err)
 		}
-		go p.tty.showTOTP(agent.Challenge{TOTPSecret: totpSecret, TOTPURL: url}, environ{"LANG=C.UTF-8"})
+		go p.tty.showTOTP(agent.Challenge{TOTPSecret: totpSecret, TOTPURL: url}, Environ{"LANG=C.UTF-8"})
 		p.sees("Secret: " + inFours(totpSecret) + "\r\n")
 		if url != "" {
 			p.sees("URL: " + url + "\r\n")

@@ -16,7 +16,7 @@ import (
 )
 
 // unattended configures staging to sign in by itself as ana, with password.
-func (h *house) unattended(password string) (file string) {
+func (h *fixture) unattended(password string) (file string) {
 	h.t.Helper()
 	file = filepath.Join(h.dir, "password")
 	h.env = append(h.env, "KYC_STAGING_USERNAME=ana", "KYC_STAGING_PASSWORD_FILE="+file)
@@ -25,7 +25,7 @@ func (h *house) unattended(password string) (file string) {
 }
 
 // writeSecret puts a file in the place of another, as whoever manages secrets does.
-func (h *house) writeSecret(path, text string) {
+func (h *fixture) writeSecret(path, text string) {
 	h.t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text+"\n"), 0o600); err != nil {
 		h.t.Fatal(err)
@@ -35,14 +35,14 @@ func (h *house) writeSecret(path, text string) {
 	}
 }
 
-func (h *house) kycToken() outcome {
+func (h *fixture) kycToken() outcome {
 	h.t.Helper()
 	return h.run("", exec.Command(testpeer.Build(h.t, "kyc-token")))
 }
 
 // A daemon with an empty store and a credential gives tokens, and nobody is there.
 func TestUnattendedSignIn(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.unattended("correct horse")
 	h.daemon("--store", "memory")
 	if n := h.cognito.Calls(cognitotest.SignIn); n != 0 {
@@ -63,7 +63,7 @@ func TestUnattendedSignIn(t *testing.T) {
 
 // The same from a systemd credential, whose folder is all that the daemon is told.
 func TestUnattendedSignInFromASystemdCredential(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	dir := filepath.Join(h.dir, "credentials")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestUnattendedSignInFromASystemdCredential(t *testing.T) {
 }
 
 func TestUnattendedSignInThatIsRefused(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.unattended("hunter2-hunter2")
 	h.daemon("--store", "memory")
 	for range 5 {
@@ -101,7 +101,7 @@ func TestUnattendedSignInWithoutItsFile(t *testing.T) {
 		" has mode 0644 and may be read by its owner alone; run: chmod 600 ":            func(file string) error { return os.Chmod(file, 0o644) },
 		": no such file or directory; make it, readable by its owner alone (mode 0600)": os.Remove,
 	} {
-		h := newHouse(t)
+		h := newFixture(t)
 		file := h.unattended("correct horse")
 		h.daemon("--store", "memory")
 		if err := spoil(file); err != nil {
@@ -126,7 +126,7 @@ func TestUnattendedSignInWithoutItsFile(t *testing.T) {
 // for each change of the file, and never two within five minutes.
 func TestUnattendedCalls(t *testing.T) {
 	clock := &movable{}
-	h := newHouse(t, cognitotest.Now(clock.now))
+	h := newFixture(t, cognitotest.Now(clock.now))
 	file := h.unattended("Wrong-1")
 	config, _, err := loadConfig("", h.env)
 	if err != nil {
@@ -179,7 +179,7 @@ func TestUnattendedCalls(t *testing.T) {
 // Who signs out means it: the agent does not sign in again behind their back. A
 // restart, a reload or a sign-in turns it on again.
 func TestUnattendedSignInAfterLogout(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.unattended("correct horse")
 	h.daemon("--store", "memory")
 	h.token("staging")

@@ -23,16 +23,16 @@ func programVersion() string {
 	return "(devel)"
 }
 
-// replaced reports whether the program on the disk is another than this one: an upgrade
+// binaryReplaced reports whether the program on the disk is another than this one: an upgrade
 // removes the file that runs, and Linux says so behind its name (proc_pid_exe(5)).
-func replaced() bool {
+func binaryReplaced() bool {
 	path, err := os.Readlink("/proc/self/exe")
 	return err == nil && strings.HasSuffix(path, " (deleted)")
 }
 
-func (c *cli) version() *cobra.Command {
+func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Long: usageVersion, Args: none,
+		Use: "version", Long: usageVersion, Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(c.out, "kyc-agentd", programVersion())
 			return err
