@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -82,7 +84,7 @@ func (a *apiOptions) run(ctx context.Context, env, method, path string, hasData 
 		err = a.writeResponse(resp)
 	}
 	if fault := body.readError(); fault != nil && err != nil {
-		return usageError(apiHelp, "--data cannot be read: %s", plainCause(fault))
+		return usageError(apiHelp, "--data cannot be read: %s", config.PlainCause(fault))
 	}
 	if err != nil {
 		return err
@@ -155,7 +157,7 @@ func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
 	case file == "-":
 		begin, err := io.ReadAll(io.LimitReader(a.in, maxBuffered+1))
 		if err != nil {
-			return nil, usageError(apiHelp, "--data cannot be read: %s", plainCause(err))
+			return nil, usageError(apiHelp, "--data cannot be read: %s", config.PlainCause(err))
 		}
 		b.Reader, req.ContentLength = bytes.NewReader(begin), int64(len(begin))
 		if len(begin) > maxBuffered {
@@ -164,7 +166,7 @@ func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
 	default:
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, usageError(apiHelp, "--data cannot be read: %s: %s", file, plainCause(err))
+			return nil, usageError(apiHelp, "--data cannot be read: %s: %s", file, config.PlainCause(err))
 		}
 		b.Reader, b.close, req.ContentLength = f, f.Close, -1
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {

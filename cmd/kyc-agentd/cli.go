@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -16,7 +18,7 @@ import (
 // cli is one run of the program.
 type cli struct {
 	stdio
-	vars   Environ
+	vars   config.Environ
 	socket string // --socket
 	// harden is the process-wide part of serve. It cannot be taken back, so tests
 	// that run in their own process leave it out.
@@ -116,7 +118,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usageError(help, "--%s needs a value", e.GetFlag().Name)
 	}
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		if cause := errors.Unwrap(err); e.GetFlag().Value.Type() == textType && cause != nil {
+		if cause := errors.Unwrap(err); e.GetFlag().Value.Type() == config.TextType && cause != nil {
 			return usageError(help, "--%s: %v", e.GetFlag().Name, cause)
 		}
 		return usageError(help, "--%s takes no such value", e.GetFlag().Name)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/spf13/cobra"
 )
 
@@ -63,8 +65,8 @@ func (c *cli) environments(ctx context.Context) []string {
 	defer cancel()
 	st, err := c.client().Status(ctx)
 	if err != nil {
-		config, _, _ := loadConfig("", c.vars)
-		return config.names()
+		config, _, _ := config.Load("", c.vars)
+		return config.Names()
 	}
 	var names []string
 	for _, e := range st.Environments {

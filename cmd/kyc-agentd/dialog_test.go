@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/store"
 )
@@ -62,12 +64,12 @@ func anaAtProd() agent.Status {
 }
 
 // at is where to find a desk, in a locale with UTF-8.
-func at(t *testing.T, d *scriptedAgent) Environ {
+func at(t *testing.T, d *scriptedAgent) config.Environ {
 	t.Helper()
 	if d.status.Environments == nil {
 		d.status = anaAtProd()
 	}
-	return Environ{"KYC_AGENT_SOCK=" + serveOn(t, d, nil), "LANG=C.UTF-8", "TERM=xterm"}
+	return config.Environ{"KYC_AGENT_SOCK=" + serveOn(t, d, nil), "LANG=C.UTF-8", "TERM=xterm"}
 }
 
 // A line is a prompt and what is typed at it.
@@ -420,7 +422,7 @@ func TestLoginWithAnAPIKey(t *testing.T) {
 		{"sk_live_abc", exitOK, "prod: API key kept in the keyring"},
 		{"hunter2\n", exitUsage, "what is on standard input is no API key: they begin with sk_"},
 		{"", exitUsage, "the API key on standard input is empty"},
-		{strings.Repeat("x", maxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
+		{strings.Repeat("x", config.MaxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
 	}
 	for _, tt := range tests {
 		var got agent.LoginRequest

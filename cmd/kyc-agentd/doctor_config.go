@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
 // checkConfig reads config.toml and the variables as the daemon would.
@@ -19,11 +21,11 @@ func checkConfig(_ context.Context, p *probe) (found []finding) {
 		found = append(found, warning("config.variable", "run: unset "+firstWord(text)+", or configure its environment", "%s", text))
 	}
 	if _, ok := p.config.Environments[p.environment]; p.environment != "" && !ok {
-		found = append(found, problem("config.environment", "name one of: "+strings.Join(p.config.names(), ", "), "no environment %.63q is configured", p.environment))
+		found = append(found, problem("config.environment", "name one of: "+strings.Join(p.config.Names(), ", "), "no environment %.63q is configured", p.environment))
 	}
 	found = append(found, p.notLoaded()...)
 	if len(found) == 0 {
-		found = append(found, fine("config", "%s", strings.Join(p.config.names(), ", ")))
+		found = append(found, fine("config", "%s", strings.Join(p.config.Names(), ", ")))
 	}
 	return found
 }
@@ -37,7 +39,7 @@ func firstWord(s string) string {
 func (p *probe) notLoaded() (found []finding) {
 	for _, name := range p.names() {
 		e, ok := p.statusOf(name)
-		if p.answers() && (!ok || e.APIURL != withoutSlash(p.config.Environments[name].APIURL)) {
+		if p.answers() && (!ok || e.APIURL != p.config.Environments[name].BaseURL()) {
 			found = append(found, warning("config.not-loaded", "run: kyc-agentd reload", "the agent has another configuration than this shell; it started before a change, or with other variables").forEnv(name))
 		}
 	}
@@ -50,10 +52,10 @@ func checkSecrets(_ context.Context, p *probe) (found []finding) {
 	used := 0
 	for _, name := range p.names() {
 		e := p.config.Environments[name]
-		if e.ClientSecretFile.s != "" || e.Username.s != "" {
+		if e.ClientSecretFile.String() != "" || e.Username.String() != "" {
 			used++
 		}
-		if _, err := e.clientSecret(name, p.vars); err != nil {
+		if _, err := e.ClientSecret(name, p.vars); err != nil {
 			found = append(found, secretFinding("secrets.client-secret", name, err))
 		}
 		if err := p.passwordError(name, e); err != nil {
@@ -76,11 +78,11 @@ func secretFinding(id, environment string, err error) finding {
 
 // passwordError is what is wrong with what the agent signs in with by itself. A
 // systemd credential is for the agent's eyes: where the agent has one, all is well.
-func (p *probe) passwordError(name string, e Environment) error {
-	if st, ok := p.statusOf(name); ok && st.Unattended && e.PasswordFile.s == "" {
+func (p *probe) passwordError(name string, e config.Environment) error {
+	if st, ok := p.statusOf(name); ok && st.Unattended && e.PasswordFile.String() == "" {
 		return nil
 	}
-	source, err := e.unattended(name, p.vars)
+	source, err := e.Unattended(name, p.vars)
 	if err != nil || source == nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
@@ -32,9 +34,9 @@ type poolProbe struct {
 
 func (p *probe) newPool(ctx context.Context, name string, auth *cognito.Authenticator) *poolProbe {
 	e := p.config.Environments[name]
-	e.Username, e.PasswordFile = Username{}, SecretPath{} // nobody signs in
+	e.Username, e.PasswordFile = config.Username{}, config.SecretPath{} // nobody signs in
 	o := &poolProbe{name: name}
-	o.env, o.configErr = e.agentEnvironment(name, p.vars)
+	o.env, o.configErr = e.AgentEnvironment(name, p.vars)
 	o.resolved = sync.OnceValue(func() error {
 		if o.configErr != nil || o.viaProxy(p) {
 			return o.configErr
@@ -150,7 +152,7 @@ func checkCognito(_ context.Context, p *probe) []finding {
 			return finding{}
 		case h.SignIn == nil:
 			return fine("cognito", "%s answers, knows the app client and allows the auth_flow", hostOf(o.env.EndpointURL()))
-		case h.SignIn.Kind == cognito.ProblemSecret && p.answers() && p.config.Environments[o.name].ClientSecretFile.s == "":
+		case h.SignIn.Kind == cognito.ProblemSecret && p.answers() && p.config.Environments[o.name].ClientSecretFile.String() == "":
 			return info("cognito.secret", "", "whether the client secret is right cannot be told from here: it may be a systemd credential, which the agent alone sees")
 		}
 		return problemFinding("cognito", h.SignIn, o.env.EndpointURL())

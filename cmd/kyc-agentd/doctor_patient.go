@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/ipc"
@@ -21,7 +23,7 @@ import (
 // outside; a test has others.
 type probe struct {
 	flags       doctorFlags
-	vars        Environ
+	vars        config.Environ
 	socket      string // of the agent
 	environment string // the only one to look at; "" is all
 	proc        string // where the kernel lists processes
@@ -31,7 +33,7 @@ type probe struct {
 	limit       time.Duration                         // of the whole examination
 
 	// What is known before the checks begin: see admit.
-	config         Config
+	config         config.Config
 	configWarnings []string // variables
 	configErr      error
 	status         agent.Status
@@ -53,7 +55,7 @@ func newProbe(c *cli, flags doctorFlags, environment string) *probe {
 // load reads the configuration, as the daemon would in this environment, and asks the
 // daemon for its status.
 func (p *probe) load(ctx context.Context) {
-	p.config, p.configWarnings, p.configErr = loadConfig(p.flags.config, p.vars)
+	p.config, p.configWarnings, p.configErr = config.Load(p.flags.config, p.vars)
 	p.status, p.statusErr = p.askStatus(ctx, p.socket)
 	p.units = sync.OnceValues(func() (units, error) { return p.askUnits(ctx) })
 	p.keyring = sync.OnceValue(func() error { return p.askKeyring(ctx) })
@@ -77,7 +79,7 @@ func (p *probe) answers() bool { return p.statusErr == nil }
 // cannot be read.
 func (p *probe) names() []string {
 	if p.environment == "" {
-		return p.config.names()
+		return p.config.Names()
 	}
 	if _, ok := p.config.Environments[p.environment]; ok {
 		return []string{p.environment}

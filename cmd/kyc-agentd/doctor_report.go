@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"golang.org/x/term"
 
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
@@ -109,7 +111,7 @@ func plural(n int, word string) string {
 }
 
 // colourOf reports whether w is a terminal that wants colour.
-func colourOf(w io.Writer, vars Environ) bool {
+func colourOf(w io.Writer, vars config.Environ) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && !noColor(vars)
 }

@@ -59,7 +59,7 @@ const minAWSLife = 16 * time.Minute
 func (p *probe) tokenLife(e agent.EnvironmentStatus) (finding, bool) {
 	config := p.config.Environments[e.Name]
 	life := time.Duration(e.TokenLifeSeconds) * time.Second
-	if config.IdentityPoolID.s == "" && config.AWSRoleARN.s == "" || life == 0 || life >= minAWSLife {
+	if config.IdentityPoolID.String() == "" && config.AWSRoleARN.String() == "" || life == 0 || life >= minAWSLife {
 		return finding{}, false
 	}
 	return warning("signin.token-life", "ask the user pool's administrator for a longer IdTokenValidity, an hour say",

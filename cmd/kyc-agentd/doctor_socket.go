@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/ipc"
@@ -43,7 +45,7 @@ func (p *probe) socketFolderFaults() (found []finding) {
 	case errors.Is(err, fs.ErrNotExist):
 		return []finding{problem("socket.folder-missing", startAgent, "there is no folder %s: no agent has run here", dir)}
 	case err != nil:
-		return []finding{problem("socket.folder-mode", "run: ls -ld "+shellquote.Quote(dir), "cannot look at %s: %s", dir, plainCause(err))}
+		return []finding{problem("socket.folder-mode", "run: ls -ld "+shellquote.Quote(dir), "cannot look at %s: %s", dir, config.PlainCause(err))}
 	}
 	if uid := ownerOf(info); uid != os.Getuid() {
 		found = append(found, problem("socket.folder-owner", "set KYC_AGENT_SOCK to a folder of your own",
@@ -62,7 +64,7 @@ func (p *probe) socketFileFaults() []finding {
 		return []finding{problem("socket.missing", startAgent, "there is no %s: no agent runs, and systemd does not listen for one", p.socket)}
 	}
 	if err != nil {
-		return []finding{problem("socket.mode", "run: ls -l "+shellquote.Quote(p.socket), "cannot look at %s: %s", p.socket, plainCause(err))}
+		return []finding{problem("socket.mode", "run: ls -l "+shellquote.Quote(p.socket), "cannot look at %s: %s", p.socket, config.PlainCause(err))}
 	}
 	perm := info.Mode().Perm()
 	switch {
@@ -172,7 +174,7 @@ func (p *probe) runtimeVariable(context.Context) (finding, bool) {
 	info, err := os.Stat(set)
 	switch {
 	case err != nil:
-		return warning(id, again, "XDG_RUNTIME_DIR is %s: %s", set, plainCause(err)), true
+		return warning(id, again, "XDG_RUNTIME_DIR is %s: %s", set, config.PlainCause(err)), true
 	case ownerOf(info) != os.Getuid():
 		return warning(id, again, "XDG_RUNTIME_DIR is %s, which belongs to uid %d: of a su or sudo?", set, ownerOf(info)), true
 	case info.Mode().Perm()&0o022 != 0:

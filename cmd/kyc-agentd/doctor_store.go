@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
@@ -32,13 +34,13 @@ func (p *probe) askKeyring(ctx context.Context) error {
 
 // loadKey loads the file store's key as the daemon would.
 func (p *probe) loadKey() error {
-	_, _, err := file.FindIdentity(p.vars.Get, p.config.keyFile(p.vars))
+	_, _, err := file.FindIdentity(p.vars.Get, p.config.KeyFile(p.vars))
 	return err
 }
 
 // storeKind is the store in use, or the one that an agent started now would use.
 func (p *probe) storeKind() string {
-	configured := p.config.Store.s
+	configured := p.config.Store.String()
 	switch {
 	case p.answers():
 		return p.status.Store.Kind
@@ -60,7 +62,7 @@ func checkStore(_ context.Context, p *probe) []finding {
 		return nil
 	}
 	kind := p.storeKind()
-	if kind == auto.File || p.config.Store.s == auto.File {
+	if kind == auto.File || p.config.Store.String() == auto.File {
 		if err := p.loadKey(); err != nil && !p.keyFromSystemd() {
 			message, fix := advice(err)
 			return []finding{problem("store.key", cmp.Or(fix, "run: kyc-agentd keygen"), "%s", message)}
@@ -73,7 +75,7 @@ func checkStore(_ context.Context, p *probe) []finding {
 	switch {
 	case kept.Lasting:
 		return []finding{fine("store", "sign-ins are kept %s", where(kept))}
-	case p.config.Store.s == auto.Memory:
+	case p.config.Store.String() == auto.Memory:
 		return []finding{info("store.memory", "", "sign-ins are kept %s, as store = \"memory\" asks", where(kept))}
 	}
 	return []finding{warning("store.memory", lastingStore, "sign-ins are kept %s: there is neither a keyring nor a key for files", where(kept))}
@@ -82,12 +84,12 @@ func checkStore(_ context.Context, p *probe) []finding {
 // keyFromSystemd reports whether the agent has its key from systemd, which shows it to
 // nobody else.
 func (p *probe) keyFromSystemd() bool {
-	return p.answers() && p.status.Store.Kind == auto.File && p.config.StoreKeyFile.s == ""
+	return p.answers() && p.status.Store.Kind == auto.File && p.config.StoreKeyFile.String() == ""
 }
 
 // checkKeyring asks the keyring, where the agent would.
 func checkKeyring(_ context.Context, p *probe) []finding {
-	configured, kind := p.config.Store.s, p.storeKind()
+	configured, kind := p.config.Store.String(), p.storeKind()
 	if configured != auto.Auto && configured != auto.Keyring && kind != auto.Keyring {
 		return nil
 	}
@@ -138,7 +140,7 @@ func checkStateFolder(_ context.Context, p *probe) []finding {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return []finding{problem("state.mode", "run: ls -ld "+shellquote.Quote(dir), "cannot look at %s: %s", dir, plainCause(err))}
+		return []finding{problem("state.mode", "run: ls -ld "+shellquote.Quote(dir), "cannot look at %s: %s", dir, config.PlainCause(err))}
 	case !info.IsDir():
 		return []finding{problem("state.mode", "move it away", "%s is not a folder", dir)}
 	case ownerOf(info) != os.Getuid():

@@ -19,6 +19,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
@@ -176,7 +178,7 @@ func (w *doctorFixture) run(environment string) (found []finding, exit int, out 
 	w.write("units", w.units, 0o600)
 	w.write("shared", w.shared, 0o600)
 	var b bytes.Buffer
-	c := &cli{stdio: stdio{out: &b, err: &b}, vars: append(slices.Clone(Environ(w.env)), "PATH="+w.path("bin"))}
+	c := &cli{stdio: stdio{out: &b, err: &b}, vars: append(slices.Clone(config.Environ(w.env)), "PATH="+w.path("bin"))}
 	p := newProbe(c, w.flags, environment)
 	p.proc, p.proxy = w.path("proc"), func(*http.Request) (*url.URL, error) { return nil, nil }
 	if w.look != nil {
@@ -576,7 +578,7 @@ func TestDoctorEndsInTime(t *testing.T) {
 func TestDoctorLeavesACheckAlone(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
-	p := newProbe(&cli{vars: Environ{"HOME=" + t.TempDir(), "XDG_RUNTIME_DIR=" + t.TempDir()}}, doctorFlags{offline: true}, "")
+	p := newProbe(&cli{vars: config.Environ{"HOME=" + t.TempDir(), "XDG_RUNTIME_DIR=" + t.TempDir()}}, doctorFlags{offline: true}, "")
 	p.limit = time.Millisecond
 	found := p.run(t.Context(), []check{{id: "stuck", area: "agent", run: func(context.Context, *probe) []finding {
 		<-release

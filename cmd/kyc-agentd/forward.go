@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
@@ -24,7 +26,7 @@ func inheritSockets() (*sockets, error) {
 }
 
 // listen makes the sockets that are missing.
-func (s *sockets) listen(path string, c Config) (err error) {
+func (s *sockets) listen(path string, c config.Config) (err error) {
 	if s.agent == nil {
 		if s.agent, err = ipc.Listen(path); err != nil {
 			return err
@@ -65,17 +67,4 @@ func (d *daemon) serveExtra(ctx context.Context, ln net.Listener) {
 	if err := server.Serve(ctx, ln); err != nil {
 		d.log.Error("the socket for forwarding is broken; the agent's own goes on", "error", err)
 	}
-}
-
-// checkForwardEnvironments holds forward_environments to the environments.
-func (c Config) checkForwardEnvironments() error {
-	for i, name := range c.ForwardEnvironments {
-		if _, ok := c.Environments[name]; !ok {
-			return configError("forward_environments: no environment %q is configured; configured: %s", name, strings.Join(c.names(), ", "))
-		}
-		if slices.Contains(c.ForwardEnvironments[:i], name) {
-			return configError("forward_environments: %q is there twice", name)
-		}
-	}
-	return nil
 }

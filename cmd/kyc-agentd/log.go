@@ -37,6 +37,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
@@ -47,11 +49,11 @@ import (
 // lowering level later changes what is logged from then on.
 //
 // Secrets redact themselves (agent.Secret), so a level is never a question of secrecy.
-func newLogger(w io.Writer, level slog.Leveler, vars Environ) *slog.Logger {
+func newLogger(w io.Writer, level slog.Leveler, vars config.Environ) *slog.Logger {
 	return slog.New(newHandler(w, level, vars))
 }
 
-func newHandler(w io.Writer, level slog.Leveler, vars Environ) slog.Handler {
+func newHandler(w io.Writer, level slog.Leveler, vars config.Environ) slog.Handler {
 	f, isFile := w.(*os.File)
 	switch {
 	case isFile && term.IsTerminal(int(f.Fd())):
@@ -72,7 +74,7 @@ func stringDurations(_ []string, a slog.Attr) slog.Attr {
 }
 
 // noColor follows no-color.org (set and not empty) and terminals that have none.
-func noColor(vars Environ) bool {
+func noColor(vars config.Environ) bool {
 	return vars.Get("NO_COLOR") != "" || vars.Get("TERM") == "dumb"
 }
 

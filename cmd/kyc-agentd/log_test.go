@@ -13,6 +13,8 @@ import (
 	"testing/slogtest"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/creack/pty"
 
@@ -196,13 +198,13 @@ func TestLogIsJSONWhereNobodyLooks(t *testing.T) {
 
 func TestLogIsColouredOnATerminal(t *testing.T) {
 	tests := []struct {
-		vars     Environ
+		vars     config.Environ
 		coloured bool
 	}{
-		{Environ{"TERM=xterm"}, true},
-		{Environ{"TERM=xterm", "NO_COLOR="}, true}, // no-color.org: "when present and not an empty string"
-		{Environ{"TERM=xterm", "NO_COLOR=1"}, false},
-		{Environ{"TERM=dumb"}, false},
+		{config.Environ{"TERM=xterm"}, true},
+		{config.Environ{"TERM=xterm", "NO_COLOR="}, true}, // no-color.org: "when present and not an empty string"
+		{config.Environ{"TERM=xterm", "NO_COLOR=1"}, false},
+		{config.Environ{"TERM=dumb"}, false},
 	}
 	for _, tt := range tests {
 		person, program, err := pty.Open()

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -120,12 +122,12 @@ func (c *cli) readSecret(ctx context.Context, what, hint string) (agent.Secret, 
 	if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return agent.Secret{}, usageError(hint, "standard input is a terminal and would show the %s", what)
 	}
-	data, err := firstLine(ctx, io.LimitReader(c.in, maxLine+3))
+	data, err := firstLine(ctx, io.LimitReader(c.in, config.MaxLine+3))
 	if err == errCancelled {
 		return agent.Secret{}, err
 	}
 	if err != nil {
-		return agent.Secret{}, usageError("", "cannot read the %s from standard input: %s", what, plainCause(err))
+		return agent.Secret{}, usageError("", "cannot read the %s from standard input: %s", what, config.PlainCause(err))
 	}
 	line, err := checkLine(strings.TrimRight(data, "\r\n"))
 	if err != nil {

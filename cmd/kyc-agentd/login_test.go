@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/store"
@@ -16,10 +18,10 @@ import (
 const signedIn = "staging: signed in as " + agenttest.User + ", kept in memory, only until the daemon stops"
 
 // newSocket is an agent over a scripted provider, on a socket.
-func newSocket(t *testing.T, change ...func(*agent.Options)) (vars Environ, a *agent.Agent) {
+func newSocket(t *testing.T, change ...func(*agent.Options)) (vars config.Environ, a *agent.Agent) {
 	t.Helper()
 	a = agenttest.NewAgent(t, agenttest.NewAuthenticator(), change...)
-	return Environ{"KYC_AGENT_SOCK=" + serveOn(t, a, nil)}, a
+	return config.Environ{"KYC_AGENT_SOCK=" + serveOn(t, a, nil)}, a
 }
 
 // firstLine is the line that begins an outcome's stderr, without the program's name.
@@ -126,7 +128,7 @@ func TestLoginFromStandardInput(t *testing.T) {
 		{"only the first line", agenttest.Password + "\nhunter2\n", exitOK, signedIn},
 		{"nothing", "", exitUsage, "the password on standard input is empty"},
 		{"an empty line", "\n" + agenttest.Password, exitUsage, "the password on standard input is empty"},
-		{"too long", strings.Repeat("x", maxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
+		{"too long", strings.Repeat("x", config.MaxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
 		{"not UTF-8", "\xff\n", exitUsage, "standard input: the answer is not UTF-8"},
 	}
 	for _, tt := range tests {
@@ -204,7 +206,7 @@ func (c challenger) Login(ctx context.Context, req agent.LoginRequest, ask agent
 func TestLoginShowsPromptInputsAndProblem(t *testing.T) {
 	_, a := newSocket(t)
 	p := newPerson(t)
-	vars := Environ{"KYC_AGENT_SOCK=" + serveOn(t, challenger{a}, nil)}
+	vars := config.Environ{"KYC_AGENT_SOCK=" + serveOn(t, challenger{a}, nil)}
 	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
 	p.sees(": ")
 	p.types("x\n")

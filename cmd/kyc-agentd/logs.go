@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -59,7 +61,7 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 	// The agents before this one are part of the story.
 	argv := append([]string{program, "--user", "-t", "kyc-agentd"}, args...)
 	if err := syscall.Exec(program, argv, c.vars); err != nil {
-		return &agent.Error{Code: agent.CodeInternal, Op: "log", Message: "cannot run " + program + ": " + plainCause(err), Err: err}
+		return &agent.Error{Code: agent.CodeInternal, Op: "log", Message: "cannot run " + program + ": " + config.PlainCause(err), Err: err}
 	}
 	return nil
 }

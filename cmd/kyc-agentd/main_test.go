@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -64,7 +66,7 @@ func serveBy(t *testing.T, server *ipc.Server) string {
 // A session is one run of the program in this process.
 type session struct {
 	stdin string
-	vars  Environ
+	vars  config.Environ
 	tty   *terminal // nil: there is none
 }
 
@@ -205,7 +207,7 @@ func TestNoAgent(t *testing.T) {
 	for _, verb := range []string{"login", "logout", "status", "reload", "api GET /"} {
 		args := strings.Fields(verb)
 		session{}.run(t, append(args, "--socket", socket)...).want(t, exitNoAgent, "no agent answers on "+socket+next)
-		session{vars: Environ{"KYC_AGENT_SOCK=" + stale}}.run(t, args...).want(t, exitNoAgent, "no agent answers on "+stale+next)
+		session{vars: config.Environ{"KYC_AGENT_SOCK=" + stale}}.run(t, args...).want(t, exitNoAgent, "no agent answers on "+stale+next)
 	}
 }
 
@@ -243,3 +245,13 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// writeFile writes text to a new file and returns its path.
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

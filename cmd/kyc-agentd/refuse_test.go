@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
@@ -20,7 +22,7 @@ func TestRefuseUntilReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := configError("config.toml:1: unknown key nonsense")
+	broken := config.Errorf("config.toml:1: unknown key nonsense")
 	var mended atomic.Bool
 	usable := func() error {
 		if mended.Load() {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -129,8 +131,11 @@ func (b *runOptions) run(ctx context.Context) error {
 
 func (b *runOptions) serveFlags() serveFlags {
 	f := b.flags
-	f.store, f.noSinks = StoreKind{"memory"}, true
-	f.level.s = cmp.Or(f.level.s, defaultRunLevel)
+	f.noSinks = true
+	_ = f.store.Set("memory")
+	if f.level.String() == "" {
+		_ = f.level.Set(defaultRunLevel)
+	}
 	return f
 }
 
@@ -140,7 +145,7 @@ func (b *runOptions) cannotRun(err error) error {
 		b.say("no such command: %s", b.command[0])
 		return exitStatus(exitNoSuch)
 	}
-	b.say("cannot run %s: %s", b.command[0], plainCause(errors.Unwrap(err)))
+	b.say("cannot run %s: %s", b.command[0], config.PlainCause(errors.Unwrap(err)))
 	return exitStatus(exitCannotRun)
 }
 
@@ -215,9 +220,9 @@ func (b *runOptions) signIn(ctx context.Context, d *daemon) error {
 	case b.passwordStdin:
 		req.Password, err = b.readSecret(ctx, "password", "run: kyc-agentd run --password-stdin … < FILE")
 	case b.passwordFile != "":
-		req.Password, _, err = secretFile{path: b.passwordFile}.read()
+		req.Password, err = config.ReadSecretFile(b.passwordFile)
 		if err != nil {
-			err = configError("--password-file: %v", err)
+			err = config.Errorf("--password-file: %v", err)
 		}
 	default:
 		return b.signInAsConfigured(ctx, d)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -28,8 +30,8 @@ const stopWithin = 22 * time.Second
 // serveFlags go before the environment variables and config.toml.
 type serveFlags struct {
 	config string
-	store  StoreKind
-	level  Level
+	store  config.StoreKind
+	level  config.Level
 
 	noProxyAPI bool
 	noSinks    bool // of `run`: the token files are the daemon's
@@ -53,12 +55,12 @@ func (c *cli) serveCommand() *cobra.Command {
 }
 
 // load reads the configuration as this daemon sees it.
-func (f serveFlags) load(vars Environ) (c Config, warnings []string, err error) {
-	c, warnings, err = loadConfig(f.config, vars)
-	if f.store.s != "" {
+func (f serveFlags) load(vars config.Environ) (c config.Config, warnings []string, err error) {
+	c, warnings, err = config.Load(f.config, vars)
+	if f.store.String() != "" {
 		c.Store = f.store
 	}
-	if f.level.s != "" {
+	if f.level.String() != "" {
 		c.LogLevel = f.level
 	}
 	if f.noSinks {
@@ -70,7 +72,7 @@ func (f serveFlags) load(vars Environ) (c Config, warnings []string, err error) 
 // daemon is a running `serve`.
 type daemon struct {
 	flags  serveFlags
-	vars   Environ
+	vars   config.Environ
 	socket string // where it is to serve, unless the service manager gave it a socket
 	log    *slog.Logger
 	level  *slog.LevelVar
@@ -79,7 +81,7 @@ type daemon struct {
 	sinks  *sink.Manager
 
 	reloading sync.Mutex
-	started   Config // with what it was started: a new store needs a restart
+	started   config.Config // with what it was started: a new store needs a restart
 }
 
 // runDaemon serves until ctx ends.
@@ -135,8 +137,8 @@ func (d *daemon) configure() error {
 }
 
 // apply puts in force what is not the agent's.
-func (d *daemon) apply(c Config, warnings []string) {
-	d.level.Set(levels[c.LogLevel.s])
+func (d *daemon) apply(c config.Config, warnings []string) {
+	d.level.Set(c.SlogLevel())
 	for _, w := range warnings {
 		d.log.Warn(w)
 	}
@@ -144,11 +146,11 @@ func (d *daemon) apply(c Config, warnings []string) {
 
 // makeAgent opens the store and starts the agent on it.
 func (d *daemon) makeAgent(ctx context.Context) (err error) {
-	config, err := d.started.agentConfig(d.vars)
+	config, err := d.started.AgentConfig(d.vars)
 	if err != nil {
 		return err
 	}
-	sinks, err := d.started.resolveSinks(d.vars, d.pathOwner(d.started))
+	sinks, err := d.started.ResolveSinks(d.vars, d.flags.config, d.socket)
 	if err != nil {
 		return err
 	}
@@ -293,7 +295,7 @@ func (d *daemon) reload(context.Context) error {
 
 // A loaded is a configuration with what it means for the parts of a daemon.
 type loaded struct {
-	Config
+	config.Config
 	warnings []string
 	agent    agent.Config
 	sinks    []sink.Sink
@@ -303,10 +305,10 @@ func (d *daemon) load() (r loaded, err error) {
 	if r.Config, r.warnings, err = d.flags.load(d.vars); err != nil {
 		return r, err
 	}
-	if r.agent, err = r.agentConfig(d.vars); err != nil {
+	if r.agent, err = r.AgentConfig(d.vars); err != nil {
 		return r, err
 	}
-	r.sinks, err = r.Config.resolveSinks(d.vars, d.pathOwner(r.Config))
+	r.sinks, err = r.Config.ResolveSinks(d.vars, d.flags.config, d.socket)
 	return r, err
 }
 
@@ -317,7 +319,7 @@ func (d *daemon) canStart() error {
 }
 
 // checkRestart says what of c is not in force yet.
-func (d *daemon) checkRestart(c Config) error {
+func (d *daemon) checkRestart(c config.Config) error {
 	var keys string
 	switch {
 	case c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile:

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
@@ -95,18 +97,14 @@ func (t *terminal) readLine(ctx context.Context) (string, error) {
 	}
 }
 
-// maxLine bounds what is typed or read as one answer, in bytes. Cognito's passwords
-// have at most 256 characters.
-const maxLine = 4096
-
 func (t *terminal) line() (string, error) {
-	buf := make([]byte, maxLine)
+	buf := make([]byte, config.MaxLine)
 	for {
 		if line, rest, ok := strings.Cut(string(t.pending), "\n"); ok {
 			t.pending = []byte(rest)
 			return checkLine(strings.TrimSuffix(line, "\r"))
 		}
-		if len(t.pending) > maxLine {
+		if len(t.pending) > config.MaxLine {
 			return checkLine(string(t.pending))
 		}
 		n, err := t.f.Read(buf)
@@ -115,14 +113,14 @@ func (t *terminal) line() (string, error) {
 			return "", errCancelled // Ctrl-D
 		}
 		if err != nil && n == 0 {
-			return "", fmt.Errorf("cannot read from the terminal: %s", plainCause(err))
+			return "", fmt.Errorf("cannot read from the terminal: %s", config.PlainCause(err))
 		}
 	}
 }
 
 func checkLine(line string) (string, error) {
-	if len(line) > maxLine {
-		return "", usageError("", "the answer is longer than %d bytes", maxLine)
+	if len(line) > config.MaxLine {
+		return "", usageError("", "the answer is longer than %d bytes", config.MaxLine)
 	}
 	if !utf8.ValidString(line) {
 		return "", usageError("", "the answer is not UTF-8")

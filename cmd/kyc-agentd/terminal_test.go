@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
@@ -178,10 +180,10 @@ func TestTerminalShowsNoControlSequences(t *testing.T) {
 }
 
 func TestCheckLine(t *testing.T) {
-	if _, err := checkLine(strings.Repeat("x", maxLine)); err != nil {
+	if _, err := checkLine(strings.Repeat("x", config.MaxLine)); err != nil {
 		t.Error(err)
 	}
-	if _, err := checkLine(strings.Repeat("x", maxLine+1)); agent.CodeOf(err) != agent.CodeUsage {
+	if _, err := checkLine(strings.Repeat("x", config.MaxLine+1)); agent.CodeOf(err) != agent.CodeUsage {
 		t.Error(err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"rsc.io/qr"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -12,7 +14,7 @@ import (
 
 // showTOTP shows what an authenticator app is set up with: the secret for typing, the
 // URL, and a QR code of it where the terminal can show one.
-func (t *terminal) showTOTP(c agent.Challenge, vars Environ) {
+func (t *terminal) showTOTP(c agent.Challenge, vars config.Environ) {
 	t.printf("Secret: %s", inFours(c.TOTPSecret))
 	if c.TOTPURL == "" {
 		return
@@ -44,7 +46,7 @@ func inFours(s string) string {
 }
 
 // isUTF8 reports whether the locale's characters are UTF-8: POSIX's order.
-func isUTF8(vars Environ) bool {
+func isUTF8(vars config.Environ) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToLower(vars.Get(name)); v != "" {
 			return strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/creack/pty"
 	"rsc.io/qr"
 
@@ -111,17 +113,17 @@ func TestInFours(t *testing.T) {
 
 func TestIsUTF8(t *testing.T) {
 	tests := []struct {
-		vars Environ
+		vars config.Environ
 		want bool
 	}{
 		{nil, false},
-		{Environ{"LANG=C.UTF-8"}, true},
-		{Environ{"LANG=de_DE.utf8"}, true},
-		{Environ{"LANG=C"}, false},
-		{Environ{"LANG=C.UTF-8", "LC_CTYPE=C"}, false},
-		{Environ{"LANG=C", "LC_CTYPE=en_US.UTF-8"}, true},
-		{Environ{"LANG=C.UTF-8", "LC_CTYPE=C.UTF-8", "LC_ALL=POSIX"}, false},
-		{Environ{"LANG=C.UTF-8", "LC_ALL="}, true},
+		{config.Environ{"LANG=C.UTF-8"}, true},
+		{config.Environ{"LANG=de_DE.utf8"}, true},
+		{config.Environ{"LANG=C"}, false},
+		{config.Environ{"LANG=C.UTF-8", "LC_CTYPE=C"}, false},
+		{config.Environ{"LANG=C", "LC_CTYPE=en_US.UTF-8"}, true},
+		{config.Environ{"LANG=C.UTF-8", "LC_CTYPE=C.UTF-8", "LC_ALL=POSIX"}, false},
+		{config.Environ{"LANG=C.UTF-8", "LC_ALL="}, true},
 	}
 	for _, tt := range tests {
 		if got := isUTF8(tt.vars); got != tt.want {
@@ -209,7 +211,7 @@ func TestTOTPOfAnyLength(t *testing.T) {
 		if err := pty.Setsize(p.f, &pty.Winsize{Cols: 500, Rows: 500}); err != nil {
 			t.Fatal(err)
 		}
-		go p.tty.showTOTP(agent.Challenge{TOTPSecret: totpSecret, TOTPURL: url}, Environ{"LANG=C.UTF-8"})
+		go p.tty.showTOTP(agent.Challenge{TOTPSecret: totpSecret, TOTPURL: url}, config.Environ{"LANG=C.UTF-8"})
 		p.sees("Secret: " + inFours(totpSecret) + "\r\n")
 		if url != "" {
 			p.sees("URL: " + url + "\r\n")

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
@@ -128,11 +130,11 @@ func TestUnattendedCalls(t *testing.T) {
 	clock := &movable{}
 	h := newFixture(t, cognitotest.Now(clock.now))
 	file := h.unattended("Wrong-1")
-	config, _, err := loadConfig("", h.env)
+	config, _, err := config.Load("", h.env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	told, err := config.agentConfig(h.env)
+	told, err := config.AgentConfig(h.env)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,12 @@ import (
 // floor below, and never an adapter another adapter. A package that is left out may
 // import nothing of this module.
 var floors = map[string][]string{
-	"cmd/kyc-agentd": {"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd": {
+		"cmd/kyc-agentd/internal/config",
+		"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring",
+		"internal/sanitize", "internal/shellquote",
+	},
+	"cmd/kyc-agentd/internal/config": {"ipc", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/tokensource":        {"agent", "ipc", "internal/origin"},
 	"ipc":                    {"agent", "store", "internal/proxyconnect", "internal/origin", "internal/sanitize", "internal/shellquote"},

@@ -102,7 +102,7 @@ func TestPages(t *testing.T) {
 // configKeys returns all keys in the program's sources, by the names of their fields.
 func configKeys(t *testing.T) map[string]string {
 	t.Helper()
-	parsed, err := files("cmd/kyc-agentd")
+	parsed, err := files("cmd/kyc-agentd/internal/config")
 	if err != nil {
 		t.Fatal(err)
 	}

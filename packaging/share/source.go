@@ -42,7 +42,7 @@ func files(dir string) ([]*ast.File, error) {
 // page must not contain Go names.
 func config(w *mdoc, argument string) error {
 	name, called, _ := strings.Cut(argument, " ")
-	parsed, err := files("cmd/kyc-agentd")
+	parsed, err := files("cmd/kyc-agentd/internal/config")
 	if err != nil {
 		return err
 	}

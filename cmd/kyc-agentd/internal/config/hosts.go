@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -75,14 +75,14 @@ func plainHost(host string) bool {
 // no error: a helper that is asked for it has to be told which.
 func (c Config) checkHosts() error {
 	claims := map[string]string{}
-	for _, name := range c.names() {
+	for _, name := range c.Names() {
 		claims[hostPort(c.Environments[name].APIURL.s)] = name
 	}
-	for _, name := range c.names() {
+	for _, name := range c.Names() {
 		for _, host := range c.Environments[name].AllowedHosts {
 			key := hostPort(origin.HostURL("https", host.s))
 			if other := claims[key]; other != "" && other != name {
-				return configError("environments.%s: allowed_hosts: %s is a host of %s, too; one host can mean one environment only", name, host.s, other)
+				return Errorf("environments.%s: allowed_hosts: %s is a host of %s, too; one host can mean one environment only", name, host.s, other)
 			}
 			claims[key] = name
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -19,8 +19,7 @@ func sinksOf(t *testing.T, text string, vars ...string) ([]sink.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{vars: vars, socket: "/run/user/7/kyc-agentd/agent.sock", flags: serveFlags{config: "/home/ana/c.toml"}}
-	return c.resolveSinks(vars, d.pathOwner(c))
+	return c.ResolveSinks(vars, "/home/ana/c.toml", "/run/user/7/kyc-agentd/agent.sock")
 }
 
 func TestSinks(t *testing.T) {

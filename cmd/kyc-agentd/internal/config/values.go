@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -77,12 +77,12 @@ func (t *Text[K]) UnmarshalText(text []byte) error {
 func (t *Text[K]) Set(s string) error { return t.UnmarshalText([]byte(s)) }
 
 // String returns the text, or "" when none was given.
-func (t *Text[K]) String() string { return t.s }
+func (t Text[K]) String() string { return t.s }
 
-const textType = "text"
+const TextType = "text"
 
 // Type is what pflag calls the value.
-func (t *Text[K]) Type() string { return textType }
+func (t *Text[K]) Type() string { return TextType }
 
 type durationKind struct{}
 
@@ -142,6 +142,9 @@ type levelKind struct{}
 var levels = map[string]slog.Level{
 	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 }
+
+// SlogLevel returns log_level as [log/slog] has it.
+func (c Config) SlogLevel() slog.Level { return levels[c.LogLevel.s] }
 
 func (levelKind) check(s string) error {
 	if _, ok := levels[s]; !ok {
@@ -280,5 +283,8 @@ func (urlKind) check(s string) error {
 	}
 	return nil
 }
+
+// BaseURL returns api_url without a slash at its end, as the agent has it.
+func (e Environment) BaseURL() string { return withoutSlash(e.APIURL) }
 
 func withoutSlash(u URL) string { return strings.TrimRight(u.s, "/") }

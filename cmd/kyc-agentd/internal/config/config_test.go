@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -27,12 +27,12 @@ func writeFile(t *testing.T, name, text string) string {
 // loadText loads text as the file that --config names.
 func loadText(t *testing.T, text string, vars ...string) (c Config, warnings []string, err error) {
 	t.Helper()
-	return loadConfig(writeFile(t, "config.toml", text), vars)
+	return Load(writeFile(t, "config.toml", text), vars)
 }
 
 func agentConfig(t *testing.T, c Config) agent.Config {
 	t.Helper()
-	a, err := c.agentConfig(nil)
+	a, err := c.AgentConfig(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ var (
 )
 
 func TestConfigBuiltIn(t *testing.T) {
-	c, warnings, err := loadConfig("", Environ{"HOME=" + t.TempDir()})
+	c, warnings, err := Load("", Environ{"HOME=" + t.TempDir()})
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(warnings, err)
 	}
@@ -303,7 +303,7 @@ func TestConfigFileIsLookedFor(t *testing.T) {
 		{nil, "info"},
 	}
 	for _, tt := range tests {
-		c, _, err := loadConfig("", tt.vars)
+		c, _, err := Load("", tt.vars)
 		if err != nil || c.LogLevel.String() != tt.want {
 			t.Errorf("%s: level %s, %v; want %s", tt.vars, c.LogLevel.s, err, tt.want)
 		}
@@ -326,7 +326,7 @@ func TestConfigFileCannotBeRead(t *testing.T) {
 		tests = append(tests, struct{ file, want string }{closed, "cannot read " + closed + ": permission denied"})
 	}
 	for _, tt := range tests {
-		_, _, err := loadConfig(tt.file, nil)
+		_, _, err := Load(tt.file, nil)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("got %v\nwant %s", err, tt.want)
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -76,7 +76,7 @@ func (c Config) applyVariables(vars Environ) (warnings []string, err error) {
 		}
 		e := c.Environments[name]
 		if err := e.setVariable(variablePrefix(name), key, v); err != nil {
-			return nil, configError("%s: %v", variable, err)
+			return nil, Errorf("%s: %v", variable, err)
 		}
 		c.Environments[name] = e
 	}
@@ -86,7 +86,7 @@ func (c Config) applyVariables(vars Environ) (warnings []string, err error) {
 // splitVariable finds the environment a variable is of: the longest name that fits,
 // as KYC_PROD_EU_REGION may be of "prod-eu" and of "prod".
 func (c Config) splitVariable(variable string) (name, key string) {
-	names := c.names()
+	names := c.Names()
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	for _, name := range names {
 		if key, ok := strings.CutPrefix(variable, variablePrefix(name)); ok {

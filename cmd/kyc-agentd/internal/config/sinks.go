@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/file"
 )
 
 // Sink is a file that always holds a valid token, or is not there, for tools that can
@@ -111,28 +112,29 @@ func parseMode(s string) (fs.FileMode, error) {
 // check looks at what can only be seen in the whole. n counts from 1.
 func (s Sink) check(n int, c Config) error {
 	if s.Environment.s == "" {
-		return configError("sinks (no. %d): environment is missing; configured: %s", n, strings.Join(c.names(), ", "))
+		return Errorf("sinks (no. %d): environment is missing; configured: %s", n, strings.Join(c.Names(), ", "))
 	}
 	if _, ok := c.Environments[s.Environment.s]; !ok {
-		return configError("sinks (no. %d): no environment %q is configured; configured: %s", n, s.Environment.s, strings.Join(c.names(), ", "))
+		return Errorf("sinks (no. %d): no environment %q is configured; configured: %s", n, s.Environment.s, strings.Join(c.Names(), ", "))
 	}
 	return nil
 }
 
-// resolveSinks are the token files of c. inUse says what else is at a path; it is empty for
-// nothing.
-func (c Config) resolveSinks(vars Environ, inUse func(path string) string) ([]sink.Sink, error) {
+// ResolveSinks returns the token files of c. configFile is --config's value, or empty, and socket
+// the path of the agent's socket: no token file may take the place of one of these.
+func (c Config) ResolveSinks(vars Environ, configFile, socket string) ([]sink.Sink, error) {
+	owner := c.pathOwner(vars, configFile, socket)
 	var sinks []sink.Sink
 	for i, s := range c.Sinks {
 		one, err := s.resolve(vars)
 		if err != nil {
-			return nil, configError("sinks (no. %d): %v", i+1, err)
+			return nil, Errorf("sinks (no. %d): %v", i+1, err)
 		}
 		if j := slices.IndexFunc(sinks, func(o sink.Sink) bool { return o.Path == one.Path }); j >= 0 {
-			return nil, configError("sinks (no. %d): path %s is that of no. %d, too; give each its own", i+1, one.Path, j+1)
+			return nil, Errorf("sinks (no. %d): path %s is that of no. %d, too; give each its own", i+1, one.Path, j+1)
 		}
-		if what := inUse(one.Path); what != "" {
-			return nil, configError("sinks (no. %d): path %s is %s; name another", i+1, one.Path, what)
+		if what := owner(one.Path); what != "" {
+			return nil, Errorf("sinks (no. %d): path %s is %s; name another", i+1, one.Path, what)
 		}
 		sinks = append(sinks, one)
 	}
@@ -165,4 +167,31 @@ func runtimeFolder(vars Environ) string {
 		}
 		return vars.Get(name)
 	}))
+}
+
+// pathOwner returns a function that says what the daemon itself has at a path, or "": a
+// token file replaces what is there.
+func (c Config) pathOwner(vars Environ, configFile, socket string) func(path string) string {
+	home := vars.Get("HOME")
+	owners := map[string]string{
+		filepath.Clean(cmp.Or(configFile, defaultConfigFile(vars))): "the configuration",
+		filepath.Clean(file.DefaultKeyFile(vars.Get)):               "the file store's key",
+		filepath.Clean(underHome(c.StoreKeyFile.s, home)):           "the file store's key",
+	}
+	for _, e := range c.Environments {
+		owners[filepath.Clean(underHome(e.ClientSecretFile.s, home))] = "a client_secret_file"
+		owners[filepath.Clean(underHome(e.PasswordFile.s, home))] = "a password_file"
+	}
+	sockets, records := filepath.Dir(socket), file.DefaultDir(vars.Get)
+	return func(path string) string {
+		switch dir, name := filepath.Split(path); filepath.Clean(dir) {
+		case sockets:
+			if strings.HasSuffix(strings.TrimSuffix(name, ".lock"), ".sock") || path == socket || path == socket+".lock" {
+				return "the daemon's socket or its lock"
+			}
+		case records:
+			return "in the file store's folder"
+		}
+		return owners[path]
+	}
 }

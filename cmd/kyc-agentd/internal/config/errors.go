@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -17,13 +17,13 @@ func tomlError(file string, err error) error {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		first := &strict.Errors[0]
 		line, _ := first.Position()
-		return configError("%s:%d: unknown key %s%s", file, line, joinKey(first.Key()), secretHint(first.Key()))
+		return Errorf("%s:%d: unknown key %s%s", file, line, joinKey(first.Key()), secretHint(first.Key()))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, _ := bad.Position()
-		return configError("%s:%d: %s", file, line, decodeMessage(bad))
+		return Errorf("%s:%d: %s", file, line, decodeMessage(bad))
 	}
-	return configError("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
+	return Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
 }
 
 // secretHint says where a secret goes that somebody wrote into config.toml.
@@ -71,9 +71,9 @@ func joinKey(key toml.Key) string {
 	return strings.Join(parts, ".")
 }
 
-// plainCause is the cause of a failed file operation without its name and path,
+// PlainCause is the cause of a failed file operation without its name and path,
 // which the caller's line has already.
-func plainCause(err error) string {
+func PlainCause(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		err = p.Err
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -151,7 +151,7 @@ func environmentOf(t *testing.T, text string, vars ...string) (agent.Environment
 	if err != nil {
 		return agent.Environment{}, err
 	}
-	a, err := c.agentConfig(vars)
+	a, err := c.AgentConfig(vars)
 	for _, e := range a.Environments {
 		if e.Name == "uat" {
 			return e, nil

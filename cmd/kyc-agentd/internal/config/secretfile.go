@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/sha256"
@@ -25,6 +25,10 @@ type secretFile struct {
 	credential bool
 }
 
+// MaxLine bounds a secret and a typed answer, in bytes. Cognito's passwords have at
+// most 256 characters.
+const MaxLine = 4096
+
 // findSecretFile returns the file that the configuration names, else the systemd
 // credential where there is one, else a secretFile without a path.
 func findSecretFile(named SecretPath, credential string, vars Environ) secretFile {
@@ -42,6 +46,12 @@ func findSecretFile(named SecretPath, credential string, vars Environ) secretFil
 	return secretFile{path: path, credential: true}
 }
 
+// ReadSecretFile returns the secret in the file at path, which must be the user's alone.
+func ReadSecretFile(path string) (agent.Secret, error) {
+	secret, _, err := secretFile{path: path}.read()
+	return secret, err
+}
+
 // read returns the secret and a stamp of the file, which changes whenever the file
 // does. The stamp is of the file's metadata and not of the secret: it tells nothing
 // about that, it outlives the daemon, and `touch` is enough to change it.
@@ -49,7 +59,7 @@ func (f secretFile) read() (secret agent.Secret, stamp string, err error) {
 	// Without O_NONBLOCK the open of a named pipe would wait for a writer for ever.
 	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s%s", f.path, plainCause(err), f.hint(err))
+		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s%s", f.path, PlainCause(err), f.hint(err))
 	}
 	defer file.Close()
 	info, err := file.Stat() // before reading: what changes later has another stamp
@@ -59,9 +69,9 @@ func (f secretFile) read() (secret agent.Secret, stamp string, err error) {
 	if err != nil {
 		return agent.Secret{}, "", err
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxLine+3)) // and its end, CR LF
+	data, err := io.ReadAll(io.LimitReader(file, MaxLine+3)) // and its end, CR LF
 	if err != nil {
-		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s", f.path, plainCause(err))
+		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s", f.path, PlainCause(err))
 	}
 	line, err := onlyLine(string(data))
 	if err != nil {
@@ -105,8 +115,8 @@ func onlyLine(data string) (string, error) {
 	line, rest, _ := strings.Cut(data, "\n")
 	line = strings.TrimSuffix(line, "\r")
 	switch {
-	case len(line) > maxLine:
-		return "", fmt.Errorf("is longer than %d bytes", maxLine)
+	case len(line) > MaxLine:
+		return "", fmt.Errorf("is longer than %d bytes", MaxLine)
 	case rest != "":
 		return "", errors.New("has more than one line; the secret is all there may be in it")
 	case line == "":

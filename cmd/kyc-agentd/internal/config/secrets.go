@@ -1,40 +1,42 @@
-package main
+package config
 
 import (
+	"os"
 	"regexp"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/store/file"
 )
 
 // clientSecretShape is Cognito's ClientSecretType.
 var clientSecretShape = regexp.MustCompile(`^[\w+]{1,64}$`)
 
-// clientSecret reads the app client's secret; it is empty where there is none.
-func (e Environment) clientSecret(name string, vars Environ) (agent.Secret, error) {
+// ClientSecret reads the app client's secret; it is empty where there is none.
+func (e Environment) ClientSecret(name string, vars Environ) (agent.Secret, error) {
 	file := findSecretFile(e.ClientSecretFile, "kyc-"+name+".client-secret", vars)
 	if file.path == "" {
 		return agent.Secret{}, nil
 	}
 	secret, _, err := file.read()
 	if err != nil {
-		return agent.Secret{}, configError("environments.%s: client_secret_file: %v", name, err)
+		return agent.Secret{}, Errorf("environments.%s: client_secret_file: %v", name, err)
 	}
 	if !clientSecretShape.MatchString(secret.Reveal()) {
-		return agent.Secret{}, configError("environments.%s: client_secret_file: what %s holds is no client secret; copy it from the app client's page", name, file.path)
+		return agent.Secret{}, Errorf("environments.%s: client_secret_file: what %s holds is no client secret; copy it from the app client's page", name, file.path)
 	}
 	return secret, nil
 }
 
-// unattended is what the agent signs in with by itself; nil when a person does.
-func (e Environment) unattended(name string, vars Environ) (agent.CredentialSource, error) {
+// Unattended is what the agent signs in with by itself; nil when a person does.
+func (e Environment) Unattended(name string, vars Environ) (agent.CredentialSource, error) {
 	if e.Username.s == "" {
 		return nil, nil
 	}
 	credential := "kyc-" + name + ".password"
 	file := findSecretFile(e.PasswordFile, credential, vars)
 	if file.path == "" {
-		return nil, configError("environments.%s: username is set, and there is no password to go with it; set password_file, or give the systemd credential %s", name, credential)
+		return nil, Errorf("environments.%s: username is set, and there is no password to go with it; set password_file, or give the systemd credential %s", name, credential)
 	}
 	return passwordFile{environment: name, username: e.Username.s, file: file}, nil
 }
@@ -56,4 +58,16 @@ func (p passwordFile) Credential() (agent.Credential, error) {
 		}
 	}
 	return agent.Credential{Username: p.username, Password: password, Stamp: p.username + " " + stamp}, nil
+}
+
+// KeyFile is store_key_file, else the default one where it is.
+func (c Config) KeyFile(vars Environ) string {
+	if path := underHome(c.StoreKeyFile.s, vars.Get("HOME")); path != "" {
+		return path
+	}
+	path := file.DefaultKeyFile(vars.Get)
+	if _, err := os.Lstat(path); err != nil {
+		return ""
+	}
+	return path
 }

@@ -1,0 +1,245 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// Load reads the configuration: the file, then the environment variables.
+// file is --config's value, or empty. warnings are for the log.
+func Load(file string, vars Environ) (c Config, warnings []string, err error) {
+	c, err = readConfigFile(file, vars)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	c = c.withDefaults(builtin())
+	if warnings, err = c.applyVariables(vars); err != nil {
+		return Config{}, nil, err
+	}
+	if err := c.check(); err != nil {
+		return Config{}, nil, err
+	}
+	return c, warnings, nil
+}
+
+// maxConfig bounds config.toml, in bytes; a real one has some hundred.
+const maxConfig = 1 << 20
+
+func readConfigFile(file string, vars Environ) (Config, error) {
+	named := file != ""
+	if !named {
+		if file = defaultConfigFile(vars); file == "" {
+			return Config{}, nil
+		}
+	}
+	data, err := readRegular(file)
+	if !named && errors.Is(err, fs.ErrNotExist) {
+		return Config{}, nil
+	}
+	if err != nil {
+		return Config{}, Errorf("cannot read %s: %s", file, PlainCause(err))
+	}
+	return parseConfig(file, data)
+}
+
+// readRegular reads a regular file. A pipe is refused: a reload could not read it again.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(data) > maxConfig {
+		err = errors.New("larger than 1 MiB")
+	}
+	return data, err
+}
+
+// parseConfig parses the text of config.toml. Keys that are left out stay zero.
+func parseConfig(file string, data []byte) (Config, error) {
+	var c Config
+	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c); err != nil {
+		return Config{}, tomlError(file, err)
+	}
+	for _, name := range c.Names() {
+		if !store.ValidKey(name) {
+			return Config{}, Errorf("%s: environment %q: a name is lower-case letters, digits, '-' and '_', at most 63 bytes", file, name)
+		}
+	}
+	return c, nil
+}
+
+// withDefaults fills in what c leaves out.
+func (c Config) withDefaults(d Config) Config {
+	c.DefaultEnvironment = cmp.Or(c.DefaultEnvironment, d.DefaultEnvironment)
+	c.RefreshMargin = cmp.Or(c.RefreshMargin, d.RefreshMargin)
+	c.Store = cmp.Or(c.Store, d.Store)
+	c.StoreKeyFile = cmp.Or(c.StoreKeyFile, d.StoreKeyFile)
+	c.LogLevel = cmp.Or(c.LogLevel, d.LogLevel)
+	all := maps.Clone(d.Environments)
+	for name, e := range c.Environments {
+		all[name] = e.withDefaults(d.Environments[name])
+	}
+	c.Environments = all
+	return c
+}
+
+func (e Environment) withDefaults(d Environment) Environment {
+	for _, f := range environmentFields {
+		if to := f.in(&e); to.String() == "" {
+			_ = to.UnmarshalText([]byte(f.in(&d).String())) // checked before
+		}
+	}
+	return e
+}
+
+// check looks at what can only be seen in the whole.
+func (c Config) check() error {
+	if _, ok := c.Environments[c.DefaultEnvironment]; !ok {
+		return Errorf("default_environment: no environment %q is configured; configured: %s", c.DefaultEnvironment, strings.Join(c.Names(), ", "))
+	}
+	byPrefix := map[string]string{}
+	for _, name := range c.Names() {
+		if other, taken := byPrefix[variablePrefix(name)]; taken {
+			return Errorf("environments %s and %s share the variables %s*; rename one", other, name, variablePrefix(name))
+		}
+		byPrefix[variablePrefix(name)] = name
+		if err := c.Environments[name].check(name); err != nil {
+			return err
+		}
+	}
+	for i, s := range c.Sinks {
+		if err := s.check(i+1, c); err != nil {
+			return err
+		}
+	}
+	if err := c.checkForwardEnvironments(); err != nil {
+		return err
+	}
+	return c.checkHosts()
+}
+
+func (e Environment) check(name string) error {
+	for _, f := range environmentFields {
+		if f.required && f.in(&e).String() == "" {
+			return Errorf("environments.%s: %s is missing", name, f.key)
+		}
+	}
+	if e.Endpoint.s == "" && !strings.HasPrefix(e.UserPoolID.s, e.Region.s+"_") {
+		return Errorf("environments.%s: user_pool_id %s is not in region %s", name, e.UserPoolID.s, e.Region.s)
+	}
+	if e.IdentityPoolID.s != "" && e.AWSRoleARN.s != "" {
+		return Errorf("environments.%s: identity_pool_id and aws_role_arn are both set; choose one: AWS credentials come from an identity pool or from a role at STS", name)
+	}
+	if e.RoleARN.s != "" && e.IdentityPoolID.s == "" {
+		return Errorf("environments.%s: role_arn is set and identity_pool_id is not; set that, or aws_role_arn for a role at STS", name)
+	}
+	if e.PasswordFile.s != "" && e.Username.s == "" {
+		return Errorf("environments.%s: password_file is set and username is not; the agent signs in by itself with both", name)
+	}
+	return nil
+}
+
+// Names are the environments' in ascending order.
+func (c Config) Names() []string { return slices.Sorted(maps.Keys(c.Environments)) }
+
+// AgentConfig is what the agent is told of c. It reads the client secrets.
+func (c Config) AgentConfig(vars Environ) (agent.Config, error) {
+	margin, _ := time.ParseDuration(c.RefreshMargin.s) // checked before
+	a := agent.Config{DefaultEnvironment: c.DefaultEnvironment, RefreshMargin: margin}
+	for _, name := range c.Names() {
+		e, err := c.Environments[name].AgentEnvironment(name, vars)
+		if err != nil {
+			return agent.Config{}, err
+		}
+		a.Environments = append(a.Environments, e)
+	}
+	return a, nil
+}
+
+func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environment, error) {
+	secret, err := e.ClientSecret(name, vars)
+	if err != nil {
+		return agent.Environment{}, err
+	}
+	unattended, err := e.Unattended(name, vars)
+	if err != nil {
+		return agent.Environment{}, err
+	}
+	validity, _ := parseDays(e.RefreshTokenValidity.s) // checked before; 0 is the default
+	return agent.Environment{
+		Name:                 name,
+		Region:               e.Region.s,
+		UserPoolID:           e.UserPoolID.s,
+		ClientID:             e.ClientID.s,
+		APIURL:               withoutSlash(e.APIURL),
+		AllowedHosts:         e.AllowedHosts.list(),
+		AuthFlow:             agent.AuthFlow(e.AuthFlow.s),
+		ClientSecret:         secret,
+		RefreshTokenValidity: validity,
+		Unattended:           unattended,
+		Endpoint:             withoutSlash(e.Endpoint),
+		Issuer:               e.Issuer.s,
+		JWKSURL:              e.JWKSURL.s,
+		IdentityPoolID:       e.IdentityPoolID.s,
+		RoleARN:              e.RoleARN.s,
+		AWSRoleARN:           e.AWSRoleARN.s,
+		AWSEndpoint:          withoutSlash(e.AWSEndpoint),
+	}, nil
+}
+
+// defaultConfigFile is where config.toml is looked for, or "" where there is no home.
+func defaultConfigFile(vars Environ) string { return vars.configPath("config.toml") }
+
+// configPath is the path of name in the user's configuration folder, or "". A
+// relative $XDG_CONFIG_HOME counts as unset: the XDG base directory specification.
+func (v Environ) configPath(name string) string {
+	if dir := v.Get("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "kyc-agent", name)
+	}
+	if home := v.Get("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".config", "kyc-agent", name)
+	}
+	return ""
+}
+
+func Errorf(format string, args ...any) error {
+	return &agent.Error{Code: agent.CodeConfiguration, Op: "config", Message: sanitize.OneLine(fmt.Sprintf(format, args...))}
+}
+
+// checkForwardEnvironments holds forward_environments to the environments.
+func (c Config) checkForwardEnvironments() error {
+	for i, name := range c.ForwardEnvironments {
+		if _, ok := c.Environments[name]; !ok {
+			return Errorf("forward_environments: no environment %q is configured; configured: %s", name, strings.Join(c.Names(), ", "))
+		}
+		if slices.Contains(c.ForwardEnvironments[:i], name) {
+			return Errorf("forward_environments: %q is there twice", name)
+		}
+	}
+	return nil
+}
