@@ -17,12 +17,11 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
 const (

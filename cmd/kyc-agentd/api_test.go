@@ -14,6 +14,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -194,10 +195,10 @@ func TestAPIAtATerminal(t *testing.T) {
 	h.env = append(h.env, "KYC_STAGING_API_URL="+api.URL)
 	h.daemon("--store", "memory")
 	h.login()
-	p := newPerson(t)
+	p := terminaltest.New(t)
 	r := h.sessionOn(p, kycAgentd("api", "GET", "/"))
-	p.sees("{\r\n  \"detail\": \"no\"\r\n}\r\n")
-	p.sees("kyc-agentd: the API answered 400 Bad Request\r\n")
+	p.Sees("{\r\n  \"detail\": \"no\"\r\n}\r\n")
+	p.Sees("kyc-agentd: the API answered 400 Bad Request\r\n")
 	if exit := h.ended(r); exit != 4 {
 		t.Errorf("exit %d", exit)
 	}

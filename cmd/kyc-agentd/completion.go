@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/spf13/cobra"
+
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
 // completionTimeout bounds what a person waits for after they pressed Tab.

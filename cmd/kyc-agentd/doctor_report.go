@@ -7,10 +7,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"golang.org/x/term"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -113,5 +112,5 @@ func plural(n int, word string) string {
 // colourOf reports whether w is a terminal that wants colour.
 func colourOf(w io.Writer, vars config.Environ) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && !noColor(vars)
+	return ok && term.IsTerminal(int(f.Fd())) && !vars.NoColor()
 }

@@ -10,9 +10,8 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/ipc"
 )

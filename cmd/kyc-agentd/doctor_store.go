@@ -10,10 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/auto"

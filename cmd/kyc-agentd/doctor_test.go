@@ -19,10 +19,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/store"

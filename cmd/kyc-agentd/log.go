@@ -1,104 +1,88 @@
 package main
 
-// What the daemon logs: one line, or one entry of the journal, for one event, at level
-// info unless it says otherwise. The fields have the same names everywhere; in the
-// journal they are KYC_ENV, KYC_OP and so on.
-//
-//	env       the environment
-//	op        what was done: refresh, login, logout, recover, save; of a request: token,
-//	          helper, status, login, login-answer, login-wait, login-cancel, account,
-//	          logout, reload, metrics, proxy, or request for what is none of these
-//	code      of the error, as in the API: login_required, unavailable, …
-//	duration  how long it took
-//	pid, exe  the process that asked, and its program as far as it can be told
-//	error     what went wrong, in words for a person; cause: what is behind it
-//
-// The events:
-//
-//	ready, stopping, stopped           the daemon: socket, store, version; reason
-//	configuration read again           a reload; error when it cannot be used
-//	signed in, signed in unattended    op login; warn: not signed in
-//	ID token refreshed                 op refresh; warn: ID token not refreshed
-//	signed out                         op logout, scope; warn: not revoked at Cognito
-//	account recovered                  op recover; warn: account not recovered
-//	the newest refresh token could …   error, op save: it is in memory only
-//	request                            one that failed: each failure once an hour for each
-//	                                   op, env, code and exe, the others and what went
-//	                                   well at debug; error: an internal error
-//	refused a process of another user  warn: uid, pid
-//	net/http reported a fault          warn: a bug, in words that may quote a request
-//	Cognito call                       debug: each call, with its duration
-
 import (
+	"context"
+	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"os"
-	"os/signal"
+	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/spf13/cobra"
 
-	"github.com/coreos/go-systemd/v22/journal"
-	"github.com/lmittmann/tint"
-	"golang.org/x/term"
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// newLogger returns the daemon's log, written to w: coloured lines where w is a
-// terminal, records with fields where it is the journal, JSON otherwise. Raising or
-// lowering level later changes what is logged from then on.
-//
-// Secrets redact themselves (agent.Secret), so a level is never a question of secrecy.
-func newLogger(w io.Writer, level slog.Leveler, vars config.Environ) *slog.Logger {
-	return slog.New(newHandler(w, level, vars))
-}
-
-func newHandler(w io.Writer, level slog.Leveler, vars config.Environ) slog.Handler {
-	f, isFile := w.(*os.File)
-	switch {
-	case isFile && term.IsTerminal(int(f.Fd())):
-		return tint.NewTextHandler(w, &tint.Options{Level: level, NoColor: noColor(vars)})
-	case isFile && f == os.Stderr && stderrIsJournal():
-		return newJournalHandler(level, withFallback(w, journal.Send))
-	default:
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: stringDurations})
+func (c *cli) logCommand() *cobra.Command {
+	var follow, asJSON bool
+	var lines uint
+	cmd := &cobra.Command{
+		Use: "log", Long: usageLog, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			args := []string{"-n", strconv.FormatUint(uint64(lines), 10)}
+			if follow {
+				args = append(args, "-f")
+			}
+			if asJSON {
+				args = append(args, "-o", "json")
+			}
+			return c.showLog(cmd.Context(), args)
+		},
 	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "")
+	cmd.Flags().UintVarP(&lines, "lines", "n", 50, "")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "")
+	return cmd
 }
 
-// stringDurations has JSON say "3ms", as the other forms do, and not a number of nanoseconds.
-func stringDurations(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
+// showLog becomes journalctl, when the journal has something to show: journalctl
+// itself would wait in silence for the log of an agent that logs elsewhere.
+func (c *cli) showLog(ctx context.Context, args []string) error {
+	program, err := exec.LookPath("journalctl")
+	if err != nil {
+		return noJournal("there is no journalctl on this machine")
 	}
-	return a
-}
-
-// noColor follows no-color.org (set and not empty) and terminals that have none.
-func noColor(vars config.Environ) bool {
-	return vars.Get("NO_COLOR") != "" || vars.Get("TERM") == "dumb"
-}
-
-// stderrIsJournal compares stderr with $JOURNAL_STREAM. That a journal is running
-// (journal.Enabled) says nothing of where stderr goes.
-func stderrIsJournal() bool {
-	ok, err := journal.StderrIsJournalStream()
-	return ok && err == nil
-}
-
-// withFallback is send, and where that fails a line on w: the journal's socket may be out of reach
-// (another root, a sandbox) where the pipe that systemd made of stderr is not.
-func withFallback(w io.Writer, send sendEntry) sendEntry {
-	return func(message string, p journal.Priority, fields map[string]string) error {
-		if err := send(message, p, fields); err == nil {
-			return nil
+	ours := []string{"--user", "-t", "kyc-agentd"}
+	st, err := c.client().Status(ctx)
+	running := err == nil
+	if running {
+		ours = append(ours, fmt.Sprintf("_PID=%d", st.PID))
+	}
+	if err := hasEntries(ctx, program, ours); err != nil {
+		if running {
+			return noJournal(fmt.Sprintf("the journal has nothing of the agent (process %d): %v", st.PID, err))
 		}
-		_, err := fmt.Fprintf(w, "<%d>%s\n", p, message) // sd-daemon(3)
-		return err
+		return noJournal(fmt.Sprintf("the journal has nothing of kyc-agentd: %v", err))
 	}
+	// The agents before this one are part of the story.
+	argv := append([]string{program, "--user", "-t", "kyc-agentd"}, args...)
+	if err := syscall.Exec(program, argv, c.vars); err != nil {
+		return &agent.Error{Code: agent.CodeInternal, Op: "log", Message: "cannot run " + program + ": " + config.PlainCause(err), Err: err}
+	}
+	return nil
 }
 
-// ignoreSIGPIPEOnLog has a write to standard error fail where nobody reads it any more. Go
-// ends a program then that has not asked for SIGPIPE (os/signal), and systemd's
-// IgnoreSIGPIPE= does not keep it from that. To ignore the signal would hand that on to
-// the command of `run`.
-func ignoreSIGPIPEOnLog() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+// hasEntries asks journalctl whether it would show anything.
+func hasEntries(ctx context.Context, program string, match []string) error {
+	out, err := exec.CommandContext(ctx, program, append(match, "-q", "-n", "1", "-o", "cat")...).Output()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case len(out) > 0:
+		return nil
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
+		return errors.New(sanitize.OneLine(strings.TrimSpace(string(exit.Stderr))))
+	}
+	return errors.New("it is empty")
+}
+
+func noJournal(why string) error {
+	return &agent.Error{
+		Code: agent.CodeUnavailable, Op: "log", Message: why,
+		Hint: "an agent that systemd did not start logs to its standard error; look where that went",
+	}
+}

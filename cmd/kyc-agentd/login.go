@@ -8,12 +8,12 @@ import (
 	"os"
 	"strings"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
 // loginOptions is one run of `login`.
@@ -123,13 +123,13 @@ func (c *cli) readSecret(ctx context.Context, what, hint string) (agent.Secret, 
 		return agent.Secret{}, usageError(hint, "standard input is a terminal and would show the %s", what)
 	}
 	data, err := firstLine(ctx, io.LimitReader(c.in, config.MaxLine+3))
-	if err == errCancelled {
+	if err == terminal.ErrCancelled {
 		return agent.Secret{}, err
 	}
 	if err != nil {
 		return agent.Secret{}, usageError("", "cannot read the %s from standard input: %s", what, config.PlainCause(err))
 	}
-	line, err := checkLine(strings.TrimRight(data, "\r\n"))
+	line, err := terminal.CheckLine(strings.TrimRight(data, "\r\n"))
 	if err != nil {
 		return agent.Secret{}, usageError("", "standard input: %s", err)
 	}
@@ -157,7 +157,7 @@ func firstLine(ctx context.Context, r io.Reader) (string, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		return "", errCancelled
+		return "", terminal.ErrCancelled
 	case got := <-read:
 		return got.line, got.err
 	}

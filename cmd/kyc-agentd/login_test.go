@@ -7,10 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/memory"
 )
@@ -39,18 +40,18 @@ func (s session) begin(ctx context.Context, args ...string) (end func() outcome)
 
 func TestLoginAsks(t *testing.T) {
 	vars, a := newSocket(t)
-	p := newPerson(t)
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login")
-	p.sees("User: ")
-	p.types(agenttest.User + "\n")
-	p.sees("Password for " + agenttest.User + " (staging): ")
-	p.types(agenttest.Password + "\n")
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login")
+	p.Sees("User: ")
+	p.Types(agenttest.User + "\n")
+	p.Sees("Password for " + agenttest.User + " (staging): ")
+	p.Types(agenttest.Password + "\n")
 	got := end()
 	if got.exit != exitOK || got.out != "" || got.firstLine() != signedIn {
 		t.Errorf("%+v", got)
 	}
-	if strings.Contains(p.seen.String()+got.errOut, agenttest.Password) {
-		t.Errorf("the password is shown: %q %q", p.seen.String(), got.errOut)
+	if strings.Contains(p.Seen()+got.errOut, agenttest.Password) {
+		t.Errorf("the password is shown: %q %q", p.Seen(), got.errOut)
 	}
 	if _, err := a.Token(t.Context(), agent.TokenRequest{}); err != nil {
 		t.Error(err)
@@ -59,12 +60,12 @@ func TestLoginAsks(t *testing.T) {
 
 func TestLoginAnswersAChallenge(t *testing.T) {
 	vars, _ := newSocket(t)
-	p := newPerson(t)
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "prod", "-u", agenttest.MFAUser)
-	p.sees("(prod): ")
-	p.types(agenttest.Password + "\n")
-	p.sees(": ")
-	p.types(agenttest.MFACode + "\n")
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "prod", "-u", agenttest.MFAUser)
+	p.Sees("(prod): ")
+	p.Types(agenttest.Password + "\n")
+	p.Sees(": ")
+	p.Types(agenttest.MFACode + "\n")
 	if got := end(); got.exit != exitOK || !strings.HasPrefix(got.firstLine(), "prod: signed in as "+agenttest.MFAUser) {
 		t.Errorf("%+v", got)
 	}
@@ -73,12 +74,12 @@ func TestLoginAnswersAChallenge(t *testing.T) {
 func TestLoginOffersTheLastUser(t *testing.T) {
 	vars, a := newSocket(t)
 	agenttest.Login(t, a, "staging")
-	p := newPerson(t)
-	end := session{vars: append(vars, "KYC_ENV=staging"), tty: p.tty}.begin(t.Context(), "login")
-	p.sees("User [" + agenttest.User + "]: ")
-	p.types("\n")
-	p.sees("Password for " + agenttest.User + " (staging): ")
-	p.types(agenttest.Password + "\n")
+	p := terminaltest.New(t)
+	end := session{vars: append(vars, "KYC_ENV=staging"), tty: p.TTY}.begin(t.Context(), "login")
+	p.Sees("User [" + agenttest.User + "]: ")
+	p.Types("\n")
+	p.Sees("Password for " + agenttest.User + " (staging): ")
+	p.Types(agenttest.Password + "\n")
 	if got := end(); got.exit != exitOK {
 		t.Errorf("%+v", got)
 	}
@@ -95,14 +96,14 @@ func TestLoginCancelled(t *testing.T) {
 	for prompt, before := range at {
 		t.Run(prompt, func(t *testing.T) {
 			vars, _ := newSocket(t)
-			p := newPerson(t)
+			p := terminaltest.New(t)
 			ctx, cancel := context.WithCancel(t.Context())
-			end := session{vars: vars, tty: p.tty}.begin(ctx, "login")
+			end := session{vars: vars, tty: p.TTY}.begin(ctx, "login")
 			for _, earlier := range before {
-				p.sees(earlier)
-				p.types(answers[earlier])
+				p.Sees(earlier)
+				p.Types(answers[earlier])
 			}
-			p.sees(prompt)
+			p.Sees(prompt)
 			cancel()
 			end().want(t, exitTemporary, cancelledLine(prompt))
 		})
@@ -171,12 +172,12 @@ func TestLoginFromStandardInputMeetsAChallenge(t *testing.T) {
 
 func TestLoginAtAnEmptyPrompt(t *testing.T) {
 	vars, _ := newSocket(t)
-	p := newPerson(t)
-	p.types("\n")
-	session{vars: vars, tty: p.tty}.run(t, "login").want(t, exitUsage, "the user's name is empty")
-	p = newPerson(t)
-	p.types("ana\n\n")
-	session{vars: vars, tty: p.tty}.run(t, "login").want(t, exitUsage, "staging: a sign-in needs a user name and a password")
+	p := terminaltest.New(t)
+	p.Types("\n")
+	session{vars: vars, tty: p.TTY}.run(t, "login").want(t, exitUsage, "the user's name is empty")
+	p = terminaltest.New(t)
+	p.Types("ana\n\n")
+	session{vars: vars, tty: p.TTY}.run(t, "login").want(t, exitUsage, "staging: a sign-in needs a user name and a password")
 }
 
 // challenger asks what it is told to, and wants to be told "yes" twice.
@@ -205,21 +206,21 @@ func (c challenger) Login(ctx context.Context, req agent.LoginRequest, ask agent
 
 func TestLoginShowsPromptInputsAndProblem(t *testing.T) {
 	_, a := newSocket(t)
-	p := newPerson(t)
+	p := terminaltest.New(t)
 	vars := config.Environ{"KYC_AGENT_SOCK=" + serveOn(t, challenger{a}, nil)}
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
-	p.sees(": ")
-	p.types("x\n")
-	p.sees("A new password is needed\r\nNew password: ")
-	p.types("short\n")
-	p.sees("Your name: ")
-	p.types("Ana\n")
-	p.sees("the password is too short\r\nA new password is needed\r\nNew password: ")
-	p.types("long enough\n")
-	p.sees("Your name: ")
-	p.types("Ana\n")
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
+	p.Sees(": ")
+	p.Types("x\n")
+	p.Sees("A new password is needed\r\nNew password: ")
+	p.Types("short\n")
+	p.Sees("Your name: ")
+	p.Types("Ana\n")
+	p.Sees("the password is too short\r\nA new password is needed\r\nNew password: ")
+	p.Types("long enough\n")
+	p.Sees("Your name: ")
+	p.Types("Ana\n")
 	end().want(t, exitDenied, "all is well")
-	if shown := p.seen.String(); strings.Contains(shown, "New password: short") || strings.Contains(shown, "long enough") || !strings.Contains(shown, "Ana") {
+	if shown := p.Seen(); strings.Contains(shown, "New password: short") || strings.Contains(shown, "long enough") || !strings.Contains(shown, "Ana") {
 		t.Errorf("%q", shown)
 	}
 }
@@ -281,7 +282,7 @@ func TestFirstLineCancelled(t *testing.T) {
 			cancel()
 			_, _ = io.WriteString(w, "secret\n")
 		}()
-		if line, err := firstLine(ctx, r); err != errCancelled && (line != "secret\n" || err != nil) || err == errCancelled && line != "" {
+		if line, err := firstLine(ctx, r); err != terminal.ErrCancelled && (line != "secret\n" || err != nil) || err == terminal.ErrCancelled && line != "" {
 			t.Errorf("%q, %v", line, err)
 		}
 		_ = r.Close()

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/store"
@@ -67,7 +67,7 @@ func serveBy(t *testing.T, server *ipc.Server) string {
 type session struct {
 	stdin string
 	vars  config.Environ
-	tty   *terminal // nil: there is none
+	tty   *os.File // the terminal; nil: there is none
 }
 
 type outcome struct {
@@ -85,11 +85,11 @@ func (s session) runContext(ctx context.Context, args ...string) outcome {
 	c := &cli{
 		stdio: stdio{
 			in: strings.NewReader(s.stdin), out: &out, err: &errOut,
-			tty: func() (*terminal, error) {
+			tty: func() (*terminal.Terminal, error) {
 				if s.tty == nil {
 					return nil, errors.New("no such device or address")
 				}
-				return s.tty, nil
+				return terminal.New(s.tty), nil
 			},
 		},
 		vars:   s.vars,

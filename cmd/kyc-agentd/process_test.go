@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
@@ -191,10 +192,10 @@ func (h *fixture) stop(d *running) {
 }
 
 // sessionOn runs cmd with p's terminal as its controlling terminal.
-func (h *fixture) sessionOn(p *person, cmd *exec.Cmd) *running {
+func (h *fixture) sessionOn(p *terminaltest.Person, cmd *exec.Cmd) *running {
 	h.t.Helper()
 	cmd.Env = h.env
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.tty.f, p.tty.f, p.tty.f
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.TTY, p.TTY, p.TTY
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	r, err := start(cmd)
 	if err != nil {
@@ -206,15 +207,15 @@ func (h *fixture) sessionOn(p *person, cmd *exec.Cmd) *running {
 func TestLoginAtATerminal(t *testing.T) {
 	h := newFixture(t)
 	h.daemon("--store", "memory")
-	p := newPerson(t)
+	p := terminaltest.New(t)
 	r := h.sessionOn(p, kycAgentd("login"))
-	p.sees("User: ")
-	p.types("ana\n")
-	p.sees("Password for ana (staging): ")
-	p.types("correct horse\n")
-	p.sees("kyc-agentd: staging: signed in as ana, kept in memory, only until the daemon stops\r\n")
-	if exit := h.ended(r); exit != exitOK || strings.Contains(p.seen.String(), "horse") || !p.echoes() {
-		t.Errorf("exit %d, echo %t: %q", exit, p.echoes(), p.seen.String())
+	p.Sees("User: ")
+	p.Types("ana\n")
+	p.Sees("Password for ana (staging): ")
+	p.Types("correct horse\n")
+	p.Sees("kyc-agentd: staging: signed in as ana, kept in memory, only until the daemon stops\r\n")
+	if exit := h.ended(r); exit != exitOK || strings.Contains(p.Seen(), "horse") || !p.Echoes() {
+		t.Errorf("exit %d, echo %t: %q", exit, p.Echoes(), p.Seen())
 	}
 }
 
@@ -222,18 +223,18 @@ func TestLoginAtATerminal(t *testing.T) {
 func TestLoginAsksTheTerminalItself(t *testing.T) {
 	h := newFixture(t)
 	h.daemon("--store", "memory")
-	p := newPerson(t)
+	p := terminaltest.New(t)
 	cmd := kycAgentd("login", "-u", "ana")
 	var out bytes.Buffer
 	cmd.Env, cmd.Stdout, cmd.Stderr = h.env, &out, io.Discard
-	cmd.ExtraFiles = []*os.File{p.tty.f}
+	cmd.ExtraFiles = []*os.File{p.TTY}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
 	r, err := start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sees("Password for ana (staging): ")
-	p.types("correct horse\n")
+	p.Sees("Password for ana (staging): ")
+	p.Types("correct horse\n")
 	if exit := h.ended(r); exit != exitOK || out.Len() > 0 {
 		t.Errorf("exit %d, stdout %q", exit, out.String())
 	}
@@ -244,43 +245,43 @@ func TestLoginAsksForTheCode(t *testing.T) {
 	h.cognito.AddUser(cognitotest.User{Name: "grace", Password: "amazing", MFA: []string{"SOFTWARE_TOKEN_MFA"}})
 	h.daemon("--store", "memory")
 	grace, _ := h.cognito.User("grace")
-	p := newPerson(t)
+	p := terminaltest.New(t)
 	r := h.sessionOn(p, kycAgentd("login", "-u", "grace"))
-	p.sees("Password for grace (staging): ")
-	p.types("amazing\n")
-	p.sees("authenticator app")
-	p.sees(": ")
-	p.types(cognitotest.TOTP(grace.TOTPSecret, time.Now()) + "\n")
-	p.sees("signed in as grace")
-	p.sees("\n")
+	p.Sees("Password for grace (staging): ")
+	p.Types("amazing\n")
+	p.Sees("authenticator app")
+	p.Sees(": ")
+	p.Types(cognitotest.TOTP(grace.TOTPSecret, time.Now()) + "\n")
+	p.Sees("signed in as grace")
+	p.Sees("\n")
 	if exit := h.ended(r); exit != exitOK {
-		t.Errorf("exit %d: %q", exit, p.seen.String())
+		t.Errorf("exit %d: %q", exit, p.Seen())
 	}
 }
 
 // However a person leaves a prompt, their shell echoes again.
 func TestLoginLeavesTheTerminalAsItWas(t *testing.T) {
-	leave := map[string]func(*person, *running){
-		"Ctrl-C":   func(p *person, _ *running) { p.types("\x03") },
-		`Ctrl-\`:   func(p *person, _ *running) { p.types("\x1c") },
-		"Ctrl-D":   func(p *person, _ *running) { p.types("\x04") },
-		"SIGTERM":  func(_ *person, r *running) { _ = r.Process.Signal(syscall.SIGTERM) },
-		"SIGHUP":   func(_ *person, r *running) { _ = r.Process.Signal(syscall.SIGHUP) },
-		"in a row": func(p *person, _ *running) { p.types("\x03\x03\x03") },
+	leave := map[string]func(*terminaltest.Person, *running){
+		"Ctrl-C":   func(p *terminaltest.Person, _ *running) { p.Types("\x03") },
+		`Ctrl-\`:   func(p *terminaltest.Person, _ *running) { p.Types("\x1c") },
+		"Ctrl-D":   func(p *terminaltest.Person, _ *running) { p.Types("\x04") },
+		"SIGTERM":  func(_ *terminaltest.Person, r *running) { _ = r.Process.Signal(syscall.SIGTERM) },
+		"SIGHUP":   func(_ *terminaltest.Person, r *running) { _ = r.Process.Signal(syscall.SIGHUP) },
+		"in a row": func(p *terminaltest.Person, _ *running) { p.Types("\x03\x03\x03") },
 	}
 	h := newFixture(t)
 	h.daemon("--store", "memory")
 	for name, leaves := range leave {
 		t.Run(name, func(t *testing.T) {
-			p := newPerson(t)
+			p := terminaltest.New(t)
 			r := h.sessionOn(p, kycAgentd("login", "-u", "ana"))
-			p.sees("(staging): ")
-			if p.echoes() {
+			p.Sees("(staging): ")
+			if p.Echoes() {
 				t.Error("the prompt echoes")
 			}
 			leaves(p, r)
 			exit := h.ended(r)
-			if !p.echoes() {
+			if !p.Echoes() {
 				t.Error("the terminal is left without echo")
 			}
 			if exit != exitTemporary {
@@ -297,15 +298,15 @@ func TestServeLogsInColour(t *testing.T) {
 		if !want {
 			h.env = append(h.env, "NO_COLOR=1")
 		}
-		p := newPerson(t)
+		p := terminaltest.New(t)
 		r := h.sessionOn(p, kycAgentd("serve", "--store", "memory"))
-		p.sees("ready")
-		p.sees("\n")
-		if got := strings.Contains(p.seen.String(), "\x1b["); got != want {
-			t.Errorf("coloured %t, want %t: %q", got, want, p.seen.String())
+		p.Sees("ready")
+		p.Sees("\n")
+		if got := strings.Contains(p.Seen(), "\x1b["); got != want {
+			t.Errorf("coloured %t, want %t: %q", got, want, p.Seen())
 		}
-		p.types("\x03")
-		p.sees("stopped")
+		p.Types("\x03")
+		p.Sees("stopped")
 		if exit := h.ended(r); exit != exitOK {
 			t.Errorf("exit %d on Ctrl-C", exit)
 		}

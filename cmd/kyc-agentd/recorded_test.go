@@ -10,10 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
-
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
@@ -26,26 +25,24 @@ func (m *movable) now() time.Time { return time.Now().Add(time.Duration(m.ahead.
 func (m *movable) move(d time.Duration) { m.ahead.Add(int64(d)) }
 
 // atTerminal is a person at a terminal of a usual size, who runs a verb there.
-func (h *fixture) atTerminal(args ...string) (*person, *running) {
+func (h *fixture) atTerminal(args ...string) (*terminaltest.Person, *running) {
 	h.t.Helper()
-	p := newPerson(h.t)
-	if err := pty.Setsize(p.f, &pty.Winsize{Cols: 100, Rows: 40}); err != nil {
-		h.t.Fatal(err)
-	}
+	p := terminaltest.New(h.t)
+	p.Resize(100, 40)
 	return p, h.sessionOn(p, kycAgentd(args...))
 }
 
 // ends waits for the verb, which must succeed with line, and keeps the recording.
-func (h *fixture) ends(p *person, r *running, line string) {
+func (h *fixture) ends(p *terminaltest.Person, r *running, line string) {
 	h.t.Helper()
-	p.sees("kyc-agentd: " + line + "\r\n")
+	p.Sees("kyc-agentd: " + line + "\r\n")
 	if exit := h.ended(r); exit != exitOK {
 		h.t.Errorf("exit %d", exit)
 	}
-	if !p.echoes() {
+	if !p.Echoes() {
 		h.t.Error("the terminal is left without echo")
 	}
-	h.t.Logf("$ %s\n%s", strings.Join(r.Args, " "), strings.ReplaceAll(p.seen.String(), "\r\n", "\n"))
+	h.t.Logf("$ %s\n%s", strings.Join(r.Args, " "), strings.ReplaceAll(p.Seen(), "\r\n", "\n"))
 }
 
 func (h *fixture) token(env string) string {
@@ -58,11 +55,11 @@ func (h *fixture) token(env string) string {
 }
 
 // shownSecret reads the secret off the screen, as a person types it into an app.
-func (p *person) shownSecret() string {
-	p.t.Helper()
-	m := regexp.MustCompile(`Secret: ([A-Z2-7 ]+)\r\n`).FindStringSubmatch(p.seen.String())
+func shownSecret(t *testing.T, p *terminaltest.Person) string {
+	t.Helper()
+	m := regexp.MustCompile(`Secret: ([A-Z2-7 ]+)\r\n`).FindStringSubmatch(p.Seen())
 	if m == nil {
-		p.t.Fatalf("no secret on the screen: %q", p.seen.String())
+		t.Fatalf("no secret on the screen: %q", p.Seen())
 	}
 	return strings.ReplaceAll(m[1], " ", "")
 }
@@ -80,28 +77,28 @@ func TestRecordedSignIns(t *testing.T) {
 	h.daemon("--store", "memory")
 
 	p, r := h.atTerminal("login")
-	p.plays(
-		line{"User: ", "grace"}, line{"Password for grace (staging): ", "Temporary-1"},
-		line{"New password: ", "Short-1"}, line{"New password, again: ", "Short-1"}, line{"name: ", "Grace"},
+	p.Answers(
+		terminaltest.Answer{"User: ", "grace"}, terminaltest.Answer{"Password for grace (staging): ", "Temporary-1"},
+		terminaltest.Answer{"New password: ", "Short-1"}, terminaltest.Answer{"New password, again: ", "Short-1"}, terminaltest.Answer{"name: ", "Grace"},
 	)
-	p.sees("shorter than the user pool's rules ask for\r\n")
-	p.plays(line{"New password: ", "Amazing-grace-2"}, line{"New password, again: ", "Amazing-grace-2"}, line{"name: ", "Grace"})
-	p.sees("Secret: ")
-	p.sees("\r\n")
-	p.sees("▀▀▀▀▀▀▀")
-	p.sees("Code: ")
-	secret := p.shownSecret()
-	if !strings.Contains(p.seen.String(), "otpauth://totp/") {
+	p.Sees("shorter than the user pool's rules ask for\r\n")
+	p.Answers(terminaltest.Answer{"New password: ", "Amazing-grace-2"}, terminaltest.Answer{"New password, again: ", "Amazing-grace-2"}, terminaltest.Answer{"name: ", "Grace"})
+	p.Sees("Secret: ")
+	p.Sees("\r\n")
+	p.Sees("▀▀▀▀▀▀▀")
+	p.Sees("Code: ")
+	secret := shownSecret(t, p)
+	if !strings.Contains(p.Seen(), "otpauth://totp/") {
 		t.Error("no URL on the screen")
 	}
-	p.types(cognitotest.TOTP(secret, clock.now()) + "\n")
+	p.Types(cognitotest.TOTP(secret, clock.now()) + "\n")
 	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
-	p.sawNone("Temporary-1", "Short-1", "Amazing-grace-2")
+	p.SawNone("Temporary-1", "Short-1", "Amazing-grace-2")
 	first := h.token("staging")
 
 	clock.move(time.Minute)
 	p, r = h.atTerminal("login", "-u", "grace")
-	p.plays(line{"Password for grace (staging): ", "Amazing-grace-2"}, line{"Code: ", cognitotest.TOTP(secret, clock.now())})
+	p.Answers(terminaltest.Answer{"Password for grace (staging): ", "Amazing-grace-2"}, terminaltest.Answer{"Code: ", cognitotest.TOTP(secret, clock.now())})
 	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
 	if h.token("staging") == first {
 		t.Error("the second sign-in changed nothing")
@@ -109,10 +106,10 @@ func TestRecordedSignIns(t *testing.T) {
 
 	clock.move(time.Minute)
 	p, r = h.atTerminal("login", "-u", "grace")
-	p.plays(
-		line{"Password for grace (staging): ", "Amazing-grace-2"}, line{"Code: ", "000000x"},
-		line{"wrong code\r\nCode from your authenticator app\r\nCode: ", "000000y"},
-		line{"wrong code\r\nCode from your authenticator app\r\nCode: ", cognitotest.TOTP(secret, clock.now())},
+	p.Answers(
+		terminaltest.Answer{"Password for grace (staging): ", "Amazing-grace-2"}, terminaltest.Answer{"Code: ", "000000x"},
+		terminaltest.Answer{"wrong code\r\nCode from your authenticator app\r\nCode: ", "000000y"},
+		terminaltest.Answer{"wrong code\r\nCode from your authenticator app\r\nCode: ", cognitotest.TOTP(secret, clock.now())},
 	)
 	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
 	h.token("staging")
@@ -134,8 +131,8 @@ func (h *fixture) sent(user string) string {
 }
 
 // newPasswordLines are the two prompts for it.
-func newPasswordLines(password string) []line {
-	return []line{{"New password: ", password}, {"New password, again: ", password}}
+func newPasswordLines(password string) []terminaltest.Answer {
+	return []terminaltest.Answer{{"New password: ", password}, {"New password, again: ", password}}
 }
 
 // TestRecordedRecoveries mends accounts at the terminal, by the verb and in the midst
@@ -151,17 +148,17 @@ func TestRecordedRecoveries(t *testing.T) {
 	t.Run("a reset in the midst of a sign-in", func(t *testing.T) {
 		add("bob", cognitotest.ResetRequired)
 		p, r := h.atTerminal("login", "-u", "bob")
-		p.plays(line{"(staging): ", "Correct-horse-7"}, line{"Code, yes or no: ", h.sent("bob")})
-		p.plays(newPasswordLines("Brand-new-8")...)
+		p.Answers(terminaltest.Answer{"(staging): ", "Correct-horse-7"}, terminaltest.Answer{"Code, yes or no: ", h.sent("bob")})
+		p.Answers(newPasswordLines("Brand-new-8")...)
 		h.ends(p, r, "staging: signed in as bob"+signedIn)
-		p.sawNone("Correct-horse-7", "Brand-new-8")
+		p.SawNone("Correct-horse-7", "Brand-new-8")
 		h.token("staging")
 	})
 	t.Run("a reset that is declined", func(t *testing.T) {
 		add("bob", cognitotest.ResetRequired)
 		p, r := h.atTerminal("login", "-u", "bob")
-		p.plays(line{"(staging): ", "Correct-horse-7"}, line{"Code, yes or no: ", "no"})
-		p.sees("kyc-agentd: staging: Password reset required; run: kyc-agentd password reset staging\r\n")
+		p.Answers(terminaltest.Answer{"(staging): ", "Correct-horse-7"}, terminaltest.Answer{"Code, yes or no: ", "no"})
+		p.Sees("kyc-agentd: staging: Password reset required; run: kyc-agentd password reset staging\r\n")
 		if exit := h.ended(r); exit != exitDenied {
 			t.Errorf("exit %d", exit)
 		}
@@ -169,54 +166,54 @@ func TestRecordedRecoveries(t *testing.T) {
 	t.Run("a confirmation in the midst of a sign-in", func(t *testing.T) {
 		add("cleo", cognitotest.Unconfirmed)
 		p, r := h.atTerminal("login", "-u", "cleo")
-		p.plays(line{"(staging): ", "Correct-horse-7"})
-		p.sees("Code, resend or no: ")
-		p.types(h.sent("cleo") + "\n")
+		p.Answers(terminaltest.Answer{"(staging): ", "Correct-horse-7"})
+		p.Sees("Code, resend or no: ")
+		p.Types(h.sent("cleo") + "\n")
 		h.ends(p, r, "staging: signed in as cleo"+signedIn)
 	})
 	t.Run("a reset by the verb", func(t *testing.T) {
 		add("dora", cognitotest.Confirmed)
 		p, r := h.atTerminal("password", "reset")
-		p.plays(line{"User [cleo]: ", "dora"})
-		p.sees("by e-mail to d***@e***")
-		p.plays(append([]line{{"Code: ", "000000x"}}, newPasswordLines("Brand-new-8")...)...)
-		p.sees("wrong code")
-		p.plays(append([]line{{"Code: ", h.sent("dora")}}, newPasswordLines("Brand-new-8")...)...)
+		p.Answers(terminaltest.Answer{"User [cleo]: ", "dora"})
+		p.Sees("by e-mail to d***@e***")
+		p.Answers(append([]terminaltest.Answer{{"Code: ", "000000x"}}, newPasswordLines("Brand-new-8")...)...)
+		p.Sees("wrong code")
+		p.Answers(append([]terminaltest.Answer{{"Code: ", h.sent("dora")}}, newPasswordLines("Brand-new-8")...)...)
 		h.ends(p, r, "staging: password set; next, run: kyc-agentd login staging")
-		p.sawNone("Brand-new-8")
+		p.SawNone("Brand-new-8")
 	})
 	t.Run("a change by the verb", func(t *testing.T) {
 		p, r := h.atTerminal("password", "change", "-u", "dora")
-		p.plays(append([]line{{"Present password for dora (staging): ", "Brand-new-8"}}, newPasswordLines("Still-newer-9")...)...)
+		p.Answers(append([]terminaltest.Answer{{"Present password for dora (staging): ", "Brand-new-8"}}, newPasswordLines("Still-newer-9")...)...)
 		h.ends(p, r, "staging: password changed")
-		p.sawNone("Brand-new-8", "Still-newer-9")
+		p.SawNone("Brand-new-8", "Still-newer-9")
 		if got := h.run("Still-newer-9\n", kycAgentd("login", "-u", "dora", "--password-stdin")); got.exit != exitOK {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("a change with the wrong password", func(t *testing.T) {
 		p, r := h.atTerminal("password", "change", "-u", "dora")
-		p.plays(line{"Present password for dora (staging): ", "Brand-new-8"})
-		p.sees("kyc-agentd: staging: Invalid username or password; ")
-		p.sees("\n")
+		p.Answers(terminaltest.Answer{"Present password for dora (staging): ", "Brand-new-8"})
+		p.Sees("kyc-agentd: staging: Invalid username or password; ")
+		p.Sees("\n")
 		if exit := h.ended(r); exit != exitDenied {
-			t.Errorf("exit %d: %q", exit, p.seen.String())
+			t.Errorf("exit %d: %q", exit, p.Seen())
 		}
 	})
 	t.Run("a confirmation by the verb", func(t *testing.T) {
 		add("ella", cognitotest.Unconfirmed)
 		first := h.sent("ella")
 		p, r := h.atTerminal("confirm", "-u", "ella", "--resend")
-		p.sees("the code was sent again")
-		p.plays(line{"Code: ", first})
-		p.sees("wrong code")
-		p.plays(line{"Code: ", h.sent("ella")})
+		p.Sees("the code was sent again")
+		p.Answers(terminaltest.Answer{"Code: ", first})
+		p.Sees("wrong code")
+		p.Answers(terminaltest.Answer{"Code: ", h.sent("ella")})
 		h.ends(p, r, "staging: account confirmed; next, run: kyc-agentd login staging")
 	})
 	t.Run("all devices", func(t *testing.T) {
 		h.login()
 		p, r := h.atTerminal("logout", "--all-devices")
-		p.plays(line{"End all sign-ins of ana at staging, on every machine? [yes/no]: ", "yes"})
+		p.Answers(terminaltest.Answer{"End all sign-ins of ana at staging, on every machine? [yes/no]: ", "yes"})
 		h.ends(p, r, "staging: signed out on all devices")
 	})
 }
@@ -228,7 +225,7 @@ func TestRecordedSignInsWithoutAPassword(t *testing.T) {
 		Name: "bob", Password: "Correct-horse-7", Email: "bob@example.com",
 		Custom: []cognitotest.Question{{Parameters: map[string]string{"question": "The magic word?"}, Answer: "please"}},
 	})
-	for flow, first := range map[string]line{
+	for flow, first := range map[string]terminaltest.Answer{
 		"choice": {"3 = code by e-mail (EMAIL_OTP)\r\nNumber or name: ", "3"},
 		"custom": {"The magic word?\r\nAnswer: ", "please"},
 	} {
@@ -237,10 +234,10 @@ func TestRecordedSignInsWithoutAPassword(t *testing.T) {
 			h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
 			h.daemon("--store", "memory")
 			p, r := h.atTerminal("login", "-u", "bob")
-			p.plays(line{"Password for bob (staging): ", ""}, first)
+			p.Answers(terminaltest.Answer{"Password for bob (staging): ", ""}, first)
 			if flow == "choice" {
-				p.sees("Code: ")
-				p.types(h.sent("bob") + "\n")
+				p.Sees("Code: ")
+				p.Types(h.sent("bob") + "\n")
 			}
 			h.ends(p, r, "staging: signed in as bob, kept in memory, only until the daemon stops")
 			h.token("staging")
@@ -251,11 +248,11 @@ func TestRecordedSignInsWithoutAPassword(t *testing.T) {
 // However a person leaves a sign-in that is waiting for their answer, the agent
 // forgets it and the terminal is as it was.
 func TestLeavingInTheMidstOfASignIn(t *testing.T) {
-	leave := map[string]func(*person){
-		"Ctrl-C":                 func(p *person) { p.types("\x03") },
-		`Ctrl-\`:                 func(p *person) { p.types("\x1c") },
-		"Ctrl-D":                 func(p *person) { p.types("\x04") },
-		"the terminal is closed": func(p *person) { p.f.Close() },
+	leave := map[string]func(*terminaltest.Person){
+		"Ctrl-C":                 func(p *terminaltest.Person) { p.Types("\x03") },
+		`Ctrl-\`:                 func(p *terminaltest.Person) { p.Types("\x1c") },
+		"Ctrl-D":                 func(p *terminaltest.Person) { p.Types("\x04") },
+		"the terminal is closed": func(p *terminaltest.Person) { p.HangUp() },
 	}
 	for name, leaves := range leave {
 		t.Run(name, func(t *testing.T) {
@@ -268,9 +265,9 @@ func TestLeavingInTheMidstOfASignIn(t *testing.T) {
 			h := newFixture(t)
 			h.env = append(h.env, at(t, d)...)
 			p, r := h.atTerminal("login", "-u", "ana")
-			p.plays(line{"(prod): ", "Correct-horse-7"}, line{"Code: ", "123456"})
-			p.sees("New password: ")
-			if p.echoes() {
+			p.Answers(terminaltest.Answer{"(prod): ", "Correct-horse-7"}, terminaltest.Answer{"Code: ", "123456"})
+			p.Sees("New password: ")
+			if p.Echoes() {
 				t.Error("the prompt echoes")
 			}
 			leaves(p)
@@ -280,7 +277,7 @@ func TestLeavingInTheMidstOfASignIn(t *testing.T) {
 			if err := <-forgotten; err == nil {
 				t.Error("the agent goes on without the person")
 			}
-			if name != "the terminal is closed" && !p.echoes() {
+			if name != "the terminal is closed" && !p.Echoes() {
 				t.Error("the terminal is left without echo")
 			}
 		})

@@ -13,11 +13,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 

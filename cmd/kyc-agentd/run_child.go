@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
 // relayedSignals are the signals that a command gets of us. SIGTSTP and its like stop this
@@ -54,7 +55,7 @@ func relaySignals(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}
 		case <-ended:
 			return
 		case s := <-signals:
-			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && inForeground() {
+			if (s == syscall.SIGINT || s == syscall.SIGQUIT) && terminal.InForeground() {
 				continue
 			}
 			_ = p.Signal(s)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -142,12 +143,15 @@ func (w *witness) signIn(password string) {
 	w.say("login", password+"\n", "kyc-agentd", "login", "prod", "-u", "ada", "--password-stdin")
 }
 
+// groupsOfFour are how a person is shown the secret.
+var groupsOfFour = regexp.MustCompile(`.{4}\B`)
+
 // setUpApp has a user set up an authenticator app, as far as the secret for it.
 func (w *witness) setUpApp() {
 	err := w.client().Login(within(w.t, 20*time.Second), agent.LoginRequest{Environment: "prod", Username: "grace", Password: agent.NewSecret("Correct-horse-7")},
 		func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 			if c.TOTPSecret != "" && c.Problem == "" {
-				w.learned = append(w.learned, c.TOTPSecret, inFours(c.TOTPSecret))
+				w.learned = append(w.learned, c.TOTPSecret, groupsOfFour.ReplaceAllString(c.TOTPSecret, "$0 "))
 				return agent.Answers{"code": agent.NewSecret("000000")}, nil
 			}
 			return nil, errors.New("enough")

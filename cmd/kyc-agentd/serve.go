@@ -11,14 +11,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/awscreds"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/sink"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/logging"
+	programversion "github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/store"
 )
@@ -108,9 +109,9 @@ func (c *cli) runDaemon(ctx context.Context, flags serveFlags) error {
 
 // newDaemon makes one that has its log, and no configuration and no agent yet.
 func (c *cli) newDaemon(flags serveFlags, socket string) *daemon {
-	ignoreSIGPIPEOnLog()
+	logging.IgnoreSIGPIPE()
 	d := &daemon{flags: flags, vars: c.vars, socket: socket, level: new(slog.LevelVar)}
-	d.log = newLogger(c.err, d.level, c.vars)
+	d.log = logging.New(c.err, d.level, c.vars)
 	return d
 }
 
@@ -220,7 +221,7 @@ func (d *daemon) server() *ipc.Server {
 	figures := newMetrics(all.Status)
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.flags.noProxyAPI,
-		Version: programVersion(), BinaryReplaced: binaryReplaced, Metrics: figures.render, OnRequest: figures.observe,
+		Version: programVersion(), BinaryReplaced: programversion.BinaryReplaced, Metrics: figures.render, OnRequest: figures.observe,
 	}
 }
 

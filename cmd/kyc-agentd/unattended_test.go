@@ -8,11 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store/memory"
 )

@@ -21,6 +21,12 @@ func (v Environ) Get(name string) string {
 	return ""
 }
 
+// NoColor reports whether the user wants no colours (no-color.org: NO_COLOR is set and not
+// empty) or the terminal has none.
+func (v Environ) NoColor() bool {
+	return v.Get("NO_COLOR") != "" || v.Get("TERM") == "dumb"
+}
+
 // value is one key of an [Environment].
 type value interface {
 	encoding.TextUnmarshaler

@@ -1,12 +1,12 @@
 //go:build unix
 
-package main
+package terminal
 
 import "golang.org/x/sys/unix"
 
-// attributes and setAttributes go through the file's own connection: Fd would make
-// it blocking, and Close could no longer end a read.
-func (t *terminal) attributes() (a *unix.Termios, err error) {
+// attributes and setAttributes use SyscallConn because Fd would make the file blocking,
+// and Close could no longer end a read.
+func (t *Terminal) attributes() (a *unix.Termios, err error) {
 	ioErr := t.control(func(fd int) { a, err = unix.IoctlGetTermios(fd, getTermios) })
 	if ioErr != nil {
 		return nil, ioErr
@@ -14,15 +14,15 @@ func (t *terminal) attributes() (a *unix.Termios, err error) {
 	return a, err
 }
 
-func (t *terminal) setAttributes(a *unix.Termios) (err error) {
+func (t *Terminal) setAttributes(a *unix.Termios) (err error) {
 	if ioErr := t.control(func(fd int) { err = unix.IoctlSetTermios(fd, setTermios, a) }); ioErr != nil {
 		return ioErr
 	}
 	return err
 }
 
-// size is 0, 0 where the terminal does not know, as on a serial line.
-func (t *terminal) size() (columns, rows int) {
+// size returns 0, 0 where the terminal does not know its size, as on a serial line.
+func (t *Terminal) size() (columns, rows int) {
 	_ = t.control(func(fd int) {
 		if s, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil {
 			columns, rows = int(s.Col), int(s.Row)
@@ -31,7 +31,7 @@ func (t *terminal) size() (columns, rows int) {
 	return columns, rows
 }
 
-func (t *terminal) control(do func(fd int)) error {
+func (t *Terminal) control(do func(fd int)) error {
 	conn, err := t.f.SyscallConn()
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (t *terminal) control(do func(fd int)) error {
 	return conn.Control(func(fd uintptr) { do(int(fd)) })
 }
 
-// hidden is a without echo. Lines are still edited and Ctrl-C still is a signal.
+// hidden returns a without echo. Lines are still edited and Ctrl-C is still a signal.
 func hidden(a *unix.Termios) *unix.Termios {
 	h := *a
 	h.Lflag &^= unix.ECHO
@@ -48,10 +48,10 @@ func hidden(a *unix.Termios) *unix.Termios {
 	return &h
 }
 
-// inForeground reports whether this process gets what the keys of its terminal send
-// (Ctrl-C), and with it every process of its group.
-func inForeground() bool {
-	tty, err := openTerminal()
+// InForeground reports whether the terminal sends the signals of its keys (Ctrl-C) to this
+// process and to every other one of its group.
+func InForeground() bool {
+	tty, err := Open()
 	if err != nil {
 		return false
 	}

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -72,30 +72,6 @@ func at(t *testing.T, d *scriptedAgent) config.Environ {
 	return config.Environ{"KYC_AGENT_SOCK=" + serveOn(t, d, nil), "LANG=C.UTF-8", "TERM=xterm"}
 }
 
-// A line is a prompt and what is typed at it.
-type line struct{ prompt, typed string }
-
-// plays types each line when its prompt is there. None of the secret ones may show.
-func (p *person) plays(lines ...line) {
-	p.t.Helper()
-	for _, l := range lines {
-		p.sees(l.prompt)
-		p.types(l.typed + "\n")
-	}
-}
-
-func (p *person) sawNone(secrets ...string) {
-	p.t.Helper()
-	for _, secret := range secrets {
-		if strings.Contains(p.seen.String(), secret) {
-			p.t.Errorf("the screen shows %q: %q", secret, p.seen.String())
-		}
-	}
-	if !p.echoes() {
-		p.t.Error("the terminal is left without echo")
-	}
-}
-
 // asking is a Recover or Login that puts one challenge and keeps the answers.
 func asking(c agent.Challenge, got *agent.Answers) func(ctx context.Context, ask agent.Prompter) error {
 	return func(ctx context.Context, ask agent.Prompter) (err error) {
@@ -134,23 +110,23 @@ func TestPasswordReset(t *testing.T) {
 		req = r
 		return asking(resetChallenge, &got)(ctx, ask)
 	}})
-	p := newPerson(t)
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "password", "reset")
-	p.plays(
-		line{"User [ana]: ", ""},
-		line{"Code sent by e-mail (a***@e***)\r\nCode: ", "123456"},
-		line{"New password: ", "Brand-new-8"},
-		line{"New password, again: ", "Brand-new-9"},
-		line{"the two are not the same; once more\r\nNew password: ", ""},
-		line{"nothing was typed; Ctrl-C gives up\r\nNew password: ", "Brand-new-8"},
-		line{"New password, again: ", "Brand-new-8"},
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "password", "reset")
+	p.Answers(
+		terminaltest.Answer{"User [ana]: ", ""},
+		terminaltest.Answer{"Code sent by e-mail (a***@e***)\r\nCode: ", "123456"},
+		terminaltest.Answer{"New password: ", "Brand-new-8"},
+		terminaltest.Answer{"New password, again: ", "Brand-new-9"},
+		terminaltest.Answer{"the two are not the same; once more\r\nNew password: ", ""},
+		terminaltest.Answer{"nothing was typed; Ctrl-C gives up\r\nNew password: ", "Brand-new-8"},
+		terminaltest.Answer{"New password, again: ", "Brand-new-8"},
 	)
 	end().want(t, exitOK, "prod: password set; next, run: kyc-agentd login prod")
 	wantAnswers(t, got, map[string]string{"code": "123456", "new_password": "Brand-new-8"})
 	if req != (agent.RecoverRequest{Environment: "prod", Action: agent.RecoverReset, Username: "ana"}) {
 		t.Errorf("%+v", req)
 	}
-	p.sawNone("Brand-new-8", "Brand-new-9")
+	p.SawNone("Brand-new-8", "Brand-new-9")
 }
 
 func TestPasswordChange(t *testing.T) {
@@ -161,19 +137,19 @@ func TestPasswordChange(t *testing.T) {
 		req = r
 		return asking(c, &got)(ctx, ask)
 	}})
-	p := newPerson(t)
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "password", "change", "-u", "bob", "staging")
-	p.plays(
-		line{"Present password for bob (staging): ", "Correct-horse-7"},
-		line{"New password: ", "Brand-new-8"},
-		line{"New password, again: ", "Brand-new-8"},
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "password", "change", "-u", "bob", "staging")
+	p.Answers(
+		terminaltest.Answer{"Present password for bob (staging): ", "Correct-horse-7"},
+		terminaltest.Answer{"New password: ", "Brand-new-8"},
+		terminaltest.Answer{"New password, again: ", "Brand-new-8"},
 	)
 	end().want(t, exitOK, "staging: password changed")
 	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8"})
 	if req.Action != agent.RecoverChange || req.Username != "bob" || req.Password.Reveal() != "Correct-horse-7" || req.Environment != "staging" {
 		t.Errorf("%+v", req)
 	}
-	p.sawNone("Brand-new-8", "Correct-horse-7")
+	p.SawNone("Brand-new-8", "Correct-horse-7")
 }
 
 // A challenge may ask for the repetition itself; the person is still asked twice only.
@@ -186,10 +162,10 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 	vars := at(t, &scriptedAgent{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 		return asking(c, &got)(ctx, ask)
 	}})
-	p := newPerson(t)
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
-	p.plays(
-		line{"(prod): ", "Temporary-1"}, line{"New password: ", "Brand-new-8"}, line{"New password, again: ", "Brand-new-8"}, line{"name: ", "Ana"},
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
+	p.Answers(
+		terminaltest.Answer{"(prod): ", "Temporary-1"}, terminaltest.Answer{"New password: ", "Brand-new-8"}, terminaltest.Answer{"New password, again: ", "Brand-new-8"}, terminaltest.Answer{"name: ", "Ana"},
 	)
 	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
 	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8", "new_password_again": "Brand-new-8", "userAttributes.name": "Ana"})
@@ -197,9 +173,9 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 
 func TestPasswordChangeFromNothing(t *testing.T) {
 	vars := at(t, &scriptedAgent{recover: func(context.Context, agent.RecoverRequest, agent.Prompter) error { panic("called") }})
-	p := newPerson(t)
-	p.types("\n")
-	session{vars: vars, tty: p.tty}.run(t, "password", "change", "-u", "ana").want(t, exitUsage, "the password is empty")
+	p := terminaltest.New(t)
+	p.Types("\n")
+	session{vars: vars, tty: p.TTY}.run(t, "password", "change", "-u", "ana").want(t, exitUsage, "the password is empty")
 }
 
 // Whether there is a way without a password is for the agent to say.
@@ -211,9 +187,9 @@ func TestLoginWithoutAPassword(t *testing.T) {
 		req = r
 		return asking(c, &got)(ctx, ask)
 	}})
-	p := newPerson(t)
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "login", "-u", "ana")
-	p.plays(line{"(prod): ", ""}, line{"Choose: 1 = password, 2 = code by e-mail\r\nNumber or name: ", "2"})
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
+	p.Answers(terminaltest.Answer{"(prod): ", ""}, terminaltest.Answer{"Choose: 1 = password, 2 = code by e-mail\r\nNumber or name: ", "2"})
 	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
 	wantAnswers(t, got, map[string]string{"choice": "2"})
 	if req.Username != "ana" || !req.Password.IsZero() {
@@ -232,15 +208,15 @@ func TestConfirm(t *testing.T) {
 		return asking(agent.Challenge{Environment: "staging", Name: "CONFIRM", Prompt: "Code", Fields: []agent.Field{{Name: "code", Label: "Code"}}}, &got)(ctx, ask)
 	}}
 	vars := at(t, d)
-	p := newPerson(t)
-	end := session{vars: vars, tty: p.tty}.begin(t.Context(), "confirm", "staging")
-	p.plays(line{"User: ", "bob"}, line{"Code: ", "123456"})
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "confirm", "staging")
+	p.Answers(terminaltest.Answer{"User: ", "bob"}, terminaltest.Answer{"Code: ", "123456"})
 	end().want(t, exitOK, "staging: account confirmed; next, run: kyc-agentd login staging")
 	wantAnswers(t, got, map[string]string{"code": "123456"})
 
-	p = newPerson(t)
-	end = session{vars: vars, tty: p.tty}.begin(t.Context(), "confirm", "staging", "-u", "bob", "--resend")
-	p.plays(line{"Code: ", "654321"})
+	p = terminaltest.New(t)
+	end = session{vars: vars, tty: p.TTY}.begin(t.Context(), "confirm", "staging", "-u", "bob", "--resend")
+	p.Answers(terminaltest.Answer{"Code: ", "654321"})
 	if o := end(); o.exit != exitOK || o.errOut != "kyc-agentd: staging: the code was sent again\nkyc-agentd: staging: account confirmed; next, run: kyc-agentd login staging\n" {
 		t.Errorf("%+v", o)
 	}
@@ -304,28 +280,28 @@ func TestVerbsCancelled(t *testing.T) {
 		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "YES", Prompt: "Go on?", Fields: []agent.Field{{Name: "yes", Label: "yes or no"}}})
 		return err
 	}
-	user, code := line{"User [ana]: ", ""}, line{"Code: ", "123456"}
-	first, second := line{"New password: ", "Brand-new-8"}, line{"New password, again: ", "Brand-new-8"}
+	user, code := terminaltest.Answer{"User [ana]: ", ""}, terminaltest.Answer{"Code: ", "123456"}
+	first, second := terminaltest.Answer{"New password: ", "Brand-new-8"}, terminaltest.Answer{"New password, again: ", "Brand-new-8"}
 	tests := []struct {
 		args string
-		all  []line
+		all  []terminaltest.Answer
 	}{
-		{"password reset", []line{user, code, first, second, {"yes or no: ", ""}}},
-		{"password change", []line{user, {"Present password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
-		{"confirm", []line{user, code, first, second, {"yes or no: ", ""}}},
-		{"login", []line{user, {"Password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
-		{"logout --all-devices", []line{{"[yes/no]: ", ""}}},
+		{"password reset", []terminaltest.Answer{user, code, first, second, {"yes or no: ", ""}}},
+		{"password change", []terminaltest.Answer{user, {"Present password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
+		{"confirm", []terminaltest.Answer{user, code, first, second, {"yes or no: ", ""}}},
+		{"login", []terminaltest.Answer{user, {"Password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
+		{"logout --all-devices", []terminaltest.Answer{{"[yes/no]: ", ""}}},
 	}
 	for _, tt := range tests {
 		for n, last := range tt.all {
-			t.Run(tt.args+" at "+last.prompt, func(t *testing.T) {
+			t.Run(tt.args+" at "+last[0], func(t *testing.T) {
 				forgotten := make(chan error, 1)
 				conversation := func(ctx context.Context, ask agent.Prompter) error {
 					err := twoSteps(ctx, ask)
 					forgotten <- err
 					return err
 				}
-				p, asked := newPerson(t), false
+				p, asked := terminaltest.New(t), false
 				vars := at(t, &scriptedAgent{
 					login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 						return conversation(ctx, ask)
@@ -336,18 +312,18 @@ func TestVerbsCancelled(t *testing.T) {
 					logout: func(agent.LogoutRequest) error { asked = true; return nil },
 				})
 				ctx, cancel := context.WithCancel(t.Context())
-				end := session{vars: vars, tty: p.tty}.begin(ctx, strings.Fields(tt.args)...)
-				p.plays(tt.all[:n]...)
-				p.sees(last.prompt)
+				end := session{vars: vars, tty: p.TTY}.begin(ctx, strings.Fields(tt.args)...)
+				p.Answers(tt.all[:n]...)
+				p.Sees(last[0])
 				cancel()
 				if got := end(); got.exit != exitTemporary || !strings.HasSuffix(got.errOut, "cancelled\n") || strings.Count(got.errOut, "\n") != 1 {
 					t.Errorf("%+v", got)
 				}
-				p.sawNone("Brand-new-8", "Correct-horse-7")
+				p.SawNone("Brand-new-8", "Correct-horse-7")
 				if asked {
 					t.Error("signed out all the same")
 				}
-				if slices.ContainsFunc(tt.all[:n+1], func(l line) bool { return l == code }) {
+				if slices.ContainsFunc(tt.all[:n+1], func(a terminaltest.Answer) bool { return a == code }) {
 					if <-forgotten == nil {
 						t.Error("the agent goes on without the person")
 					}
@@ -386,15 +362,15 @@ func TestLogoutScopes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got agent.LogoutRequest
-		p := newPerson(t)
-		p.types(tt.typed)
+		p := terminaltest.New(t)
+		p.Types(tt.typed)
 		vars := at(t, &scriptedAgent{logout: func(r agent.LogoutRequest) error { got = r; return nil }})
-		session{vars: vars, tty: p.tty}.run(t, strings.Fields(tt.args)...).want(t, exitOK, tt.line)
+		session{vars: vars, tty: p.TTY}.run(t, strings.Fields(tt.args)...).want(t, exitOK, tt.line)
 		if got != (agent.LogoutRequest{Environment: "prod", Scope: tt.scope}) {
 			t.Errorf("%s: %+v", tt.args, got)
 		}
 		if tt.typed != "" {
-			p.sees("End all sign-ins of ana at prod, on every machine? [yes/no]: ")
+			p.Sees("End all sign-ins of ana at prod, on every machine? [yes/no]: ")
 		}
 	}
 }
@@ -403,9 +379,9 @@ func TestLogoutOfAllDevicesThatIsNotDone(t *testing.T) {
 	d := &scriptedAgent{status: anaAtProd(), logout: func(agent.LogoutRequest) error { panic("called") }}
 	d.status.Environments = append(d.status.Environments, agent.EnvironmentStatus{Name: "uat", State: agent.StateFresh, APIKey: true})
 	vars := at(t, d)
-	p := newPerson(t)
-	p.types("no\n")
-	session{vars: vars, tty: p.tty}.run(t, "logout", "--all-devices").want(t, exitTemporary, "cancelled; nothing was ended")
+	p := terminaltest.New(t)
+	p.Types("no\n")
+	session{vars: vars, tty: p.TTY}.run(t, "logout", "--all-devices").want(t, exitTemporary, "cancelled; nothing was ended")
 	session{vars: vars}.run(t, "logout", "--all-devices", "--yes", "staging").want(t, exitDenied,
 		"staging: not signed in, and Cognito ends all sign-ins of a user only for that user; run: kyc-agentd login staging")
 	session{vars: vars}.run(t, "logout", "--all-devices", "--yes", "uat").want(t, exitUsage,

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -24,11 +25,11 @@ import (
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
-	tty      func() (*terminal, error)
+	tty      func() (*terminal.Terminal, error)
 }
 
 func systemStdio() stdio {
-	return stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr, tty: openTerminal}
+	return stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr, tty: terminal.Open}
 }
 
 // say prints one line on stderr.

@@ -58,14 +58,14 @@ func refuseChallenge(c agent.Challenge) (agent.Answers, error) {
 // showChallenge writes what comes before the inputs.
 func (d *interaction) showChallenge(c agent.Challenge) {
 	if c.Problem != "" {
-		d.terminal.printf("%s", c.Problem)
+		d.terminal.Printf("%s", c.Problem)
 	}
 	if !slices.ContainsFunc(c.Fields, func(in agent.Field) bool { return in.Label == c.Prompt }) {
-		d.terminal.printf("%s", c.Prompt)
+		d.terminal.Printf("%s", c.Prompt)
 	}
 	if c.TOTPSecret != "" && c.TOTPSecret != d.shownSecret { // not again after a wrong code
 		d.shownSecret = c.TOTPSecret
-		d.terminal.showTOTP(c, d.vars)
+		d.terminal.ShowTOTP(c, d.vars.Get)
 	}
 }
 
@@ -74,28 +74,28 @@ func (d *interaction) askField(ctx context.Context, in agent.Field) (agent.Secre
 	if in.Name == newPassword && in.Secret {
 		return d.askTwice(ctx, label)
 	}
-	typed, err := d.terminal.ask(ctx, label, in.Secret)
+	typed, err := d.terminal.Ask(ctx, label, in.Secret)
 	return agent.NewSecret(typed), err
 }
 
 // askTwice asks for what nobody sees until both times it is the same.
 func (d *interaction) askTwice(ctx context.Context, label string) (agent.Secret, error) {
 	for {
-		first, err := d.terminal.ask(ctx, label, true)
+		first, err := d.terminal.Ask(ctx, label, true)
 		if err != nil {
 			return agent.Secret{}, err
 		}
 		if first == "" {
-			d.terminal.printf("nothing was typed; Ctrl-C gives up")
+			d.terminal.Printf("nothing was typed; Ctrl-C gives up")
 			continue
 		}
-		second, err := d.terminal.ask(ctx, label+", again", true)
+		second, err := d.terminal.Ask(ctx, label+", again", true)
 		if err != nil {
 			return agent.Secret{}, err
 		}
 		if first == second {
 			return agent.NewSecret(first), nil
 		}
-		d.terminal.printf("the two are not the same; once more")
+		d.terminal.Printf("the two are not the same; once more")
 	}
 }

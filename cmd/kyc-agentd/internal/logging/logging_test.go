@@ -1,4 +1,4 @@
-package main
+package logging
 
 import (
 	"bytes"
@@ -13,12 +13,11 @@ import (
 	"testing/slogtest"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/creack/pty"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
 // An entry is what the journal was sent.
@@ -183,7 +182,7 @@ func TestJournalLevelChanges(t *testing.T) {
 func TestLogIsJSONWhereNobodyLooks(t *testing.T) {
 	var out bytes.Buffer
 	var level slog.LevelVar
-	log := newLogger(&out, &level, nil)
+	log := New(&out, &level, nil)
 	log.Debug("hidden")
 	level.Set(slog.LevelDebug)
 	log.Debug("shown", "env", "prod", "duration", 3*time.Millisecond, "token", agent.NewSecret("hunter2"))
@@ -211,7 +210,7 @@ func TestLogIsColouredOnATerminal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		newLogger(program, slog.LevelInfo, tt.vars).Error("broken", "environment", "prod")
+		New(program, slog.LevelInfo, tt.vars).Error("broken", "environment", "prod")
 		program.Close()
 		line := readAll(person)
 		person.Close()

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
 // An interaction is one run of a verb that may have to ask a person.
@@ -19,7 +20,7 @@ type interaction struct {
 	service     agent.Service
 	user        string                  // -u
 	env         agent.EnvironmentStatus // where the verb is done, and who is signed in there
-	terminal    *terminal               // nil where there is none
+	terminal    *terminal.Terminal      // nil where there is none
 	shownSecret string                  // the TOTP secret that is on the screen
 }
 
@@ -67,7 +68,7 @@ func (d *interaction) askUser(ctx context.Context) (string, error) {
 	if d.env.User != "" {
 		label += " [" + d.env.User + "]"
 	}
-	typed, err := d.terminal.ask(ctx, label, false)
+	typed, err := d.terminal.Ask(ctx, label, false)
 	if err != nil {
 		return "", err
 	}
@@ -80,14 +81,14 @@ func (d *interaction) askUser(ctx context.Context) (string, error) {
 
 // askPassword asks for the password that user has now. It may be empty.
 func (d *interaction) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
-	typed, err := d.terminal.ask(ctx, what+" for "+user+" ("+d.env.Name+")", true)
+	typed, err := d.terminal.Ask(ctx, what+" for "+user+" ("+d.env.Name+")", true)
 	return agent.NewSecret(typed), err
 }
 
 // askYesNo asks for a yes; anything but a yes or a no is asked again.
 func (d *interaction) askYesNo(ctx context.Context, question string) (bool, error) {
 	for {
-		typed, err := d.terminal.ask(ctx, question+" [yes/no]", false)
+		typed, err := d.terminal.Ask(ctx, question+" [yes/no]", false)
 		if err != nil {
 			return false, err
 		}
