@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
@@ -189,7 +188,7 @@ func (a *apiOptions) writeResponse(resp *http.Response) error {
 		}
 	}
 	var body io.Reader = resp.Body
-	if a.atTerminal() {
+	if isTerminal(a.out) {
 		if line := resp.Header.Get("Kyc-Warning"); line != "" {
 			a.say("%s", line)
 		}
@@ -214,11 +213,6 @@ func (w *stickyWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	w.err = cmp.Or(w.err, err)
 	return n, err
-}
-
-func (a *apiOptions) atTerminal() bool {
-	f, ok := a.out.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func writeHead(w io.Writer, resp *http.Response) error {

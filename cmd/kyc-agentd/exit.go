@@ -19,6 +19,20 @@ const (
 	exitConfiguration = 78 // EX_CONFIG: unknown environment, or a bad configuration
 )
 
+// Only doctor has these, so that a script can tell warnings from problems.
+const (
+	exitWarnings = 1
+	exitProblems = 2
+)
+
+// Only run has these, for a command that it did not start or that a signal ended. They are
+// those of a shell and of env(1).
+const (
+	exitCannotRun  = 126
+	exitNotFound   = 127
+	exitSignalBase = 128 // and the number of the signal
+)
+
 var exitCodes = map[agent.Code]int{
 	agent.CodeUsage:              exitUsage,
 	agent.CodeLoginRequired:      exitDenied,

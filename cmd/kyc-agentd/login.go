@@ -13,6 +13,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
@@ -174,12 +175,12 @@ func (s *loginOptions) report(ctx context.Context) error {
 		return err
 	}
 	if env.APIKey {
-		s.say("%s: API key kept %s", env.Name, where(st.Store))
+		s.say("%s: API key kept %s", env.Name, statustext.Store(st.Store))
 	} else {
-		s.say("%s: signed in as %s, kept %s", env.Name, env.User, where(st.Store))
+		s.say("%s: signed in as %s, kept %s", env.Name, env.User, statustext.Store(st.Store))
 	}
 	if env.State == agent.StateUnsaved {
-		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, lastError(env))
+		s.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, statustext.LastError(env))
 	}
 	if st.Store.Advice != "" {
 		s.say("%s", st.Store.Advice)

@@ -67,13 +67,21 @@ func newNameServer(t *testing.T) *nameServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	go answerQueries(conn, func(query []byte) []byte {
-		if s.silent.Load() {
-			return nil
-		}
-		return thisMachine(query)
-	})
+	go s.answer(conn)
 	return s
+}
+
+// answer answers queries until conn is closed.
+func (s *nameServer) answer(conn net.PacketConn) {
+	for buf := make([]byte, 1500); ; {
+		n, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if !s.silent.Load() {
+			_, _ = conn.WriteTo(thisMachine(buf[:n]), from)
+		}
+	}
 }
 
 // thisMachine is the answer to a query for one name (RFC 1035, 4.1).

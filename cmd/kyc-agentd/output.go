@@ -17,6 +17,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/term"
+
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
@@ -30,6 +32,12 @@ type stdio struct {
 
 func systemStdio() stdio {
 	return stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr, tty: terminal.Open}
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // say prints one line on stderr.

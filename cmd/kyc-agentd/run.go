@@ -20,11 +20,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// The exit codes of a command that was not started, as a shell's and env(1)'s.
 const (
-	exitCannotRun   = 126
-	exitNoSuch      = 127
-	exitSignalBase  = 128 // and the number of the signal
 	revokeWithin    = 10 * time.Second
 	defaultRunLevel = "error" // standard error is the command's
 )
@@ -142,7 +138,7 @@ func (b *runOptions) serveFlags() serveFlags {
 func (b *runOptions) cannotRun(err error) error {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		b.say("no such command: %s", b.command[0])
-		return exitStatus(exitNoSuch)
+		return exitStatus(exitNotFound)
 	}
 	b.say("cannot run %s: %s", b.command[0], config.PlainCause(errors.Unwrap(err)))
 	return exitStatus(exitCannotRun)

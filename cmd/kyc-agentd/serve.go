@@ -19,6 +19,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/logging"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	programversion "github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/store"
@@ -207,7 +208,7 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 	}
 
 	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", programVersion())
-	notify("READY=1", "STATUS=sign-ins are kept "+where(store.Describe(d.store)))
+	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))
 	err := d.server().Serve(serving, s.agent)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()

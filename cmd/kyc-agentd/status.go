@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
-	"github.com/legaltalent/kyc-agent/store"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -49,7 +49,7 @@ func writeJSON(w io.Writer, st agent.Status) error {
 // writeStatus writes st for a person; now is when they read it.
 func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	fmt.Fprintf(w, "kyc-agentd %s, process %d, up %s; sign-ins are kept %s\n",
-		st.Version, st.PID, span(time.Duration(st.UptimeSeconds)*time.Second), where(st.Store))
+		st.Version, st.PID, statustext.Duration(time.Duration(st.UptimeSeconds)*time.Second), statustext.Store(st.Store))
 	if st.Store.Advice != "" {
 		fmt.Fprintln(w, sanitize.OneLine(st.Store.Advice))
 	}
@@ -62,7 +62,7 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 			name += " (default)"
 		}
 		fmt.Fprintln(table, strings.Join([]string{
-			name, state(e), who(e), when(e.ExpiresAt, now), when(e.NextRefresh, now), when(e.SignInEndsAt, now),
+			name, state(e), statustext.User(e), statustext.Time(e.ExpiresAt, now), statustext.Time(e.NextRefresh, now), statustext.Time(e.SignInEndsAt, now),
 		}, "\t"))
 	}
 	if err := table.Flush(); err != nil {
@@ -83,7 +83,7 @@ func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
 	fmt.Fprintln(table, "\nTOKEN FILE\tENVIRONMENT\tFORMAT\tWRITTEN\tTOKEN EXPIRES")
 	for _, s := range sinks {
 		fmt.Fprintln(table, strings.Join([]string{
-			sanitize.OneLine(s.Path), sanitize.OneLine(s.Environment), sanitize.OneLine(s.Format), when(s.WrittenAt, now), when(s.ExpiresAt, now),
+			sanitize.OneLine(s.Path), sanitize.OneLine(s.Environment), sanitize.OneLine(s.Format), statustext.Time(s.WrittenAt, now), statustext.Time(s.ExpiresAt, now),
 		}, "\t"))
 	}
 	return table.Flush()
@@ -101,13 +101,13 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 			line("%s", e.Warning)
 		}
 		if e.LastError != "" {
-			line("%s: %s, %s: %s", e.Name, errorWord(e), when(e.LastErrorAt, now), lastError(e))
+			line("%s: %s, %s: %s", e.Name, errorWord(e), statustext.Time(e.LastErrorAt, now), statustext.LastError(e))
 		}
 		if e.AWSLastError != "" {
-			line("%s: no AWS credentials, %s: %s", e.Name, when(e.AWSLastErrorAt, now), strings.TrimPrefix(e.AWSLastError, e.Name+": "))
+			line("%s: no AWS credentials, %s: %s", e.Name, statustext.Time(e.AWSLastErrorAt, now), strings.TrimPrefix(e.AWSLastError, e.Name+": "))
 		}
-		if skew := time.Duration(e.SkewSeconds * float64(time.Second)); math.Abs(e.SkewSeconds) > maxSkew.Seconds() {
-			line("%s: this machine's clock is %s %s; set it right", e.Name, span(skew.Abs()), behindOrAhead(skew))
+		if skew := time.Duration(e.SkewSeconds * float64(time.Second)); math.Abs(e.SkewSeconds) > statustext.MaxClockSkew.Seconds() {
+			line("%s: this machine's clock is %s; set it right", e.Name, statustext.Clock(skew))
 		}
 	}
 	for _, s := range st.Sinks {
@@ -118,17 +118,6 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 	return err
 }
 
-// maxSkew is how wrong the clock may be before status says so. Cognito's tokens are
-// checked with a minute of leeway.
-const maxSkew = 30 * time.Second
-
-func behindOrAhead(skew time.Duration) string {
-	if skew > 0 { // Cognito's clock is ahead
-		return "behind"
-	}
-	return "ahead"
-}
-
 func state(e agent.EnvironmentStatus) string {
 	if e.Degraded {
 		return string(e.State) + ", degraded"
@@ -136,69 +125,9 @@ func state(e agent.EnvironmentStatus) string {
 	return string(e.State)
 }
 
-// who says whose sign-in it is, and whether the agent signs in by itself.
-func who(e agent.EnvironmentStatus) string {
-	user := cmp.Or(sanitize.OneLine(e.User), "-")
-	switch {
-	case e.APIKey:
-		return "api key"
-	case e.Unattended && e.User == "":
-		return "by itself"
-	case e.Unattended:
-		return user + " (by itself)"
-	}
-	return user
-}
-
-// lastError leaves out the environment, which every line has before it.
-func lastError(e agent.EnvironmentStatus) string {
-	return strings.TrimPrefix(e.LastError, e.Name+": ")
-}
-
 func errorWord(e agent.EnvironmentStatus) string {
 	if e.Degraded {
 		return "degraded"
 	}
 	return "last error"
-}
-
-// where says where sign-ins are kept: "in the keyring", "in memory".
-func where(i store.Info) string {
-	text := map[string]string{
-		"keyring": "in the keyring", "file": "in files", "memory": "in memory",
-	}[i.Kind]
-	text = cmp.Or(text, "in "+i.Kind)
-	if i.Detail != "" {
-		text += " (" + sanitize.OneLine(i.Detail) + ")"
-	}
-	if !i.Lasting {
-		text += ", only until the daemon stops"
-	}
-	return text
-}
-
-// when says when t is: "in 54m", "2m ago", "-" when it is no time at all.
-func when(t, now time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	d := t.Round(0).Sub(now.Round(0))
-	if d < 0 {
-		return span(-d) + " ago"
-	}
-	return "in " + span(d)
-}
-
-// span writes a length of time with its two largest units: "1h05m", "54m10s", "3d4h".
-func span(d time.Duration) string {
-	d = d.Truncate(time.Second)
-	switch {
-	case d >= 24*time.Hour:
-		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
-	}
-	return fmt.Sprintf("%ds", d/time.Second)
 }

@@ -18,13 +18,19 @@ import (
 // import nothing of this module.
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {
-		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
+		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/doctor", "cmd/kyc-agentd/internal/logging",
+		"cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
 		"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring",
 		"internal/sanitize", "internal/shellquote",
 	},
-	"cmd/kyc-agentd/internal/terminal": {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/logging":  {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/config":   {"ipc", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd/internal/doctor": {
+		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
+		"ipc", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
+	},
+	"cmd/kyc-agentd/internal/statustext": {"agent", "store", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/terminal":   {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/logging":    {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/config":     {"ipc", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/tokensource":        {"agent", "ipc", "internal/origin"},
 	"ipc":                    {"agent", "store", "internal/proxyconnect", "internal/origin", "internal/sanitize", "internal/shellquote"},

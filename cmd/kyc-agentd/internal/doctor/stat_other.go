@@ -1,11 +1,11 @@
 //go:build !linux
 
-package main
+package doctor
 
 import (
 	"io/fs"
 	"time"
 )
 
-// changedAt is when a file was last put in place, as far as its mtime tells.
+// changedAt returns when a file was put in place, as far as its mtime tells.
 func changedAt(info fs.FileInfo) time.Time { return info.ModTime() }

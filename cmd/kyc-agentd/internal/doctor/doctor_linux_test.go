@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"os"
@@ -13,19 +13,19 @@ import (
 
 func init() {
 	scenarios = append(scenarios, []scenario{
-		{"a locked keyring", "keyring.locked", severityProblem, "unlock it", func(w *doctorFixture) { w.keyring(keyringtest.Locked) }},
-		{"no keyring, where one is configured", "keyring.absent", severityProblem, "keygen", func(w *doctorFixture) { w.keyring(keyringtest.NoService) }},
-		{"a keyring that does not answer", "keyring.slow", severityProblem, "restart it", func(w *doctorFixture) {
+		{"a locked keyring", "keyring.locked", SeverityProblem, "unlock it", func(w *fixture) { w.keyring(keyringtest.Locked) }},
+		{"no keyring, where one is configured", "keyring.absent", SeverityProblem, "keygen", func(w *fixture) { w.keyring(keyringtest.NoService) }},
+		{"a keyring that does not answer", "keyring.slow", SeverityProblem, "restart it", func(w *fixture) {
 			w.keyring(keyringtest.Silent)
 			w.look = func(p *probe) { p.limit = 3 * time.Second }
 		}},
-		{"a full disk", "state.full", severityProblem, "free some space", func(w *doctorFixture) { w.mount("size=64k", 0) }},
-		{"a read-only disk", "state.read-only", severityProblem, "make it writable", func(w *doctorFixture) { w.mount("size=4m", unix.MS_RDONLY) }},
+		{"a full disk", "state.full", SeverityProblem, "free some space", func(w *fixture) { w.mount("size=64k", 0) }},
+		{"a read-only disk", "state.read-only", SeverityProblem, "make it writable", func(w *fixture) { w.mount("size=4m", unix.MS_RDONLY) }},
 	}...)
 }
 
-// keyring puts the ward on a keyring, and the daemon to rest.
-func (w *doctorFixture) keyring(mode keyringtest.Mode) {
+// keyring ends the daemon and configures a keyring.
+func (w *fixture) keyring(mode keyringtest.Mode) {
 	w.end()
 	w.write(".config/kyc-agent/config.toml", `store = "keyring"`, 0o600)
 	for _, v := range keyringtest.Start(w.t, mode).Env() {
@@ -35,8 +35,8 @@ func (w *doctorFixture) keyring(mode keyringtest.Mode) {
 	}
 }
 
-// mount has the state folder on a disk of its own, which needs root.
-func (w *doctorFixture) mount(options string, flags uintptr) {
+// mount puts the state folder on a separate file system, which needs root.
+func (w *fixture) mount(options string, flags uintptr) {
 	w.t.Helper()
 	testpeer.Root(w.t)
 	dir := w.path("disk")

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"io/fs"
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// changedAt is when a file was last put in place: its ctime, for packages set the
-// mtime back to when it was built.
+// changedAt returns when a file was put in place: its ctime, because packages set the mtime
+// to the time of the build.
 func changedAt(info fs.FileInfo) time.Time {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return time.Unix(stat.Ctim.Unix())

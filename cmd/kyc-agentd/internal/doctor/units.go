@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -16,14 +16,14 @@ const (
 	serviceUnit = "kyc-agentd.service"
 )
 
-// units are what the user's service manager knows of the agent.
+// units is what the user's service manager knows about the agent.
 type units struct {
 	socket, service unit
 	// variables are the manager's environment and the service's own, "NAME=value".
 	variables string
 }
 
-// A unit is some properties of one: see systemctl(1), show.
+// A unit has some of its properties: see systemctl(1), show.
 type unit map[string]string
 
 func (u unit) missing() bool { return u["LoadState"] == "not-found" }
@@ -32,7 +32,7 @@ func (u unit) is(property, value string) bool { return u[property] == value }
 
 const unitProperties = "Id,LoadState,ActiveState,Result,UnitFileState,NeedDaemonReload,ExecStart,Environment,MainPID"
 
-// askUnits asks systemctl. An error says that there is no manager to ask.
+// askUnits asks systemctl. Its error says why there is no service manager to ask.
 func (p *probe) askUnits(ctx context.Context) (units, error) {
 	out, err := p.runProgram(ctx, "systemctl", "--user", "show", "-p", unitProperties, socketUnit, serviceUnit)
 	if err != nil {
@@ -40,15 +40,15 @@ func (p *probe) askUnits(ctx context.Context) (units, error) {
 	}
 	u := parseUnits(out)
 	if u.socket == nil || u.service == nil {
-		return units{}, errors.New("systemctl does not tell")
+		return units{}, errors.New("systemctl does not show the units")
 	}
 	shared, _ := p.runProgram(ctx, "systemctl", "--user", "show-environment")
 	u.variables = shared + "\n" + strings.ReplaceAll(u.service["Environment"], " ", "\n")
 	return u, nil
 }
 
-// runProgram runs a program of the system's and returns what it printed. It has a deadline: a
-// manager that is stuck keeps systemctl waiting for 25 s or more.
+// runProgram runs a program of the system and returns its output. It has a timeout because
+// systemctl waits 25 s or more for a manager that hangs.
 func (p *probe) runProgram(ctx context.Context, name string, args ...string) (string, error) {
 	path := p.lookPath(name)
 	if path == "" {
@@ -57,13 +57,13 @@ func (p *probe) runProgram(ctx context.Context, name string, args ...string) (st
 	ctx, cancel := context.WithTimeout(ctx, p.shortTimeout())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env, cmd.WaitDelay = append(slices.Clone(p.vars), "LC_ALL=C"), p.shortTimeout()/2
+	cmd.Env, cmd.WaitDelay = append(slices.Clone(p.opts.Vars), "LC_ALL=C"), p.shortTimeout()/2
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
 		return "", fmt.Errorf("%s does not answer within %s", name, p.shortTimeout())
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s cannot tell", name)
+		return "", fmt.Errorf("%s failed", name)
 	}
 	return string(out), nil
 }
@@ -86,22 +86,22 @@ func parseUnits(text string) (u units) {
 	return u
 }
 
-// program is the path in ExecStart, which is shown as "{ path=/usr/bin/x ; argv[]=… }".
+// program returns the path in ExecStart, which is shown as "{ path=/usr/bin/x ; argv[]=… }".
 func (u unit) program() string {
 	_, rest, _ := strings.Cut(u["ExecStart"], "path=")
 	path, _, _ := strings.Cut(rest, " ;")
 	return path
 }
 
-// checkUnits looks at the pair of units, which makes the agent start at the first need.
-func checkUnits(_ context.Context, p *probe) []finding {
+// checkUnits checks the pair of units that starts the agent at the first request.
+func checkUnits(_ context.Context, p *probe) []Finding {
 	u, err := p.units()
 	if err != nil {
-		return []finding{info("units.no-manager", p.fixUnlessRunning("keep `kyc-agentd serve` running in whatever keeps programs running here"),
-			"no service manager of yours can be asked (%v)", err)}
+		return []Finding{info("units.no-manager", p.fixUnlessRunning("run `kyc-agentd serve` under the process manager of this machine"),
+			"your service manager cannot be asked (%v)", err)}
 	}
 	if u.socket.missing() && u.service.missing() {
-		return []finding{p.uninstalled()}
+		return []Finding{p.uninstalled()}
 	}
 	found := append(u.missingPair(), append(u.unitFaults(socketUnit, u.socket), u.unitFaults(serviceUnit, u.service)...)...)
 	if path := u.service.program(); path != "" {
@@ -114,12 +114,12 @@ func checkUnits(_ context.Context, p *probe) []finding {
 		found = u.inactive(p.answers())
 	}
 	if len(found) == 0 {
-		found = append(found, fine("units", "%s is enabled and %s", socketUnit, u.socket["ActiveState"]))
+		found = append(found, ok("units", "%s is enabled and %s", socketUnit, u.socket["ActiveState"]))
 	}
 	return found
 }
 
-// fixUnlessRunning is the fix for there being no units, where it needs one.
+// fixUnlessRunning returns fix, or "" if an agent runs without units.
 func (p *probe) fixUnlessRunning(fix string) string {
 	if p.answers() {
 		return ""
@@ -127,15 +127,16 @@ func (p *probe) fixUnlessRunning(fix string) string {
 	return fix
 }
 
-func (p *probe) uninstalled() finding {
+func (p *probe) uninstalled() Finding {
 	if p.answers() {
 		return info("units.missing", "", "no units are installed; the agent runs without them")
 	}
-	return warning("units.missing", "install the package of kyc-agentd (or: make install), or run: kyc-agentd serve", "no units are installed, so nothing starts the agent")
+	return warning("units.missing", "install the package of kyc-agentd (or: make install), or run: kyc-agentd serve",
+		"no units are installed, so nothing starts the agent")
 }
 
-// missingPair are units whose other half is missing.
-func (u units) missingPair() (found []finding) {
+// missingPair reports a unit whose counterpart is missing.
+func (u units) missingPair() (found []Finding) {
 	for _, pair := range []struct {
 		there, gone string
 		missing     bool
@@ -148,43 +149,49 @@ func (u units) missingPair() (found []finding) {
 	return found
 }
 
-func (u units) unitFaults(name string, x unit) []finding {
+func (u units) unitFaults(name string, x unit) []Finding {
 	switch {
 	case x.is("LoadState", "masked"):
-		return []finding{problem("units.masked", "run: systemctl --user unmask "+name, "%s is masked: it cannot be started", name)}
+		return []Finding{problem("units.masked", "run: systemctl --user unmask "+name, "%s is masked: it cannot be started", name)}
 	case x.is("LoadState", "bad-setting") || x.is("LoadState", "error"):
-		return []finding{problem("units.broken", "run: systemctl --user status "+name+", and install kyc-agentd again", "%s cannot be loaded (%s)", name, x["LoadState"])}
+		return []Finding{problem("units.broken", "run: systemctl --user status "+name+", and install kyc-agentd again",
+			"%s cannot be loaded (%s)", name, x["LoadState"])}
 	case x.is("ActiveState", "failed"):
-		return []finding{problem("units.failed", "see: journalctl --user -u kyc-agentd -n 50; then run: systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
+		return []Finding{problem("units.failed", "see: journalctl --user -u kyc-agentd -n 50; then run: "+
+			"systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
 			"%s has failed (%s)", name, x["Result"])}
 	case x.is("NeedDaemonReload", "yes"):
-		return []finding{warning("units.reload", "run: systemctl --user daemon-reload", "%s was changed on the disk, and systemd has the old one", name)}
+		return []Finding{warning("units.reload", "run: systemctl --user daemon-reload", "%s was changed on the disk, and systemd still has the old one", name)}
 	}
 	return nil
 }
 
-// inactive is a socket unit that does not listen, or will not after the next login.
-func (u units) inactive(answered bool) []finding {
+// inactive reports a socket unit that does not listen, or will not listen after the next
+// start of the machine.
+func (u units) inactive(answered bool) []Finding {
 	state := u.socket["UnitFileState"]
 	switch {
 	case !u.socket.is("ActiveState", "active") && answered:
-		return []finding{info("units.inactive", "", "%s is %s; the agent that answers runs without it", socketUnit, u.socket["ActiveState"])}
+		return []Finding{info("units.inactive", "", "%s is %s; the agent that answers runs without it", socketUnit, u.socket["ActiveState"])}
 	case !u.socket.is("ActiveState", "active"):
-		return []finding{problem("units.inactive", "run: systemctl --user enable --now "+socketUnit, "%s is %s: nothing starts the agent", socketUnit, u.socket["ActiveState"])}
+		return []Finding{problem("units.inactive", "run: systemctl --user enable --now "+socketUnit,
+			"%s is %s: nothing starts the agent", socketUnit, u.socket["ActiveState"])}
 	case state == "disabled":
-		return []finding{warning("units.disabled", "run: systemctl --user enable "+socketUnit, "%s is not enabled: it will be gone after the next start", socketUnit)}
+		return []Finding{warning("units.disabled", "run: systemctl --user enable "+socketUnit,
+			"%s is not enabled: it will be gone after the next start", socketUnit)}
 	}
 	return nil
 }
 
-// checkLinger says whether the agent outlives the last logout.
-func checkLinger(ctx context.Context, p *probe) []finding {
+// checkLinger says whether the agent keeps running after the last logout.
+func checkLinger(ctx context.Context, p *probe) []Finding {
 	out, err := p.runProgram(ctx, "loginctl", "show-user", strconv.Itoa(os.Getuid()), "-p", "Linger")
 	switch {
 	case err != nil:
 		return nil
 	case strings.TrimSpace(out) == "Linger=no":
-		return []finding{info("linger.off", "for cron and the like, run: loginctl enable-linger", "the agent ends with your last session, and starts with the next")}
+		return []Finding{info("linger.off", "for cron and the like, run: loginctl enable-linger",
+			"the agent ends with your last session, and starts with the next one")}
 	}
-	return []finding{fine("linger", "the agent outlives your sessions")}
+	return []Finding{ok("linger", "the agent keeps running after you log out")}
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -18,44 +18,38 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A probe is what the checks of doctor look at. The fields up to limit come from
-// outside; a test has others.
+// A probe is what the checks share. Tests set other values for proc to limit.
 type probe struct {
-	flags       doctorFlags
-	vars        config.Environ
-	socket      string // of the agent
-	environment string // the only one to look at; "" is all
-	proc        string // where the kernel lists processes
-	now         func() time.Time
-	resolver    *net.Resolver                         // nil: the machine's
-	proxy       func(*http.Request) (*url.URL, error) // as of http.Transport
-	limit       time.Duration                         // of the whole examination
+	opts Options
 
-	// What is known before the checks begin: see admit.
+	proc     string // where the kernel lists processes
+	now      func() time.Time
+	resolver *net.Resolver                         // nil: the machine's
+	proxy    func(*http.Request) (*url.URL, error) // as of http.Transport
+	limit    time.Duration                         // for all checks
+
+	// Set by load, before the checks begin.
 	config         config.Config
-	configWarnings []string // variables
+	configWarnings []string // about variables
 	configErr      error
 	status         agent.Status
 	statusErr      error
 
-	// What several checks want to know, asked once.
+	// What several checks need, asked once.
 	units   func() (units, error)
 	keyring func() error
 	pools   map[string]*poolProbe // by environment
 }
 
-func newProbe(c *cli, flags doctorFlags, environment string) *probe {
-	return &probe{
-		flags: flags, vars: c.vars, socket: c.socketPath(), environment: environment,
-		proc: "/proc", now: time.Now, proxy: http.ProxyFromEnvironment, limit: deadline,
-	}
+func newProbe(o Options) *probe {
+	return &probe{opts: o, proc: "/proc", now: time.Now, proxy: http.ProxyFromEnvironment, limit: deadline}
 }
 
 // load reads the configuration, as the daemon would in this environment, and asks the
 // daemon for its status.
 func (p *probe) load(ctx context.Context) {
-	p.config, p.configWarnings, p.configErr = config.Load(p.flags.config, p.vars)
-	p.status, p.statusErr = p.askStatus(ctx, p.socket)
+	p.config, p.configWarnings, p.configErr = config.Load(p.opts.ConfigFile, p.opts.Vars)
+	p.status, p.statusErr = p.askStatus(ctx, p.opts.Socket)
 	p.units = sync.OnceValues(func() (units, error) { return p.askUnits(ctx) })
 	p.keyring = sync.OnceValue(func() error { return p.askKeyring(ctx) })
 	auth := cognito.New(cognito.Options{Resolver: p.resolver, Proxy: p.proxy, Now: p.now})
@@ -71,30 +65,24 @@ func (p *probe) askStatus(ctx context.Context, socket string) (agent.Status, err
 	return (&ipc.Client{Socket: socket}).Status(ctx)
 }
 
-// answers reports whether there is an agent.
+// shortTimeout is the time for a question to another program on this machine.
+func (p *probe) shortTimeout() time.Duration { return min(localTimeout, p.limit/4) }
+
+// answers reports whether an agent answered.
 func (p *probe) answers() bool { return p.statusErr == nil }
 
-// names are the environments to look at. There are none where the configuration
-// cannot be read.
+// names returns the environments to check, or none if the configuration cannot be read.
 func (p *probe) names() []string {
-	if p.environment == "" {
+	if p.opts.Environment == "" {
 		return p.config.Names()
 	}
-	if _, ok := p.config.Environments[p.environment]; ok {
-		return []string{p.environment}
+	if _, ok := p.config.Environments[p.opts.Environment]; ok {
+		return []string{p.opts.Environment}
 	}
 	return nil
 }
 
-// chosenEnvironment is the environment that a person most likely asks about.
-func (p *probe) chosenEnvironment() string {
-	if p.environment != "" {
-		return p.environment
-	}
-	return p.config.DefaultEnvironment
-}
-
-// statusOf is what the agent holds of an environment.
+// statusOf returns what the agent holds of an environment.
 func (p *probe) statusOf(environment string) (agent.EnvironmentStatus, bool) {
 	for _, e := range p.status.Environments {
 		if e.Name == environment {
@@ -104,9 +92,9 @@ func (p *probe) statusOf(environment string) (agent.EnvironmentStatus, bool) {
 	return agent.EnvironmentStatus{}, false
 }
 
-// lookPath finds a program as the patient's shell does; "" where there is none.
+// lookPath finds a program as the shell does, or returns "".
 func (p *probe) lookPath(name string) string {
-	for _, dir := range filepath.SplitList(p.vars.Get("PATH")) {
+	for _, dir := range filepath.SplitList(p.opts.Vars.Get("PATH")) {
 		path := filepath.Join(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return path
@@ -115,8 +103,8 @@ func (p *probe) lookPath(name string) string {
 	return ""
 }
 
-// advice takes an error apart: what is wrong, and what to do. The hint of an
-// [agent.Error] is the latter, and of other errors what follows the first semicolon.
+// advice splits an error into what is wrong and what to do. The latter is the hint of an
+// [agent.Error]; in other errors it follows the first semicolon.
 func advice(err error) (message, fix string) {
 	message = err.Error()
 	if e, ok := errors.AsType[*agent.Error](err); ok {

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -16,26 +16,26 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// A poolProbe is the user pool of an environment, as seen from here.
+// A poolProbe asks the user pool of an environment, once.
 type poolProbe struct {
 	name      string // of the environment
 	env       agent.Environment
 	configErr error // why it cannot be asked
-	// resolved looks up the host's name; nothing is looked up for a proxy, which does
-	// so itself.
+	// resolved looks up the host's name, unless a proxy does that.
 	resolved func() error
-	// result is of the pool; it is nil where the name cannot be resolved.
+	// result is nil if the host's name cannot be resolved.
 	result func() *cognito.ProbeResult
 }
 
 func (p *probe) newPool(ctx context.Context, name string, auth *cognito.Authenticator) *poolProbe {
 	e := p.config.Environments[name]
-	e.Username, e.PasswordFile = config.Username{}, config.SecretPath{} // nobody signs in
+	e.Username, e.PasswordFile = config.Username{}, config.SecretPath{} // the probe does not sign in
 	o := &poolProbe{name: name}
-	o.env, o.configErr = e.AgentEnvironment(name, p.vars)
+	o.env, o.configErr = e.AgentEnvironment(name, p.opts.Vars)
 	o.resolved = sync.OnceValue(func() error {
 		if o.configErr != nil || o.viaProxy(p) {
 			return o.configErr
@@ -68,8 +68,8 @@ func (o *poolProbe) viaProxy(p *probe) bool {
 	return via != nil || err != nil
 }
 
-// resolve looks up host. A resolver that never answers would take the standard library
-// 10 s or more.
+// resolve looks up host. It has its own timeout because the standard library waits 10 s or
+// more for a resolver that never answers.
 func (p *probe) resolve(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, min(p.limit/3, 3*time.Second))
 	defer cancel()
@@ -81,7 +81,7 @@ func (p *probe) resolve(ctx context.Context, host string) error {
 	return err
 }
 
-// readyPools are those that can be asked, in the order of their names.
+// readyPools returns the pools that can be asked, in the order of their names.
 func (p *probe) readyPools() (all []*poolProbe) {
 	for _, name := range p.names() {
 		if o := p.pools[name]; o.configErr == nil { // else checkSecrets says why
@@ -91,24 +91,28 @@ func (p *probe) readyPools() (all []*poolProbe) {
 	return all
 }
 
-// checkDNS looks up the hosts of the environments, each once.
-func checkDNS(_ context.Context, p *probe) []finding {
-	byHost := map[string]finding{}
-	forEachParallel(p.readyPools(), func(o *poolProbe) finding {
+// checkDNS looks up the hosts of the environments, each one once.
+func checkDNS(_ context.Context, p *probe) []Finding {
+	byHost := map[string]Finding{}
+	forEachParallel(p.readyPools(), func(o *poolProbe) Finding {
 		host := hostOf(o.env.EndpointURL())
 		err := o.resolved()
 		dns, _ := errors.AsType[*net.DNSError](err)
 		switch {
 		case err == nil && o.viaProxy(p):
-			return fine("dns", "%s is the proxy's to look up", host)
+			return ok("dns", "the proxy looks up %s", host)
 		case err == nil:
-			return fine("dns", "%s is known", host)
+			return ok("dns", "%s can be resolved", host)
 		case dns != nil && dns.IsNotFound:
-			return problem("dns.unknown", "check region and endpoint of the environment, and this machine's DNS: getent hosts "+shellquote.Quote(host), "%s cannot be resolved: no such host", host)
+			return problem("dns.unknown",
+				"check region and endpoint of the environment, and this machine's DNS: getent hosts "+shellquote.Quote(host),
+				"%s cannot be resolved: no such host", host)
 		}
-		return problem("dns.silent", "check /etc/resolv.conf, the network and the VPN; then: getent hosts "+shellquote.Quote(host), "%s cannot be resolved: no answer from DNS", host)
-	}, func(o *poolProbe, f finding) { byHost[hostOf(o.env.EndpointURL())] = f })
-	var found []finding
+		return problem("dns.silent",
+			"check /etc/resolv.conf, the network and the VPN; then: getent hosts "+shellquote.Quote(host),
+			"%s cannot be resolved: no answer from DNS", host)
+	}, func(o *poolProbe, f Finding) { byHost[hostOf(o.env.EndpointURL())] = f })
+	var found []Finding
 	for _, o := range p.readyPools() {
 		host := hostOf(o.env.EndpointURL())
 		if f, ok := byHost[host]; ok {
@@ -119,9 +123,9 @@ func checkDNS(_ context.Context, p *probe) []finding {
 	return found
 }
 
-// forEachParallel applies f to all pools at the same time and hands the results on one by one.
-func forEachParallel(pools []*poolProbe, f func(*poolProbe) finding, put func(*poolProbe, finding)) {
-	results := make([]finding, len(pools))
+// forEachParallel applies f to all pools in parallel, then calls put for each in order.
+func forEachParallel(pools []*poolProbe, f func(*poolProbe) Finding, put func(*poolProbe, Finding)) {
+	results := make([]Finding, len(pools))
 	var all sync.WaitGroup
 	for i, o := range pools {
 		all.Go(func() { results[i] = f(o) })
@@ -132,9 +136,10 @@ func forEachParallel(pools []*poolProbe, f func(*poolProbe) finding, put func(*p
 	}
 }
 
-// perEnvironment is inTurn for checks of one finding an environment; one without an id is none.
-func (p *probe) perEnvironment(f func(*poolProbe) finding) (found []finding) {
-	forEachParallel(p.readyPools(), f, func(o *poolProbe, x finding) {
+// perEnvironment runs a check that has one finding for each environment, or none: one
+// without an id is left out.
+func (p *probe) perEnvironment(f func(*poolProbe) Finding) (found []Finding) {
+	forEachParallel(p.readyPools(), f, func(o *poolProbe, x Finding) {
 		if x.ID != "" {
 			found = append(found, x.forEnv(o.name))
 		}
@@ -142,47 +147,49 @@ func (p *probe) perEnvironment(f func(*poolProbe) finding) (found []finding) {
 	return found
 }
 
-// checkCognito asks Cognito whether a sign-in could work.
-func checkCognito(_ context.Context, p *probe) []finding {
-	return p.perEnvironment(func(o *poolProbe) finding {
+// checkCognito asks Cognito whether a sign-in could succeed.
+func checkCognito(_ context.Context, p *probe) []Finding {
+	return p.perEnvironment(func(o *poolProbe) Finding {
 		h := o.result()
 		switch {
 		case h == nil:
-			return finding{}
+			return Finding{}
 		case h.SignIn == nil:
-			return fine("cognito", "%s answers, knows the app client and allows the auth_flow", hostOf(o.env.EndpointURL()))
+			return ok("cognito", "%s answers, knows the app client and allows the auth_flow", hostOf(o.env.EndpointURL()))
 		case h.SignIn.Kind == cognito.ProblemSecret && p.answers() && p.config.Environments[o.name].ClientSecretFile.String() == "":
-			return info("cognito.secret", "", "whether the client secret is right cannot be told from here: it may be a systemd credential, which the agent alone sees")
+			return info("cognito.secret", "",
+				"the client secret cannot be checked from here: it may be a systemd credential, which only the agent sees")
 		}
 		return problemFinding("cognito", h.SignIn, o.env.EndpointURL())
 	})
 }
 
-// checkKeys looks at the keys that ID tokens are verified with.
-func checkKeys(_ context.Context, p *probe) []finding {
-	return p.perEnvironment(func(o *poolProbe) finding {
+// checkKeys fetches the keys that ID tokens are verified with.
+func checkKeys(_ context.Context, p *probe) []Finding {
+	return p.perEnvironment(func(o *poolProbe) Finding {
 		h := o.result()
 		switch {
 		case h == nil || h.SignIn != nil && h.Keys != nil && h.SignIn.Kind == h.Keys.Kind:
-			return finding{} // said already
+			return Finding{} // checkCognito said so
 		case h.Keys == nil && h.SignIn != nil && h.SignIn.Kind == cognito.ProblemSetting:
-			return finding{} // not asked
+			return Finding{} // not asked
 		case h.Keys == nil:
-			return fine("jwks", "the signing keys are there")
+			return ok("jwks", "the signing keys can be fetched")
 		}
 		return problemFinding("jwks", h.Keys, o.env.KeysURL())
 	})
 }
 
-// fixes are for what is between this machine and Cognito; for the rest Cognito's answer
-// tells.
+// fixes are for problems between this machine and Cognito; Cognito's own answers say what
+// to do.
 var fixes = map[cognito.ProblemKind]string{
 	cognito.ProblemConnection: "check the network, the VPN and the firewall",
 	cognito.ProblemProxy:      "check HTTPS_PROXY and NO_PROXY, and that the proxy lets this host through",
-	cognito.ProblemTLS:        "check this machine's clock and its certificates; a proxy that opens TLS needs its CA in /usr/local/share/ca-certificates (update-ca-certificates)",
+	cognito.ProblemTLS: "check this machine's clock and its certificates; " +
+		"a proxy that opens TLS needs its CA in /usr/local/share/ca-certificates (update-ca-certificates)",
 }
 
-func problemFinding(check string, f *cognito.Problem, url string) finding {
+func problemFinding(check string, f *cognito.Problem, url string) Finding {
 	message, fix := advice(f.Err)
 	if text, ok := fixes[f.Kind]; ok {
 		fix = text + ": curl -sv " + shellquote.Quote(url)
@@ -197,27 +204,28 @@ func problemFinding(check string, f *cognito.Problem, url string) finding {
 // A clock that is off by more than farOff makes every certificate look wrong.
 const maxPlausibleSkew = 24 * time.Hour
 
-// checkClock compares this machine's clock with Cognito's, and with the age of this
-// program.
-func checkClock(_ context.Context, p *probe) []finding {
+// checkClock compares this machine's clock with Cognito's, and with the time at which this
+// program was installed.
+func checkClock(_ context.Context, p *probe) []Finding {
 	const fix = "set it right: sudo timedatectl set-ntp true"
-	if built, ok := built(); ok && p.now().Before(built.Add(-maxPlausibleSkew)) {
-		return []finding{problem("clock.wrong", fix, "this machine's clock says %s, and this program was installed later than that", p.now().UTC().Format("2006-01-02 15:04"))}
+	if installed, ok := installedAt(); ok && p.now().Before(installed.Add(-maxPlausibleSkew)) {
+		return []Finding{problem("clock.wrong", fix, "this machine's clock says %s, and this program was installed later than that",
+			p.now().UTC().Format("2006-01-02 15:04"))}
 	}
 	worst, known := p.skew()
 	switch {
 	case worst.Abs() > maxPlausibleSkew:
-		return []finding{problem("clock.wrong", fix, "this machine's clock is %s %s", span(worst.Abs()), behindOrAhead(worst))}
-	case worst.Abs() > maxSkew:
-		return []finding{warning("clock.skew", fix, "this machine's clock is %s %s", span(worst.Abs()), behindOrAhead(worst))}
+		return []Finding{problem("clock.wrong", fix, "this machine's clock is %s", statustext.Clock(worst))}
+	case worst.Abs() > statustext.MaxClockSkew:
+		return []Finding{warning("clock.skew", fix, "this machine's clock is %s", statustext.Clock(worst))}
 	case known:
-		return []finding{fine("clock", "it goes with Cognito's")}
+		return []Finding{ok("clock", "it agrees with Cognito's")}
 	}
 	return nil
 }
 
-// built is when this program came to be.
-func built() (time.Time, bool) {
+// installedAt returns when the file of this program was written.
+func installedAt() (time.Time, bool) {
 	path, err := os.Executable()
 	if err != nil {
 		return time.Time{}, false
@@ -229,7 +237,8 @@ func built() (time.Time, bool) {
 	return info.ModTime(), true
 }
 
-// skew is how far Cognito's clock is ahead, by whoever asked it: the greatest of all.
+// skew returns how far Cognito's clock is ahead: the greatest value that the agent or
+// this program has measured.
 func (p *probe) skew() (worst time.Duration, known bool) {
 	var all []time.Duration
 	for _, name := range p.names() {
@@ -237,7 +246,7 @@ func (p *probe) skew() (worst time.Duration, known bool) {
 			all = append(all, time.Duration(e.SkewSeconds*float64(time.Second)))
 		}
 	}
-	if !p.flags.offline {
+	if !p.opts.Offline {
 		for _, o := range p.readyPools() {
 			if h := o.result(); h != nil && h.Answered {
 				all = append(all, h.Skew)
@@ -250,33 +259,34 @@ func (p *probe) skew() (worst time.Duration, known bool) {
 	return slices.MaxFunc(all, func(a, b time.Duration) int { return int(a.Abs() - b.Abs()) }), true
 }
 
-// checkProxy compares the proxy of this shell with the agent's. A proxy's address is
-// never shown: there may be a password in it.
-func checkProxy(_ context.Context, p *probe) []finding {
+// checkProxy compares the proxy of this shell with the agent's. It never shows a proxy's
+// address, which may have a password in it.
+func checkProxy(_ context.Context, p *probe) []Finding {
 	name := p.proxyVariable()
 	if name == "" {
 		return nil
 	}
 	u, err := p.units()
 	if err != nil || !u.service.is("ActiveState", "active") || u.service["MainPID"] != fmt.Sprint(p.status.PID) {
-		return []finding{fine("proxy", "%s is set", name)}
+		return []Finding{ok("proxy", "%s is set", name)}
 	}
 	for line := range strings.Lines(u.variables) {
 		if n, value, _ := strings.Cut(line, "="); strings.EqualFold(n, name) && strings.TrimSpace(value) != "" {
-			return []finding{fine("proxy", "%s is set, for the agent too", name)}
+			return []Finding{ok("proxy", "%s is set, also for the agent", name)}
 		}
 	}
-	return []finding{warning("proxy.shell-only", fmt.Sprintf("run: systemctl --user edit %s, write [Service] and Environment=%s=…, then restart it", serviceUnit, name),
-		"%s is set in this shell and not for the agent, which goes to Cognito without", name)}
+	return []Finding{warning("proxy.shell-only",
+		fmt.Sprintf("run: systemctl --user edit %s, write [Service] and Environment=%s=…, then restart it", serviceUnit, name),
+		"%s is set in this shell but not for the agent, which calls Cognito without it", name)}
 }
 
-// proxyVariable is the variable that a call to Cognito goes by, where one does.
+// proxyVariable returns the variable that sets the proxy for calls to Cognito, or "".
 func (p *probe) proxyVariable() string {
 	if !slices.ContainsFunc(p.readyPools(), func(o *poolProbe) bool { return o.viaProxy(p) }) {
 		return ""
 	}
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		if p.vars.Get(name) != "" {
+		if p.opts.Vars.Get(name) != "" {
 			return name
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -10,28 +10,32 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
 const restartAgent = "run: systemctl --user restart kyc-agentd.service (or start it again as you did)"
 
-// checkAgent compares the agent that answers with what is installed.
-func checkAgent(_ context.Context, p *probe) []finding {
+// checkAgent compares the running agent with the installed program.
+func checkAgent(_ context.Context, p *probe) []Finding {
 	if !p.answers() {
 		return nil // checkSocket says so
 	}
-	if p.status.Version != programVersion() {
-		return []finding{warning("agent.version", restartAgent, "the agent is version %s, and this program is %s", p.status.Version, programVersion())}
+	if p.status.Version != p.opts.Version {
+		return []Finding{warning("agent.version", restartAgent,
+			"the agent is version %s, and this program is %s", p.status.Version, p.opts.Version)}
 	}
 	if f, ok := p.binaryReplaced(); ok {
-		return []finding{f}
+		return []Finding{f}
 	}
-	return []finding{fine("agent", "version %s, up %s", p.status.Version, span(time.Duration(p.status.UptimeSeconds)*time.Second))}
+	up := time.Duration(p.status.UptimeSeconds) * time.Second
+	return []Finding{ok("agent", "version %s, up %s", p.status.Version, statustext.Duration(up))}
 }
 
-// binaryReplaced looks whether the agent's program is still what it was started from. The
-// kernel shows /proc/PID/exe of a process that is not dumpable, as the agent is, to
-// root alone; so the path it was started by decides.
-func (p *probe) binaryReplaced() (finding, bool) {
+// binaryReplaced warns if the agent's program file was removed or replaced since its start.
+// The agent is not dumpable, so the kernel shows its /proc/PID/exe only to root; for other
+// users the path in its command line decides.
+func (p *probe) binaryReplaced() (Finding, bool) {
 	a := p.process(p.status.PID)
 	exe, _ := os.Readlink(filepath.Join(p.proc, strconv.Itoa(p.status.PID), "exe"))
 	path := a.program()
@@ -41,36 +45,37 @@ func (p *probe) binaryReplaced() (finding, bool) {
 	info, err := os.Stat(path)
 	switch {
 	case strings.HasSuffix(exe, " (deleted)") || filepath.IsAbs(path) && err != nil:
-		return warning("agent.deleted", restartAgent, "the agent runs a program that is no longer installed (process %d, %s)", a.pid, path), true
+		return warning("agent.deleted", restartAgent,
+			"the agent runs a program that is no longer installed (process %d, %s)", a.pid, path), true
 	case err == nil && changedAt(info).After(p.status.StartedAt.Add(time.Second)):
-		return warning("agent.replaced", restartAgent, "%s was installed anew after the agent had started: what runs is the one before", path), true
+		return warning("agent.replaced", restartAgent, "%s was replaced after the agent had started: the agent runs the old one", path), true
 	}
-	return finding{}, false
+	return Finding{}, false
 }
 
-// checkOtherAgents finds other agents of this user's. Two that use the same keyring or
-// folder refresh the same sign-in, and may end it for each other.
-func checkOtherAgents(_ context.Context, p *probe) []finding {
-	var found []finding
+// checkOtherAgents finds other agents of this user. Two agents with the same keyring or
+// folder refresh the same sign-in, and one may end it for the other.
+func checkOtherAgents(_ context.Context, p *probe) []Finding {
+	var found []Finding
 	for _, a := range p.processes() {
 		if a.uid == os.Getuid() && a.serves() && a.pid != p.status.PID {
-			found = append(found, warning("agents.second", fmt.Sprintf("stop it, if it is not on purpose: kill %d", a.pid),
+			found = append(found, warning("agents.second", fmt.Sprintf("if you did not start it on purpose, stop it: kill %d", a.pid),
 				"process %d is another agent%s", a.pid, a.socketArg()))
 		}
 	}
 	if len(found) == 0 && p.answers() {
-		found = append(found, fine("agents", "no other agent of yours runs"))
+		found = append(found, ok("agents", "no other agent of yours runs"))
 	}
 	return found
 }
 
-// A process is a process as the kernel lists it.
+// A process is one that the kernel lists.
 type process struct {
 	pid, uid int
 	args     []string
 }
 
-// processes are all there are; none where the system has no /proc.
+// processes returns all processes, or none if the system has no /proc.
 func (p *probe) processes() (all []process) {
 	entries, _ := os.ReadDir(p.proc)
 	for _, e := range entries {
@@ -81,8 +86,8 @@ func (p *probe) processes() (all []process) {
 	return all
 }
 
-// process reads one. Of a process that is not dumpable the folder belongs to root, so
-// its user is read from status.
+// process reads one. Its user is read from the file status, because the folder of a process
+// that is not dumpable belongs to root.
 func (p *probe) process(pid int) process {
 	dir := filepath.Join(p.proc, strconv.Itoa(pid))
 	line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
@@ -101,7 +106,7 @@ func (p *probe) process(pid int) process {
 	return a
 }
 
-// program is what the process was started by; "" where that is not known.
+// program returns the first word of the command line, or "".
 func (a process) program() string {
 	if len(a.args) == 0 {
 		return ""
@@ -113,7 +118,7 @@ func (a process) serves() bool {
 	return filepath.Base(a.program()) == "kyc-agentd" && slices.Contains(a.args, "serve")
 }
 
-// socketArg names the socket that the process was told.
+// socketArg names the socket in the command line, if it has one.
 func (a process) socketArg() string {
 	for i, arg := range a.args {
 		if path, ok := strings.CutPrefix(arg, "--socket="); ok {

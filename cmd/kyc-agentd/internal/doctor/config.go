@@ -1,0 +1,91 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+)
+
+// checkConfig reads config.toml and the variables as the daemon would.
+func checkConfig(_ context.Context, p *probe) (found []Finding) {
+	if p.configErr != nil {
+		message, fix := advice(p.configErr)
+		if fix == "" {
+			fix = "correct it, then run: kyc-agentd reload"
+		}
+		return []Finding{problem("config.invalid", fix, "%s", message)}
+	}
+	configured := strings.Join(p.config.Names(), ", ")
+	for _, text := range p.configWarnings {
+		variable, _, _ := strings.Cut(text, " ")
+		found = append(found, warning("config.variable", "run: unset "+variable+", or configure its environment", "%s", text))
+	}
+	if _, ok := p.config.Environments[p.opts.Environment]; p.opts.Environment != "" && !ok {
+		found = append(found, problem("config.environment", "name one of: "+configured,
+			"no environment %.63q is configured", p.opts.Environment))
+	}
+	found = append(found, p.notLoaded()...)
+	if len(found) == 0 {
+		found = append(found, ok("config", "%s", configured))
+	}
+	return found
+}
+
+// notLoaded finds environments whose configuration the agent has not loaded yet.
+func (p *probe) notLoaded() (found []Finding) {
+	for _, name := range p.names() {
+		e, ok := p.statusOf(name)
+		if p.answers() && (!ok || e.APIURL != p.config.Environments[name].BaseURL()) {
+			found = append(found, warning("config.not-loaded", "run: kyc-agentd reload",
+				"the agent has another configuration than this shell; it started before a change, or with other variables").forEnv(name))
+		}
+	}
+	return found
+}
+
+// checkSecrets checks that the agent can read the files that config.toml names. It never
+// shows what is in them.
+func checkSecrets(_ context.Context, p *probe) (found []Finding) {
+	used := 0
+	for _, name := range p.names() {
+		e := p.config.Environments[name]
+		if e.ClientSecretFile.String() != "" || e.Username.String() != "" {
+			used++
+		}
+		if _, err := e.ClientSecret(name, p.opts.Vars); err != nil {
+			found = append(found, secretFinding("secrets.client-secret", name, err))
+		}
+		if err := p.passwordError(name, e); err != nil {
+			found = append(found, secretFinding("secrets.password", name, err))
+		}
+	}
+	if len(found) == 0 && used > 0 {
+		found = append(found, ok("secrets", "the files that config.toml names exist, and only you can read them"))
+	}
+	return found
+}
+
+func secretFinding(id, environment string, err error) Finding {
+	message, fix := advice(err)
+	if fix == "" {
+		fix = "correct it, then run: kyc-agentd reload"
+	}
+	message = strings.TrimPrefix(message, fmt.Sprintf("environments.%s: ", environment))
+	return problem(id, fix, "%s", message).forEnv(environment)
+}
+
+// passwordError returns why the agent could not read the password of an unattended sign-in.
+// Only the agent can see a systemd credential: if it says that it has one, all is well.
+func (p *probe) passwordError(name string, e config.Environment) error {
+	if st, ok := p.statusOf(name); ok && st.Unattended && e.PasswordFile.String() == "" {
+		return nil
+	}
+	source, err := e.Unattended(name, p.opts.Vars)
+	if err != nil || source == nil {
+		return err
+	}
+	_, err = source.Credential()
+	return err
+}

@@ -1,0 +1,146 @@
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+)
+
+// A Finding is one line of a report.
+type Finding struct {
+	ID          string   `json:"id"`
+	Area        string   `json:"area"`
+	Severity    Severity `json:"severity"`
+	Environment string   `json:"environment,omitempty"`
+	Message     string   `json:"message"`
+	// Fix is what to do about it; empty when nothing has to be done.
+	Fix      string `json:"fix,omitempty"`
+	Duration int64  `json:"duration_ms"` // of the check, in milliseconds
+}
+
+// A Severity is how bad a finding is.
+type Severity string
+
+// The severities, from good to bad.
+const (
+	SeverityOK      Severity = "ok"
+	SeverityNote    Severity = "note"    // worth knowing, nothing to do
+	SeverityWarning Severity = "warning" // works, and may not for long
+	SeverityProblem Severity = "problem" // does not work
+)
+
+func ok(id, format string, args ...any) Finding {
+	return Finding{ID: id, Severity: SeverityOK, Message: fmt.Sprintf(format, args...)}
+}
+
+func info(id, fix, format string, args ...any) Finding {
+	return Finding{ID: id, Severity: SeverityNote, Fix: fix, Message: fmt.Sprintf(format, args...)}
+}
+
+func warning(id, fix, format string, args ...any) Finding {
+	return Finding{ID: id, Severity: SeverityWarning, Fix: fix, Message: fmt.Sprintf(format, args...)}
+}
+
+func problem(id, fix, format string, args ...any) Finding {
+	return Finding{ID: id, Severity: SeverityProblem, Fix: fix, Message: fmt.Sprintf(format, args...)}
+}
+
+// forEnv returns f as a finding about an environment.
+func (f Finding) forEnv(environment string) Finding {
+	f.Environment = environment
+	return f
+}
+
+// A Report is the result of all checks. Its JSON is the output of `doctor --json`.
+type Report struct {
+	Version  string    `json:"version"` // of this program
+	Offline  bool      `json:"offline"`
+	Problems int       `json:"problems"`
+	Warnings int       `json:"warnings"`
+	Findings []Finding `json:"findings"`
+}
+
+// Worst returns the worst severity of the findings.
+func (r Report) Worst() Severity {
+	for _, s := range []Severity{SeverityProblem, SeverityWarning, SeverityNote} {
+		if r.count(s) > 0 {
+			return s
+		}
+	}
+	return SeverityOK
+}
+
+func (r Report) count(s Severity) (n int) {
+	for _, f := range r.Findings {
+		if f.Severity == s {
+			n++
+		}
+	}
+	return n
+}
+
+// WriteJSON writes r for a program.
+func (r Report) WriteJSON(w io.Writer) error {
+	r.Problems, r.Warnings = r.count(SeverityProblem), r.count(SeverityWarning)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}
+
+// colours are of a severity's word, on a terminal.
+var colours = map[Severity]string{
+	SeverityOK: "\x1b[32m", SeverityNote: "\x1b[36m", SeverityWarning: "\x1b[33m", SeverityProblem: "\x1b[31m",
+}
+
+// WriteText writes r for a person: a line for each finding, and one for its fix.
+func (r Report) WriteText(w io.Writer, colour bool) error {
+	var b strings.Builder
+	area, width := "", 0
+	for _, f := range r.Findings {
+		width = max(width, len(f.ID))
+	}
+	for _, f := range r.Findings {
+		if f.Area != area {
+			area = f.Area
+			fmt.Fprintf(&b, "%s\n", area)
+		}
+		f.write(&b, width, colour)
+	}
+	fmt.Fprintf(&b, "\n%s\n", r.verdict())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (f Finding) write(b *strings.Builder, width int, colour bool) {
+	word := fmt.Sprintf("%-7s", f.Severity)
+	if colour {
+		word = colours[f.Severity] + word + "\x1b[0m"
+	}
+	where := ""
+	if f.Environment != "" {
+		where = f.Environment + ": "
+	}
+	fmt.Fprintf(b, "  %s  %-*s  %s\n", word, width, f.ID, sanitize.OneLine(where+f.Message))
+	if f.Fix != "" {
+		fmt.Fprintf(b, "           fix: %s\n", sanitize.OneLine(f.Fix))
+	}
+}
+
+func (r Report) verdict() string {
+	problems, warnings := r.count(SeverityProblem), r.count(SeverityWarning)
+	if problems+warnings == 0 {
+		return "all is well"
+	}
+	return fmt.Sprintf("%s, %s", plural(problems, "problem"), plural(warnings, "warning"))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,87 @@
+// Package statustext has the words for what a daemon's status says, the same in every
+// verb and log line: where sign-ins are kept, times and lengths of time, users, clocks.
+package statustext
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// Store says where sign-ins are kept: "in the keyring", "in memory".
+func Store(i store.Info) string {
+	text := map[string]string{
+		"keyring": "in the keyring", "file": "in files", "memory": "in memory",
+	}[i.Kind]
+	text = cmp.Or(text, "in "+i.Kind)
+	if i.Detail != "" {
+		text += " (" + sanitize.OneLine(i.Detail) + ")"
+	}
+	if !i.Lasting {
+		text += ", only until the daemon stops"
+	}
+	return text
+}
+
+// User says who is signed in, and whether the agent signs in by itself.
+func User(e agent.EnvironmentStatus) string {
+	user := cmp.Or(sanitize.OneLine(e.User), "-")
+	switch {
+	case e.APIKey:
+		return "api key"
+	case e.Unattended && e.User == "":
+		return "by itself"
+	case e.Unattended:
+		return user + " (by itself)"
+	}
+	return user
+}
+
+// LastError returns the last error without its environment, which the reader's line names.
+func LastError(e agent.EnvironmentStatus) string {
+	return strings.TrimPrefix(e.LastError, e.Name+": ")
+}
+
+// MaxClockSkew is how wrong the clock may be before a person is told. Cognito's tokens
+// are checked with a minute of leeway.
+const MaxClockSkew = 30 * time.Second
+
+// Clock says how wrong this machine's clock is: "1m30s behind". skew is how far
+// Cognito's clock is ahead.
+func Clock(skew time.Duration) string {
+	if skew > 0 {
+		return Duration(skew) + " behind"
+	}
+	return Duration(-skew) + " ahead"
+}
+
+// Time says when t is: "in 54m10s", "2m00s ago", or "-" for the zero time.
+func Time(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := t.Round(0).Sub(now.Round(0))
+	if d < 0 {
+		return Duration(-d) + " ago"
+	}
+	return "in " + Duration(d)
+}
+
+// Duration writes d with its two largest units: "1h05m", "54m10s", "3d4h".
+func Duration(d time.Duration) string {
+	d = d.Truncate(time.Second)
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}
