@@ -33,7 +33,7 @@ const (
 
 // apiOptions is one run of `api`.
 type apiOptions struct {
-	*cli
+	cli     *cli
 	data    string
 	headers []string
 	include bool
@@ -76,7 +76,7 @@ func (a *apiOptions) run(ctx context.Context, env, method, path string, hasData 
 		}
 		defer body.Close()
 	}
-	resp, err := a.client().Forward(req, env)
+	resp, err := a.cli.client().Forward(req, env)
 	if err == nil {
 		defer resp.Body.Close()
 		err = a.writeResponse(resp)
@@ -153,13 +153,13 @@ func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
 	case !isFile:
 		b.Reader, req.ContentLength = strings.NewReader(a.data), int64(len(a.data))
 	case file == "-":
-		begin, err := io.ReadAll(io.LimitReader(a.in, maxBuffered+1))
+		begin, err := io.ReadAll(io.LimitReader(a.cli.io.in, maxBuffered+1))
 		if err != nil {
 			return nil, usageError(apiHelp, "--data cannot be read: %s", config.PlainCause(err))
 		}
 		b.Reader, req.ContentLength = bytes.NewReader(begin), int64(len(begin))
 		if len(begin) > maxBuffered {
-			b.Reader, req.ContentLength = io.MultiReader(b.Reader, a.in), -1
+			b.Reader, req.ContentLength = io.MultiReader(b.Reader, a.cli.io.in), -1
 		}
 	default:
 		f, err := os.Open(file)
@@ -183,20 +183,20 @@ func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
 // writeResponse writes the answer as it comes; on a terminal JSON is laid out.
 func (a *apiOptions) writeResponse(resp *http.Response) error {
 	if a.include {
-		if err := writeHead(a.out, resp); err != nil {
+		if err := writeHead(a.cli.io.out, resp); err != nil {
 			return err
 		}
 	}
 	var body io.Reader = resp.Body
-	if isTerminal(a.out) {
+	if isTerminal(a.cli.io.out) {
 		if line := resp.Header.Get("Kyc-Warning"); line != "" {
-			a.say("%s", line)
+			a.cli.io.say("%s", line)
 		}
 		if isJSON(resp.Header) {
 			body = pretty(body)
 		}
 	}
-	w := &stickyWriter{Writer: a.out}
+	w := &stickyWriter{Writer: a.cli.io.out}
 	if _, err := io.Copy(w, body); err != nil && w.err == nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "api", Message: "the answer was cut off", Hint: "try again", Err: err}
 	}
@@ -260,6 +260,6 @@ func (a *apiOptions) exitFromStatus(resp *http.Response) error {
 	if wait := resp.Header.Get("Retry-After"); wait != "" {
 		again = "; Retry-After: " + wait
 	}
-	a.say("the API answered %s%s", resp.Status, again)
+	a.cli.io.say("the API answered %s%s", resp.Status, again)
 	return exitStatus(class)
 }

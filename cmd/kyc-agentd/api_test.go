@@ -125,7 +125,7 @@ func TestAPIBodyBreaks(t *testing.T) {
 		arrived <- err
 	})
 	var errOut strings.Builder
-	c := &cli{stdio: stdio{out: io.Discard, err: &errOut, in: io.MultiReader(
+	c := &cli{io: stdio{out: io.Discard, err: &errOut, in: io.MultiReader(
 		strings.NewReader(strings.Repeat("x", 2*maxBuffered)), iotest.ErrReader(errors.New("the disk is gone")))}}
 	if exit := c.run(t.Context(), []string{"api", "POST", "/", "-d", "@-", "--socket", socket}); exit != exitUsage {
 		t.Errorf("exit %d", exit)
@@ -158,7 +158,7 @@ func TestAPIAnswersEarly(t *testing.T) {
 		close(answered)
 	})
 	var out, errOut strings.Builder
-	c := &cli{stdio: stdio{out: &out, err: &errOut, in: io.MultiReader(strings.NewReader(strings.Repeat("x", 2*maxBuffered)), failsAfter{answered})}}
+	c := &cli{io: stdio{out: &out, err: &errOut, in: io.MultiReader(strings.NewReader(strings.Repeat("x", 2*maxBuffered)), failsAfter{answered})}}
 	switch exit := c.run(t.Context(), []string{"api", "POST", "/", "-d", "@-", "--socket", socket}); {
 	case exit == 4 && strings.Contains(errOut.String(), "the API answered 413"):
 	case exit == exitUsage && strings.Contains(errOut.String(), "the disk is gone"): // which was noticed first

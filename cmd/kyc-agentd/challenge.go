@@ -9,45 +9,45 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// newPassword is the input that a new password goes into. It is not echoed, so it is
-// asked for twice; the agent gets it once. Should a challenge ask for the repetition
-// itself, that is answered as well.
+// newPassword is the field for a new password. It is not echoed, so the person types it
+// twice, and the agent gets it once. A challenge that itself has a field for the repetition
+// gets the answer twice.
 const (
 	newPassword      = "new_password"
 	newPasswordAgain = newPassword + "_again"
 )
 
-// answerChallenge puts a challenge to the person. It is an [agent.Prompter].
-func (d *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
-	if d.terminal == nil {
+// answerChallenge asks the person. It is an [agent.Prompter].
+func (in *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
+	if in.terminal == nil {
 		return refuseChallenge(c)
 	}
-	d.showChallenge(c)
+	in.showChallenge(c)
 	answers := agent.Answers{}
-	for _, in := range c.Fields {
-		if _, done := answers[in.Name]; done {
+	for _, field := range c.Fields {
+		if _, done := answers[field.Name]; done {
 			continue
 		}
-		typed, err := d.askField(ctx, in)
+		typed, err := in.askField(ctx, field)
 		if err != nil {
 			return nil, err
 		}
-		answers[in.Name] = typed
-		if in.Name == newPassword {
+		answers[field.Name] = typed
+		if field.Name == newPassword {
 			answers[newPasswordAgain] = typed
 		}
 	}
-	if !slices.ContainsFunc(c.Fields, func(in agent.Field) bool { return in.Name == newPasswordAgain }) {
+	if !slices.ContainsFunc(c.Fields, func(field agent.Field) bool { return field.Name == newPasswordAgain }) {
 		delete(answers, newPasswordAgain)
 	}
 	return answers, nil
 }
 
-// optionalChallenges are the challenges that would mend the account before the sign-in goes on.
-// Whoever declines gets the error that the sign-in had.
+// optionalChallenges offer to fix the account during the sign-in. If the person declines,
+// the sign-in fails with its own error.
 var optionalChallenges = []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"}
 
-// refuseChallenge answers where there is no terminal.
+// refuseChallenge answers if there is no terminal.
 func refuseChallenge(c agent.Challenge) (agent.Answers, error) {
 	if slices.Contains(optionalChallenges, c.Name) {
 		return agent.Answers{"code": agent.NewSecret("no")}, nil
@@ -55,47 +55,47 @@ func refuseChallenge(c agent.Challenge) (agent.Answers, error) {
 	return nil, usageError("run it at a terminal", "Cognito asks %s, and there is no terminal", strconv.Quote(c.Prompt))
 }
 
-// showChallenge writes what comes before the inputs.
-func (d *interaction) showChallenge(c agent.Challenge) {
+// showChallenge prints what comes before the fields.
+func (in *interaction) showChallenge(c agent.Challenge) {
 	if c.Problem != "" {
-		d.terminal.Printf("%s", c.Problem)
+		in.terminal.Printf("%s", c.Problem)
 	}
-	if !slices.ContainsFunc(c.Fields, func(in agent.Field) bool { return in.Label == c.Prompt }) {
-		d.terminal.Printf("%s", c.Prompt)
+	if !slices.ContainsFunc(c.Fields, func(field agent.Field) bool { return field.Label == c.Prompt }) {
+		in.terminal.Printf("%s", c.Prompt)
 	}
-	if c.TOTPSecret != "" && c.TOTPSecret != d.shownSecret { // not again after a wrong code
-		d.shownSecret = c.TOTPSecret
-		d.terminal.ShowTOTP(c, d.vars.Get)
+	if c.TOTPSecret != "" && c.TOTPSecret != in.shownSecret { // not again after a wrong code
+		in.shownSecret = c.TOTPSecret
+		in.terminal.ShowTOTP(c, in.cli.vars.Get)
 	}
 }
 
-func (d *interaction) askField(ctx context.Context, in agent.Field) (agent.Secret, error) {
-	label := cmp.Or(in.Label, in.Name)
-	if in.Name == newPassword && in.Secret {
-		return d.askTwice(ctx, label)
+func (in *interaction) askField(ctx context.Context, field agent.Field) (agent.Secret, error) {
+	label := cmp.Or(field.Label, field.Name)
+	if field.Name == newPassword && field.Secret {
+		return in.askTwice(ctx, label)
 	}
-	typed, err := d.terminal.Ask(ctx, label, in.Secret)
+	typed, err := in.terminal.Ask(ctx, label, field.Secret)
 	return agent.NewSecret(typed), err
 }
 
-// askTwice asks for what nobody sees until both times it is the same.
-func (d *interaction) askTwice(ctx context.Context, label string) (agent.Secret, error) {
+// askTwice asks for a new secret until both answers are the same.
+func (in *interaction) askTwice(ctx context.Context, label string) (agent.Secret, error) {
 	for {
-		first, err := d.terminal.Ask(ctx, label, true)
+		first, err := in.terminal.Ask(ctx, label, true)
 		if err != nil {
 			return agent.Secret{}, err
 		}
 		if first == "" {
-			d.terminal.Printf("nothing was typed; Ctrl-C gives up")
+			in.terminal.Printf("nothing was typed; Ctrl-C gives up")
 			continue
 		}
-		second, err := d.terminal.Ask(ctx, label+", again", true)
+		second, err := in.terminal.Ask(ctx, label+", again", true)
 		if err != nil {
 			return agent.Secret{}, err
 		}
 		if first == second {
 			return agent.NewSecret(first), nil
 		}
-		d.terminal.Printf("the two are not the same; once more")
+		in.terminal.Printf("the two are not the same; once more")
 	}
 }

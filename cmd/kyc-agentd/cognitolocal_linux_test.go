@@ -17,6 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitolocal"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/auto"
 	"github.com/legaltalent/kyc-agent/store/file"
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
 )
@@ -176,7 +177,7 @@ func (s *binaries) refreshToken(env string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer closeStore(st)
+	defer func() { _ = auto.Close(st) }()
 	var record struct {
 		RefreshToken string `json:"refresh_token"`
 	}

@@ -30,7 +30,7 @@ func (c *cli) completionCommand() *cobra.Command {
 			if !ok {
 				return usageError("run: kyc-agentd completion --help", "no completion for the shell %q; there are: bash, fish, zsh", name)
 			}
-			return write(c.out)
+			return write(c.io.out)
 		},
 	}
 }

@@ -36,9 +36,9 @@ func (c *cli) doctorCommand() *cobra.Command {
 func (c *cli) writeReport(r doctor.Report, asJSON bool) error {
 	var err error
 	if asJSON {
-		err = r.WriteJSON(c.out)
+		err = r.WriteJSON(c.io.out)
 	} else {
-		err = r.WriteText(c.out, isTerminal(c.out) && !c.vars.NoColor())
+		err = r.WriteText(c.io.out, isTerminal(c.io.out) && !c.vars.NoColor())
 	}
 	if err != nil {
 		return err

@@ -16,14 +16,14 @@ func TestDoctorExitCodes(t *testing.T) {
 	} {
 		for _, asJSON := range []bool{false, true} {
 			var out bytes.Buffer
-			c := &cli{stdio: stdio{out: &out}}
+			c := &cli{io: stdio{out: &out}}
 			r := doctor.Report{Findings: []doctor.Finding{{ID: "socket", Severity: doctor.SeverityOK}, {ID: "socket.mode", Severity: severity}}}
 			if err := c.writeReport(r, asJSON); err != want || !strings.Contains(out.String(), "socket.mode") {
 				t.Errorf("%s, JSON %t: %v, want %v\n%s", severity, asJSON, err, want, out.String())
 			}
 		}
 	}
-	c := &cli{stdio: stdio{out: brokenWriter{}}}
+	c := &cli{io: stdio{out: brokenWriter{}}}
 	if err := c.writeReport(doctor.Report{}, false); err == nil || exitCode(err) != exitInternal {
 		t.Errorf("a report that cannot be written: %v", err)
 	}

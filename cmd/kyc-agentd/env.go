@@ -68,7 +68,7 @@ func (c *cli) envCommand() *cobra.Command {
 				return err
 			}
 			if unset {
-				_, err := fmt.Fprint(c.out, sh.remove("KYC_AGENT_SOCK"))
+				_, err := fmt.Fprint(c.io.out, sh.remove("KYC_AGENT_SOCK"))
 				return err
 			}
 			return c.printEnv(cmd.Context(), sh)
@@ -91,13 +91,13 @@ func (c *cli) printEnv(ctx context.Context, sh shell) error {
 	if strings.ContainsFunc(path, unicode.IsControl) { // no two shells quote a line break alike
 		return usageError("choose another with --socket or KYC_AGENT_SOCK", "the socket's path has a control character in it")
 	}
-	if _, err := fmt.Fprint(c.out, sh.assign("KYC_AGENT_SOCK", path)); err != nil {
+	if _, err := fmt.Fprint(c.io.out, sh.assign("KYC_AGENT_SOCK", path)); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, envTimeout)
 	defer cancel()
 	if _, err := c.client().Status(ctx); err != nil {
-		c.say("warning: %v", err)
+		c.io.say("warning: %v", err)
 	}
 	return nil
 }

@@ -27,13 +27,13 @@ func (c *cli) keygenCommand() *cobra.Command {
 			if _, err := file.Keygen(path); err != nil {
 				return keygenError(err)
 			}
-			c.say("made %s, which only you can read; without it the sign-ins in the file store are lost", path)
+			c.io.say("made %s, which only you can read; without it the sign-ins in the file store are lost", path)
 			if path != standard {
 				abs, err := filepath.Abs(path)
-				c.say("next, in config.toml: store_key_file = %s", strconv.Quote(cmp.Or(abs, path)))
+				c.io.say("next, in config.toml: store_key_file = %s", strconv.Quote(cmp.Or(abs, path)))
 				return err
 			}
-			c.say("next: restart the daemon with store = \"file\", or \"auto\" where there is no keyring")
+			c.io.say("next: restart the daemon with store = \"file\", or \"auto\" where there is no keyring")
 			return nil
 		},
 	}

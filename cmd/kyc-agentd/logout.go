@@ -9,72 +9,72 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// logoutOptions is one run of `logout`.
+// logoutOptions are those of one run of `logout`.
 type logoutOptions struct {
-	interaction
 	local, allDevices, yes bool
 }
 
 func (c *cli) logoutCommand() *cobra.Command {
-	s := &logoutOptions{interaction: interaction{cli: c}}
+	var o logoutOptions
 	cmd := &cobra.Command{
 		Use: "logout", Long: usageLogout, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case s.local && s.allDevices:
+			case o.local && o.allDevices:
 				return usageError("leave one out", "--local and --all-devices are opposites")
-			case s.yes && !s.allDevices:
+			case o.yes && !o.allDevices:
 				return usageError("leave it out", "--yes goes with --all-devices: nothing else asks first")
 			}
-			return s.withEnvironment(cmd, args, s.run)
+			return c.withEnvironment(cmd, args, o.run)
 		},
 	}
-	cmd.Flags().BoolVar(&s.local, "local", false, "")
-	cmd.Flags().BoolVar(&s.allDevices, "all-devices", false, "")
-	cmd.Flags().BoolVar(&s.yes, "yes", false, "")
+	cmd.Flags().BoolVar(&o.local, "local", false, "")
+	cmd.Flags().BoolVar(&o.allDevices, "all-devices", false, "")
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "")
 	return cmd
 }
 
-func (s *logoutOptions) run(ctx context.Context) error {
-	req := agent.LogoutRequest{Environment: s.env.Name}
+func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
+	req := agent.LogoutRequest{Environment: in.env.Name}
 	done := "%s: signed out"
 	switch {
-	case s.local:
+	case o.local:
 		req.Scope, done = agent.LogoutLocal, "%s: signed out here; Cognito was not asked"
-	case s.allDevices:
+	case o.allDevices:
 		req.Scope, done = agent.LogoutAllDevices, "%s: signed out on all devices"
-		if err := s.confirmAllDevices(ctx); err != nil {
+		if err := o.confirmAllDevices(ctx, in); err != nil {
 			return err
 		}
 	}
-	if err := s.service.Logout(ctx, req); err != nil {
+	if err := in.service.Logout(ctx, req); err != nil {
 		return err
 	}
-	s.say(done, s.env.Name)
-	if s.env.Unattended {
-		s.say("%s: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)", s.env.Name)
+	in.cli.io.say(done, in.env.Name)
+	if in.env.Unattended {
+		in.cli.io.say("%s: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)", in.env.Name)
 	}
 	return nil
 }
 
-// confirmAllDevices has the person agree to what they would notice on other machines.
-func (s *logoutOptions) confirmAllDevices(ctx context.Context) error {
+// confirmAllDevices asks before sign-ins end on other machines.
+func (o *logoutOptions) confirmAllDevices(ctx context.Context, in *interaction) error {
+	user := cmp.Or(in.env.User, "the user")
 	switch {
-	case s.env.APIKey:
-		return usageError("run: kyc-agentd logout "+s.env.Name, "%s: an API key is not signed in on any device", s.env.Name)
-	case s.env.State == agent.StateAbsent:
+	case in.env.APIKey:
+		return usageError("run: kyc-agentd logout "+in.env.Name, "%s: an API key is not signed in on any device", in.env.Name)
+	case in.env.State == agent.StateAbsent:
 		return &agent.Error{
-			Code: agent.CodeLoginRequired, Op: "logout", Environment: s.env.Name,
-			Message: "not signed in, and Cognito ends all sign-ins of a user only for that user", Hint: "run: kyc-agentd login " + s.env.Name,
+			Code: agent.CodeLoginRequired, Op: "logout", Environment: in.env.Name,
+			Message: "not signed in, and only the signed-in user can make Cognito end all sign-ins", Hint: "run: kyc-agentd login " + in.env.Name,
 		}
-	case s.yes:
+	case o.yes:
 		return nil
-	case s.terminal == nil:
-		return usageError("add --yes", "no terminal to ask whether all sign-ins of %s should end", cmp.Or(s.env.User, "the user"))
+	case in.terminal == nil:
+		return usageError("add --yes", "no terminal to ask whether all sign-ins of %s should end", user)
 	}
-	ok, err := s.askYesNo(ctx, "End all sign-ins of "+cmp.Or(s.env.User, "the user")+" at "+s.env.Name+", on every machine?")
-	if err == nil && !ok {
-		err = &agent.Error{Code: agent.CodeUnavailable, Op: "logout", Message: "cancelled; nothing was ended"}
+	yes, err := in.askYesNo(ctx, "End all sign-ins of "+user+" at "+in.env.Name+", on every machine?")
+	if err == nil && !yes {
+		err = &agent.Error{Code: agent.CodeUnavailable, Op: "logout", Message: "cancelled; no sign-in was ended"}
 	}
 	return err
 }

@@ -83,7 +83,7 @@ func (s session) run(t *testing.T, args ...string) outcome {
 func (s session) runContext(ctx context.Context, args ...string) outcome {
 	var out, errOut bytes.Buffer
 	c := &cli{
-		stdio: stdio{
+		io: stdio{
 			in: strings.NewReader(s.stdin), out: &out, err: &errOut,
 			tty: func() (*terminal.Terminal, error) {
 				if s.tty == nil {
@@ -231,12 +231,12 @@ func TestReload(t *testing.T) {
 	socket := serveOn(t, nil, func(context.Context) error { return err })
 	session{}.run(t, "reload", "--socket", socket).want(t, exitConfiguration, "config.toml:1: unknown key x")
 	err = nil
-	session{}.run(t, "reload", "--socket", socket).want(t, exitOK, "configuration read again")
+	session{}.run(t, "reload", "--socket", socket).want(t, exitOK, "configuration reloaded")
 }
 
 // A verb whose output cannot be written has failed, whatever it did.
 func TestOutputThatCannotBeWritten(t *testing.T) {
-	c := &cli{stdio: stdio{in: strings.NewReader(""), out: brokenWriter{}, err: io.Discard}, harden: func() error { return nil }}
+	c := &cli{io: stdio{in: strings.NewReader(""), out: brokenWriter{}, err: io.Discard}, harden: func() error { return nil }}
 	if exit := c.run(t.Context(), []string{"version"}); exit != exitInternal {
 		t.Errorf("exit %d", exit)
 	}
@@ -254,4 +254,15 @@ func writeFile(t *testing.T, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// shortDir is a folder whose path leaves room for a socket's name: 107 bytes in all.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kyc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }

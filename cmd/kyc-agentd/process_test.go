@@ -611,3 +611,24 @@ func linkAs(t *testing.T, name string) string {
 	}
 	return dir
 }
+
+// serviceManager listens as systemd does and returns the socket's path and what is
+// received, in order.
+func serviceManager(t *testing.T) (path string, next func() string) {
+	t.Helper()
+	path = filepath.Join(shortDir(t), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return path, func() string {
+		buf := make([]byte, 4096)
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+}

@@ -16,35 +16,33 @@ import (
 
 // An interaction is one run of a verb that may have to ask a person.
 type interaction struct {
-	*cli
+	cli         *cli
 	service     agent.Service
-	user        string                  // -u
-	env         agent.EnvironmentStatus // where the verb is done, and who is signed in there
-	terminal    *terminal.Terminal      // nil where there is none
+	env         agent.EnvironmentStatus // of the environment that the command applies to
+	terminal    *terminal.Terminal      // nil if there is none
 	shownSecret string                  // the TOTP secret that is on the screen
 }
 
-// withEnvironment runs do with all that is known before a person is asked anything.
-func (d *interaction) withEnvironment(cmd *cobra.Command, args []string, do func(ctx context.Context) error) error {
-	// At a prompt these would end the process with the echo off.
+// withEnvironment resolves the environment, opens the terminal and calls do.
+func (c *cli) withEnvironment(cmd *cobra.Command, args []string, do func(context.Context, *interaction) error) error {
+	// At a prompt these signals would end the process while the echo is off.
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
-	d.service = d.client()
-	before, err := d.service.Status(ctx)
+	in := &interaction{cli: c, service: c.client()}
+	before, err := in.service.Status(ctx)
 	if err != nil {
 		return err
 	}
-	name := cmp.Or(d.environment(args), before.DefaultEnvironment)
-	if d.env, err = findEnvironment(before, name); err != nil {
+	if in.env, err = findEnvironment(before, cmp.Or(c.environment(args), before.DefaultEnvironment)); err != nil {
 		return err
 	}
-	if d.terminal, err = d.tty(); err == nil {
-		defer d.terminal.Close()
+	if in.terminal, err = c.io.tty(); err == nil {
+		defer in.terminal.Close()
 	}
-	return do(ctx)
+	return do(ctx, in)
 }
 
-// findEnvironment finds an environment before anybody has typed a password for it.
+// findEnvironment fails before a person has typed a password for an unknown environment.
 func findEnvironment(st agent.Status, name string) (agent.EnvironmentStatus, error) {
 	names := make([]string, len(st.Environments))
 	for i, e := range st.Environments {
@@ -59,36 +57,33 @@ func findEnvironment(st agent.Status, name string) (agent.EnvironmentStatus, err
 	}
 }
 
-// askUser offers the last user, whom an empty answer takes.
-func (d *interaction) askUser(ctx context.Context) (string, error) {
-	if d.user != "" {
-		return d.user, nil
-	}
+// askUser asks for the user. An empty answer means the last one.
+func (in *interaction) askUser(ctx context.Context) (string, error) {
 	label := "User"
-	if d.env.User != "" {
-		label += " [" + d.env.User + "]"
+	if in.env.User != "" {
+		label += " [" + in.env.User + "]"
 	}
-	typed, err := d.terminal.Ask(ctx, label, false)
+	typed, err := in.terminal.Ask(ctx, label, false)
 	if err != nil {
 		return "", err
 	}
-	user := cmp.Or(strings.TrimSpace(typed), d.env.User)
+	user := cmp.Or(strings.TrimSpace(typed), in.env.User)
 	if user == "" {
 		return "", usageError("", "the user's name is empty")
 	}
 	return user, nil
 }
 
-// askPassword asks for the password that user has now. It may be empty.
-func (d *interaction) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
-	typed, err := d.terminal.Ask(ctx, what+" for "+user+" ("+d.env.Name+")", true)
+// askPassword asks for the user's current password, which may be empty.
+func (in *interaction) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
+	typed, err := in.terminal.Ask(ctx, what+" for "+user+" ("+in.env.Name+")", true)
 	return agent.NewSecret(typed), err
 }
 
-// askYesNo asks for a yes; anything but a yes or a no is asked again.
-func (d *interaction) askYesNo(ctx context.Context, question string) (bool, error) {
+// askYesNo asks until the answer is yes or no.
+func (in *interaction) askYesNo(ctx context.Context, question string) (bool, error) {
 	for {
-		typed, err := d.terminal.Ask(ctx, question+" [yes/no]", false)
+		typed, err := in.terminal.Ask(ctx, question+" [yes/no]", false)
 		if err != nil {
 			return false, err
 		}

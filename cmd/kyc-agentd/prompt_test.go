@@ -260,8 +260,8 @@ func TestVerbsUsage(t *testing.T) {
 		{"logout --yes", "--yes goes with --all-devices: nothing else asks first; leave it out"},
 		{"login --api-key sk_hunter2", "there is no --api-key: every process can read a command line; use --api-key-stdin"},
 		{"login --api-key=sk_hunter2 prod", "there is no --api-key: every process can read a command line; use --api-key-stdin"},
-		{"login --api-key-stdin -u ana", "an API key takes the place of user and password; leave out --user and --password-stdin"},
-		{"login --api-key-stdin --password-stdin", "an API key takes the place of user and password; leave out --user and --password-stdin"},
+		{"login --api-key-stdin -u ana", "an API key replaces user and password; leave out --user and --password-stdin"},
+		{"login --api-key-stdin --password-stdin", "an API key replaces user and password; leave out --user and --password-stdin"},
 	}
 	for _, tt := range tests {
 		session{}.run(t, strings.Fields(tt.args)...).want(t, exitUsage, tt.want)
@@ -381,9 +381,9 @@ func TestLogoutOfAllDevicesThatIsNotDone(t *testing.T) {
 	vars := at(t, d)
 	p := terminaltest.New(t)
 	p.Types("no\n")
-	session{vars: vars, tty: p.TTY}.run(t, "logout", "--all-devices").want(t, exitTemporary, "cancelled; nothing was ended")
+	session{vars: vars, tty: p.TTY}.run(t, "logout", "--all-devices").want(t, exitTemporary, "cancelled; no sign-in was ended")
 	session{vars: vars}.run(t, "logout", "--all-devices", "--yes", "staging").want(t, exitDenied,
-		"staging: not signed in, and Cognito ends all sign-ins of a user only for that user; run: kyc-agentd login staging")
+		"staging: not signed in, and only the signed-in user can make Cognito end all sign-ins; run: kyc-agentd login staging")
 	session{vars: vars}.run(t, "logout", "--all-devices", "--yes", "uat").want(t, exitUsage,
 		"uat: an API key is not signed in on any device; run: kyc-agentd logout uat")
 }
@@ -396,7 +396,7 @@ func TestLoginWithAnAPIKey(t *testing.T) {
 	}{
 		{"sk_live_abc\n", exitOK, "prod: API key kept in the keyring"},
 		{"sk_live_abc", exitOK, "prod: API key kept in the keyring"},
-		{"hunter2\n", exitUsage, "what is on standard input is no API key: they begin with sk_"},
+		{"hunter2\n", exitUsage, "standard input has no API key: they begin with sk_"},
 		{"", exitUsage, "the API key on standard input is empty"},
 		{strings.Repeat("x", config.MaxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
 	}

@@ -9,17 +9,21 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// passwordCommand is `password reset` and `password change`.
+// passwordOptions are those of one run of `password reset` or `password change`.
+type passwordOptions struct {
+	user string
+}
+
 func (c *cli) passwordCommand() *cobra.Command {
-	d := &interaction{cli: c}
+	var o passwordOptions
 	cmd := &cobra.Command{Use: "password", Long: usagePassword, Args: resetOrChange, RunE: c.needsCommand}
-	cmd.PersistentFlags().StringVarP(&d.user, "user", "u", "", "")
+	cmd.PersistentFlags().StringVarP(&o.user, "user", "u", "", "")
 	cmd.AddCommand(
 		&cobra.Command{Use: "reset", Long: usagePassword, Args: atMostOneArg, RunE: func(cmd *cobra.Command, args []string) error {
-			return d.withEnvironment(cmd, args, d.resetPassword)
+			return c.withEnvironment(cmd, args, o.reset)
 		}},
 		&cobra.Command{Use: "change", Long: usagePassword, Args: atMostOneArg, RunE: func(cmd *cobra.Command, args []string) error {
-			return d.withEnvironment(cmd, args, d.changePassword)
+			return c.withEnvironment(cmd, args, o.change)
 		}},
 	)
 	return cmd
@@ -33,87 +37,97 @@ func resetOrChange(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func (d *interaction) resetPassword(ctx context.Context) error {
-	if err := d.recoverAccount(ctx, agent.RecoverRequest{Action: agent.RecoverReset}); err != nil {
+func (o *passwordOptions) reset(ctx context.Context, in *interaction) error {
+	if _, err := in.recoverAccount(ctx, o.user, agent.RecoverRequest{Action: agent.RecoverReset}); err != nil {
 		return err
 	}
-	d.say("%s: password set; next, run: kyc-agentd login %[1]s", d.env.Name)
+	in.cli.io.say("%s: password set; next, run: kyc-agentd login %[1]s", in.env.Name)
 	return nil
 }
 
-// changePassword asks for both passwords at the terminal only: with the present one
-// on standard input there would still be nobody to type the new one.
-func (d *interaction) changePassword(ctx context.Context) (err error) {
-	if err := d.needTerminal("password change"); err != nil {
+// change asks for both passwords at the terminal only: if the current one came on standard
+// input, there would still be nobody to type the new one.
+func (o *passwordOptions) change(ctx context.Context, in *interaction) (err error) {
+	if err := in.needTerminal("password change"); err != nil {
 		return err
 	}
-	if d.user, err = d.askUser(ctx); err != nil {
-		return err
+	user := o.user
+	if user == "" {
+		if user, err = in.askUser(ctx); err != nil {
+			return err
+		}
 	}
-	present, err := d.askPassword(ctx, "Present password", d.user)
-	if err == nil && present.IsZero() {
+	current, err := in.askPassword(ctx, "Present password", user)
+	if err == nil && current.IsZero() {
 		err = usageError("", "the password is empty")
 	}
 	if err != nil {
 		return err
 	}
-	if err := d.recoverAccount(ctx, agent.RecoverRequest{Action: agent.RecoverChange, Password: present}); err != nil {
+	if _, err := in.recoverAccount(ctx, user, agent.RecoverRequest{Action: agent.RecoverChange, Password: current}); err != nil {
 		return err
 	}
-	d.say("%s: password changed", d.env.Name)
+	in.cli.io.say("%s: password changed", in.env.Name)
 	return nil
 }
 
-// confirmCommand is the verb for a new account.
+// confirmOptions are those of one run of `confirm`.
+type confirmOptions struct {
+	user   string
+	resend bool
+}
+
 func (c *cli) confirmCommand() *cobra.Command {
-	d := &interaction{cli: c}
-	var resend bool
+	var o confirmOptions
 	cmd := &cobra.Command{
 		Use: "confirm", Long: usageConfirm, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return d.withEnvironment(cmd, args, func(ctx context.Context) error { return d.confirmAccount(ctx, resend) })
+			return c.withEnvironment(cmd, args, o.run)
 		},
 	}
-	cmd.Flags().StringVarP(&d.user, "user", "u", "", "")
-	cmd.Flags().BoolVar(&resend, "resend", false, "")
+	cmd.Flags().StringVarP(&o.user, "user", "u", "", "")
+	cmd.Flags().BoolVar(&o.resend, "resend", false, "")
 	return cmd
 }
 
-// confirmAccount asks for the code that was sent. To have it sent again nobody has to
-// be at a terminal.
-func (d *interaction) confirmAccount(ctx context.Context, resend bool) (err error) {
-	if resend {
-		if d.user == "" && d.terminal == nil {
+// run asks for the code that Cognito sent. Sending it again needs no terminal.
+func (o *confirmOptions) run(ctx context.Context, in *interaction) (err error) {
+	user := o.user
+	if o.resend {
+		if user == "" && in.terminal == nil {
 			return usageError("add -u USER", "--resend needs the user's name")
 		}
-		if err := d.recoverAccount(ctx, agent.RecoverRequest{Action: agent.RecoverResend}); err != nil {
+		if user, err = in.recoverAccount(ctx, user, agent.RecoverRequest{Action: agent.RecoverResend}); err != nil {
 			return err
 		}
-		d.say("%s: the code was sent again", d.env.Name)
-		if d.terminal == nil {
-			d.say("next, run at a terminal: kyc-agentd confirm %s -u %s", d.env.Name, shellquote.Quote(d.user))
+		in.cli.io.say("%s: the code was sent again", in.env.Name)
+		if in.terminal == nil {
+			in.cli.io.say("next, run at a terminal: kyc-agentd confirm %s -u %s", in.env.Name, shellquote.Quote(user))
 			return nil
 		}
 	}
-	if err := d.recoverAccount(ctx, agent.RecoverRequest{Action: agent.RecoverConfirm}); err != nil {
+	if _, err := in.recoverAccount(ctx, user, agent.RecoverRequest{Action: agent.RecoverConfirm}); err != nil {
 		return err
 	}
-	d.say("%s: account confirmed; next, run: kyc-agentd login %[1]s", d.env.Name)
+	in.cli.io.say("%s: account confirmed; next, run: kyc-agentd login %[1]s", in.env.Name)
 	return nil
 }
 
-// recoverAccount has the agent do req for the user, who is asked for where they are not known.
-func (d *interaction) recoverAccount(ctx context.Context, req agent.RecoverRequest) (err error) {
-	if req.Action != agent.RecoverResend || d.user == "" {
-		if err := d.needTerminal(recoveryVerbs[req.Action]); err != nil {
-			return err
+// recoverAccount sends req to the agent for the user, and asks for the user if the name is
+// empty. It returns the user's name.
+func (in *interaction) recoverAccount(ctx context.Context, user string, req agent.RecoverRequest) (_ string, err error) {
+	if req.Action != agent.RecoverResend || user == "" {
+		if err := in.needTerminal(recoveryVerbs[req.Action]); err != nil {
+			return "", err
 		}
 	}
-	if d.user, err = d.askUser(ctx); err != nil {
-		return err
+	if user == "" {
+		if user, err = in.askUser(ctx); err != nil {
+			return "", err
+		}
 	}
-	req.Environment, req.Username = d.env.Name, d.user
-	return d.service.Recover(ctx, req, d.answerChallenge)
+	req.Environment, req.Username = in.env.Name, user
+	return user, in.service.Recover(ctx, req, in.answerChallenge)
 }
 
 var recoveryVerbs = map[agent.RecoverAction]string{
@@ -121,9 +135,9 @@ var recoveryVerbs = map[agent.RecoverAction]string{
 	agent.RecoverConfirm: "confirm", agent.RecoverResend: "confirm",
 }
 
-func (d *interaction) needTerminal(verb string) error {
-	if d.terminal != nil {
+func (in *interaction) needTerminal(verb string) error {
+	if in.terminal != nil {
 		return nil
 	}
-	return usageError("run it at one: kyc-agentd "+verb+" "+d.env.Name, "no terminal to ask at")
+	return usageError("run it at one: kyc-agentd "+verb+" "+in.env.Name, "no terminal to ask at")
 }

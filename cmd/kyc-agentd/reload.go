@@ -9,7 +9,7 @@ func (c *cli) reloadCommand() *cobra.Command {
 			if err := c.client().Reload(cmd.Context()); err != nil {
 				return err
 			}
-			c.say("configuration read again")
+			c.io.say("configuration reloaded")
 			return nil
 		},
 	}

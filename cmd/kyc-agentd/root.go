@@ -11,12 +11,13 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
 // cli is one run of the program.
 type cli struct {
-	stdio
+	io     stdio
 	vars   config.Environ
 	socket string // --socket
 	// harden is the process-wide part of serve. It cannot be taken back, so tests
@@ -27,7 +28,7 @@ type cli struct {
 // run is the whole program: it runs one verb, prints what went wrong, if anything
 // did, and returns the exit code.
 func run(ctx context.Context, args []string, io stdio, vars []string) int {
-	c := &cli{stdio: io, vars: vars, harden: harden}
+	c := &cli{io: io, vars: vars, harden: daemon.Harden}
 	return c.run(ctx, args)
 }
 
@@ -39,7 +40,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		return int(exit)
 	}
 	if err != nil {
-		c.say("%s", unknownCommand(root, args, err))
+		c.io.say("%s", unknownCommand(root, args, err))
 	}
 	return exitCode(err)
 }
@@ -59,9 +60,9 @@ func (c *cli) root() *cobra.Command {
 		SilenceErrors: true, // run prints them, as one line
 		SilenceUsage:  true,
 	}
-	root.SetIn(c.in)
-	root.SetOut(c.out)
-	root.SetErr(c.err)
+	root.SetIn(c.io.in)
+	root.SetOut(c.io.out)
+	root.SetErr(c.io.err)
 	root.SetHelpTemplate("{{.Long}}")
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.needsCommand})
@@ -80,7 +81,7 @@ func (c *cli) root() *cobra.Command {
 
 // needsCommand is a command that needs another word after it.
 func (c *cli) needsCommand(cmd *cobra.Command, _ []string) error {
-	_, _ = c.err.Write([]byte(cmp.Or(cmd.Long, usageRoot)))
+	_, _ = c.io.err.Write([]byte(cmp.Or(cmd.Long, usageRoot)))
 	return exitStatus(exitUsage)
 }
 

@@ -2,29 +2,35 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
-// relayedSignals are the signals that a command gets of us. SIGTSTP and its like stop this
-// process as any other, and the command with it at a terminal.
-var relayedSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
+// relayedSignals are relayed to the command. SIGTSTP and its like stop this process as any
+// other one, and at a terminal the command with it.
+var relayedSignals = []os.Signal{
+	syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+}
 
-// runChild runs the command with the socket in its environment and returns how it ended.
-func (b *runOptions) runChild(ctx context.Context, program, socket string, signals <-chan os.Signal) error {
+// runChild runs the command with the socket in its environment, and returns how it ended.
+func (o *runOptions) runChild(ctx context.Context, program, socket string, signals <-chan os.Signal) error {
 	if ctx.Err() != nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "run", Message: "cancelled; the command was not started", Err: ctx.Err()}
 	}
-	cmd := &exec.Cmd{Path: program, Args: b.command, Env: b.childEnv(socket), Stdin: b.in, Stdout: b.out, Stderr: b.err}
-	if b.passwordStdin || b.apiKeyStdin {
-		cmd.Stdin = nil // /dev/null: what is left there is the secret's
+	io := o.cli.io
+	cmd := &exec.Cmd{Path: program, Args: o.command, Env: o.childEnv(socket), Stdin: io.in, Stdout: io.out, Stderr: io.err}
+	if o.passwordStdin || o.apiKeyStdin {
+		cmd.Stdin = nil // /dev/null: the command must not read the rest of the secret's input
 	}
 	if err := cmd.Start(); err != nil {
-		return b.cannotRun(err)
+		return o.cannotRun(err)
 	}
 	ended := make(chan struct{})
 	go relaySignals(signals, cmd.Process, ended)
@@ -36,19 +42,29 @@ func (b *runOptions) runChild(ctx context.Context, program, socket string, signa
 	return exitOf(err, cmd.ProcessState)
 }
 
-// childEnv is this process's environment with the agent in it. No secret of the agent's
-// was ever in an environment.
-func (b *runOptions) childEnv(socket string) []string {
-	env := append([]string{}, b.vars...)
+// childEnv is this process's environment with the agent's socket. It never has a secret of
+// the agent in it.
+func (o *runOptions) childEnv(socket string) []string {
+	env := append([]string{}, o.cli.vars...)
 	env = append(env, "KYC_AGENT_SOCK="+socket)
-	if b.environment != "" {
-		env = append(env, "KYC_ENV="+b.environment)
+	if o.environment != "" {
+		env = append(env, "KYC_ENV="+o.environment)
 	}
 	return env // of two values os/exec takes the last
 }
 
-// relaySignals sends what comes on signals to p, until ended. A terminal sends its own
-// (Ctrl-C, Ctrl-\) to every process in its foreground, and the command is one of them.
+// cannotRun says why there is no command to run, with the exit code of a shell.
+func (o *runOptions) cannotRun(err error) error {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		o.cli.io.say("no such command: %s", o.command[0])
+		return exitStatus(exitNotFound)
+	}
+	o.cli.io.say("cannot run %s: %s", o.command[0], config.PlainCause(errors.Unwrap(err)))
+	return exitStatus(exitCannotRun)
+}
+
+// relaySignals sends the signals to p until ended is closed. A terminal sends its own
+// (Ctrl-C, Ctrl-\) to every process in the foreground, the command included.
 func relaySignals(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
 	for {
 		select {
@@ -63,7 +79,8 @@ func relaySignals(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}
 	}
 }
 
-// exitOf is the exit code of a command that ended as state says, by a shell's rule.
+// exitOf returns the exit status of a command that ended as state says, by the rule of
+// shells.
 func exitOf(err error, state *os.ProcessState) error {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	switch {
@@ -72,5 +89,5 @@ func exitOf(err error, state *os.ProcessState) error {
 	case state.Exited():
 		return exitStatus(state.ExitCode())
 	}
-	return &agent.Error{Code: agent.CodeInternal, Op: "run", Message: "the command's end is not known", Err: err}
+	return &agent.Error{Code: agent.CodeInternal, Op: "run", Message: "it is not known how the command ended", Err: err}
 }

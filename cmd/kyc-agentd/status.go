@@ -27,12 +27,12 @@ func (c *cli) statusCommand() *cobra.Command {
 				return err
 			}
 			if ours := programVersion(); st.Version != ours {
-				c.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, ours)
+				c.io.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, ours)
 			}
 			if asJSON {
-				return writeJSON(c.out, st)
+				return writeJSON(c.io.out, st)
 			}
-			return writeStatus(c.out, st, time.Now())
+			return writeStatus(c.io.out, st, time.Now())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "")

@@ -96,7 +96,7 @@ func TestUnattendedSignInThatIsRefused(t *testing.T) {
 }
 
 // What is wrong with the file is said, and costs no call. Once it is mended and the
-// configuration read again, it is as if nothing had been.
+// configuration reloaded, it is as if nothing had been.
 func TestUnattendedSignInWithoutItsFile(t *testing.T) {
 	for want, spoil := range map[string]func(file string) error{
 		" has mode 0644 and may be read by its owner alone; run: chmod 600 ":            func(file string) error { return os.Chmod(file, 0o644) },

@@ -18,7 +18,7 @@ func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Long: usageVersion, Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(c.out, "kyc-agentd", programVersion())
+			_, err := fmt.Fprintln(c.io.out, "kyc-agentd", programVersion())
 			return err
 		},
 	}

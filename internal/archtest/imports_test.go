@@ -18,10 +18,13 @@ import (
 // import nothing of this module.
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {
-		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/doctor", "cmd/kyc-agentd/internal/logging",
+		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
-		"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "store/file", "store/keyring",
-		"internal/sanitize", "internal/shellquote",
+		"ipc", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
+	},
+	"cmd/kyc-agentd/internal/daemon": {
+		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
+		"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/doctor": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",

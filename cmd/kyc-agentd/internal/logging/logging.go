@@ -17,7 +17,7 @@
 // The events:
 //
 //	ready, stopping, stopped           the daemon: socket, store, version; reason
-//	configuration read again           a reload; error when it cannot be used
+//	configuration reloaded           a reload; error when it cannot be used
 //	signed in, signed in unattended    op login; warn: not signed in
 //	ID token refreshed                 op refresh; warn: ID token not refreshed
 //	signed out                         op logout, scope; warn: not revoked at Cognito

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -8,15 +8,15 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notify tells the service manager assignments, "READY=1", "STATUS=…", in one
-// datagram (sd_notify(3)). Without a manager it does nothing. An error is of no use to
-// the daemon: a manager that is gone is not served by stopping.
+// notify sends assignments such as "READY=1" and "STATUS=…" to the service manager, in one
+// datagram (sd_notify(3)). It does nothing without a manager. It ignores errors, because the
+// daemon should go on without a manager.
 func notify(assignments ...string) {
 	_, _ = systemd.SdNotify(false, strings.Join(assignments, "\n"))
 }
 
-// feedWatchdog tells the manager that the daemon works, where it wants to hear that:
-// twice in each interval, and only after probe did. It returns when ctx ends.
+// feedWatchdog reports to the manager that the daemon works, if the manager has a watchdog:
+// twice in each interval, and only if probe succeeded. It returns when ctx ends.
 func feedWatchdog(ctx context.Context, probe func(context.Context) error, failed func(error)) {
 	interval, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -7,12 +7,12 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/sink"
 )
 
-// token is for the token files, which are there before the agent is.
+// token is for the token files, which are made before the agent.
 func (d *daemon) token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
 	return d.agent.Token(ctx, req)
 }
 
-// service is the agent with the token files, of which it does not know.
+// service adds the token files to the status of the agent, which does not know them.
 type service struct {
 	*agent.Agent
 	sinks *sink.Manager

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -11,20 +11,20 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// sockets are what a daemon listens on.
+// sockets are the sockets on which a daemon listens.
 type sockets struct {
 	agent     net.Listener
-	extra     net.Listener // for `ssh -R`; nil when nothing is forwarded
-	inherited bool         // the agent's is the service manager's
+	extra     net.Listener // for `ssh -R`; nil if there is none
+	inherited bool         // the service manager passed the agent's
 }
 
-// inheritSockets takes the sockets of the service manager, if it gives any.
+// inheritSockets takes the sockets that the service manager passes, if there are any.
 func inheritSockets() (*sockets, error) {
 	ln, extra, err := ipc.Inherited()
 	return &sockets{ln, extra, ln != nil}, err
 }
 
-// listen makes the sockets that are missing.
+// listen makes the sockets that the service manager did not pass.
 func (s *sockets) listen(path string, c config.Config) (err error) {
 	if s.agent == nil {
 		if s.agent, err = ipc.Listen(path); err != nil {
@@ -37,7 +37,6 @@ func (s *sockets) listen(path string, c config.Config) (err error) {
 	return err
 }
 
-// all are those that there are.
 func (s *sockets) all() []net.Listener {
 	return slices.DeleteFunc([]net.Listener{s.agent, s.extra}, func(ln net.Listener) bool { return ln == nil })
 }
@@ -48,22 +47,22 @@ func (s *sockets) close() {
 	}
 }
 
-// extraSocketPath is the name of the socket for forwarding, beside the agent's: ssh
-// takes a path, and whoever gets it must not have to be told which calls it takes.
+// extraSocketPath returns the path of the extra socket, beside the agent's: `ssh -R` is given
+// a path, and nothing more, so the path alone has to decide what is allowed.
 func extraSocketPath(agentSocket string) string {
 	return strings.TrimSuffix(agentSocket, ".sock") + ".extra.sock"
 }
 
-// serveExtra serves what may be forwarded, until ctx ends. That a forwarded socket fails
-// is no reason for the agent to end.
+// serveExtra serves the extra socket until ctx ends: tokens of forward_environments, and
+// nothing else. The agent keeps running if this socket fails.
 func (d *daemon) serveExtra(ctx context.Context, ln net.Listener) {
 	server := &ipc.Server{
 		Service: agent.Restrict(d.agent, d.started.ForwardEnvironments...),
 		Logger:  d.log.With("socket", "extra"),
-		Version: programVersion(),
+		Version: d.opts.Version,
 	}
-	d.log.Info("forwarding", "socket", ln.Addr().String(), "environments", strings.Join(d.started.ForwardEnvironments, ", "))
+	d.log.Info("serving the extra socket", "socket", ln.Addr().String(), "environments", strings.Join(d.started.ForwardEnvironments, ", "))
 	if err := server.Serve(ctx, ln); err != nil {
-		d.log.Error("the socket for forwarding is broken; the agent's own goes on", "error", err)
+		d.log.Error("the extra socket is broken; the agent's own socket keeps working", "error", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -6,16 +6,15 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/auto"
-	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
 // openStore opens the store that the configuration asks for.
 func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
 	s, err := auto.Open(ctx, auto.Options{
 		Kind:           d.started.Store.String(),
-		KeyFile:        d.started.KeyFile(d.vars),
-		Getenv:         d.vars.Get,
-		KeyringCommand: keyring.SelfCommand(keyringVerb),
+		KeyFile:        d.started.KeyFile(d.opts.Vars),
+		Getenv:         d.opts.Vars.Get,
+		KeyringCommand: d.opts.KeyringCommand,
 		Logger:         d.log,
 	})
 	if err != nil {
@@ -24,6 +23,6 @@ func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
 	return s, nil
 }
 
-// closeStore frees the file store's folder for the next daemon. At the end of a
-// process nothing could be done about an error.
+// closeStore unlocks the file store's folder for the next daemon. It ignores the error,
+// because the process is about to end.
 func closeStore(s store.Store) { _ = auto.Close(s) }

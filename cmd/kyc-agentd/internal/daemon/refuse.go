@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// refuseIdle is how long a daemon that cannot start waits for the next who asks:
-	// long enough for starts to be rarer than the service manager's limit allows.
+	// refuseIdle is how long a daemon that cannot start waits for the next client. It is
+	// long enough to keep the starts below the service manager's limit.
 	refuseIdle = 2 * time.Second
-	// refuseWithin is less than the 90 s that systemd gives a start.
+	// refuseWithin is less than systemd's start timeout of 90 s.
 	refuseWithin = time.Minute
 )
 
-// refuse tells everybody who asks on sockets of the service manager why there is no
-// agent, until nobody does any more.
+// refuse answers every client on the service manager's sockets with the reason why the
+// daemon cannot start, until no client has asked for a while.
 //
-// The manager starts a daemon because a client is waiting. One that just ended would
-// leave the client in the socket's backlog, be started for it again, and so on, until
-// systemd gives up on the service and closes the socket. Like this the client has its
-// answer, the service has failed, and the next client starts it anew. Whoever mended the
-// configuration need not wait for that: a reload ends it, where usable now is nil.
+// The manager starts a daemon because a client is waiting. A daemon that only exited would
+// leave the client in the socket's backlog and be started for it again, until systemd gives
+// up and closes the socket. This way the client gets the reason, the unit fails, and the
+// next client triggers a new start. After the configuration was corrected, a reload ends it
+// at once: when usable returns nil.
 func refuse(ctx context.Context, listeners []net.Listener, cause error, log *slog.Logger, usable func() error) {
 	notify("STATUS=cannot start: " + sanitize.OneLine(cause.Error()))
 	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
@@ -45,15 +45,15 @@ func refuse(ctx context.Context, listeners []net.Listener, cause error, log *slo
 	}}
 	var serving sync.WaitGroup
 	for _, ln := range listeners {
-		serving.Go(func() { _ = server.Serve(ctx, ln) }) // it ends, or is broken: all the same
+		serving.Go(func() { _ = server.Serve(ctx, ln) }) // an error changes nothing
 	}
 	serving.Wait()
 }
 
-// A refusal is the service of a daemon that cannot start.
+// A refusal is the [agent.Service] of a daemon that cannot start.
 type refusal struct {
 	cause error
-	asked func() // is called first
+	asked func() // called at each request
 }
 
 func (r refusal) refuse() error {

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"bytes"
@@ -16,10 +16,10 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// The figures of GET /v1/metrics. Names and units are as Prometheus wants them. A label
-// is an environment, an operation, a code, a state or a kind, and never a user, a token
-// or an address. Expiry is a time and not a span: `kyc_agent_token_expiry_timestamp_seconds
-// - time()` is what is left.
+// The metrics of GET /v1/metrics. Names and units follow Prometheus' conventions. A label is
+// an environment, an operation, a code, a state or a kind, and never a user, a token or an
+// address. An expiry is a time: `kyc_agent_token_expiry_timestamp_seconds - time()` is the
+// time that is left.
 var (
 	buildInfo        = desc("build_info", "The version of the agent; always 1.", "version", "goversion")
 	startTime        = desc("start_time_seconds", "When the agent was started, in seconds since 1970.")
@@ -45,21 +45,20 @@ var states = []agent.State{
 	agent.StateUnknown, agent.StateAbsent, agent.StateIdle, agent.StateFresh, agent.StateRefreshing, agent.StateUnsaved, agent.StateRejected,
 }
 
-// metrics are the figures of one daemon: what its requests took, and at each scrape what
-// its status says.
+// metrics has the durations of a daemon's requests and, at each scrape, its status.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
 }
 
-// newMetrics returns those of the agent whose status is status.
+// newMetrics returns metrics of the agent whose status is status.
 func newMetrics(status func(context.Context) (agent.Status, error)) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kyc_agent_request_duration_seconds",
 			Help: "Requests on the socket, by operation and code; \"ok\" is a success.",
-			// From memory, by a refresh, and as long as a person takes to sign in.
+			// From a token in memory, over a refresh, to a person who signs in.
 			Buckets: []float64{.0005, .001, .0025, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300},
 		}, []string{"op", "code"}),
 	}
@@ -67,16 +66,16 @@ func newMetrics(status func(context.Context) (agent.Status, error)) *metrics {
 	return m
 }
 
-// observe is for [ipc.Server].
+// observe counts a request. It is OnRequest of [ipc.Server].
 func (m *metrics) observe(c ipc.RequestInfo) {
 	m.requests.WithLabelValues(c.Op, cmp.Or(string(c.Code), "ok")).Observe(c.Duration.Seconds())
 }
 
-// metricsFormats are the forms that metrics come in; the first is for who asks for none.
+// metricsFormats are the formats of the metrics; the first is the default.
 var metricsFormats = []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics)}
 
-// render writes every figure in the form that the request asks for, as [ipc.Server]
-// wants it.
+// render returns all metrics in the format that the request asks for. promhttp.HandlerFor
+// would do the same as a handler; [ipc.Server] takes a media type and a body.
 func (m *metrics) render(_ context.Context, request http.Header) (mediaType string, body []byte, err error) {
 	families, err := m.registry.Gather()
 	if err != nil {
@@ -90,13 +89,13 @@ func (m *metrics) render(_ context.Context, request http.Header) (mediaType stri
 			return "", nil, err
 		}
 	}
-	if end, ok := enc.(expfmt.Closer); ok { // OpenMetrics has a last line
+	if end, ok := enc.(expfmt.Closer); ok { // OpenMetrics ends with a line
 		err = end.Close()
 	}
 	return string(format), out.Bytes(), err
 }
 
-// statusCollector makes figures of a status, which is from memory.
+// statusCollector makes metrics of a status, which the agent has in memory.
 type statusCollector struct {
 	status func(context.Context) (agent.Status, error)
 }

@@ -1,0 +1,258 @@
+// Package daemon wires the agent to its store, socket, token files and service manager,
+// and runs it until its context ends.
+//
+// Call [Serve] for the daemon, or [ServeWhile] for an agent that lives as long as one
+// command. This is the only package that knows all adapters (ipc, agent/cognito,
+// agent/awscreds, agent/sink, store/...), which do not know one another.
+//
+// sockets.go listens, for the agent and for the extra socket of `ssh -R`; reload.go loads a
+// changed configuration; refuse.go answers clients when the daemon cannot start; notify.go
+// talks to the service manager; metrics.go serves the metrics.
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/awscreds"
+	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/sink"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/logging"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
+	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+// stopWithin is how long the daemon waits for running refreshes when it stops. Cutting one
+// off could lose a refresh token that Cognito has already rotated.
+const stopWithin = 22 * time.Second
+
+// Options are the flags of `serve`, and what the program knows. Store and Level, if they
+// are set, override the configuration.
+type Options struct {
+	ConfigFile string // "" is the default one, which may be missing
+	Store      config.StoreKind
+	Level      config.Level
+	NoProxyAPI bool // do not forward requests to the API
+	NoSinks    bool // leave the token files to another daemon
+
+	Vars    config.Environ
+	Socket  string    // where to listen, if the service manager passes no socket
+	Log     io.Writer // standard error
+	Version string    // of this program
+
+	// KeyringCommand runs the child process of package keyring.
+	KeyringCommand []string
+	// Harden is [Harden], or does nothing in a test: it cannot be undone.
+	Harden func() error
+}
+
+// load reads the configuration and applies the flags.
+func (o Options) load() (c config.Config, warnings []string, err error) {
+	c, warnings, err = config.Load(o.ConfigFile, o.Vars)
+	if o.Store.String() != "" {
+		c.Store = o.Store
+	}
+	if o.Level.String() != "" {
+		c.LogLevel = o.Level
+	}
+	if o.NoSinks {
+		c.Sinks = nil
+	}
+	return c, warnings, err
+}
+
+type daemon struct {
+	opts  Options
+	log   *slog.Logger
+	level *slog.LevelVar
+	store store.Store
+	agent *agent.Agent
+	sinks *sink.Manager
+
+	reloading sync.Mutex
+	started   config.Config // the configuration at the start: a new store needs a restart
+}
+
+// newDaemon returns a daemon that has its log, but no configuration and no agent yet.
+func newDaemon(o Options) *daemon {
+	logging.IgnoreSIGPIPE()
+	d := &daemon{opts: o, level: new(slog.LevelVar)}
+	d.log = logging.New(o.Log, d.level, o.Vars)
+	return d
+}
+
+// Serve runs the daemon until ctx ends. It then finishes open requests and refreshes.
+func Serve(ctx context.Context, o Options) error {
+	notHardened := o.Harden()
+	d := newDaemon(o)
+	s, err := inheritSockets()
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := d.start(ctx, s); err != nil {
+		if s.inherited {
+			refuse(ctx, s.all(), err, d.log, d.canStart)
+		}
+		return err
+	}
+	defer closeStore(d.store)
+	if notHardened != nil {
+		d.log.Warn("this process is less private than it should be", "error", notHardened)
+	}
+	return d.serve(ctx, s)
+}
+
+// start does everything that can fail before the daemon serves on s.
+func (d *daemon) start(ctx context.Context, s *sockets) error {
+	if err := d.configure(); err != nil {
+		return err
+	}
+	if err := s.listen(d.opts.Socket, d.started); err != nil {
+		return err
+	}
+	return d.makeAgent(ctx)
+}
+
+// configure loads the configuration for the first time.
+func (d *daemon) configure() error {
+	c, warnings, err := d.opts.load()
+	if err != nil {
+		return err
+	}
+	d.started = c
+	d.apply(c, warnings)
+	return nil
+}
+
+// apply sets the log level and logs the warnings.
+func (d *daemon) apply(c config.Config, warnings []string) {
+	d.level.Set(c.SlogLevel())
+	for _, w := range warnings {
+		d.log.Warn(w)
+	}
+}
+
+// makeAgent opens the store and starts the agent on it.
+func (d *daemon) makeAgent(ctx context.Context) (err error) {
+	agentConfig, err := d.started.AgentConfig(d.opts.Vars)
+	if err != nil {
+		return err
+	}
+	sinks, err := d.started.ResolveSinks(d.opts.Vars, d.opts.ConfigFile, d.opts.Socket)
+	if err != nil {
+		return err
+	}
+	if d.store, err = d.openStore(ctx); err != nil {
+		return err
+	}
+	d.sinks = sink.New(sink.Options{Token: d.token, Render: ipc.Render, Logger: d.log})
+	d.agent, err = agent.New(agent.Options{
+		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
+		Exchanger:     awscreds.New(awscreds.Options{Logger: d.log}),
+		Store:         d.store,
+		Config:        agentConfig,
+		Logger:        d.log,
+		Version:       d.opts.Version,
+		OnChange:      d.sinks.OnChange,
+	})
+	if err != nil {
+		return err
+	}
+	d.checkUnattended(agentConfig)
+	if err := d.agent.Start(ctx); err != nil {
+		return err
+	}
+	d.sinks.Configure(sinks)
+	return nil
+}
+
+// checkUnattended warns early of what would make the first unattended sign-in fail. It is
+// not an error, because the file may be written after the start of the daemon.
+func (d *daemon) checkUnattended(c agent.Config) {
+	for _, e := range c.Environments {
+		if e.Unattended == nil {
+			continue
+		}
+		if _, err := e.Unattended.Credential(); err != nil {
+			d.log.Warn("the agent cannot sign in by itself yet", "env", e.Name, "error", err)
+		}
+	}
+}
+
+// serve answers on s until ctx ends, and then stops as [Serve] does.
+func (d *daemon) serve(ctx context.Context, s *sockets) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { beginShutdown(stop) })
+	var background sync.WaitGroup
+	defer background.Wait() // after stop
+	defer stop()
+	background.Go(func() { d.reloadOnHangup(serving) })
+	socket := s.agent.Addr().String()
+	background.Go(func() { feedWatchdog(serving, statusProbe(socket), d.probeFailed) })
+	if s.extra != nil {
+		background.Go(func() { d.serveExtra(serving, s.extra) })
+	}
+
+	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", d.opts.Version)
+	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))
+	err := d.server().Serve(serving, s.agent)
+	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
+	d.close()
+	d.log.Info("stopped")
+	return err
+}
+
+// server returns the API on the agent's socket.
+func (d *daemon) server() *ipc.Server {
+	all := service{d.agent, d.sinks}
+	m := newMetrics(all.Status)
+	return &ipc.Server{
+		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI,
+		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.render, OnRequest: m.observe,
+	}
+}
+
+// beginShutdown handles the first signal. A second signal ends the process at once, so the
+// default action has to be restored before anything is stopped.
+func beginShutdown(stop func()) {
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	notify("STOPPING=1", "STATUS=finishing open requests")
+	stop()
+}
+
+// close removes the token files and waits for running refreshes.
+func (d *daemon) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	var sinks sync.WaitGroup // in parallel: a file system that hangs must not take time from a refresh
+	sinks.Go(func() { d.sinks.Close(ctx) })
+	defer sinks.Wait()
+	if err := d.agent.Close(ctx); err != nil {
+		d.log.Error("a refresh was cut off; if the sign-in does not work after the next start, run: kyc-agentd login", "error", err)
+	}
+}
+
+// statusProbe returns a function that asks the daemon for its status as every client does.
+func statusProbe(socket string) func(context.Context) error {
+	client := &ipc.Client{Socket: socket}
+	return func(ctx context.Context) error {
+		_, err := client.Status(ctx)
+		return err
+	}
+}
+
+func (d *daemon) probeFailed(err error) {
+	d.log.Error("the daemon does not answer on its own socket; the service manager will restart it", "error", err)
+}

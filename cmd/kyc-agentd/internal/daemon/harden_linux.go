@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Harden makes this process private to its user before it holds any secret: files are only
+// for their owner, there is no core dump, and other processes of the same user cannot debug
+// it or read /proc/PID/mem and environ (without Yama each of them could attach). Its error
+// says what failed; the daemon works without that.
+//
+// The unit file has UMask= and LimitCORE= too, but the daemon also runs without a unit.
+func Harden() error {
+	unix.Umask(0o077)
+	var failed []error
+	if err := undumpable(); err != nil {
+		failed = append(failed, err)
+	}
+	// Both limits: a soft one alone could be raised again.
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil && !noCore() {
+		failed = append(failed, fmt.Errorf("RLIMIT_CORE: %w", err))
+	}
+	return errors.Join(failed...)
+}
+
+// undumpable is the part of Harden that a child process does not inherit: execve(2) resets
+// it.
+func undumpable() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
+	}
+	return nil
+}
+
+// noCore reports whether the limit is already 0, as with LimitCORE=0 and a system call
+// filter that forbids setting limits.
+func noCore() bool {
+	var l unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_CORE, &l) == nil && l.Max == 0
+}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package daemon
+
+import "syscall"
+
+// Harden makes the files that this process writes private to its user. Its error says what
+// failed; the daemon works without that.
+func Harden() error {
+	syscall.Umask(0o077)
+	return syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
+}
+
+// undumpable is the part of Harden that a child process does not inherit: there is none on
+// this system.
+func undumpable() error { return nil }

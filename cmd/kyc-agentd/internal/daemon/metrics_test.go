@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/store"
+)
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+// someMetrics are those of an agent with a sign-in of ana's and one that is refused.
+func someMetrics() *metrics {
+	m := newMetrics(func(context.Context) (agent.Status, error) {
+		return agent.Status{
+			Version: "v1.2.3", StartedAt: noon, Store: store.Info{Kind: "file", Detail: "/home/ana", Lasting: true},
+			Environments: []agent.EnvironmentStatus{
+				{
+					Name: "prod", State: agent.StateFresh, User: "ana@example.com", APIURL: "https://kyc.example", ExpiresAt: noon.Add(time.Hour),
+					SignInEndsAt: noon.Add(24 * time.Hour), AWSExpiresAt: noon.Add(30 * time.Minute), Refreshes: 7, RefreshFailures: 2, SkewSeconds: -1.5,
+				},
+				{Name: "staging", State: agent.StateRejected, Degraded: true, LastError: "staging: refused for bob@example.com"},
+			},
+		}, nil
+	})
+	m.observe(ipc.RequestInfo{Op: "token", Duration: 200 * time.Microsecond})
+	m.observe(ipc.RequestInfo{Op: "token", Code: agent.CodeLoginRequired, Duration: 3 * time.Second})
+	return m
+}
+
+// Names, units and helps are as Prometheus' own linter wants them.
+func TestMetricsAreWellNamed(t *testing.T) {
+	families, err := someMetrics().registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %+v", err, problems)
+	}
+}
+
+func TestMetricsInTheTextFormat(t *testing.T) {
+	media, body, err := someMetrics().render(t.Context(), http.Header{})
+	if err != nil || !strings.HasPrefix(media, "text/plain; version=0.0.4") {
+		t.Fatalf("%v %q", err, media)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	if _, err := parser.TextToMetricFamilies(strings.NewReader(string(body))); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{
+		`kyc_agent_build_info{goversion="go`, `version="v1.2.3"} 1`,
+		`kyc_agent_store_info{kind="file",lasting="true"} 1`,
+		`kyc_agent_environment_state{env="prod",state="fresh"} 1`, `kyc_agent_environment_state{env="staging",state="fresh"} 0`,
+		`kyc_agent_environment_state{env="staging",state="rejected"} 1`, `kyc_agent_environment_degraded{env="staging"} 1`,
+		`kyc_agent_refreshes_total{env="prod",outcome="success"} 7`, `kyc_agent_refreshes_total{env="prod",outcome="failure"} 2`,
+		`kyc_agent_clock_skew_seconds{env="prod"} -1.5`,
+		`kyc_agent_token_expiry_timestamp_seconds{env="prod"} `, `kyc_agent_sign_in_end_timestamp_seconds{env="prod"} `,
+		`kyc_agent_aws_credentials_expiry_timestamp_seconds{env="prod"} `,
+		`kyc_agent_request_duration_seconds_bucket{code="ok",op="token",le="0.0005"} 1`,
+		`kyc_agent_request_duration_seconds_count{code="login_required",op="token"} 1`,
+	} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("%s is missing in\n%s", want, body)
+		}
+	}
+	for _, not := range []string{"example", "/home", `expiry_timestamp_seconds{env="staging"}`} {
+		if strings.Contains(string(body), not) {
+			t.Errorf("%q is in\n%s", not, body)
+		}
+	}
+}
+
+func TestMetricsInOpenMetrics(t *testing.T) {
+	media, body, err := someMetrics().render(t.Context(), http.Header{"Accept": {"application/openmetrics-text; version=1.0.0"}})
+	if err != nil || !strings.HasPrefix(media, "application/openmetrics-text; version=1.0.0; charset=utf-8") {
+		t.Fatalf("%v %q", err, media)
+	}
+	for _, want := range []string{"# TYPE kyc_agent_refreshes counter\n", "kyc_agent_refreshes_total{", "# TYPE kyc_agent_request_duration_seconds histogram\n"} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("%s is missing in\n%s", want, body)
+		}
+	}
+	if !strings.HasSuffix(string(body), "\n# EOF\n") {
+		t.Errorf("no end in\n%s", body)
+	}
+}

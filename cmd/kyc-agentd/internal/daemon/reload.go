@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/sink"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+)
+
+// reloadOnHangup makes SIGHUP a reload, until ctx ends. `kyc-agentd reload` is better: it
+// waits for the result, and prints what is wrong.
+func (d *daemon) reloadOnHangup(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			_ = d.reload(ctx) // it logs
+		}
+	}
+}
+
+// reload loads the configuration again. An error means that nothing has changed, unless
+// its message says otherwise.
+func (d *daemon) reload(context.Context) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	l, err := d.load()
+	if err == nil {
+		err = d.agent.Configure(l.agent)
+	}
+	if err != nil {
+		d.log.Error("the configuration cannot be used; the old one stays in force", "error", err)
+		return err
+	}
+	d.apply(l.config, l.warnings)
+	d.sinks.Configure(l.sinks)
+	d.checkUnattended(l.agent)
+	d.log.Info("configuration reloaded")
+	return d.checkRestart(l.config)
+}
+
+// loaded is a configuration, and what it means for the parts of a daemon.
+type loaded struct {
+	config   config.Config
+	warnings []string
+	agent    agent.Config
+	sinks    []sink.Sink
+}
+
+func (d *daemon) load() (l loaded, err error) {
+	if l.config, l.warnings, err = d.opts.load(); err != nil {
+		return l, err
+	}
+	if l.agent, err = l.config.AgentConfig(d.opts.Vars); err != nil {
+		return l, err
+	}
+	l.sinks, err = l.config.ResolveSinks(d.opts.Vars, d.opts.ConfigFile, d.opts.Socket)
+	return l, err
+}
+
+// canStart returns nil if a daemon that is started now would accept the configuration.
+func (d *daemon) canStart() error {
+	_, err := d.load()
+	return err
+}
+
+// checkRestart returns an error if c has a change that needs a restart.
+func (d *daemon) checkRestart(c config.Config) error {
+	var keys string
+	switch {
+	case c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile:
+		keys = "store and store_key_file need"
+	case !slices.Equal(c.ForwardEnvironments, d.started.ForwardEnvironments):
+		keys = "forward_environments needs"
+	default:
+		return nil
+	}
+	err := &agent.Error{
+		Code: agent.CodeConfiguration, Op: "reload",
+		Message: "configuration reloaded, but " + keys + " a restart", Hint: "run: systemctl --user restart kyc-agentd.service",
+	}
+	d.log.Warn(err.Error())
+	return err
+}
