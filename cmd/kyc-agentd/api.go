@@ -24,14 +24,14 @@ import (
 )
 
 const (
-	// maxBuffered is how much of standard input, in bytes, is read before it is sent: a body
-	// of that size at most tells its length, and the agent can send it twice.
+	// maxBuffered is how much of standard input, in bytes, is read before it is sent. A body
+	// up to this size has a known length, and the agent can send it twice.
 	maxBuffered = 64 << 10
-	// maxPretty is the longest answer, in bytes, that is laid out for a person.
+	// maxPretty is the longest answer, in bytes, that is indented for a person.
 	maxPretty = 1 << 20
 )
 
-// apiOptions is one run of `api`.
+// apiOptions are those of one run of `api`.
 type apiOptions struct {
 	cli     *cli
 	data    string
@@ -61,7 +61,7 @@ func methodAndPath(_ *cobra.Command, args []string) error {
 	if len(args) == 2 || len(args) == 3 {
 		return nil
 	}
-	return usageError(apiHelp, "api takes a method and a path, and before them an environment if need be")
+	return usageError(apiHelp, "api takes a method and a path, and optionally an environment before them")
 }
 
 func (a *apiOptions) run(ctx context.Context, env, method, path string, hasData bool) error {
@@ -81,8 +81,8 @@ func (a *apiOptions) run(ctx context.Context, env, method, path string, hasData 
 		defer resp.Body.Close()
 		err = a.writeResponse(resp)
 	}
-	if fault := body.readError(); fault != nil && err != nil {
-		return usageError(apiHelp, "--data cannot be read: %s", config.PlainCause(fault))
+	if cause := body.readError(); cause != nil && err != nil {
+		return usageError(apiHelp, "--data cannot be read: %s", config.PlainCause(cause))
 	}
 	if err != nil {
 		return err
@@ -90,26 +90,29 @@ func (a *apiOptions) run(ctx context.Context, env, method, path string, hasData 
 	return a.exitFromStatus(resp)
 }
 
-// request is the request without its body.
+// request returns the request without its body.
 func (a *apiOptions) request(ctx context.Context, method, path string) (*http.Request, error) {
 	if method == "" || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return nil, usageError(apiHelp, "the method has to be one such as GET or POST, in capitals")
+		return nil, usageError(apiHelp, "the method must be one such as GET or POST, in capitals")
 	}
 	target, err := url.ParseRequestURI(path)
 	if !strings.HasPrefix(path, "/") || err != nil {
-		return nil, usageError(apiHelp, "the path has to begin with /, and special characters in it to be escaped with %%")
+		return nil, usageError(apiHelp, "the path must begin with /, and special characters in it must be escaped with %%")
 	}
 	req := (&http.Request{Method: method, URL: target, Header: http.Header{}}).WithContext(ctx)
 	for _, line := range a.headers {
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.Trim(value, " \t")
-		if !ok || !isToken(name) || strings.EqualFold(name, "Host") || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		if !ok || !isToken(name) || strings.EqualFold(name, "Host") || strings.ContainsFunc(value, isControl) {
 			return nil, usageError(apiHelp, "--header takes one header, 'Name: value', and not the host")
 		}
 		req.Header.Add(name, value)
 	}
 	return req, nil
 }
+
+// isControl reports whether r must not be in the value of a header (RFC 9110, 5.5).
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // isToken reports whether s can be the name of a header (RFC 9110, 5.6.2).
 func isToken(s string) bool {
@@ -118,8 +121,8 @@ func isToken(s string) bool {
 	})
 }
 
-// A requestBody remembers why it could not be read. It is read beside everything else: an
-// API may answer before it has read the body.
+// A requestBody remembers why it could not be read. Another goroutine reads it, and the API
+// may answer before it has read all of it.
 type requestBody struct {
 	io.Reader
 	close  func() error
@@ -128,13 +131,13 @@ type requestBody struct {
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err != nil && err != io.EOF && !errors.Is(err, fs.ErrClosed) { // who sends it closes it
+	if err != nil && err != io.EOF && !errors.Is(err, fs.ErrClosed) { // net/http closes it
 		b.failed.Store(&err)
 	}
 	return n, err
 }
 
-// readError is why, so far.
+// readError returns why the body could not be read so far, or nil.
 func (b *requestBody) readError() error {
 	if b == nil || b.failed.Load() == nil {
 		return nil
@@ -145,7 +148,7 @@ func (b *requestBody) readError() error {
 // Close implements [io.Closer].
 func (b *requestBody) Close() error { return b.close() }
 
-// body gives req the body that --data names, and tells its length where it is known.
+// body sets the body that --data names, and its length if that is known.
 func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
 	b := &requestBody{close: func() error { return nil }}
 	file, isFile := strings.CutPrefix(a.data, "@")
@@ -180,7 +183,7 @@ func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
 	return b, nil
 }
 
-// writeResponse writes the answer as it comes; on a terminal JSON is laid out.
+// writeResponse writes the answer as it arrives. On a terminal it indents JSON.
 func (a *apiOptions) writeResponse(resp *http.Response) error {
 	if a.include {
 		if err := writeHead(a.cli.io.out, resp); err != nil {
@@ -203,7 +206,7 @@ func (a *apiOptions) writeResponse(resp *http.Response) error {
 	return w.err
 }
 
-// A stickyWriter remembers why it could not be written to.
+// A stickyWriter remembers its first error.
 type stickyWriter struct {
 	io.Writer
 	err error
@@ -234,23 +237,23 @@ func isJSON(h http.Header) bool {
 	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
 }
 
-// pretty lays out what is JSON and not too long, and leaves all else as it is.
+// pretty indents JSON that is not too long, and leaves everything else as it is.
 func pretty(r io.Reader) io.Reader {
 	raw, err := io.ReadAll(io.LimitReader(r, maxPretty+1))
-	var laidOut bytes.Buffer
-	if err != nil || len(raw) > maxPretty || json.Indent(&laidOut, bytes.TrimSpace(raw), "", "  ") != nil {
+	var indented bytes.Buffer
+	if err != nil || len(raw) > maxPretty || json.Indent(&indented, bytes.TrimSpace(raw), "", "  ") != nil {
 		return io.MultiReader(bytes.NewReader(raw), errorReader{err}, r)
 	}
-	laidOut.WriteByte('\n')
-	return &laidOut
+	indented.WriteByte('\n')
+	return &indented
 }
 
-// errorReader reads nothing, and err when there is one.
+// errorReader reads nothing, and returns err or io.EOF.
 type errorReader struct{ err error }
 
 func (f errorReader) Read([]byte) (int, error) { return 0, cmp.Or(f.err, io.EOF) }
 
-// exitFromStatus makes the exit code of the answer's status: 4 for 4xx, 5 for 5xx.
+// exitFromStatus returns the exit code for the answer's status: 4 for 4xx, 5 for 5xx.
 func (a *apiOptions) exitFromStatus(resp *http.Response) error {
 	class := resp.StatusCode / 100
 	if class < 4 {

@@ -12,7 +12,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
-// completionTimeout bounds what a person waits for after they pressed Tab.
+// completionTimeout is how long a person waits after pressing Tab.
 const completionTimeout = time.Second
 
 func (c *cli) completionCommand() *cobra.Command {
@@ -35,8 +35,8 @@ func (c *cli) completionCommand() *cobra.Command {
 	}
 }
 
-// addCompletions has Tab offer what each command of root's takes, where it does not say so
-// itself: environments, if its help text names that argument, or else nothing.
+// addCompletions sets what Tab offers for each command that does not set it itself:
+// environments if its help text names that argument, else nothing.
 func (c *cli) addCompletions(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		c.addCompletions(cmd)
@@ -50,7 +50,7 @@ func (c *cli) addCompletions(root *cobra.Command) {
 	}
 }
 
-// completeEnvironment offers the environments, for a verb whose one argument is that.
+// completeEnvironment offers the environments as the first argument.
 func (c *cli) completeEnvironment(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -58,8 +58,8 @@ func (c *cli) completeEnvironment(cmd *cobra.Command, args []string, _ string) (
 	return c.environments(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 }
 
-// environments are those that the agent has; where none answers, those of this
-// user's configuration.
+// environments returns the agent's environments, or those of this user's configuration if no
+// agent answers.
 func (c *cli) environments(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
@@ -75,7 +75,7 @@ func (c *cli) environments(ctx context.Context) []string {
 	return names
 }
 
-// completeValues offers the values of a flag.
+// completeValues offers values.
 func completeValues(values ...string) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return slices.Clone(values), cobra.ShellCompDirectiveNoFileComp

@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// envTimeout is how long `env`, which runs while a shell starts, waits for the agent.
+// envTimeout is how long `env` waits for the agent. It runs while a shell starts.
 const envTimeout = 2 * time.Second
 
-// A shell is a family of shells that set a variable in the same way.
+// A shell is a family of shells with the same syntax for variables.
 type shell struct {
 	set, unset string // with %[1]s for the name and %[2]s for the quoted value
 	escapes    *strings.Replacer
@@ -23,12 +23,12 @@ type shell struct {
 // shells are the families, by the name of their flag.
 var shells = map[string]shell{
 	"sh": {"%[1]s=%[2]s; export %[1]s;\n", "unset %[1]s;\n", strings.NewReplacer(`'`, `'\''`)},
-	// csh replaces history references between single quotes too.
+	// csh expands history references between single quotes, too.
 	"csh":  {"setenv %[1]s %[2]s;\n", "unsetenv %[1]s;\n", strings.NewReplacer(`'`, `'\''`, `!`, `\!`)},
 	"fish": {"set -gx %[1]s %[2]s;\n", "set -e %[1]s;\n", strings.NewReplacer(`\`, `\\`, `'`, `\'`)},
 }
 
-// chosenShell is the one whose flag is set, else that of the login shell at path, $SHELL.
+// chosenShell returns the shell whose flag is set, else the family of $SHELL, which is path.
 func chosenShell(flags map[string]*bool, path string) (shell, error) {
 	var chosen []string
 	for name, set := range flags {
@@ -81,14 +81,14 @@ func (c *cli) envCommand() *cobra.Command {
 	return cmd
 }
 
-// printEnv prints the line even where no agent answers: a shell's start-up file runs
-// once, and the agent may come later.
+// printEnv prints the line even if no agent answers: a shell's start-up file runs once, and
+// the agent may start later.
 func (c *cli) printEnv(ctx context.Context, sh shell) error {
 	path, err := filepath.Abs(c.socketPath())
 	if err != nil {
 		return err
 	}
-	if strings.ContainsFunc(path, unicode.IsControl) { // no two shells quote a line break alike
+	if strings.ContainsFunc(path, unicode.IsControl) { // each shell quotes a line break in another way
 		return usageError("choose another with --socket or KYC_AGENT_SOCK", "the socket's path has a control character in it")
 	}
 	if _, err := fmt.Fprint(c.io.out, sh.assign("KYC_AGENT_SOCK", path)); err != nil {

@@ -58,14 +58,14 @@ func exitCode(err error) int {
 	return exitInternal
 }
 
-// noAgent reports whether err is a socket that nobody answered on. The code for it is
-// unavailable, as for much else, so the failed connect decides.
+// noAgent reports whether err means that nothing answers on the socket. Its code, unavailable,
+// has other causes too, so the failed connect decides.
 func noAgent(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial" && agent.CodeOf(err) == agent.CodeUnavailable
 }
 
-// usageError is a wrong command line. hint is the next command to type.
+// usageError returns an error about the command line. hint is the next command to type.
 func usageError(hint, format string, args ...any) error {
 	return &agent.Error{Code: agent.CodeUsage, Op: "usage", Message: fmt.Sprintf(format, args...), Hint: hint}
 }

@@ -23,7 +23,7 @@ func (c *cli) keygenCommand() *cobra.Command {
 			if len(args) > 0 {
 				path = args[0]
 			}
-			// The public key is in the file; with 2 kB it is not for a terminal.
+			// The public key is in the file too; its 2 kB are too long for a terminal.
 			if _, err := file.Keygen(path); err != nil {
 				return keygenError(err)
 			}
@@ -33,18 +33,18 @@ func (c *cli) keygenCommand() *cobra.Command {
 				c.io.say("next, in config.toml: store_key_file = %s", strconv.Quote(cmp.Or(abs, path)))
 				return err
 			}
-			c.io.say("next: restart the daemon with store = \"file\", or \"auto\" where there is no keyring")
+			c.io.say("next: restart the daemon with store = \"file\", or \"auto\" if there is no keyring")
 			return nil
 		},
 	}
 }
 
-// keygenError says that a file that is there, or a folder that cannot be written,
-// is for the person to change.
+// keygenError is a usage error if the file exists already or the folder cannot be written:
+// the person can change that.
 func keygenError(err error) error {
 	code := agent.CodeInternal
-	for _, theirs := range []error{fs.ErrExist, fs.ErrPermission, fs.ErrNotExist, syscall.ENOTDIR} {
-		if errors.Is(err, theirs) {
+	for _, cause := range []error{fs.ErrExist, fs.ErrPermission, fs.ErrNotExist, syscall.ENOTDIR} {
+		if errors.Is(err, cause) {
 			code = agent.CodeUsage
 		}
 	}

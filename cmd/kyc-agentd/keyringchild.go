@@ -10,9 +10,9 @@ import (
 
 const keyringVerb = "keyring-child"
 
-// keyringChildCommand is the other end of store/keyring: the daemon starts itself with this
-// verb for every call to the keyring, as such a call may hang or crash. Secrets go
-// over stdin and stdout.
+// keyringChildCommand is the child process of store/keyring: the daemon starts itself with
+// this verb for every call to the keyring, because such a call may hang or crash. Secrets
+// pass over stdin and stdout.
 func (c *cli) keyringChildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: keyringVerb, Hidden: true, Args: noArgs,

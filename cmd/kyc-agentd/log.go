@@ -38,26 +38,26 @@ func (c *cli) logCommand() *cobra.Command {
 	return cmd
 }
 
-// showLog becomes journalctl, when the journal has something to show: journalctl
-// itself would wait in silence for the log of an agent that logs elsewhere.
+// showLog replaces this process by journalctl, if the journal has something to show:
+// journalctl itself would wait silently for the log of an agent that logs elsewhere.
 func (c *cli) showLog(ctx context.Context, args []string) error {
 	program, err := exec.LookPath("journalctl")
 	if err != nil {
 		return noJournal("there is no journalctl on this machine")
 	}
-	ours := []string{"--user", "-t", "kyc-agentd"}
+	match := []string{"--user", "-t", "kyc-agentd"}
 	st, err := c.client().Status(ctx)
 	running := err == nil
 	if running {
-		ours = append(ours, fmt.Sprintf("_PID=%d", st.PID))
+		match = append(match, fmt.Sprintf("_PID=%d", st.PID))
 	}
-	if err := hasEntries(ctx, program, ours); err != nil {
+	if err := hasEntries(ctx, program, match); err != nil {
 		if running {
-			return noJournal(fmt.Sprintf("the journal has nothing of the agent (process %d): %v", st.PID, err))
+			return noJournal(fmt.Sprintf("the journal has no entry of the agent (process %d): %v", st.PID, err))
 		}
-		return noJournal(fmt.Sprintf("the journal has nothing of kyc-agentd: %v", err))
+		return noJournal(fmt.Sprintf("the journal has no entry of kyc-agentd: %v", err))
 	}
-	// The agents before this one are part of the story.
+	// Entries of earlier agents are shown too.
 	argv := append([]string{program, "--user", "-t", "kyc-agentd"}, args...)
 	if err := syscall.Exec(program, argv, c.vars); err != nil {
 		return &agent.Error{Code: agent.CodeInternal, Op: "log", Message: "cannot run " + program + ": " + config.PlainCause(err), Err: err}
@@ -65,7 +65,7 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 	return nil
 }
 
-// hasEntries asks journalctl whether it would show anything.
+// hasEntries returns an error if journalctl would show nothing.
 func hasEntries(ctx context.Context, program string, match []string) error {
 	out, err := exec.CommandContext(ctx, program, append(match, "-q", "-n", "1", "-o", "cat")...).Output()
 	switch {

@@ -1,14 +1,22 @@
-// Command kyc-agentd holds sign-ins to the KYC API, one per environment, and hands
-// out ID tokens over a Unix socket. A newcomer needs two of its verbs: `serve` is the
-// daemon, `login` signs in to it; kyc-token then prints a token.
+// Command kyc-agentd holds sign-ins to the KYC API, one for each environment, and hands out
+// ID tokens over a Unix socket. Start with two of its verbs: `serve` runs the daemon, and
+// `login` signs in to it; kyc-token then prints a token.
 //
-// Each verb is one file: serve.go, login.go, logout.go, recover.go (password and
-// confirm), status.go, doctor.go (and a file for each area that it looks at), logs.go
-// (log), reload.go, api.go, run.go, env.go, keygen.go, completion.go, version.go; usage.go
-// has their help texts, exit.go the exit codes. config.go is the manual of config.toml.
-// serve.go wires the adapters (ipc, agent/cognito, agent/awscreds, agent/sink, store/…),
-// which do not know one another; forward.go, metrics.go and refuse.go are what else it
-// serves: the socket for forwarding, figures, and the reason why it cannot start.
+// Package main has the verbs, one in each file: serve.go, login.go, logout.go, recover.go
+// (password and confirm), status.go, doctor.go, log.go, reload.go, api.go, run.go, env.go,
+// keygen.go, completion.go, version.go. root.go puts them together; usage.go has their help
+// texts, exit.go the exit codes, output.go the rules for what they print. prompt.go and
+// challenge.go ask a person; secretinput.go reads secrets from standard input.
+//
+// The rest is below internal:
+//
+//   - config: config.toml and its manual, the type Config
+//   - daemon: the agent with its store, sockets and token files; only it knows all adapters
+//   - doctor: the checks, one file for each area
+//   - terminal: prompts on /dev/tty, QR codes
+//   - logging: what the daemon logs, and where to
+//   - statustext: words for times, stores and users, shared by verbs
+//   - version: what --version prints
 package main
 
 import (
@@ -21,10 +29,10 @@ import (
 )
 
 func main() {
-	// net/http prints what a server sends beyond its answer, up to 4 KiB of it, by the
+	// net/http prints what a server sends beyond its answer, up to 4 KiB of it, with the
 	// standard logger: "Unsolicited response received on idle HTTP channel starting with …".
-	// No setting of a Transport prevents that, and such bytes may quote a token. What a
-	// verb has to know of a request, its error says.
+	// No setting of a Transport prevents that, and such bytes may quote a token. An error
+	// tells a verb all that it needs to know about a request.
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	exit := run(ctx, os.Args[1:], systemStdio(), os.Environ())

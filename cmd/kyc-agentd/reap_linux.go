@@ -10,9 +10,8 @@ import (
 	"syscall"
 )
 
-// reapOrphans does what the first process of a PID namespace is there for besides: it
-// collects the processes that others left behind, until ended. child is left to whoever
-// started it.
+// reapOrphans reaps orphaned children, as PID 1 must, until ended is closed. It leaves child
+// to os/exec, which waits for it.
 func reapOrphans(child int, ended <-chan struct{}) {
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, syscall.SIGCHLD)
@@ -31,8 +30,8 @@ func reapOrphans(child int, ended <-chan struct{}) {
 	}
 }
 
-// deadChildren are those that nobody has collected. wait4(-1) would take the status of
-// the command from os/exec.
+// deadChildren returns the children that can be reaped. wait4(-1) would also reap the
+// command, whose status os/exec needs.
 func deadChildren() (pids []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {

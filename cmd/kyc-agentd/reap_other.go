@@ -2,5 +2,5 @@
 
 package main
 
-// reapOrphans is for containers, which are Linux's.
+// reapOrphans is for containers, which exist only on Linux.
 func reapOrphans(int, <-chan struct{}) {}

@@ -25,8 +25,8 @@ type cli struct {
 	harden func() error
 }
 
-// run is the whole program: it runs one verb, prints what went wrong, if anything
-// did, and returns the exit code.
+// run is the whole program: it runs one verb, prints its error, if there is one, and
+// returns the exit code.
 func run(ctx context.Context, args []string, io stdio, vars []string) int {
 	c := &cli{io: io, vars: vars, harden: daemon.Harden}
 	return c.run(ctx, args)
@@ -45,7 +45,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	return exitCode(err)
 }
 
-// exitStatus is the end of a verb that has said everything itself.
+// exitStatus is the error of a verb that has already printed everything.
 type exitStatus int
 
 func (exitStatus) Error() string { return "exit" }
@@ -66,12 +66,13 @@ func (c *cli) root() *cobra.Command {
 	root.SetHelpTemplate("{{.Long}}")
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.needsCommand})
-	root.CompletionOptions.DisableDefaultCmd = true // completion.go has ours
+	root.CompletionOptions.DisableDefaultCmd = true // see completion.go
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
-	root.Flags().Bool("version", false, "") // as cobra's own, which would be -v as well
+	root.Flags().Bool("version", false, "") // cobra's own would also be -v
 	root.AddCommand(
-		c.serveCommand(), c.loginCommand(), c.logoutCommand(), c.passwordCommand(), c.confirmCommand(), c.statusCommand(), c.doctorCommand(), c.logCommand(),
+		c.serveCommand(), c.loginCommand(), c.logoutCommand(), c.passwordCommand(), c.confirmCommand(),
+		c.statusCommand(), c.doctorCommand(), c.logCommand(),
 		c.reloadCommand(), c.apiCommand(), c.runCommand(), c.envCommand(), c.keygenCommand(), c.completionCommand(), c.versionCommand(),
 		c.keyringChildCommand(),
 	)
@@ -79,7 +80,7 @@ func (c *cli) root() *cobra.Command {
 	return root
 }
 
-// needsCommand is a command that needs another word after it.
+// needsCommand runs a command that needs another word after it: it prints the help.
 func (c *cli) needsCommand(cmd *cobra.Command, _ []string) error {
 	_, _ = c.io.err.Write([]byte(cmp.Or(cmd.Long, usageRoot)))
 	return exitStatus(exitUsage)
@@ -92,8 +93,8 @@ func noSuchCommand(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// unknownCommand makes err, of a flag that the root does not have, one of the
-// command when that is what is unknown: `kyc-agentd srve --store file`.
+// unknownCommand returns err, or an error about the command if err is about a flag of an
+// unknown command: `kyc-agentd srve --store file`.
 func unknownCommand(root *cobra.Command, args []string, err error) error {
 	if agent.CodeOf(err) != agent.CodeUsage || len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return err
@@ -104,8 +105,7 @@ func unknownCommand(root *cobra.Command, args []string, err error) error {
 	return noSuchCommand(root, args)
 }
 
-// flagError names the flag that is wrong and never shows a value: somebody may have
-// typed a password there.
+// flagError names the flag that is wrong. It never shows a value, which may be a password.
 func flagError(cmd *cobra.Command, err error) error {
 	help := "run: " + cmd.CommandPath() + " --help"
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
@@ -126,8 +126,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError(help, "the command line cannot be understood")
 }
 
-// noArgs and one say how many arguments a verb takes. They do not show what was typed:
-// it may be a password in the wrong place.
+// noArgs and atMostOneArg limit the arguments of a verb. Their error does not show what was
+// typed: it may be a password in the wrong place.
 func noArgs(cmd *cobra.Command, args []string) error {
 	return limitArgs(cmd, args, 0, "no arguments")
 }
@@ -143,7 +143,7 @@ func limitArgs(cmd *cobra.Command, args []string, most int, words string) error 
 	return usageError("run: "+cmd.CommandPath()+" --help", "%s takes %s", cmd.Name(), words)
 }
 
-// client is the agent, over its socket.
+// client calls the agent over its socket.
 func (c *cli) client() *ipc.Client {
 	return &ipc.Client{Socket: c.socketPath(), Version: programVersion()}
 }
@@ -155,8 +155,8 @@ func (c *cli) socketPath() string {
 	return ipc.SocketPath(c.vars.Get)
 }
 
-// environment is the one that a verb is for: its argument, else $KYC_ENV, else "",
-// which means the agent's default.
+// environment returns the environment of a verb: its argument, else $KYC_ENV, else "", which
+// means the agent's default.
 func (c *cli) environment(args []string) string {
 	if len(args) > 0 {
 		return args[0]

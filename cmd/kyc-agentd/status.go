@@ -26,8 +26,8 @@ func (c *cli) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if ours := programVersion(); st.Version != ours {
-				c.io.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, ours)
+			if own := programVersion(); st.Version != own {
+				c.io.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, own)
 			}
 			if asJSON {
 				return writeJSON(c.io.out, st)
@@ -46,7 +46,7 @@ func writeJSON(w io.Writer, st agent.Status) error {
 	return e.Encode(st)
 }
 
-// writeStatus writes st for a person; now is when they read it.
+// writeStatus writes st for a person, who reads it at now.
 func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	fmt.Fprintf(w, "kyc-agentd %s, process %d, up %s; sign-ins are kept %s\n",
 		st.Version, st.PID, statustext.Duration(time.Duration(st.UptimeSeconds)*time.Second), statustext.Store(st.Store))
@@ -62,7 +62,8 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 			name += " (default)"
 		}
 		fmt.Fprintln(table, strings.Join([]string{
-			name, state(e), statustext.User(e), statustext.Time(e.ExpiresAt, now), statustext.Time(e.NextRefresh, now), statustext.Time(e.SignInEndsAt, now),
+			name, state(e), statustext.User(e),
+			statustext.Time(e.ExpiresAt, now), statustext.Time(e.NextRefresh, now), statustext.Time(e.SignInEndsAt, now),
 		}, "\t"))
 	}
 	if err := table.Flush(); err != nil {
@@ -83,13 +84,14 @@ func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
 	fmt.Fprintln(table, "\nTOKEN FILE\tENVIRONMENT\tFORMAT\tWRITTEN\tTOKEN EXPIRES")
 	for _, s := range sinks {
 		fmt.Fprintln(table, strings.Join([]string{
-			sanitize.OneLine(s.Path), sanitize.OneLine(s.Environment), sanitize.OneLine(s.Format), statustext.Time(s.WrittenAt, now), statustext.Time(s.ExpiresAt, now),
+			sanitize.OneLine(s.Path), sanitize.OneLine(s.Environment), sanitize.OneLine(s.Format),
+			statustext.Time(s.WrittenAt, now), statustext.Time(s.ExpiresAt, now),
 		}, "\t"))
 	}
 	return table.Flush()
 }
 
-// writeErrors writes one line for each thing that a person should know.
+// writeErrors writes a line for each error and warning.
 func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 	before := "\n"
 	line := func(format string, args ...any) {
@@ -101,7 +103,11 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 			line("%s", e.Warning)
 		}
 		if e.LastError != "" {
-			line("%s: %s, %s: %s", e.Name, errorWord(e), statustext.Time(e.LastErrorAt, now), statustext.LastError(e))
+			word := "last error"
+			if e.Degraded {
+				word = "degraded"
+			}
+			line("%s: %s, %s: %s", e.Name, word, statustext.Time(e.LastErrorAt, now), statustext.LastError(e))
 		}
 		if e.AWSLastError != "" {
 			line("%s: no AWS credentials, %s: %s", e.Name, statustext.Time(e.AWSLastErrorAt, now), strings.TrimPrefix(e.AWSLastError, e.Name+": "))
@@ -123,11 +129,4 @@ func state(e agent.EnvironmentStatus) string {
 		return string(e.State) + ", degraded"
 	}
 	return string(e.State)
-}
-
-func errorWord(e agent.EnvironmentStatus) string {
-	if e.Degraded {
-		return "degraded"
-	}
-	return "last error"
 }

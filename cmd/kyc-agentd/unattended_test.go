@@ -99,8 +99,8 @@ func TestUnattendedSignInThatIsRefused(t *testing.T) {
 // configuration reloaded, it is as if nothing had been.
 func TestUnattendedSignInWithoutItsFile(t *testing.T) {
 	for want, spoil := range map[string]func(file string) error{
-		" has mode 0644 and may be read by its owner alone; run: chmod 600 ":            func(file string) error { return os.Chmod(file, 0o644) },
-		": no such file or directory; make it, readable by its owner alone (mode 0600)": os.Remove,
+		" has mode 0644, but only its owner may read it; run: chmod 600 ":              func(file string) error { return os.Chmod(file, 0o644) },
+		": no such file or directory; make it, readable only by its owner (mode 0600)": os.Remove,
 	} {
 		h := newFixture(t)
 		file := h.unattended("correct horse")

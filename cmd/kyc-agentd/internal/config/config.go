@@ -12,25 +12,24 @@ package config
 
 // Config is config.toml. It is read from the file that --config names, else from
 // $XDG_CONFIG_HOME/kyc-agent/config.toml, else from ~/.config/kyc-agent/config.toml;
-// only a file named by --config has to be there. It holds no secret: what is one is in
-// a file of its own, which config.toml names.
+// only a file named by --config must exist. It holds no secret: each secret is in a
+// separate file, which config.toml names.
 //
 // A key that is left out, or is "", has its default. A key that is not listed here
-// is an error that names the file, the line and the key. What the file says of an
-// environment is overridden by variables, KYC_<NAME>_<KEY>; store and log_level by
-// the flags of `kyc-agentd serve`.
+// is an error that names the file, the line and the key. Variables, KYC_<NAME>_<KEY>,
+// override the keys of an environment; the flags of `kyc-agentd serve` override store and
+// log_level.
 //
-// `kyc-agentd reload` reads it again. When anything in it is wrong the daemon keeps
-// what it had and says why; one that starts ends, and before that tells whoever it was
-// started for.
+// `kyc-agentd reload` reads it again. If anything in it is wrong, a running daemon keeps the
+// old configuration and says why; a daemon that starts tells its clients why, and exits.
 type Config struct {
-	// DefaultEnvironment is where a request goes that names none.
+	// DefaultEnvironment is the environment of a request that names none.
 	// Default "staging". It must be one of Environments.
 	DefaultEnvironment string `toml:"default_environment"`
 
-	// RefreshMargin is how long before its end an ID token is refreshed: "5m", "90s".
-	// A fifth of the token's own life, where that is shorter. Default "5m".
-	// More than 0 and at most 24h, the longest life Cognito gives an ID token.
+	// RefreshMargin is how long before its expiry an ID token is refreshed: "5m", "90s".
+	// It is a fifth of the token's lifetime if that is shorter. Default "5m".
+	// More than 0 and at most 24h, the longest lifetime of an ID token.
 	RefreshMargin Duration `toml:"refresh_margin"`
 
 	// Store is where sign-ins are kept: "keyring", "file", "memory", or "auto" for
@@ -40,31 +39,31 @@ type Config struct {
 
 	// StoreKeyFile holds the age identity that the file store encrypts with: an
 	// absolute path, or one that begins with ~/. Default: store.key beside the default
-	// config.toml, if it is there; `kyc-agentd keygen` puts it there.
-	// $CREDENTIALS_DIRECTORY/kyc-agentd.key goes before both. A change needs a restart.
+	// config.toml, if it exists; `kyc-agentd keygen` makes it.
+	// $CREDENTIALS_DIRECTORY/kyc-agentd.key overrides both. A change needs a restart.
 	StoreKeyFile Path `toml:"store_key_file"`
 
-	// ForwardEnvironments are those whose tokens the socket for forwarding hands out,
-	// agent.extra.sock beside the agent's own: ["staging"]. It takes requests for these
-	// tokens and refuses everything else, so `ssh -R` can lead it to a machine whose
-	// administrator is somebody else. Default: none, and no such socket. One that is not
-	// configured is an error. A change needs a restart.
+	// ForwardEnvironments are the environments of the extra socket, agent.extra.sock beside
+	// the agent's own: ["staging"]. That socket hands out their tokens and refuses everything
+	// else, so `ssh -R` can forward it to a machine whose administrator is somebody else.
+	// Default: none, and no such socket. An environment that is not configured is an error.
+	// A change needs a restart.
 	ForwardEnvironments []string `toml:"forward_environments"`
 
 	// LogLevel is "debug", "info", "warn" or "error". Default "info". No level logs a secret.
 	LogLevel Level `toml:"log_level"`
 
-	// Environments are what one can sign in to: [environments.NAME]. staging and prod
-	// are built in; naming one of them changes only the keys that are given.
+	// Environments are what you can sign in to: [environments.NAME]. staging and prod
+	// are built in; a table for one of them changes only the keys that it has.
 	// A NAME is lower-case letters, digits, '-' and '_', at most 63 bytes.
 	Environments map[string]Environment `toml:"environments"`
 
-	// Sinks are files that are kept fresh with a token: [[sinks]]. Default: none.
+	// Sinks are files in which the daemon keeps a fresh token: [[sinks]]. Default: none.
 	Sinks []Sink `toml:"sinks"`
 }
 
-// Environment is one deployment of the KYC API and the Cognito user pool that signs
-// its users in: [environments.NAME] in config.toml.
+// Environment is one deployment of the KYC API, and the Cognito user pool of its users:
+// [environments.NAME] in config.toml.
 //
 // The variable KYC_<NAME>_<KEY> overrides KEY (KYC_STAGING_CLIENT_ID; NAME in upper
 // case, with '_' for '-'), except when it is empty. A variable whose KEY is not one
@@ -73,54 +72,54 @@ type Config struct {
 type Environment struct {
 	// Region is the AWS region of the user pool: "us-east-2". Required.
 	Region Region `toml:"region"`
-	// UserPoolID is the pool: "us-east-2_oGu06xbPS". Required; it begins with the
-	// region, except where endpoint is set.
+	// UserPoolID is the user pool: "us-east-2_oGu06xbPS". Required; it begins with the
+	// region, unless endpoint is set.
 	UserPoolID PoolID `toml:"user_pool_id"`
 	// ClientID is the app client. Required.
 	ClientID ClientID `toml:"client_id"`
-	// APIURL is where the API is: "https://stg.kyc.legaltalent.ai". Required.
+	// APIURL is the address of the API: "https://stg.kyc.legaltalent.ai". Required.
 	APIURL URL `toml:"api_url"`
 	// AllowedHosts are more hosts that this environment's tokens may be sent to, over
 	// HTTPS, by helpers that are asked for a URL (Bazel, git, Terraform, Go):
-	// ["files.kyc.example", "10.0.0.7:8443"]. Default: api_url's host alone. A host is a
-	// lower-case name or an IP address, with a port where it is not 443, and nothing
+	// ["files.kyc.example", "10.0.0.7:8443"]. Default: only the host of api_url. A host is a
+	// lower-case name or an IP address, with a port if it is not 443, and nothing
 	// else: no scheme, path, user, wildcard or trailing dot. A host that another
-	// environment has, here or in its api_url, is an error. The variable separates
-	// them by commas.
+	// environment has, here or in its api_url, is an error. In the variable they are
+	// separated by commas.
 	AllowedHosts Hosts `toml:"allowed_hosts"`
 
-	// AuthFlow is how a user name and password are put to Cognito: "password" sends
-	// them (USER_PASSWORD_AUTH), "srp" proves the password without sending it
-	// (USER_SRP_AUTH), "choice" has Cognito offer what the user may sign in with
-	// (USER_AUTH), "custom" has functions of the user pool's ask (CUSTOM_AUTH). With the
-	// last two a user may have no password. Default "password". The app client must allow
-	// it; Cognito refuses a sign-in otherwise, and the error says so.
+	// AuthFlow is how users sign in at Cognito: "password" sends user name and password
+	// (USER_PASSWORD_AUTH), "srp" proves the password without sending it (USER_SRP_AUTH),
+	// with "choice" Cognito offers the ways that the user may sign in (USER_AUTH), with
+	// "custom" functions of the user pool ask (CUSTOM_AUTH). With the last two a user may
+	// have no password. Default "password". The app client must allow the flow; otherwise
+	// Cognito refuses a sign-in, and the error says so.
 	AuthFlow AuthFlow `toml:"auth_flow"`
-	// ClientSecretFile holds the app client's secret, in one line, where it has one: an
+	// ClientSecretFile holds the secret of the app client, if it has one, in one line: an
 	// absolute path, or one that begins with ~/. Default: the systemd credential
-	// kyc-<NAME>.client-secret, if it is there; else the app client has no secret. It is
+	// kyc-<NAME>.client-secret, if it exists; else the app client has no secret. The file is
 	// read at the start and at a reload. A file that is missing, open to others or not
 	// yours is an error.
 	ClientSecretFile SecretPath `toml:"client_secret_file"`
-	// RefreshTokenValidity is what the app client is set to: a sign-in ends that long
-	// after it was made. Cognito does not tell, so `kyc-agentd status` is as right as
-	// this is. A Go duration or days: "30d", "12h". Default "30d", as Cognito's.
+	// RefreshTokenValidity is the setting of the app client: a sign-in ends that long after
+	// it was made. Cognito does not say when, so `kyc-agentd status` relies on this value.
+	// A Go duration or days: "30d", "12h". Default "30d", which is Cognito's default, too.
 	// At least 60m and at most 3650d.
 	RefreshTokenValidity Validity `toml:"refresh_token_validity"`
 
 	// Username, when set, lets the agent sign in by itself, with the password in
-	// PasswordFile: at the first need, and again when the sign-in is refused. Default
+	// PasswordFile: at the first request, and again when the sign-in is refused. Default
 	// "": a person signs in.
 	Username Username `toml:"username"`
 	// PasswordFile holds the password of Username, in one line: an absolute path, or
 	// one that begins with ~/. Default: the systemd credential kyc-<NAME>.password;
 	// it is an error when there is neither, and when there is no Username. It is read
-	// at each such sign-in. One that is missing, open to others or not yours is an
+	// at each such sign-in. A file that is missing, open to others or not yours is an
 	// error then.
 	PasswordFile SecretPath `toml:"password_file"`
 
-	// What AWS credentials are made by, for `kyc-token -f aws`. Default: nothing, and
-	// then there are none. Either IdentityPoolID or AWSRoleARN; both are an error.
+	// Where AWS credentials come from, for `kyc-token -f aws`: IdentityPoolID or AWSRoleARN.
+	// Both are an error. By default there are no AWS credentials.
 
 	// IdentityPoolID is a Cognito identity pool that has the user pool as a provider:
 	// "us-east-2:0f1c2a7e-5b3d-4c8e-9a61-7d2b8e4f6a90".
@@ -129,23 +128,23 @@ type Environment struct {
 	// Default: the pool's own choice. Without IdentityPoolID it is an error.
 	RoleARN RoleARN `toml:"role_arn"`
 	// AWSRoleARN is the role to assume at STS (AssumeRoleWithWebIdentity), which trusts the
-	// user pool. STS is that of Region.
+	// user pool. STS is called in Region.
 	AWSRoleARN RoleARN `toml:"aws_role_arn"`
 
 	// The keys below are for private endpoints and tests.
 
 	// Endpoint is where Cognito is called. Default https://cognito-idp.<region>.amazonaws.com.
 	Endpoint URL `toml:"endpoint"`
-	// Issuer is the `iss` of its ID tokens, to the letter. Default <endpoint>/<user_pool_id>.
+	// Issuer is the exact `iss` of its ID tokens. Default <endpoint>/<user_pool_id>.
 	Issuer URL `toml:"issuer"`
 	// JWKSURL is where its signing keys are. Default <issuer>/.well-known/jwks.json.
 	JWKSURL URL `toml:"jwks_url"`
-	// AWSEndpoint is where the identity pool and STS are called. Default: AWS's own, in the
-	// region of the identity pool, or in Region.
+	// AWSEndpoint is where the identity pool and STS are called. Default: AWS, in the region
+	// of the identity pool, or in Region.
 	AWSEndpoint URL `toml:"aws_endpoint"`
 }
 
-// builtin is what an empty config.toml means.
+// builtin is the meaning of an empty config.toml.
 func builtin() Config {
 	return Config{
 		DefaultEnvironment: "staging",

@@ -149,7 +149,7 @@ func TestConfigErrors(t *testing.T) {
 		{"name of a path", "[environments.\"../x\"]\n" + whole, `environment "../x": a name is`},
 		{"empty name", "[environments.\"\"]\n" + whole, `environment "": a name is`},
 		{"forwarding what is not there", "forward_environments = ['dev']", `forward_environments: no environment "dev" is configured; configured: prod, staging`},
-		{"forwarding twice", "forward_environments = ['prod', 'prod']", `forward_environments: "prod" is there twice`},
+		{"forwarding twice", "forward_environments = ['prod', 'prod']", `forward_environments: "prod" is listed twice`},
 		{"default not there", "default_environment = 'dev'", `default_environment: no environment "dev" is configured; configured: prod, staging`},
 		{"names that share variables", "[environments.a-b]\n" + whole + "[environments.a_b]\n" + whole, "environments a-b and a_b share the variables KYC_A_B_*; rename one"},
 		{"no region", "[environments.dev]\nuser_pool_id='x_y'\nclient_id='c'\napi_url='https://x'", "environments.dev: region is missing"},

@@ -11,8 +11,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// tomlError makes one line of a decoder's error: file, line, key, what is wrong. Of
-// many unknown keys it names the first.
+// tomlError returns a decoder's error in one line: file, line, key, what is wrong. Of
+// several unknown keys it names the first.
 func tomlError(file string, err error) error {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		first := &strict.Errors[0]
@@ -26,16 +26,16 @@ func tomlError(file string, err error) error {
 	return Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
 }
 
-// secretHint says where a secret goes that somebody wrote into config.toml.
+// secretHint says where to put a secret that somebody wrote into config.toml.
 func secretHint(key toml.Key) string {
 	if len(key) == 0 || secretKeys[key[len(key)-1]] == "" {
 		return ""
 	}
-	return "; a secret goes into a file of its own (mode 0600), which is named here: " + secretKeys[key[len(key)-1]]
+	return "; a secret goes into a separate file (mode 0600), which is named here: " + secretKeys[key[len(key)-1]]
 }
 
-// wrongKind is how go-toml says that a value has another kind than the key; it then
-// goes on with names of Go types, which mean nothing to the reader.
+// wrongKind is how go-toml begins the error for a value of the wrong kind. It goes on with
+// the names of Go types, which mean nothing to the reader.
 var wrongKind = regexp.MustCompile(`^cannot decode TOML (.+?) into `)
 
 func decodeMessage(bad *toml.DecodeError) string {

@@ -15,25 +15,25 @@ type Host = Text[hostKind]
 // Hosts are the value of allowed_hosts.
 type Hosts []Host
 
-// hostList are Hosts as a variable has them: separated by commas. (Hosts themselves are
-// no text: go-toml would take an array for one.)
+// hostList is Hosts in a variable: separated by commas. Hosts itself must not have
+// UnmarshalText, because go-toml would then refuse an array.
 type hostList struct{ *Hosts }
 
-func (c hostList) UnmarshalText(text []byte) error {
-	*c.Hosts = nil
+func (l hostList) UnmarshalText(text []byte) error {
+	*l.Hosts = nil
 	for part := range strings.SplitSeq(string(text), ",") {
 		var host Host
 		if err := host.UnmarshalText([]byte(strings.TrimSpace(part))); err != nil {
 			return err
 		}
 		if host.s != "" {
-			*c.Hosts = append(*c.Hosts, host)
+			*l.Hosts = append(*l.Hosts, host)
 		}
 	}
 	return nil
 }
 
-func (c hostList) String() string { return strings.Join(c.list(), ",") }
+func (l hostList) String() string { return strings.Join(l.list(), ",") }
 
 func (h Hosts) list() []string {
 	var list []string
@@ -48,18 +48,19 @@ type hostKind struct{}
 // hostShape is a host name of RFC 1123 in lower case.
 var hostShape = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
-// numberShape ends what some programs take for an IPv4 address, written oddly: "127.1".
+// numberShape is the end of a name that some programs read as an IPv4 address: "127.1".
 var numberShape = regexp.MustCompile(`(^|\.)(0x[0-9a-f]*|[0-9]+)$`)
 
 func (hostKind) check(s string) error {
 	o, err := origin.Parse(origin.HostURL("https", s))
 	if err != nil || s != o.Host && s != o.Host+":"+o.Port || !plainHost(o.Host) {
-		return fmt.Errorf(`bad host %q; want a lower-case name or an IP address, and a port where it is not 443, such as "files.kyc.example" or "10.0.0.7:8443"`, s)
+		return fmt.Errorf(`bad host %q; want a lower-case name or an IP address, and a port if it is not 443, `+
+			`such as "files.kyc.example" or "10.0.0.7:8443"`, s)
 	}
 	return nil
 }
 
-// plainHost reports whether host is spelled in the one way that every program reads alike.
+// plainHost reports whether every program reads host in the same way.
 func plainHost(host string) bool {
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	switch {
@@ -71,8 +72,8 @@ func plainHost(host string) bool {
 	return true
 }
 
-// checkHosts makes sure that a host means one environment. Two with one api_url are
-// no error: a helper that is asked for it has to be told which.
+// checkHosts checks that a host in allowed_hosts means one environment. Two environments may
+// have one api_url: a helper then has to be told which one is meant.
 func (c Config) checkHosts() error {
 	claims := map[string]string{}
 	for _, name := range c.Names() {
@@ -82,7 +83,8 @@ func (c Config) checkHosts() error {
 		for _, host := range c.Environments[name].AllowedHosts {
 			key := hostPort(origin.HostURL("https", host.s))
 			if other := claims[key]; other != "" && other != name {
-				return Errorf("environments.%s: allowed_hosts: %s is a host of %s, too; one host can mean one environment only", name, host.s, other)
+				return Errorf("environments.%s: allowed_hosts: %s is a host of %s, too; one host can mean one environment only",
+					name, host.s, other)
 			}
 			claims[key] = name
 		}

@@ -21,8 +21,8 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// Load reads the configuration: the file, then the environment variables.
-// file is --config's value, or empty. warnings are for the log.
+// Load reads the configuration: the file, then the environment variables. file is the
+// value of --config, or "" for the default file. warnings are for the log.
 func Load(file string, vars Environ) (c Config, warnings []string, err error) {
 	c, err = readConfigFile(file, vars)
 	if err != nil {
@@ -38,13 +38,13 @@ func Load(file string, vars Environ) (c Config, warnings []string, err error) {
 	return c, warnings, nil
 }
 
-// maxConfig bounds config.toml, in bytes; a real one has some hundred.
+// maxConfig is the largest config.toml, in bytes. A real one has a few hundred.
 const maxConfig = 1 << 20
 
 func readConfigFile(file string, vars Environ) (Config, error) {
 	named := file != ""
 	if !named {
-		if file = defaultConfigFile(vars); file == "" {
+		if file = vars.configPath("config.toml"); file == "" {
 			return Config{}, nil
 		}
 	}
@@ -117,10 +117,11 @@ func (e Environment) withDefaults(d Environment) Environment {
 	return e
 }
 
-// check looks at what can only be seen in the whole.
+// check checks what depends on several keys.
 func (c Config) check() error {
 	if _, ok := c.Environments[c.DefaultEnvironment]; !ok {
-		return Errorf("default_environment: no environment %q is configured; configured: %s", c.DefaultEnvironment, strings.Join(c.Names(), ", "))
+		return Errorf("default_environment: no environment %q is configured; configured: %s",
+			c.DefaultEnvironment, strings.Join(c.Names(), ", "))
 	}
 	byPrefix := map[string]string{}
 	for _, name := range c.Names() {
@@ -153,7 +154,8 @@ func (e Environment) check(name string) error {
 		return Errorf("environments.%s: user_pool_id %s is not in region %s", name, e.UserPoolID.s, e.Region.s)
 	}
 	if e.IdentityPoolID.s != "" && e.AWSRoleARN.s != "" {
-		return Errorf("environments.%s: identity_pool_id and aws_role_arn are both set; choose one: AWS credentials come from an identity pool or from a role at STS", name)
+		return Errorf("environments.%s: identity_pool_id and aws_role_arn are both set; "+
+			"choose one: AWS credentials come from an identity pool or from a role at STS", name)
 	}
 	if e.RoleARN.s != "" && e.IdentityPoolID.s == "" {
 		return Errorf("environments.%s: role_arn is set and identity_pool_id is not; set that, or aws_role_arn for a role at STS", name)
@@ -164,10 +166,10 @@ func (e Environment) check(name string) error {
 	return nil
 }
 
-// Names are the environments' in ascending order.
+// Names returns the names of the environments in ascending order.
 func (c Config) Names() []string { return slices.Sorted(maps.Keys(c.Environments)) }
 
-// AgentConfig is what the agent is told of c. It reads the client secrets.
+// AgentConfig returns the part of c that the agent needs. It reads the client secrets.
 func (c Config) AgentConfig(vars Environ) (agent.Config, error) {
 	margin, _ := time.ParseDuration(c.RefreshMargin.s) // checked before
 	a := agent.Config{DefaultEnvironment: c.DefaultEnvironment, RefreshMargin: margin}
@@ -181,6 +183,7 @@ func (c Config) AgentConfig(vars Environ) (agent.Config, error) {
 	return a, nil
 }
 
+// AgentEnvironment returns e as the agent needs it. It reads the client secret.
 func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environment, error) {
 	secret, err := e.ClientSecret(name, vars)
 	if err != nil {
@@ -212,11 +215,8 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 	}, nil
 }
 
-// defaultConfigFile is where config.toml is looked for, or "" where there is no home.
-func defaultConfigFile(vars Environ) string { return vars.configPath("config.toml") }
-
-// configPath is the path of name in the user's configuration folder, or "". A
-// relative $XDG_CONFIG_HOME counts as unset: the XDG base directory specification.
+// configPath returns the path of name in the user's configuration folder, or "" if there is
+// no home. A relative $XDG_CONFIG_HOME counts as unset (XDG base directory specification).
 func (v Environ) configPath(name string) string {
 	if dir := v.Get("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "kyc-agent", name)
@@ -227,18 +227,19 @@ func (v Environ) configPath(name string) string {
 	return ""
 }
 
+// Errorf returns an error about the configuration, in one line.
 func Errorf(format string, args ...any) error {
 	return &agent.Error{Code: agent.CodeConfiguration, Op: "config", Message: sanitize.OneLine(fmt.Sprintf(format, args...))}
 }
 
-// checkForwardEnvironments holds forward_environments to the environments.
+// checkForwardEnvironments checks that forward_environments are configured.
 func (c Config) checkForwardEnvironments() error {
 	for i, name := range c.ForwardEnvironments {
 		if _, ok := c.Environments[name]; !ok {
 			return Errorf("forward_environments: no environment %q is configured; configured: %s", name, strings.Join(c.Names(), ", "))
 		}
 		if slices.Contains(c.ForwardEnvironments[:i], name) {
-			return Errorf("forward_environments: %q is there twice", name)
+			return Errorf("forward_environments: %q is listed twice", name)
 		}
 	}
 	return nil

@@ -17,11 +17,11 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// A secretFile is a file that holds one secret in one line. The error of reading one
-// says what to type, and never what is in it.
+// A secretFile is a file that holds one secret in one line. An error of read says what to
+// type, and never what is in the file.
 type secretFile struct {
 	path string
-	// credential says that systemd put it there (`LoadCredential=`).
+	// credential says that the file is from systemd (`LoadCredential=`).
 	credential bool
 }
 
@@ -29,8 +29,8 @@ type secretFile struct {
 // most 256 characters.
 const MaxLine = 4096
 
-// findSecretFile returns the file that the configuration names, else the systemd
-// credential where there is one, else a secretFile without a path.
+// findSecretFile returns the file that the configuration names, or the systemd credential if
+// there is one, or a secretFile without a path.
 func findSecretFile(named SecretPath, credential string, vars Environ) secretFile {
 	if named.s != "" {
 		return secretFile{path: underHome(named.s, vars.Get("HOME"))}
@@ -52,24 +52,24 @@ func ReadSecretFile(path string) (agent.Secret, error) {
 	return secret, err
 }
 
-// read returns the secret and a stamp of the file, which changes whenever the file
-// does. The stamp is of the file's metadata and not of the secret: it tells nothing
-// about that, it outlives the daemon, and `touch` is enough to change it.
+// read returns the secret and a stamp, which changes whenever the file changes. The stamp
+// is made of the file's metadata: it says nothing about the secret, it is the same after a
+// restart of the daemon, and `touch` is enough to change it.
 func (f secretFile) read() (secret agent.Secret, stamp string, err error) {
-	// Without O_NONBLOCK the open of a named pipe would wait for a writer for ever.
+	// Without O_NONBLOCK, opening a named pipe would wait for a writer.
 	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s%s", f.path, PlainCause(err), f.hint(err))
 	}
 	defer file.Close()
-	info, err := file.Stat() // before reading: what changes later has another stamp
+	info, err := file.Stat() // before reading, so that a later change has another stamp
 	if err == nil {
 		err = f.check(info)
 	}
 	if err != nil {
 		return agent.Secret{}, "", err
 	}
-	data, err := io.ReadAll(io.LimitReader(file, MaxLine+3)) // and its end, CR LF
+	data, err := io.ReadAll(io.LimitReader(file, MaxLine+3)) // and CR LF
 	if err != nil {
 		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s", f.path, PlainCause(err))
 	}
@@ -83,15 +83,15 @@ func (f secretFile) read() (secret agent.Secret, stamp string, err error) {
 func (f secretFile) hint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "; make it, readable by its owner alone (mode 0600)"
+		return "; make it, readable only by its owner (mode 0600)"
 	case errors.Is(err, fs.ErrPermission):
 		return "; run: chown " + fmt.Sprint(os.Getuid()) + " " + shellquote.Quote(f.path)
 	}
 	return ""
 }
 
-// check refuses what others can read. systemd may grant access to a credential by an
-// ACL, whose mask stat shows in the place of the group's bits, and its owner may be root.
+// check refuses a file that others can read. A credential may belong to root, and systemd
+// may grant access to it by an ACL, whose mask stat shows instead of the group's bits.
 func (f secretFile) check(info fs.FileInfo) error {
 	stat, _ := info.Sys().(*syscall.Stat_t)
 	perm := info.Mode().Perm()
@@ -99,18 +99,18 @@ func (f secretFile) check(info fs.FileInfo) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", f.path)
 	case f.credential && perm&0o007 != 0:
-		return fmt.Errorf("%s is open to everybody (mode %04o); give it by LoadCredential=", f.path, perm)
+		return fmt.Errorf("%s is open to everybody (mode %04o); pass it with LoadCredential=", f.path, perm)
 	case f.credential:
 		return nil
 	case stat != nil && int(stat.Uid) != os.Getuid():
 		return fmt.Errorf("%s belongs to uid %d; run: chown %d %s", f.path, stat.Uid, os.Getuid(), shellquote.Quote(f.path))
 	case perm&0o077 != 0:
-		return fmt.Errorf("%s has mode %04o and may be read by its owner alone; run: chmod 600 %s", f.path, perm, shellquote.Quote(f.path))
+		return fmt.Errorf("%s has mode %04o, but only its owner may read it; run: chmod 600 %s", f.path, perm, shellquote.Quote(f.path))
 	}
 	return nil
 }
 
-// onlyLine is the one line of a file, without its end.
+// onlyLine returns the only line of a file, without its end.
 func onlyLine(data string) (string, error) {
 	line, rest, _ := strings.Cut(data, "\n")
 	line = strings.TrimSuffix(line, "\r")
@@ -118,7 +118,7 @@ func onlyLine(data string) (string, error) {
 	case len(line) > MaxLine:
 		return "", fmt.Errorf("is longer than %d bytes", MaxLine)
 	case rest != "":
-		return "", errors.New("has more than one line; the secret is all there may be in it")
+		return "", errors.New("has more than one line; it may only hold the secret")
 	case line == "":
 		return "", errors.New("is empty; write the secret there, in one line")
 	case !utf8.ValidString(line):

@@ -50,17 +50,17 @@ func TestSecretFileRefused(t *testing.T) {
 		credential bool
 		want       string // after the path
 	}{
-		{"missing", missing, false, ": no such file or directory; make it, readable by its owner alone (mode 0600)"},
+		{"missing", missing, false, ": no such file or directory; make it, readable only by its owner (mode 0600)"},
 		{"a folder", dir, false, " is not a regular file"},
 		{"a pipe", pipe, false, " is not a regular file"},
-		{"open to the group", secretAt(t, "p", "s3cret", 0o640), false, " has mode 0640 and may be read by its owner alone; run: chmod 600 "},
-		{"open to the group, a path with a blank", secretAt(t, "a b", "s3cret", 0o640), false, " has mode 0640 and may be read by its owner alone; run: chmod 600 '"},
-		{"open to everybody", secretAt(t, "p", "s3cret", 0o604), false, " has mode 0604 and may be read by its owner alone; run: chmod 600 "},
-		{"a credential open to everybody", secretAt(t, "p", "s3cret", 0o444), true, " is open to everybody (mode 0444); give it by LoadCredential="},
+		{"open to the group", secretAt(t, "p", "s3cret", 0o640), false, " has mode 0640, but only its owner may read it; run: chmod 600 "},
+		{"open to the group, a path with a blank", secretAt(t, "a b", "s3cret", 0o640), false, " has mode 0640, but only its owner may read it; run: chmod 600 '"},
+		{"open to everybody", secretAt(t, "p", "s3cret", 0o604), false, " has mode 0604, but only its owner may read it; run: chmod 600 "},
+		{"a credential open to everybody", secretAt(t, "p", "s3cret", 0o444), true, " is open to everybody (mode 0444); pass it with LoadCredential="},
 		{"empty", secretAt(t, "p", "", 0o600), false, " is empty; write the secret there, in one line"},
 		{"an empty line", secretAt(t, "p", "\n", 0o600), false, " is empty; write the secret there, in one line"},
-		{"two lines", secretAt(t, "p", "s3cret\nmore\n", 0o600), false, " has more than one line; the secret is all there may be in it"},
-		{"a line after an empty one", secretAt(t, "p", "\ns3cret\n", 0o600), false, " has more than one line; the secret is all there may be in it"},
+		{"two lines", secretAt(t, "p", "s3cret\nmore\n", 0o600), false, " has more than one line; it may only hold the secret"},
+		{"a line after an empty one", secretAt(t, "p", "\ns3cret\n", 0o600), false, " has more than one line; it may only hold the secret"},
 		{"not UTF-8", secretAt(t, "p", "s3cret\xff", 0o600), false, " is not UTF-8"},
 		{"too long", secretAt(t, "p", strings.Repeat("s3cret", 1000), 0o600), false, " is longer than 4096 bytes"},
 	}
@@ -278,17 +278,17 @@ func TestConfigSignInErrors(t *testing.T) {
 		{"a day too long", "refresh_token_validity = '3651d'", nil, "want at least 60m and at most 3650d"},
 		{"secret in place of its file", "client_secret_file = 's3cret'", nil, ":6: environments.uat.client_secret_file: not a file's path; want an absolute one, or one that begins with ~/"},
 		{"password in place of its file", "username='svc'\npassword_file = 's3cret'", nil, ":7: environments.uat.password_file: not a file's path; want an absolute one, or one that begins with ~/"},
-		{"secret in the file", "client_secret = 's3cret'", nil, ":6: unknown key environments.uat.client_secret; a secret goes into a file of its own (mode 0600), which is named here: client_secret_file"},
-		{"password in the file", "password = 's3cret'", nil, ":6: unknown key environments.uat.password; a secret goes into a file of its own (mode 0600), which is named here: password_file"},
+		{"secret in the file", "client_secret = 's3cret'", nil, ":6: unknown key environments.uat.client_secret; a secret goes into a separate file (mode 0600), which is named here: client_secret_file"},
+		{"password in the file", "password = 's3cret'", nil, ":6: unknown key environments.uat.password; a secret goes into a separate file (mode 0600), which is named here: password_file"},
 		{"secret in the environment", "", []string{"KYC_UAT_CLIENT_SECRET=s3cret"}, "KYC_UAT_CLIENT_SECRET: a secret does not belong in a variable; write it to a file (mode 0600) and name that in KYC_UAT_CLIENT_SECRET_FILE"},
 		{"password in the environment", "", []string{"KYC_UAT_PASSWORD=s3cret"}, "KYC_UAT_PASSWORD: a secret does not belong in a variable; write it to a file (mode 0600) and name that in KYC_UAT_PASSWORD_FILE"},
 		{"user with a blank", "username = 'a b'", nil, `:6: environments.uat.username: bad user name "a b"; want at most 128 characters, and no blanks`},
 		{"password without a user", "password_file = '/x'", nil, "environments.uat: password_file is set and username is not; the agent signs in by itself with both"},
-		{"user without a password", "username = 'svc'", nil, "environments.uat: username is set, and there is no password to go with it; set password_file, or give the systemd credential kyc-uat.password"},
-		{"user without a credential", "username = 'svc'", []string{"CREDENTIALS_DIRECTORY=" + empty}, "set password_file, or give the systemd credential kyc-uat.password"},
-		{"secret open to others", "client_secret_file = '" + open + "'", nil, "environments.uat: client_secret_file: " + open + " has mode 0644 and may be read by its owner alone; run: chmod 600 " + open},
+		{"user without a password", "username = 'svc'", nil, "environments.uat: username is set, and there is no password for it; set password_file, or the systemd credential kyc-uat.password"},
+		{"user without a credential", "username = 'svc'", []string{"CREDENTIALS_DIRECTORY=" + empty}, "set password_file, or the systemd credential kyc-uat.password"},
+		{"secret open to others", "client_secret_file = '" + open + "'", nil, "environments.uat: client_secret_file: " + open + " has mode 0644, but only its owner may read it; run: chmod 600 " + open},
 		{"secret missing", "client_secret_file = '/nowhere/s'", nil, "environments.uat: client_secret_file: cannot read /nowhere/s: no such file or directory; make it"},
-		{"no client secret", "client_secret_file = '" + odd + "'", nil, "environments.uat: client_secret_file: what " + odd + " holds is no client secret; copy it from the app client's page"},
+		{"no client secret", "client_secret_file = '" + odd + "'", nil, "environments.uat: client_secret_file: " + odd + " does not hold a client secret; copy it from the app client's page"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -311,7 +311,7 @@ func TestConfigPasswordFileIsReadLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = e.Unattended.Credential()
-	if want := "uat: password_file: cannot read " + path + ": no such file or directory; make it, readable by its owner alone (mode 0600)"; err == nil || err.Error() != want || agent.CodeOf(err) != agent.CodeConfiguration {
+	if want := "uat: password_file: cannot read " + path + ": no such file or directory; make it, readable only by its owner (mode 0600)"; err == nil || err.Error() != want || agent.CodeOf(err) != agent.CodeConfiguration {
 		t.Errorf("%v, want %s", err, want)
 	}
 	if err := os.WriteFile(path, []byte("correct horse"), 0o600); err != nil {

@@ -12,7 +12,7 @@ import (
 // clientSecretShape is Cognito's ClientSecretType.
 var clientSecretShape = regexp.MustCompile(`^[\w+]{1,64}$`)
 
-// ClientSecret reads the app client's secret; it is empty where there is none.
+// ClientSecret reads the app client's secret; it is empty if there is none.
 func (e Environment) ClientSecret(name string, vars Environ) (agent.Secret, error) {
 	file := findSecretFile(e.ClientSecretFile, "kyc-"+name+".client-secret", vars)
 	if file.path == "" {
@@ -23,12 +23,13 @@ func (e Environment) ClientSecret(name string, vars Environ) (agent.Secret, erro
 		return agent.Secret{}, Errorf("environments.%s: client_secret_file: %v", name, err)
 	}
 	if !clientSecretShape.MatchString(secret.Reveal()) {
-		return agent.Secret{}, Errorf("environments.%s: client_secret_file: what %s holds is no client secret; copy it from the app client's page", name, file.path)
+		return agent.Secret{}, Errorf("environments.%s: client_secret_file: %s does not hold a client secret; copy it from the app client's page",
+			name, file.path)
 	}
 	return secret, nil
 }
 
-// Unattended is what the agent signs in with by itself; nil when a person does.
+// Unattended returns what the agent signs in with by itself, or nil if a person signs in.
 func (e Environment) Unattended(name string, vars Environ) (agent.CredentialSource, error) {
 	if e.Username.s == "" {
 		return nil, nil
@@ -36,12 +37,13 @@ func (e Environment) Unattended(name string, vars Environ) (agent.CredentialSour
 	credential := "kyc-" + name + ".password"
 	file := findSecretFile(e.PasswordFile, credential, vars)
 	if file.path == "" {
-		return nil, Errorf("environments.%s: username is set, and there is no password to go with it; set password_file, or give the systemd credential %s", name, credential)
+		return nil, Errorf("environments.%s: username is set, and there is no password for it; set password_file, or the systemd credential %s",
+			name, credential)
 	}
 	return passwordFile{environment: name, username: e.Username.s, file: file}, nil
 }
 
-// passwordFile is an [agent.CredentialSource] that reads a file afresh each time.
+// passwordFile is an [agent.CredentialSource] that reads the file each time.
 type passwordFile struct {
 	environment string
 	username    string
@@ -60,7 +62,7 @@ func (p passwordFile) Credential() (agent.Credential, error) {
 	return agent.Credential{Username: p.username, Password: password, Stamp: p.username + " " + stamp}, nil
 }
 
-// KeyFile is store_key_file, else the default one where it is.
+// KeyFile returns store_key_file, or the default one if it exists, or "".
 func (c Config) KeyFile(vars Environ) string {
 	if path := underHome(c.StoreKeyFile.s, vars.Get("HOME")); path != "" {
 		return path

@@ -15,28 +15,28 @@ import (
 	"github.com/legaltalent/kyc-agent/store/file"
 )
 
-// Sink is a file that always holds a valid token, or is not there, for tools that can
-// read a file and no more: [[sinks]] in config.toml. Every process of yours can read
-// it, and no file outlives the sign-in: a logout, a refusal, a reload without the sink
-// and a stop of the daemon remove it. Only a kill leaves it, until the next start. Of
-// two daemons with one file the first keeps it.
+// Sink is a file that holds a valid token or does not exist, for tools that can only read a
+// file: [[sinks]] in config.toml. All your processes can read it. No file outlives the
+// sign-in: a logout, a refusal, a reload without the sink and a stop of the daemon remove
+// it. Only a kill leaves it, until the next start. If two daemons have the same file, the
+// first one keeps it.
 type Sink struct {
 	// Environment is whose token it is. Required; it must be one of Environments.
 	Environment EnvironmentName `toml:"environment"`
 	// Format is how the token is written: one of kyc-token's formats, except "aws".
-	// Default "token", which in a file has no newline at its end.
+	// Default "token", which has no newline at its end in a file.
 	Format SinkFormat `toml:"format"`
 	// Path is the file: an absolute path, one that begins with ~/, or one in
 	// $XDG_RUNTIME_DIR/kyc-agentd, which no backup sees. Default: there, <environment>.jwt
 	// for "token" and <environment>.<format> for the others. Two sinks with one path, and
-	// a path that the daemon has in use, are errors. The folder must be yours and
-	// writable by nobody else; where only the last folder is missing it is made (0700).
-	// One that is not so is no error here: `kyc-agentd status` shows it, and it is tried
-	// again. (Under the unit's drop-in 50-namespaces.conf a folder other than the default
-	// one has to be in ReadWritePaths=.)
+	// a path that the daemon itself uses, are errors. The folder must be yours, and only you
+	// may write to it; if only the last folder is missing, it is made (0700). A folder that
+	// is not so is no error here: `kyc-agentd status` shows it, and the daemon tries again.
+	// (With the unit's drop-in 50-namespaces.conf a folder other than the default one has to
+	// be in ReadWritePaths=.)
 	Path SinkPath `toml:"path"`
-	// Mode is the file's: "0600" or "0400", or "0640" or "0440" where its group may read
-	// it. Default "0600". No other mode is for a token.
+	// Mode is the file's mode: "0600" or "0400", or "0640" or "0440" if its group may read
+	// it. Default "0600". Other modes are errors.
 	Mode SinkMode `toml:"mode"`
 }
 
@@ -46,7 +46,7 @@ type (
 	EnvironmentName = Text[nameKind]
 	// SinkFormat is a format for a token file.
 	SinkFormat = Text[sinkFormatKind]
-	// SinkPath is a token file's.
+	// SinkPath is the path of a token file.
 	SinkPath = Text[sinkPathKind]
 	// SinkMode is a file mode in octal.
 	SinkMode = Text[sinkModeKind]
@@ -63,14 +63,14 @@ func (nameKind) check(s string) error {
 
 type sinkFormatKind struct{}
 
-// awsFormat is the format that would put a secret on a disk that is none of ours.
+// awsFormat is not for files: it would put a secret access key on a disk.
 const awsFormat = "aws"
 
 func (sinkFormatKind) check(s string) error {
 	formats := slices.DeleteFunc(ipc.FormatNames(), func(name string) bool { return name == awsFormat })
 	switch {
 	case s == awsFormat:
-		return fmt.Errorf("AWS credentials are never kept in a file; configure the tool with: credential_process = kyc-token -f aws")
+		return fmt.Errorf("AWS credentials are never written to a file; configure the tool with: credential_process = kyc-token -f aws")
 	case !slices.Contains(formats, s):
 		return fmt.Errorf("unknown format %q; want one of: %s", s, strings.Join(formats, ", "))
 	}
@@ -87,7 +87,7 @@ func (sinkPathKind) check(s string) error {
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return fmt.Errorf("bad path %q; it has control characters", s)
 	case relative && (!filepath.IsLocal(s) || strings.HasPrefix(s, "~")):
-		return fmt.Errorf("bad path %q; want an absolute one, one that begins with ~/, or one within $XDG_RUNTIME_DIR/kyc-agentd", s)
+		return fmt.Errorf("bad path %q; want an absolute one, one that begins with ~/, or one in $XDG_RUNTIME_DIR/kyc-agentd", s)
 	}
 	return nil
 }
@@ -102,20 +102,21 @@ func (sinkModeKind) check(s string) error {
 	return sink.CheckMode(mode)
 }
 
-// parseMode reads an octal number. go-toml hands a number over as it is written, and in
-// TOML an octal one begins with 0o.
+// parseMode reads an octal number. go-toml passes a number on as it is written, and in TOML
+// an octal one begins with 0o.
 func parseMode(s string) (fs.FileMode, error) {
 	mode, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 12)
 	return fs.FileMode(mode), err
 }
 
-// check looks at what can only be seen in the whole. n counts from 1.
+// check checks what depends on c. n is the number of the sink, from 1.
 func (s Sink) check(n int, c Config) error {
 	if s.Environment.s == "" {
 		return Errorf("sinks (no. %d): environment is missing; configured: %s", n, strings.Join(c.Names(), ", "))
 	}
 	if _, ok := c.Environments[s.Environment.s]; !ok {
-		return Errorf("sinks (no. %d): no environment %q is configured; configured: %s", n, s.Environment.s, strings.Join(c.Names(), ", "))
+		return Errorf("sinks (no. %d): no environment %q is configured; configured: %s",
+			n, s.Environment.s, strings.Join(c.Names(), ", "))
 	}
 	return nil
 }
@@ -159,7 +160,7 @@ func (s Sink) resolve(vars Environ) (sink.Sink, error) {
 	return out, nil
 }
 
-// runtimeFolder is where the socket is unless it is told otherwise.
+// runtimeFolder returns the folder of the default socket.
 func runtimeFolder(vars Environ) string {
 	return filepath.Dir(ipc.SocketPath(func(name string) string {
 		if name == "KYC_AGENT_SOCK" {
@@ -174,9 +175,9 @@ func runtimeFolder(vars Environ) string {
 func (c Config) pathOwner(vars Environ, configFile, socket string) func(path string) string {
 	home := vars.Get("HOME")
 	owners := map[string]string{
-		filepath.Clean(cmp.Or(configFile, defaultConfigFile(vars))): "the configuration",
-		filepath.Clean(file.DefaultKeyFile(vars.Get)):               "the file store's key",
-		filepath.Clean(underHome(c.StoreKeyFile.s, home)):           "the file store's key",
+		filepath.Clean(cmp.Or(configFile, vars.configPath("config.toml"))): "the configuration",
+		filepath.Clean(file.DefaultKeyFile(vars.Get)):                      "the file store's key",
+		filepath.Clean(underHome(c.StoreKeyFile.s, home)):                  "the file store's key",
 	}
 	for _, e := range c.Environments {
 		owners[filepath.Clean(underHome(e.ClientSecretFile.s, home))] = "a client_secret_file"

@@ -17,27 +17,26 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
-// Text is one value of config.toml: text that has passed K's check. The zero Text is
-// one that was not given. It checks itself while it is decoded, so that the decoder
-// can say in which line a bad one is.
+// Text is one value of config.toml: text that has passed K's check. The zero Text was not
+// given. String returns the text.
 //
-// It is a struct because go-toml sets a value whose kind is string without asking
-// its UnmarshalText.
+// A value checks itself while it is decoded, so that the error can name its line. Text is a
+// struct because go-toml does not call UnmarshalText of a type whose kind is string.
 type Text[K kind] struct{ s string }
 
-// A kind checks text that is not empty. The error may show it: nothing in
-// config.toml is a secret, except what somebody writes into a URL.
+// A kind checks text that is not empty. Its error may show the text: nothing in config.toml
+// is a secret, except a password in a URL.
 type kind interface{ check(s string) error }
 
-// The kinds of value.
+// The kinds of value. They are different types, so that each key has its check.
 type (
 	// Duration is a Go duration: "5m", "90s".
 	Duration = Text[durationKind]
 	// StoreKind is the kind of a store.
 	StoreKind = Text[storeKind]
-	// Path is a file's, absolute or under ~/.
+	// Path is the path of a file, absolute or under ~/.
 	Path = Text[pathKind]
-	// SecretPath is a Path that no error shows: somebody may have put the secret there.
+	// SecretPath is a Path that no error shows: somebody may have written the secret there.
 	SecretPath = Text[secretPathKind]
 	// Level is a log level.
 	Level = Text[levelKind]
@@ -53,11 +52,11 @@ type (
 	RoleARN = Text[roleKind]
 	// AuthFlow is a way to sign in.
 	AuthFlow = Text[flowKind]
-	// Validity is a length of time in which days count: "30d", "12h".
+	// Validity is a duration that may have days: "30d", "12h".
 	Validity = Text[validityKind]
-	// Username is a user's name in a Cognito user pool.
+	// Username is the name of a user in a Cognito user pool.
 	Username = Text[usernameKind]
-	// URL is an https URL, or an http one on loopback: passwords and tokens go there.
+	// URL is an https URL, or an http one on loopback: passwords and tokens are sent to it.
 	URL = Text[urlKind]
 )
 
@@ -73,15 +72,16 @@ func (t *Text[K]) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Set makes a Text a flag.
+// Set is UnmarshalText for a flag.
 func (t *Text[K]) Set(s string) error { return t.UnmarshalText([]byte(s)) }
 
 // String returns the text, or "" when none was given.
 func (t Text[K]) String() string { return t.s }
 
+// TextType is what pflag calls a Text. An error of such a flag may be shown.
 const TextType = "text"
 
-// Type is what pflag calls the value.
+// Type is TextType, for a flag.
 func (t *Text[K]) Type() string { return TextType }
 
 type durationKind struct{}

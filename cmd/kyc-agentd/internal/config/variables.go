@@ -33,8 +33,8 @@ type value interface {
 	String() string
 }
 
-// environmentFields are the keys of an [Environment]. The name of a variable ends in
-// the key in upper case.
+// environmentFields are the keys of an [Environment]. A variable ends with the key in upper
+// case.
 var environmentFields = []struct {
 	key      string
 	required bool
@@ -59,14 +59,14 @@ var environmentFields = []struct {
 	{"aws_endpoint", false, func(e *Environment) value { return &e.AWSEndpoint }},
 }
 
-// secretKeys are what somebody may take for a key, and where that is to be instead.
+// secretKeys are what somebody may take for a key, and the key to use instead.
 var secretKeys = map[string]string{"client_secret": "client_secret_file", "password": "password_file"}
 
-// reservedVariables are variables of the project that only look like an environment's.
+// reservedVariables are the variables of the project that belong to no environment.
 var reservedVariables = []string{"KYC_AGENT_SOCK", "KYC_ENV", "KYC_TOKEN", "KYC_API_URL", "KYC_TOKEN_EXPIRES_AT"}
 
-// applyVariables overrides c by the KYC_<NAME>_<KEY> in vars. warnings name those
-// that look like one and belong to no environment.
+// applyVariables overrides c with KYC_<NAME>_<KEY> from vars. warnings name variables that
+// look like these but belong to no environment.
 func (c Config) applyVariables(vars Environ) (warnings []string, err error) {
 	for _, kv := range vars {
 		variable, v, _ := strings.Cut(kv, "=")
@@ -89,8 +89,8 @@ func (c Config) applyVariables(vars Environ) (warnings []string, err error) {
 	return warnings, nil
 }
 
-// splitVariable finds the environment a variable is of: the longest name that fits,
-// as KYC_PROD_EU_REGION may be of "prod-eu" and of "prod".
+// splitVariable finds the environment of a variable. It is the longest name that fits:
+// KYC_PROD_EU_REGION could belong to "prod-eu" and to "prod".
 func (c Config) splitVariable(variable string) (name, key string) {
 	names := c.Names()
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
@@ -102,7 +102,7 @@ func (c Config) splitVariable(variable string) (name, key string) {
 	return "", ""
 }
 
-// setVariable takes the variable that begins with prefix and ends in key.
+// setVariable sets the key of a variable that begins with prefix.
 func (e *Environment) setVariable(prefix, key, v string) error {
 	for _, f := range environmentFields {
 		if strings.ToUpper(f.key) == key {
@@ -110,12 +110,13 @@ func (e *Environment) setVariable(prefix, key, v string) error {
 		}
 	}
 	if file, ok := secretKeys[strings.ToLower(key)]; ok {
-		return fmt.Errorf("a secret does not belong in a variable; write it to a file (mode 0600) and name that in %s%s", prefix, strings.ToUpper(file))
+		return fmt.Errorf("a secret does not belong in a variable; write it to a file (mode 0600) and name that in %s%s",
+			prefix, strings.ToUpper(file))
 	}
 	return fmt.Errorf("unknown variable; known endings: %s", strings.Join(variableKeys(), ", "))
 }
 
-// variablePrefix begins the names of the variables that override environment name.
+// variablePrefix is the beginning of the variables that override environment name.
 func variablePrefix(name string) string {
 	return "KYC_" + strings.ReplaceAll(strings.ToUpper(name), "-", "_") + "_"
 }

@@ -94,7 +94,8 @@ func (p *probe) unanswered() []Finding {
 	case p.opts.NoAgent(p.statusErr):
 		return []Finding{problem("socket.stale", startAgent, "%s exists, and nothing answers on it: its agent is gone", p.opts.Socket)}
 	}
-	return []Finding{problem("socket.silent", "run: systemctl --user restart kyc-agentd.service; if that does not help: journalctl --user -u kyc-agentd -n 50",
+	return []Finding{problem("socket.silent",
+		"run: systemctl --user restart kyc-agentd.service; if that does not help: journalctl --user -u kyc-agentd -n 50",
 		"%s accepts connections, but the agent does not answer as it should: %s", p.opts.Socket, message)}
 }
 

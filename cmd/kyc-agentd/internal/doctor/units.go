@@ -161,7 +161,8 @@ func (u units) unitFaults(name string, x unit) []Finding {
 			"systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
 			"%s has failed (%s)", name, x["Result"])}
 	case x.is("NeedDaemonReload", "yes"):
-		return []Finding{warning("units.reload", "run: systemctl --user daemon-reload", "%s was changed on the disk, and systemd still has the old one", name)}
+		return []Finding{warning("units.reload", "run: systemctl --user daemon-reload",
+			"%s was changed on the disk, and systemd still has the old one", name)}
 	}
 	return nil
 }

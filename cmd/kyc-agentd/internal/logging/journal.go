@@ -12,13 +12,13 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// journalHandler is a slog.Handler over the journal's own protocol. A record
-// becomes an entry whose MESSAGE is the line a person reads, with the attributes
-// behind it, and each attribute is a field too:
+// journalHandler is a slog.Handler that sends to the journal. A record becomes an entry
+// whose MESSAGE is the line that a person reads, with the attributes after it. Each
+// attribute is also a field:
 //
 //	journalctl --user -t kyc-agentd KYC_ENV=prod
 //
-// The time is journald's: entries have no field for another.
+// journald sets the time: entries have no field for another one.
 type journalHandler struct {
 	level  slog.Leveler
 	send   sendEntry
@@ -30,7 +30,7 @@ type journalHandler struct {
 // A sendEntry sends one entry, as [journal.Send] does.
 type sendEntry func(message string, priority journal.Priority, fields map[string]string) error
 
-// newJournalHandler returns a handler that sends by send.
+// newJournalHandler returns a handler that calls send for each record.
 func newJournalHandler(level slog.Leveler, send sendEntry) slog.Handler {
 	return &journalHandler{level: level, send: send, fields: map[string]string{"SYSLOG_IDENTIFIER": "kyc-agentd"}}
 }
@@ -71,8 +71,8 @@ func (h *journalHandler) clone() *journalHandler {
 	return &next
 }
 
-// add puts a under group. The rules are slog's: values are resolved, empty
-// attributes are left out, a group without a name is spread.
+// add adds a under group by the rules of slog: values are resolved, empty attributes are
+// left out, and the members of a group without a name are added without one.
 func (h *journalHandler) add(group string, a slog.Attr) {
 	a.Value = a.Value.Resolve()
 	if a.Equal(slog.Attr{}) {
@@ -91,7 +91,7 @@ func (h *journalHandler) add(group string, a slog.Attr) {
 	}
 }
 
-// quoted leaves a plain word as it is.
+// quoted quotes s unless it is a plain word.
 func quoted(s string) string {
 	q := strconv.Quote(s)
 	if s == "" || strings.ContainsAny(s, ` ="`) || len(q) != len(s)+2 {
@@ -100,11 +100,11 @@ func quoted(s string) string {
 	return s
 }
 
-// maxField is the longest name that journald takes; it drops others without a word.
+// maxField is the longest name that journald accepts; it drops longer ones silently.
 const maxField = 64
 
-// fieldName makes a field's name of a key: KYC_ENV of "env". The
-// journal takes A-Z, 0-9 and '_', and keeps names that begin with '_' for itself.
+// fieldName returns the name of the field for a key: KYC_ENV for "env". The journal accepts
+// A-Z, 0-9 and '_', and reserves names that begin with '_'.
 func fieldName(key string) string {
 	name := "KYC_" + strings.Map(func(r rune) rune {
 		switch {
@@ -118,7 +118,8 @@ func fieldName(key string) string {
 	return name[:min(len(name), maxField)]
 }
 
-// priority is the journal's for a level; those between two names count as the lower.
+// priority returns the journal's priority for a level; one between two names counts as the
+// lower.
 func priority(l slog.Level) journal.Priority {
 	switch {
 	case l >= slog.LevelError:

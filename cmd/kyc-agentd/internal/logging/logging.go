@@ -1,18 +1,18 @@
 // Package logging chooses the slog handler: coloured text on a terminal, the journal under
 // systemd, JSON otherwise. [New] returns the logger.
 //
-// What the daemon logs: one line, or one entry of the journal, for one event, at level
-// info unless it says otherwise. The fields have the same names everywhere; in the
-// journal they are KYC_ENV, KYC_OP and so on.
+// The daemon logs one line, or one entry of the journal, for each event, at level info
+// unless stated otherwise. The fields have the same names everywhere; in the journal they
+// are KYC_ENV, KYC_OP and so on.
 //
 //	env       the environment
-//	op        what was done: refresh, login, logout, recover, save; of a request: token,
+//	op        the operation: refresh, login, logout, recover, save; of a request: token,
 //	          helper, status, login, login-answer, login-wait, login-cancel, account,
-//	          logout, reload, metrics, proxy, or request for what is none of these
+//	          logout, reload, metrics, proxy, or request if it matched none of these
 //	code      of the error, as in the API: login_required, unavailable, …
 //	duration  how long it took
 //	pid, exe  the process that asked, and its program as far as it can be told
-//	error     what went wrong, in words for a person; cause: what is behind it
+//	error     what went wrong, in words for a person; cause: the error behind it
 //
 // The events:
 //
@@ -23,9 +23,9 @@
 //	signed out                         op logout, scope; warn: not revoked at Cognito
 //	account recovered                  op recover; warn: account not recovered
 //	the newest refresh token could …   error, op save: it is in memory only
-//	request                            one that failed: each failure once an hour for each
-//	                                   op, env, code and exe, the others and what went
-//	                                   well at debug; error: an internal error
+//	request                            a request that failed: once an hour for each op,
+//	                                   env, code and exe, at debug otherwise, as are
+//	                                   requests that succeeded; error: an internal error
 //	refused a process of another user  warn: uid, pid
 //	net/http reported a fault          warn: a bug, in words that may quote a request
 //	Cognito call                       debug: each call, with its duration
@@ -46,11 +46,10 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
-// New returns the daemon's log, written to w: coloured lines where w is a
-// terminal, records with fields where it is the journal, JSON otherwise. Raising or
-// lowering level later changes what is logged from then on.
+// New returns a logger that writes to w: coloured lines if w is a terminal, entries with
+// fields if it is the journal, else JSON. A later change of level takes effect at once.
 //
-// Secrets redact themselves (agent.Secret), so a level is never a question of secrecy.
+// Secrets redact themselves (agent.Secret), so no level shows one.
 func New(w io.Writer, level slog.Leveler, vars config.Environ) *slog.Logger {
 	return slog.New(newHandler(w, level, vars))
 }
@@ -67,7 +66,7 @@ func newHandler(w io.Writer, level slog.Leveler, vars config.Environ) slog.Handl
 	}
 }
 
-// stringDurations has JSON say "3ms", as the other forms do, and not a number of nanoseconds.
+// stringDurations makes JSON say "3ms", as the other formats do, instead of nanoseconds.
 func stringDurations(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())
@@ -75,15 +74,15 @@ func stringDurations(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// stderrIsJournal compares stderr with $JOURNAL_STREAM. That a journal is running
-// (journal.Enabled) says nothing of where stderr goes.
+// stderrIsJournal compares stderr with $JOURNAL_STREAM. journal.Enabled would only say that
+// a journal is running.
 func stderrIsJournal() bool {
 	ok, err := journal.StderrIsJournalStream()
 	return ok && err == nil
 }
 
-// withFallback is send, and where that fails a line on w: the journal's socket may be out of reach
-// (another root, a sandbox) where the pipe that systemd made of stderr is not.
+// withFallback writes a line to w if send fails: the journal's socket may be out of reach
+// (another root, a sandbox) while the pipe that systemd made of stderr works.
 func withFallback(w io.Writer, send sendEntry) sendEntry {
 	return func(message string, p journal.Priority, fields map[string]string) error {
 		if err := send(message, p, fields); err == nil {
@@ -94,8 +93,8 @@ func withFallback(w io.Writer, send sendEntry) sendEntry {
 	}
 }
 
-// IgnoreSIGPIPE has a write to standard error fail where nobody reads it any more. Go
-// ends a program then that has not asked for SIGPIPE (os/signal), and systemd's
-// IgnoreSIGPIPE= does not keep it from that. To ignore the signal would hand that on to
-// the command of `run`.
+// IgnoreSIGPIPE makes a write to a closed standard error return an error instead of killing
+// the process. Go does the latter unless the program has asked for SIGPIPE (os/signal), even
+// with systemd's IgnoreSIGPIPE=. Ignoring the signal itself would be inherited by the
+// command of `run`.
 func IgnoreSIGPIPE() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
