@@ -51,7 +51,7 @@ func testService(t *testing.T) {
 		{"the doctor", testDoctor},
 		{"namespaces", testNamespaces},
 		{"token files", testTokenFiles},
-		{"the socket for forwarding", testForwarding},
+		{"the extra socket", testForwarding},
 		{"no runtime directory", testRuntimeDirectory},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.test(newService(t)) })

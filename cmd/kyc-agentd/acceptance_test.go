@@ -19,7 +19,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A binaries is a home folder in which the shipped binaries run, with nothing of the
+// binaries runs the shipped binaries in a home folder, with nothing of the
 // caller's environment.
 type binaries struct {
 	t   *testing.T
@@ -68,7 +68,7 @@ func (s *binaries) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command of ours and returns its exit code and output.
+// run runs a command of the project and returns its exit code and output.
 func (s *binaries) run(stdin, name string, args ...string) (exit int, stdout, stderr string) {
 	s.t.Helper()
 	cmd := s.command(name, args...)

@@ -116,7 +116,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// realKeyring gives the site a session bus with an unlocked gnome-keyring.
+// realKeyring gives the binaries a session bus with an unlocked gnome-keyring.
 func (s *binaries) realKeyring() {
 	s.t.Helper()
 	s.env = append(s.env, keyringtest.Start(s.t, keyringtest.Unlocked).Env()...)

@@ -12,7 +12,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
-// onDisk moves the house's home to a small disk of its own.
+// onDisk moves the fixture's home to a small file system.
 func (h *fixture) onDisk() (home string) {
 	h.t.Helper()
 	home = testpeer.Tmpfs(h.t)

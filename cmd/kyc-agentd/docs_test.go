@@ -58,7 +58,7 @@ func code(text string) []string {
 
 var called = regexp.MustCompile(`(?:^|[^\w./-])kyc-agentd((?: +[\w=./"'~$@{}-]+)+)`)
 
-// Every command of ours that a manual tells somebody to type is one.
+// Every command of the project that a manual tells somebody to type exists.
 func TestDocsNameRealCommands(t *testing.T) {
 	n := 0
 	for name, text := range docs(t) {

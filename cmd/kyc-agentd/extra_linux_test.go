@@ -40,9 +40,9 @@ func rawCall(method, target, body string, header ...string) string {
 	return strings.Join(append(head, header...), "\r\n") + "\r\n\r\n" + body
 }
 
-// TestForwardedSocketOnRawBytes holds that no bytes on the socket for forwarding get more out
+// TestExtraSocketOnRawBytes checks that no bytes on the extra socket get more out
 // of a daemon than tokens of the environments that are named, or change anything in it.
-func TestForwardedSocketOnRawBytes(t *testing.T) {
+func TestExtraSocketOnRawBytes(t *testing.T) {
 	h := newFixture(t)
 	for _, v := range []string{"ENDPOINT", "USER_POOL_ID", "CLIENT_ID"} {
 		for _, set := range h.env {

@@ -246,16 +246,6 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-// writeFile writes text to a new file and returns its path.
-func writeFile(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // shortDir is a folder whose path leaves room for a socket's name: 107 bytes in all.
 func shortDir(t *testing.T) string {
 	t.Helper()

@@ -20,7 +20,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// inNetwork runs body, a part of the test t, in a process with a network of its own,
+// inNetwork runs body, a part of the test t, in a process with a separate network,
 // which has a loopback and a name server, and no other names than that server's.
 func inNetwork(t *testing.T, body func(*testing.T, *nameServer)) {
 	t.Helper()
@@ -40,7 +40,7 @@ func inNetwork(t *testing.T, body func(*testing.T, *nameServer)) {
 		self, "-test.v", "-test.timeout=50s", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), inside+"=1")
 	out, err := cmd.CombinedOutput()
-	t.Logf("in a network of its own:\n%s", out)
+	t.Logf("in a separate network:\n%s", out)
 	if err != nil {
 		t.Error(err)
 	}
@@ -54,11 +54,11 @@ func newNameServer(t *testing.T) *nameServer {
 	t.Helper()
 	s := new(nameServer)
 	for path, text := range map[string]string{"/etc/hosts": "", "/etc/resolv.conf": "nameserver 127.0.0.1\n"} {
-		ours := t.TempDir() + "/file"
-		if err := os.WriteFile(ours, []byte(text), 0o600); err != nil {
+		replacement := t.TempDir() + "/file"
+		if err := os.WriteFile(replacement, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := unix.Mount(ours, path, "", unix.MS_BIND, ""); err != nil {
+		if err := unix.Mount(replacement, path, "", unix.MS_BIND, ""); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 	}
@@ -103,7 +103,7 @@ func thisMachine(query []byte) []byte {
 	return append(reply, address...)
 }
 
-// byName has the house's Cognito called by a name, for both environments.
+// byName makes both environments call Cognito by a name.
 func (h *fixture) byName() {
 	h.alsoProd()
 	url := strings.Replace(h.cognito.URL, "127.0.0.1", "localhost", 1)
@@ -121,7 +121,7 @@ func (h *fixture) ask(environment string) error {
 	return err
 }
 
-// On a machine without IPv6 a name that has an IPv6 address works all the same.
+// On a machine without IPv6 a name that has an IPv6 address works, too.
 func TestNoIPv6(t *testing.T) {
 	inNetwork(t, func(t *testing.T, _ *nameServer) {
 		for _, which := range []string{"all", "default"} {

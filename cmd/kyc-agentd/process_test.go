@@ -96,7 +96,7 @@ func awaitReady(conn *net.UnixConn) error {
 	}
 }
 
-// fixture is a home folder with a Cognito.
+// A fixture is a home folder with a Cognito, for the test binary as kyc-agentd.
 type fixture struct {
 	t       *testing.T
 	dir     string
@@ -340,8 +340,8 @@ func (h *fixture) askWhile(fault cognitotest.Fault) (answer func() outcome) {
 	return func() outcome { return <-asked }
 }
 
-// A refresh that Cognito has begun is brought home before the daemon ends.
-func TestStopFinishesTheFlightInHand(t *testing.T) {
+// A refresh that Cognito has begun is finished before the daemon ends.
+func TestStopFinishesTheOpenRefresh(t *testing.T) {
 	h := newFixture(t, cognitotest.Rotation(0))
 	d := h.idleDaemon()
 	answer := h.askWhile(cognitotest.Hang().After())
@@ -352,7 +352,7 @@ func TestStopFinishesTheFlightInHand(t *testing.T) {
 		t.Errorf("exit %d", exit)
 	}
 	if got := answer(); got.exit != exitOK || !strings.HasPrefix(got.out, "eyJ") {
-		t.Errorf("the request in hand got %d, %q", got.exit, got.errOut)
+		t.Errorf("the open request got %d, %q", got.exit, got.errOut)
 	}
 	// Rotation has no grace here: had the new refresh token been lost, this would be the end.
 	h.daemon("--store", "file")
@@ -361,7 +361,7 @@ func TestStopFinishesTheFlightInHand(t *testing.T) {
 	}
 }
 
-// waitGone waits until nobody takes connections on a socket any more.
+// waitGone waits until no process accepts connections on a socket.
 func waitGone(t *testing.T, path string) {
 	t.Helper()
 	for poll, end := time.NewTicker(time.Millisecond), time.After(10*time.Second); ; {
@@ -394,7 +394,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Errorf("took %s", took)
 	}
 	if got := answer(); got.exit == exitOK || got.out != "" {
-		t.Errorf("the request in hand got %+v", got)
+		t.Errorf("the open request got %+v", got)
 	}
 }
 
@@ -426,7 +426,7 @@ func TestServeNotifies(t *testing.T) {
 }
 
 // activated is a command that runs the daemon as a service manager does that was asked
-// for it, on the house's socket.
+// for it, on the fixture's socket.
 func (h *fixture) activated(args string) *exec.Cmd {
 	h.t.Helper()
 	if err := os.Mkdir(filepath.Dir(h.socket()), 0o700); err != nil {
@@ -498,7 +498,7 @@ func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
 	}
 }
 
-// Whoever reads the log may end before the daemon does: journald, a pager.
+// The reader of the log may end before the daemon does: journald, a pager.
 func TestNobodyReadsTheLog(t *testing.T) {
 	h := newFixture(t)
 	r, w, err := os.Pipe()

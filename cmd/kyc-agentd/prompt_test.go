@@ -52,7 +52,7 @@ func (d *scriptedAgent) Logout(_ context.Context, req agent.LogoutRequest) error
 
 func (d *scriptedAgent) Status(context.Context) (agent.Status, error) { return d.status, nil }
 
-// anaAtProd is the status of a desk at which ana is signed in to prod.
+// anaAtProd is the status of an agent at which ana is signed in to prod.
 func anaAtProd() agent.Status {
 	return agent.Status{
 		DefaultEnvironment: "prod", Store: store.Info{Kind: "keyring", Lasting: true},
@@ -63,7 +63,7 @@ func anaAtProd() agent.Status {
 	}
 }
 
-// at is where to find a desk, in a locale with UTF-8.
+// at serves d and returns the environment of its client, in a locale with UTF-8.
 func at(t *testing.T, d *scriptedAgent) config.Environ {
 	t.Helper()
 	if d.status.Environments == nil {
@@ -333,7 +333,7 @@ func TestVerbsCancelled(t *testing.T) {
 	}
 }
 
-// What mends an account needs a person. Where there is none it is declined, and the
+// A challenge that fixes the account needs a person. Where there is none it is declined, and the
 // sign-in ends with its own error and the command in that.
 func TestLoginFromStandardInputMeetsAStuckAccount(t *testing.T) {
 	for _, name := range []string{"PASSWORD_RESET_REQUIRED", "CONFIRM_SIGN_UP"} {

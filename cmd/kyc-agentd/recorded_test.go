@@ -135,8 +135,8 @@ func newPasswordLines(password string) []terminaltest.Answer {
 	return []terminaltest.Answer{{"New password: ", password}, {"New password, again: ", password}}
 }
 
-// TestRecordedRecoveries mends accounts at the terminal, by the verb and in the midst
-// of a sign-in.
+// TestRecordedRecoveries recovers accounts at the terminal, by the verb and during
+// a sign-in.
 func TestRecordedRecoveries(t *testing.T) {
 	const signedIn = ", kept in memory, only until the daemon stops"
 	clock := &movable{}

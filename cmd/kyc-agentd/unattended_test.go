@@ -25,7 +25,7 @@ func (h *fixture) unattended(password string) (file string) {
 	return file
 }
 
-// writeSecret puts a file in the place of another, as whoever manages secrets does.
+// writeSecret replaces a file, as a manager of secrets does.
 func (h *fixture) writeSecret(path, text string) {
 	h.t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text+"\n"), 0o600); err != nil {
@@ -41,7 +41,7 @@ func (h *fixture) kycToken() outcome {
 	return h.run("", exec.Command(testpeer.Build(h.t, "kyc-token")))
 }
 
-// A daemon with an empty store and a credential gives tokens, and nobody is there.
+// A daemon with an empty store and a credential gives tokens without a person.
 func TestUnattendedSignIn(t *testing.T) {
 	h := newFixture(t)
 	h.unattended("correct horse")
@@ -95,8 +95,8 @@ func TestUnattendedSignInThatIsRefused(t *testing.T) {
 	}
 }
 
-// What is wrong with the file is said, and costs no call. Once it is mended and the
-// configuration reloaded, it is as if nothing had been.
+// The error says what is wrong with the file, and costs no call. Once it is corrected and
+// the configuration reloaded, the sign-in works.
 func TestUnattendedSignInWithoutItsFile(t *testing.T) {
 	for want, spoil := range map[string]func(file string) error{
 		" has mode 0644, but only its owner may read it; run: chmod 600 ":              func(file string) error { return os.Chmod(file, 0o644) },

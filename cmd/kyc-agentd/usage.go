@@ -1,7 +1,7 @@
 package main
 
-// The help texts, as `kyc-agentd [COMMAND] --help` prints them. They are written by
-// hand; a test holds each to its command's flags and to 80 columns.
+// The help texts, as `kyc-agentd [COMMAND] --help` prints them. They are written by hand; a
+// test checks that each names its command's flags and fits into 80 columns.
 
 const usageRoot = `Usage: kyc-agentd COMMAND [ARGUMENTS]
 
@@ -14,17 +14,17 @@ programs of the same user over a Unix socket. kyc-token prints one.
   password    reset or change a password
   confirm     confirm a new account with the code that was sent
   status      show what the daemon holds
-  doctor      look for what is wrong, and say how to put it right
+  doctor      find what is wrong, and say how to fix it
   log         show the daemon's log
-  reload      have the daemon read its configuration again
-  api         send a request to the KYC API; the daemon puts the token on
-  run         run one command with an agent of its own
-  env         print the shell's line that names the agent's socket
+  reload      make the daemon reload its configuration
+  api         send a request to the KYC API; the daemon adds the token
+  run         run one command with a private agent
+  env         print the line that tells a shell the agent's socket
   keygen      make a key for the file store
-  completion  print a shell's script for completing command lines
+  completion  print a script that completes command lines in a shell
   version     print the version, as --version does
 
-Every command has --help, and --socket PATH for another daemon than that at
+Every command has --help, and --socket PATH for a daemon that is not at
 $KYC_AGENT_SOCK, else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock, else
 /run/user/UID/kyc-agentd/agent.sock (macOS: ~/Library/Application Support/…).
 
@@ -41,55 +41,55 @@ Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,
 const usageServe = `Usage: kyc-agentd serve [--config FILE] [--socket PATH] [--store STORE]
                         [--log-level LEVEL] [--no-proxy-api]
 
-Runs the daemon in the foreground, until SIGTERM or Ctrl-C. A refresh in hand is
-finished first; a second signal ends it at once. Under systemd it takes the
-socket it is given, and says when it is ready.
+Runs the daemon in the foreground, until SIGTERM or Ctrl-C. It then finishes
+open requests and refreshes; a second signal ends it at once. Under systemd it
+uses the socket that systemd passes, and says when it is ready.
 
   --config FILE      instead of $XDG_CONFIG_HOME/kyc-agent/config.toml
                      (~/.config/kyc-agent/config.toml), which may be missing
-  --socket PATH      where to listen; its folder has to be private (mode 0700)
+  --socket PATH      where to listen; its folder must be private (mode 0700)
   --store STORE      where sign-ins are kept: keyring, file, memory, or auto for
                      the first of them that works
   --log-level LEVEL  debug, info, warn or error
-  --no-proxy-api     do not forward requests to the API with the token put on;
-                     tokens themselves are handed out as ever
+  --no-proxy-api     do not forward requests to the API with a token; the
+                     daemon still hands out tokens
 
-Flags go before environment variables (KYC_STAGING_CLIENT_ID, …), these before
-the file. SIGHUP, like kyc-agentd reload, reads the file again.
+Flags override environment variables (KYC_STAGING_CLIENT_ID, …), and these
+override the file. SIGHUP, like kyc-agentd reload, reloads the file.
 `
 
 const usageLogin = `Usage: kyc-agentd login [-u USER] [--password-stdin] [ENVIRONMENT]
        kyc-agentd login --api-key-stdin [ENVIRONMENT]
 
-Signs in: asks for user and password at the terminal, then whatever Cognito asks
-(a code, a new password, the set-up of an authenticator app, what a stuck
-account needs). The daemon keeps the sign-in, never the password. An empty
-password leads to the pool's other ways, such as a code, where auth_flow is
-"choice" or "custom".
+Signs in: asks for user and password at the terminal, then for what Cognito asks
+(a code, a new password, the set-up of an authenticator app, a reset, a
+confirmation). The daemon keeps the sign-in, never the password. If auth_flow is
+"choice" or "custom", an empty password leads to other ways to sign in, such as
+a code.
 
   ENVIRONMENT        staging, prod or another that the daemon knows;
                      else $KYC_ENV, else the daemon's default
   -u, --user USER    do not ask for the user
   --password-stdin   read the password from standard input, one line
-  --api-key-stdin    in the place of a sign-in keep a service key of the KYC API
+  --api-key-stdin    instead of a sign-in keep a service key of the KYC API
                      (sk_…), read from standard input, one line
   --socket PATH      the daemon's socket
 
-A password on a command line can be read by every process, so there is no flag
-for one, nor for an API key. Example:
+Every process can read a command line, so there is no flag for a password or an
+API key. Example:
   pass show kyc/prod | kyc-agentd login -u ana@example.com --password-stdin prod
 `
 
 const usageLogout = `Usage: kyc-agentd logout [--local | --all-devices [--yes]] [ENVIRONMENT]
 
-Ends a sign-in: has Cognito revoke it, where Cognito can be reached, and forgets
-it in any case.
+Ends a sign-in: Cognito revokes it, if Cognito can be reached, and the daemon
+forgets it in any case.
 
   ENVIRONMENT    staging, prod or another that the daemon knows;
                  else $KYC_ENV, else the daemon's default
   --local        only forget it here; Cognito is not asked
   --all-devices  end every sign-in of the user, on every machine; asks first,
-                 and it is an error when Cognito did not do it
+                 and fails if Cognito did not do it
   --yes          do not ask
   --socket PATH  the daemon's socket
 `
@@ -97,9 +97,9 @@ it in any case.
 const usagePassword = `Usage: kyc-agentd password reset [-u USER] [ENVIRONMENT]
        kyc-agentd password change [-u USER] [ENVIRONMENT]
 
-reset is for a password that is forgotten or must be set anew: Cognito sends a
-code, which is asked for at the terminal with the new password. change asks for
-the present password and the new one. Neither touches the sign-in that is kept.
+reset is for a password that was forgotten or must be reset: Cognito sends a
+code, and you type it and the new password at the terminal. change asks for the
+present password and the new one. Neither changes the sign-in that is kept.
 
   ENVIRONMENT      staging, prod or another that the daemon knows;
                    else $KYC_ENV, else the daemon's default
@@ -114,7 +114,7 @@ Confirms a new account with the code that Cognito sent to its owner.
   ENVIRONMENT      staging, prod or another that the daemon knows;
                    else $KYC_ENV, else the daemon's default
   -u, --user USER  do not ask for the user
-  --resend         have the code sent again first
+  --resend         first send the code again
   --socket PATH    the daemon's socket
 `
 
@@ -129,19 +129,19 @@ exit status is 0 when the daemon answers, whatever it says.
 
 const usageDoctor = `Usage: kyc-agentd doctor [--json] [--offline] [--config FILE] [ENVIRONMENT]
 
-Looks for what keeps the agent from working, here and on the way to Cognito, and
+Finds what keeps the agent from working, here and on the way to Cognito, and
 says what to do about each finding. It changes nothing, shows no secret, and
 ends within 10 seconds.
 
-  ENVIRONMENT    the only one to look at; else $KYC_ENV, else all of them
+  ENVIRONMENT    the only one to check; else $KYC_ENV, else all of them
   --json         as JSON, for programs; the ids of the findings stay the same
   --offline      do not use the network
   --config FILE  as for serve
   --socket PATH  the daemon's socket
 
-For each environment it begins one sign-in at Cognito, as a user whose name is
-made of random letters: the refusal tells whether the app client is right. No
-account can be locked by it; the pool's log and its triggers see the attempt.
+For each environment it begins one sign-in at Cognito, as a user with a random
+name: the refusal shows whether the app client is right. This cannot lock an
+account; the log of the user pool and its triggers see the attempt.
 
 Exit status: 0 all is well, 1 there are warnings, 2 there are problems,
 64 wrong usage.
@@ -149,42 +149,42 @@ Exit status: 0 all is well, 1 there are warnings, 2 there are problems,
 
 const usageLog = `Usage: kyc-agentd log [-f] [-n LINES] [--json]
 
-Shows the daemon's log: what the systemd journal of the user has of kyc-agentd,
-by journalctl. A daemon that systemd did not start logs to its standard error.
+Shows the daemon's log with journalctl: the entries of kyc-agentd in the systemd
+journal of the user. A daemon that systemd did not start logs to its standard
+error.
 
-  -f, --follow       go on with what is logged from now on
-  -n, --lines LINES  so many of the last lines; 50 by default
+  -f, --follow       keep showing new lines
+  -n, --lines LINES  how many of the last lines; 50 by default
   --json             as JSON, with the fields KYC_ENV, KYC_OP, KYC_CODE and more
   --socket PATH      the daemon's socket
 `
 
 const usageReload = `Usage: kyc-agentd reload
 
-Has the daemon read its configuration again, and waits for it. When anything in
-it is wrong, the daemon keeps what it had, and this says what.
+Makes the daemon reload its configuration, and waits for the result. If anything
+in it is wrong, the daemon keeps the old one, and this command says why.
 
   --socket PATH  the daemon's socket
 `
 
 const usageAPI = `Usage: kyc-agentd api [-d DATA] [-H HEADER]... [-i] [ENVIRONMENT] METHOD PATH
 
-Sends a request to the KYC API by way of the daemon, which puts the token on:
-this command never sees it. The answer goes to stdout as it comes; on a terminal
-JSON is laid out. Redirects are not followed.
+Sends a request to the KYC API through the daemon, which adds the token: this
+command never sees it. The answer goes to stdout as it arrives; on a terminal
+JSON is indented. Redirects are not followed.
 
   ENVIRONMENT          staging, prod or another that the daemon knows;
                        else $KYC_ENV, else the daemon's default
   METHOD               GET, POST, PUT, …, in capitals
   PATH                 begins with / and is added to the environment's api_url
-  -d, --data DATA      the body; @FILE is what is in FILE, @- standard input
-  -H, --header HEADER  'Name: value', more than once for more; with a body there
-                       is Content-Type: application/json without being asked
-  -i, --include        the answer's status and headers before it
+  -d, --data DATA      the body; @FILE reads FILE, @- standard input
+  -H, --header HEADER  'Name: value'; may be repeated; a body has Content-Type:
+                       application/json unless this says otherwise
+  -i, --include        print the answer's status and headers before it
   --socket PATH        the daemon's socket
 
-Exit status: 0 for an answer of 2xx or 3xx, 4 for 4xx, 5 for 5xx, the answer
-being on stdout all the same; what went wrong before that is as for the other
-commands. Example:
+Exit status: 0 for an answer of 2xx or 3xx, 4 for 4xx, 5 for 5xx, in each case
+with the answer on stdout; for other errors as for the other commands. Example:
   kyc-agentd api prod POST /kyc -d @body.json | jq .status
 `
 
@@ -195,28 +195,28 @@ const usageRun = `Usage: kyc-agentd run -u USER --password-file FILE [ENVIRONMEN
 
 Signs in, without a person, to an agent that lives as long as COMMAND: for CI
 jobs and containers. The agent keeps the sign-in in memory and listens on a
-private socket, which KYC_AGENT_SOCK names to COMMAND; at the end the sign-in is
-revoked. COMMAND is not started when the sign-in fails.
+private socket, and COMMAND gets its path as KYC_AGENT_SOCK; at the end the
+sign-in is revoked. If the sign-in fails, COMMAND is not started.
 
   ENVIRONMENT           staging, prod or another; COMMAND gets it as KYC_ENV;
                         else $KYC_ENV, else the default of the configuration
-  -u, --user USER       sign in as USER; where this is left out, with username
-                        and password_file of the configuration
+  -u, --user USER       sign in as USER; without it, with username and
+                        password_file of the configuration
   --password-file FILE  with the password in FILE: one line, yours, mode 0600
-  --password-stdin      with the one on standard input, one line
-  --api-key-stdin       with a service key of the KYC API in the place of a
-                        sign-in, from standard input, one line
+  --password-stdin      with the password on standard input, one line
+  --api-key-stdin       instead of a sign-in use a service key of the KYC API,
+                        from standard input, one line
   --config FILE         as for serve
   --log-level LEVEL     of the agent, on standard error; error by default
   --socket PATH         not used
 
-Standard input is COMMAND's, but for the two that read it: then COMMAND has
-/dev/null. Signals go on to COMMAND. As the first process of a container it also
-collects the processes that others leave behind.
+COMMAND gets standard input, or /dev/null if one of the two flags above reads
+it. Signals are relayed to COMMAND. As the first process of a container it also
+reaps orphaned processes.
 
-Exit status: COMMAND's, or 128 and the number of the signal that ended it; 127
-for no such command, 126 for one that cannot be run; else what kyc-agentd --help
-says, and COMMAND was not started. Example:
+Exit status: that of COMMAND, or 128 plus the number of the signal that ended
+it; 127 for no such command, 126 for one that cannot be run; else what
+kyc-agentd --help says, and COMMAND was not started. Example:
   printf '%s\n' "$KYC_SECRET" |
     kyc-agentd run -u ci@example.com --password-stdin prod -- ./nightly.sh
 `
@@ -224,20 +224,20 @@ says, and COMMAND was not started. Example:
 const usageEnv = `Usage: kyc-agentd env [--sh] [--csh] [--fish] [--unset]
 
 Prints the line that sets KYC_AGENT_SOCK in a shell to the agent's socket, for
-programs that do not look for it themselves, and for an agent that listens
-elsewhere. It is printed whether or not an agent answers; standard error says
-when none does. Example:
+programs that do not find it themselves, and for an agent that listens
+elsewhere. It prints the line even if no agent answers, with a warning on
+standard error. Example:
   eval "$(kyc-agentd env)"
 
-  --sh, --csh, --fish  for that family of shells; by default $SHELL's
-  --unset              the line that takes KYC_AGENT_SOCK away again
+  --sh, --csh, --fish  for that family of shells; by default that of $SHELL
+  --unset              print the line that unsets KYC_AGENT_SOCK
   --socket PATH        the daemon's socket
 `
 
 const usageKeygen = `Usage: kyc-agentd keygen [PATH]
 
-Makes the key that the file store encrypts sign-ins with, readable by its owner
-alone. A file that is there is never overwritten.
+Makes the key with which the file store encrypts sign-ins, readable only by its
+owner. It never overwrites a file.
 
   PATH           else $XDG_CONFIG_HOME/kyc-agent/store.key
                  (~/.config/kyc-agent/store.key), where serve looks for it
@@ -246,8 +246,8 @@ alone. A file that is there is never overwritten.
 
 const usageCompletion = `Usage: kyc-agentd completion bash|fish|zsh
 
-Prints the script by which a shell completes command lines of kyc-agentd; what
-it offers comes from the daemon. The packages have it installed. Otherwise:
+Prints a script with which a shell completes command lines of kyc-agentd; the
+daemon says which environments there are. The packages install it. Otherwise:
   bash  source <(kyc-agentd completion bash)
   zsh   kyc-agentd completion zsh >"${fpath[1]}/_kyc-agentd"
   fish  kyc-agentd completion fish >~/.config/fish/completions/kyc-agentd.fish

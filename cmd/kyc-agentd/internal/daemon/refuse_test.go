@@ -13,7 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
-// A daemon that cannot start tells why until a reload finds the configuration mended;
+// A daemon that cannot start tells why until a reload finds the configuration corrected;
 // the answer to that is still its own.
 func TestRefuseUntilReload(t *testing.T) {
 	path := filepath.Join(shortDir(t), "agent.sock")
@@ -22,9 +22,9 @@ func TestRefuseUntilReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := config.Errorf("config.toml:1: unknown key nonsense")
-	var mended atomic.Bool
+	var corrected atomic.Bool
 	usable := func() error {
-		if mended.Load() {
+		if corrected.Load() {
 			return nil
 		}
 		return broken
@@ -44,9 +44,9 @@ func TestRefuseUntilReload(t *testing.T) {
 	if _, err := client.Status(t.Context()); !errors.Is(err, agent.CodeConfiguration) {
 		t.Errorf("the status after that: %v", err)
 	}
-	mended.Store(true)
+	corrected.Store(true)
 	if err := client.Reload(t.Context()); err != nil {
-		t.Errorf("a reload of the mended one: %v", err)
+		t.Errorf("a reload of the corrected one: %v", err)
 	}
 	<-ended
 }

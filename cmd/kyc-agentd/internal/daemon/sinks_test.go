@@ -16,7 +16,7 @@ import (
 )
 
 // A token file that cannot be removed, say on a server that is gone, takes nothing of the
-// time that a refresh in hand has at the end.
+// time that a running refresh has at the end.
 func TestHungTokenFileAtTheEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "prod.jwt")
 	synctest.Test(t, func(t *testing.T) {
