@@ -31,7 +31,7 @@ const (
 	maxPretty = 1 << 20
 )
 
-// apiOptions are those of one run of `api`.
+// apiOptions are the options of `api`.
 type apiOptions struct {
 	cli     *cli
 	data    string

@@ -7,7 +7,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
-// doctorOptions are those of one run of `doctor`.
+// doctorOptions are the options of `doctor`.
 type doctorOptions struct {
 	configFile    string
 	json, offline bool

@@ -10,7 +10,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
-// loginOptions are those of one run of `login`.
+// loginOptions are the options of `login`.
 type loginOptions struct {
 	cli           *cli
 	user          string

@@ -9,7 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// logoutOptions are those of one run of `logout`.
+// logoutOptions are the options of `logout`.
 type logoutOptions struct {
 	local, allDevices, yes bool
 }

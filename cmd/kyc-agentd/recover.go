@@ -9,7 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// passwordOptions are those of one run of `password reset` or `password change`.
+// passwordOptions are the options of `password reset` and `password change`.
 type passwordOptions struct {
 	user string
 }
@@ -71,7 +71,7 @@ func (o *passwordOptions) change(ctx context.Context, in *interaction) (err erro
 	return nil
 }
 
-// confirmOptions are those of one run of `confirm`.
+// confirmOptions are the options of `confirm`.
 type confirmOptions struct {
 	user   string
 	resend bool

@@ -16,7 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
 )
 
-// runOptions are those of one run of `run`: an agent that lives as long as one command.
+// runOptions are the options of `run`: an agent that lives as long as one command.
 type runOptions struct {
 	cli           *cli
 	daemon        daemon.Options // --config and --log-level

@@ -24,7 +24,7 @@ func addSecretFlags(cmd *cobra.Command) {
 }
 
 // rejectSecretFlags refuses a secret on the command line and says what to use instead;
-// orElse is what else there is for a password.
+// orElse names the alternatives for a password.
 func rejectSecretFlags(cmd *cobra.Command, orElse string) error {
 	switch {
 	case cmd.Flags().Changed("password"):
