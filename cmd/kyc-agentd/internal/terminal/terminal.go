@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -117,8 +118,9 @@ func (t *Terminal) line() (string, error) {
 		}
 		n, err := t.f.Read(buf)
 		t.pending = append(t.pending, buf[:n]...)
-		if n == 0 && (err == nil || errors.Is(err, io.EOF)) {
-			return "", ErrCancelled // Ctrl-D
+		// Ctrl-D reads as the end of the file, and a terminal that hung up as EIO.
+		if n == 0 && (err == nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO)) {
+			return "", ErrCancelled
 		}
 		if err != nil && n == 0 {
 			return "", fmt.Errorf("cannot read from the terminal: %s", config.PlainCause(err))

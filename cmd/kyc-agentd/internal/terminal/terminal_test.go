@@ -55,6 +55,18 @@ func TestTerminalHidesASecret(t *testing.T) {
 	}
 }
 
+// A terminal that hangs up is a person who went away. SIGHUP says so too, but the read
+// may fail before the signal has arrived.
+func TestTerminalHangUpCancels(t *testing.T) {
+	p := terminaltest.New(t)
+	answer := asks(t.Context(), New(p.TTY), "Password", true)
+	p.Sees("Password: ")
+	p.HangUp()
+	if _, err := answer(); err != ErrCancelled {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestTerminalIsRestoredWhenCancelled(t *testing.T) {
 	for _, secret := range []bool{true, false} {
 		p := terminaltest.New(t)
