@@ -16,6 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // A fakeAgent returns the token first, and second if a request says how long the token
@@ -61,7 +62,7 @@ func (s *fakeAgent) serve(t *testing.T) (env string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ln, err := ipc.Listen(filepath.Join(dir, "s"))
+	ln, err := socket.Listen(filepath.Join(dir, "s"))
 	if err != nil {
 		t.Fatal(err)
 	}

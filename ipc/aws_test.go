@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 func someCredentials(_ context.Context, req agent.TokenRequest) (agent.AWSCredentials, error) {
@@ -67,7 +68,7 @@ func TestClientRefusesHalfOfTheCredentials(t *testing.T) {
 			return ours, nil
 		}}
 		_, err := c.AWSCredentials(t.Context(), agent.TokenRequest{})
-		wantError(t, err, agent.CodeInternal, "does not speak like kyc-agentd")
+		fixture.WantError(t, err, agent.CodeInternal, "does not speak like kyc-agentd")
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // maxAnswer is the largest answer, in bytes, that a Client reads. A status of a
@@ -124,18 +124,12 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 		}
 		return conn, nil
 	}
-	path := c.socket()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	conn, err := socket.Dial(ctx, c.socket())
+	if _, denied := errors.AsType[*agent.Error](err); denied {
+		return nil, err
+	}
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
-	}
-	p, err := peerOf(conn)
-	if err != nil || p.uid != os.Getuid() {
-		_ = conn.Close()
-		return nil, &agent.Error{
-			Code: agent.CodeDenied, Err: err, Hint: "set KYC_AGENT_SOCK to the socket of your own agent",
-			Message: fmt.Sprintf("%s is answered by uid %d, and you are uid %d: nothing was sent", path, p.uid, os.Getuid()),
-		}
 	}
 	return conn, nil
 }
@@ -149,9 +143,9 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return &agent.Error{Code: agent.CodeDenied, Err: err, Message: "no permission to use the socket " + path,
 			Hint: "set KYC_AGENT_SOCK to the socket of your own agent"}
-	case len(path) > MaxSocketPath:
+	case len(path) > socket.MaxPath:
 		return &agent.Error{Code: agent.CodeUsage, Err: err,
-			Message: fmt.Sprintf("socket path %s has %d bytes, and the system takes %d", path, len(path), MaxSocketPath)}
+			Message: fmt.Sprintf("socket path %s has %d bytes, and the system takes %d", path, len(path), socket.MaxPath)}
 	}
 	return &agent.Error{
 		Code: agent.CodeUnavailable, Err: err, Message: "no agent answers on " + path,

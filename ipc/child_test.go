@@ -3,6 +3,7 @@ package ipc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,15 +18,14 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // What a test binary that was started again is to do.
 const childMode = "KYC_IPC_TEST_CHILD"
 
 const nobody = 65534
-
-// noRaceSleep spares a child the second that the race detector waits at exit.
-const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 
 func child(mode string) int {
 	var err error
@@ -34,8 +34,6 @@ func child(mode string) int {
 		err = childAsk(os.Getenv("SOCKET"))
 	case "answer":
 		err = childAnswer(os.Getenv("SOCKET"))
-	case "inherited":
-		err = childInherited()
 	case "serve":
 		err = childServe()
 	case "credential":
@@ -84,39 +82,10 @@ func childAnswer(path string) error {
 	return nil
 }
 
-// childInherited reports what Inherited says, and serves the listener if it is one.
-func childInherited() error {
-	if os.Getenv("LISTEN_PID") == "self" {
-		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
-	}
-	ln, extra, err := Inherited()
-	if err != nil {
-		return err
-	}
-	if os.Getenv("LISTEN_FDS") != "" {
-		fmt.Println("LISTEN_FDS is still there")
-	}
-	if ln == nil {
-		fmt.Println("none")
-		return nil
-	}
-	if extra != nil {
-		fmt.Print("twice ")
-	}
-	fmt.Println("listening")
-	c, err := ln.Accept()
-	if err != nil {
-		return err
-	}
-	_, _ = io.WriteString(c, "hello")
-	_ = c.Close()
-	return ln.Close()
-}
-
 // childServe serves the listener that was passed on, until its stdin ends.
 func childServe() error {
 	_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
-	ln, _, err := Inherited()
+	ln, _, err := socket.FromSystemd()
 	if err != nil {
 		return err
 	}
@@ -151,7 +120,7 @@ func askAsManager(path, name string) (string, error) {
 func childCommand(t *testing.T, mode string, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append([]string{childMode + "=" + mode, noRaceSleep}, env...)
+	cmd.Env = append([]string{childMode + "=" + mode, fixture.NoRaceSleep}, env...)
 	return cmd
 }
 
@@ -159,7 +128,10 @@ func childCommand(t *testing.T, mode string, env ...string) *exec.Cmd {
 func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	testpeer.Root(t)
-	dir := openDir(t)
+	dir := fixture.ShortDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	binary, err := os.ReadFile(cmd.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -173,20 +145,11 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir := shortDir(t)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func TestForeignPeerIsRefused(t *testing.T) {
 	testpeer.Root(t)
 	book := &testlog.Buffer{}
 	asked := 0
-	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 	ln := listen(t, path)
 	serve(t, &Server{Logger: book.Logger(), Service: &countingService{n: &asked}}, ln)
 	for p := path; len(p) > len(os.TempDir()); p = filepath.Dir(p) { // let anybody get there
@@ -220,57 +183,11 @@ type countingService struct {
 	n *int
 }
 
-// Slow foreigners, many of them, keep nobody waiting: each holds one connection and
-// says nothing.
-func TestForeignPeersDoNotBlockAccept(t *testing.T) {
-	raw, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(shortDir(t), "s"), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newListener(raw, func() {})
-	l.uid = os.Getuid() + 1 // everybody is a foreigner here
-	served := make(chan error, 1)
-	go func() { _, err := l.Accept(); served <- err }()
-	var conns []*net.UnixConn
-	for range 3 * maxRefusals {
-		conns = append(conns, dialUnix(t, raw.Addr().String()))
-	}
-	told, dropped := 0, 0
-	for _, c := range conns {
-		got, _ := io.ReadAll(c)
-		switch {
-		case strings.Contains(string(got), "this agent belongs to uid"):
-			told++
-		case len(got) == 0:
-			dropped++
-		default:
-			t.Errorf("answer %q", got)
-		}
-	}
-	if told < maxRefusals || told+dropped != len(conns) {
-		t.Errorf("%d told, %d dropped of %d", told, dropped, len(conns))
-	}
-	_ = l.Close()
-	if err := <-served; err == nil {
-		t.Error("a foreigner was accepted")
-	}
-}
-
-func TestListenInForeignFolder(t *testing.T) {
-	testpeer.Root(t)
-	dir := mkdir(t, shortDir(t)+"/theirs", 0o700)
-	if err := os.Chown(dir, nobody, nobody); err != nil {
-		t.Fatal(err)
-	}
-	_, err := Listen(dir + "/agent.sock")
-	wantError(t, err, agent.CodeConfiguration, dir+" belongs to uid 65534, and this agent runs as uid 0")
-}
-
 // A socket that somebody else answers gets no password.
 func TestClientChecksTheServer(t *testing.T) {
 	testpeer.Root(t)
-	dir := openDir(t)
-	if err := os.Chown(dir, nobody, nobody); err != nil {
+	dir := fixture.ShortDir(t)
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chown(dir, nobody, nobody)); err != nil {
 		t.Fatal(err)
 	}
 	path := dir + "/agent.sock"
@@ -291,7 +208,7 @@ func TestClientChecksTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = (&Client{Socket: path}).Login(t.Context(), agent.LoginRequest{Username: "u", Password: agent.NewSecret("p")}, nil)
-	wantError(t, err, agent.CodeDenied, path+" is answered by uid 65534, and you are uid 0: nothing was sent")
+	fixture.WantError(t, err, agent.CodeDenied, path+" is answered by uid 65534, and you are uid 0: nothing was sent")
 	_ = stdin.Close()
 	rest, _ := io.ReadAll(out)
 	if err := cmd.Wait(); err != nil || string(rest) != "bytes: 0\n" {
@@ -302,5 +219,5 @@ func TestClientChecksTheServer(t *testing.T) {
 func TestClientWithoutPermission(t *testing.T) {
 	// Root may do anything, so the rule is tested where it is made.
 	err := (&Client{Socket: "/s"}).unreachable(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
-	wantError(t, err, agent.CodeDenied, "no permission to use the socket /s")
+	fixture.WantError(t, err, agent.CodeDenied, "no permission to use the socket /s")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // How long a call may take when its context has no deadline: a little longer than
@@ -35,7 +36,7 @@ const (
 // agent gave them: errors.Is(err, agent.CodeLoginRequired) is a person's turn.
 // CodeUnavailable is also what no agent at all looks like.
 type Client struct {
-	// Socket is the agent's socket; empty means [SocketPath].
+	// Socket is the agent's socket; empty means [socket.Path].
 	Socket string
 	// Version is the program's own, where it comes with the agent: when the agent is of
 	// another and does not understand it, the error says so. Empty says nothing.
@@ -51,7 +52,7 @@ func (c *Client) socket() string {
 	if c.Socket != "" {
 		return c.Socket
 	}
-	return SocketPath(os.Getenv)
+	return socket.Path(os.Getenv)
 }
 
 // Token implements [agent.Service].

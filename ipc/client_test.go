@@ -15,6 +15,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -36,21 +37,6 @@ func TestZeroClientFindsTheSocket(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", filepath.Dir(filepath.Dir(path)))
 	if _, err := new(Client).Token(t.Context(), agent.TokenRequest{}); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestSocketPath(t *testing.T) {
-	uid := fmt.Sprint(uidNow())
-	for _, test := range []struct{ sock, runtime, want string }{
-		{"/a/b", "/run/x", "/a/b"},
-		{"", "/run/x", "/run/x/kyc-agentd/agent.sock"},
-		{"", "", "/run/user/" + uid + "/kyc-agentd/agent.sock"},
-		{"", "relative", "/run/user/" + uid + "/kyc-agentd/agent.sock"},
-	} {
-		env := map[string]string{"KYC_AGENT_SOCK": test.sock, "XDG_RUNTIME_DIR": test.runtime}
-		if got := SocketPath(func(k string) string { return env[k] }); got != test.want {
-			t.Errorf("%+v: %s", test, got)
-		}
 	}
 }
 
@@ -95,21 +81,21 @@ func TestErrorsCrossTheWire(t *testing.T) {
 }
 
 func TestNoAgent(t *testing.T) {
-	dir := shortDir(t)
+	dir := fixture.ShortDir(t)
 	none := filepath.Join(dir, "none.sock")
-	stale := staleSocket(t, dir)
+	stale := fixture.StaleSocket(t, dir)
 	closed := ipctest.Listen()
 	_ = closed.Close()
 	for name, c := range map[string]*Client{"no socket": {Socket: none}, "stale": {Socket: stale}, "no folder": {Socket: dir + "/x/y"}, "dialer": {Socket: stale, Dial: closed.Dial}} {
 		_, err := c.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
-		wantError(t, err, agent.CodeUnavailable, "no agent answers on "+c.Socket,
+		fixture.WantError(t, err, agent.CodeUnavailable, "no agent answers on "+c.Socket,
 			"run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)")
 		if t.Failed() {
 			t.Log(name)
 		}
 	}
 	_, err := (&Client{Socket: "/" + strings.Repeat("x", 120)}).Status(t.Context())
-	wantError(t, err, agent.CodeUsage, "has 121 bytes")
+	fixture.WantError(t, err, agent.CodeUsage, "has 121 bytes")
 }
 
 // answering serves raw bytes to whoever connects, once per connection.
@@ -178,7 +164,7 @@ func TestGarbledAnswers(t *testing.T) {
 				"reload": c.Reload(t.Context()), "login": c.Login(t.Context(), agent.LoginRequest{}, nil),
 				"recover": c.Recover(t.Context(), agent.RecoverRequest{}, nil),
 			} {
-				if t.Run(op, func(t *testing.T) { wantError(t, err, test.code, test.say) }); len(err.Error()) > 400 {
+				if t.Run(op, func(t *testing.T) { fixture.WantError(t, err, test.code, test.say) }); len(err.Error()) > 400 {
 					t.Errorf("a line of %d bytes", len(err.Error()))
 				}
 			}
@@ -189,8 +175,8 @@ func TestGarbledAnswers(t *testing.T) {
 func TestLoginStepsThatMakeNoSense(t *testing.T) {
 	for _, body := range []string{`{"state":"challenge","id":"x"}`, `{"state":"perhaps"}`, `{"state":""}`, `{"state":"cancelled"}`} {
 		c := answering(t, response("200 OK", mediaJSON, body))
-		wantError(t, c.Login(t.Context(), agent.LoginRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
-		wantError(t, c.Recover(t.Context(), agent.RecoverRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
+		fixture.WantError(t, c.Login(t.Context(), agent.LoginRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
+		fixture.WantError(t, c.Recover(t.Context(), agent.RecoverRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
 	}
 }
 
@@ -211,14 +197,14 @@ func TestDeadlines(t *testing.T) {
 		defer cancel()
 		begin := time.Now()
 		_, err := c.Token(ctx, agent.TokenRequest{Environment: "prod"})
-		wantError(t, err, agent.CodeUnavailable, "prod: the agent on /the/socket did not answer in time")
+		fixture.WantError(t, err, agent.CodeUnavailable, "prod: the agent on /the/socket did not answer in time")
 		if took := time.Since(begin); took != 8*time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v after %s", err, took)
 		}
 
 		begin = time.Now()
 		_, err = c.Status(t.Context())
-		wantError(t, err, agent.CodeUnavailable, "did not answer in time")
+		fixture.WantError(t, err, agent.CodeUnavailable, "did not answer in time")
 		if took := time.Since(begin); took != quickCall {
 			t.Errorf("without a deadline it took %s", took)
 		}
@@ -226,7 +212,7 @@ func TestDeadlines(t *testing.T) {
 		ctx, cancel = context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		_, err = c.Token(ctx, agent.TokenRequest{})
-		wantError(t, err, agent.CodeUnavailable, "cancelled")
+		fixture.WantError(t, err, agent.CodeUnavailable, "cancelled")
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%v does not wrap the context's error", err)
 		}
@@ -283,7 +269,7 @@ func TestGivenUp(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				err := begin(ctx, test.ask(cancel))
-				wantError(t, err, test.code, test.say)
+				fixture.WantError(t, err, test.code, test.say)
 				if test.is != nil && !errors.Is(err, test.is) {
 					t.Errorf("%s: %v does not wrap %v", op, err, test.is)
 				}
@@ -305,8 +291,8 @@ func TestLoginCancelledWhileItRuns(t *testing.T) {
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-begun; cancel() }()
-	wantError(t, (&Client{Socket: path}).Login(ctx, agent.LoginRequest{}, nil), agent.CodeUnavailable, "cancelled")
-	wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
+	fixture.WantError(t, (&Client{Socket: path}).Login(ctx, agent.LoginRequest{}, nil), agent.CodeUnavailable, "cancelled")
+	fixture.WantError(t, <-ended, agent.CodeUnavailable, "the client went away")
 }
 
 // awkward are strings that an encoding may spoil.
@@ -356,7 +342,7 @@ func TestNotUTF8(t *testing.T) {
 		"the api key is not UTF-8":  c.Login(t.Context(), agent.LoginRequest{APIKey: bad}, nil),
 		"the username is not UTF-8": c.Recover(t.Context(), agent.RecoverRequest{Username: bad.Reveal()}, nil),
 	} {
-		wantError(t, err, agent.CodeUsage, say)
+		fixture.WantError(t, err, agent.CodeUsage, say)
 		if strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v tells it", err)
 		}
@@ -391,7 +377,7 @@ func TestChallengesCrossTheWireWhole(t *testing.T) {
 
 func TestTokensCrossTheWireWhole(t *testing.T) {
 	for _, want := range []agent.Token{
-		{Environment: "prod", IDToken: agent.NewSecret(someJWT), ExpiresAt: time.Now().Add(time.Hour).UTC().Truncate(time.Second), APIURL: "https://kyc.example.com"},
+		{Environment: "prod", IDToken: agent.NewSecret(fixture.JWT), ExpiresAt: time.Now().Add(time.Hour).UTC().Truncate(time.Second), APIURL: "https://kyc.example.com"},
 		{Environment: "prod", IDToken: agent.NewSecret("sk_live_1"), APIURL: "https://kyc.example.com"},
 		{Environment: "prod", IDToken: agent.NewSecret("sk_live_1"), Warning: "prod: the sign-in ends in 2d — run: kyc-agentd login prod"},
 	} {
@@ -412,7 +398,7 @@ func TestEndedContextDialsNobody(t *testing.T) {
 	cancel()
 	c := &Client{Dial: func(context.Context) (net.Conn, error) { panic("dialled") }}
 	_, err := c.Token(ctx, agent.TokenRequest{})
-	wantError(t, err, agent.CodeUnavailable, "cancelled")
+	fixture.WantError(t, err, agent.CodeUnavailable, "cancelled")
 }
 
 // A dialer that gets connected to nobody in particular.
@@ -420,7 +406,7 @@ func TestDialErrorIsKept(t *testing.T) {
 	cause := errors.New("no route")
 	c := &Client{Socket: "/the/socket", Dial: func(context.Context) (net.Conn, error) { return nil, cause }}
 	_, err := c.Status(t.Context())
-	wantError(t, err, agent.CodeUnavailable, "no agent answers on /the/socket")
+	fixture.WantError(t, err, agent.CodeUnavailable, "no agent answers on /the/socket")
 	if !errors.Is(err, cause) {
 		t.Errorf("%v does not wrap the dialer's error", err)
 	}

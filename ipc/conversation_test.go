@@ -14,6 +14,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -64,7 +65,7 @@ func TestConversationsExpire(t *testing.T) {
 			time.Sleep(answerTimeout + time.Second)
 			what, command, _ := strings.Cut(line, "|")
 			want := "prod: this " + what + " waited more than 3 minutes for an answer and has expired; run: " + command
-			wantError(t, <-ended, agent.CodeLoginRequired, want)
+			fixture.WantError(t, <-ended, agent.CodeLoginRequired, want)
 			for range 2 {
 				a := ask(t, ln, request("POST", "/v1/login/"+step.ID, answers("1"), textPlain))
 				if a.StatusCode != http.StatusUnauthorized || a.body != want+"\n" {
@@ -114,7 +115,7 @@ func TestGivenUpIsForgotten(t *testing.T) {
 		if a := ask(t, ln, request("DELETE", "/v1/login/"+step.ID, "")); a.body != "{\"state\":\"cancelled\"}\n" {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
-		wantError(t, <-ended, agent.CodeUnavailable, "the password reset was cancelled")
+		fixture.WantError(t, <-ended, agent.CodeUnavailable, "the password reset was cancelled")
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			a := ask(t, ln, request(method, "/v1/login/"+step.ID, map[string]string{"POST": answers("1")}[method]))
 			if p := a.problem(t); a.StatusCode != http.StatusNotFound || p.Hint != "run the command that asked once more" {
@@ -151,7 +152,7 @@ func TestGiveUpBeforeExpiry(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := c.expire(pending) // the timer fired, but DELETE was first
-	wantError(t, err, agent.CodeUnavailable, "the sign-in was cancelled")
+	fixture.WantError(t, err, agent.CodeUnavailable, "the sign-in was cancelled")
 }
 
 // Whoever hangs up on the wait for the end has lost their terminal.
@@ -170,7 +171,7 @@ func TestWatch(t *testing.T) {
 			default:
 			}
 			_ = c.Close()
-			wantError(t, <-ended, agent.CodeUnavailable, "the client went away, so the "+what+" was cancelled")
+			fixture.WantError(t, <-ended, agent.CodeUnavailable, "the client went away, so the "+what+" was cancelled")
 			synctest.Wait()
 			a := ask(t, ln, post("/v1/login/"+step.ID, answers("1")))
 			if p := a.problem(t); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(p.Detail, "went away") {
@@ -210,7 +211,7 @@ func TestPromptEndsWithTheConversation(t *testing.T) {
 
 		begin := time.Now()
 		err := c.Login(t.Context(), agent.LoginRequest{Environment: "prod"}, waitFor(asked))
-		wantError(t, err, agent.CodeLoginRequired, "prod: this sign-in waited more than 3 minutes", "run: kyc-agentd login prod")
+		fixture.WantError(t, err, agent.CodeLoginRequired, "prod: this sign-in waited more than 3 minutes", "run: kyc-agentd login prod")
 		if took := time.Since(begin); took != answerTimeout {
 			t.Errorf("after %s", took)
 		}
@@ -219,7 +220,7 @@ func TestPromptEndsWithTheConversation(t *testing.T) {
 
 		go func() { <-asked; synctest.Wait(); stop() }() // the watch is there by then
 		err = c.Recover(t.Context(), agent.RecoverRequest{Environment: "prod"}, waitFor(asked))
-		wantError(t, err, agent.CodeUnavailable, "the agent is stopping")
+		fixture.WantError(t, err, agent.CodeUnavailable, "the agent is stopping")
 	})
 }
 
@@ -227,7 +228,7 @@ func TestPromptOfAnAgentThatDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dying(t, response("200 OK", mediaJSON, `{"state":"challenge","id":"x","challenge":{"environment":"prod"}}`), "")
 		err := c.Login(t.Context(), agent.LoginRequest{}, waitFor(make(chan struct{}, 1)))
-		wantError(t, err, agent.CodeUnavailable, "the agent on /the/socket hung up")
+		fixture.WantError(t, err, agent.CodeUnavailable, "the agent on /the/socket hung up")
 	})
 }
 
@@ -278,13 +279,13 @@ func dying(t *testing.T, raws ...string) *Client {
 func TestWatchOverASocket(t *testing.T) {
 	ended := make(chan error, 1)
 	path := serveUnix(t, asking(func(err error) { ended <- err }))
-	step := exchangeOn(t, dialUnix(t, path), post("/v1/login", "{}")).step(t)
-	watch := dialUnix(t, path)
+	step := exchangeOn(t, fixture.DialUnix(t, path), post("/v1/login", "{}")).step(t)
+	watch := fixture.DialUnix(t, path)
 	if _, err := io.WriteString(watch, request("GET", "/v1/login/"+step.ID, "")); err != nil {
 		t.Fatal(err)
 	}
 	_ = watch.Close()
-	wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
+	fixture.WantError(t, <-ended, agent.CodeUnavailable, "the client went away")
 }
 
 // The set-up of a second factor goes over the wire and to no log, in any fault.
@@ -308,7 +309,7 @@ func TestNoSecondFactorInTheLog(t *testing.T) {
 		}
 		return agent.Answers{}, nil
 	})
-	wantError(t, err, agent.CodeInternal, "the agent's log")
+	fixture.WantError(t, err, agent.CodeInternal, "the agent's log")
 	ask(t, ln, post("/v1/login", `{"api_key":"`+key+`","x":1}`))
 	ask(t, ln, post("/v1/login", `{"api_key":["`+key+`"]}`))
 	log := book.String()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 // curl reads the configuration it is given as we mean it: the token arrives whole,
@@ -20,9 +21,9 @@ func TestCurlConfig(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Get("Authorization") }))
 	defer api.Close()
 
-	odd := someToken("prod")
+	odd := fixture.Token("prod")
 	odd.IDToken = agent.NewSecret(`a\b"c\n#d'e`) // no JWT, but the quoting must hold
-	for _, token := range []agent.Token{someToken("prod"), odd} {
+	for _, token := range []agent.Token{fixture.Token("prod"), odd} {
 		if out, err := runCurl(t, curl, renderCurl(token, time.Now()), api.URL); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -60,7 +61,7 @@ func TestCurlOverTheSocket(t *testing.T) {
 		}
 		return string(out)
 	}
-	if got := run("http://kyc-agent/v1/token?env=prod&format=token"); got != someJWT+"\n" {
+	if got := run("http://kyc-agent/v1/token?env=prod&format=token"); got != fixture.JWT+"\n" {
 		t.Errorf("got %q", got)
 	}
 	if got := run("http://localhost/v1/token?env=prod"); !strings.Contains(got, `"code":"denied"`) {

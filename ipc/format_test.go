@@ -9,23 +9,24 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 func TestRender(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	token := someToken("prod")
+	token := fixture.Token("prod")
 	token.ExpiresAt = now.Add(time.Hour)
 	for _, name := range FormatNames() {
 		got, err := Render(name, token, now)
-		if err != nil || !bytes.Contains(got, []byte(someJWT)) || !bytes.HasSuffix(got, []byte("\n")) {
+		if err != nil || !bytes.Contains(got, []byte(fixture.JWT)) || !bytes.HasSuffix(got, []byte("\n")) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
 	_, err := Render("yaml", token, now)
-	wantError(t, err, agent.CodeUsage, `"yaml"`, "token, header, curl, json, env, k8s, google")
+	fixture.WantError(t, err, agent.CodeUsage, `"yaml"`, "token, header, curl, json, env, k8s, google")
 	token.IDToken = agent.NewSecret("a\nb")
 	_, err = Render("token", token, now)
-	wantError(t, err, agent.CodeInternal, "prod", "no header can carry")
+	fixture.WantError(t, err, agent.CodeInternal, "prod", "no header can carry")
 }
 
 func TestReportedEnd(t *testing.T) {
@@ -48,7 +49,7 @@ func TestReportedEnd(t *testing.T) {
 func TestEnvIsEvaluable(t *testing.T) {
 	sh := testpeer.Program(t, "sh", "dash")
 	for _, value := range []string{"https://kyc.example/~a?b=c&d=$(false)", "it's", "`false`", `\"`, "a b", ""} {
-		token := someToken("prod")
+		token := fixture.Token("prod")
 		token.APIURL = value
 		lines, err := Render("env", token, time.Now())
 		if err != nil {
@@ -56,7 +57,7 @@ func TestEnvIsEvaluable(t *testing.T) {
 		}
 		script := `eval "$1"; printf %s "$KYC_TOKEN $KYC_API_URL"`
 		out, err := exec.CommandContext(t.Context(), sh, "-euc", script, "sh", string(lines)).Output()
-		if want := someJWT + " " + value; err != nil || string(out) != want {
+		if want := fixture.JWT + " " + value; err != nil || string(out) != want {
 			t.Errorf("got %q, %v; want %q from\n%s", out, err, want, lines)
 		}
 		if strings.Contains(string(lines), "KYC_TOKEN='") {

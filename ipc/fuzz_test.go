@@ -16,6 +16,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -51,7 +52,7 @@ func throw(t *testing.T, raw []byte) {
 	ln := ipctest.Listen()
 	api := ipctest.Listen()
 	behind := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+someJWT || len(r.Header["Authorization"]) != 1 {
+		if r.Header.Get("Authorization") != "Bearer "+fixture.JWT || len(r.Header["Authorization"]) != 1 {
 			t.Errorf("the API got %q", r.Header["Authorization"])
 		}
 		_, _ = io.Copy(w, r.Body)
@@ -112,7 +113,7 @@ func FuzzQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		q, err := parseQuery(raw, known)
 		if err != nil {
-			wantError(t, err, agent.CodeUsage)
+			fixture.WantError(t, err, agent.CodeUsage)
 			return
 		}
 		again, err := parseQuery(q.Encode(), known)
@@ -121,7 +122,7 @@ func FuzzQuery(f *testing.F) {
 		}
 		d, err := parseMinValid(q.Get("min_valid"))
 		if err != nil {
-			wantError(t, err, agent.CodeUsage)
+			fixture.WantError(t, err, agent.CodeUsage)
 			return
 		}
 		if same, err := parseMinValid(d.String()); d < 0 || err != nil || same != d {
@@ -140,7 +141,7 @@ func FuzzBody(f *testing.F) {
 		var got agent.Answers
 		err := fields{"username": &username, "password": &password, "answers": &got}.decode(raw)
 		if err != nil {
-			wantError(t, err, agent.CodeUsage)
+			fixture.WantError(t, err, agent.CodeUsage)
 			return
 		}
 		plain := map[string]string{}
@@ -179,7 +180,7 @@ func FuzzAnswer(f *testing.F) {
 			err = c.read(call{}, resp, body, new(tokenBody))
 		}
 		if err != nil {
-			wantError(t, err, agent.CodeOf(err))
+			fixture.WantError(t, err, agent.CodeOf(err))
 		}
 	})
 }

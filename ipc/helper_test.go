@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 // helperRequestOf is a raw request in a helper's protocol.
@@ -29,12 +30,12 @@ func TestHelpers(t *testing.T) {
 		ln := serveMem(t, hosted())
 		end := time.Now().Add(59 * time.Minute)
 		rfc, unix := end.UTC().Format(time.RFC3339), strconv.FormatInt(end.Unix(), 10)
-		bazel := `{"headers":{"Authorization":["Bearer ` + someJWT + `"]},"expires":"` + rfc + `"}` + "\n"
-		git := "capability[]=authtype\nauthtype=Bearer\ncredential=" + someJWT + "\nephemeral=1\npassword_expiry_utc=" + unix + "\n"
-		header := "\nAuthorization: Bearer " + someJWT + "\n\n"
+		bazel := `{"headers":{"Authorization":["Bearer ` + fixture.JWT + `"]},"expires":"` + rfc + `"}` + "\n"
+		git := "capability[]=authtype\nauthtype=Bearer\ncredential=" + fixture.JWT + "\nephemeral=1\npassword_expiry_utc=" + unix + "\n"
+		header := "\nAuthorization: Bearer " + fixture.JWT + "\n\n"
 		k8s := func(version string) string {
 			return `{"apiVersion":"client.authentication.k8s.io/` + version + `","kind":"ExecCredential","status":{"token":"` +
-				someJWT + `","expirationTimestamp":"` + rfc + `"}}` + "\n"
+				fixture.JWT + `","expirationTimestamp":"` + rfc + `"}}` + "\n"
 		}
 		asks := func(version string) string {
 			return `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/` + version + `","spec":{"interactive":false}}`
@@ -60,8 +61,8 @@ func TestHelpers(t *testing.T) {
 			{"git", gitCapable + "protocol=https\n", ""},
 			{"git", "", ""},
 
-			{"terraform", "kyc.legaltalent.ai", `{"token":"` + someJWT + `"}` + "\n"},
-			{"terraform", "127.0.0.1:8443\n", `{"token":"` + someJWT + `"}` + "\n"},
+			{"terraform", "kyc.legaltalent.ai", `{"token":"` + fixture.JWT + `"}` + "\n"},
+			{"terraform", "127.0.0.1:8443\n", `{"token":"` + fixture.JWT + `"}` + "\n"},
 			{"terraform", "app.terraform.io", "{}\n"},
 			{"terraform", "kyc.legaltalent.ai/x", "{}\n"},
 			{"terraform", "evil.example#kyc.legaltalent.ai", "{}\n"},
@@ -79,7 +80,7 @@ func TestHelpers(t *testing.T) {
 			{"k8s?env=prod", asks("v1"), k8s("v1")},
 			{"k8s", asks("v1beta1"), k8s("v1beta1")},
 
-			{"exec?env=prod&min_valid=5m", "", "KYC_TOKEN=" + someJWT + "\nKYC_API_URL=https://prod.example.com\nKYC_TOKEN_EXPIRES_AT=" + rfc + "\n"},
+			{"exec?env=prod&min_valid=5m", "", "KYC_TOKEN=" + fixture.JWT + "\nKYC_API_URL=https://prod.example.com\nKYC_TOKEN_EXPIRES_AT=" + rfc + "\n"},
 		} {
 			a := ask(t, ln, helperRequestOf(test.target, test.body, textPlain))
 			status := http.StatusOK
@@ -131,7 +132,7 @@ func TestHelpersRefuse(t *testing.T) {
 	} {
 		a := ask(t, ln, helperRequestOf(test.target, test.body))
 		if p := a.problem(t); p.Code != test.code || !strings.Contains(a.body, test.words) && !strings.Contains(p.Detail+p.Environment+p.Hint, test.words) ||
-			strings.Contains(a.body, "hunter2") || strings.Contains(a.body, someJWT) {
+			strings.Contains(a.body, "hunter2") || strings.Contains(a.body, fixture.JWT) {
 			t.Errorf("%s %q: %s\nwant %s, %s", test.target, test.body, a.body, test.code, test.words)
 		}
 	}
@@ -233,7 +234,7 @@ func FuzzGit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		r, err := parseGit(body)
 		if err != nil {
-			wantError(t, err, agent.CodeUsage)
+			fixture.WantError(t, err, agent.CodeUsage)
 			return
 		}
 		var lines strings.Builder
@@ -259,7 +260,7 @@ func FuzzBazel(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		uri, err := bazelURI([]byte(body))
 		if err != nil {
-			wantError(t, err, agent.CodeUsage)
+			fixture.WantError(t, err, agent.CodeUsage)
 			return
 		}
 		again, err := bazelURI(encode(map[string]string{"uri": uri}))

@@ -13,10 +13,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // TestMain runs the child that a test asked for, see child_test.go, or the tests.
@@ -39,7 +40,7 @@ type scripted struct {
 
 func (s *scripted) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
 	if s.token == nil {
-		return someToken(req.Environment), nil
+		return fixture.Token(req.Environment), nil
 	}
 	return s.token(ctx, req)
 }
@@ -61,18 +62,6 @@ func (s *scripted) AWSCredentials(ctx context.Context, req agent.TokenRequest) (
 }
 
 func (s *scripted) Status(ctx context.Context) (agent.Status, error) { return s.status(ctx) }
-
-const someJWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
-
-func someToken(env string) agent.Token {
-	if env == "" {
-		env = "staging"
-	}
-	return agent.Token{
-		Environment: env, IDToken: agent.NewSecret(someJWT),
-		ExpiresAt: time.Now().Add(time.Hour), APIURL: "https://" + env + ".example.com",
-	}
-}
 
 func failing(err error) *scripted {
 	return &scripted{
@@ -126,24 +115,13 @@ func serveUnix(t testing.TB, service agent.Service) string {
 // serveUnixServer is serveUnix for a server with more to it.
 func serveUnixServer(t testing.TB, s *Server) string {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
-	ln, err := Listen(path)
+	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	serve(t, s, ln)
 	return path
-}
-
-// shortDir is a temporary folder whose name leaves room for a socket's.
-func shortDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "kyc-ipc-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 func dial(t testing.TB, ln *ipctest.Listener) net.Conn {
@@ -154,16 +132,6 @@ func dial(t testing.TB, ln *ipctest.Listener) net.Conn {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-func dialUnix(t testing.TB, path string) *net.UnixConn {
-	t.Helper()
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c.(*net.UnixConn)
 }
 
 // An answer is a response read to its end.
@@ -243,24 +211,4 @@ func (a answer) step(t testing.TB) loginBody {
 		t.Fatalf("%v in %q", err, a.body)
 	}
 	return step
-}
-
-// wantError ends the test unless err is an [agent.Error] of the code with all the
-// parts in its one line.
-func wantError(t testing.TB, err error, code agent.Code, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want %s", code)
-	}
-	if agent.CodeOf(err) != code {
-		t.Fatalf("error %v has code %s, want %s", err, agent.CodeOf(err), code)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("error %q does not say %q", err, part)
-		}
-	}
-	if strings.ContainsAny(err.Error(), "\r\n\x1b") {
-		t.Errorf("error %q is not one plain line", err)
-	}
 }

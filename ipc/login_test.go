@@ -13,6 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -109,7 +110,7 @@ func TestChallengeMeetsDisconnect(t *testing.T) {
 	for range 20 { // select picks one of the two at random
 		l.asked <- question{}
 		_, err := l.next(gone)
-		wantError(t, err, agent.CodeUnavailable, "the client went away")
+		fixture.WantError(t, err, agent.CodeUnavailable, "the client went away")
 		select {
 		case <-l.asked:
 		default:
@@ -198,7 +199,7 @@ func TestDisconnectCancelsLogin(t *testing.T) {
 		_, _ = io.WriteString(c, post("/v1/login", `{"username":"u"}`))
 		synctest.Wait()
 		_ = c.Close()
-		wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
+		fixture.WantError(t, <-ended, agent.CodeUnavailable, "the client went away")
 
 		step := ask(t, ln, post("/v1/login", `{"username":"asked"}`)).step(t)
 		c = dial(t, ln)
@@ -208,7 +209,7 @@ func TestDisconnectCancelsLogin(t *testing.T) {
 			t.Errorf("a second answer while the first is on its way: %d %s", a.StatusCode, a.body)
 		}
 		_ = c.Close()
-		wantError(t, <-ended, agent.CodeUnavailable, "the client went away")
+		fixture.WantError(t, <-ended, agent.CodeUnavailable, "the client went away")
 	})
 }
 
@@ -261,7 +262,7 @@ func TestStopCancelsWaitingLogins(t *testing.T) {
 		ask(t, ln, post("/v1/login", "{}")).step(t)
 		begin := time.Now()
 		stop()
-		wantError(t, <-ended, agent.CodeUnavailable, "stopping")
+		fixture.WantError(t, <-ended, agent.CodeUnavailable, "stopping")
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("stopping waited %s for an answer that cannot come", took)
 		}
@@ -328,7 +329,7 @@ func TestNoSecretInTheLog(t *testing.T) {
 			}
 			return agent.Answers{"code": agent.NewSecret(code)}, nil
 		})
-	wantError(t, err, agent.CodeInternal, "given up")
+	fixture.WantError(t, err, agent.CodeInternal, "given up")
 	agenttest.Login(t, c, "prod")
 	tok, err := c.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 	if err != nil {

@@ -2,13 +2,15 @@ package ipc
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // A RequestInfo is one request that was answered, for whoever counts them.
@@ -44,7 +46,7 @@ func (a *api) note(r *http.Request, op, env string, started time.Time, err error
 	case e.Code == agent.CodeInternal:
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("cause", causeOf(err)))
-	case a.failures.first(failureKey{call.Op, e.Code, e.Environment, peerIn(r).exe()}, time.Now()):
+	case a.failures.first(failureKey{call.Op, e.Code, e.Environment, peerOf(r).Program()}, time.Now()):
 		level = slog.LevelInfo
 	}
 	a.log.LogAttrs(r.Context(), level, "request", attrs...)
@@ -66,29 +68,29 @@ func attrsOf(r *http.Request, c RequestInfo, env string) []slog.Attr {
 		attrs = append(attrs, slog.String("code", string(c.Code)))
 	}
 	attrs = append(attrs, slog.Duration("duration", c.Duration))
-	if p := peerIn(r); p.pid > 0 {
-		attrs = append(attrs, slog.Int("pid", p.pid))
-		if exe := p.exe(); exe != "" {
+	if p := peerOf(r); p.PID > 0 {
+		attrs = append(attrs, slog.Int("pid", p.PID))
+		if exe := p.Program(); exe != "" {
 			attrs = append(attrs, slog.String("exe", exe))
 		}
 	}
 	return attrs
 }
 
-// peerIn is the peer that sent r; the zero peer where that is not known.
-func peerIn(r *http.Request) peer {
-	p, _ := r.Context().Value(peerKey{}).(peer)
-	return p
+type peerKey struct{}
+
+// withPeer puts the process that connected into the context of a connection.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if p, err := socket.PeerOf(c); err == nil {
+		return context.WithValue(ctx, peerKey{}, p)
+	}
+	return ctx
 }
 
-// exe is the program that the peer runs, for the log alone: the peer may have ended
-// since, its number may be another process's by now, and a process can start as any
-// program it likes. Empty where it cannot be told.
-func (p peer) exe() string {
-	if p.pid <= 0 {
-		return ""
-	}
-	return sanitize.OneLine(programOf(p.pid))
+// peerOf returns the process that sent r, or the zero Peer if it is not known.
+func peerOf(r *http.Request) socket.Peer {
+	p, _ := r.Context().Value(peerKey{}).(socket.Peer)
+	return p
 }
 
 const (

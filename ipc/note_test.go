@@ -12,6 +12,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 // One failure is one line an hour for the administrator, and another failure is not
@@ -63,7 +64,7 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 			if req.Environment == "prod" {
 				return agent.Token{}, refused
 			}
-			return someToken("staging"), nil
+			return fixture.Token("staging"), nil
 		}},
 	})
 	client := &Client{Socket: path}
@@ -140,5 +141,5 @@ func TestNewerAgent(t *testing.T) {
 	}
 	c = answering(t, response("503 Service Unavailable", mediaProblem, `{"code":"asleep","detail":"it sleeps","hint":"wake it"`+more+`}`))
 	_, err := c.Token(t.Context(), agent.TokenRequest{})
-	wantError(t, err, "asleep", "it sleeps; wake it")
+	fixture.WantError(t, err, "asleep", "it sleeps; wake it")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 // someHosts is a status of environments with hosts of every kind.
@@ -118,24 +119,24 @@ func TestEnvironmentOfOne(t *testing.T) {
 		t.Error(got, err)
 	}
 	_, err := environmentOf(someHosts, "staging", ours)
-	wantError(t, err, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai is no host of staging", "environments.staging.allowed_hosts", "run: kyc-agentd reload")
+	fixture.WantError(t, err, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai is no host of staging", "environments.staging.allowed_hosts", "run: kyc-agentd reload")
 	if !errors.Is(err, errElsewhere) {
 		t.Error("it is elsewhere")
 	}
 	_, err = environmentOf(someHosts, "moon", ours)
-	wantError(t, err, agent.CodeUnknownEnvironment, "moon")
+	fixture.WantError(t, err, agent.CodeUnknownEnvironment, "moon")
 	if errors.Is(err, errElsewhere) {
 		t.Error("an environment that is not there passes for another's host")
 	}
 	_, err = environmentOf(someHosts, "", "https://twin.example")
-	wantError(t, err, agent.CodeUsage, "https://twin.example is a host of twin-a and of twin-b", "name one")
+	fixture.WantError(t, err, agent.CodeUsage, "https://twin.example is a host of twin-a and of twin-b", "name one")
 	if got, err := environmentOf(someHosts, "twin-b", "https://twin.example"); got != "twin-b" || err != nil {
 		t.Error(got, err)
 	}
 	_, err = environmentOf(someHosts, "", "http://kyc.legaltalent.ai")
-	wantError(t, err, agent.CodeDenied, "no token goes over plain http", "use https://")
+	fixture.WantError(t, err, agent.CodeDenied, "no token goes over plain http", "use https://")
 	_, err = environmentOf(someHosts, "", "https://kyc.legaltalent.ai:8443")
-	wantError(t, err, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai:8443 is no host of any environment", "allowed_hosts")
+	fixture.WantError(t, err, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai:8443 is no host of any environment", "allowed_hosts")
 }
 
 // FuzzOrigin: a URL that is taken has the host that every strict reader finds in it,
@@ -150,7 +151,7 @@ func FuzzOrigin(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		o, err := originOf(raw)
 		if err != nil {
-			wantError(t, err, agent.CodeDenied)
+			fixture.WantError(t, err, agent.CodeDenied)
 			return
 		}
 		u, err := url.Parse(raw)
@@ -196,6 +197,6 @@ func TestOriginSaysWhy(t *testing.T) {
 		"https://kyc.legaltalent.ai:0443":       "has a port that is not a number from 1 to 65535",
 	} {
 		_, err := originOf(raw)
-		wantError(t, err, agent.CodeDenied, "no token goes to a URL that ", why)
+		fixture.WantError(t, err, agent.CodeDenied, "no token goes to a URL that ", why)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 // Redirects, throttling and refusals are the client's to deal with.
@@ -208,7 +209,7 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 			if a.Header.Get("Retry-After") == "" || strings.Contains(a.body+book.String(), "SECRET") {
 				t.Errorf("header %v, body %s, log %s", a.Header, a.body, book)
 			}
-			if strings.Contains(book.String(), someJWT) || !strings.Contains(book.String(), "op=proxy env=staging") {
+			if strings.Contains(book.String(), fixture.JWT) || !strings.Contains(book.String(), "op=proxy env=staging") {
 				t.Errorf("log %s", book)
 			}
 		})
@@ -228,7 +229,7 @@ func TestProxyBehindAProxy(t *testing.T) {
 	if got := w.Body.String(); w.Code != 503 || !strings.Contains(got, "api.example.com cannot be reached: the HTTP proxy answered 407") || strings.Contains(got, "SECRET") {
 		t.Errorf("%d %s", w.Code, got)
 	}
-	if wire := u.wire(); !strings.HasPrefix(wire, "CONNECT api.example.com:443 ") || strings.Contains(wire, someJWT) {
+	if wire := u.wire(); !strings.HasPrefix(wire, "CONNECT api.example.com:443 ") || strings.Contains(wire, fixture.JWT) {
 		t.Errorf("the proxy got %q", wire)
 	}
 }

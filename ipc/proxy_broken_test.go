@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 // smuggled is what a body that breaks off goes on with: requests to the agent and to the API.
@@ -60,7 +61,7 @@ func TestBrokenBodyEndsTheConnection(t *testing.T) {
 				service := &scripted{
 					token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
 						asked++
-						token := someToken(req.Environment)
+						token := fixture.Token(req.Environment)
 						token.APIURL = "http://localhost"
 						return token, nil
 					},
@@ -84,7 +85,7 @@ func TestBrokenBodyEndsTheConnection(t *testing.T) {
 					t.Errorf("%d, want %d; %v", res.StatusCode, test.want, res.Header)
 				}
 				body, _ := io.ReadAll(res.Body) // of which the API may owe the end
-				if rest, _ := io.ReadAll(r); len(rest) > 0 || strings.Contains(string(body), someJWT) {
+				if rest, _ := io.ReadAll(r); len(rest) > 0 || strings.Contains(string(body), fixture.JWT) {
 					t.Errorf("after %q another answer: %q", body, rest)
 				}
 				if asked > 1 {

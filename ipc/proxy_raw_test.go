@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 var (
@@ -67,22 +68,22 @@ func TestProxyOnRawBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, nil)
-			path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+			path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 			serve(t, &Server{Service: tokenFor(u.URL, "staging"), Proxy: true}, listen(t, path))
-			c := dialUnix(t, path)
+			c := fixture.DialUnix(t, path)
 			go func() { _, _ = io.WriteString(c, test.raw+end) }()
 			answers, _ := io.ReadAll(c)
 			wire := u.wire()
 			lines := authorization.FindAllString(wire, -1)
 			for _, line := range lines {
-				if line != "Authorization: Bearer "+someJWT+"\r" {
+				if line != "Authorization: Bearer "+fixture.JWT+"\r" {
 					t.Errorf("the API got the line %q", line)
 				}
 			}
 			if got := len(requestLine.FindAllString(wire, -1)); got != test.requests || len(lines) != got || strings.Contains(wire, "/smuggled") {
 				t.Errorf("%d requests, want %d, with %d lines of authorization:\n%s", got, test.requests, len(lines), wire)
 			}
-			if strings.Contains(string(answers), someJWT) || !strings.HasPrefix(string(answers), "HTTP/1.1 ") {
+			if strings.Contains(string(answers), fixture.JWT) || !strings.HasPrefix(string(answers), "HTTP/1.1 ") {
 				t.Errorf("answers %q", answers)
 			}
 		})
@@ -122,7 +123,7 @@ func FuzzProxyPath(f *testing.F) {
 		}
 		out, err := forwardURL(base, in)
 		if err != nil {
-			wantError(t, err, agent.CodeUsage)
+			fixture.WantError(t, err, agent.CodeUsage)
 			return
 		}
 		prefix := strings.TrimSuffix(base.EscapedPath(), "/") + "/"

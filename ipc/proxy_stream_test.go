@@ -19,6 +19,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -426,7 +427,7 @@ func TestProxyThousandAtOnce(t *testing.T) {
 		together.Wait() // all of them are in hand now
 		fmt.Fprintf(w, "%s %s %s", r.URL.Path, body, r.Header.Get("Authorization"))
 	})
-	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 	serve(t, &Server{Service: tokenFor(u.URL, "staging"), Proxy: true}, listen(t, path))
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
@@ -441,7 +442,7 @@ func TestProxyThousandAtOnce(t *testing.T) {
 				return
 			}
 			defer res.Body.Close()
-			want := fmt.Sprintf("/%d %s Bearer %s", i, strings.Repeat(fmt.Sprint(i), 50), someJWT)
+			want := fmt.Sprintf("/%d %s Bearer %s", i, strings.Repeat(fmt.Sprint(i), 50), fixture.JWT)
 			if body, err := io.ReadAll(res.Body); err != nil || string(body) != want {
 				t.Errorf("request %d: %d %q, %v", i, res.StatusCode, body, err)
 			}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -80,7 +81,7 @@ func tokenFor(url string, environments ...string) *scripted {
 		if !slices.Contains(environments, req.Environment) {
 			return agent.Token{}, &agent.Error{Code: agent.CodeUnknownEnvironment, Message: "unknown environment", Hint: "configured are: " + strings.Join(environments, ", ")}
 		}
-		t := someToken(req.Environment)
+		t := fixture.Token(req.Environment)
 		t.APIURL = url
 		return t, nil
 	}}
@@ -133,7 +134,7 @@ func TestProxyForwards(t *testing.T) {
 			t.Errorf("base %q: %s %s at %s with %q", base, r.Method, r.RequestURI, r.Host, body)
 		}
 		for name, want := range map[string]string{
-			"Authorization": "Bearer " + someJWT, "Content-Type": "application/json", "X-Request": "1", "Cookie": "c=d", "User-Agent": "test",
+			"Authorization": "Bearer " + fixture.JWT, "Content-Type": "application/json", "X-Request": "1", "Cookie": "c=d", "User-Agent": "test",
 			"X-Forwarded-For": "", "X-Forwarded-Host": "", "X-Forwarded-Proto": "", "Forwarded": "", "X-Hop": "", "Accept-Encoding": "",
 		} {
 			if v := strings.Join(r.Header.Values(name), "|"); v != want {

@@ -2,14 +2,12 @@ package ipc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -75,15 +73,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	live := &liveConns{conns: map[net.Conn]bool{}}
 	srv := newHTTPServer(a, live)
-	teller := newTeller(a, live)
-	if l, ok := ln.(*listener); ok {
-		l.logTo(log)
-		l.teller.Store(teller)
-	}
+	units := &unitCredentialServer{api: a, live: live, slots: make(chan struct{}, maxUnits)}
 
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
-	err := srv.Serve(&patientListener{ln, ctx, log})
+	if l, ok := ln.(anyListener); ok {
+		ln = &peerListener{l, log, units}
+	}
+	err := srv.Serve(&retryListener{ln, ctx, log})
 
 	grace := s.Grace
 	if grace == 0 {
@@ -95,7 +92,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	cancel()
 	_ = srv.Close()
 	a.desk.wait(grace)
-	teller.hands.Wait() // no longer than net/http's own
+	units.wg.Wait() // their limits are not longer than those of requests
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -129,8 +126,10 @@ func (f httpFaults) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// liveConns knows the connections that have a request in hand, or may have one
-// that is still arriving. http.Server.Shutdown would drop the latter.
+// liveConns tracks the connections that have an unanswered request, or may have one that
+// is still arriving. http.Server.Shutdown would wait for them too (it counts a new
+// connection as busy for five seconds), but it polls, and it does not know the connections
+// of service managers.
 type liveConns struct {
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -169,39 +168,4 @@ func (l *liveConns) drain(limit time.Duration) {
 	case <-empty:
 	case <-timer.C:
 	}
-}
-
-// A patientListener goes on after an Accept that failed for a reason that passes,
-// such as too many open files.
-type patientListener struct {
-	net.Listener
-	ctx context.Context
-	log *slog.Logger
-}
-
-func (l *patientListener) Accept() (net.Conn, error) {
-	const first, most = 5 * time.Millisecond, time.Second
-	for pause := first; ; pause = min(2*pause, most) {
-		c, err := l.Listener.Accept()
-		if err == nil || !passes(err) {
-			return c, err
-		}
-		l.log.Warn("cannot accept a connection; trying again", "error", err, "pause", pause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-l.ctx.Done():
-			timer.Stop()
-			return nil, net.ErrClosed
-		}
-	}
-}
-
-func passes(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }

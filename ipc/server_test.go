@@ -18,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -26,28 +27,28 @@ func TestTokenFormats(t *testing.T) {
 		ln := serveMem(t, &scripted{})
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 		early := time.Now().Add(59 * time.Minute).UTC().Format(time.RFC3339)
-		jsonBody := `{"token":"` + someJWT + `","token_type":"Bearer","expires_at":"` + expires +
+		jsonBody := `{"token":"` + fixture.JWT + `","token_type":"Bearer","expires_at":"` + expires +
 			`","expires_in":"3600","environment":"staging","api_url":"https://staging.example.com"}` + "\n"
 		for _, test := range []struct{ query, accept, media, body string }{
 			{"", "", mediaJSON, jsonBody},
 			{"", "*/*", mediaJSON, jsonBody},
 			{"", "text/*", mediaJSON, jsonBody},
 			{"", "application/json, text/plain", mediaJSON, jsonBody},
-			{"", "application/json;q=0.5, text/plain", mediaText, someJWT + "\n"},
-			{"", "text/plain", mediaText, someJWT + "\n"},
-			{"", "TEXT/Plain; charset=utf-8", mediaText, someJWT + "\n"},
+			{"", "application/json;q=0.5, text/plain", mediaText, fixture.JWT + "\n"},
+			{"", "text/plain", mediaText, fixture.JWT + "\n"},
+			{"", "TEXT/Plain; charset=utf-8", mediaText, fixture.JWT + "\n"},
 			{"", "text/plain;q=0", mediaJSON, jsonBody},
 			{"", "text/plain;q=x", mediaJSON, jsonBody},
-			{"", "text/plain, ;;", mediaText, someJWT + "\n"},
-			{"?format=", "text/plain", mediaText, someJWT + "\n"},
-			{"?format=token", "", mediaText, someJWT + "\n"},
-			{"?format=header", "", mediaText, "Authorization: Bearer " + someJWT + "\n"},
-			{"?format=curl", "", mediaText, `oauth2-bearer = "` + someJWT + `"` + "\n"},
-			{"?format=curl", "text/plain", mediaText, `oauth2-bearer = "` + someJWT + `"` + "\n"},
+			{"", "text/plain, ;;", mediaText, fixture.JWT + "\n"},
+			{"?format=", "text/plain", mediaText, fixture.JWT + "\n"},
+			{"?format=token", "", mediaText, fixture.JWT + "\n"},
+			{"?format=header", "", mediaText, "Authorization: Bearer " + fixture.JWT + "\n"},
+			{"?format=curl", "", mediaText, `oauth2-bearer = "` + fixture.JWT + `"` + "\n"},
+			{"?format=curl", "text/plain", mediaText, `oauth2-bearer = "` + fixture.JWT + `"` + "\n"},
 			{"?format=json", "text/plain", mediaJSON, jsonBody},
-			{"?format=env", "", mediaText, "KYC_TOKEN=" + someJWT + "\nKYC_API_URL=https://staging.example.com\nKYC_TOKEN_EXPIRES_AT=" + early + "\n"},
-			{"?format=k8s", "text/plain", mediaJSON, `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"` + someJWT + `","expirationTimestamp":"` + early + `"}}` + "\n"},
-			{"?format=google", "", mediaJSON, `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"` + someJWT + `","expiration_time":` + strconv.FormatInt(time.Now().Add(59*time.Minute).Unix(), 10) + "}\n"},
+			{"?format=env", "", mediaText, "KYC_TOKEN=" + fixture.JWT + "\nKYC_API_URL=https://staging.example.com\nKYC_TOKEN_EXPIRES_AT=" + early + "\n"},
+			{"?format=k8s", "text/plain", mediaJSON, `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"` + fixture.JWT + `","expirationTimestamp":"` + early + `"}}` + "\n"},
+			{"?format=google", "", mediaJSON, `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"` + fixture.JWT + `","expiration_time":` + strconv.FormatInt(time.Now().Add(59*time.Minute).Unix(), 10) + "}\n"},
 		} {
 			a := ask(t, ln, request("GET", "/v1/token"+test.query, "", "Accept: "+test.accept))
 			if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != test.media || a.body != test.body {
@@ -92,7 +93,7 @@ func TestTokenRequestReachesTheService(t *testing.T) {
 	got := make(chan agent.TokenRequest, 1)
 	ln := serveMem(t, &scripted{token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
 		got <- req
-		return someToken(req.Environment), nil
+		return fixture.Token(req.Environment), nil
 	}})
 	for query, want := range map[string]agent.TokenRequest{
 		"":                                  {},
@@ -116,7 +117,7 @@ func TestTokenRequestReachesTheService(t *testing.T) {
 // As kyc-token sends it; the answer ends with the connection and is not chunked.
 func TestHTTP10(t *testing.T) {
 	path := serveUnix(t, &scripted{})
-	c := dialUnix(t, path)
+	c := fixture.DialUnix(t, path)
 	_, err := io.WriteString(c, "GET /v1/token?env=prod&min_valid=300&format=header HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +127,7 @@ func TestHTTP10(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, body, _ := strings.Cut(string(all), "\r\n\r\n")
-	if !strings.HasPrefix(head, "HTTP/1.0 200 OK\r\n") || strings.Contains(head, "chunked") || body != "Authorization: Bearer "+someJWT+"\n" {
+	if !strings.HasPrefix(head, "HTTP/1.0 200 OK\r\n") || strings.Contains(head, "chunked") || body != "Authorization: Bearer "+fixture.JWT+"\n" {
 		t.Errorf("answer %q", all)
 	}
 }
@@ -318,14 +319,14 @@ func TestRefusedRequests(t *testing.T) {
 func TestHeaderLimit(t *testing.T) {
 	path := serveUnix(t, &scripted{})
 	for size, status := range map[int]int{7 << 10: 200, 9 << 10: 431, 1 << 20: 431} {
-		c := dialUnix(t, path)
+		c := fixture.DialUnix(t, path)
 		raw := request("GET", "/v1/token", "", "X-Filler: "+strings.Repeat("x", size))
 		if a := exchangeOn(t, c, raw); a.StatusCode != status {
 			t.Errorf("%d bytes of header: %d, want %d", size, a.StatusCode, status)
 		}
 	}
 	long := request("GET", "/v1/token?env="+strings.Repeat("x", 9<<10), "")
-	if a := exchangeOn(t, dialUnix(t, path), long); a.StatusCode != 431 {
+	if a := exchangeOn(t, fixture.DialUnix(t, path), long); a.StatusCode != 431 {
 		t.Errorf("a long target: %d", a.StatusCode)
 	}
 }
@@ -382,7 +383,7 @@ func TestStalledClientsOnASocket(t *testing.T) {
 	path := serveUnix(t, &scripted{})
 	var stalled []net.Conn
 	for range 50 {
-		c := dialUnix(t, path)
+		c := fixture.DialUnix(t, path)
 		if _, err := io.WriteString(c, "GET /v1/token HTTP/1.1\r\nHost:"); err != nil {
 			t.Fatal(err)
 		}
@@ -495,9 +496,9 @@ func TestHalfClosedClientGetsItsToken(t *testing.T) {
 	closed := make(chan struct{})
 	path := serveUnix(t, &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
 		<-closed
-		return someToken("prod"), ctx.Err()
+		return fixture.Token("prod"), ctx.Err()
 	}})
-	c := dialUnix(t, path)
+	c := fixture.DialUnix(t, path)
 	if _, err := io.WriteString(c, request("GET", "/v1/token", "", textPlain)); err != nil {
 		t.Fatal(err)
 	}
@@ -505,7 +506,7 @@ func TestHalfClosedClientGetsItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(closed)
-	if a := readAnswer(t, c); a.body != someJWT+"\n" {
+	if a := readAnswer(t, c); a.body != fixture.JWT+"\n" {
 		t.Errorf("%d %q", a.StatusCode, a.body)
 	}
 }
@@ -516,7 +517,7 @@ func TestStop(t *testing.T) {
 		ln := ipctest.Listen()
 		stop := serve(t, &Server{Service: &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
 			<-release
-			return someToken("prod"), ctx.Err()
+			return fixture.Token("prod"), ctx.Err()
 		}}}, ln)
 		idle := dial(t, ln)
 		exchangeOn(t, idle, request("GET", "/nothing", ""))
@@ -540,7 +541,7 @@ func TestStop(t *testing.T) {
 			t.Errorf("the request that was arriving: %d, close %t", a.StatusCode, a.Close)
 		}
 		close(release)
-		if a := readAnswer(t, inHand); a.body != someJWT+"\n" || !a.Close {
+		if a := readAnswer(t, inHand); a.body != fixture.JWT+"\n" || !a.Close {
 			t.Errorf("the request in hand: %q, close %t", a.body, a.Close)
 		}
 		<-stopped
@@ -708,14 +709,14 @@ func TestWordsOfNetHTTPAreNotLogged(t *testing.T) {
 	book := &testlog.Buffer{}
 	ln := serveMemServer(t, &Server{
 		Service: &scripted{}, Logger: book.Logger(),
-		OnRequest: func(RequestInfo) { panic("a panic outside of the agent's own recover: " + someJWT) },
+		OnRequest: func(RequestInfo) { panic("a panic outside of the agent's own recover: " + fixture.JWT) },
 	})
 	c := dial(t, ln)
 	go func() { _, _ = io.WriteString(c, request("GET", "/v1/token", "")) }()
 	if answer, err := io.ReadAll(c); len(answer) > 0 || err != nil {
 		t.Errorf("%q, %v", answer, err)
 	}
-	if text := book.String(); strings.Contains(text, someJWT) || strings.Count(text, "net/http reported a fault") != 1 {
+	if text := book.String(); strings.Contains(text, fixture.JWT) || strings.Count(text, "net/http reported a fault") != 1 {
 		t.Errorf("the log says %s", text)
 	}
 }

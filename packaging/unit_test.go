@@ -77,8 +77,8 @@ func (u unit) expect(t *testing.T, want map[string]string) {
 func TestSocketUnit(t *testing.T) {
 	u := readUnit(t, socketUnit)
 	u.expect(t, map[string]string{
-		"Socket.ListenStream":       "%t/kyc-agentd/agent.sock", // where ipc.SocketPath looks
-		"Socket.FileDescriptorName": "agent",                    // the name that ipc.Inherited requires
+		"Socket.ListenStream":       "%t/kyc-agentd/agent.sock", // where socket.Path looks
+		"Socket.FileDescriptorName": "agent",                    // the name that socket.FromSystemd requires
 		"Socket.SocketMode":         "0600",
 		"Socket.DirectoryMode":      "0700",
 		"Socket.RemoveOnStop":       "yes",
@@ -89,7 +89,7 @@ func TestSocketUnit(t *testing.T) {
 func TestExtraSocketUnit(t *testing.T) {
 	readUnit(t, "systemd/kyc-agentd-extra.socket").expect(t, map[string]string{
 		"Socket.ListenStream":       "%t/kyc-agentd/agent.extra.sock", // beside the agent's own
-		"Socket.FileDescriptorName": "extra",                          // what ipc.Inherited knows it by
+		"Socket.FileDescriptorName": "extra",                          // what socket.FromSystemd knows it by
 		"Socket.Service":            "kyc-agentd.service",
 		"Socket.SocketMode":         "0600",
 		"Socket.DirectoryMode":      "0700",

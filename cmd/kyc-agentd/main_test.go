@@ -18,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -51,7 +52,7 @@ func serveOn(t *testing.T, s agent.Service, reload func(context.Context) error) 
 func serveBy(t *testing.T, server *ipc.Server) string {
 	t.Helper()
 	path := filepath.Join(shortDir(t), "agent.sock")
-	ln, err := ipc.Listen(path)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func (o outcome) want(t *testing.T, exit int, line string) {
 // Two versions at once: what the person at the command line is told.
 func TestAnotherVersionOfTheDaemon(t *testing.T) {
 	path := filepath.Join(shortDir(t), "agent.sock")
-	ln, err := ipc.Listen(path)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestNoAgent(t *testing.T) {
 // leaveStaleSocket makes a socket that nobody listens on.
 func leaveStaleSocket(t *testing.T, path string) {
 	t.Helper()
-	ln, err := ipc.Listen(path + "x")
+	ln, err := socket.Listen(path + "x")
 	if err != nil {
 		t.Fatal(err)
 	}

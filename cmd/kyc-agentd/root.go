@@ -13,6 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // cli is one run of the program.
@@ -152,7 +153,7 @@ func (c *cli) socketPath() string {
 	if c.socket != "" {
 		return c.socket
 	}
-	return ipc.SocketPath(c.vars.Get)
+	return socket.Path(c.vars.Get)
 }
 
 // environment returns the environment of a verb: its argument, else $KYC_ENV, else "", which

@@ -10,6 +10,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // A service is an agent with one token or one error.
@@ -42,7 +43,7 @@ func serve(t *testing.T, s agent.Service) (path string) {
 		t.Fatal(err)
 	}
 	path = filepath.Join(dir, "agent.sock")
-	ln, err := ipc.Listen(path)
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func TestSocketIsWhereTheAgentListens(t *testing.T) {
 		p := process{uid: os.Getuid()}
 		environ(env...)(&p)
 		got, err := p.socket(options{})
-		if want := ipc.SocketPath(p.getenv); err != nil || filepath.Clean(got) != want {
+		if want := socket.Path(p.getenv); err != nil || filepath.Clean(got) != want {
 			t.Errorf("%q: %q, %v; the agent says %q", env, got, err, want)
 		}
 	}

@@ -4,5 +4,5 @@ package main
 const startCommand = "kyc-agentd serve"
 
 // runtimeDir returns the folder in which the agent makes its socket's folder;
-// ipc.SocketPath says why.
+// socket.Path says why.
 func (p process) runtimeDir() string { return p.getenv("HOME") + "/Library/Application Support" }

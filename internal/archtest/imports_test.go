@@ -20,23 +20,26 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
-		"ipc", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
+		"ipc", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
-		"ipc", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/sanitize",
+		"ipc", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/doctor": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
-		"ipc", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
+		"ipc", "ipc/socket", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
 	"cmd/kyc-agentd/internal/statustext": {"agent", "store", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/terminal":   {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/logging":    {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/config":     {"ipc", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd/internal/config":     {"ipc", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
-	"ipc/tokensource":        {"agent", "ipc", "internal/origin"},
-	"ipc":                    {"agent", "store", "internal/proxyconnect", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"ipc/tokensource":      {"agent", "ipc", "internal/origin"},
+	"ipc":                  {"agent", "store", "ipc/socket", "internal/proxyconnect", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"ipc/socket":           {"agent", "internal/sanitize", "internal/shellquote"},
+	"ipc/internal/fixture": {"agent"},
+
 	"agent/internal/awscall": {"internal/proxyconnect", "internal/origin"},
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},

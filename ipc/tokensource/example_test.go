@@ -17,6 +17,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 	"github.com/legaltalent/kyc-agent/ipc/tokensource"
 )
 
@@ -31,8 +32,8 @@ func withAgent(run func() int) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	socket := filepath.Join(dir, "s")
-	ln, err := ipc.Listen(socket)
+	path := filepath.Join(dir, "s")
+	ln, err := socket.Listen(path)
 	if err != nil {
 		panic(err)
 	}
@@ -45,7 +46,7 @@ func withAgent(run func() int) int {
 	serving.Go(func() {
 		_ = (&ipc.Server{Service: &script{apiURL: server.URL, life: time.Hour}}).Serve(ctx, ln)
 	})
-	_ = os.Setenv("KYC_AGENT_SOCK", socket)
+	_ = os.Setenv("KYC_AGENT_SOCK", path)
 	return run()
 }
 

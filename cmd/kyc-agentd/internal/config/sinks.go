@@ -11,6 +11,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/file"
 )
@@ -162,7 +163,7 @@ func (s Sink) resolve(vars Environ) (sink.Sink, error) {
 
 // runtimeFolder returns the folder of the default socket.
 func runtimeFolder(vars Environ) string {
-	return filepath.Dir(ipc.SocketPath(func(name string) string {
+	return filepath.Dir(socket.Path(func(name string) string {
 		if name == "KYC_AGENT_SOCK" {
 			return ""
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // revokeWithin is how long ServeWhile waits for Cognito to revoke the sign-ins.
@@ -25,7 +25,7 @@ func ServeWhile(o Options, do func(*agent.Agent) error) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	ln, err := ipc.Listen(o.Socket)
+	ln, err := socket.Listen(o.Socket)
 	if err != nil {
 		return err
 	}

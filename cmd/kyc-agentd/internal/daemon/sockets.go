@@ -9,6 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // sockets are the sockets on which a daemon listens.
@@ -20,19 +21,19 @@ type sockets struct {
 
 // inheritSockets takes the sockets that the service manager passes, if there are any.
 func inheritSockets() (*sockets, error) {
-	ln, extra, err := ipc.Inherited()
+	ln, extra, err := socket.FromSystemd()
 	return &sockets{ln, extra, ln != nil}, err
 }
 
 // listen makes the sockets that the service manager did not pass.
 func (s *sockets) listen(path string, c config.Config) (err error) {
 	if s.agent == nil {
-		if s.agent, err = ipc.Listen(path); err != nil {
+		if s.agent, err = socket.Listen(path); err != nil {
 			return err
 		}
 	}
 	if s.extra == nil && len(c.ForwardEnvironments) > 0 {
-		s.extra, err = ipc.Listen(extraSocketPath(s.agent.Addr().String()))
+		s.extra, err = socket.Listen(extraSocketPath(s.agent.Addr().String()))
 	}
 	return err
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // TestMain removes the programs that the tests built.
@@ -219,7 +220,7 @@ func (w *fixture) pretend(change func(*agent.Status)) {
 // answer serves st at path.
 func (w *fixture) answer(path string, st agent.Status) {
 	w.t.Helper()
-	ln, err := ipc.Listen(path)
+	ln, err := socket.Listen(path)
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -248,7 +249,7 @@ func (w *fixture) set(vars ...string) { w.env = append(w.env, vars...) }
 func (w *fixture) options(environment string) Options {
 	vars := append(slices.Clone(config.Environ(w.env)), "PATH="+w.path("bin"))
 	return Options{
-		Environment: environment, Offline: w.offline, Vars: vars, Socket: ipc.SocketPath(vars.Get), Version: w.version,
+		Environment: environment, Offline: w.offline, Vars: vars, Socket: socket.Path(vars.Get), Version: w.version,
 		KeyringCommand: []string{testpeer.Build(w.t, "kyc-agentd"), "keyring-child"},
 		NoAgent:        noAgent,
 	}

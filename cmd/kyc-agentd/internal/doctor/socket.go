@@ -13,7 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
-	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 const startAgent = "run: systemctl --user enable --now kyc-agentd.socket (or: kyc-agentd serve)"
@@ -31,9 +31,9 @@ func checkSocket(_ context.Context, p *probe) []Finding {
 
 func (p *probe) socketPath() []Finding {
 	const fix = "set KYC_AGENT_SOCK or XDG_RUNTIME_DIR to something shorter; the default is /run/user/UID/kyc-agentd/agent.sock"
-	if n := len(p.opts.Socket); n > ipc.MaxSocketPath {
+	if n := len(p.opts.Socket); n > socket.MaxPath {
 		return []Finding{problem("socket.path", fix, "%s has %d bytes, and the path of a socket may have %d",
-			p.opts.Socket, n, ipc.MaxSocketPath)}
+			p.opts.Socket, n, socket.MaxPath)}
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (p *probe) socketVariable(ctx context.Context) (Finding, bool) {
 	if !filepath.IsAbs(set) {
 		return warning(id, unset+", or make it absolute", "KYC_AGENT_SOCK is %q, which means another socket in every folder", set), true
 	}
-	standard := ipc.SocketPath(func(name string) string {
+	standard := socket.Path(func(name string) string {
 		if name == "KYC_AGENT_SOCK" {
 			return ""
 		}

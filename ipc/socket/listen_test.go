@@ -1,7 +1,6 @@
-package ipc
+package socket
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,22 +13,8 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
-
-func uidNow() int { return os.Getuid() }
-
-// staleSocket leaves a socket in dir that nobody listens on.
-func staleSocket(t testing.TB, dir string) string {
-	t.Helper()
-	path := filepath.Join(dir, "stale.sock")
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.SetUnlinkOnClose(false)
-	_ = ln.Close()
-	return path
-}
 
 func listen(t testing.TB, path string) net.Listener {
 	t.Helper()
@@ -53,7 +38,7 @@ func mode(t testing.TB, path string) fs.FileMode {
 func TestListenMakesItPrivate(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o077, 0o277, 0o777} {
 		t.Run(fmt.Sprintf("umask %04o", umask), func(t *testing.T) {
-			path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+			path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 			old := syscall.Umask(umask)
 			defer syscall.Umask(old)
 			ln := listen(t, path)
@@ -77,7 +62,7 @@ func TestListenMakesItPrivate(t *testing.T) {
 func TestBindIsTightFromTheStart(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(fixture.ShortDir(t), "s")
 	ln, err := bind(path)
 	if err != nil {
 		t.Fatal(err)
@@ -125,14 +110,14 @@ func TestListenRefusesFolders(t *testing.T) {
 			return dir + "/run/user/kyc-agentd/agent.sock"
 		}, []string{"there is no folder ", "/run/user for the socket folder kyc-agentd", "XDG_RUNTIME_DIR"}},
 		"too long": {func(_ *testing.T, dir string) string {
-			return dir + "/" + strings.Repeat("x", MaxSocketPath-len(dir))
-		}, []string{fmt.Sprintf("has %d bytes, and the system takes %d", MaxSocketPath+1, MaxSocketPath)}},
+			return dir + "/" + strings.Repeat("x", MaxPath-len(dir))
+		}, []string{fmt.Sprintf("has %d bytes, and the system takes %d", MaxPath+1, MaxPath)}},
 		"empty": {func(*testing.T, string) string { return "" }, []string{"is no path"}},
 		"zero":  {func(_ *testing.T, dir string) string { return dir + "/a\x00b" }, []string{"is no path"}},
 		"not a socket": {func(t *testing.T, dir string) string { return writeFile(t, dir+"/agent.sock") },
 			[]string{"/agent.sock is there and is not a socket"}},
 		"symlink to a socket": {func(t *testing.T, dir string) string {
-			if err := os.Symlink(staleSocket(t, dir), dir+"/agent.sock"); err != nil {
+			if err := os.Symlink(fixture.StaleSocket(t, dir), dir+"/agent.sock"); err != nil {
 				t.Fatal(err)
 			}
 			return dir + "/agent.sock"
@@ -147,13 +132,13 @@ func TestListenRefusesFolders(t *testing.T) {
 		}, []string{"cannot open the lock file "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := test.prepare(t, shortDir(t))
+			path := test.prepare(t, fixture.ShortDir(t))
 			before, _ := os.Lstat(path)
 			ln, err := Listen(path)
 			if err == nil {
 				_ = ln.Close()
 			}
-			wantError(t, err, agent.CodeConfiguration, test.say...)
+			fixture.WantError(t, err, agent.CodeConfiguration, test.say...)
 			if after, _ := os.Lstat(path); before != nil && (after == nil || !os.SameFile(before, after)) {
 				t.Error("what was there is gone")
 			}
@@ -179,7 +164,7 @@ func writeFile(t *testing.T, path string) string {
 
 // Go would take "@x" for a name in the abstract namespace, which has no mode.
 func TestListenAtRelativePaths(t *testing.T) {
-	dir := shortDir(t)
+	dir := fixture.ShortDir(t)
 	t.Chdir(dir)
 	for _, name := range []string{"agent.sock", "@agent"} {
 		listen(t, name)
@@ -189,36 +174,16 @@ func TestListenAtRelativePaths(t *testing.T) {
 	}
 }
 
-func TestStaleSocketIsReplaced(t *testing.T) {
-	path := staleSocket(t, shortDir(t))
-	serve(t, &Server{Service: &scripted{}}, listen(t, path))
-	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestSecondAgentIsRefused(t *testing.T) {
-	path := serveUnix(t, &scripted{})
-	for range 2 {
-		_, err := Listen(path)
-		wantError(t, err, agent.CodeUnavailable, fmt.Sprintf("an agent (pid %d) already answers on %s", os.Getpid(), path),
-			fmt.Sprintf("stop it with: systemctl --user stop kyc-agentd.service or kill %d", os.Getpid()))
-	}
-	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
-		t.Errorf("the first agent: %v", err)
-	}
-}
-
 // Somebody who listens without our lock, as systemd does.
 func TestLiveSocketWithoutLockIsRefused(t *testing.T) {
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
 	other, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
 	_, err = Listen(path)
-	wantError(t, err, agent.CodeUnavailable, "already answers on "+path)
+	fixture.WantError(t, err, agent.CodeUnavailable, "already answers on "+path)
 	if c, err := net.Dial("unix", path); err != nil {
 		t.Errorf("it does not answer any more: %v", err)
 	} else {
@@ -238,14 +203,14 @@ func TestSocketOfSystemdIsRefused(t *testing.T) {
 	if err := os.WriteFile(name, []byte("systemd"), 0); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
 	other, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
 	_, err = Listen(path)
-	wantError(t, err, agent.CodeUnavailable, "systemd already listens on "+path,
+	fixture.WantError(t, err, agent.CodeUnavailable, "systemd already listens on "+path,
 		"systemctl --user stop kyc-agentd.socket kyc-agentd.service")
 	if strings.Contains(err.Error(), "kill") {
 		t.Errorf("dangerous advice: %v", err)
@@ -253,32 +218,32 @@ func TestSocketOfSystemdIsRefused(t *testing.T) {
 }
 
 func TestLockWithoutSocket(t *testing.T) {
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
 	lock, err := takeLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = Listen(path)
-	wantError(t, err, agent.CodeUnavailable, "another agent is just starting or stopping", "try again in a second")
+	fixture.WantError(t, err, agent.CodeUnavailable, "another agent is just starting or stopping", "try again in a second")
 	_ = lock.Close()
 	listen(t, path)
 }
 
 func TestSocketOfAnotherKind(t *testing.T) {
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
 	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
 	_, err = Listen(path)
-	wantError(t, err, agent.CodeUnavailable, "cannot tell whether an agent answers")
+	fixture.WantError(t, err, agent.CodeUnavailable, "cannot tell whether an agent answers")
 }
 
 // Of many that start at once on a stale socket exactly one gets it, and it answers.
 func TestStartingRace(t *testing.T) {
 	for range 20 {
-		path := staleSocket(t, shortDir(t))
+		path := fixture.StaleSocket(t, fixture.ShortDir(t))
 		var mu sync.Mutex
 		var winners []net.Listener
 		var wg sync.WaitGroup
@@ -298,7 +263,7 @@ func TestStartingRace(t *testing.T) {
 		if len(winners) != 1 {
 			t.Fatalf("%d agents on one socket", len(winners))
 		}
-		c := dialUnix(t, path)
+		c := fixture.DialUnix(t, path)
 		accepted, err := winners[0].Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -309,7 +274,7 @@ func TestStartingRace(t *testing.T) {
 }
 
 func TestCloseRemovesOnlyItsOwn(t *testing.T) {
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
 	ln := listen(t, path)
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
@@ -334,7 +299,7 @@ func TestCloseRemovesOnlyItsOwn(t *testing.T) {
 
 // An agent whose folder was removed and made again by its successor.
 func TestCloseLeavesTheSuccessorAlone(t *testing.T) {
-	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 	first := listen(t, path)
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
@@ -348,7 +313,7 @@ func TestCloseLeavesTheSuccessorAlone(t *testing.T) {
 }
 
 func TestFolderSwappedMeanwhile(t *testing.T) {
-	dir := shortDir(t)
+	dir := fixture.ShortDir(t)
 	path := filepath.Join(mkdir(t, dir+"/mine", 0o700), "agent.sock")
 	opened, err := openFolder(dir + "/mine")
 	if err != nil {
@@ -365,36 +330,20 @@ func TestFolderSwappedMeanwhile(t *testing.T) {
 	}
 	defer lock.Close()
 	_, err = bindIn(opened, path, lock)
-	wantError(t, err, agent.CodeConfiguration, "replaced meanwhile")
-}
-
-func TestServeClosesTheSocket(t *testing.T) {
-	path := filepath.Join(shortDir(t), "agent.sock")
-	stop := serve(t, &Server{Service: &scripted{}}, listen(t, path))
-	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	_, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{})
-	wantError(t, err, agent.CodeUnavailable, "no agent answers")
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the socket after Serve: %v", err)
-	}
+	fixture.WantError(t, err, agent.CodeConfiguration, "replaced meanwhile")
 }
 
 func TestPeerOfIsUs(t *testing.T) {
-	path := serveUnix(t, &scripted{})
-	p, err := peerOf(dialUnix(t, path))
-	if err != nil || p.uid != os.Getuid() || p.pid != os.Getpid() {
+	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	listen(t, path)
+	p, err := PeerOf(fixture.DialUnix(t, path))
+	if err != nil || p.UID != os.Getuid() || p.PID != os.Getpid() {
 		t.Errorf("%+v, %v", p, err)
 	}
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	if _, err := peerOf(a); err == nil {
-		t.Error("a pipe has no peer")
-	}
-	if ctx := withPeer(context.Background(), a); ctx.Value(peerKey{}) != nil {
+	if _, err := PeerOf(a); err == nil {
 		t.Error("a pipe has no peer")
 	}
 }

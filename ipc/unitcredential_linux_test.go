@@ -16,6 +16,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 var askCount atomic.Int64
@@ -29,7 +31,7 @@ func managerName(unit, id string) string {
 func serveCredentials(t testing.TB, service agent.Service) (path string, book *testlog.Buffer) {
 	t.Helper()
 	book = &testlog.Buffer{}
-	path = filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	path = filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 	serve(t, &Server{Service: service, Logger: book.Logger()}, listen(t, path))
 	return path, book
 }
@@ -42,11 +44,11 @@ func TestCredential(t *testing.T) {
 		if req.Environment == "prod" {
 			return agent.Token{}, &agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "not signed in", Err: errors.New("SECRET")}
 		}
-		return someToken(req.Environment), nil
+		return fixture.Token(req.Environment), nil
 	}})
 	for id, want := range map[string]struct{ token, log string }{
-		"kyc-token":         {someJWT, ""},
-		"kyc-token.staging": {someJWT, ""},
+		"kyc-token":         {fixture.JWT, ""},
+		"kyc-token.staging": {fixture.JWT, ""},
 		"kyc-token.prod":    {"", `credential=kyc-token.prod env=prod code=login_required error="prod: not signed in"`},
 		"kyc-token.moon":    {"", `env=moon code=unknown_environment`},
 		"kyc-token.":        {"", `code=usage error="unknown credential \"kyc-token.\"; known: kyc-token and kyc-token.ENVIRONMENT"`},
@@ -63,7 +65,7 @@ func TestCredential(t *testing.T) {
 		if want.log != "" && (!strings.Contains(log, want.log) || strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "unit=nightly.service")) {
 			t.Errorf("%s: log %s", id, log)
 		}
-		if strings.Contains(log, someJWT) || strings.Contains(log, "SECRET") {
+		if strings.Contains(log, fixture.JWT) || strings.Contains(log, "SECRET") {
 			t.Errorf("a secret is in the log: %s", log)
 		}
 	}
@@ -101,7 +103,7 @@ func TestCredentialOfForeigners(t *testing.T) {
 		}
 	}
 	out, err := asNobody(t, childCommand(t, "credential", "SOCKET="+path, "NAME="+managerName("evil.service", "kyc-token"))).Output()
-	if err != nil || strings.Contains(string(out), someJWT) || !strings.HasPrefix(string(out), "HTTP/1.1 403 ") {
+	if err != nil || strings.Contains(string(out), fixture.JWT) || !strings.HasPrefix(string(out), "HTTP/1.1 403 ") {
 		t.Errorf("a foreigner got %q, %v", out, err)
 	}
 	if !strings.Contains(book.String(), "refused a process of another user") {
@@ -112,36 +114,45 @@ func TestCredentialOfForeigners(t *testing.T) {
 // Of another user's agent root gets a credential for a unit, and nothing else.
 func TestCredentialOfRoot(t *testing.T) {
 	testpeer.Root(t)
-	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
-	ln := listen(t, path)
-	ln.(*listener).uid = nobody // whose agent it is
-	serve(t, &Server{Service: &scripted{}}, ln)
-	if got, err := askAsManager(path, managerName("system.service", "kyc-token")); got != someJWT || err != nil {
+	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	serve(t, &Server{Service: &scripted{}}, listenerOfNobody{listen(t, path).(*socket.Listener)})
+	if got, err := askAsManager(path, managerName("system.service", "kyc-token")); got != fixture.JWT || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	got, _ := io.ReadAll(dialUnix(t, path))
+	got, _ := io.ReadAll(fixture.DialUnix(t, path))
 	if !strings.HasPrefix(string(got), "HTTP/1.1 403 ") {
 		t.Errorf("root without a name got %q", got)
 	}
 }
 
+// A listenerOfNobody is the listener of an agent that runs as the user nobody.
+type listenerOfNobody struct{ *socket.Listener }
+
+func (l listenerOfNobody) AcceptAny() (*socket.Conn, error) {
+	c, err := l.Listener.AcceptAny()
+	if err == nil {
+		c.Owner = nobody
+	}
+	return c, err
+}
+
 // Many units at once are answered, and more than that get nothing, at once.
 func TestCredentialsAtOnce(t *testing.T) {
-	arrived, goOn := make(chan bool, 2*maxCredentials), make(chan bool)
+	arrived, goOn := make(chan bool, 2*maxUnits), make(chan bool)
 	path, book := serveCredentials(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
 		arrived <- true
 		<-goOn
-		return someToken("staging"), nil
+		return fixture.Token("staging"), nil
 	}})
 	var wg sync.WaitGroup
-	for range maxCredentials {
+	for range maxUnits {
 		wg.Go(func() {
-			if got, err := askAsManager(path, managerName("many.service", "kyc-token")); got != someJWT || err != nil {
+			if got, err := askAsManager(path, managerName("many.service", "kyc-token")); got != fixture.JWT || err != nil {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
 	}
-	for range maxCredentials {
+	for range maxUnits {
 		<-arrived
 	}
 	if got, err := askAsManager(path, managerName("late.service", "kyc-token")); got != "" || err != nil {
@@ -157,12 +168,12 @@ func TestCredentialsAtOnce(t *testing.T) {
 // At the end a unit whose token is on its way still gets it.
 func TestCredentialAtTheEnd(t *testing.T) {
 	arrived, goOn := make(chan bool), make(chan bool)
-	path := filepath.Join(shortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 	ln := listen(t, path)
 	stop := serve(t, &Server{Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
 		arrived <- true
 		<-goOn
-		return someToken("staging"), nil
+		return fixture.Token("staging"), nil
 	}}}, ln)
 	got := make(chan string)
 	go func() {
@@ -180,7 +191,7 @@ func TestCredentialAtTheEnd(t *testing.T) {
 		_ = c.Close()
 	}
 	close(goOn)
-	if token := <-got; token != someJWT {
+	if token := <-got; token != fixture.JWT {
 		t.Errorf("%q", token)
 	}
 	<-stopped
@@ -200,8 +211,18 @@ func TestCredentialPanic(t *testing.T) {
 // The same on a socket that the service manager has passed on.
 func TestCredentialOnAnInheritedSocket(t *testing.T) {
 	cmd := childCommand(t, "serve", "LISTEN_PID=self", "LISTEN_FDS=1", "LISTEN_FDNAMES=agent")
-	cmd.ExtraFiles = oneUnix(t)
-	path := socketName(t, cmd.ExtraFiles[0])
+	path := filepath.Join(fixture.ShortDir(t), "s")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd.ExtraFiles = []*os.File{f}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -209,22 +230,11 @@ func TestCredentialOnAnInheritedSocket(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := askAsManager(path, managerName("a.service", "kyc-token")); got != someJWT || err != nil {
+	if got, err := askAsManager(path, managerName("a.service", "kyc-token")); got != fixture.JWT || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	_ = stdin.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-}
-
-func socketName(t *testing.T, f *os.File) string {
-	t.Helper()
-	ln, err := net.FileListener(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	defer ln.Close()
-	return ln.Addr().String()
 }

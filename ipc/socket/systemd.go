@@ -1,4 +1,4 @@
-package ipc
+package socket
 
 import (
 	"fmt"
@@ -13,38 +13,39 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
-// What a socket may be called: by FileDescriptorName=, or as its unit.
+// The names that a socket may have: from FileDescriptorName=, or from its unit.
 var (
 	agentNames = []string{"agent", "kyc-agentd.socket"}
 	extraNames = []string{"extra", "kyc-agentd-extra.socket"}
 )
 
-// Inherited is what systemd passed on: the agent's listener, and that of the
-// socket for forwarding, if it is there. Both are nil when there is none (sd_listen_fds(3): LISTEN_FDS
-// is absent, or meant for another process). Anything but one Unix stream socket of
-// each name is an [agent.Error] with CodeConfiguration that tells what was found.
+// FromSystemd returns the listeners that systemd passed to this process: the agent's,
+// and the one for forwarding, each a *[Listener], or nil if it was not passed. Both are
+// nil if LISTEN_FDS is absent or meant for another process (sd_listen_fds(3)). Anything
+// but one Unix stream socket of each name is an [agent.Error] with CodeConfiguration that
+// says what was found.
 //
-// The sockets are systemd's: their mode is not touched, and Close leaves them in place.
-func Inherited() (ln, extra net.Listener, err error) {
+// The sockets belong to systemd: their mode is not changed, and Close leaves them in place.
+func FromSystemd() (ln, extra net.Listener, err error) {
 	files := activation.Files(true)
 	if len(files) == 0 {
 		return nil, nil, nil
 	}
-	// net.FileListener duplicates what it is given.
+	// net.FileListener duplicates the descriptor that it gets.
 	defer func() {
 		for _, f := range files {
 			_ = f.Close()
 		}
 	}()
-	if ln, extra, err = inheritAll(files); err != nil {
+	if ln, extra, err = sortByName(files); err != nil {
 		return nil, nil, listenError(agent.CodeConfiguration, err, "see: systemctl --user cat kyc-agentd.socket",
 			"the sockets passed by the service manager are not right: %s", err)
 	}
 	return ln, extra, nil
 }
 
-// inheritAll sorts files by their names.
-func inheritAll(files []*os.File) (ln, extra net.Listener, err error) {
+// sortByName makes listeners of files and tells them apart by their names.
+func sortByName(files []*os.File) (ln, extra net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(ln, extra)
@@ -62,7 +63,7 @@ func inheritAll(files []*os.File) (ln, extra net.Listener, err error) {
 		if *to != nil {
 			return ln, extra, fmt.Errorf("two of one kind came (%s)", fileNames(files))
 		}
-		ul, err := inherit(f)
+		ul, err := listenerOf(f)
 		if err != nil {
 			return ln, extra, err
 		}
@@ -82,7 +83,7 @@ func closeAll(listeners ...net.Listener) {
 	}
 }
 
-func inherit(f *os.File) (*net.UnixListener, error) {
+func listenerOf(f *os.File) (*net.UnixListener, error) {
 	on, err := syscall.GetsockoptInt(int(f.Fd()), syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN)
 	if err != nil || on == 0 {
 		return nil, fmt.Errorf("%s is not a listening socket", f.Name())

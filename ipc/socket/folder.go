@@ -1,4 +1,4 @@
-package ipc
+package socket
 
 import (
 	"errors"
@@ -12,11 +12,11 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// openFolder opens the socket's folder, makes it when it is missing, and refuses
-// one that anybody else could reach into. What it returns was checked itself, not
-// its name.
+// openFolder opens the socket's folder, creates it if it is missing, and refuses one
+// that other users can reach into. It checks the folder that it returns, not a path that
+// could name another folder by then.
 func openFolder(dir string) (*os.File, error) {
-	if err := makeFolder(dir); err != nil {
+	if err := createFolder(dir); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
@@ -30,17 +30,17 @@ func openFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func makeFolder(dir string) error {
+func createFolder(dir string) error {
 	err := os.Mkdir(dir, 0o700)
 	if err == nil {
-		err = os.Chmod(dir, 0o700) // the umask may have left less
+		err = os.Chmod(dir, 0o700) // the umask may have taken some of these bits
 	}
 	switch {
 	case err == nil || errors.Is(err, fs.ErrExist):
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return listenError(agent.CodeConfiguration, err,
-			"set XDG_RUNTIME_DIR to a folder of yours, or "+anotherPath,
+			"set XDG_RUNTIME_DIR to a folder that belongs to you, or "+anotherPath,
 			"there is no folder %s for the socket folder %s", filepath.Dir(dir), filepath.Base(dir))
 	}
 	return listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket folder %s: %s", dir, reason(err))
@@ -73,7 +73,7 @@ func checkFolder(f *os.File, dir string) error {
 		return nil
 	}
 	hint := "run: chmod 700 " + shellquote.Quote(dir)
-	if mode&fs.ModeSticky != 0 { // /tmp, say: it is open on purpose
+	if mode&fs.ModeSticky != 0 { // such as /tmp, which is open on purpose
 		hint = anotherPath
 	}
 	return listenError(agent.CodeConfiguration, nil, hint, "socket folder %s has mode %04o", dir, mode.Perm())
@@ -81,8 +81,8 @@ func checkFolder(f *os.File, dir string) error {
 
 func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// takeLock locks the file beside the socket for as long as the returned file is
-// open, or tells who is there already.
+// takeLock locks the file beside the socket for as long as the returned file is open.
+// The error names the process that holds it, if that can be found out.
 func takeLock(path string) (*os.File, error) {
 	name := path + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
@@ -91,7 +91,7 @@ func takeLock(path string) (*os.File, error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		_ = f.Chmod(0o600) // whatever the umask left of it: the next agent must open it too
+		_ = f.Chmod(0o600) // in spite of the umask: the next agent must be able to open it
 		return f, nil
 	}
 	_ = f.Close()

@@ -1,4 +1,4 @@
-package ipc
+package socket
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// runtimeDir is where systemd makes a user's XDG_RUNTIME_DIR.
+// runtimeDir returns the folder that systemd creates as a user's XDG_RUNTIME_DIR.
 func runtimeDir(func(string) string) string {
 	return filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
 }

@@ -1,9 +1,9 @@
-package ipc
+package socket
 
 import "path/filepath"
 
-// runtimeDir is a folder that every account has: macOS knows none for what runs, and
-// the TMPDIR of a user is not in the environment of cron.
+// runtimeDir returns a folder that every account has: macOS has none for runtime files,
+// and cron jobs do not have the user's TMPDIR.
 func runtimeDir(getenv func(string) string) string {
 	return filepath.Join("/", getenv("HOME"), "Library", "Application Support")
 }

@@ -1,15 +1,18 @@
-package ipc
+package socket
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
 // A passer is a socket that can be given to a child.
@@ -34,8 +37,52 @@ func passed[T passer](t *testing.T, s T, err error) *os.File {
 
 func unixListener(t *testing.T, network string) *os.File {
 	t.Helper()
-	ln, err := net.ListenUnix(network, &net.UnixAddr{Name: filepath.Join(shortDir(t), "s"), Net: network})
+	ln, err := net.ListenUnix(network, &net.UnixAddr{Name: filepath.Join(fixture.ShortDir(t), "s"), Net: network})
 	return passed(t, ln, err)
+}
+
+// TestMain runs the child that a test asked for, or the tests.
+func TestMain(m *testing.M) {
+	if os.Getenv(childMode) == "" {
+		os.Exit(m.Run())
+	}
+	if err := childInherited(); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// childMode is set for a test binary that was started again.
+const childMode = "KYC_SOCKET_TEST_CHILD"
+
+// childInherited reports what FromSystemd returns, and serves the listener if it is one.
+func childInherited() error {
+	if os.Getenv("LISTEN_PID") == "self" {
+		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	}
+	ln, extra, err := FromSystemd()
+	if err != nil {
+		return err
+	}
+	if os.Getenv("LISTEN_FDS") != "" {
+		fmt.Println("LISTEN_FDS is still there")
+	}
+	if ln == nil {
+		fmt.Println("none")
+		return nil
+	}
+	if extra != nil {
+		fmt.Print("twice ")
+	}
+	fmt.Println("listening")
+	c, err := ln.Accept()
+	if err != nil {
+		return err
+	}
+	_, _ = io.WriteString(c, "hello")
+	_ = c.Close()
+	return ln.Close()
 }
 
 func TestInherited(t *testing.T) {
@@ -64,7 +111,8 @@ func TestInherited(t *testing.T) {
 		"not even a file": {"self", "1", "agent", nil, "agent is not a listening socket"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := childCommand(t, "inherited", "LISTEN_PID="+test.pid, "LISTEN_FDS="+test.fds, "LISTEN_FDNAMES="+test.names)
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = []string{childMode + "=inherited", fixture.NoRaceSleep, "LISTEN_PID=" + test.pid, "LISTEN_FDS=" + test.fds, "LISTEN_FDNAMES=" + test.names}
 			if test.files != nil {
 				cmd.ExtraFiles = test.files(t)
 			}
@@ -103,12 +151,14 @@ func oneTCP(t *testing.T) []*os.File {
 }
 
 func oneUnixgram(t *testing.T) []*os.File {
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(shortDir(t), "s"), Net: "unixgram"})
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(fixture.ShortDir(t), "s"), Net: "unixgram"})
 	return []*os.File{passed(t, c, err)}
 }
 
 func oneConnection(t *testing.T) []*os.File {
-	return []*os.File{passed(t, dialUnix(t, serveUnix(t, &scripted{})), nil)}
+	path := filepath.Join(fixture.ShortDir(t), "s")
+	listen(t, path)
+	return []*os.File{passed(t, fixture.DialUnix(t, path), nil)}
 }
 
 func oneFile(t *testing.T) []*os.File {
@@ -131,7 +181,7 @@ func speakTo(t *testing.T, f *os.File) {
 	defer ln.Close()
 	path := ln.Addr().String()
 	before := mode(t, path)
-	got, err := io.ReadAll(dialUnix(t, path))
+	got, err := io.ReadAll(fixture.DialUnix(t, path))
 	if err != nil || string(got) != "hello" {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -143,8 +193,8 @@ func speakTo(t *testing.T, f *os.File) {
 // systemd's own idea of the protocol. This program makes the socket 0644.
 func TestInheritedFromSystemd(t *testing.T) {
 	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
-	path := filepath.Join(shortDir(t), "agent.sock")
-	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", "-E", noRaceSleep, os.Args[0])
+	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", "-E", fixture.NoRaceSleep, os.Args[0])
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +211,7 @@ func TestInheritedFromSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }()
-	c := dialUnix(t, path)
+	c := fixture.DialUnix(t, path)
 	hello, err := io.ReadAll(c)
 	if err != nil || string(hello) != "hello" {
 		t.Errorf("%q, %v", hello, err)

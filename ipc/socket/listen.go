@@ -1,4 +1,4 @@
-package ipc
+package socket
 
 import (
 	"context"
@@ -15,14 +15,14 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// Listen makes the agent's socket at path and listens on it. The folder of path is
-// made (0700) when it is missing, and must be the user's own and closed to others.
-// A socket that an agent answers on is left alone; one that nobody answers on is
-// replaced. The listener accepts processes of this user only, and its Close
-// removes the socket if it is still the same.
+// Listen creates the agent's socket at path and returns a *[Listener] on it. It creates
+// the folder of path (0700) if it is missing; an existing folder must belong to this user
+// and be closed to others. Listen leaves a socket alone that an agent answers on, and
+// replaces one that nobody answers on. The listener accepts processes of this user only,
+// and its Close removes the socket if it is still the same file.
 //
-// Errors are [agent.Error]s: CodeConfiguration for a path or folder that cannot
-// serve, CodeUnavailable when another agent is there.
+// Errors are [agent.Error]s: CodeConfiguration for a path or folder that cannot be used,
+// CodeUnavailable if another agent is there.
 func Listen(path string) (net.Listener, error) {
 	path, err := socketFile(path)
 	if err != nil {
@@ -33,8 +33,8 @@ func Listen(path string) (net.Listener, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	// The lock decides between two agents that start at the same time. Its file
-	// stays: whoever removed it would let a third one in.
+	// The lock decides between two agents that start at the same time. Its file stays:
+	// an agent that removed it would let a third one in.
 	lock, err := takeLock(path)
 	if err != nil {
 		return nil, err
@@ -54,21 +54,22 @@ func listenError(code agent.Code, err error, hint, format string, args ...any) *
 const anotherPath = "choose another path with --socket or KYC_AGENT_SOCK"
 
 // socketFile makes path absolute. Go takes a path that begins with @ for a name in
-// Linux's abstract namespace, which has no owner: an absolute path never does.
+// Linux's abstract namespace, which has no owner. An absolute path does not begin with @.
 func socketFile(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if path == "" || strings.ContainsRune(path, 0) || err != nil {
 		return "", listenError(agent.CodeConfiguration, err, anotherPath, "%q is no path for a socket", path)
 	}
-	if len(abs) > MaxSocketPath {
+	if len(abs) > MaxPath {
 		return "", listenError(agent.CodeConfiguration, nil, anotherPath,
-			"socket path %s has %d bytes, and the system takes %d", abs, len(abs), MaxSocketPath)
+			"socket path %s has %d bytes, and the system takes %d", abs, len(abs), MaxPath)
 	}
 	return abs, nil
 }
 
-// bindIn binds path, whose folder dir is known to be private and whose lock is held.
-func bindIn(dir *os.File, path string, lock *os.File) (*listener, error) {
+// bindIn binds path. The caller has checked that its folder dir is private, and holds
+// the lock.
+func bindIn(dir *os.File, path string, lock *os.File) (*Listener, error) {
 	if err := clearStale(path); err != nil {
 		return nil, err
 	}
@@ -76,42 +77,42 @@ func bindIn(dir *os.File, path string, lock *os.File) (*listener, error) {
 	if err != nil {
 		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket %s: %s", path, reason(err))
 	}
-	mine, err := verify(dir, path, os.Chmod(path, 0o600))
+	bound, err := checkBound(dir, path, os.Chmod(path, 0o600))
 	if err != nil {
 		_ = ln.Close()
 		return nil, err
 	}
 	return newListener(ln, func() {
-		removeIfSame(path, mine)
+		removeIfSame(path, bound)
 		_ = lock.Close()
 	}), nil
 }
 
 func bind(path string) (*net.UnixListener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var tightErr error
-		err := c.Control(func(fd uintptr) { tightErr = tighten(int(fd)) })
-		return errors.Join(err, tightErr)
+		var modeErr error
+		err := c.Control(func(fd uintptr) { modeErr = restrictMode(int(fd)) })
+		return errors.Join(err, modeErr)
 	}}
 	ln, err := lc.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, err
 	}
 	ul := ln.(*net.UnixListener)
-	ul.SetUnlinkOnClose(false) // it would remove whatever is at path by then
+	ul.SetUnlinkOnClose(false) // it would remove any file that is at path by then
 	return ul, nil
 }
 
-// verify looks at what bind and chmod made: a umask, a file system without modes
-// or a folder swapped under us could have made it something else than asked for.
-func verify(dir *os.File, path string, chmodErr error) (fs.FileInfo, error) {
+// checkBound checks the file that bind and chmod made: a umask, a file system without
+// modes or a folder that was replaced meanwhile can make it differ from what was asked.
+func checkBound(dir *os.File, path string, chmodErr error) (fs.FileInfo, error) {
 	wrong := func(what string) error {
 		return listenError(agent.CodeConfiguration, nil, anotherPath, "the new socket %s %s", path, what)
 	}
 	if chmodErr != nil {
 		return nil, wrong("cannot be made private: " + reason(chmodErr))
 	}
-	mine, err := os.Lstat(path)
+	bound, err := os.Lstat(path)
 	if err != nil {
 		return nil, wrong("is gone: " + reason(err))
 	}
@@ -122,23 +123,23 @@ func verify(dir *os.File, path string, chmodErr error) (fs.FileInfo, error) {
 	if named, err := os.Stat(filepath.Dir(path)); err != nil || !os.SameFile(opened, named) {
 		return nil, wrong("is in a folder that was replaced meanwhile")
 	}
-	if mine.Mode() != fs.ModeSocket|0o600 {
-		return nil, wrong(fmt.Sprintf("has mode %s, not srw-------", mine.Mode()))
+	if bound.Mode() != fs.ModeSocket|0o600 {
+		return nil, wrong(fmt.Sprintf("has mode %s, not srw-------", bound.Mode()))
 	}
-	if uid := ownerOf(mine); uid != os.Getuid() {
+	if uid := ownerOf(bound); uid != os.Getuid() {
 		return nil, wrong(fmt.Sprintf("belongs to uid %d", uid))
 	}
-	return mine, nil
+	return bound, nil
 }
 
-// removeIfSame removes path if it is still the file that info tells of.
+// removeIfSame removes path if it is still the file that info describes.
 func removeIfSame(path string, info fs.FileInfo) {
 	if now, err := os.Lstat(path); err == nil && os.SameFile(now, info) {
 		_ = os.Remove(path)
 	}
 }
 
-// clearStale removes a socket that nobody answers on.
+// clearStale removes the socket at path if nobody answers on it.
 func clearStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -167,19 +168,19 @@ func clearStale(path string) error {
 
 // alreadyAnswers names the process at the other end of c.
 func alreadyAnswers(path string, c net.Conn) error {
-	p, err := peerOf(c)
-	if err != nil || p.pid <= 0 {
+	p, err := PeerOf(c)
+	if err != nil || p.PID <= 0 {
 		return listenError(agent.CodeUnavailable, nil, "stop it with: systemctl --user stop kyc-agentd.service",
 			"an agent already answers on %s", path)
 	}
-	// Under socket activation the one who listens is the user's service manager,
-	// and killing that would end the session.
-	if isServiceManager(p.pid) {
+	// Under socket activation the user's service manager listens, and killing it would
+	// end the user's session.
+	if isServiceManager(p.PID) {
 		return listenError(agent.CodeUnavailable, nil, "stop it with: systemctl --user stop kyc-agentd.socket kyc-agentd.service",
 			"systemd already listens on %s", path)
 	}
-	return listenError(agent.CodeUnavailable, nil, fmt.Sprintf("stop it with: systemctl --user stop kyc-agentd.service or kill %d", p.pid),
-		"an agent (pid %d) already answers on %s", p.pid, path)
+	return listenError(agent.CodeUnavailable, nil, fmt.Sprintf("stop it with: systemctl --user stop kyc-agentd.service or kill %d", p.PID),
+		"an agent (pid %d) already answers on %s", p.PID, path)
 }
 
 func isServiceManager(pid int) bool {

@@ -1,0 +1,62 @@
+package socket
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+)
+
+const nobody = 65534
+
+// Slow foreigners, many of them, keep nobody waiting: each holds one connection and
+// says nothing.
+func TestForeignPeersDoNotBlockAccept(t *testing.T) {
+	raw, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(fixture.ShortDir(t), "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newListener(raw, func() {})
+	l.owner = os.Getuid() + 1 // everybody is a foreigner here
+	served := make(chan error, 1)
+	go func() { _, err := l.Accept(); served <- err }()
+	var conns []*net.UnixConn
+	for range 3 * maxRefusals {
+		conns = append(conns, fixture.DialUnix(t, raw.Addr().String()))
+	}
+	told, dropped := 0, 0
+	for _, c := range conns {
+		got, _ := io.ReadAll(c)
+		switch {
+		case strings.Contains(string(got), "this agent belongs to uid"):
+			told++
+		case len(got) == 0:
+			dropped++
+		default:
+			t.Errorf("answer %q", got)
+		}
+	}
+	if told < maxRefusals || told+dropped != len(conns) {
+		t.Errorf("%d told, %d dropped of %d", told, dropped, len(conns))
+	}
+	_ = l.Close()
+	if err := <-served; err == nil {
+		t.Error("a foreigner was accepted")
+	}
+}
+
+func TestListenInForeignFolder(t *testing.T) {
+	testpeer.Root(t)
+	dir := mkdir(t, fixture.ShortDir(t)+"/theirs", 0o700)
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Listen(dir + "/agent.sock")
+	fixture.WantError(t, err, agent.CodeConfiguration, dir+" belongs to uid 65534, and this agent runs as uid 0")
+}

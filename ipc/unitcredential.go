@@ -1,0 +1,121 @@
+package ipc
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+)
+
+// maxUnits bounds the units that are served at one time; any more get nothing. A machine
+// that starts a few dozen of them at once is well below.
+const maxUnits = 64
+
+// credentialID is the name of a unit's credential, in LoadCredential=ID:PATH. With "." and
+// the name of an environment after it, the credential is that environment's token.
+const credentialID = "kyc-token"
+
+// A unitRequest is a service manager's request for a unit's credential.
+type unitRequest struct {
+	unit, id string
+}
+
+// unitRequestOf recognizes the request by the address that it comes from: the manager
+// sends nothing, and binds its socket to the abstract name
+// "<hex>/unit/<unit>/<id>" instead (systemd.exec(5), LoadCredential=). Any process can bind
+// such a name, so it says nothing about who asks.
+func unitRequestOf(addr net.Addr) (unitRequest, bool) {
+	name, abstract := strings.CutPrefix(addr.String(), "@")
+	parts := strings.Split(name, "/")
+	if !abstract || len(parts) != 4 || !isHex(parts[0]) || parts[1] != "unit" || parts[2] == "" || parts[3] == "" {
+		return unitRequest{}, false
+	}
+	return unitRequest{unit: parts[2], id: parts[3]}, true
+}
+
+func isHex(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+}
+
+// environment returns the one that is asked for; empty means the agent's default.
+func (q unitRequest) environment() (string, error) {
+	if q.id == credentialID {
+		return "", nil
+	}
+	if env, ok := strings.CutPrefix(q.id, credentialID+"."); ok && env != "" {
+		return env, nil
+	}
+	return "", usage("unknown credential %s; known: %s and %s.ENVIRONMENT", quoted(q.id), credentialID, credentialID)
+}
+
+// A unitCredentialServer sends service managers the credentials of their units.
+type unitCredentialServer struct {
+	api   *api
+	live  *liveConns
+	slots chan struct{} // holds one value per unit that is being served
+	wg    sync.WaitGroup
+}
+
+// serve answers on c in the background: the next Accept does not wait for it.
+func (s *unitCredentialServer) serve(c net.Conn, q unitRequest) {
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		s.logFailure(q, "", &agent.Error{Code: agent.CodeUnavailable, Message: "too many units ask at the same time"})
+		_ = c.Close()
+		return
+	}
+	s.live.track(c, http.StateActive)
+	s.wg.Go(func() {
+		defer func() { <-s.slots }()
+		defer s.live.track(c, http.StateClosed)
+		s.serveCredential(c, q)
+	})
+}
+
+// serveCredential writes the bare token; the end of the connection is its end. The
+// protocol has no way to report an error: without a token the unit gets an empty
+// credential.
+func (s *unitCredentialServer) serveCredential(c net.Conn, q unitRequest) {
+	defer c.Close()
+	env, err := q.environment()
+	var token agent.Token
+	if err == nil {
+		token, err = s.token(env)
+	}
+	if err == nil {
+		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err = io.WriteString(c, token.IDToken.Reveal()); err != nil {
+			err = &agent.Error{Code: agent.CodeUnavailable, Message: "the service manager did not take it", Err: err}
+		}
+	}
+	if err != nil {
+		s.logFailure(q, env, err)
+		return
+	}
+	s.api.log.Debug("gave a unit its credential", "unit", sanitize.OneLine(q.unit), "env", token.Environment)
+}
+
+func (s *unitCredentialServer) token(env string) (token agent.Token, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.api.crashed(v)
+		}
+	}()
+	return s.api.fresh(agent.TokenRequest{Environment: env}, tokenTimeout)
+}
+
+func (s *unitCredentialServer) logFailure(q unitRequest, env string, err error) {
+	e := public(err)
+	if e.Environment == "" {
+		e.Environment = env
+	}
+	s.api.log.Warn("a unit gets no credential", slog.String("unit", sanitize.OneLine(q.unit)), slog.String("credential", sanitize.OneLine(q.id)),
+		slog.String("env", e.Environment), slog.String("code", string(e.Code)), slog.String("error", e.Error()))
+}
