@@ -11,6 +11,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 func someCredentials(_ context.Context, req agent.TokenRequest) (agent.AWSCredentials, error) {
@@ -29,9 +30,9 @@ func TestFormatAWS(t *testing.T) {
 		got <- req
 		return someCredentials(ctx, req)
 	}})
-	a := ask(t, ln, request("GET", "/v1/token?format=aws&env=prod&min_valid=20m", "", textPlain))
+	a := ask(t, ln, rawRequest("GET", "/v1/token?format=aws&env=prod&min_valid=20m", "", textPlain))
 	const want = `{"Version":1,"AccessKeyId":"ASIA0123456789ABCDEF","SecretAccessKey":"a/b+c=","SessionToken":"IQoJ//==","Expiration":"2026-01-02T02:04:05Z"}` + "\n"
-	if a.StatusCode != http.StatusOK || a.body != want || a.Header.Get("Content-Type") != mediaJSON {
+	if a.StatusCode != http.StatusOK || a.body != want || a.Header.Get("Content-Type") != wire.MediaJSON {
 		t.Errorf("%d %s %q", a.StatusCode, a.Header.Get("Content-Type"), a.body)
 	}
 	if a.Header.Get("Kyc-Environment") != "prod" || a.Header.Get("Kyc-Warning") == "" || a.Header.Get("Cache-Control") != "no-store" {
@@ -62,7 +63,7 @@ func TestClientRefusesHalfOfTheCredentials(t *testing.T) {
 			ours, theirs := net.Pipe()
 			go func() {
 				_, _ = theirs.Read(make([]byte, 4096))
-				_, _ = theirs.Write([]byte(response("200 OK", mediaJSON, body)))
+				_, _ = theirs.Write([]byte(rawResponse("200 OK", wire.MediaJSON, body)))
 				_ = theirs.Close()
 			}()
 			return ours, nil
@@ -80,7 +81,7 @@ func TestFormatAWSIsAnsweredInTime(t *testing.T) {
 			return agent.AWSCredentials{}, &agent.Error{Code: agent.CodeUnavailable, Message: "AWS has not answered yet", Err: ctx.Err()}
 		}})
 		began := time.Now()
-		a := ask(t, ln, request("GET", "/v1/token?format=aws", "", textPlain))
+		a := ask(t, ln, rawRequest("GET", "/v1/token?format=aws", "", textPlain))
 		if took := time.Since(began); a.StatusCode != http.StatusServiceUnavailable || took != tokenTimeout {
 			t.Errorf("%d after %s", a.StatusCode, took)
 		}

@@ -8,39 +8,40 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 const benchTarget = "/v1/token?env=prod&min_valid=5m&format=header"
 
 // The handler alone.
 func BenchmarkHandler(b *testing.B) {
-	a := benchAPI(b)
+	h := benchHandler(b)
 	r := httptest.NewRequest(http.MethodGet, benchTarget, nil)
-	r.Host = host
+	r.Host = wire.Host
 	r.Header.Set("Accept", "text/plain")
 	b.ReportAllocs()
 	for b.Loop() {
 		w := httptest.NewRecorder()
-		if a.ServeHTTP(w, r); w.Code != http.StatusOK {
+		if h.ServeHTTP(w, r); w.Code != http.StatusOK {
 			b.Fatal(w.Body)
 		}
 	}
 }
 
 func BenchmarkHandlerParallel(b *testing.B) {
-	a := benchAPI(b)
+	h := benchHandler(b)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		r := httptest.NewRequest(http.MethodGet, benchTarget, nil)
-		r.Host = host
+		r.Host = wire.Host
 		for pb.Next() {
-			a.ServeHTTP(httptest.NewRecorder(), r)
+			h.ServeHTTP(httptest.NewRecorder(), r)
 		}
 	})
 }
 
-func benchAPI(b *testing.B) *api {
-	return &api{base: b.Context(), service: &scripted{}, log: discard}
+func benchHandler(b *testing.B) *handler {
+	return &handler{serving: b.Context(), service: &scripted{}, log: discard}
 }
 
 // A connection per request, as kyc-token makes it.
@@ -66,7 +67,7 @@ func BenchmarkSocketConnect(b *testing.B) {
 // Connections that are kept.
 func BenchmarkSocketKeepAlive(b *testing.B) {
 	path := serveUnix(b, &scripted{})
-	raw := []byte(request("GET", benchTarget, "", textPlain))
+	raw := []byte(rawRequest("GET", benchTarget, "", textPlain))
 	b.RunParallel(func(pb *testing.PB) {
 		c, err := net.Dial("unix", path)
 		if err != nil {

@@ -53,7 +53,7 @@ func childAsk(path string) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := io.WriteString(c, request("GET", "/v1/token", "")); err != nil {
+	if _, err := io.WriteString(c, rawRequest("GET", "/v1/token", "")); err != nil {
 		return err
 	}
 	_, err = io.Copy(os.Stdout, c)
@@ -218,6 +218,6 @@ func TestClientChecksTheServer(t *testing.T) {
 
 func TestClientWithoutPermission(t *testing.T) {
 	// Root may do anything, so the rule is tested where it is made.
-	err := (&Client{Socket: "/s"}).unreachable(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
+	err := (&Client{Socket: "/s"}).dialError(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
 	fixture.WantError(t, err, agent.CodeDenied, "no permission to use the socket /s")
 }

@@ -11,38 +11,37 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
-// How long a call may take when its context has no deadline: a little longer than
-// the agent takes at worst. An agent that was stopped in mid-request must not stop
-// its clients with it.
+// How long a call may take if its context has no deadline: a little longer than the agent
+// may take. An agent that was suspended during a request must not block its clients.
 const (
 	quickCall = 10 * time.Second
 	workCall  = 70 * time.Second
 	loginCall = 5 * time.Minute // a person may have to unlock a keyring
-	watchCall = time.Hour       // of many questions
+	waitCall  = time.Hour       // for a person who answers many questions
 )
 
-// A Client is an [agent.Service] at the other end of the socket. The zero Client is
-// ready to use. Set the fields before the first call; calls may run at the same time.
+// A Client is an [agent.Service] at the other end of the socket. The zero Client is ready to
+// use. Set the fields before the first call; calls may run at the same time.
 //
-// A token is not to be kept: ask for every request, which costs well under a
-// millisecond, and there is nothing to refresh. One that an API has refused is
-// replaced by asking for more life than it has left, in TokenRequest.MinValid; where
-// there is no newer one that is a CodeUsage.
+// Do not keep a token: ask for one for every request, which costs well under a millisecond.
+// To replace a token that an API has refused, ask for more remaining life than it has, in
+// TokenRequest.MinValid. If there is no newer one, the error is a CodeUsage.
 //
-// Errors are [agent.Error]s with the code, words, hint and RetryAfter that the
-// agent gave them: errors.Is(err, agent.CodeLoginRequired) is a person's turn.
-// CodeUnavailable is also what no agent at all looks like.
+// Errors are [agent.Error]s with the code, message, hint and RetryAfter of the agent:
+// errors.Is(err, agent.CodeLoginRequired) means that a person has to sign in.
+// CodeUnavailable is also the error if there is no agent at all.
 type Client struct {
 	// Socket is the agent's socket; empty means [socket.Path].
 	Socket string
-	// Version is the program's own, where it comes with the agent: when the agent is of
-	// another and does not understand it, the error says so. Empty says nothing.
+	// Version is the program's version, if the program is distributed with the agent: if an
+	// agent of another version does not understand a request, the error says so.
 	Version string
-	// Dial connects to it; nil dials Socket, and makes sure that it is answered by
-	// this user's processes before anything is sent.
+	// Dial connects to the agent; nil dials Socket, and checks that a process of this user
+	// listens there before it sends anything.
 	Dial func(ctx context.Context) (net.Conn, error)
 }
 
@@ -58,18 +57,18 @@ func (c *Client) socket() string {
 // Token implements [agent.Service].
 func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
 	call := call{op: "token", environment: req.Environment, method: http.MethodGet, path: tokenPath(req, "json"), limit: quickCall}
-	body := tokenBody{ExpiresAt: "missing"}
+	body := wire.TokenBody{ExpiresAt: "missing"}
 	header, err := c.do(ctx, call, &body)
 	if err != nil {
 		return agent.Token{}, err
 	}
-	expires, err := body.expiry()
+	expires, err := expiryOf(body)
 	if err != nil || body.Token == "" {
-		return agent.Token{}, c.garbled("token")
+		return agent.Token{}, c.errMalformed("token")
 	}
 	return agent.Token{
 		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
-		Warning: sanitize.OneLine(header.Get(headerWarning)),
+		Warning: sanitize.OneLine(header.Get(wire.HeaderWarning)),
 	}, nil
 }
 
@@ -84,8 +83,8 @@ func tokenPath(req agent.TokenRequest, format string) string {
 	return "/v1/token?" + q.Encode()
 }
 
-// expiry is the zero time for a token without end.
-func (b tokenBody) expiry() (time.Time, error) {
+// expiryOf returns the zero time for a token that does not expire.
+func expiryOf(b wire.TokenBody) (time.Time, error) {
 	if b.ExpiresAt == "" {
 		return time.Time{}, nil
 	}
@@ -97,7 +96,7 @@ func (c *Client) Status(ctx context.Context) (agent.Status, error) {
 	var st agent.Status
 	_, err := c.do(ctx, call{op: "status", method: http.MethodGet, path: "/v1/status", limit: quickCall}, &st)
 	if err == nil && st.Environments == nil { // the agent always sends the list
-		return agent.Status{}, c.garbled("status")
+		return agent.Status{}, c.errMalformed("status")
 	}
 	return st, err
 }
@@ -105,18 +104,18 @@ func (c *Client) Status(ctx context.Context) (agent.Status, error) {
 // Logout implements [agent.Service].
 func (c *Client) Logout(ctx context.Context, req agent.LogoutRequest) error {
 	return c.post(ctx, call{op: "logout", environment: req.Environment, path: "/v1/logout", limit: workCall},
-		filled(map[string]string{"environment": req.Environment, "scope": string(req.Scope)}), stateDone, new(loginBody))
+		withoutEmpty(map[string]string{"environment": req.Environment, "scope": string(req.Scope)}), wire.StateDone, new(wire.LoginBody))
 }
 
-// Reload makes the agent read its configuration again; it returns when that is
-// done. A configuration that cannot be used is an error, and the agent keeps the
-// one it has.
+// Reload makes the agent reload its configuration, and returns when that is done. If the
+// new configuration cannot be used, that is the error, and the agent keeps the old one.
 func (c *Client) Reload(ctx context.Context) error {
-	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, struct{}{}, stateDone, new(loginBody))
+	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, struct{}{}, wire.StateDone, new(wire.LoginBody))
 }
 
-// post sends in as JSON and checks that the answer in out has the state wanted, if any.
-func (c *Client) post(ctx context.Context, call call, in any, state string, out *loginBody) error {
+// post sends in as JSON and reads the answer into out. If state is not empty, the answer
+// must have that state.
+func (c *Client) post(ctx context.Context, call call, in any, state string, out *wire.LoginBody) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return call.wrap(err)
@@ -126,7 +125,7 @@ func (c *Client) post(ctx context.Context, call call, in any, state string, out 
 		return err
 	}
 	if state != "" && out.State != state {
-		return c.garbled(call.op)
+		return c.errMalformed(call.op)
 	}
 	return nil
 }

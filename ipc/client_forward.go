@@ -7,43 +7,45 @@ import (
 	"net/http"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// Forward sends req to the API of an environment by way of the agent, which puts the
-// Authorization header on; this process does not get to see the token. Of req's URL
-// only the path, which begins where the environment's api_url ends, and the query
-// count. An empty environment means the agent's default.
+// Forward sends req to the API of an environment through the agent, which adds the
+// Authorization header; this process never has the token. Only the path and the query of
+// req's URL are used; the path begins where the environment's api_url ends. An empty
+// environment means the agent's default.
 //
 // The answer is the API's own, whatever its status, redirects included, and the caller
-// closes its Body. What the agent has to say is an [agent.Error]. Without a deadline of
-// the context's there is none: bodies may take as long as they like.
+// closes its Body. An error of the agent is an [agent.Error]. If the context has no
+// deadline, bodies may take any time.
 func (c *Client) Forward(req *http.Request, environment string) (*http.Response, error) {
 	ctx, call := req.Context(), call{op: "api", environment: environment}
-	environment, err := c.forwardTo(ctx, call)
+	environment, err := c.environmentHost(ctx, call)
 	if err != nil {
 		return nil, err
 	}
 	out := req.Clone(ctx)
 	out.Host, out.URL.Scheme, out.URL.Host = environment, "http", environment
-	out.URL.User = nil // it would be an Authorization header
-	resp, err := c.forwarder().RoundTrip(out)
+	out.URL.User = nil // it would become an Authorization header
+	resp, err := c.forwardTransport().RoundTrip(out)
 	if err != nil {
-		return nil, c.failed(ctx, call, err)
+		return nil, c.transportError(ctx, call, err)
 	}
-	if resp.Header.Get(headerError) == "" {
+	if resp.Header.Get(wire.HeaderError) == "" {
 		return resp, nil
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, c.failed(ctx, call, err)
+		return nil, c.transportError(ctx, call, err)
 	}
 	return nil, c.read(call, resp, body, nil)
 }
 
-// forwardTo is the name of the environment that call is for.
-func (c *Client) forwardTo(ctx context.Context, call call) (string, error) {
+// environmentHost returns the environment that call is for, as a host.
+func (c *Client) environmentHost(ctx context.Context, call call) (string, error) {
 	name := call.environment
 	if name == "" {
 		st, err := c.Status(ctx)
@@ -52,25 +54,25 @@ func (c *Client) forwardTo(ctx context.Context, call call) (string, error) {
 		}
 		name = st.DefaultEnvironment
 	}
-	if !store.ValidKey(name) { // nor a host, then
+	if !store.ValidKey(name) { // and so not a host
 		return "", &agent.Error{
-			Code: agent.CodeUnknownEnvironment, Op: call.op, Message: "unknown environment " + quoted(name),
+			Code: agent.CodeUnknownEnvironment, Op: call.op, Message: "unknown environment " + wire.Quote(name),
 			Hint: "see: kyc-agentd status",
 		}
 	}
-	if name == host {
-		return "", call.errorf(agent.CodeUsage, "an environment called %s cannot be reached this way: it is the agent's own host", host)
+	if name == wire.Host {
+		return "", call.errorf(agent.CodeUsage, "an environment called %s cannot be reached this way: it is the agent's own host", wire.Host)
 	}
 	return name, nil
 }
 
-// forwarder makes one connection for one request, as roundTrip does. No token comes
-// back on it, so it may be an [http.Transport].
-func (c *Client) forwarder() *http.Transport {
+// forwardTransport makes one connection for one request, as roundTrip does. No token is in
+// an answer, so it may be an [http.Transport].
+func (c *Client) forwardTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
-		MaxResponseHeaderBytes: 2 * maxAnswerHead, // the agent takes that much from an API, and adds to it
-		ExpectContinueTimeout:  apiTimeout,
+		MaxResponseHeaderBytes: 2 * maxAnswerHead, // the agent accepts this much from an API, and adds to it
+		ExpectContinueTimeout:  apiproxy.ResponseTimeout,
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 	}

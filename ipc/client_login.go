@@ -11,12 +11,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 // Login implements [agent.Service].
 func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	call := call{op: "login", environment: req.Environment, path: "/v1/login", limit: loginCall}
-	return c.converse(ctx, call, map[string]string{
+	return c.runConversation(ctx, call, map[string]string{
 		"environment": req.Environment, "username": req.Username, "password": req.Password.Reveal(),
 		"api_key": req.APIKey.Reveal(),
 	}, ask)
@@ -25,88 +26,88 @@ func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.Pr
 // Recover implements [agent.Service].
 func (c *Client) Recover(ctx context.Context, req agent.RecoverRequest, ask agent.Prompter) error {
 	call := call{op: "recover", environment: req.Environment, path: "/v1/account", limit: loginCall}
-	return c.converse(ctx, call, map[string]string{
+	return c.runConversation(ctx, call, map[string]string{
 		"environment": req.Environment, "action": string(req.Action),
 		"username": req.Username, "password": req.Password.Reveal(),
 	}, ask)
 }
 
-// converse starts a conversation with the fields of start that are not empty, and
-// puts the agent's questions to ask until it is over.
-func (c *Client) converse(ctx context.Context, call call, start map[string]string, ask agent.Prompter) error {
+// runConversation starts a conversation with the fields of start that are not empty, and
+// passes the agent's questions to ask until it has ended.
+func (c *Client) runConversation(ctx context.Context, call call, start map[string]string, ask agent.Prompter) error {
 	for name, value := range start {
 		if !utf8.ValidString(value) {
 			return call.errorf(agent.CodeUsage, "the %s is not UTF-8", strings.ReplaceAll(name, "_", " "))
 		}
 	}
-	var step loginBody
-	if err := c.post(ctx, call, filled(start), "", &step); err != nil || step.State == stateDone {
+	var step wire.LoginBody
+	if err := c.post(ctx, call, withoutEmpty(start), "", &step); err != nil || step.State == wire.StateDone {
 		return err
 	}
 	call.path = "/v1/login/" + url.PathEscape(step.ID)
-	watched, stop := c.watch(ctx, call)
+	waiting, stop := c.wait(ctx, call)
 	defer stop()
-	for step.State == stateChallenge && step.Challenge != nil {
-		answers, err := askPerson(watched, call, ask, *step.Challenge)
+	for step.State == wire.StateChallenge && step.Challenge != nil {
+		answers, err := askPerson(waiting, call, ask, *step.Challenge)
 		if err != nil {
-			c.giveUp(ctx, call)
+			c.cancelConversation(ctx, call)
 			return err
 		}
 		if step, err = c.answer(ctx, call, answers); err != nil {
 			return err
 		}
 	}
-	if step.State != stateDone {
-		return c.garbled(call.op)
+	if step.State != wire.StateDone {
+		return c.errMalformed(call.op)
 	}
 	return nil
 }
 
-// watch waits at the agent for the end of the conversation. The context it returns
-// ends when the agent ends it while a person is still asked: it expired, say, or they
-// signed in elsewhere. The other way round, the agent gives the conversation up when
-// this process dies. stop is for when the conversation is over.
-func (c *Client) watch(ctx context.Context, call call) (watched context.Context, stop func()) {
-	watched, cancel := context.WithCancelCause(ctx)
-	call.method, call.limit = http.MethodGet, watchCall
+// wait waits at the agent for the end of the conversation. The context that it returns ends
+// if the agent ends the conversation while a person is still being asked, because it
+// expired or because they signed in elsewhere. The other way round, the agent cancels the
+// conversation when this process dies. The caller calls stop when the conversation is over.
+func (c *Client) wait(ctx context.Context, call call) (waiting context.Context, stop func()) {
+	waiting, cancel := context.WithCancelCause(ctx)
+	call.method, call.limit = http.MethodGet, waitCall
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, err := c.do(watched, call, new(loginBody))
-		if err != nil && agent.CodeOf(err) != agent.CodeUsage { // usage: an older agent cannot tell
+		_, err := c.do(waiting, call, new(wire.LoginBody))
+		if err != nil && agent.CodeOf(err) != agent.CodeUsage { // usage: an older agent does not have this call
 			cancel(err)
 		}
 	}()
-	return watched, func() { cancel(nil); <-gone }
+	return waiting, func() { cancel(nil); <-gone }
 }
 
-// filled leaves the empty fields out, which an agent of an older version may not know.
-func filled(fields map[string]string) map[string]string {
+// withoutEmpty removes the empty fields, which an older agent may not know.
+func withoutEmpty(fields map[string]string) map[string]string {
 	maps.DeleteFunc(fields, func(_, value string) bool { return value == "" })
 	return fields
 }
 
-// answer sends what the person said and returns what comes of it.
-func (c *Client) answer(ctx context.Context, call call, answers agent.Answers) (step loginBody, err error) {
+// answer sends the person's answers and returns the next step.
+func (c *Client) answer(ctx context.Context, call call, answers agent.Answers) (step wire.LoginBody, err error) {
 	plain := map[string]string{}
 	for name, s := range answers {
 		plain[name] = s.Reveal()
 	}
 	err = c.post(ctx, call, map[string]any{"answers": plain}, "", &step)
 	if ctx.Err() != nil {
-		c.giveUp(ctx, call) // the answer may not have got there
+		c.cancelConversation(ctx, call) // the answers may not have arrived
 	}
 	return step, err
 }
 
-// askPerson puts ch to a person. When ctx ended for a reason of the agent's, that is
-// the error, whatever ask makes of it.
+// askPerson asks a person with ch. If the agent ended ctx, its reason is the error,
+// whatever ask returns.
 func askPerson(ctx context.Context, call call, ask agent.Prompter, ch agent.Challenge) (agent.Answers, error) {
 	if ch.Environment != "" {
 		call.environment = ch.Environment
 	}
 	if ask == nil {
-		return nil, call.errorf(agent.CodeUsage, "the challenge %s needs somebody to answer it", ch.Name)
+		return nil, call.errorf(agent.CodeUsage, "the challenge %s needs a person to answer it", ch.Name)
 	}
 	answers, err := ask(ctx, ch)
 	if ended, ok := errors.AsType[*agent.Error](context.Cause(ctx)); ok {
@@ -123,11 +124,11 @@ func askPerson(ctx context.Context, call call, ask agent.Prompter, ch agent.Chal
 	return answers, nil
 }
 
-// giveUp cancels a pending conversation, best effort: without it the agent would keep
-// it until it expires.
-func (c *Client) giveUp(ctx context.Context, call call) {
+// cancelConversation cancels a pending conversation. If it fails, the agent keeps the
+// conversation until it expires.
+func (c *Client) cancelConversation(ctx context.Context, call call) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	call.method = http.MethodDelete
-	_, _ = c.do(ctx, call, new(loginBody))
+	_, _ = c.do(ctx, call, new(wire.LoginBody))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -119,7 +120,7 @@ func answering(t *testing.T, raw string) *Client {
 	return &Client{Socket: "/the/socket", Dial: ln.Dial}
 }
 
-func response(status, media, body string) string {
+func rawResponse(status, media, body string) string {
 	return fmt.Sprintf("HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", status, media, len(body), body)
 }
 
@@ -132,28 +133,28 @@ func TestGarbledAnswers(t *testing.T) {
 	}{
 		"no HTTP":         {"SSH-2.0-OpenSSH_9.2\r\n", agent.CodeInternal, notOurs},
 		"binary":          {"\x00\x01\x02\x03\x04\x05\x06\x07", agent.CodeInternal, notOurs},
-		"HTML":            {response("200 OK", "text/html", "<html>"), agent.CodeInternal, notOurs},
-		"HTML error":      {response("502 Bad Gateway", "text/html", "<html>"), agent.CodeInternal, notOurs},
+		"HTML":            {rawResponse("200 OK", "text/html", "<html>"), agent.CodeInternal, notOurs},
+		"HTML error":      {rawResponse("502 Bad Gateway", "text/html", "<html>"), agent.CodeInternal, notOurs},
 		"redirect":        {"HTTP/1.1 302 Found\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n", agent.CodeInternal, notOurs},
-		"half JSON":       {response("200 OK", mediaJSON, `{"token":`), agent.CodeInternal, notOurs},
-		"empty object":    {response("200 OK", mediaJSON, `{}`), agent.CodeInternal, notOurs},
-		"no expiry":       {response("200 OK", mediaJSON, `{"token":"x"}`), agent.CodeInternal, notOurs},
-		"no token":        {response("200 OK", mediaJSON, `{"token":"","expires_at":""}`), agent.CodeInternal, notOurs},
-		"odd expiry":      {response("200 OK", mediaJSON, `{"token":"x","expires_at":"soon"}`), agent.CodeInternal, notOurs},
-		"wrong types":     {response("200 OK", mediaJSON, `{"token":1,"state":1,"pid":"x"}`), agent.CodeInternal, notOurs},
-		"half a problem":  {response("401 Unauthorized", mediaProblem, `{"code":`), agent.CodeInternal, notOurs},
-		"no code":         {response("401 Unauthorized", mediaProblem, `{}`), agent.CodeInternal, notOurs},
-		"large":           {response("200 OK", mediaJSON, strings.Repeat(" ", maxAnswer+1)), agent.CodeInternal, "the answer on /the/socket is larger than 1024 KiB"},
+		"half JSON":       {rawResponse("200 OK", wire.MediaJSON, `{"token":`), agent.CodeInternal, notOurs},
+		"empty object":    {rawResponse("200 OK", wire.MediaJSON, `{}`), agent.CodeInternal, notOurs},
+		"no expiry":       {rawResponse("200 OK", wire.MediaJSON, `{"token":"x"}`), agent.CodeInternal, notOurs},
+		"no token":        {rawResponse("200 OK", wire.MediaJSON, `{"token":"","expires_at":""}`), agent.CodeInternal, notOurs},
+		"odd expiry":      {rawResponse("200 OK", wire.MediaJSON, `{"token":"x","expires_at":"soon"}`), agent.CodeInternal, notOurs},
+		"wrong types":     {rawResponse("200 OK", wire.MediaJSON, `{"token":1,"state":1,"pid":"x"}`), agent.CodeInternal, notOurs},
+		"half a problem":  {rawResponse("401 Unauthorized", wire.MediaProblem, `{"code":`), agent.CodeInternal, notOurs},
+		"no code":         {rawResponse("401 Unauthorized", wire.MediaProblem, `{}`), agent.CodeInternal, notOurs},
+		"large":           {rawResponse("200 OK", wire.MediaJSON, strings.Repeat(" ", maxAnswer+1)), agent.CodeInternal, "the answer on /the/socket is larger than 1024 KiB"},
 		"large header":    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", agent.CodeInternal, notOurs},
 		"nothing":         {"", agent.CodeUnavailable, "hung up"},
 		"half a head":     {"HTTP/1.1 200 OK\r\nContent-Type: a", agent.CodeUnavailable, "hung up"},
 		"half a body":     {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{", agent.CodeUnavailable, "hung up"},
-		"text 431":        {response("431 Request Header Fields Too Large", mediaText, "431 Request Header Fields Too Large"), agent.CodeUsage, "431"},
-		"text 403":        {response("403 Forbidden", mediaText, "this agent belongs to uid 1, you are uid 2\n"), agent.CodeDenied, "belongs to uid 1"},
-		"text 503":        {response("503 Service Unavailable", mediaText, "gone"), agent.CodeUnavailable, "gone"},
-		"text 599":        {response("599 What", mediaText, "odd\x1b[2J"), agent.CodeInternal, "odd?[2J"},
-		"long text":       {response("400 Bad Request", mediaText, strings.Repeat("x", 5000)), agent.CodeUsage, "xxx"},
-		"escape in words": {response("401 Unauthorized", mediaProblem, `{"code":"login_required","detail":"a\u001b[31m\nb"}`), agent.CodeLoginRequired, "a?[31m b"},
+		"text 431":        {rawResponse("431 Request Header Fields Too Large", wire.MediaText, "431 Request Header Fields Too Large"), agent.CodeUsage, "431"},
+		"text 403":        {rawResponse("403 Forbidden", wire.MediaText, "this agent belongs to uid 1, you are uid 2\n"), agent.CodeDenied, "belongs to uid 1"},
+		"text 503":        {rawResponse("503 Service Unavailable", wire.MediaText, "gone"), agent.CodeUnavailable, "gone"},
+		"text 599":        {rawResponse("599 What", wire.MediaText, "odd\x1b[2J"), agent.CodeInternal, "odd?[2J"},
+		"long text":       {rawResponse("400 Bad Request", wire.MediaText, strings.Repeat("x", 5000)), agent.CodeUsage, "xxx"},
+		"escape in words": {rawResponse("401 Unauthorized", wire.MediaProblem, `{"code":"login_required","detail":"a\u001b[31m\nb"}`), agent.CodeLoginRequired, "a?[31m b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := answering(t, test.raw)
@@ -174,7 +175,7 @@ func TestGarbledAnswers(t *testing.T) {
 
 func TestLoginStepsThatMakeNoSense(t *testing.T) {
 	for _, body := range []string{`{"state":"challenge","id":"x"}`, `{"state":"perhaps"}`, `{"state":""}`, `{"state":"cancelled"}`} {
-		c := answering(t, response("200 OK", mediaJSON, body))
+		c := answering(t, rawResponse("200 OK", wire.MediaJSON, body))
 		fixture.WantError(t, c.Login(t.Context(), agent.LoginRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
 		fixture.WantError(t, c.Recover(t.Context(), agent.RecoverRequest{}, nil), agent.CodeInternal, "does not speak like kyc-agentd")
 	}
@@ -236,7 +237,7 @@ func TestGivenUp(t *testing.T) {
 				return nil, &agent.Error{Code: agent.CodeUsage, Message: "no terminal", Err: gone}
 			}
 		}, agent.CodeUsage, "prod: no terminal", gone},
-		"nobody": {func(func()) agent.Prompter { return nil }, agent.CodeUsage, "the challenge X needs somebody", nil},
+		"nobody": {func(func()) agent.Prompter { return nil }, agent.CodeUsage, "the challenge X needs a person", nil},
 		"not UTF-8": {func(func()) agent.Prompter {
 			return func(context.Context, agent.Challenge) (agent.Answers, error) {
 				return agent.Answers{"code": agent.NewSecret("\xff")}, nil

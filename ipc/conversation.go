@@ -2,32 +2,34 @@ package ipc
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// answerTimeout is how long a challenge waits for its answer. Cognito's own
-// session for it lasts 3 minutes by default (AuthSessionValidity).
+// answerTimeout is how long a challenge waits for its answer. Cognito's session for it lasts
+// 3 minutes by default (AuthSessionValidity).
 const answerTimeout = 3 * time.Minute
 
-// A conversation is a call of the service that may ask a person something: a
-// sign-in, or the recovery of an account. It runs in a goroutine of its own, because
-// it outlives the request that began it: the answer to a challenge comes with
-// another request.
+// A conversation is a call of the service that may ask a person: a sign-in, or the recovery
+// of an account. It runs in its own goroutine because it outlives the request that started
+// it: the answer to a challenge comes with another request.
 type conversation struct {
-	desk   *desk
+	all    *conversations
 	id     string
-	about  matter
+	kind   conversationKind
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	asked  chan question // of capacity 1: a challenge for the request that waits
+	asked  chan question // capacity 1: a challenge for the request that waits
 	done   chan struct{} // closed after err is set
 	err    error
 
-	// Guarded by desk.mu.
-	answers     chan agent.Answers // of capacity 1, one per question
-	waiting     bool               // a question is out and has no answer yet
+	// Guarded by all.mu.
+	answers     chan agent.Answers // capacity 1, one per question
+	waiting     bool               // for the answer to a question
 	environment string
 }
 
@@ -39,10 +41,10 @@ type question struct {
 func (c *conversation) run(call serviceCall) {
 	defer c.cancel(nil)
 	defer close(c.done)
-	defer c.desk.remove(c)
+	defer c.all.remove(c)
 	defer func() {
 		if v := recover(); v != nil {
-			c.err = c.desk.crashed(v)
+			c.err = c.all.onPanic(v)
 		}
 	}()
 	c.err = call(c.ctx, c.ask)
@@ -56,7 +58,7 @@ func (c *conversation) ask(ctx context.Context, ch agent.Challenge) (agent.Answe
 	if d, ok := ctx.Deadline(); ok && d.Before(expiresAt) {
 		expiresAt = d
 	}
-	answers := c.expect(question{ch, expiresAt})
+	answers := c.sendQuestion(question{ch, expiresAt})
 	select {
 	case a := <-answers:
 		return a, nil
@@ -69,16 +71,16 @@ func (c *conversation) ask(ctx context.Context, ch agent.Challenge) (agent.Answe
 	}
 }
 
-// expect gives the question to the request that waits, and returns where the
-// answer will come.
-func (c *conversation) expect(q question) <-chan agent.Answers {
+// sendQuestion passes the question to the request that waits, and returns where the answer
+// will come.
+func (c *conversation) sendQuestion(q question) <-chan agent.Answers {
 	if q.challenge.Fields == nil {
 		q.challenge.Fields = []agent.Field{} // a list in JSON too
 	}
 	answers := make(chan agent.Answers, 1)
-	c.desk.mu.Lock()
+	c.all.mu.Lock()
 	c.answers, c.waiting, c.environment = answers, true, q.challenge.Environment
-	c.desk.mu.Unlock()
+	c.all.mu.Unlock()
 	select {
 	case c.asked <- q:
 	case <-c.ctx.Done():
@@ -86,43 +88,86 @@ func (c *conversation) expect(q question) <-chan agent.Answers {
 	return answers
 }
 
-// expire ends a conversation that nobody answered, unless the answer, or a DELETE,
-// came just now.
+// expire ends a conversation that got no answer, unless the answer, or a DELETE, has just
+// arrived.
 func (c *conversation) expire(answers <-chan agent.Answers) (agent.Answers, error) {
-	d := c.desk
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
 	select {
-	case a := <-answers: // desk.answer put it there before it let go of the lock
+	case a := <-answers: // conversations.answer sent it while it held the lock
 		return a, nil
 	case <-c.ctx.Done():
 		return nil, context.Cause(c.ctx)
 	default:
-		err := c.about.tooLate(c.environment)
-		d.endLocked(c, err)
+		err := c.kind.tooLate(c.environment)
+		c.all.endLocked(c, err)
 		return nil, err
 	}
 }
 
-// next waits for the next question, or the end. When ctx, the request's, ends
-// first, the conversation is cancelled: nobody is there to hear how it went.
-func (c *conversation) next(ctx context.Context) (loginBody, error) {
+// next answers with the next question or the end. If ctx, the request's, ends first, the
+// conversation is cancelled: nobody would see how it went.
+func (c *conversation) next(ctx context.Context) (response, error) {
 	select {
 	case q := <-c.asked:
 		if ctx.Err() == nil {
-			return loginBody{State: stateChallenge, ID: c.id, Challenge: &q.challenge, ExpiresAt: q.expiresAt.UTC()}, nil
+			return jsonResponse(wire.LoginBody{State: wire.StateChallenge, ID: c.id, Challenge: &q.challenge, ExpiresAt: q.expiresAt.UTC()}), nil
 		}
+		return response{}, c.abandon()
 	case <-c.done:
-		return loginBody{State: stateDone}, c.err
+		return c.end()
 	case <-ctx.Done():
+		return response{}, c.abandon()
 	}
-	return loginBody{}, c.abandon()
 }
 
-// abandon cancels a conversation whose client is gone, and returns the error it then
+// end answers with how the conversation ended.
+func (c *conversation) end() (response, error) {
+	if c.err != nil {
+		return response{}, c.err
+	}
+	return jsonResponse(wire.LoginBody{State: wire.StateDone}), nil
+}
+
+// abandon cancels a conversation whose client is gone, and returns the error that it then
 // ends with.
 func (c *conversation) abandon() error {
-	err := c.about.cancelled("the client went away, so the " + c.about.what + " was cancelled")
+	err := c.kind.cancelled("the client went away, so the " + c.kind.what + " was cancelled")
 	c.cancel(err)
 	return err
 }
+
+// A conversationKind holds the texts for errors of a sign-in or a recovery.
+type conversationKind struct {
+	op      string // as in [agent.Error]
+	what    string // "sign-in"
+	command string // "kyc-agentd login"
+}
+
+var kindLogin = conversationKind{"login", "sign-in", "kyc-agentd login"}
+
+func kindOfRecovery(action agent.RecoverAction) conversationKind {
+	switch action {
+	case agent.RecoverChange:
+		return conversationKind{"recover", "change of password", "kyc-agentd password change"}
+	case agent.RecoverConfirm, agent.RecoverResend:
+		return conversationKind{"recover", "confirmation", "kyc-agentd confirm"}
+	}
+	return conversationKind{"recover", "password reset", "kyc-agentd password reset"}
+}
+
+// tooLate returns the error for an answer that did not come in time. An empty environment
+// means the agent's default.
+func (k conversationKind) tooLate(environment string) error {
+	return &agent.Error{
+		Code: agent.CodeLoginRequired, Op: k.op, Environment: environment,
+		Hint:    strings.TrimSpace("run: " + k.command + " " + environment),
+		Message: fmt.Sprintf("this %s waited more than %d minutes for an answer and has expired", k.what, answerTimeout/time.Minute),
+	}
+}
+
+func (k conversationKind) cancelled(message string) error {
+	return &agent.Error{Code: agent.CodeUnavailable, Op: k.op, Message: message, Hint: "try again"}
+}
+
+func (k conversationKind) stopping() error { return k.cancelled("the agent is stopping") }

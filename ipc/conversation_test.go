@@ -15,6 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -23,7 +24,7 @@ func TestRecoverFlow(t *testing.T) {
 		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
 		for code, status := range map[string]int{agenttest.RecoveryCode: http.StatusOK, "000000": http.StatusBadRequest} {
 			step := ask(t, ln, post("/v1/account", resetPassword)).step(t)
-			if step.State != stateChallenge || step.Challenge.Environment != "prod" || len(step.ID) < 26 ||
+			if step.State != wire.StateChallenge || step.Challenge.Environment != "prod" || len(step.ID) < 26 ||
 				!step.ExpiresAt.Equal(time.Now().Add(answerTimeout)) {
 				t.Fatalf("first step %+v", step)
 			}
@@ -67,12 +68,12 @@ func TestConversationsExpire(t *testing.T) {
 			want := "prod: this " + what + " waited more than 3 minutes for an answer and has expired; run: " + command
 			fixture.WantError(t, <-ended, agent.CodeLoginRequired, want)
 			for range 2 {
-				a := ask(t, ln, request("POST", "/v1/login/"+step.ID, answers("1"), textPlain))
+				a := ask(t, ln, rawRequest("POST", "/v1/login/"+step.ID, answers("1"), textPlain))
 				if a.StatusCode != http.StatusUnauthorized || a.body != want+"\n" {
 					t.Errorf("%s: %d %q, want %q", body, a.StatusCode, a.body, want)
 				}
 			}
-			if a := ask(t, ln, request("DELETE", "/v1/login/"+step.ID, "")); a.StatusCode != http.StatusNotFound {
+			if a := ask(t, ln, rawRequest("DELETE", "/v1/login/"+step.ID, "")); a.StatusCode != http.StatusNotFound {
 				t.Errorf("%s: cancelled after it expired: %d %s", body, a.StatusCode, a.body)
 			}
 		})
@@ -98,7 +99,7 @@ func TestQuestionEndsEarly(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		for range 2 {
-			a := ask(t, ln, request("POST", "/v1/login/"+step.ID, answers("1"), textPlain))
+			a := ask(t, ln, rawRequest("POST", "/v1/login/"+step.ID, answers("1"), textPlain))
 			if a.StatusCode != http.StatusUnauthorized || a.body != "prod: Cognito ended the session; run: kyc-agentd login prod\n" {
 				t.Errorf("%d %q", a.StatusCode, a.body)
 			}
@@ -106,18 +107,18 @@ func TestQuestionEndsEarly(t *testing.T) {
 	})
 }
 
-// One that was given up is nobody's to hear about.
+// A conversation that was cancelled leaves no error for a late answer.
 func TestGivenUpIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
 		ln := serveMem(t, asking(func(err error) { ended <- err }))
 		step := ask(t, ln, post("/v1/account", resetPassword)).step(t)
-		if a := ask(t, ln, request("DELETE", "/v1/login/"+step.ID, "")); a.body != "{\"state\":\"cancelled\"}\n" {
+		if a := ask(t, ln, rawRequest("DELETE", "/v1/login/"+step.ID, "")); a.body != "{\"state\":\"cancelled\"}\n" {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
 		fixture.WantError(t, <-ended, agent.CodeUnavailable, "the password reset was cancelled")
 		for _, method := range []string{"GET", "POST", "DELETE"} {
-			a := ask(t, ln, request(method, "/v1/login/"+step.ID, map[string]string{"POST": answers("1")}[method]))
+			a := ask(t, ln, rawRequest(method, "/v1/login/"+step.ID, map[string]string{"POST": answers("1")}[method]))
 			if p := a.problem(t); a.StatusCode != http.StatusNotFound || p.Hint != "run the command that asked once more" {
 				t.Errorf("%s: %d %s", method, a.StatusCode, a.body)
 			}
@@ -133,7 +134,7 @@ func TestGiveUpMeetsExpiry(t *testing.T) {
 		for range 50 {
 			step := ask(t, ln, post("/v1/login", "{}")).step(t)
 			time.Sleep(answerTimeout)
-			a := ask(t, ln, request("DELETE", "/v1/login/"+step.ID, ""))
+			a := ask(t, ln, rawRequest("DELETE", "/v1/login/"+step.ID, ""))
 			if a.StatusCode != http.StatusOK && a.StatusCode != http.StatusNotFound {
 				t.Fatalf("%d %s", a.StatusCode, a.body)
 			}
@@ -143,12 +144,12 @@ func TestGiveUpMeetsExpiry(t *testing.T) {
 }
 
 func TestGiveUpBeforeExpiry(t *testing.T) {
-	d := newDesk(t.Context(), nil)
-	c := &conversation{desk: d, id: "x", about: aboutLogin, done: make(chan struct{}), asked: make(chan question, 1)}
+	all := newConversations(t.Context(), nil)
+	c := &conversation{all: all, id: "x", kind: kindLogin, done: make(chan struct{}), asked: make(chan question, 1)}
 	c.ctx, c.cancel = context.WithCancelCause(t.Context())
-	d.going["x"] = c
-	pending := c.expect(question{})
-	if _, err := d.giveUp("x"); err != nil {
+	all.active["x"] = c
+	pending := c.sendQuestion(question{})
+	if _, err := all.cancel("x"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.expire(pending) // the timer fired, but DELETE was first
@@ -163,7 +164,7 @@ func TestWatch(t *testing.T) {
 		for path, what := range map[string]string{"/v1/login": "sign-in", "/v1/account": "password reset"} {
 			step := ask(t, ln, post(path, "{}")).step(t)
 			c := dial(t, ln)
-			_, _ = io.WriteString(c, request("GET", "/v1/login/"+step.ID, ""))
+			_, _ = io.WriteString(c, rawRequest("GET", "/v1/login/"+step.ID, ""))
 			time.Sleep(2 * time.Minute) // longer than any timeout for clients
 			select {
 			case err := <-ended:
@@ -181,7 +182,7 @@ func TestWatch(t *testing.T) {
 
 		step := ask(t, ln, post("/v1/login", "{}")).step(t)
 		c := dial(t, ln)
-		_, _ = io.WriteString(c, request("GET", "/v1/login/"+step.ID, ""))
+		_, _ = io.WriteString(c, rawRequest("GET", "/v1/login/"+step.ID, ""))
 		synctest.Wait()
 		ask(t, ln, post("/v1/login/"+step.ID, answers("1")))
 		if a := readAnswer(t, c); a.body != "{\"state\":\"done\"}\n" {
@@ -226,7 +227,7 @@ func TestPromptEndsWithTheConversation(t *testing.T) {
 
 func TestPromptOfAnAgentThatDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := dying(t, response("200 OK", mediaJSON, `{"state":"challenge","id":"x","challenge":{"environment":"prod"}}`), "")
+		c := dying(t, rawResponse("200 OK", wire.MediaJSON, `{"state":"challenge","id":"x","challenge":{"environment":"prod"}}`), "")
 		err := c.Login(t.Context(), agent.LoginRequest{}, waitFor(make(chan struct{}, 1)))
 		fixture.WantError(t, err, agent.CodeUnavailable, "the agent on /the/socket hung up")
 	})
@@ -235,9 +236,9 @@ func TestPromptOfAnAgentThatDies(t *testing.T) {
 // An agent of an older version knows no GET there.
 func TestPromptOfAnAgentThatCannotTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := dying(t, response("200 OK", mediaJSON, `{"state":"challenge","id":"x","challenge":{"environment":"prod"}}`),
-			response("405 Method Not Allowed", mediaProblem, `{"code":"usage","detail":"use POST or DELETE"}`),
-			response("200 OK", mediaJSON, `{"state":"done"}`))
+		c := dying(t, rawResponse("200 OK", wire.MediaJSON, `{"state":"challenge","id":"x","challenge":{"environment":"prod"}}`),
+			rawResponse("405 Method Not Allowed", wire.MediaProblem, `{"code":"usage","detail":"use POST or DELETE"}`),
+			rawResponse("200 OK", wire.MediaJSON, `{"state":"done"}`))
 		err := c.Login(t.Context(), agent.LoginRequest{}, func(ctx context.Context, _ agent.Challenge) (agent.Answers, error) {
 			synctest.Wait()
 			return agent.Answers{}, ctx.Err()
@@ -281,7 +282,7 @@ func TestWatchOverASocket(t *testing.T) {
 	path := serveUnix(t, asking(func(err error) { ended <- err }))
 	step := exchangeOn(t, fixture.DialUnix(t, path), post("/v1/login", "{}")).step(t)
 	watch := fixture.DialUnix(t, path)
-	if _, err := io.WriteString(watch, request("GET", "/v1/login/"+step.ID, "")); err != nil {
+	if _, err := io.WriteString(watch, rawRequest("GET", "/v1/login/"+step.ID, "")); err != nil {
 		t.Fatal(err)
 	}
 	_ = watch.Close()

@@ -17,6 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -26,14 +27,14 @@ import (
 func FuzzServer(f *testing.F) {
 	for _, seed := range []string{
 		"", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-		request("GET", "/v1/token?env=prod&min_valid=5m&format=curl", "", textPlain),
+		rawRequest("GET", "/v1/token?env=prod&min_valid=5m&format=curl", "", textPlain),
 		"GET /v1/token?env=E&min_valid=300&format=header HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n",
-		request("GET", "/v1/status", "") + request("GET", "/v1/token", ""),
+		rawRequest("GET", "/v1/status", "") + rawRequest("GET", "/v1/token", ""),
 		post("/v1/login", `{"environment":"prod","username":"u","password":"p"}`),
-		post("/v1/login/ABC", `{"answers":{"code":"1"}}`), request("DELETE", "/v1/login/ABC", ""),
+		post("/v1/login/ABC", `{"answers":{"code":"1"}}`), rawRequest("DELETE", "/v1/login/ABC", ""),
 		helperRequestOf("git?operation=get", gitCapable+"protocol=https\nhost=x\n"), helperRequestOf("bazel?env=prod", `{"uri":"https://x"}`),
 		post("/v1/logout", `{"environment":"prod","scope":"local"}`), post("/v1/reload", ""),
-		post("/v1/account", `{"action":"confirm","username":"u"}`), request("GET", "/v1/login/ABC", ""),
+		post("/v1/account", `{"action":"confirm","username":"u"}`), rawRequest("GET", "/v1/login/ABC", ""),
 		"POST /v1/login HTTP/1.1\r\nHost: kyc-agent\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: kyc-agent\r\nOrigin: x\r\n\r\n", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
 		"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
@@ -120,12 +121,12 @@ func FuzzQuery(f *testing.F) {
 		if err != nil || again.Encode() != q.Encode() {
 			t.Errorf("%q is %v, then %v, %v", raw, q, again, err)
 		}
-		d, err := parseMinValid(q.Get("min_valid"))
+		d, err := wire.ParseMinValid(q.Get("min_valid"))
 		if err != nil {
 			fixture.WantError(t, err, agent.CodeUsage)
 			return
 		}
-		if same, err := parseMinValid(d.String()); d < 0 || err != nil || same != d {
+		if same, err := wire.ParseMinValid(d.String()); d < 0 || err != nil || same != d {
 			t.Errorf("%q is %s, then %s, %v", q.Get("min_valid"), d, same, err)
 		}
 	})
@@ -148,7 +149,7 @@ func FuzzBody(f *testing.F) {
 		for name, s := range got {
 			plain[name] = s.Reveal()
 		}
-		again := encode(map[string]any{"username": username, "password": password, "answers": plain})
+		again := wire.Encode(map[string]any{"username": username, "password": password, "answers": plain})
 		var username2, password2 string
 		var got2 agent.Answers
 		err = fields{"username": &username2, "password": &password2, "answers": &got2}.decode(again)
@@ -162,11 +163,11 @@ func FuzzBody(f *testing.F) {
 // FuzzAnswer: a client takes an answer or says in one line that it makes no sense.
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
-		"", "HTTP/1.1 200 OK\r\n\r\n", response("200 OK", mediaJSON, `{"state":"done"}`),
-		response("200 OK", mediaJSON, `{"token":"t","expires_at":"2026-01-02T03:04:05Z"}`),
-		strings.Replace(response("200 OK", mediaJSON, `{"token":"sk_1","expires_at":""}`), "\r\n", "\r\nKyc-Warning: soon\x1b \r\n", 1),
-		response("401 Unauthorized", mediaProblem, `{"code":"login_required","detail":"not signed in","retry_after":1e300}`),
-		response("403 Forbidden", mediaText, "no\n"), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+		"", "HTTP/1.1 200 OK\r\n\r\n", rawResponse("200 OK", wire.MediaJSON, `{"state":"done"}`),
+		rawResponse("200 OK", wire.MediaJSON, `{"token":"t","expires_at":"2026-01-02T03:04:05Z"}`),
+		strings.Replace(rawResponse("200 OK", wire.MediaJSON, `{"token":"sk_1","expires_at":""}`), "\r\n", "\r\nKyc-Warning: soon\x1b \r\n", 1),
+		rawResponse("401 Unauthorized", wire.MediaProblem, `{"code":"login_required","detail":"not signed in","retry_after":1e300}`),
+		rawResponse("403 Forbidden", wire.MediaText, "no\n"), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -175,9 +176,9 @@ func FuzzAnswer(f *testing.F) {
 		req := &http.Request{Method: "GET", URL: &url.URL{Path: "/"}}
 		resp, body, err := readResponse(bytes.NewReader(raw), req)
 		if err != nil {
-			err = c.failed(t.Context(), call{}, err)
+			err = c.transportError(t.Context(), call{}, err)
 		} else {
-			err = c.read(call{}, resp, body, new(tokenBody))
+			err = c.read(call{}, resp, body, new(wire.TokenBody))
 		}
 		if err != nil {
 			fixture.WantError(t, err, agent.CodeOf(err))

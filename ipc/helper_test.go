@@ -10,17 +10,19 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/helper"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 // helperRequestOf is a raw request in a helper's protocol.
 func helperRequestOf(target, body string, header ...string) string {
-	return request(http.MethodPost, "/v1/helper/"+target, body, append(header, "Content-Type: "+mediaBytes)...)
+	return rawRequest(http.MethodPost, "/v1/helper/"+target, body, append(header, "Content-Type: "+wire.MediaBytes)...)
 }
 
-// hosted is a service with someHosts that has a token of every environment.
+// hosted is a service with fixture.Hosts that has a token of every environment.
 func hosted() *scripted {
-	return &scripted{status: func(context.Context) (agent.Status, error) { return someHosts, nil }}
+	return &scripted{status: func(context.Context) (agent.Status, error) { return fixture.Hosts, nil }}
 }
 
 const gitCapable = "capability[]=authtype\ncapability[]=state\n"
@@ -137,13 +139,13 @@ func TestHelpersRefuse(t *testing.T) {
 		}
 	}
 	for raw, status := range map[string]int{
-		request("POST", "/v1/helper/bazel", "{}"):                       http.StatusUnsupportedMediaType,
-		helperRequestOf("bazel", strings.Repeat(" ", maxBody+1)):        http.StatusRequestEntityTooLarge,
-		request("GET", "/v1/helper/bazel", ""):                          http.StatusMethodNotAllowed,
-		helperRequestOf("", "{}"):                                       http.StatusNotFound,
-		helperRequestOf("bazel/x", "{}"):                                http.StatusNotFound,
-		helperRequestOf("bazel?environment=prod", "{}"):                 http.StatusBadRequest,
-		request("POST", "/v1/login", "{}", "Content-Type: "+mediaBytes): http.StatusUnsupportedMediaType,
+		rawRequest("POST", "/v1/helper/bazel", "{}"):                            http.StatusUnsupportedMediaType,
+		helperRequestOf("bazel", strings.Repeat(" ", wire.MaxBody+1)):           http.StatusRequestEntityTooLarge,
+		rawRequest("GET", "/v1/helper/bazel", ""):                               http.StatusMethodNotAllowed,
+		helperRequestOf("", "{}"):                                               http.StatusNotFound,
+		helperRequestOf("bazel/x", "{}"):                                        http.StatusNotFound,
+		helperRequestOf("bazel?environment=prod", "{}"):                         http.StatusBadRequest,
+		rawRequest("POST", "/v1/login", "{}", "Content-Type: "+wire.MediaBytes): http.StatusUnsupportedMediaType,
 	} {
 		if a := ask(t, ln, raw); a.StatusCode != status {
 			t.Errorf("%q: %d, want %d", raw[:60], a.StatusCode, status)
@@ -158,18 +160,18 @@ func TestHelpersHandErrorsOn(t *testing.T) {
 		"terraform": "kyc.legaltalent.ai", "goauth": "https://kyc.legaltalent.ai",
 		"k8s": `{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"}`, "exec": "",
 	}
-	for code, k := range kinds {
+	for _, code := range wire.Codes() {
 		fail := &agent.Error{Code: code, Environment: "prod", Message: "cause", Hint: "run: this"}
 		service := failing(fail)
 		service.status = hosted().status
 		w := newWitness(t, &Server{Service: service})
-		for _, h := range helpers {
-			if a := w.exchange(true, "POST", "/v1/helper/"+h.protocol, bodies[h.protocol], "Content-Type: "+mediaBytes); a.StatusCode != k.status {
-				t.Errorf("%s: %d, want %d", h.protocol, a.StatusCode, k.status)
+		for _, protocol := range helper.Protocols() {
+			if a := w.exchange(true, "POST", "/v1/helper/"+protocol, bodies[protocol], "Content-Type: "+wire.MediaBytes); a.StatusCode != wire.StatusOf(code) {
+				t.Errorf("%s: %d, want %d", protocol, a.StatusCode, wire.StatusOf(code))
 			}
-			a := w.exchange(true, "POST", "/v1/helper/"+h.protocol, bodies[h.protocol], "Content-Type: "+mediaBytes, textPlain)
+			a := w.exchange(true, "POST", "/v1/helper/"+protocol, bodies[protocol], "Content-Type: "+wire.MediaBytes, textPlain)
 			if a.body != "prod: cause; run: this\n" {
-				t.Errorf("%s: %q", h.protocol, a.body)
+				t.Errorf("%s: %q", protocol, a.body)
 			}
 		}
 	}
@@ -191,13 +193,13 @@ func TestHelpersWithAnAPIKey(t *testing.T) {
 		"exec?env=prod":   {"", "KYC_TOKEN=sk_1\nKYC_API_URL=https://kyc.legaltalent.ai\nKYC_TOKEN_EXPIRES_AT=\n"},
 		"goauth?env=prod": {"", "https://kyc.legaltalent.ai\nhttps://files.example\nhttps://files.example:8443\nhttps://10.0.0.7\n\nAuthorization: Bearer sk_1\n\n"},
 	} {
-		a := w.exchange(true, "POST", "/v1/helper/"+target, test.body, "Content-Type: "+mediaBytes)
+		a := w.exchange(true, "POST", "/v1/helper/"+target, test.body, "Content-Type: "+wire.MediaBytes)
 		if a.body != test.want || a.Header.Get("Kyc-Warning") != "soon" {
 			t.Errorf("%s: %q, warning %q", target, a.body, a.Header.Get("Kyc-Warning"))
 		}
 	}
 	for target, body := range map[string]string{"terraform": "x.example", "git": "", "goauth": "https://x.example"} {
-		w.exchange(true, "POST", "/v1/helper/"+target, body, "Content-Type: "+mediaBytes)
+		w.exchange(true, "POST", "/v1/helper/"+target, body, "Content-Type: "+wire.MediaBytes)
 	}
 }
 
@@ -212,60 +214,13 @@ func TestHelpersAnswerInTime(t *testing.T) {
 		ln := serveMem(t, service)
 		for _, raw := range []string{
 			helperRequestOf("bazel", `{"uri":"https://kyc.legaltalent.ai"}`), helperRequestOf("exec", ""),
-			request("GET", "/v1/token?format=k8s", ""), request("GET", "/v1/token?format=google", "", textPlain),
+			rawRequest("GET", "/v1/token?format=k8s", ""), rawRequest("GET", "/v1/token?format=google", "", textPlain),
 		} {
 			begin := time.Now()
 			a := ask(t, ln, raw)
 			if took := time.Since(begin); a.StatusCode != http.StatusServiceUnavailable || took >= 5*time.Second {
 				t.Errorf("%.40q: %d after %s", raw, a.StatusCode, took)
 			}
-		}
-	})
-}
-
-// FuzzGit: what git asks is read or refused, and never for another host than a plain
-// reader of its lines finds.
-func FuzzGit(f *testing.F) {
-	for _, seed := range []string{
-		"", "\n", gitCapable + "protocol=https\nhost=kyc.legaltalent.ai\n\n", "host=a\nhost=b", "protocol\n", "=\n", "host==\r\n", "capability[]=\n",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, body string) {
-		r, err := parseGit(body)
-		if err != nil {
-			fixture.WantError(t, err, agent.CodeUsage)
-			return
-		}
-		var lines strings.Builder
-		lines.WriteString("protocol=" + r.protocol + "\nhost=" + r.host + "\n")
-		for _, c := range r.capabilities {
-			lines.WriteString("capability[]=" + c + "\n")
-		}
-		again, err := parseGit(lines.String())
-		if err != nil || again.protocol != r.protocol || again.host != r.host || len(again.capabilities) != len(r.capabilities) {
-			t.Errorf("%q is %+v, then %+v, %v", body, r, again, err)
-		}
-		if r.host != "" && !strings.Contains("\n"+body, "\nhost="+r.host) {
-			t.Errorf("%q is for host %q", body, r.host)
-		}
-	})
-}
-
-// FuzzBazel: what Bazel asks is read as every JSON reader would, or refused.
-func FuzzBazel(f *testing.F) {
-	for _, seed := range []string{"", "{}", `{"uri":"https://x"}`, `{"uri":"a","uri":"b"}`, `{"uri":1}`, `{"x":{"uri":"a"},"uri":"b"} `, `{"uri":"\ud800"}`, "{\"uri\":\"a\"}\x00"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, body string) {
-		uri, err := bazelURI([]byte(body))
-		if err != nil {
-			fixture.WantError(t, err, agent.CodeUsage)
-			return
-		}
-		again, err := bazelURI(encode(map[string]string{"uri": uri}))
-		if err != nil || again != uri {
-			t.Errorf("%q is %q, then %q, %v", body, uri, again, err)
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -167,7 +168,7 @@ func ask(t testing.TB, ln *ipctest.Listener, raw string) answer {
 }
 
 // request is a raw HTTP/1.1 request; headers are whole lines.
-func request(method, target, body string, headers ...string) string {
+func rawRequest(method, target, body string, headers ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: kyc-agent\r\n", method, target)
 	for _, h := range headers {
@@ -182,16 +183,16 @@ func request(method, target, body string, headers ...string) string {
 	return b.String() + "\r\n" + body
 }
 
-func post(target, body string) string { return request(http.MethodPost, target, body) }
+func post(target, body string) string { return rawRequest(http.MethodPost, target, body) }
 
 const textPlain = "Accept: text/plain"
 
-func (a answer) problem(t testing.TB) problem {
+func (a answer) problem(t testing.TB) wire.Problem {
 	t.Helper()
-	if got := a.Header.Get("Content-Type"); got != mediaProblem {
+	if got := a.Header.Get("Content-Type"); got != wire.MediaProblem {
 		t.Fatalf("content type %q of %q, want a problem", got, a.body)
 	}
-	var p problem
+	var p wire.Problem
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
 		t.Fatalf("%v in %q", err, a.body)
 	}
@@ -201,12 +202,12 @@ func (a answer) problem(t testing.TB) problem {
 	return p
 }
 
-func (a answer) step(t testing.TB) loginBody {
+func (a answer) step(t testing.TB) wire.LoginBody {
 	t.Helper()
 	if a.StatusCode != http.StatusOK {
 		t.Fatalf("status %d: %s", a.StatusCode, a.body)
 	}
-	var step loginBody
+	var step wire.LoginBody
 	if err := json.Unmarshal([]byte(a.body), &step); err != nil {
 		t.Fatalf("%v in %q", err, a.body)
 	}

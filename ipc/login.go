@@ -4,99 +4,90 @@ import (
 	"context"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-func (a *api) login(x *exchange) (reply, error) {
+func (h *handler) serveLogin(r *request) (response, error) {
 	var environment, username, password, apiKey string
 	err := fields{
 		"environment": &environment, "username": &username, "password": &password, "api_key": &apiKey,
-	}.decode(x.body)
+	}.decode(r.body)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
 	req := agent.LoginRequest{
 		Environment: environment, Username: username,
 		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey),
 	}
-	return a.converse(x, aboutLogin, func(ctx context.Context, ask agent.Prompter) error {
-		return a.service.Login(ctx, req, ask)
+	return h.startConversation(r, kindLogin, func(ctx context.Context, ask agent.Prompter) error {
+		return h.service.Login(ctx, req, ask)
 	})
 }
 
-func (a *api) account(x *exchange) (reply, error) {
+func (h *handler) serveAccount(r *request) (response, error) {
 	var environment, action, username, password string
 	err := fields{
 		"environment": &environment, "action": &action, "username": &username, "password": &password,
-	}.decode(x.body)
+	}.decode(r.body)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
 	req := agent.RecoverRequest{
 		Environment: environment, Action: agent.RecoverAction(action),
 		Username: username, Password: agent.NewSecret(password),
 	}
-	return a.converse(x, aboutRecover(req.Action), func(ctx context.Context, ask agent.Prompter) error {
-		return a.service.Recover(ctx, req, ask)
+	return h.startConversation(r, kindOfRecovery(req.Action), func(ctx context.Context, ask agent.Prompter) error {
+		return h.service.Recover(ctx, req, ask)
 	})
 }
 
-// converse starts a conversation and answers with its first step.
-func (a *api) converse(x *exchange, about matter, call serviceCall) (reply, error) {
-	c, err := a.desk.begin(about, call)
+// startConversation starts a conversation and answers with its first step.
+func (h *handler) startConversation(r *request, kind conversationKind, call serviceCall) (response, error) {
+	c, err := h.conversations.start(kind, call)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
-	return c.reply(x.Context())
+	return c.next(r.http.Context())
 }
 
-func (a *api) answer(x *exchange) (reply, error) {
+func (h *handler) serveLoginAnswer(r *request) (response, error) {
 	var answers agent.Answers
-	if err := (fields{"answers": &answers}).decode(x.body); err != nil {
-		return reply{}, err
+	if err := (fields{"answers": &answers}).decode(r.body); err != nil {
+		return response{}, err
 	}
 	if answers == nil {
-		return reply{}, usage("field \"answers\" of the body is missing")
+		return response{}, wire.UsageError("field \"answers\" of the body is missing")
 	}
-	c, err := a.desk.answer(x.id, answers)
+	c, err := h.conversations.answer(r.param, answers)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
-	return c.reply(x.Context())
+	return c.next(r.http.Context())
 }
 
-// watch waits for the end. Whoever hangs up on it has died, or their terminal has.
-func (a *api) watch(x *exchange) (reply, error) {
-	c, err := a.desk.find(x.id)
+// serveLoginWait waits for the end of a conversation. If its client disconnects, the
+// process that asks the person has died, and the conversation is cancelled.
+func (h *handler) serveLoginWait(r *request) (response, error) {
+	c, err := h.conversations.find(r.param)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
 	select {
 	case <-c.done:
-		if c.err != nil {
-			return reply{}, c.err
-		}
-		return jsonReply(loginBody{State: stateDone}), nil
-	case <-x.Context().Done():
-		return reply{}, c.abandon()
+		return c.end()
+	case <-r.http.Context().Done():
+		return response{}, c.abandon()
 	}
 }
 
-func (a *api) giveUp(x *exchange) (reply, error) {
-	c, err := a.desk.giveUp(x.id)
+func (h *handler) serveLoginCancel(r *request) (response, error) {
+	c, err := h.conversations.cancel(r.param)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
 	select {
 	case <-c.done:
-	case <-x.Context().Done():
+	case <-r.http.Context().Done():
 	}
-	return jsonReply(loginBody{State: stateCancelled}), nil
-}
-
-func (c *conversation) reply(ctx context.Context) (reply, error) {
-	body, err := c.next(ctx)
-	if err != nil {
-		return reply{}, err
-	}
-	return jsonReply(body), nil
+	return jsonResponse(wire.LoginBody{State: wire.StateCancelled}), nil
 }

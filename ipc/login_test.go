@@ -14,6 +14,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -29,13 +30,13 @@ func TestChallengeFlow(t *testing.T) {
 		ln := serveMem(t, agenttest.NewAgent(t, p))
 
 		first := ask(t, ln, post("/v1/login", mfaLogin)).step(t)
-		if first.State != stateChallenge || first.Challenge.Name != "SOFTWARE_TOKEN_MFA" || len(first.ID) < 26 ||
+		if first.State != wire.StateChallenge || first.Challenge.Name != "SOFTWARE_TOKEN_MFA" || len(first.ID) < 26 ||
 			!first.ExpiresAt.Equal(time.Now().Add(answerTimeout)) {
 			t.Fatalf("first step %+v", first)
 		}
 		time.Sleep(2 * time.Minute)
 		again := ask(t, ln, post("/v1/login/"+first.ID, answers("000000"))).step(t)
-		if again.State != stateChallenge || again.ID != first.ID || again.Challenge.Problem != "that code is wrong" ||
+		if again.State != wire.StateChallenge || again.ID != first.ID || again.Challenge.Problem != "that code is wrong" ||
 			!again.ExpiresAt.Equal(time.Now().Add(answerTimeout)) {
 			t.Fatalf("second step %+v", again)
 		}
@@ -43,7 +44,7 @@ func TestChallengeFlow(t *testing.T) {
 		if a := ask(t, ln, post("/v1/login/"+first.ID, answers(agenttest.MFACode))); a.body != "{\"state\":\"done\"}\n" {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
-		if a := ask(t, ln, request("GET", "/v1/token?env=prod", "")); a.StatusCode != http.StatusOK {
+		if a := ask(t, ln, rawRequest("GET", "/v1/token?env=prod", "")); a.StatusCode != http.StatusOK {
 			t.Errorf("no token: %s", a.body)
 		}
 		if a := ask(t, ln, post("/v1/login/"+first.ID, answers(agenttest.MFACode))); a.StatusCode != http.StatusNotFound {
@@ -88,16 +89,16 @@ func TestAnswerAtTheLastInstant(t *testing.T) {
 
 // The two instants that no test over the wire can hit at will.
 func TestAnswerMeetsExpiry(t *testing.T) {
-	d := newDesk(t.Context(), nil)
-	l := &conversation{desk: d, id: "x", ctx: t.Context(), asked: make(chan question, 1)}
-	d.going["x"] = l
-	pending := l.expect(question{})
+	all := newConversations(t.Context(), nil)
+	l := &conversation{all: all, id: "x", ctx: t.Context(), asked: make(chan question, 1)}
+	all.active["x"] = l
+	pending := l.sendQuestion(question{})
 	want := agent.Answers{"code": agent.NewSecret("1")}
-	if _, err := d.answer("x", want); err != nil {
+	if _, err := all.answer("x", want); err != nil {
 		t.Fatal(err)
 	}
 	got, err := l.expire(pending) // the timer fired, but the answer was first
-	if err != nil || !got["code"].Equal(want["code"]) || d.going["x"] == nil {
+	if err != nil || !got["code"].Equal(want["code"]) || all.active["x"] == nil {
 		t.Errorf("%v, %v", got, err)
 	}
 }
@@ -165,10 +166,10 @@ func TestCancelLogin(t *testing.T) {
 		p := agenttest.NewAuthenticator()
 		ln := serveMem(t, agenttest.NewAgent(t, p))
 		step := ask(t, ln, post("/v1/login", mfaLogin)).step(t)
-		if a := ask(t, ln, request("DELETE", "/v1/login/"+step.ID, "")); a.body != "{\"state\":\"cancelled\"}\n" {
+		if a := ask(t, ln, rawRequest("DELETE", "/v1/login/"+step.ID, "")); a.body != "{\"state\":\"cancelled\"}\n" {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
-		for _, raw := range []string{post("/v1/login/"+step.ID, answers(agenttest.MFACode)), request("DELETE", "/v1/login/"+step.ID, "")} {
+		for _, raw := range []string{post("/v1/login/"+step.ID, answers(agenttest.MFACode)), rawRequest("DELETE", "/v1/login/"+step.ID, "")} {
 			if a := ask(t, ln, raw); a.StatusCode != http.StatusNotFound {
 				t.Errorf("after the end: %d %s", a.StatusCode, a.body)
 			}
@@ -243,7 +244,7 @@ func TestTooManyConversations(t *testing.T) {
 			}
 		}
 		for id := range ids {
-			ask(t, ln, request("DELETE", "/v1/login/"+id, ""))
+			ask(t, ln, rawRequest("DELETE", "/v1/login/"+id, ""))
 			break
 		}
 		ask(t, ln, post("/v1/login", "{}")).step(t)
@@ -308,7 +309,7 @@ func TestStopWithADeafService(t *testing.T) {
 
 func TestFailedLogin(t *testing.T) {
 	ln := serveMem(t, failing(&agent.Error{Code: agent.CodeLoginRequired, Environment: "prod", Message: "Invalid username or password", Hint: "run again: kyc-agentd login prod"}))
-	if a := ask(t, ln, request("POST", "/v1/login", `{}`, textPlain)); a.StatusCode != 401 ||
+	if a := ask(t, ln, rawRequest("POST", "/v1/login", `{}`, textPlain)); a.StatusCode != 401 ||
 		a.body != "prod: Invalid username or password; run again: kyc-agentd login prod\n" {
 		t.Errorf("%d %q", a.StatusCode, a.body)
 	}
@@ -339,8 +340,8 @@ func TestNoSecretInTheLog(t *testing.T) {
 	ask(t, ln, post("/v1/login/"+step.ID, `{"answers":{"code":5}}`))
 	ask(t, ln, post("/v1/login/"+step.ID, `{"answers":{"code":"`+code+`"},"x":1}`))
 	ask(t, ln, post("/v1/login", `{"password":"`+agenttest.Password+`"`))
-	ask(t, ln, request("PUT", "/v1/login/"+step.ID, ""))
-	ask(t, ln, request("GET", "/v1/token/"+agenttest.Password[:5], ""))
+	ask(t, ln, rawRequest("PUT", "/v1/login/"+step.ID, ""))
+	ask(t, ln, rawRequest("GET", "/v1/token/"+agenttest.Password[:5], ""))
 	log := book.String()
 	if strings.Count(log, "msg=request") < 8 {
 		t.Errorf("the requests are not in the log:\n%s", log)

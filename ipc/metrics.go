@@ -1,46 +1,39 @@
 package ipc
 
 import (
+	"bytes"
 	"errors"
+	"net/http"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// metrics answers with the figures of the agent, in the form that Accept asks for.
-func (a *api) metrics(x *exchange) (reply, error) {
-	if a.figures == nil {
-		return reply{}, usage("there are no metrics on this socket")
+// serveMetrics answers as [Server.Metrics] does. An answer other than 200 is an internal
+// error: its text goes to the log only.
+func (h *handler) serveMetrics(r *request) (response, error) {
+	if h.metrics == nil {
+		return response{}, wire.UsageError("there are no metrics on this socket")
 	}
-	ctx, cancel := a.work(workTimeout)
+	ctx, cancel := h.withTimeout(workTimeout)
 	defer cancel()
-	mediaType, body, err := a.figures(ctx, x.Header)
-	if err != nil {
-		return reply{}, err
+	w := &bufferedResponse{header: http.Header{}}
+	h.metrics.ServeHTTP(w, r.http.WithContext(ctx))
+	if w.status != 0 && w.status != http.StatusOK {
+		return response{}, &agent.Error{Code: agent.CodeInternal, Err: errors.New(w.body.String())}
 	}
-	return reply{mediaType: mediaType, body: body}, nil
+	return response{mediaType: w.header.Get("Content-Type"), body: w.body.Bytes()}, nil
 }
 
-// errUnknown marks the errors that a newer agent may not have: a path, a parameter, a
-// field or a format that this one does not know.
-var errUnknown = errors.New("not known to this version")
-
-// unknown is a usage error that errUnknown marks.
-func unknown(format string, args ...any) *agent.Error {
-	e := usage(format, args...)
-	e.Err = errUnknown
-	return e
+// A bufferedResponse is an [http.ResponseWriter] that keeps what is written.
+type bufferedResponse struct {
+	header http.Header
+	status int // 0 means 200
+	body   bytes.Buffer
 }
 
-// withVersion says in an error about something unknown which version does not know it:
-// the program that asks may be newer than this one.
-func (a *api) withVersion(err error) error {
-	e, ok := errors.AsType[*agent.Error](err)
-	if !ok || a.version == "" || !errors.Is(e.Err, errUnknown) {
-		return err
-	}
-	e.Hint = "this agent is " + a.version
-	if a.replaced != nil && a.replaced() {
-		e.Hint += ", and another version is installed; run: systemctl --user restart kyc-agentd.service"
-	}
-	return err
-}
+func (w *bufferedResponse) Header() http.Header { return w.header }
+
+func (w *bufferedResponse) WriteHeader(status int) { w.status = status }
+
+func (w *bufferedResponse) Write(p []byte) (int, error) { return w.body.Write(p) }

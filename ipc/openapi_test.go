@@ -20,6 +20,9 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/ipc/format"
+	"github.com/legaltalent/kyc-agent/ipc/helper"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -89,7 +92,7 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 		return out
 	}
 	var codes []string
-	for code := range maps.Keys(kinds) {
+	for _, code := range wire.Codes() {
 		codes = append(codes, string(code))
 	}
 	slices.Sort(codes)
@@ -105,7 +108,7 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 		t.Errorf("states %v, in the agent %v", got, states)
 	}
 	bodyOf := func(path string) openapi3.Schemas {
-		return doc.Paths.Value(path).Post.RequestBody.Value.Content[mediaJSON].Schema.Value.Properties
+		return doc.Paths.Value(path).Post.RequestBody.Value.Content[wire.MediaJSON].Schema.Value.Properties
 	}
 	scopes := []string{string(agent.LogoutHere), string(agent.LogoutAllDevices), string(agent.LogoutLocal)}
 	if got := enum(bodyOf("/v1/logout")["scope"]); !slices.Equal(got, scopes) {
@@ -115,15 +118,12 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	if got := enum(bodyOf("/v1/account")["action"]); !slices.Equal(got, actions) {
 		t.Errorf("actions %q, in the agent %q", got, actions)
 	}
-	var inCode []string
-	for _, h := range helpers {
-		inCode = append(inCode, h.protocol)
-	}
+	inCode := helper.Protocols()
 	slices.Sort(inCode)
 	if got := enum(doc.Paths.Value(helperPath).Parameters.GetByInAndName(openapi3.ParameterInPath, "protocol").Schema); !slices.Equal(got, inCode) {
 		t.Errorf("protocols %v, in the server %v", got, inCode)
 	}
-	names := allFormats()
+	names := format.AllNames()
 	slices.Sort(names)
 	param := doc.Paths.Value("/v1/token").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "format")
 	if got := enum(param.Schema); !slices.Equal(got, names) {
@@ -154,13 +154,13 @@ func newWitness(t *testing.T, s *Server) *witness {
 // exchange sends a request and checks the answer; lawful requests are checked as well.
 func (w *witness) exchange(lawful bool, method, target, body string, header ...string) answer {
 	w.t.Helper()
-	raw := request(method, target, body, header...)
+	raw := rawRequest(method, target, body, header...)
 	a := ask(w.t, w.ln, raw)
 	req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.URL.Scheme, req.URL.Host = "http", host
+	req.URL.Scheme, req.URL.Host = "http", wire.Host
 	route, params, err := w.router.FindRoute(req)
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", method, target, err)
@@ -185,7 +185,7 @@ func (w *witness) exchange(lawful bool, method, target, body string, header ...s
 func TestServerIsAsDescribed(t *testing.T) {
 	p := agenttest.NewAuthenticator()
 	service := agenttest.NewAgent(t, p)
-	w := newWitness(t, &Server{Service: service, Reload: func(context.Context) error { return nil }, Metrics: someMetrics})
+	w := newWitness(t, &Server{Service: service, Reload: func(context.Context) error { return nil }, Metrics: http.HandlerFunc(someMetrics)})
 	const userLogin = `{"environment":"prod","username":"` + agenttest.User + `","password":"` + agenttest.Password + `"}`
 
 	w.exchange(true, "GET", "/v1/status", "")
@@ -216,7 +216,7 @@ func TestServerIsAsDescribed(t *testing.T) {
 	w.exchange(true, "POST", "/v1/account", `{"action":"resend-code","username":"x"}`)
 	w.exchange(false, "POST", "/v1/account", `{"action":"explode","username":"x"}`)
 	w.exchange(true, "POST", "/v1/login", `{"environment":"staging","api_key":"sk_1"}`)
-	for _, format := range FormatNames() {
+	for _, format := range format.Names() {
 		w.exchange(true, "GET", "/v1/token?env=staging&format="+format, "")
 	}
 	w.exchange(true, "GET", "/v1/status", "")
@@ -241,7 +241,7 @@ func TestServerIsAsDescribed(t *testing.T) {
 		w.exchange(false, rt.method, target+"?nonsense=1", "{}")
 		if rt.method == "POST" {
 			w.exchange(false, rt.method, target, `{"nonsense":""}`)
-			w.exchange(false, rt.method, target, strings.Repeat(" ", maxBody+1))
+			w.exchange(false, rt.method, target, strings.Repeat(" ", wire.MaxBody+1))
 		}
 	}
 	if len(w.seen) < 40 {
@@ -250,13 +250,14 @@ func TestServerIsAsDescribed(t *testing.T) {
 }
 
 // someMetrics answers in the media type that is asked for.
-func someMetrics(_ context.Context, request http.Header) (mediaType string, body []byte, err error) {
-	return cmp.Or(request.Get("Accept"), mediaText), []byte("# EOF\n"), nil
+func someMetrics(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", cmp.Or(r.Header.Get("Accept"), wire.MediaText))
+	_, _ = io.WriteString(w, "# EOF\n")
 }
 
 // Every code, from every call that can hand one on, is described.
 func TestErrorsAreAsDescribed(t *testing.T) {
-	for code, k := range kinds {
+	for _, code := range wire.Codes() {
 		fail := &agent.Error{Code: code, Environment: "prod", Message: "m", Hint: "h", RetryAfter: 1500 * time.Millisecond}
 		w := newWitness(t, &Server{Service: failing(fail), Reload: func(context.Context) error { return fail }})
 		for target, codes := range map[string][]agent.Code{
@@ -272,7 +273,7 @@ func TestErrorsAreAsDescribed(t *testing.T) {
 			}
 			method, path, _ := strings.Cut(target, " ")
 			body := map[string]string{"/v1/account": resetPassword}[path]
-			if a := w.exchange(true, method, path, cmp.Or(body, "{}")); a.StatusCode != k.status {
+			if a := w.exchange(true, method, path, cmp.Or(body, "{}")); a.StatusCode != wire.StatusOf(code) {
 				t.Errorf("%s %s: %d", target, code, a.StatusCode)
 			}
 			w.exchange(true, method, path, cmp.Or(body, "{}"), textPlain)
@@ -285,7 +286,7 @@ func TestErrorsAreAsDescribed(t *testing.T) {
 
 // A sign-in that ends while its question is out, with every code it can end with.
 func TestEndsAreAsDescribed(t *testing.T) {
-	for code := range kinds {
+	for _, code := range wire.Codes() {
 		end := make(chan struct{})
 		w := newWitness(t, &Server{Service: &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
 			ctx, cancel := context.WithCancel(ctx)

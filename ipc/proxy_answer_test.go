@@ -17,6 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 // Redirects, throttling and refusals are the client's to deal with.
@@ -151,11 +152,11 @@ func TestProxyRenewsTheToken(t *testing.T) {
 
 // What keeps a token from coming is told as for a token, and the API is not asked.
 func TestProxyWithoutToken(t *testing.T) {
-	for code, k := range kinds {
+	for _, code := range wire.Codes() {
 		u := newUpstream(t, nil)
 		fail := &agent.Error{Code: code, Environment: "staging", Message: "m", Hint: "h"}
 		a := ask(t, serveProxy(t, failing(fail)), toAPI("POST", "/kyc", "{}", textPlain))
-		if p := a.problem(t); a.StatusCode != k.status || p.Code != code || p.Hint != "h" || a.Header.Get("Kyc-Error") != string(code) {
+		if p := a.problem(t); a.StatusCode != wire.StatusOf(code) || p.Code != code || p.Hint != "h" || a.Header.Get("Kyc-Error") != string(code) {
 			t.Errorf("%s: %d %s", code, a.StatusCode, a.body)
 		}
 		if (code == agent.CodeUnavailable) != (a.Header.Get("Retry-After") != "") || a.Header.Get("Cache-Control") != "no-store" {
@@ -219,13 +220,12 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 // An HTTP proxy on the way that does not connect is named, and gets no token.
 func TestProxyBehindAProxy(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusProxyAuthRequired) })
-	a := &api{service: tokenFor("https://api.example.com", "staging"), log: discard, base: t.Context()}
-	a.proxy = newProxy(a, nil)
-	a.proxy.transport.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(u.URL) }
+	h := (&Server{Service: tokenFor("https://api.example.com", "staging"), Proxy: true}).newHandler(t.Context())
+	h.proxy.Transport.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(u.URL) }
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/kyc", nil)
 	r.Host = "staging"
 	w := httptest.NewRecorder()
-	a.ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	if got := w.Body.String(); w.Code != 503 || !strings.Contains(got, "api.example.com cannot be reached: the HTTP proxy answered 407") || strings.Contains(got, "SECRET") {
 		t.Errorf("%d %s", w.Code, got)
 	}

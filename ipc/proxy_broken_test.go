@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 // smuggled is what a body that breaks off goes on with: requests to the agent and to the API.
-var smuggled = request("GET", "/v1/token?env=staging", "") + post("/v1/logout", `{"environment":"staging"}`) + toAPI("GET", "/smuggled", "")
+var smuggled = rawRequest("GET", "/v1/token?env=staging", "") + post("/v1/logout", `{"environment":"staging"}`) + toAPI("GET", "/smuggled", "")
 
 // However a body breaks off, and whoever answers, what is left of it is no request.
 func TestBrokenBodyEndsTheConnection(t *testing.T) {
@@ -35,9 +37,9 @@ func TestBrokenBodyEndsTheConnection(t *testing.T) {
 		"chunk without its end":           {toAPI("POST", "/read", "", chunked), "5\r\nhelloX", 0, 400},
 		"corrupt trailer":                 {toAPI("POST", "/read", "", chunked), "5\r\nhello\r\n0\r\nX\r\n\r\n", 0, 400},
 		"long trailer":                    {toAPI("POST", "/read", "", chunked), "5\r\nhello\r\n0\r\nX: " + strings.Repeat("x", 8<<10) + "\r\n\r\n", 0, 400},
-		"pause, chunked":                  {toAPI("POST", "/read", "", chunked), "5\r\nhello\r\n", stallTimeout + time.Second, 400},
-		"pause":                           {toAPI("POST", "/read", "", long), "hello", stallTimeout + time.Second, 400},
-		"pause, with an early answer":     {toAPI("POST", "/early", "", long), "hello", stallTimeout + time.Second, 413},
+		"pause, chunked":                  {toAPI("POST", "/read", "", chunked), "5\r\nhello\r\n", apiproxy.StallTimeout + time.Second, 400},
+		"pause":                           {toAPI("POST", "/read", "", long), "hello", apiproxy.StallTimeout + time.Second, 400},
+		"pause, with an early answer":     {toAPI("POST", "/early", "", long), "hello", apiproxy.StallTimeout + time.Second, 413},
 		"pause in a small body":           {toAPI("POST", "/read", "", small), "hello", readTimeout + time.Second, 400},
 		"early answer":                    {toAPI("POST", "/early", "", long), "hello", 0, 413},
 		"early answer, chunked":           {toAPI("POST", "/early", "", chunked), "5\r\nhello\r\n|2000\r\n", time.Second, 413},
@@ -49,11 +51,11 @@ func TestBrokenBodyEndsTheConnection(t *testing.T) {
 		"refused":                         {toAPI("POST", "/a//b", "", long), "hello", 0, 400},
 		"refused, corrupt chunk":          {toAPI("POST", "/a//b", "", chunked), "5\r\nhello\r\nZZ\r\n", 0, 400},
 		"to the agent, corrupt chunk":     {json(chunked), "5\r\nhello\r\nZZ\r\n", 0, 400},
-		"to the agent, too large":         {json(long), strings.Repeat("x", maxBody+1), 0, 413},
-		"to the agent, too large, chunks": {json(chunked), "20000\r\n" + strings.Repeat("x", maxBody+1), 0, 413},
+		"to the agent, too large":         {json(long), strings.Repeat("x", wire.MaxBody+1), 0, 413},
+		"to the agent, too large, chunks": {json(chunked), "20000\r\n" + strings.Repeat("x", wire.MaxBody+1), 0, 413},
 		"to the agent, pause":             {json(small), "hello", readTimeout + time.Second, 400},
 		"to the agent, no JSON":           {strings.Replace(json(chunked), "json", "xml", 1), "5\r\nhello\r\nZZ\r\n", 0, 415},
-		"to the agent, GET":               {request("GET", "/v1/status", "", chunked), "5\r\nhello\r\nZZ\r\n", 0, 400},
+		"to the agent, GET":               {rawRequest("GET", "/v1/status", "", chunked), "5\r\nhello\r\nZZ\r\n", 0, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -160,12 +162,12 @@ func TestAgentIsNotAskedAfterAnAPI(t *testing.T) {
 		} {
 			c := dial(t, f.Listener)
 			for range 2 {
-				if a := exchangeOn(t, c, request("GET", "/v1/token?env=staging", "")); a.StatusCode != http.StatusOK || a.Close {
+				if a := exchangeOn(t, c, rawRequest("GET", "/v1/token?env=staging", "")); a.StatusCode != http.StatusOK || a.Close {
 					t.Errorf("%s: before: %d %v", name, a.StatusCode, a.Header)
 				}
 			}
 			_ = exchangeOn(t, c, raw)
-			a := exchangeOn(t, c, request("GET", "/v1/token?env=staging", ""))
+			a := exchangeOn(t, c, rawRequest("GET", "/v1/token?env=staging", ""))
 			if p := a.problem(t); p.Code != agent.CodeDenied || p.Hint != "send it on another connection" || !a.Close {
 				t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 			}

@@ -19,7 +19,9 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -54,7 +56,7 @@ func newFlowOf(t *testing.T, service agent.Service, h http.HandlerFunc) flow {
 func (f flow) tokenIsThere(t *testing.T) {
 	t.Helper()
 	began := time.Now()
-	if a := ask(t, f.Listener, request("GET", "/v1/token?env=staging", "")); a.StatusCode != http.StatusOK {
+	if a := ask(t, f.Listener, rawRequest("GET", "/v1/token?env=staging", "")); a.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	if took := time.Since(began); took != 0 {
@@ -84,7 +86,7 @@ func TestProxyBothWaysAtOnce(t *testing.T) {
 			if line, err := answer.ReadString('\n'); line != fmt.Sprintf("echo %d\n", i) {
 				t.Fatalf("%q, %v", line, err)
 			}
-			time.Sleep(stallTimeout - time.Second)
+			time.Sleep(apiproxy.StallTimeout - time.Second)
 			fmt.Fprintf(write, "%d\n", i+1)
 		}
 		_ = write.Close()
@@ -158,7 +160,7 @@ func TestProxyUpstreamHangs(t *testing.T) {
 		if p := a.problem(t); p.Code != agent.CodeUnavailable || !strings.Contains(p.Detail, "localhost did not answer in time") {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
-		if took := time.Since(began); took != apiTimeout {
+		if took := time.Since(began); took != apiproxy.ResponseTimeout {
 			t.Errorf("after %s", took)
 		}
 	})
@@ -204,7 +206,7 @@ func TestProxyClientStallsInUpload(t *testing.T) {
 		if p := a.problem(t); p.Code != agent.CodeUsage || !strings.Contains(p.Detail, "did not arrive whole") {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
-		if took := time.Since(began); took != stallTimeout {
+		if took := time.Since(began); took != apiproxy.StallTimeout {
 			t.Errorf("after %s", took)
 		}
 		if err := <-got; err == nil {
@@ -292,7 +294,7 @@ func TestProxyClientStallsInDownload(t *testing.T) {
 		synctest.Wait()
 		close(flowing)
 		f.tokenIsThere(t)
-		if took := <-gone; took != stallTimeout {
+		if took := <-gone; took != apiproxy.StallTimeout {
 			t.Errorf("after %s", took)
 		}
 	})
@@ -307,7 +309,7 @@ func TestProxyUpstreamDoesNotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(began); res.StatusCode != 503 || res.Header.Get("Kyc-Error") != "unavailable" || took != stallTimeout {
+		if took := time.Since(began); res.StatusCode != 503 || res.Header.Get("Kyc-Error") != "unavailable" || took != apiproxy.StallTimeout {
 			t.Errorf("%d %v after %s", res.StatusCode, res.Header, took)
 		}
 	})
@@ -520,10 +522,10 @@ func TestProxyConnectionIsKept(t *testing.T) {
 		for i := range 4 {
 			raws := []string{
 				toAPI("POST", "/", "hello"), toAPI("POST", "/", "", "Transfer-Encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n",
-				toAPI("POST", "/", strings.Repeat("x", maxBody+1)),
+				toAPI("POST", "/", strings.Repeat("x", wire.MaxBody+1)),
 			}
 			if i == 0 { // afterwards the agent itself is not asked on this connection
-				raws = slices.Repeat([]string{request("GET", "/v1/token?env=staging", "")}, 3)
+				raws = slices.Repeat([]string{rawRequest("GET", "/v1/token?env=staging", "")}, 3)
 			}
 			for _, raw := range raws {
 				if a := exchangeOn(t, c, raw); a.StatusCode != http.StatusOK || a.Close {

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -11,11 +12,12 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 )
 
 const (
-	// maxHeader is what net/http is told so that a request's head may have 8 KiB: it
-	// reads 4 KiB more than it is told.
+	// maxHeader makes net/http accept a request's head of 8 KiB: it reads 4 KiB more than
+	// this.
 	maxHeader = 4 << 10
 
 	headerTimeout = 5 * time.Second  // for the head of a request
@@ -27,88 +29,96 @@ const (
 
 var discard = slog.New(slog.DiscardHandler)
 
-// A Server serves an [agent.Service] over a listener. Set the fields before the
-// first call of Serve.
+// A Server serves an [agent.Service] over a listener. Set the fields before the first call
+// of Serve.
 type Server struct {
 	Service agent.Service
-	// Reload reads the configuration again for POST /v1/reload; nil refuses that call.
+	// Reload reloads the configuration for POST /v1/reload; nil refuses that call.
 	Reload func(context.Context) error
 	Logger *slog.Logger // nil discards
-	// Proxy forwards requests for a host that names an environment to its API, with
-	// the Authorization header put on. Without it they are refused.
+	// Proxy forwards requests for a host that names an environment to its API, and adds
+	// the Authorization header. Without it they are refused.
 	Proxy bool
-	// Version is told to clients, who may be of another; empty tells nothing.
+	// Version is sent to clients so that they can detect a mismatch; empty omits it.
 	Version string
-	// BinaryReplaced reports whether the program on the disk is another than the one that
-	// runs; nil is never.
+	// BinaryReplaced reports whether the binary on disk has been replaced since the start;
+	// nil means that it has not.
 	BinaryReplaced func() bool
-	// Metrics answers GET /v1/metrics in the form that the request's header asks for;
-	// nil refuses that call.
-	Metrics func(ctx context.Context, request http.Header) (mediaType string, body []byte, err error)
-	// OnRequest is told of every request that was answered. It must not block.
+	// Metrics answers GET /v1/metrics. It should answer 200, in the format that Accept asks
+	// for: the text of any other answer is only logged. nil refuses that call.
+	Metrics http.Handler
+	// OnRequest is called after every request that was answered. It must not block.
 	OnRequest func(RequestInfo)
-	// Grace is how long requests in hand may go on once Serve was told to stop; 0
-	// means 3 seconds.
+	// Grace is how long requests may take to finish after Serve was told to stop; 0 means
+	// 3 seconds.
 	Grace time.Duration
 
-	dialAPI dialFunc // for tests; nil means the network
+	dialAPI apiproxy.DialFunc // for tests; nil means the network
 }
 
-// Serve answers requests on ln until ctx ends. Then it closes ln, lets the requests
-// in hand finish within Grace, and returns nil. Any other error means that ln is
-// broken. Sign-ins and
-// recoveries are given up when Serve returns.
+// Serve answers requests on ln until ctx ends. Then it closes ln, gives the requests that
+// are being answered Grace to finish, cancels sign-ins and recoveries, and returns nil. Any
+// other error means that ln is broken.
+//
+// On a *[socket.Listener] it answers processes of the socket's owner, and service managers
+// that ask for a unit's credential. Any other listener has to choose its clients itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	log := s.Logger
-	if log == nil {
-		log = discard
-	}
-	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	a := &api{service: s.Service, reload: s.Reload, log: log, base: base, version: s.Version, replaced: s.BinaryReplaced, figures: s.Metrics, observe: s.OnRequest}
-	a.desk = newDesk(base, a.crashed)
-	if s.Proxy {
-		a.proxy = newProxy(a, s.dialAPI)
-		defer a.proxy.transport.CloseIdleConnections()
+	h := s.newHandler(serving)
+	if h.proxy != nil {
+		defer h.proxy.Transport.CloseIdleConnections()
 	}
 	live := &liveConns{conns: map[net.Conn]bool{}}
-	srv := newHTTPServer(a, live)
-	units := &unitCredentialServer{api: a, live: live, slots: make(chan struct{}, maxUnits)}
+	srv := newHTTPServer(h, live)
+	units := &unitCredentialServer{handler: h, live: live, slots: make(chan struct{}, maxUnits)}
 
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	if l, ok := ln.(anyListener); ok {
-		ln = &peerListener{l, log, units}
+		ln = &peerListener{l, h.log, units}
 	}
-	err := srv.Serve(&retryListener{ln, ctx, log})
+	err := srv.Serve(&retryListener{ln, ctx, h.log})
 
-	grace := s.Grace
-	if grace == 0 {
-		grace = defaultGrace
-	}
-	a.desk.close()
+	grace := cmp.Or(s.Grace, defaultGrace)
+	h.conversations.close()
 	srv.SetKeepAlivesEnabled(false) // ends idle connections now, the others after their answer
 	live.drain(grace)
 	cancel()
 	_ = srv.Close()
-	a.desk.wait(grace)
-	units.wg.Wait() // their limits are not longer than those of requests
+	h.conversations.wait(grace)
+	units.wg.Wait() // their deadlines are not later than those of requests
 	if ctx.Err() != nil {
 		return nil
 	}
 	return fmt.Errorf("socket: %w", err)
 }
 
-func newHTTPServer(a *api, live *liveConns) *http.Server {
+// newHandler returns the handler of one Serve.
+func (s *Server) newHandler(serving context.Context) *handler {
+	h := &handler{
+		service: s.Service, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
+		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), serving: serving,
+	}
+	h.conversations = newConversations(serving, h.logPanic)
+	if s.Proxy {
+		h.proxy = &apiproxy.Proxy{
+			Service: s.Service, Transport: apiproxy.NewTransport(s.dialAPI), TokenTimeout: tokenTimeout, Serving: serving, OnPanic: h.logPanic,
+		}
+	}
+	return h
+}
+
+func newHTTPServer(h *handler, live *liveConns) *http.Server {
 	return &http.Server{
-		Handler:           a,
+		Handler:           h,
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout, // for net/http's own answers; ours set theirs
+		WriteTimeout:      writeTimeout, // for net/http's own answers; response.write sets its own
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          log.New(httpFaults{a.log}, "", 0),
-		BaseContext:       func(net.Listener) context.Context { return a.base },
+		ErrorLog:          log.New(httpFaults{h.log}, "", 0),
+		BaseContext:       func(net.Listener) context.Context { return h.serving },
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return withForwarded(withPeer(ctx, c)) },
 		ConnState:         live.track,
 

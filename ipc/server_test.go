@@ -19,6 +19,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
@@ -30,27 +31,27 @@ func TestTokenFormats(t *testing.T) {
 		jsonBody := `{"token":"` + fixture.JWT + `","token_type":"Bearer","expires_at":"` + expires +
 			`","expires_in":"3600","environment":"staging","api_url":"https://staging.example.com"}` + "\n"
 		for _, test := range []struct{ query, accept, media, body string }{
-			{"", "", mediaJSON, jsonBody},
-			{"", "*/*", mediaJSON, jsonBody},
-			{"", "text/*", mediaJSON, jsonBody},
-			{"", "application/json, text/plain", mediaJSON, jsonBody},
-			{"", "application/json;q=0.5, text/plain", mediaText, fixture.JWT + "\n"},
-			{"", "text/plain", mediaText, fixture.JWT + "\n"},
-			{"", "TEXT/Plain; charset=utf-8", mediaText, fixture.JWT + "\n"},
-			{"", "text/plain;q=0", mediaJSON, jsonBody},
-			{"", "text/plain;q=x", mediaJSON, jsonBody},
-			{"", "text/plain, ;;", mediaText, fixture.JWT + "\n"},
-			{"?format=", "text/plain", mediaText, fixture.JWT + "\n"},
-			{"?format=token", "", mediaText, fixture.JWT + "\n"},
-			{"?format=header", "", mediaText, "Authorization: Bearer " + fixture.JWT + "\n"},
-			{"?format=curl", "", mediaText, `oauth2-bearer = "` + fixture.JWT + `"` + "\n"},
-			{"?format=curl", "text/plain", mediaText, `oauth2-bearer = "` + fixture.JWT + `"` + "\n"},
-			{"?format=json", "text/plain", mediaJSON, jsonBody},
-			{"?format=env", "", mediaText, "KYC_TOKEN=" + fixture.JWT + "\nKYC_API_URL=https://staging.example.com\nKYC_TOKEN_EXPIRES_AT=" + early + "\n"},
-			{"?format=k8s", "text/plain", mediaJSON, `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"` + fixture.JWT + `","expirationTimestamp":"` + early + `"}}` + "\n"},
-			{"?format=google", "", mediaJSON, `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"` + fixture.JWT + `","expiration_time":` + strconv.FormatInt(time.Now().Add(59*time.Minute).Unix(), 10) + "}\n"},
+			{"", "", wire.MediaJSON, jsonBody},
+			{"", "*/*", wire.MediaJSON, jsonBody},
+			{"", "text/*", wire.MediaJSON, jsonBody},
+			{"", "application/json, text/plain", wire.MediaJSON, jsonBody},
+			{"", "application/json;q=0.5, text/plain", wire.MediaText, fixture.JWT + "\n"},
+			{"", "text/plain", wire.MediaText, fixture.JWT + "\n"},
+			{"", "TEXT/Plain; charset=utf-8", wire.MediaText, fixture.JWT + "\n"},
+			{"", "text/plain;q=0", wire.MediaJSON, jsonBody},
+			{"", "text/plain;q=x", wire.MediaJSON, jsonBody},
+			{"", "text/plain, ;;", wire.MediaText, fixture.JWT + "\n"},
+			{"?format=", "text/plain", wire.MediaText, fixture.JWT + "\n"},
+			{"?format=token", "", wire.MediaText, fixture.JWT + "\n"},
+			{"?format=header", "", wire.MediaText, "Authorization: Bearer " + fixture.JWT + "\n"},
+			{"?format=curl", "", wire.MediaText, `oauth2-bearer = "` + fixture.JWT + `"` + "\n"},
+			{"?format=curl", "text/plain", wire.MediaText, `oauth2-bearer = "` + fixture.JWT + `"` + "\n"},
+			{"?format=json", "text/plain", wire.MediaJSON, jsonBody},
+			{"?format=env", "", wire.MediaText, "KYC_TOKEN=" + fixture.JWT + "\nKYC_API_URL=https://staging.example.com\nKYC_TOKEN_EXPIRES_AT=" + early + "\n"},
+			{"?format=k8s", "text/plain", wire.MediaJSON, `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"` + fixture.JWT + `","expirationTimestamp":"` + early + `"}}` + "\n"},
+			{"?format=google", "", wire.MediaJSON, `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"` + fixture.JWT + `","expiration_time":` + strconv.FormatInt(time.Now().Add(59*time.Minute).Unix(), 10) + "}\n"},
 		} {
-			a := ask(t, ln, request("GET", "/v1/token"+test.query, "", "Accept: "+test.accept))
+			a := ask(t, ln, rawRequest("GET", "/v1/token"+test.query, "", "Accept: "+test.accept))
 			if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != test.media || a.body != test.body {
 				t.Errorf("%q, Accept %q: %d %q %q\nwant %q %q", test.query, test.accept,
 					a.StatusCode, a.Header.Get("Content-Type"), a.body, test.media, test.body)
@@ -75,14 +76,14 @@ func TestAPIKeyAndWarning(t *testing.T) {
 		"k8s":    `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"sk_1"}}` + "\n",
 		"google": `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"sk_1"}` + "\n",
 	} {
-		a := ask(t, ln, request("GET", "/v1/token?format="+format, ""))
+		a := ask(t, ln, rawRequest("GET", "/v1/token?format="+format, ""))
 		if got := a.Header.Get("Kyc-Warning"); a.body != body || got != warning {
 			t.Errorf("%s: %q, warning %q", format, a.body, got)
 		}
 	}
 	for in, out := range map[string]string{"": "", "two\r\nX-Header: lines\x1b[2J": "two  X-Header: lines?[2J"} {
 		warning = in
-		a := ask(t, ln, request("GET", "/v1/token", ""))
+		a := ask(t, ln, rawRequest("GET", "/v1/token", ""))
 		if got := a.Header.Values("Kyc-Warning"); strings.Join(got, "|") != out || a.Header.Get("X-Header") != "" || (in == "") != (got == nil) {
 			t.Errorf("%q arrives as %q", in, got)
 		}
@@ -105,7 +106,7 @@ func TestTokenRequestReachesTheService(t *testing.T) {
 		"?min_valid=0":                      {},
 		"?min_valid=%2B5m&env=a%20b%26c%3D": {Environment: "a b&c=", MinValid: 5 * time.Minute},
 	} {
-		if a := ask(t, ln, request("GET", "/v1/token"+query, "")); a.StatusCode != http.StatusOK {
+		if a := ask(t, ln, rawRequest("GET", "/v1/token"+query, "")); a.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %d %s", query, a.StatusCode, a.body)
 		}
 		if req := <-got; req != want {
@@ -167,7 +168,7 @@ func TestErrors(t *testing.T) {
 	} {
 		ln := serveMem(t, failing(test.err))
 
-		a := ask(t, ln, request("GET", "/v1/token", ""))
+		a := ask(t, ln, rawRequest("GET", "/v1/token", ""))
 		p := a.problem(t)
 		line := (&agent.Error{Environment: p.Environment, Message: p.Detail, Hint: p.Hint}).Error()
 		if a.StatusCode != test.status || p.Code != agent.CodeOf(test.err) || line != test.line || p.Title == "" || !strings.HasSuffix(p.Type, ":"+string(p.Code)) {
@@ -178,13 +179,13 @@ func TestErrors(t *testing.T) {
 		}
 
 		for _, format := range []string{"", "?format=token", "?format=curl", "?format=json"} {
-			a := ask(t, ln, request("GET", "/v1/token"+format, "", textPlain))
-			if a.StatusCode != test.status || a.body != test.line+"\n" || a.Header.Get("Content-Type") != mediaText {
+			a := ask(t, ln, rawRequest("GET", "/v1/token"+format, "", textPlain))
+			if a.StatusCode != test.status || a.body != test.line+"\n" || a.Header.Get("Content-Type") != wire.MediaText {
 				t.Errorf("%v, text, %s: %d %q", test.err, format, a.StatusCode, a.body)
 			}
 		}
 
-		a = ask(t, ln, request("GET", "/v1/token?format=curl", ""))
+		a = ask(t, ln, rawRequest("GET", "/v1/token?format=curl", ""))
 		if a.StatusCode != test.status || a.body != "# "+test.line+"\nproto = \"-all\"\n" {
 			t.Errorf("%v, curl: %d %q", test.err, a.StatusCode, a.body)
 		}
@@ -194,12 +195,12 @@ func TestErrors(t *testing.T) {
 func TestEveryErrorOfTokenClosesCurl(t *testing.T) {
 	ln := serveMem(t, &scripted{})
 	for _, raw := range []string{
-		request("GET", "/v1/token?format=curl&min_valid=x", ""),
-		request("GET", "/v1/token?format=curl&envv=prod", ""),
-		request("GET", "/v1/token?format=curl&env=a&env=b", ""),
-		request("GET", "/v1/token?format=curl", "", "Origin: http://evil.example"),
-		request("DELETE", "/v1/token?format=curl", ""),
-		strings.Replace(request("GET", "/v1/token?format=curl", ""), "Host: kyc-agent", "Host: evil", 1),
+		rawRequest("GET", "/v1/token?format=curl&min_valid=x", ""),
+		rawRequest("GET", "/v1/token?format=curl&envv=prod", ""),
+		rawRequest("GET", "/v1/token?format=curl&env=a&env=b", ""),
+		rawRequest("GET", "/v1/token?format=curl", "", "Origin: http://evil.example"),
+		rawRequest("DELETE", "/v1/token?format=curl", ""),
+		strings.Replace(rawRequest("GET", "/v1/token?format=curl", ""), "Host: kyc-agent", "Host: evil", 1),
 	} {
 		if a := ask(t, ln, raw); a.StatusCode < 400 || !strings.HasSuffix(a.body, "\nproto = \"-all\"\n") || !strings.HasPrefix(a.body, "# ") {
 			t.Errorf("%q: %d %q", raw, a.StatusCode, a.body)
@@ -212,7 +213,7 @@ func TestUnsendableToken(t *testing.T) {
 		ln := serveMem(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
 			return agent.Token{Environment: "prod", IDToken: agent.NewSecret(token)}, nil
 		}})
-		a := ask(t, ln, request("GET", "/v1/token?format=header", "", textPlain))
+		a := ask(t, ln, rawRequest("GET", "/v1/token?format=header", "", textPlain))
 		if a.StatusCode != http.StatusInternalServerError || !strings.HasPrefix(a.body, "prod: the ID token") {
 			t.Errorf("%q: %d %q", token, a.StatusCode, a.body)
 		}
@@ -221,49 +222,49 @@ func TestUnsendableToken(t *testing.T) {
 
 func TestRefusedRequests(t *testing.T) {
 	ln := serveMem(t, &scripted{})
-	big := `{"username":"` + strings.Repeat("x", maxBody) + `"}`
+	big := `{"username":"` + strings.Repeat("x", wire.MaxBody) + `"}`
 	for name, test := range map[string]struct {
 		raw    string
 		status int
 		code   agent.Code
 		say    string
 	}{
-		"origin":                             {request("GET", "/v1/token", "", "Origin: http://localhost"), 403, agent.CodeDenied, "Origin"},
-		"empty origin":                       {request("GET", "/v1/token", "", "Origin:"), 403, agent.CodeDenied, "Origin"},
-		"referer":                            {request("GET", "/v1/status", "", "Referer: http://x/"), 403, agent.CodeDenied, "Referer"},
-		"origin on POST":                     {request("POST", "/v1/logout", `{}`, "Origin: null"), 403, agent.CodeDenied, "Origin"},
+		"origin":                             {rawRequest("GET", "/v1/token", "", "Origin: http://localhost"), 403, agent.CodeDenied, "Origin"},
+		"empty origin":                       {rawRequest("GET", "/v1/token", "", "Origin:"), 403, agent.CodeDenied, "Origin"},
+		"referer":                            {rawRequest("GET", "/v1/status", "", "Referer: http://x/"), 403, agent.CodeDenied, "Referer"},
+		"origin on POST":                     {rawRequest("POST", "/v1/logout", `{}`, "Origin: null"), 403, agent.CodeDenied, "Origin"},
 		"other host":                         {"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n\r\n", 403, agent.CodeDenied, `"localhost"`},
 		"host with a port":                   {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent:80\r\n\r\n", 403, agent.CodeDenied, "kyc-agent:80"},
 		"absolute form":                      {"GET http://evil.example/v1/token HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", 403, agent.CodeDenied, "evil.example"},
 		"a refused host comes before a path": {"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", 403, agent.CodeDenied, "localhost"},
 
-		"unknown parameter":           {request("GET", "/v1/token?environment=prod", ""), 400, agent.CodeUsage, `"environment"; known: env, format, min_valid`},
-		"parameter in the wrong case": {request("GET", "/v1/token?Env=prod", ""), 400, agent.CodeUsage, `"Env"`},
-		"repeated parameter":          {request("GET", "/v1/token?env=a&env=a", ""), 400, agent.CodeUsage, `"env" is there 2 times`},
-		"parameter where none is":     {request("GET", "/v1/status?x", ""), 400, agent.CodeUsage, `"x"; there are none`},
-		"parameter on a POST":         {request("POST", "/v1/logout?environment=prod", `{}`), 400, agent.CodeUsage, `"environment"`},
-		"bad escape":                  {request("GET", "/v1/token?env=%zz", ""), 400, agent.CodeUsage, "query"},
-		"semicolon":                   {request("GET", "/v1/token?env=a;format=json", ""), 400, agent.CodeUsage, "query"},
-		"long parameter":              {request("GET", "/v1/token?"+strings.Repeat("q", 500)+"=1", ""), 400, agent.CodeUsage, "…"},
+		"unknown parameter":           {rawRequest("GET", "/v1/token?environment=prod", ""), 400, agent.CodeUsage, `"environment"; known: env, format, min_valid`},
+		"parameter in the wrong case": {rawRequest("GET", "/v1/token?Env=prod", ""), 400, agent.CodeUsage, `"Env"`},
+		"repeated parameter":          {rawRequest("GET", "/v1/token?env=a&env=a", ""), 400, agent.CodeUsage, `"env" is there 2 times`},
+		"parameter where none is":     {rawRequest("GET", "/v1/status?x", ""), 400, agent.CodeUsage, `"x"; there are none`},
+		"parameter on a POST":         {rawRequest("POST", "/v1/logout?environment=prod", `{}`), 400, agent.CodeUsage, `"environment"`},
+		"bad escape":                  {rawRequest("GET", "/v1/token?env=%zz", ""), 400, agent.CodeUsage, "query"},
+		"semicolon":                   {rawRequest("GET", "/v1/token?env=a;format=json", ""), 400, agent.CodeUsage, "query"},
+		"long parameter":              {rawRequest("GET", "/v1/token?"+strings.Repeat("q", 500)+"=1", ""), 400, agent.CodeUsage, "…"},
 
-		"unknown format":     {request("GET", "/v1/token?format=xml", ""), 400, agent.CodeUsage, `"xml"; known: token, header, curl, json`},
-		"format in capitals": {request("GET", "/v1/token?format=JSON", ""), 400, agent.CodeUsage, `"JSON"`},
-		"negative min_valid": {request("GET", "/v1/token?min_valid=-5m", ""), 400, agent.CodeUsage, "below zero"},
-		"negative seconds":   {request("GET", "/v1/token?min_valid=-5", ""), 400, agent.CodeUsage, "write 5m"},
-		"no duration":        {request("GET", "/v1/token?min_valid=soon", ""), 400, agent.CodeUsage, `"soon"`},
-		"spaces":             {request("GET", "/v1/token?min_valid=%20300", ""), 400, agent.CodeUsage, "min_valid"},
-		"too many seconds":   {request("GET", "/v1/token?min_valid=9999999999999999", ""), 400, agent.CodeUsage, "min_valid"},
-		"too many digits":    {request("GET", "/v1/token?min_valid=99999999999999999999999", ""), 400, agent.CodeUsage, "min_valid"},
+		"unknown format":     {rawRequest("GET", "/v1/token?format=xml", ""), 400, agent.CodeUsage, `"xml"; known: token, header, curl, json`},
+		"format in capitals": {rawRequest("GET", "/v1/token?format=JSON", ""), 400, agent.CodeUsage, `"JSON"`},
+		"negative min_valid": {rawRequest("GET", "/v1/token?min_valid=-5m", ""), 400, agent.CodeUsage, "below zero"},
+		"negative seconds":   {rawRequest("GET", "/v1/token?min_valid=-5", ""), 400, agent.CodeUsage, "write 5m"},
+		"no duration":        {rawRequest("GET", "/v1/token?min_valid=soon", ""), 400, agent.CodeUsage, `"soon"`},
+		"spaces":             {rawRequest("GET", "/v1/token?min_valid=%20300", ""), 400, agent.CodeUsage, "min_valid"},
+		"too many seconds":   {rawRequest("GET", "/v1/token?min_valid=9999999999999999", ""), 400, agent.CodeUsage, "min_valid"},
+		"too many digits":    {rawRequest("GET", "/v1/token?min_valid=99999999999999999999999", ""), 400, agent.CodeUsage, "min_valid"},
 
-		"unknown path":      {request("GET", "/", ""), 404, agent.CodeUsage, "/v1"},
-		"path with a slash": {request("GET", "/v1/token/", ""), 404, agent.CodeUsage, "/v1"},
-		"unclean path":      {request("GET", "//v1/token", ""), 404, agent.CodeUsage, "/v1"},
-		"dots":              {request("GET", "/v1/x/../token", ""), 404, agent.CodeUsage, "/v1"},
-		"star":              {request("OPTIONS", "*", ""), 404, agent.CodeUsage, "*"},
-		"login id + slash":  {request("POST", "/v1/login/", `{"answers":{}}`), 404, agent.CodeUsage, "/v1/login/"},
-		"POST token":        {request("POST", "/v1/token", `{}`), 405, agent.CodeUsage, "use GET"},
-		"GET login":         {request("GET", "/v1/login", ""), 405, agent.CodeUsage, "use POST"},
-		"PUT login id":      {request("PUT", "/v1/login/abc", ""), 405, agent.CodeUsage, "use GET or POST or DELETE"},
+		"unknown path":      {rawRequest("GET", "/", ""), 404, agent.CodeUsage, "/v1"},
+		"path with a slash": {rawRequest("GET", "/v1/token/", ""), 404, agent.CodeUsage, "/v1"},
+		"unclean path":      {rawRequest("GET", "//v1/token", ""), 404, agent.CodeUsage, "/v1"},
+		"dots":              {rawRequest("GET", "/v1/x/../token", ""), 404, agent.CodeUsage, "/v1"},
+		"star":              {rawRequest("OPTIONS", "*", ""), 404, agent.CodeUsage, "*"},
+		"login id + slash":  {rawRequest("POST", "/v1/login/", `{"answers":{}}`), 404, agent.CodeUsage, "/v1/login/"},
+		"POST token":        {rawRequest("POST", "/v1/token", `{}`), 405, agent.CodeUsage, "use GET"},
+		"GET login":         {rawRequest("GET", "/v1/login", ""), 405, agent.CodeUsage, "use POST"},
+		"PUT login id":      {rawRequest("PUT", "/v1/login/abc", ""), 405, agent.CodeUsage, "use GET or POST or DELETE"},
 		"connect":           {"CONNECT kyc-agent HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", 404, agent.CodeUsage, "/v1"},
 		"body on a GET":     {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent\r\nContent-Length: 2\r\n\r\n{}", 400, agent.CodeUsage, "no body"},
 
@@ -282,7 +283,7 @@ func TestRefusedRequests(t *testing.T) {
 		"unknown field":           {post("/v1/logout", `{"env":"prod"}`), 400, agent.CodeUsage, `unknown field "env" in the body; known: environment, scope`},
 		"unknown field of login":  {post("/v1/login", `{"apikey":"sk_"}`), 400, agent.CodeUsage, `"apikey" in the body; known: api_key, environment, password, username`},
 		"unknown of account":      {post("/v1/account", `{"api_key":"sk_"}`), 400, agent.CodeUsage, `"api_key" in the body; known: action, environment, password, username`},
-		"GET account":             {request("GET", "/v1/account", ""), 405, agent.CodeUsage, "use POST"},
+		"GET account":             {rawRequest("GET", "/v1/account", ""), 405, agent.CodeUsage, "use POST"},
 		"field in the wrong case": {post("/v1/logout", `{"Environment":"prod"}`), 400, agent.CodeUsage, `"Environment"`},
 		"repeated field":          {post("/v1/logout", `{"environment":"a","environment":"b"}`), 400, agent.CodeUsage, "twice"},
 		"two objects":             {post("/v1/logout", `{} {}`), 400, agent.CodeUsage, "more in the body"},
@@ -291,8 +292,8 @@ func TestRefusedRequests(t *testing.T) {
 		"answers not a map":       {post("/v1/login/abc", `{"answers":["1"]}`), 400, agent.CodeUsage, "JSON object"},
 		"answer not a string":     {post("/v1/login/abc", `{"answers":{"code":123456}}`), 400, agent.CodeUsage, `"code" of the body is not a string`},
 		"no such login":           {post("/v1/login/abc", `{"answers":{}}`), 404, agent.CodeUsage, "no such sign-in"},
-		"watch no such login":     {request("GET", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
-		"cancel no such login":    {request("DELETE", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
+		"watch no such login":     {rawRequest("GET", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
+		"cancel no such login":    {rawRequest("DELETE", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
 		"reload with a field":     {post("/v1/reload", `{"x":1}`), 400, agent.CodeUsage, `"x" in the body; known: none`},
 		"nothing to reload":       {post("/v1/reload", `{}`), 400, agent.CodeUsage, "no configuration"},
 	} {
@@ -309,7 +310,7 @@ func TestRefusedRequests(t *testing.T) {
 				t.Errorf("Allow %q", got)
 			}
 			text := ask(t, ln, strings.Replace(test.raw, "Host:", "Accept: text/plain\r\nHost:", 1))
-			if text.StatusCode != test.status || strings.Count(text.body, "\n") != 1 || text.Header.Get("Content-Type") != mediaText {
+			if text.StatusCode != test.status || strings.Count(text.body, "\n") != 1 || text.Header.Get("Content-Type") != wire.MediaText {
 				t.Errorf("as text: %d %q", text.StatusCode, text.body)
 			}
 		})
@@ -320,12 +321,12 @@ func TestHeaderLimit(t *testing.T) {
 	path := serveUnix(t, &scripted{})
 	for size, status := range map[int]int{7 << 10: 200, 9 << 10: 431, 1 << 20: 431} {
 		c := fixture.DialUnix(t, path)
-		raw := request("GET", "/v1/token", "", "X-Filler: "+strings.Repeat("x", size))
+		raw := rawRequest("GET", "/v1/token", "", "X-Filler: "+strings.Repeat("x", size))
 		if a := exchangeOn(t, c, raw); a.StatusCode != status {
 			t.Errorf("%d bytes of header: %d, want %d", size, a.StatusCode, status)
 		}
 	}
-	long := request("GET", "/v1/token?env="+strings.Repeat("x", 9<<10), "")
+	long := rawRequest("GET", "/v1/token?env="+strings.Repeat("x", 9<<10), "")
 	if a := exchangeOn(t, fixture.DialUnix(t, path), long); a.StatusCode != 431 {
 		t.Errorf("a long target: %d", a.StatusCode)
 	}
@@ -333,9 +334,9 @@ func TestHeaderLimit(t *testing.T) {
 
 func TestHalfARequest(t *testing.T) {
 	for raw, limit := range map[string]time.Duration{
-		"":                                   time.Hour, // nothing was promised yet; see below
-		"GET /v1/tok":                        headerTimeout,
-		request("GET", "/v1/token", "")[:30]: headerTimeout,
+		"":                                      time.Hour, // nothing was promised yet; see below
+		"GET /v1/tok":                           headerTimeout,
+		rawRequest("GET", "/v1/token", "")[:30]: headerTimeout,
 		strings.TrimSuffix(post("/v1/login", `{"username":"x"}`), `}`): readTimeout,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -362,14 +363,14 @@ func TestHalfARequest(t *testing.T) {
 func TestStalledClientsDelayNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{})
-		stalls := []string{"", "GET /v1/tok", strings.TrimSuffix(post("/v1/login", "{}"), "}"), request("GET", "/v1/token", "")}
+		stalls := []string{"", "GET /v1/tok", strings.TrimSuffix(post("/v1/login", "{}"), "}"), rawRequest("GET", "/v1/token", "")}
 		for i := range 52 {
 			c := dial(t, ln)
 			go func() { _, _ = io.WriteString(c, stalls[i%len(stalls)]) }() // and never reads
 		}
 		synctest.Wait()
 		begin := time.Now()
-		if a := ask(t, ln, request("GET", "/v1/token", "")); a.StatusCode != http.StatusOK {
+		if a := ask(t, ln, rawRequest("GET", "/v1/token", "")); a.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
 		if took := time.Since(begin); took != 0 {
@@ -403,7 +404,7 @@ func TestSlowReaderIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{})
 		c := dial(t, ln)
-		if _, err := io.WriteString(c, request("GET", "/v1/token", "")); err != nil {
+		if _, err := io.WriteString(c, rawRequest("GET", "/v1/token", "")); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(writeTimeout + time.Second)
@@ -445,7 +446,7 @@ func TestWorkHasALimit(t *testing.T) {
 			logout: func(ctx context.Context, _ agent.LogoutRequest) error { <-ctx.Done(); return ctx.Err() },
 		})
 		for raw, limit := range map[string]time.Duration{
-			request("GET", "/v1/token", ""): tokenTimeout, post("/v1/logout", "{}"): workTimeout,
+			rawRequest("GET", "/v1/token", ""): tokenTimeout, post("/v1/logout", "{}"): workTimeout,
 		} {
 			begin := time.Now()
 			if a := ask(t, ln, raw); a.StatusCode != http.StatusServiceUnavailable || time.Since(begin) != limit {
@@ -467,14 +468,14 @@ func TestTokenOfASlowRefresh(t *testing.T) {
 		ln := serveMem(t, service)
 
 		begin := time.Now()
-		a := ask(t, ln, request("GET", "/v1/token?env=prod", "", textPlain))
+		a := ask(t, ln, rawRequest("GET", "/v1/token?env=prod", "", textPlain))
 		if a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(a.body, "prod: the refresh at Cognito is still going on") || a.Header.Get("Retry-After") != "1" {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
 		if took := time.Since(begin); took != 7*time.Second {
 			t.Errorf("after %s", took)
 		}
-		if a := ask(t, ln, request("GET", "/v1/token?env=prod", "")); a.StatusCode != http.StatusOK || p.Refreshes() != 1 {
+		if a := ask(t, ln, rawRequest("GET", "/v1/token?env=prod", "")); a.StatusCode != http.StatusOK || p.Refreshes() != 1 {
 			t.Errorf("%d %s, %d refreshes", a.StatusCode, a.body, p.Refreshes())
 		}
 	})
@@ -483,7 +484,7 @@ func TestTokenOfASlowRefresh(t *testing.T) {
 func TestIdleConnectionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t, serveMem(t, &scripted{}))
-		exchangeOn(t, c, request("GET", "/v1/token", ""))
+		exchangeOn(t, c, rawRequest("GET", "/v1/token", ""))
 		begin := time.Now()
 		if _, err := io.ReadAll(c); err != nil || time.Since(begin) != idleTimeout {
 			t.Errorf("closed after %s, %v", time.Since(begin), err)
@@ -499,7 +500,7 @@ func TestHalfClosedClientGetsItsToken(t *testing.T) {
 		return fixture.Token("prod"), ctx.Err()
 	}})
 	c := fixture.DialUnix(t, path)
-	if _, err := io.WriteString(c, request("GET", "/v1/token", "", textPlain)); err != nil {
+	if _, err := io.WriteString(c, rawRequest("GET", "/v1/token", "", textPlain)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.CloseWrite(); err != nil {
@@ -520,9 +521,9 @@ func TestStop(t *testing.T) {
 			return fixture.Token("prod"), ctx.Err()
 		}}}, ln)
 		idle := dial(t, ln)
-		exchangeOn(t, idle, request("GET", "/nothing", ""))
+		exchangeOn(t, idle, rawRequest("GET", "/nothing", ""))
 		inHand := dial(t, ln)
-		_, _ = io.WriteString(inHand, request("GET", "/v1/token", "", textPlain))
+		_, _ = io.WriteString(inHand, rawRequest("GET", "/v1/token", "", textPlain))
 		arriving := dial(t, ln)
 		_, _ = io.WriteString(arriving, "GET /v1/nothing HTTP/1.1\r\n")
 		synctest.Wait()
@@ -562,7 +563,7 @@ func TestStopDoesNotWaitForever(t *testing.T) {
 			stalled := dial(t, ln)
 			_, _ = io.WriteString(stalled, "GET ")
 			busy := dial(t, ln)
-			_, _ = io.WriteString(busy, request("GET", "/v1/token", ""))
+			_, _ = io.WriteString(busy, rawRequest("GET", "/v1/token", ""))
 			synctest.Wait()
 			begin := time.Now()
 			stop()
@@ -606,7 +607,7 @@ func TestAcceptTroublePasses(t *testing.T) {
 			ln.failures.Store(10)
 			begin := time.Now()
 			serve(t, &Server{Service: &scripted{}, Logger: book.Logger()}, ln)
-			if a := ask(t, mem, request("GET", "/v1/token", "")); a.StatusCode != http.StatusOK {
+			if a := ask(t, mem, rawRequest("GET", "/v1/token", "")); a.StatusCode != http.StatusOK {
 				t.Errorf("%d", a.StatusCode)
 			}
 			if took := time.Since(begin); took < time.Second || took > time.Minute {
@@ -642,7 +643,7 @@ func TestPanicIsOneAnswer(t *testing.T) {
 		login: func(context.Context, agent.LoginRequest, agent.Prompter) error { return nilMap()["x"]() },
 	}
 	serve(t, &Server{Service: service, Logger: book.Logger()}, ln)
-	for _, raw := range []string{request("GET", "/v1/token", ""), post("/v1/login", "{}")} {
+	for _, raw := range []string{rawRequest("GET", "/v1/token", ""), post("/v1/login", "{}")} {
 		p := ask(t, ln, raw).problem(t)
 		if p.Code != agent.CodeInternal || strings.Contains(p.Detail, "panic") {
 			t.Errorf("problem %+v", p)
@@ -663,7 +664,7 @@ func TestInternalErrorsAreInTheLog(t *testing.T) {
 	serve(t, &Server{Logger: book.Logger(), Service: failing(&agent.Error{
 		Code: agent.CodeInternal, Environment: "prod", Message: "it broke", Err: errors.New("the cause\nin two lines"),
 	})}, ln)
-	if a := ask(t, ln, request("GET", "/v1/token", "")); strings.Contains(a.body, "the cause") {
+	if a := ask(t, ln, rawRequest("GET", "/v1/token", "")); strings.Contains(a.body, "the cause") {
 		t.Errorf("the client was told %s", a.body)
 	}
 	if log := book.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, `cause="the cause in two lines"`) || !strings.Contains(log, `op=token`) {
@@ -688,7 +689,7 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 			return nil
 		},
 	}, ln)
-	if a := ask(t, ln, request("GET", "/v1/status", "")); !strings.Contains(a.body, `"environments":[]`) || !strings.HasSuffix(a.body, "}\n") {
+	if a := ask(t, ln, rawRequest("GET", "/v1/status", "")); !strings.Contains(a.body, `"environments":[]`) || !strings.HasSuffix(a.body, "}\n") {
 		t.Errorf("status %s", a.body)
 	}
 	if a := ask(t, ln, post("/v1/logout", `{"environment":"prod"}`)); a.body != "{\"state\":\"done\"}\n" || loggedOut != (agent.LogoutRequest{Environment: "prod"}) {
@@ -712,7 +713,7 @@ func TestWordsOfNetHTTPAreNotLogged(t *testing.T) {
 		OnRequest: func(RequestInfo) { panic("a panic outside of the agent's own recover: " + fixture.JWT) },
 	})
 	c := dial(t, ln)
-	go func() { _, _ = io.WriteString(c, request("GET", "/v1/token", "")) }()
+	go func() { _, _ = io.WriteString(c, rawRequest("GET", "/v1/token", "")) }()
 	if answer, err := io.ReadAll(c); len(answer) > 0 || err != nil {
 		t.Errorf("%q, %v", answer, err)
 	}

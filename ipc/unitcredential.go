@@ -11,6 +11,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 // maxUnits bounds the units that are served at one time; any more get nothing. A machine
@@ -51,15 +52,15 @@ func (q unitRequest) environment() (string, error) {
 	if env, ok := strings.CutPrefix(q.id, credentialID+"."); ok && env != "" {
 		return env, nil
 	}
-	return "", usage("unknown credential %s; known: %s and %s.ENVIRONMENT", quoted(q.id), credentialID, credentialID)
+	return "", wire.UsageError("unknown credential %s; known: %s and %s.ENVIRONMENT", wire.Quote(q.id), credentialID, credentialID)
 }
 
 // A unitCredentialServer sends service managers the credentials of their units.
 type unitCredentialServer struct {
-	api   *api
-	live  *liveConns
-	slots chan struct{} // holds one value per unit that is being served
-	wg    sync.WaitGroup
+	handler *handler
+	live    *liveConns
+	slots   chan struct{} // holds one value per unit that is being served
+	wg      sync.WaitGroup
 }
 
 // serve answers on c in the background: the next Accept does not wait for it.
@@ -99,23 +100,23 @@ func (s *unitCredentialServer) serveCredential(c net.Conn, q unitRequest) {
 		s.logFailure(q, env, err)
 		return
 	}
-	s.api.log.Debug("gave a unit its credential", "unit", sanitize.OneLine(q.unit), "env", token.Environment)
+	s.handler.log.Debug("gave a unit its credential", "unit", sanitize.OneLine(q.unit), "env", token.Environment)
 }
 
 func (s *unitCredentialServer) token(env string) (token agent.Token, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = s.api.crashed(v)
+			err = s.handler.logPanic(v)
 		}
 	}()
-	return s.api.fresh(agent.TokenRequest{Environment: env}, tokenTimeout)
+	return s.handler.token(agent.TokenRequest{Environment: env}, tokenTimeout)
 }
 
 func (s *unitCredentialServer) logFailure(q unitRequest, env string, err error) {
-	e := public(err)
+	e := wire.Sanitized(err)
 	if e.Environment == "" {
 		e.Environment = env
 	}
-	s.api.log.Warn("a unit gets no credential", slog.String("unit", sanitize.OneLine(q.unit)), slog.String("credential", sanitize.OneLine(q.id)),
+	s.handler.log.Warn("a unit gets no credential", slog.String("unit", sanitize.OneLine(q.unit)), slog.String("credential", sanitize.OneLine(q.id)),
 		slog.String("env", e.Environment), slog.String("code", string(e.Code)), slog.String("error", e.Error()))
 }

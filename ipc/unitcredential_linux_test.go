@@ -86,7 +86,7 @@ func TestCredentialNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := exchangeOn(t, c, request("GET", "/v1/token", "")); a.StatusCode != 200 {
+		if a := exchangeOn(t, c, rawRequest("GET", "/v1/token", "")); a.StatusCode != 200 {
 			t.Errorf("%q: %d %s", name, a.StatusCode, a.body)
 		}
 		_ = c.Close()

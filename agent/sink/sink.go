@@ -3,7 +3,7 @@
 // [New] makes a [Manager], [Manager.Configure] sets the token files, and [Manager.Close]
 // removes them. The agent reports changes of its tokens to the Manager:
 //
-//	m := sink.New(sink.Options{Token: …, Render: ipc.Render})
+//	m := sink.New(sink.Options{Token: …, Render: format.Render})
 //	a, err := agent.New(agent.Options{OnChange: m.OnChange, …})
 //	m.Configure([]sink.Sink{{Environment: "prod", Format: "token", Path: path, Mode: 0o600}})
 //

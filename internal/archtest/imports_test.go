@@ -24,7 +24,7 @@ var floors = map[string][]string{
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/sanitize",
+		"ipc", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/doctor": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
@@ -33,11 +33,15 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/statustext": {"agent", "store", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/terminal":   {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/logging":    {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/config":     {"ipc", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd/internal/config":     {"ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/tokensource":      {"agent", "ipc", "internal/origin"},
-	"ipc":                  {"agent", "store", "ipc/socket", "internal/proxyconnect", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
+	"ipc/apiproxy":         {"agent", "ipc/internal/wire", "internal/origin", "internal/proxyconnect", "internal/sanitize"},
+	"ipc/format":           {"agent", "ipc/internal/wire", "internal/shellquote"},
+	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize"},
 	"ipc/socket":           {"agent", "internal/sanitize", "internal/shellquote"},
+	"ipc/internal/wire":    {"agent", "internal/sanitize"},
 	"ipc/internal/fixture": {"agent"},
 
 	"agent/internal/awscall": {"internal/proxyconnect", "internal/origin"},

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent/sink"
-	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/format"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/file"
@@ -68,7 +68,7 @@ type sinkFormatKind struct{}
 const awsFormat = "aws"
 
 func (sinkFormatKind) check(s string) error {
-	formats := slices.DeleteFunc(ipc.FormatNames(), func(name string) bool { return name == awsFormat })
+	formats := slices.DeleteFunc(format.Names(), func(name string) bool { return name == awsFormat })
 	switch {
 	case s == awsFormat:
 		return fmt.Errorf("AWS credentials are never written to a file; configure the tool with: credential_process = kyc-token -f aws")

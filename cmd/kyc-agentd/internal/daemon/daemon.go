@@ -30,6 +30,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/format"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -157,7 +158,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if d.store, err = d.openStore(ctx); err != nil {
 		return err
 	}
-	d.sinks = sink.New(sink.Options{Token: d.token, Render: ipc.Render, Logger: d.log})
+	d.sinks = sink.New(sink.Options{Token: d.token, Render: format.Render, Logger: d.log})
 	d.agent, err = agent.New(agent.Options{
 		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
 		Exchanger:     awscreds.New(awscreds.Options{Logger: d.log}),
@@ -220,7 +221,7 @@ func (d *daemon) server() *ipc.Server {
 	m := newMetrics(all.Status)
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI,
-		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.render, OnRequest: m.observe,
+		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.handler(), OnRequest: m.observe,
 	}
 }
 

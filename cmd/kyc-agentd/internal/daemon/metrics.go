@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"net/http"
@@ -10,7 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc"
@@ -71,28 +70,10 @@ func (m *metrics) observe(c ipc.RequestInfo) {
 	m.requests.WithLabelValues(c.Op, cmp.Or(string(c.Code), "ok")).Observe(c.Duration.Seconds())
 }
 
-// metricsFormats are the formats of the metrics; the first is the default.
-var metricsFormats = []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics)}
-
-// render returns all metrics in the format that the request asks for. promhttp.HandlerFor
-// would do the same as a handler; [ipc.Server] takes a media type and a body.
-func (m *metrics) render(_ context.Context, request http.Header) (mediaType string, body []byte, err error) {
-	families, err := m.registry.Gather()
-	if err != nil {
-		return "", nil, err
-	}
-	var out bytes.Buffer
-	format := expfmt.NegotiateAccept(request, metricsFormats...)
-	enc := expfmt.NewEncoder(&out, format)
-	for _, f := range families {
-		if err := enc.Encode(f); err != nil {
-			return "", nil, err
-		}
-	}
-	if end, ok := enc.(expfmt.Closer); ok { // OpenMetrics ends with a line
-		err = end.Close()
-	}
-	return string(format), out.Bytes(), err
+// handler answers with all metrics, in the format that the request asks for. Nothing is
+// compressed: the socket is on this machine.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
 }
 
 // statusCollector makes metrics of a status, which the agent has in memory.

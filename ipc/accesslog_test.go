@@ -13,15 +13,16 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
 // One failure is one line an hour for the administrator, and another failure is not
 // hidden by it.
 func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &failures{}
+		f := &loggedFailures{}
 		key := failureKey{op: "token", code: agent.CodeLoginRequired, env: "prod", exe: "/usr/bin/curl"}
-		logged := func(k failureKey) bool { return f.first(k, time.Now()) }
+		logged := func(k failureKey) bool { return f.shouldLog(k, time.Now()) }
 		if !logged(key) || logged(key) {
 			t.Error("not the first alone")
 		}
@@ -30,7 +31,7 @@ func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 		if !logged(other) {
 			t.Error("another environment is hidden")
 		}
-		time.Sleep(quietFor - time.Second)
+		time.Sleep(suppressFor - time.Second)
 		if logged(key) {
 			t.Error("again within the hour")
 		}
@@ -38,10 +39,10 @@ func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 		if !logged(key) {
 			t.Error("not after the hour")
 		}
-		for i := range 2 * mostFailures {
+		for i := range 2 * maxFailures {
 			logged(failureKey{env: strings.Repeat("x", i)})
 		}
-		if n := len(f.logged); n > mostFailures {
+		if n := len(f.last); n > maxFailures {
 			t.Errorf("%d are remembered", n)
 		}
 	})
@@ -98,7 +99,7 @@ func TestVersionSkew(t *testing.T) {
 	fly := func(agentVersion string, replaced bool, programVersion string) error {
 		ln := serveMemServer(t, &Server{Service: &scripted{}, Version: agentVersion, BinaryReplaced: func() bool { return replaced }})
 		c := &Client{Dial: ln.Dial, Version: programVersion}
-		_, err := c.do(t.Context(), call{op: "fly", method: http.MethodGet, path: "/v1/fly", limit: quickCall}, new(loginBody))
+		_, err := c.do(t.Context(), call{op: "fly", method: http.MethodGet, path: "/v1/fly", limit: quickCall}, new(wire.LoginBody))
 		return err
 	}
 	const said = `no such path: "/v1/fly"; this agent speaks /v1`
@@ -122,7 +123,7 @@ func TestVersionSkew(t *testing.T) {
 	}
 	for _, query := range []string{"format=xml", "colour=red"} {
 		ln := serveMemServer(t, &Server{Service: &scripted{}, Version: "v1.0.0"})
-		if a := ask(t, ln, request("GET", "/v1/token?"+query, "", textPlain)); !strings.HasSuffix(a.body, "; this agent is v1.0.0\n") || a.Header.Get("Kyc-Version") != "v1.0.0" {
+		if a := ask(t, ln, rawRequest("GET", "/v1/token?"+query, "", textPlain)); !strings.HasSuffix(a.body, "; this agent is v1.0.0\n") || a.Header.Get("Kyc-Version") != "v1.0.0" {
 			t.Errorf("%s: %v %q", query, a.Header, a.body)
 		}
 	}
@@ -131,15 +132,15 @@ func TestVersionSkew(t *testing.T) {
 // A newer agent may say more than this client knows.
 func TestNewerAgent(t *testing.T) {
 	const more = `,"colour":"red","sizes":[1,2],"more":{"a":null}`
-	c := answering(t, response("200 OK", mediaJSON, `{"token":"a.b.c","expires_at":"2030-01-02T03:04:05Z","environment":"prod"`+more+`}`))
+	c := answering(t, rawResponse("200 OK", wire.MediaJSON, `{"token":"a.b.c","expires_at":"2030-01-02T03:04:05Z","environment":"prod"`+more+`}`))
 	if tok, err := c.Token(t.Context(), agent.TokenRequest{}); err != nil || tok.IDToken.Reveal() != "a.b.c" || tok.Environment != "prod" {
 		t.Errorf("%+v, %v", tok, err)
 	}
-	c = answering(t, response("200 OK", mediaJSON, `{"version":"v9","pid":4711,"environments":[{"name":"prod","state":"dreaming"`+more+`}]`+more+`}`))
+	c = answering(t, rawResponse("200 OK", wire.MediaJSON, `{"version":"v9","pid":4711,"environments":[{"name":"prod","state":"dreaming"`+more+`}]`+more+`}`))
 	if st, err := c.Status(t.Context()); err != nil || st.PID != 4711 || st.Environments[0].State != "dreaming" {
 		t.Errorf("%+v, %v", st, err)
 	}
-	c = answering(t, response("503 Service Unavailable", mediaProblem, `{"code":"asleep","detail":"it sleeps","hint":"wake it"`+more+`}`))
+	c = answering(t, rawResponse("503 Service Unavailable", wire.MediaProblem, `{"code":"asleep","detail":"it sleeps","hint":"wake it"`+more+`}`))
 	_, err := c.Token(t.Context(), agent.TokenRequest{})
 	fixture.WantError(t, err, "asleep", "it sleeps; wake it")
 }

@@ -1,4 +1,4 @@
-package ipc
+package helper
 
 import (
 	"errors"
@@ -8,17 +8,18 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/origin"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// errElsewhere is the cause of every error that says: no token goes to this URL. A
-// protocol that is asked for everybody's URLs answers that with silence.
+// errElsewhere is the cause of every error that says: no token goes to this URL. In a
+// protocol whose tool asks about URLs of other servers too, the answer is then silence.
 var errElsewhere = errors.New("not a host of any environment")
 
 func elsewhere(code agent.Code, message, hint string) error {
 	return &agent.Error{Code: code, Op: "helper", Message: message, Hint: hint, Err: errElsewhere}
 }
 
-// originOf is the origin of a URL that a helper is asked about.
+// originOf returns the origin of the URL that a tool asks about.
 func originOf(raw string) (origin.Origin, error) {
 	o, err := origin.Parse(raw)
 	if err != nil {
@@ -27,9 +28,8 @@ func originOf(raw string) (origin.Origin, error) {
 	return o, nil
 }
 
-// origins are where the environment's tokens may go. Plain http is among them only
-// where the API itself is spoken to that way, which the configuration allows on
-// loopback alone.
+// origins returns where the environment's tokens may go. Plain http is among them only if
+// the api_url is a plain http URL, which the configuration allows on loopback only.
 func origins(e agent.EnvironmentStatus) []origin.Origin {
 	var all []origin.Origin
 	urls := []string{e.APIURL}
@@ -44,8 +44,8 @@ func origins(e agent.EnvironmentStatus) []origin.Origin {
 	return all
 }
 
-// environmentOf names the environment whose tokens may go to target. only, when it is
-// not empty, is the one that may be it. Every error for a target that is none's has
+// environmentOf returns the environment whose tokens may go to target. If only is not
+// empty, no other environment will do. The error for a target of no environment has
 // errElsewhere as its cause.
 func environmentOf(st agent.Status, only string, target string) (string, error) {
 	if only != "" && !slices.ContainsFunc(st.Environments, func(e agent.EnvironmentStatus) bool { return e.Name == only }) {
@@ -67,7 +67,7 @@ func environmentOf(st agent.Status, only string, target string) (string, error) 
 	case len(names) == 1:
 		return names[0], nil
 	case len(names) > 1:
-		return "", usage("%s is a host of %s; name one as an argument of the helper", where, strings.Join(names, " and of "))
+		return "", wire.UsageError("%s is a host of %s; name one as an argument of the helper", where, strings.Join(names, " and of "))
 	case o.Scheme == "http":
 		return "", elsewhere(agent.CodeDenied, where+": no token goes over plain http", "use https://")
 	case only != "":
@@ -85,6 +85,6 @@ func unknownEnvironment(name string, st agent.Status) error {
 	}
 	return &agent.Error{
 		Code: agent.CodeUnknownEnvironment, Op: "helper",
-		Message: "unknown environment " + quoted(name), Hint: "configured are: " + strings.Join(names, ", "),
+		Message: "unknown environment " + wire.Quote(name), Hint: "configured are: " + strings.Join(names, ", "),
 	}
 }

@@ -1,4 +1,4 @@
-package ipc
+package apiproxy
 
 import (
 	"net/http"
@@ -10,52 +10,53 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/origin"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// proxyMethods are what the proxy forwards. CONNECT would make a tunnel of it, and
-// TRACE answers with the request, token and all.
-var proxyMethods = []string{
+// methods are the methods that are forwarded. CONNECT would make a tunnel, and the answer
+// to TRACE is the request itself, with the token.
+var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
-// checkProxied refuses a request that is not meant for a proxy of this kind, or that
-// wants to have a say in what the agent adds.
-func checkProxied(r *http.Request) error {
-	if err := noBrowser(r); err != nil {
-		return err
-	}
+// checkRequest refuses a request that is meant for another kind of proxy, or that would
+// change what the agent adds.
+func checkRequest(r *http.Request) error {
 	switch {
-	case r.Method == http.MethodConnect || !slices.Contains(proxyMethods, r.Method):
-		err := usageStatus(http.StatusMethodNotAllowed, "method %s is not forwarded; use %s", quoted(r.Method), strings.Join(proxyMethods, ", "))
-		err.allow = strings.Join(proxyMethods, ", ")
+	case r.Method == http.MethodConnect || !slices.Contains(methods, r.Method):
+		err := wire.NewStatusError(http.StatusMethodNotAllowed, "method %s is not forwarded; use %s", wire.Quote(r.Method), strings.Join(methods, ", "))
+		err.Allow = strings.Join(methods, ", ")
 		return err
 	case r.URL.Scheme != "" || r.URL.Host != "":
-		return usage("a request for a whole URL is refused: name the environment as the host, and the path alone")
+		return wire.UsageError("a request for a whole URL is refused: name the environment as the host, and the path alone")
 	case strings.Contains(r.Host, ":"):
-		return usage("the host %s has a port; name the environment alone, as in http://prod/", quoted(r.Host))
+		return wire.UsageError("the host %s has a port; name the environment alone, as in http://prod/", wire.Quote(r.Host))
 	case !r.ProtoAtLeast(1, 1):
-		// Its clients take a transfer that was cut off for one that is complete.
-		return usageStatus(http.StatusHTTPVersionNotSupported, "requests to the API have to be HTTP/1.1")
+		// Its clients cannot tell a transfer that was cut off from a complete one.
+		return wire.NewStatusError(http.StatusHTTPVersionNotSupported, "requests to the API have to be HTTP/1.1")
 	}
-	return checkProxiedHeader(r)
+	if err := checkHeader(r); err != nil {
+		return err
+	}
+	return checkPath(r.URL.EscapedPath())
 }
 
-func checkProxiedHeader(r *http.Request) error {
+func checkHeader(r *http.Request) error {
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
 		if _, ok := r.Header[name]; ok {
-			return usage("leave %s out: the agent puts its own on", name)
+			return wire.UsageError("leave %s out: the agent adds its own", name)
 		}
 	}
 	if _, ok := r.Header["Upgrade"]; ok {
-		return usage("Upgrade is not forwarded")
+		return wire.UsageError("Upgrade is not forwarded")
 	}
 	if len(r.Trailer) > 0 {
-		return usage("trailers are not forwarded")
+		return wire.UsageError("trailers are not forwarded")
 	}
 	return nil
 }
 
-// baseURL is the api_url of t, where it is fit to get a token.
+// baseURL returns the api_url of t, if a token may be sent there.
 func baseURL(t agent.Token) (*url.URL, error) {
 	if _, err := origin.Parse(t.APIURL); err == nil {
 		base, err := url.Parse(t.APIURL)
@@ -69,8 +70,8 @@ func baseURL(t agent.Token) (*url.URL, error) {
 	}
 }
 
-// forwardURL is where a request for the path and query of target goes: below base,
-// whatever the path says.
+// forwardURL returns where a request for the path and query of target goes: below base,
+// for every path.
 func forwardURL(base, target *url.URL) (*url.URL, error) {
 	raw := target.EscapedPath()
 	if err := checkPath(raw); err != nil {
@@ -83,7 +84,7 @@ func forwardURL(base, target *url.URL) (*url.URL, error) {
 	}, nil
 }
 
-func badPath(what string) error { return usage("the path %s", what) }
+func badPath(what string) error { return wire.UsageError("the path %s", what) }
 
 // checkPath refuses an escaped path that a server could take for one above or beside
 // it. Which servers decode twice, take a backslash for a slash, fold "//" or cut

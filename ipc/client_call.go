@@ -18,6 +18,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
@@ -34,7 +35,7 @@ type call struct {
 	environment  string
 	method, path string
 	body         []byte
-	limit        time.Duration // when the context has no deadline
+	limit        time.Duration // if the context has no deadline
 }
 
 func (c call) errorf(code agent.Code, format string, args ...any) *agent.Error {
@@ -65,28 +66,27 @@ func (c *Client) do(ctx context.Context, call call, out any) (http.Header, error
 		ctx, cancel = context.WithTimeout(ctx, call.limit)
 		defer cancel()
 	}
-	req, err := http.NewRequestWithContext(ctx, call.method, "http://"+host+call.path, bytes.NewReader(call.body))
+	req, err := http.NewRequestWithContext(ctx, call.method, "http://"+wire.Host+call.path, bytes.NewReader(call.body))
 	if err != nil {
 		return nil, call.wrap(err)
 	}
-	req.Header.Set("Accept", mediaJSON+", "+mediaProblem)
+	req.Header.Set("Accept", wire.MediaJSON+", "+wire.MediaProblem)
 	if call.method == http.MethodPost {
-		req.Header.Set("Content-Type", mediaJSON)
+		req.Header.Set("Content-Type", wire.MediaJSON)
 	}
 	resp, body, err := c.roundTrip(ctx, req)
 	if err != nil {
-		return nil, c.failed(ctx, call, err)
+		return nil, c.transportError(ctx, call, err)
 	}
 	return resp.Header, c.read(call, resp, body, out)
 }
 
-// roundTrip makes one connection for one request: connecting to a Unix socket is
-// cheap, and no connection outlives an agent that was restarted. It is not an
-// [http.Transport], for that one prints an answer that comes too early, a token
-// say, to the standard logger.
+// roundTrip makes one connection for one request: connecting to a Unix socket is cheap, and
+// no connection outlives an agent that was restarted. It does not use an [http.Transport],
+// which prints an answer that comes too early, and a token in it, to the standard logger.
 func (c *Client) roundTrip(ctx context.Context, req *http.Request) (*http.Response, []byte, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, nil, err // a Dial of the caller's may not look
+		return nil, nil, err // a custom Dial may not check
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -95,12 +95,12 @@ func (c *Client) roundTrip(ctx context.Context, req *http.Request) (*http.Respon
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	req.Close = true
-	// Whoever refuses us may answer before they have read everything.
+	// An agent that refuses the request may answer before it has read everything.
 	go func() { _ = req.Write(conn) }()
 	return readResponse(conn, req)
 }
 
-// readResponse reads an answer and at most one byte more of its body than is taken.
+// readResponse reads an answer, and of its body at most one byte more than is allowed.
 func readResponse(r io.Reader, req *http.Request) (*http.Response, []byte, error) {
 	limited := &io.LimitedReader{R: r, N: maxAnswerHead}
 	resp, err := http.ReadResponse(bufio.NewReader(limited), req)
@@ -111,7 +111,7 @@ func readResponse(r io.Reader, req *http.Request) (*http.Response, []byte, error
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	limited.N = maxAnswer + 4096 // what the buffer holds already does not count
+	limited.N = maxAnswer + 4096 // the buffer already holds a part of the body
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	return resp, body, err
 }
@@ -120,7 +120,7 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	if c.Dial != nil {
 		conn, err := c.Dial(ctx)
 		if err != nil {
-			return nil, c.unreachable(ctx, err)
+			return nil, c.dialError(ctx, err)
 		}
 		return conn, nil
 	}
@@ -129,13 +129,13 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, c.unreachable(ctx, err)
+		return nil, c.dialError(ctx, err)
 	}
 	return conn, nil
 }
 
-// unreachable is the error for a connection that was not made.
-func (c *Client) unreachable(ctx context.Context, err error) error {
+// dialError returns the error for a connection that was not made.
+func (c *Client) dialError(ctx context.Context, err error) error {
 	path := c.socket()
 	switch {
 	case ctx.Err() != nil:
@@ -153,8 +153,8 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 }
 
-// failed is the error for a request that got no answer.
-func (c *Client) failed(ctx context.Context, call call, err error) error {
+// transportError returns the error for a request that got no answer.
+func (c *Client) transportError(ctx context.Context, call call, err error) error {
 	if e, ok := errors.AsType[*agent.Error](err); ok {
 		return call.wrap(e)
 	}
@@ -165,17 +165,17 @@ func (c *Client) failed(ctx context.Context, call call, err error) error {
 	case ctx.Err() != nil:
 		e.Message, e.Err = "the agent on "+c.socket()+" did not answer in time", ctx.Err()
 		e.Hint = "see: systemctl --user status kyc-agentd.service"
-	case hungUp(err):
+	case isDisconnect(err):
 		e.Message, e.Err = "the agent on "+c.socket()+" hung up without an answer", err
 		e.Hint = "try again"
 	default:
-		// The text of such an error quotes what came, so it goes nowhere.
-		return c.garbled(call.op)
+		// The text of such an error quotes the answer, so nobody sees it.
+		return c.errMalformed(call.op)
 	}
 	return e
 }
 
-func hungUp(err error) bool {
+func isDisconnect(err error) bool {
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, e) {
 			return true
@@ -184,8 +184,8 @@ func hungUp(err error) bool {
 	return false
 }
 
-// garbled is the error for an answer that makes no sense.
-func (c *Client) garbled(op string) *agent.Error {
+// errMalformed returns the error for an answer that is not the agent's.
+func (c *Client) errMalformed(op string) *agent.Error {
 	return &agent.Error{
 		Code: agent.CodeInternal, Op: op, Message: "what answers on " + c.socket() + " does not speak like kyc-agentd",
 		Hint: "set KYC_AGENT_SOCK to the agent's socket, or upgrade the older of the two",
@@ -196,65 +196,39 @@ func (c *Client) read(call call, resp *http.Response, body []byte, out any) erro
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case len(body) > maxAnswer:
-		e := c.garbled(call.op)
+		e := c.errMalformed(call.op)
 		e.Message = fmt.Sprintf("the answer on %s is larger than %d KiB", c.socket(), maxAnswer>>10)
 		return e
-	case resp.StatusCode == http.StatusOK && media == mediaJSON:
+	case resp.StatusCode == http.StatusOK && media == wire.MediaJSON:
 		if json.Unmarshal(body, out) != nil {
-			return c.garbled(call.op)
+			return c.errMalformed(call.op)
 		}
 		return nil
 	case resp.StatusCode < 400:
-		return c.garbled(call.op)
-	case media == mediaProblem:
-		return c.withVersion(c.readProblem(call, body), resp.Header.Get(headerVersion))
+		return c.errMalformed(call.op)
+	case media == wire.MediaProblem:
+		return c.withVersions(c.readProblem(call, body), resp.Header.Get(wire.HeaderVersion))
 	case media == "text/plain":
-		return call.errorf(codeOfStatus(resp.StatusCode), "%s", firstLine(body))
+		return call.errorf(wire.CodeOf(resp.StatusCode), "%s", firstLine(body))
 	}
-	return c.garbled(call.op)
+	return c.errMalformed(call.op)
 }
 
 func (c *Client) readProblem(call call, body []byte) error {
-	var p problem
+	var p wire.Problem
 	if json.Unmarshal(body, &p) != nil || p.Code == "" {
-		return c.garbled(call.op)
+		return c.errMalformed(call.op)
 	}
-	return p.errorOf(call.op)
+	return p.AgentError(call.op)
 }
 
-// withVersion says that the agent does not know what it was asked because it is of
-// another version than the program. One that does not tell its version is older than the
-// header that does.
-func (c *Client) withVersion(err error, agentVersion string) error {
-	e, ok := errors.AsType[*agent.Error](err)
-	if !ok || e.Code != agent.CodeUsage || !unknownThere(e.Message) || c.Version == "" || c.Version == agentVersion {
-		return err
-	}
-	is := "the agent is " + sanitize.OneLine(agentVersion)
-	if agentVersion == "" {
-		is = "the agent is of an older version"
-	}
-	e.Hint = is + ", and this program " + c.Version + "; run: systemctl --user restart kyc-agentd.service"
-	return e
-}
-
-// unknownThere recognizes the words of every version's agent for what it does not know.
-func unknownThere(message string) bool {
-	for _, start := range []string{"unknown ", "no such path", "method "} {
-		if strings.HasPrefix(message, start) {
-			return true
-		}
-	}
-	return false
-}
-
-// firstLine is for the few answers that are not our server's handlers': net/http's
-// own, and the one a foreign peer gets.
+// firstLine is for the few answers that do not come from the server's handlers: net/http's
+// own, and the refusal of a process of another user.
 func firstLine(body []byte) string {
-	const most = 200
+	const maxLine = 200
 	line, _, _ := strings.Cut(string(body), "\n")
-	if len(line) > most {
-		line = line[:most]
+	if len(line) > maxLine {
+		line = line[:maxLine]
 	}
 	return sanitize.OneLine(line)
 }

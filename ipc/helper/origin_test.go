@@ -1,4 +1,4 @@
-package ipc
+package helper
 
 import (
 	"errors"
@@ -8,16 +8,8 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
-
-// someHosts is a status of environments with hosts of every kind.
-var someHosts = agent.Status{Environments: []agent.EnvironmentStatus{
-	{Name: "local", APIURL: "http://127.0.0.1:8080/base", AllowedHosts: []string{"127.0.0.1:8443", "[::1]:8443"}},
-	{Name: "prod", APIURL: "https://kyc.legaltalent.ai", AllowedHosts: []string{"files.example", "files.example:8443", "10.0.0.7", "kyc.legaltalent.ai:443"}},
-	{Name: "staging", APIURL: "https://STG.kyc.legaltalent.ai:443/v1"},
-	{Name: "twin-a", APIURL: "https://twin.example"},
-	{Name: "twin-b", APIURL: "https://twin.example"},
-}}
 
 func TestEnvironmentOf(t *testing.T) {
 	for target, want := range map[string]string{
@@ -94,7 +86,7 @@ func TestEnvironmentOf(t *testing.T) {
 		"https://::1:8443":                              "",
 		"https://" + strings.Repeat("a", 100_000) + "/": "",
 	} {
-		got, err := environmentOf(someHosts, "", target)
+		got, err := environmentOf(fixture.Hosts, "", target)
 		if want != "" {
 			if got != want || err != nil {
 				t.Errorf("%.99q: %q, %v; want %s", target, got, err, want)
@@ -107,7 +99,7 @@ func TestEnvironmentOf(t *testing.T) {
 		if code := agent.CodeOf(err); code != agent.CodeDenied && code != agent.CodeUnknownEnvironment {
 			t.Errorf("%.99q: code %s", target, code)
 		}
-		if line := public(err).Error(); strings.Contains(line, "hunter2") || len(line) > 450 || strings.ContainsAny(line, "\n\x00") {
+		if line := wire.Sanitized(err).Error(); strings.Contains(line, "hunter2") || len(line) > 450 || strings.ContainsAny(line, "\n\x00") {
 			t.Errorf("%.99q: %s", target, line)
 		}
 	}
@@ -115,27 +107,27 @@ func TestEnvironmentOf(t *testing.T) {
 
 func TestEnvironmentOfOne(t *testing.T) {
 	const ours = "https://kyc.legaltalent.ai/x"
-	if got, err := environmentOf(someHosts, "prod", ours); got != "prod" || err != nil {
+	if got, err := environmentOf(fixture.Hosts, "prod", ours); got != "prod" || err != nil {
 		t.Error(got, err)
 	}
-	_, err := environmentOf(someHosts, "staging", ours)
+	_, err := environmentOf(fixture.Hosts, "staging", ours)
 	fixture.WantError(t, err, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai is no host of staging", "environments.staging.allowed_hosts", "run: kyc-agentd reload")
 	if !errors.Is(err, errElsewhere) {
 		t.Error("it is elsewhere")
 	}
-	_, err = environmentOf(someHosts, "moon", ours)
+	_, err = environmentOf(fixture.Hosts, "moon", ours)
 	fixture.WantError(t, err, agent.CodeUnknownEnvironment, "moon")
 	if errors.Is(err, errElsewhere) {
 		t.Error("an environment that is not there passes for another's host")
 	}
-	_, err = environmentOf(someHosts, "", "https://twin.example")
+	_, err = environmentOf(fixture.Hosts, "", "https://twin.example")
 	fixture.WantError(t, err, agent.CodeUsage, "https://twin.example is a host of twin-a and of twin-b", "name one")
-	if got, err := environmentOf(someHosts, "twin-b", "https://twin.example"); got != "twin-b" || err != nil {
+	if got, err := environmentOf(fixture.Hosts, "twin-b", "https://twin.example"); got != "twin-b" || err != nil {
 		t.Error(got, err)
 	}
-	_, err = environmentOf(someHosts, "", "http://kyc.legaltalent.ai")
+	_, err = environmentOf(fixture.Hosts, "", "http://kyc.legaltalent.ai")
 	fixture.WantError(t, err, agent.CodeDenied, "no token goes over plain http", "use https://")
-	_, err = environmentOf(someHosts, "", "https://kyc.legaltalent.ai:8443")
+	_, err = environmentOf(fixture.Hosts, "", "https://kyc.legaltalent.ai:8443")
 	fixture.WantError(t, err, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai:8443 is no host of any environment", "allowed_hosts")
 }
 
@@ -161,7 +153,7 @@ func FuzzOrigin(f *testing.F) {
 		if again, err := originOf(o.String()); err != nil || again != o {
 			t.Errorf("%q is %s, then %s, %v", raw, o, again, err)
 		}
-		name, err := environmentOf(someHosts, "", raw)
+		name, err := environmentOf(fixture.Hosts, "", raw)
 		if err != nil {
 			return
 		}

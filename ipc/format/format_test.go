@@ -1,4 +1,4 @@
-package ipc
+package format
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ func TestRender(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	token := fixture.Token("prod")
 	token.ExpiresAt = now.Add(time.Hour)
-	for _, name := range FormatNames() {
+	for _, name := range Names() {
 		got, err := Render(name, token, now)
 		if err != nil || !bytes.Contains(got, []byte(fixture.JWT)) || !bytes.HasSuffix(got, []byte("\n")) {
 			t.Errorf("%s: %q, %v", name, got, err)
@@ -36,11 +36,11 @@ func TestReportedEnd(t *testing.T) {
 		2 * time.Second: time.Second, 0: 0, -time.Minute: -time.Minute,
 	} {
 		token := agent.Token{ExpiresAt: now.Add(left)}
-		if got := reportedEnd(token, now).Sub(now); got != want {
+		if got := ReportedEnd(token, now).Sub(now); got != want {
 			t.Errorf("%s before the end it is reported in %s, want %s", left, got, want)
 		}
 	}
-	if got := reportedEnd(agent.Token{}, now); !got.IsZero() {
+	if got := ReportedEnd(agent.Token{}, now); !got.IsZero() {
 		t.Errorf("without end: %s", got)
 	}
 }

@@ -1,4 +1,4 @@
-package ipc
+package apiproxy
 
 import (
 	"context"
@@ -11,22 +11,24 @@ import (
 	"time"
 )
 
-// A patientBody gives a client stallTimeout to send each piece of a body.
-type patientBody struct {
+// A stallTimeoutBody fails a Read when the client sends nothing for StallTimeout. All
+// methods but Read and Close may be called on nil, which stands for a body that is not
+// streamed.
+type stallTimeoutBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	client  context.Context // ends with the client's connection
 
 	mu     sync.Mutex
-	end    error // what there is to read from here on, once there is no more of it
+	end    error // what Read returns from now on, if it is not nil
 	failed bool  // the client did not send all of it
 	gaveUp bool  // the API was gone, and the client was not
 }
 
-var errGivenUp = errors.New("nobody takes the rest of the body")
+var errNotRead = errors.New("the rest of the body is not read")
 
-func (b *patientBody) Read(p []byte) (int, error) {
-	if err := b.wait(); err != nil {
+func (b *stallTimeoutBody) Read(p []byte) (int, error) {
+	if err := b.extendDeadline(); err != nil {
 		return 0, err
 	}
 	n, err := b.ReadCloser.Read(p)
@@ -41,46 +43,47 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	return n, b.end
 }
 
-// wait sets the deadline for the next piece; net/http lifts it at the end of the body.
-func (b *patientBody) wait() error {
+// extendDeadline sets the deadline for the next piece; net/http lifts it at the end of the
+// body.
+func (b *stallTimeoutBody) extendDeadline() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.end == nil {
-		_ = b.control.SetReadDeadline(time.Now().Add(stallTimeout))
+		_ = b.control.SetReadDeadline(time.Now().Add(StallTimeout))
 	}
 	return b.end
 }
 
-// giveUp ends a Read that is waiting for the client. To net/http, that is the end of the
-// client's connection.
-func (b *patientBody) giveUp() {
+// giveUp ends a Read that is waiting for the client. net/http then ends the client's
+// connection.
+func (b *stallTimeoutBody) giveUp() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.end == nil {
-		b.end, b.gaveUp = errGivenUp, b.client.Err() == nil
+		b.end, b.gaveUp = errNotRead, b.client.Err() == nil
 		_ = b.control.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
 // finish leaves the client's connection to the server, which keeps it if the body had
 // been read to its end when the answer began.
-func (b *patientBody) finish() {
+func (b *stallTimeoutBody) finish() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.end == nil {
-		b.end = errGivenUp
+		b.end = errNotRead
 	}
 }
 
-// ended tells why it was not read to its end: the client did not send all of it, or the
-// API was gone.
-func (b *patientBody) ended() (failed, gaveUp bool) {
+// failure returns why the body was not read to its end: the client did not send all of it,
+// or the API was gone.
+func (b *stallTimeoutBody) failure() (failed, gaveUp bool) {
 	if b == nil {
 		return false, false
 	}
@@ -93,7 +96,7 @@ func (b *patientBody) ended() (failed, gaveUp bool) {
 // the body was read to its end. Otherwise net/http would execute what is left of the body
 // as requests to the agent: in full duplex it does not look at the body before it writes
 // an answer, and a body whose end it cannot find does not make it close the connection.
-func (b *patientBody) closeUnlessRead(h http.Header) {
+func (b *stallTimeoutBody) closeUnlessRead(h http.Header) {
 	if b == nil {
 		return
 	}
@@ -104,14 +107,15 @@ func (b *patientBody) closeUnlessRead(h http.Header) {
 	}
 }
 
-// sentOn returns r as a request that tells the connection to the API of its body.
-func (b *patientBody) sentOn(r *http.Request) *http.Request {
+// traceConn returns r as a request that stores its body in the connection to the API on
+// which it is sent, whose Close then gives the body up.
+func (b *stallTimeoutBody) traceConn(r *http.Request) *http.Request {
 	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		c := i.Conn
-		if over, ok := c.(*tls.Conn); ok {
-			c = over.NetConn()
+		if t, ok := c.(*tls.Conn); ok {
+			c = t.NetConn()
 		}
-		if c, ok := c.(*patientConn); ok {
+		if c, ok := c.(*stallTimeoutConn); ok {
 			c.body.Store(b)
 		}
 	}}))

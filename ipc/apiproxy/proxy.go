@@ -1,0 +1,219 @@
+// Package apiproxy forwards HTTP requests to an environment's API and adds the
+// Authorization header.
+//
+//	p := &apiproxy.Proxy{Service: service, Transport: apiproxy.NewTransport(nil), …}
+//	environment, began, err := p.Forward(w, r)
+//
+// The host of a request names the environment. request.go says what is refused, body.go
+// and transport.go how a client or an API that stops in the middle of a body is given up.
+// Package ipc describes the rules for its users.
+package apiproxy
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
+)
+
+const (
+	// maxReplayed is the largest body, in bytes, that is read whole before it is sent, so
+	// that it can be sent again with a newer token.
+	maxReplayed = wire.MaxBody
+	// copyBuffer is the size, in bytes, of the pieces in which bodies are copied.
+	copyBuffer = 32 << 10
+)
+
+// A Proxy forwards requests to the API of the environment that is their host. Set the
+// fields before the first call.
+type Proxy struct {
+	Service   agent.Service
+	Transport *http.Transport // of NewTransport
+	// TokenTimeout bounds the wait for a token.
+	TokenTimeout time.Duration
+	// Serving ends when the server cuts off the requests that it still answers.
+	Serving context.Context
+	// OnPanic logs the value of a panic and returns the error for the client.
+	OnPanic func(v any) error
+
+	buffers bufferPool
+}
+
+// Forward forwards one request and writes the API's answer to w. environment is empty if
+// no token was needed. If err is not nil and an answer has not begun, the caller writes
+// err as the answer. If it has begun, the caller aborts it (see [http.ErrAbortHandler]), so
+// that the client sees an incomplete transfer.
+func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment string, began bool, err error) {
+	q := &proxyRequest{proxy: p, in: r, out: &stallTimeoutWriter{ResponseWriter: w, control: http.NewResponseController(w)}}
+	defer func() {
+		v := recover()
+		switch {
+		case v == nil:
+		case v == http.ErrAbortHandler:
+			err = q.cutOff()
+		default:
+			err = p.OnPanic(v)
+		}
+		environment, began = q.token.Environment, q.out.began
+		switch {
+		case err == nil:
+		case began:
+			_ = q.out.control.Flush() // or the client would see no answer instead of an incomplete one
+		default:
+			clear(w.Header()) // those of an answer that was not written
+			q.streamed.closeUnlessRead(w.Header())
+		}
+	}()
+	return "", false, q.forward()
+}
+
+// A proxyRequest is one request that is being forwarded.
+type proxyRequest struct {
+	proxy    *Proxy
+	in       *http.Request
+	out      *stallTimeoutWriter
+	token    agent.Token
+	body     []byte            // all of it, if it is small
+	streamed *stallTimeoutBody // otherwise, the body that is copied as it arrives
+	err      error             // why there is no answer of the API's
+}
+
+// forward returns an error if there is no answer of the API's to pass on.
+func (q *proxyRequest) forward() (err error) {
+	if err := checkRequest(q.in); err != nil {
+		return err
+	}
+	if err := q.readSmallBody(); err != nil {
+		return err
+	}
+	if q.token, err = q.getToken(0); err != nil {
+		return err
+	}
+	base, err := baseURL(q.token)
+	if err != nil {
+		return err
+	}
+	target, err := forwardURL(base, q.in.URL)
+	if err != nil {
+		return err
+	}
+	q.liftDeadlines()
+	defer q.streamed.finish()
+	reverse := &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.URL, pr.Out.Host = target, ""
+			q.rewrite(pr.Out)
+		},
+		Transport:    q,
+		BufferPool:   &q.proxy.buffers,
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { q.err = q.transportError(base.Host, err) },
+		ErrorLog:     log.New(io.Discard, "", 0), // it would quote the API; the caller logs err
+	}
+	reverse.ModifyResponse = func(res *http.Response) error {
+		reverse.FlushInterval = flushInterval(res.ContentLength)
+		q.modifyResponse(res)
+		return nil
+	}
+	reverse.ServeHTTP(q.out, q.in)
+	q.out.extendDeadline() // the end of a body may come long after its last piece
+	return q.err
+}
+
+// flushInterval returns how long a piece of an answer may wait for the next one. Only a
+// small answer may: it then mostly goes in one piece.
+func flushInterval(length int64) time.Duration {
+	if 0 <= length && length <= copyBuffer {
+		return 5 * time.Millisecond
+	}
+	return -1
+}
+
+// readSmallBody reads a body that is small and whose length is known, so that it can be
+// sent twice. The server's own deadline applies.
+func (q *proxyRequest) readSmallBody() error {
+	if q.in.ContentLength <= 0 || q.in.ContentLength > maxReplayed {
+		return nil
+	}
+	body, err := io.ReadAll(q.in.Body)
+	if err != nil {
+		return errIncompleteBody()
+	}
+	q.body = body
+	return nil
+}
+
+func errIncompleteBody() error { return wire.UsageError("the body did not arrive whole") }
+
+// getToken returns a token that is valid for at least minValid.
+func (q *proxyRequest) getToken(minValid time.Duration) (agent.Token, error) {
+	ctx, cancel := context.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
+	defer cancel()
+	t, err := q.proxy.Service.Token(ctx, agent.TokenRequest{Environment: q.in.Host, MinValid: minValid})
+	if err == nil {
+		err = wire.CheckToken(t)
+	}
+	return t, err
+}
+
+// liftDeadlines makes room for bodies of any length: from here on, only a client or an API
+// that stops in the middle of one is given up. Bodies go both ways at once, because an API
+// may answer before it has read everything.
+func (q *proxyRequest) liftDeadlines() {
+	_ = q.out.control.EnableFullDuplex()
+	_ = q.out.control.SetReadDeadline(time.Time{})
+	_ = q.out.control.SetWriteDeadline(time.Time{})
+	if q.body == nil && q.in.ContentLength != 0 {
+		q.streamed = &stallTimeoutBody{ReadCloser: q.in.Body, control: q.out.control, client: q.in.Context()}
+		q.in = q.in.WithContext(q.in.Context()) // a copy: the server still uses its own
+		q.in.Body = q.streamed
+		q.out.body = q.streamed
+	}
+}
+
+// rewrite runs after the headers that concern one hop were removed, so that no Connection
+// header can remove what it adds.
+func (q *proxyRequest) rewrite(out *http.Request) {
+	out.URL.RawQuery = q.in.URL.RawQuery // including what net/http cannot parse
+	authorize(out, q.token)
+	if q.body != nil {
+		out.Header.Del("Expect") // the body is here already
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(q.body)), nil }
+		out.Body, _ = out.GetBody()
+	}
+}
+
+func authorize(r *http.Request, t agent.Token) {
+	r.Header.Set("Authorization", "Bearer "+t.IDToken.Reveal())
+}
+
+// modifyResponse removes from the API's answer the headers that only the agent may set.
+func (q *proxyRequest) modifyResponse(res *http.Response) {
+	for _, name := range []string{wire.HeaderError, wire.HeaderWarning, wire.HeaderVersion} {
+		res.Header.Del(name)
+	}
+	if line := sanitize.OneLine(q.token.Warning); line != "" {
+		res.Header.Set(wire.HeaderWarning, line)
+	}
+}
+
+// A bufferPool lends buffers of copyBuffer bytes.
+type bufferPool struct{ pool sync.Pool }
+
+// Get implements [httputil.BufferPool].
+func (b *bufferPool) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, copyBuffer)
+}
+
+// Put implements [httputil.BufferPool].
+func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }

@@ -1,0 +1,202 @@
+package apiproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
+)
+
+const (
+	// StallTimeout is how long a client or an API may send or take nothing in the middle of
+	// a body that the other side waits for.
+	StallTimeout = time.Minute
+	// ResponseTimeout is how long an API may take to begin its answer.
+	ResponseTimeout = 2 * time.Minute
+
+	connectTimeout = 10 * time.Second // for the connection, and again for TLS
+
+	// A connection that was kept over a suspend is dead, and the next request on it fails.
+	idleTimeout = 30 * time.Second
+)
+
+// A DialFunc is [net.Dialer.DialContext].
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// NewTransport returns a transport that connects with dial; nil means the network. It
+// speaks HTTP/1.1 only, so that a connection that fails takes one request with it.
+func NewTransport(dial DialFunc) *http.Transport {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: proxyconnect.Check,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &stallTimeoutConn{Conn: c}, nil
+		},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    connectTimeout,
+		ResponseHeaderTimeout:  ResponseTimeout,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConns:           128,
+		MaxIdleConnsPerHost:    64,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // bytes are passed on unchanged
+	}
+}
+
+// A stallTimeoutConn fails a Write when the API takes nothing for StallTimeout.
+type stallTimeoutConn struct {
+	net.Conn
+	body atomic.Pointer[stallTimeoutBody] // the streamed body of the request on it
+}
+
+// Close gives up the body as well: [http.Transport] reports that an API is gone only after
+// its last Read of the body, and the client may send nothing for a minute.
+func (c *stallTimeoutConn) Close() error {
+	c.body.Load().giveUp()
+	return c.Conn.Close()
+}
+
+func (c *stallTimeoutConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(StallTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// A stallTimeoutWriter fails a Write when the client takes nothing for StallTimeout.
+type stallTimeoutWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	body    *stallTimeoutBody // the streamed body of the request
+	began   bool              // the answer, not only a 1xx
+}
+
+// Unwrap leads an [http.ResponseController] to the server's writer.
+func (w *stallTimeoutWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *stallTimeoutWriter) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.began = true
+		w.body.closeUnlessRead(w.Header())
+	}
+	w.extendDeadline()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *stallTimeoutWriter) Write(p []byte) (int, error) {
+	w.extendDeadline()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *stallTimeoutWriter) extendDeadline() {
+	_ = w.control.SetWriteDeadline(time.Now().Add(StallTimeout))
+}
+
+// RoundTrip sends a request once. If the API answers 401, the body is still there and there
+// is a newer token, it sends the request once more.
+func (q *proxyRequest) RoundTrip(out *http.Request) (*http.Response, error) {
+	if q.streamed != nil {
+		out = q.streamed.traceConn(out)
+	}
+	res, err := q.proxy.Transport.RoundTrip(out)
+	if err != nil || res.StatusCode != http.StatusUnauthorized || q.streamed != nil || !q.renewToken() {
+		return res, err
+	}
+	_, _ = io.CopyN(io.Discard, res.Body, maxReplayed) // so that the connection can be used again
+	_ = res.Body.Close()
+	again := out.Clone(out.Context())
+	if out.GetBody != nil {
+		again.Body, _ = out.GetBody()
+	}
+	authorize(again, q.token)
+	return q.proxy.Transport.RoundTrip(again)
+}
+
+// renewToken asks for a token that is newer than the refused one, by asking for more
+// remaining life than that one has. Without one the API's 401 is the answer.
+func (q *proxyRequest) renewToken() bool {
+	old := q.token
+	if old.ExpiresAt.IsZero() {
+		return false // there is never a newer API key
+	}
+	left := old.ExpiresAt.Round(0).Sub(time.Now().Round(0))
+	t, err := q.getToken(max(left, 0) + time.Second)
+	if err != nil || t.APIURL != old.APIURL || t.IDToken.Equal(old.IDToken) {
+		return false
+	}
+	q.token = t
+	return true
+}
+
+// transportError returns the error for a request to which the API sent no answer. It names
+// the API's host, and quotes nothing of what the API sent.
+func (q *proxyRequest) transportError(apiHost string, err error) error {
+	if e, ok := errors.AsType[*agent.Error](err); ok {
+		return e
+	}
+	fail := func(what string) error {
+		return &agent.Error{
+			Code: agent.CodeUnavailable, Op: "proxy", Environment: q.token.Environment,
+			Message: "the API at " + apiHost + " " + what, Hint: "try again", Err: err,
+		}
+	}
+	failed, gaveUp := q.streamed.failure()
+	switch {
+	case failed:
+		return errIncompleteBody()
+	case q.proxy.Serving.Err() != nil || q.in.Context().Err() != nil && !gaveUp:
+		return q.cutOff()
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return fail("cannot be reached: its name cannot be resolved")
+	}
+	if status, ok := proxyconnect.StatusOf(err); ok {
+		return fail(fmt.Sprintf("cannot be reached: the HTTP proxy answered %d", status))
+	}
+	if isUntrusted(err) {
+		return fail("cannot be trusted: its certificate is not right")
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return fail("did not answer in time")
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		return fail("cannot be reached")
+	}
+	return fail("hung up without an answer")
+}
+
+func isUntrusted(err error) bool {
+	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
+	_, host := errors.AsType[x509.HostnameError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	return verify || host || record
+}
+
+// cutOff returns the error for an answer that was not passed on to its end.
+func (q *proxyRequest) cutOff() error {
+	what := "the transfer was cut off"
+	switch {
+	case q.proxy.Serving.Err() != nil:
+		what = "the agent is stopping"
+	case q.in.Context().Err() != nil:
+		what = "the client went away"
+	}
+	return &agent.Error{Code: agent.CodeUnavailable, Op: "proxy", Environment: q.token.Environment, Message: what, Hint: "try again"}
+}

@@ -1,0 +1,119 @@
+// Package format renders a token for each kind of consumer. To add a format, add one
+// entry to the table.
+//
+//	body, err := format.Render("curl", token, time.Now())
+//
+// The table is formats, below. Package ipc chooses the format of an answer, and package
+// helper uses the same renderers for the protocols of credential helpers.
+package format
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
+)
+
+// A Format is a way to write a token.
+type Format struct {
+	Name      string
+	MediaType string
+	// Render writes the token as it is at now, and a newline. It is nil for a format of
+	// AWS credentials.
+	Render func(t agent.Token, now time.Time) string
+	// RenderError writes an error for a consumer that looks at the body only. If it is
+	// nil, errors are problems, as for all other calls.
+	RenderError func(e *agent.Error) []byte
+	// ForTool is set for the format of a tool that gives up after a few seconds.
+	ForTool bool
+}
+
+// formats lists every format, in the order in which error messages name them.
+var formats = []Format{
+	{Name: "token", MediaType: wire.MediaText, Render: renderToken},
+	{Name: "header", MediaType: wire.MediaText, Render: renderHeader},
+	{Name: "curl", MediaType: wire.MediaText, Render: renderCurl, RenderError: renderCurlError},
+	{Name: "json", MediaType: wire.MediaJSON, Render: renderJSON},
+	{Name: "env", MediaType: wire.MediaText, Render: renderEnv},
+	{Name: "k8s", MediaType: wire.MediaJSON, Render: renderK8s, ForTool: true},
+	{Name: "google", MediaType: wire.MediaJSON, Render: renderGoogle, RenderError: renderGoogleError, ForTool: true},
+	{Name: "aws", MediaType: wire.MediaJSON},
+}
+
+// Names returns the formats that [Render] knows: those of a token.
+func Names() []string {
+	var names []string
+	for _, f := range formats {
+		if f.Render != nil {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// AllNames returns the formats of a token and those of AWS credentials.
+func AllNames() []string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// ByName returns the format called name. The error is a CodeUsage.
+func ByName(name string) (Format, error) {
+	i := slices.IndexFunc(formats, func(f Format) bool { return f.Name == name })
+	if i < 0 {
+		return Format{}, unknownFormat(name, AllNames())
+	}
+	return formats[i], nil
+}
+
+// Render writes t in the format called name, as GET /v1/token does at now, with a newline
+// at its end. The error is a CodeUsage for an unknown format, and a CodeInternal for a
+// token that no header could carry.
+func Render(name string, t agent.Token, now time.Time) ([]byte, error) {
+	f, err := ByName(name)
+	if err != nil || f.Render == nil {
+		return nil, unknownFormat(name, Names())
+	}
+	if err := wire.CheckToken(t); err != nil {
+		return nil, err
+	}
+	return []byte(f.Render(t, now)), nil
+}
+
+func unknownFormat(name string, known []string) error {
+	return wire.UnknownError("unknown format %s; known: %s", wire.Quote(name), strings.Join(known, ", "))
+}
+
+func renderToken(t agent.Token, _ time.Time) string { return t.IDToken.Reveal() + "\n" }
+
+func renderHeader(t agent.Token, _ time.Time) string {
+	return "Authorization: Bearer " + t.IDToken.Reveal() + "\n"
+}
+
+// renderCurl quotes for a curl configuration file, where \\ and \" are the escapes that
+// matter (curl(1), --config).
+func renderCurl(t agent.Token, _ time.Time) string {
+	escaped := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(t.IDToken.Reveal())
+	return `oauth2-bearer = "` + escaped + "\"\n"
+}
+
+// renderCurlError writes a curl configuration that allows no protocol at all: curl then
+// sends nothing and fails. With an empty one it would send the request without a token.
+func renderCurlError(e *agent.Error) []byte {
+	return []byte("# " + e.Error() + "\nproto = \"-all\"\n")
+}
+
+func renderJSON(t agent.Token, now time.Time) string {
+	body := wire.TokenBody{Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL}
+	if !t.ExpiresAt.IsZero() {
+		body.ExpiresAt = wire.RFC3339(t.ExpiresAt)
+		body.ExpiresIn = strconv.FormatInt(int64(max(0, left(t, now))/time.Second), 10)
+	}
+	return string(wire.Encode(body))
+}

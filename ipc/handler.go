@@ -1,0 +1,238 @@
+package ipc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
+)
+
+const (
+	// workTimeout bounds what one request may ask of the service. The service's own
+	// deadlines are well below it.
+	workTimeout = time.Minute
+
+	// tokenTimeout is the same for a token. It is below the 8 seconds after which kyc-token
+	// gives up, so that the client hears the agent's reason instead of a mere timeout. A
+	// refresh goes on regardless, for the next request.
+	tokenTimeout = 7 * time.Second
+
+	// helperTimeout is the same if another program's tool waits: kyc-token then gives up
+	// after 5 seconds, the shortest time that a tool is known to allow.
+	helperTimeout = 4500 * time.Millisecond
+
+	// writeTimeout is how long a client may take to read an answer.
+	writeTimeout = 10 * time.Second
+)
+
+// A handler answers the requests of one [Server.Serve].
+type handler struct {
+	service        agent.Service
+	reload         func(context.Context) error
+	metrics        http.Handler
+	version        string
+	binaryReplaced func() bool
+	onRequest      func(RequestInfo)
+	log            *slog.Logger
+
+	// serving ends when requests that are still being answered have had their time.
+	serving       context.Context
+	conversations *conversations
+	proxy         *apiproxy.Proxy // nil forwards nothing
+	failures      loggedFailures
+}
+
+// A route is one method on one path.
+type route struct {
+	method, path string
+	query        []string // the parameters that it has
+	media        string   // of the body of a POST
+	op           string   // its name in the log
+	serve        func(h *handler, r *request) (response, error)
+}
+
+// The paths with a parameter: a sign-in or recovery that waits for an answer, and a
+// credential helper's protocol.
+const (
+	loginPath  = "/v1/login/{id}"
+	helperPath = "/v1/helper/{protocol}"
+)
+
+var routes = []route{
+	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid"}, "", "token", (*handler).serveToken},
+	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation"}, wire.MediaBytes, "helper", (*handler).serveHelper},
+	{http.MethodGet, "/v1/status", nil, "", "status", (*handler).serveStatus},
+	{http.MethodPost, "/v1/login", nil, wire.MediaJSON, "login", (*handler).serveLogin},
+	{http.MethodGet, loginPath, nil, "", "login-wait", (*handler).serveLoginWait},
+	{http.MethodPost, loginPath, nil, wire.MediaJSON, "login-answer", (*handler).serveLoginAnswer},
+	{http.MethodDelete, loginPath, nil, "", "login-cancel", (*handler).serveLoginCancel},
+	{http.MethodPost, "/v1/account", nil, wire.MediaJSON, "account", (*handler).serveAccount},
+	{http.MethodPost, "/v1/logout", nil, wire.MediaJSON, "logout", (*handler).serveLogout},
+	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", (*handler).serveReload},
+	{http.MethodGet, "/v1/metrics", nil, "", "metrics", (*handler).serveMetrics},
+}
+
+// A request is a parsed request.
+type request struct {
+	http  *http.Request
+	query url.Values
+	body  []byte
+	param string // the {…} of the path
+}
+
+// ServeHTTP answers a request to the agent, or forwards one whose host is an environment.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.proxy != nil && r.Host != "" && r.Host != wire.Host {
+		h.serveProxy(w, r)
+		return
+	}
+	started := time.Now()
+	h.setVersion(w.Header())
+	res, op, env, err := h.serve(w, r)
+	if err != nil {
+		res = renderError(r, h.withVersion(err))
+	}
+	h.logRequest(r, op, env, started, err)
+	res.write(w)
+}
+
+// serve returns the answer to r. op and env are for the log, which must not have the path:
+// it may hold the id of a sign-in.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) (res response, op, env string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = h.logPanic(v)
+		}
+	}()
+	if err := checkHost(r); err != nil {
+		return response{}, "", "", err
+	}
+	if err := checkNotForwarded(w, r); err != nil {
+		return response{}, "", "", err
+	}
+	rt, param, err := routeOf(r)
+	if err != nil {
+		return response{}, "", "", err
+	}
+	req, err := rt.parse(w, r)
+	if err != nil {
+		return response{}, rt.op, "", err
+	}
+	req.param = param
+	res, err = rt.serve(h, req)
+	return res, rt.op, req.query.Get("env"), err
+}
+
+// logPanic keeps a bug in one request from ending the others, and returns the error for
+// its client. It logs the value of the panic only if that cannot quote a secret.
+func (h *handler) logPanic(v any) error {
+	what := fmt.Sprintf("%T", v)
+	if e, ok := v.(runtime.Error); ok {
+		what = e.Error()
+	}
+	h.log.Error("a request panicked", "panic", what, "stack", string(debug.Stack()))
+	return &agent.Error{Code: agent.CodeInternal}
+}
+
+// routeOf returns the route of r and the parameter in its path.
+func routeOf(r *http.Request) (rt route, param string, err error) {
+	path := r.URL.Path
+	for _, pattern := range []string{loginPath, helperPath} {
+		prefix, _, _ := strings.Cut(pattern, "{")
+		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && !strings.Contains(rest, "/") {
+			path, param = pattern, rest
+		}
+	}
+	var allow []string
+	for _, rt := range routes {
+		if rt.path != path {
+			continue
+		}
+		if rt.method == r.Method {
+			return rt, param, nil
+		}
+		allow = append(allow, rt.method)
+	}
+	if allow == nil {
+		return route{}, "", unknownPath(r.URL.Path)
+	}
+	return route{}, "", unknownMethod(r.Method, path, allow)
+}
+
+// parse reads the request to its end. Until then the server's deadlines apply. Then
+// net/http lifts the one for reading, and response.write sets a new one for writing, so
+// that the answer may take as long as a sign-in does.
+func (rt route) parse(w http.ResponseWriter, r *http.Request) (*request, error) {
+	query, err := parseQuery(r.URL.RawQuery, rt.query)
+	if err != nil {
+		return nil, err
+	}
+	req := &request{http: r, query: query}
+	if rt.method == http.MethodPost {
+		req.body, err = readBody(w, r, rt.media)
+		return req, err
+	}
+	if r.ContentLength != 0 {
+		return nil, wire.UsageError("a %s request has no body", rt.method)
+	}
+	return req, nil
+}
+
+// withTimeout returns a context for a request's work. It is the server's, not the
+// connection's: net/http takes a client that closed its sending half (`nc -N`, socat) for
+// one that is gone, and such a client still wants its token.
+func (h *handler) withTimeout(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(h.serving, limit)
+}
+
+func (h *handler) serveStatus(*request) (response, error) {
+	ctx, cancel := h.withTimeout(workTimeout)
+	defer cancel()
+	st, err := h.service.Status(ctx)
+	if err != nil {
+		return response{}, err
+	}
+	if st.Environments == nil {
+		st.Environments = []agent.EnvironmentStatus{}
+	}
+	return jsonResponse(st), nil
+}
+
+func (h *handler) serveLogout(r *request) (response, error) {
+	var environment, scope string
+	if err := (fields{"environment": &environment, "scope": &scope}).decode(r.body); err != nil {
+		return response{}, err
+	}
+	ctx, cancel := h.withTimeout(workTimeout)
+	defer cancel()
+	if err := h.service.Logout(ctx, agent.LogoutRequest{Environment: environment, Scope: agent.LogoutScope(scope)}); err != nil {
+		return response{}, err
+	}
+	return jsonResponse(wire.LoginBody{State: wire.StateDone}), nil
+}
+
+func (h *handler) serveReload(r *request) (response, error) {
+	if len(r.body) > 0 {
+		if err := (fields{}).decode(r.body); err != nil {
+			return response{}, err
+		}
+	}
+	if h.reload == nil {
+		return response{}, wire.UsageError("this agent has no configuration to reload")
+	}
+	ctx, cancel := h.withTimeout(workTimeout)
+	defer cancel()
+	if err := h.reload(ctx); err != nil {
+		return response{}, err
+	}
+	return jsonResponse(wire.LoginBody{State: wire.StateDone}), nil
+}
