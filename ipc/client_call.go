@@ -169,7 +169,7 @@ func (c *Client) transportError(ctx context.Context, call call, err error) error
 		e.Message, e.Err = "the agent on "+c.socket()+" hung up without an answer", err
 		e.Hint = "try again"
 	default:
-		// The text of such an error quotes the answer, so nobody sees it.
+		// The text of such an error quotes the answer, so it is not shown.
 		return c.errMalformed(call.op)
 	}
 	return e

@@ -20,6 +20,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/format"
 	"github.com/legaltalent/kyc-agent/ipc/helper"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
@@ -301,5 +302,20 @@ func TestEndsAreAsDescribed(t *testing.T) {
 				t.Errorf("%s after %s: %s", method, code, a.body)
 			}
 		}
+	}
+}
+
+// An answer of the metrics handler that is not 200 is an internal error, whose text goes to
+// the log and not to the client.
+func TestMetricsThatFail(t *testing.T) {
+	book := &testlog.Buffer{}
+	w := newWitness(t, &Server{Service: &scripted{}, Logger: book.Logger(), Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "collected twice: SECRET", http.StatusInternalServerError)
+	})})
+	if a := w.exchange(true, "GET", "/v1/metrics", ""); a.problem(t).Code != agent.CodeInternal || strings.Contains(a.body, "SECRET") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if !strings.Contains(book.String(), `cause="collected twice: SECRET"`) {
+		t.Errorf("log %s", book)
 	}
 }

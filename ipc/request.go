@@ -17,8 +17,8 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// checkHost refuses what a browser sends through a proxy to the socket that somebody runs.
-// The check of the Host also stops DNS rebinding.
+// checkHost refuses what a browser sends through some proxy to the socket. The check of the
+// Host also stops DNS rebinding.
 func checkHost(r *http.Request) error {
 	if err := checkNotBrowser(r); err != nil {
 		return err

@@ -126,9 +126,8 @@ func newHTTPServer(h *handler, live *liveConns) *http.Server {
 	}
 }
 
-// httpFaults logs that net/http has something to say, and not what: its lines quote
-// headers and the values of panics. Accept errors and failed requests have lines of
-// their own.
+// httpFaults logs that net/http reported something, and not what: its lines quote headers
+// and the values of panics. Accept errors and failed requests have other lines.
 type httpFaults struct{ log *slog.Logger }
 
 func (f httpFaults) Write(p []byte) (int, error) {
@@ -165,7 +164,7 @@ func (l *liveConns) checkLocked() {
 	}
 }
 
-// drain waits until there are none, for at most limit.
+// drain waits until there are no such connections, for at most limit.
 func (l *liveConns) drain(limit time.Duration) {
 	empty := make(chan struct{})
 	l.mu.Lock()

@@ -4,9 +4,25 @@
 //	p := &apiproxy.Proxy{Service: service, Transport: apiproxy.NewTransport(nil), …}
 //	environment, began, err := p.Forward(w, r)
 //
-// The host of a request names the environment. request.go says what is refused, body.go
-// and transport.go how a client or an API that stops in the middle of a body is given up.
-// Package ipc describes the rules for its users.
+// The host of a request names the environment. Bodies of any size are passed on as they
+// arrive, both ways at once, and the answer is the API's own, also a redirect, a 429 or a
+// 500. If it is a 401 and the request had no body, or one of at most 64 KiB whose length is
+// known, the proxy gets a newer token and sends the request once more. An error of the agent
+// is a problem with its code in a Kyc-Error header, which no answer of the API has; if the
+// API cannot be reached, the code is unavailable. What net/http itself refuses, a head that
+// is malformed or too large, is a line of text with Connection: close.
+//
+// The client never gets the token, unless the API itself shows it: an answer that echoes the
+// request's head is passed on unchanged. Nor does the token go to any other server:
+// redirects are not followed, and a path that could lead out of the path of api_url is
+// refused, which is one with "." or ".." in it, "//", a backslash, or a slash or control
+// character in some encoding. Also refused are an Authorization of the client's, Upgrade,
+// CONNECT, TRACE, whole URLs, trailers, and HTTP/1.0, whose clients cannot tell an answer
+// that was cut off from a complete one.
+//
+// A client or an API that sends or takes nothing for a minute in the middle of a body is
+// disconnected; if one of them disconnects, the request ends at the other side too. An API
+// may take two minutes to begin its answer.
 package apiproxy
 
 import (
@@ -163,9 +179,9 @@ func (q *proxyRequest) getToken(minValid time.Duration) (agent.Token, error) {
 	return t, err
 }
 
-// liftDeadlines makes room for bodies of any length: from here on, only a client or an API
-// that stops in the middle of one is given up. Bodies go both ways at once, because an API
-// may answer before it has read everything.
+// liftDeadlines allows bodies of any length: from here on, only a client or an API that
+// stops in the middle of one is disconnected. Bodies go both ways at once, because an API may
+// answer before it has read everything.
 func (q *proxyRequest) liftDeadlines() {
 	_ = q.out.control.EnableFullDuplex()
 	_ = q.out.control.SetReadDeadline(time.Time{})

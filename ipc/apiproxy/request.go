@@ -70,8 +70,8 @@ func baseURL(t agent.Token) (*url.URL, error) {
 	}
 }
 
-// forwardURL returns where a request for the path and query of target goes: below base,
-// for every path.
+// forwardURL returns where a request for the path and query of target goes, which is always
+// below base.
 func forwardURL(base, target *url.URL) (*url.URL, error) {
 	raw := target.EscapedPath()
 	if err := checkPath(raw); err != nil {
@@ -86,9 +86,9 @@ func forwardURL(base, target *url.URL) (*url.URL, error) {
 
 func badPath(what string) error { return wire.UsageError("the path %s", what) }
 
-// checkPath refuses an escaped path that a server could take for one above or beside
-// it. Which servers decode twice, take a backslash for a slash, fold "//" or cut
-// "..;x" at the semicolon is not known here, so each of these is refused.
+// checkPath refuses an escaped path that a server could take for one above or beside it.
+// The agent does not know which servers decode twice, take a backslash for a slash, fold
+// "//" or cut "..;x" at the semicolon, so it refuses all of these.
 func checkPath(escaped string) error {
 	if !strings.HasPrefix(escaped, "/") {
 		return badPath("does not begin with /")
@@ -105,7 +105,7 @@ func checkPath(escaped string) error {
 	return nil
 }
 
-// checkSegment looks at a segment as it is, and as it reads after each decoding.
+// checkSegment checks a segment as it is, and as it is after each decoding.
 func checkSegment(segment string) error {
 	for {
 		name, _, _ := strings.Cut(segment, ";")
@@ -119,7 +119,7 @@ func checkSegment(segment string) error {
 		}
 		decoded, err := url.PathUnescape(segment)
 		if err != nil || decoded == segment {
-			return nil // of "100%25" the second decoding fails, and that is as it should be
+			return nil // the second decoding of "100%25" fails, and the path is valid nevertheless
 		}
 		segment = decoded
 	}

@@ -3,8 +3,27 @@
 //
 //	body, err := format.Render("curl", token, time.Now())
 //
-// The table is formats, below. Package ipc chooses the format of an answer, and package
-// helper uses the same renderers for the protocols of credential helpers.
+// The formats are:
+//
+//	token    the ID token                     the default for Accept: text/plain
+//	header   Authorization: Bearer <token>    for curl -H @file
+//	curl     oauth2-bearer = "<token>"        for curl -K
+//	json     a flat object of strings         the default otherwise
+//	env      KYC_TOKEN=…, KYC_API_URL=… and KYC_TOKEN_EXPIRES_AT=…, quoted for a
+//	         shell if they have to be
+//	k8s      a Kubernetes ExecCredential, client.authentication.k8s.io/v1
+//	google   the answer to a Google auth library's executable-sourced credential
+//	aws      AWS credentials instead of the token, as an AWS SDK expects of a
+//	         credential_process; a Kyc-Environment header names their environment
+//
+// Each ends with a newline. The formats below json report the end of the token a minute
+// early (or half of the remaining life, if that is less), because the tools that read them
+// use a token up to the second that they are told. An API key does not expire: its
+// expires_at and expires_in in json, and KYC_TOKEN_EXPIRES_AT, are empty; k8s and google
+// leave theirs out.
+//
+// Package ipc chooses the format of an answer, and package helper uses the same renderers
+// for the protocols of credential helpers.
 package format
 
 import (

@@ -3,8 +3,23 @@
 //
 //	answer, err := helper.Handle(ctx, service, helper.Request{Protocol: "git", Body: body})
 //
-// To add a protocol, add one entry to the table, protocols, and one file. A token goes
-// only to a URL that is a host of its environment: see origin.go.
+// A tool that runs a credential helper has its own language. The request is what the tool
+// wrote, and the answer is what it reads, so that `kyc-token` copies bytes both ways:
+//
+//	bazel      {"uri"}, and the headers for it       Bazel, EngFlow and others
+//	git        key=value lines both ways             operation get or capability
+//	terraform  a host, and {"token"} or {}
+//	goauth     nothing, or a URL; URLs and headers   the go command
+//	k8s        the content of KUBERNETES_EXEC_INFO, and an ExecCredential
+//	exec       nothing, and NAME=value lines         `kyc-token exec`
+//
+// A URL chooses its environment: its scheme, host and port must be exactly those of the
+// environment's api_url, or its host and port those of an allowed_hosts and its scheme
+// https (see package origin for what is refused). If the request names an environment, only
+// that one is considered. If a protocol can say that there is no token for a host, it does:
+// the answer is empty for git and goauth, and {} for terraform.
+//
+// To add a protocol, add one entry to the table, protocols, and one file.
 package helper
 
 import (

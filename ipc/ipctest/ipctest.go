@@ -1,6 +1,6 @@
-// Package ipctest has a listener in memory, for tests that need the socket API
-// without a socket: time in a testing/synctest bubble moves on while a goroutine
-// waits for a [net.Pipe], and stands still while one waits for a real socket.
+// Package ipctest has a listener in memory, for tests that use the socket API without a
+// socket: in a testing/synctest bubble time advances while a goroutine waits for a
+// [net.Pipe], and does not while one waits for a real socket.
 //
 //	ln := ipctest.Listen()
 //	go server.Serve(ctx, ln)
@@ -28,8 +28,8 @@ func Listen() *Listener {
 	return &Listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Dial connects once Accept takes the connection. After Close it fails as a socket
-// does that nobody listens on, with ECONNREFUSED.
+// Dial returns when Accept has taken the connection. After Close it fails like a socket on
+// which no process listens, with ECONNREFUSED.
 func (l *Listener) Dial(ctx context.Context) (net.Conn, error) {
 	here, there := net.Pipe()
 	var err error
