@@ -16,8 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// One failure is one line an hour for the administrator, and another failure is not
-// hidden by it.
+// The same failure is logged once an hour, and does not hide another one.
 func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &loggedFailures{}
@@ -48,7 +47,7 @@ func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 	})
 }
 
-// The fields of a request's line, and who is told of it.
+// The fields of a request's line, and the call of OnRequest.
 func TestRequestsAreLoggedAndCounted(t *testing.T) {
 	book := &testlog.Buffer{}
 	var mu sync.Mutex
@@ -93,8 +92,8 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 	}
 }
 
-// What an agent does not know it says with its version, and a program of another one is
-// told both.
+// An error about something unknown names the agent's version, and to a program of another
+// version both.
 func TestVersionSkew(t *testing.T) {
 	fly := func(agentVersion string, replaced bool, programVersion string) error {
 		ln := serveMemServer(t, &Server{Service: &scripted{}, Version: agentVersion, BinaryReplaced: func() bool { return replaced }})
@@ -129,7 +128,7 @@ func TestVersionSkew(t *testing.T) {
 	}
 }
 
-// A newer agent may say more than this client knows.
+// A newer agent may send fields that this client does not know.
 func TestNewerAgent(t *testing.T) {
 	const more = `,"colour":"red","sizes":[1,2],"more":{"a":null}`
 	c := answering(t, rawResponse("200 OK", wire.MediaJSON, `{"token":"a.b.c","expires_at":"2030-01-02T03:04:05Z","environment":"prod"`+more+`}`))

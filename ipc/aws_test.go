@@ -22,8 +22,8 @@ func someCredentials(_ context.Context, req agent.TokenRequest) (agent.AWSCreden
 	}, nil
 }
 
-// The answer is an AWS credential_process's, whatever the client would rather have, and
-// the client makes the same credentials of it.
+// The answer is that of an AWS credential_process, whatever Accept asks for, and the client
+// reads the same credentials from it.
 func TestFormatAWS(t *testing.T) {
 	got := make(chan agent.TokenRequest, 2)
 	ln := serveMem(t, &scripted{aws: func(ctx context.Context, req agent.TokenRequest) (agent.AWSCredentials, error) {
@@ -52,7 +52,7 @@ func TestFormatAWS(t *testing.T) {
 	}
 }
 
-// Credentials that lack something are none.
+// Incomplete credentials are an error.
 func TestClientRefusesHalfOfTheCredentials(t *testing.T) {
 	const whole = `{"Version":1,"AccessKeyId":"A","SecretAccessKey":"b","SessionToken":"c","Expiration":"2026-01-02T02:04:05Z"}`
 	for _, body := range []string{
@@ -73,7 +73,7 @@ func TestClientRefusesHalfOfTheCredentials(t *testing.T) {
 	}
 }
 
-// An exchange that takes long is answered for in time.
+// If the exchange takes long, the answer comes in time nevertheless.
 func TestFormatAWSIsAnsweredInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{aws: func(ctx context.Context, _ agent.TokenRequest) (agent.AWSCredentials, error) {

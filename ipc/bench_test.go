@@ -44,7 +44,7 @@ func benchHandler(b *testing.B) *handler {
 	return &handler{serving: b.Context(), service: &scripted{}, log: discard}
 }
 
-// A connection per request, as kyc-token makes it.
+// One connection per request, as kyc-token does it.
 func BenchmarkSocketConnect(b *testing.B) {
 	path := serveUnix(b, &scripted{})
 	raw := []byte("GET " + benchTarget + " HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n")
@@ -64,7 +64,7 @@ func BenchmarkSocketConnect(b *testing.B) {
 	})
 }
 
-// Connections that are kept.
+// Connections that are used again.
 func BenchmarkSocketKeepAlive(b *testing.B) {
 	path := serveUnix(b, &scripted{})
 	raw := []byte(rawRequest("GET", benchTarget, "", textPlain))

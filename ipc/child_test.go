@@ -22,7 +22,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
-// What a test binary that was started again is to do.
+// childMode says what a test binary that was started as a child does.
 const childMode = "KYC_IPC_TEST_CHILD"
 
 const nobody = 65534
@@ -60,8 +60,8 @@ func childAsk(path string) error {
 	return err
 }
 
-// childAnswer pretends to be an agent: it takes one connection and prints what
-// comes, until its stdin ends.
+// childAnswer pretends to be an agent: it accepts one connection and prints how many bytes
+// arrive, until its stdin ends.
 func childAnswer(path string) error {
 	ln, err := net.Listen("unix", path)
 	if err != nil {
@@ -101,8 +101,8 @@ func childCredential(path, name string) error {
 	return err
 }
 
-// askAsManager does what a service manager does for LoadCredential=: it binds name,
-// connects, closes its sending half and reads to the end.
+// askAsManager acts like a service manager for LoadCredential=: it binds name, connects,
+// closes its sending half and reads to the end.
 func askAsManager(path, name string) (string, error) {
 	c, err := net.DialUnix("unix", &net.UnixAddr{Name: name, Net: "unix"}, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -116,7 +116,7 @@ func askAsManager(path, name string) (string, error) {
 	return string(got), err
 }
 
-// childCommand is this test binary, started again where user nobody can run it.
+// childCommand returns a command that runs this test binary as a child.
 func childCommand(t *testing.T, mode string, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -124,7 +124,7 @@ func childCommand(t *testing.T, mode string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// asNobody makes cmd run as another user, from a copy of the binary that they may read.
+// asNobody makes cmd run as another user, from a copy of the binary that this user can read.
 func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	testpeer.Root(t)
@@ -152,7 +152,7 @@ func TestForeignPeerIsRefused(t *testing.T) {
 	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 	ln := listen(t, path)
 	serve(t, &Server{Logger: book.Logger(), Service: &countingService{n: &asked}}, ln)
-	for p := path; len(p) > len(os.TempDir()); p = filepath.Dir(p) { // let anybody get there
+	for p := path; len(p) > len(os.TempDir()); p = filepath.Dir(p) { // open to every user
 		if err := os.Chmod(p, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ type countingService struct {
 	n *int
 }
 
-// A socket that somebody else answers gets no password.
+// The client sends no password to a socket on which another user listens.
 func TestClientChecksTheServer(t *testing.T) {
 	testpeer.Root(t)
 	dir := fixture.ShortDir(t)
@@ -217,7 +217,7 @@ func TestClientChecksTheServer(t *testing.T) {
 }
 
 func TestClientWithoutPermission(t *testing.T) {
-	// Root may do anything, so the rule is tested where it is made.
+	// Root has every permission, so the test calls dialError itself.
 	err := (&Client{Socket: "/s"}).dialError(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
 	fixture.WantError(t, err, agent.CodeDenied, "no permission to use the socket /s")
 }

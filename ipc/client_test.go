@@ -41,7 +41,7 @@ func TestZeroClientFindsTheSocket(t *testing.T) {
 	}
 }
 
-// Every error crosses the wire whole, in every call.
+// Every error arrives complete, in every call.
 func TestErrorsCrossTheWire(t *testing.T) {
 	for _, want := range []agent.Error{
 		{Code: agent.CodeUsage, Environment: "prod", Message: "no user name"},
@@ -99,7 +99,7 @@ func TestNoAgent(t *testing.T) {
 	fixture.WantError(t, err, agent.CodeUsage, "has 121 bytes")
 }
 
-// answering serves raw bytes to whoever connects, once per connection.
+// answering sends raw on every connection.
 func answering(t *testing.T, raw string) *Client {
 	t.Helper()
 	ln := ipctest.Listen()
@@ -183,7 +183,7 @@ func TestLoginStepsThatMakeNoSense(t *testing.T) {
 
 func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := ipctest.Listen() // an agent that was stopped: connections are made, nobody reads
+		ln := ipctest.Listen() // a suspended agent: clients can connect, but it does not read
 		go func() {
 			for {
 				if _, err := ln.Accept(); err != nil {
@@ -220,7 +220,7 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// Whatever goes wrong on the person's side, the agent keeps no question.
+// After every failure on the person's side, the agent keeps no question.
 func TestGivenUp(t *testing.T) {
 	gone := errors.New("the terminal is gone")
 	for name, test := range map[string]struct {
@@ -334,7 +334,7 @@ func TestRequestsCrossTheWireWhole(t *testing.T) {
 	}
 }
 
-// JSON has no bytes, and would put U+FFFD in the place of what is not UTF-8.
+// JSON would replace bytes that are not UTF-8 by U+FFFD.
 func TestNotUTF8(t *testing.T) {
 	c := &Client{Dial: serveMem(t, &scripted{}).Dial}
 	bad := agent.NewSecret("secret\xff")
@@ -350,7 +350,7 @@ func TestNotUTF8(t *testing.T) {
 	}
 }
 
-// What the agent sends of a challenge, the person sees.
+// The person sees every field of the agent's challenge.
 func TestChallengesCrossTheWireWhole(t *testing.T) {
 	want := agent.Challenge{
 		Environment: "prod", Name: "MFA_SETUP", Prompt: "Scan <this> & type the code", Problem: "that code is wrong",

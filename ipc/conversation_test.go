@@ -45,7 +45,7 @@ func TestRecoverFlow(t *testing.T) {
 	})
 }
 
-// Each says what expired, and how to begin again.
+// The error says what expired, and how to start again.
 func TestConversationsExpire(t *testing.T) {
 	for body, line := range map[string]string{
 		`{}`:                             "sign-in|kyc-agentd login prod",
@@ -80,8 +80,8 @@ func TestConversationsExpire(t *testing.T) {
 	}
 }
 
-// A challenge may end at Cognito, and a sign-in by another one: whoever comes with an
-// answer hears it, and how long the question stands is told beforehand.
+// A challenge may end at Cognito, and a sign-in by another sign-in: a late answer gets that
+// error, and expires_at says beforehand how long the question waits.
 func TestQuestionEndsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
@@ -126,7 +126,7 @@ func TestGivenUpIsForgotten(t *testing.T) {
 	})
 }
 
-// DELETE and the three minutes at the same instant.
+// DELETE at the instant at which the question expires.
 func TestGiveUpMeetsExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
@@ -156,7 +156,7 @@ func TestGiveUpBeforeExpiry(t *testing.T) {
 	fixture.WantError(t, err, agent.CodeUnavailable, "the sign-in was cancelled")
 }
 
-// Whoever hangs up on the wait for the end has lost their terminal.
+// A client that disconnects while it waits for the end has lost its terminal.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
@@ -191,8 +191,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// waitFor is an asker that a person never answers; it ends with its context, as a
-// prompt does.
+// waitFor returns a prompter that a person never answers. It ends with its context, as a
+// real prompt does.
 func waitFor(asked chan<- struct{}) agent.Prompter {
 	return func(ctx context.Context, _ agent.Challenge) (agent.Answers, error) {
 		asked <- struct{}{}
@@ -201,7 +201,7 @@ func waitFor(asked chan<- struct{}) agent.Prompter {
 	}
 }
 
-// The person at the prompt hears that it is over, not only once they have typed.
+// The prompt ends with the conversation, not only after the person has typed something.
 func TestPromptEndsWithTheConversation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := make(chan error, 1)
@@ -219,7 +219,7 @@ func TestPromptEndsWithTheConversation(t *testing.T) {
 		<-asked
 		<-book
 
-		go func() { <-asked; synctest.Wait(); stop() }() // the watch is there by then
+		go func() { <-asked; synctest.Wait(); stop() }() // by then the client waits for the end
 		err = c.Recover(t.Context(), agent.RecoverRequest{Environment: "prod"}, waitFor(asked))
 		fixture.WantError(t, err, agent.CodeUnavailable, "the agent is stopping")
 	})
@@ -233,7 +233,7 @@ func TestPromptOfAnAgentThatDies(t *testing.T) {
 	})
 }
 
-// An agent of an older version knows no GET there.
+// An older agent does not have the GET.
 func TestPromptOfAnAgentThatCannotTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dying(t, rawResponse("200 OK", wire.MediaJSON, `{"state":"challenge","id":"x","challenge":{"environment":"prod"}}`),
@@ -289,7 +289,7 @@ func TestWatchOverASocket(t *testing.T) {
 	fixture.WantError(t, <-ended, agent.CodeUnavailable, "the client went away")
 }
 
-// The set-up of a second factor goes over the wire and to no log, in any fault.
+// The set-up of a second factor is sent to the client and never logged, in any failure.
 func TestNoSecondFactorInTheLog(t *testing.T) {
 	book := &testlog.Buffer{}
 	ln := ipctest.Listen()

@@ -9,7 +9,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
-// The command line that the documentation shows.
+// The command line in the documentation works.
 func TestCurlOverTheSocket(t *testing.T) {
 	curl := testpeer.Program(t, "curl", "curl")
 	path := serveUnix(t, &scripted{})

@@ -22,8 +22,8 @@ import (
 )
 
 // FuzzServer sends bytes to a server and then nothing more. The server answers
-// with whole HTTP responses or hangs up, in the time its deadlines allow, and never
-// panics. It runs in a bubble, where waiting for a deadline takes no time.
+// with complete HTTP responses or disconnects, within its deadlines, and never panics. It
+// runs in a bubble, where waiting for a deadline takes no time.
 func FuzzServer(f *testing.F) {
 	for _, seed := range []string{
 		"", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -105,7 +105,7 @@ func peek(r *bufio.Reader) bool {
 	return err == nil
 }
 
-// FuzzQuery: what is accepted means the same to every other reader of a query.
+// FuzzQuery: a query that is accepted means the same to every other reader.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{"", "env=prod&min_valid=5m&format=json", "env=%70rod", "env=a&env=b", "env=a;b", "%", "min_valid=-1", "min_valid=300", "&&=", "env+=x"} {
 		f.Add(seed)
@@ -132,7 +132,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// FuzzBody: a body is taken or refused with one line that does not quote it.
+// FuzzBody: a body is accepted, or refused with one line that does not quote it.
 func FuzzBody(f *testing.F) {
 	for _, seed := range []string{`{"username":"u","password":"p"}`, `{"answers":{"a":"b"}}`, `{"username":"\ud800"}`, `{`, `[]`, `{"username":{}}`, "\xff"} {
 		f.Add([]byte(seed))
@@ -160,7 +160,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// FuzzAnswer: a client takes an answer or says in one line that it makes no sense.
+// FuzzAnswer: a client accepts an answer, or returns an error of one line.
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		"", "HTTP/1.1 200 OK\r\n\r\n", rawResponse("200 OK", wire.MediaJSON, `{"state":"done"}`),

@@ -15,12 +15,12 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// helperRequestOf is a raw request in a helper's protocol.
+// helperRequestOf returns a raw request in a helper's protocol.
 func helperRequestOf(target, body string, header ...string) string {
 	return rawRequest(http.MethodPost, "/v1/helper/"+target, body, append(header, "Content-Type: "+wire.MediaBytes)...)
 }
 
-// hosted is a service with fixture.Hosts that has a token of every environment.
+// hosted returns a service that has fixture.Hosts and a token of every environment.
 func hosted() *scripted {
 	return &scripted{status: func(context.Context) (agent.Status, error) { return fixture.Hosts, nil }}
 }
@@ -153,7 +153,7 @@ func TestHelpersRefuse(t *testing.T) {
 	}
 }
 
-// What the service says goes through, in every protocol, and no token with it.
+// An error of the service is passed on in every protocol, without a token.
 func TestHelpersHandErrorsOn(t *testing.T) {
 	bodies := map[string]string{
 		"bazel": `{"uri":"https://kyc.legaltalent.ai"}`, "git": gitCapable + "protocol=https\nhost=kyc.legaltalent.ai\n",
@@ -177,7 +177,7 @@ func TestHelpersHandErrorsOn(t *testing.T) {
 	}
 }
 
-// A token without end has none in any protocol, and a warning goes beside it.
+// A token that does not expire has no end in any protocol, and its warning is in a header.
 func TestHelpersWithAnAPIKey(t *testing.T) {
 	service := hosted()
 	service.token = func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
@@ -203,7 +203,7 @@ func TestHelpersWithAnAPIKey(t *testing.T) {
 	}
 }
 
-// The shortest wait of a tool is 5 seconds: the agent has said why before.
+// Tools wait for 5 seconds or more: the agent answers before that.
 func TestHelpersAnswerInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := hosted()

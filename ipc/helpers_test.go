@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A scripted is an [agent.Service] whose answers a test writes down.
+// A scripted service is an [agent.Service] that a test gives its answers.
 type scripted struct {
 	token   func(context.Context, agent.TokenRequest) (agent.Token, error)
 	login   func(context.Context, agent.LoginRequest, agent.Prompter) error
@@ -99,7 +99,7 @@ func serveMem(t testing.TB, service agent.Service) *ipctest.Listener {
 	return serveMemServer(t, &Server{Service: service})
 }
 
-// serveMemServer is serveMem for a server with more to it.
+// serveMemServer is serveMem for a server with other fields.
 func serveMemServer(t testing.TB, s *Server) *ipctest.Listener {
 	t.Helper()
 	ln := ipctest.Listen()
@@ -113,7 +113,7 @@ func serveUnix(t testing.TB, service agent.Service) string {
 	return serveUnixServer(t, &Server{Service: service})
 }
 
-// serveUnixServer is serveUnix for a server with more to it.
+// serveUnixServer is serveUnix for a server with other fields.
 func serveUnixServer(t testing.TB, s *Server) string {
 	t.Helper()
 	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
@@ -161,13 +161,13 @@ func readAnswer(t testing.TB, c net.Conn) answer {
 	return answer{resp, string(body)}
 }
 
-// ask sends raw on a connection of its own.
+// ask sends raw on a new connection and reads one response.
 func ask(t testing.TB, ln *ipctest.Listener, raw string) answer {
 	t.Helper()
 	return exchangeOn(t, dial(t, ln), raw)
 }
 
-// request is a raw HTTP/1.1 request; headers are whole lines.
+// rawRequest returns an HTTP/1.1 request; headers are whole lines.
 func rawRequest(method, target, body string, headers ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: kyc-agent\r\n", method, target)

@@ -40,7 +40,7 @@ func TestChallengeFlow(t *testing.T) {
 			!again.ExpiresAt.Equal(time.Now().Add(answerTimeout)) {
 			t.Fatalf("second step %+v", again)
 		}
-		time.Sleep(2 * time.Minute) // four in all: each question has its own three
+		time.Sleep(2 * time.Minute) // four in all: each question has three minutes
 		if a := ask(t, ln, post("/v1/login/"+first.ID, answers(agenttest.MFACode))); a.body != "{\"state\":\"done\"}\n" {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
@@ -72,7 +72,7 @@ func TestChallengeExpires(t *testing.T) {
 	})
 }
 
-// An answer at the last instant either counts or is too late; it is never lost.
+// An answer at the last instant is either accepted or too late, never lost.
 func TestAnswerAtTheLastInstant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, agenttest.NewAgent(t, agenttest.NewAuthenticator()))
@@ -87,7 +87,7 @@ func TestAnswerAtTheLastInstant(t *testing.T) {
 	})
 }
 
-// The two instants that no test over the wire can hit at will.
+// These two races cannot be timed in a test over the wire.
 func TestAnswerMeetsExpiry(t *testing.T) {
 	all := newConversations(t.Context(), nil)
 	l := &conversation{all: all, id: "x", ctx: t.Context(), asked: make(chan question, 1)}
@@ -180,8 +180,8 @@ func TestCancelLogin(t *testing.T) {
 	})
 }
 
-// A client that disconnects while it waits cancels the sign-in, at the first step
-// and after an answer; one that has its challenge may hang up and come back.
+// A client that disconnects while it waits cancels the sign-in, at the first step and after
+// an answer. A client that has its challenge may disconnect and connect again.
 func TestDisconnectCancelsLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
@@ -214,7 +214,7 @@ func TestDisconnectCancelsLogin(t *testing.T) {
 	})
 }
 
-// asking is a service whose every call puts one question.
+// asking returns a service that asks one question in every call.
 func asking(ended func(error)) *scripted {
 	talk := func(ctx context.Context, ask agent.Prompter) error {
 		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "X"})
@@ -287,7 +287,7 @@ func TestStopLetsLoginInHandFinish(t *testing.T) {
 	})
 }
 
-// A service that does not listen to its context cannot keep Serve.
+// A service that ignores its context cannot keep Serve from returning.
 func TestStopWithADeafService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -315,7 +315,7 @@ func TestFailedLogin(t *testing.T) {
 	}
 }
 
-// Everything a sign-in carries, with debug logging, and faults on the way.
+// Nothing secret of a sign-in is logged, with debug logging and failures.
 func TestNoSecretInTheLog(t *testing.T) {
 	book := &testlog.Buffer{}
 	ln := ipctest.Listen()

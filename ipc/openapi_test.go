@@ -27,9 +27,9 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
-// loadSpec loads openapi.yaml and closes its objects, so that a field which the
-// server sends and the text does not know is an error. (The text itself leaves
-// answers open: fields may be added.)
+// loadSpec loads openapi.yaml and closes its objects, so that a field that the server sends
+// and the spec does not have is an error. (In the spec itself answers are open, because
+// fields may be added.)
 func loadSpec(t testing.TB) *openapi3.T {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
@@ -132,7 +132,7 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	}
 }
 
-// A witness holds every exchange with a server to the text.
+// A witness compares every exchange with a server with the spec.
 type witness struct {
 	t      *testing.T
 	router routers.Router
@@ -152,7 +152,7 @@ func newWitness(t *testing.T, s *Server) *witness {
 	return &witness{t: t, router: router, ln: ln, seen: map[string]bool{}}
 }
 
-// exchange sends a request and checks the answer; lawful requests are checked as well.
+// exchange sends a request and checks the answer, and a lawful request as well.
 func (w *witness) exchange(lawful bool, method, target, body string, header ...string) answer {
 	w.t.Helper()
 	raw := rawRequest(method, target, body, header...)
@@ -250,13 +250,13 @@ func TestServerIsAsDescribed(t *testing.T) {
 	}
 }
 
-// someMetrics answers in the media type that is asked for.
+// someMetrics answers in the media type that Accept names.
 func someMetrics(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", cmp.Or(r.Header.Get("Accept"), wire.MediaText))
 	_, _ = io.WriteString(w, "# EOF\n")
 }
 
-// Every code, from every call that can hand one on, is described.
+// Every code is described, for every call that can return it.
 func TestErrorsAreAsDescribed(t *testing.T) {
 	for _, code := range wire.Codes() {
 		fail := &agent.Error{Code: code, Environment: "prod", Message: "m", Hint: "h", RetryAfter: 1500 * time.Millisecond}
@@ -285,7 +285,7 @@ func TestErrorsAreAsDescribed(t *testing.T) {
 	}
 }
 
-// A sign-in that ends while its question is out, with every code it can end with.
+// A sign-in can end with every code while its question waits.
 func TestEndsAreAsDescribed(t *testing.T) {
 	for _, code := range wire.Codes() {
 		end := make(chan struct{})

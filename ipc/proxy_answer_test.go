@@ -20,7 +20,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// Redirects, throttling and refusals are the client's to deal with.
+// Redirects, throttling and refusals are passed on to the client.
 func TestProxyPassesAnswersOn(t *testing.T) {
 	followed := 0
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +67,7 @@ func TestProxyPassesAnswersOn(t *testing.T) {
 	}
 }
 
-// A guarded API takes one token and says 401 to every other.
+// A guarded API accepts one token and answers 401 to every other.
 type guarded struct {
 	*upstream
 	mu    sync.Mutex
@@ -90,7 +90,7 @@ func newGuarded(t *testing.T, good string) *guarded {
 	return g
 }
 
-// A 401 gets one newer token and one more try, where the body is still there.
+// After a 401 the request is sent once more with a newer token, if the body is still there.
 func TestProxyRenewsTheToken(t *testing.T) {
 	renewable := func(req agent.TokenRequest) (string, time.Duration, error) {
 		if req.MinValid == 0 {
@@ -150,7 +150,7 @@ func TestProxyRenewsTheToken(t *testing.T) {
 	}
 }
 
-// What keeps a token from coming is told as for a token, and the API is not asked.
+// If there is no token, the error is that of a token request, and the API is not asked.
 func TestProxyWithoutToken(t *testing.T) {
 	for _, code := range wire.Codes() {
 		u := newUpstream(t, nil)
@@ -168,7 +168,7 @@ func TestProxyWithoutToken(t *testing.T) {
 	}
 }
 
-// A token goes nowhere but to an https URL, or one on loopback.
+// A token goes only to an https URL, or to one on loopback.
 func TestProxyChecksTheAPIURL(t *testing.T) {
 	for _, url := range []string{
 		"", "api.example.com", "http://api.example.com", "ftp://127.0.0.1", "https://", "https://user@api.example.com", "http://127.0.0.1.example.com",
@@ -181,9 +181,9 @@ func TestProxyChecksTheAPIURL(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the API is one line of the agent's own, in no word the API's.
+// Every failure of the API is one line of the agent, which quotes nothing of the API.
 func TestProxyUpstreamTrouble(t *testing.T) {
-	const refused = "http://127.0.0.1:1" // a port of whoever was there before may be somebody's again
+	const refused = "http://127.0.0.1:1" // a port that was free before may be in use again
 	speaking := func(text string) string { return speaker(t, text) }
 	tls := httptest.NewTLSServer(nil)
 	tls.Config.ErrorLog = nil
@@ -217,7 +217,7 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 	}
 }
 
-// An HTTP proxy on the way that does not connect is named, and gets no token.
+// An HTTP proxy that refuses to connect is named in the error, and gets no token.
 func TestProxyBehindAProxy(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "SECRET", http.StatusProxyAuthRequired) })
 	h := (&Server{Service: tokenFor("https://api.example.com", "staging"), Proxy: true}).newHandler(t.Context())
@@ -234,7 +234,7 @@ func TestProxyBehindAProxy(t *testing.T) {
 	}
 }
 
-// speaker says text to whoever has sent a request, and hangs up.
+// speaker sends text to every client that has sent a request, and disconnects.
 func speaker(t *testing.T, text string) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -258,7 +258,7 @@ func speaker(t *testing.T, text string) string {
 	return "http://" + ln.Addr().String()
 }
 
-// Without the proxy a request for an environment is refused as any other host is.
+// Without the proxy a request for an environment is refused like one for any other host.
 func TestProxyOff(t *testing.T) {
 	a := ask(t, serveMem(t, tokenFor("http://127.0.0.1:1", "staging")), toAPI("GET", "/kyc", ""))
 	if p := a.problem(t); a.StatusCode != 403 || p.Code != agent.CodeDenied || a.Header.Get("Kyc-Error") != "denied" {
@@ -266,7 +266,7 @@ func TestProxyOff(t *testing.T) {
 	}
 }
 
-// A warning for the person goes beside the API's answer.
+// A warning for the person is in a header of the API's answer.
 func TestProxyWarning(t *testing.T) {
 	u := newUpstream(t, nil)
 	ln := serveProxy(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
@@ -277,7 +277,7 @@ func TestProxyWarning(t *testing.T) {
 	}
 }
 
-// A bug in one request is one answer.
+// A panic in one request does not affect others.
 func TestProxyPanic(t *testing.T) {
 	book := &testlog.Buffer{}
 	ln := serveMemServer(t, &Server{Proxy: true, Version: "7", Logger: book.Logger(), Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("SECRET") }}})

@@ -18,10 +18,11 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// smuggled is what a body that breaks off goes on with: requests to the agent and to the API.
+// smuggled follows a body that breaks off: requests to the agent and to the API.
 var smuggled = rawRequest("GET", "/v1/token?env=staging", "") + post("/v1/logout", `{"environment":"staging"}`) + toAPI("GET", "/smuggled", "")
 
-// However a body breaks off, and whoever answers, what is left of it is no request.
+// The rest of a body that breaks off is never a request, however it breaks off and whether
+// the agent or the API answers.
 func TestBrokenBodyEndsTheConnection(t *testing.T) {
 	const chunked, long, small = "Transfer-Encoding: chunked", "Content-Length: 1000000", "Content-Length: 1000"
 	json := func(header string) string {
@@ -86,7 +87,7 @@ func TestBrokenBodyEndsTheConnection(t *testing.T) {
 				if res.StatusCode != test.want || !res.Close {
 					t.Errorf("%d, want %d; %v", res.StatusCode, test.want, res.Header)
 				}
-				body, _ := io.ReadAll(res.Body) // of which the API may owe the end
+				body, _ := io.ReadAll(res.Body) // the API may not have sent its end
 				if rest, _ := io.ReadAll(r); len(rest) > 0 || strings.Contains(string(body), fixture.JWT) {
 					t.Errorf("after %q another answer: %q", body, rest)
 				}

@@ -16,8 +16,8 @@ var (
 	authorization = regexp.MustCompile(`(?mi)^[ \t]*(proxy-)?authorization[^\n]*$`)
 )
 
-// Whatever bytes a client sends: each request that reaches the API has the agent's
-// Authorization, once, and no other.
+// For all bytes that a client sends, each request that reaches the API has the agent's
+// Authorization header, once, and no other.
 func TestProxyOnRawBytes(t *testing.T) {
 	const (
 		smuggled = "GET /smuggled HTTP/1.1\r\nHost: staging\r\nAuthorization: evil\r\n\r\n"
@@ -88,7 +88,7 @@ func TestProxyOnRawBytes(t *testing.T) {
 	}
 }
 
-// A chunk that makes no sense breaks the upload off: the API never takes it for whole.
+// A malformed chunk breaks the upload off: for the API it is never complete.
 func TestProxyBadChunk(t *testing.T) {
 	u := newUpstream(t, nil)
 	a := ask(t, serveProxy(t, tokenFor(u.URL, "staging")), toAPI("POST", "/kyc", "", "Transfer-Encoding: chunked")+"5\r\nhello\r\nZZ\r\n")

@@ -25,7 +25,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
-// A flow is a proxy and an API in memory, for a bubble.
+// A flow is a proxy and an API in memory, for a synctest bubble.
 type flow struct {
 	*ipctest.Listener
 	client *http.Client
@@ -52,7 +52,7 @@ func newFlowOf(t *testing.T, service agent.Service, h http.HandlerFunc) flow {
 	return flow{ln, throughProxy(t, ln), stop}
 }
 
-// tokenIsThere checks that a cached token does not wait.
+// tokenIsThere checks that a cached token is answered at once.
 func (f flow) tokenIsThere(t *testing.T) {
 	t.Helper()
 	began := time.Now()
@@ -64,7 +64,7 @@ func (f flow) tokenIsThere(t *testing.T) {
 	}
 }
 
-// Bodies go both ways at once, each piece as it comes, however long the pauses.
+// Bodies are passed on both ways at once, each piece when it arrives, with any pauses.
 func TestProxyBothWaysAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +96,7 @@ func TestProxyBothWaysAtOnce(t *testing.T) {
 	})
 }
 
-// Nor does an answer that is small and tells its length wait for the rest of it.
+// A small answer of known length is not held back until it is complete, either.
 func TestProxySlowSmallAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -124,7 +124,7 @@ func TestProxySlowSmallAnswer(t *testing.T) {
 	})
 }
 
-// An API may be silent for as long as it likes once it has begun to answer.
+// An API may be silent for any time after it has begun to answer.
 func TestProxySlowEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -144,7 +144,7 @@ func TestProxySlowEvents(t *testing.T) {
 	})
 }
 
-// An API that does not answer is given up, and delays nobody else.
+// A request to an API that does not answer fails, and delays no other request.
 func TestProxyUpstreamHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -166,7 +166,7 @@ func TestProxyUpstreamHangs(t *testing.T) {
 	})
 }
 
-// An answer that breaks off is never taken for one that is complete.
+// The client can tell an answer that breaks off from a complete one.
 func TestProxyUpstreamDies(t *testing.T) {
 	for name, length := range map[string]string{"small": "100", "of known length": "100000", "chunked": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestProxyUpstreamDies(t *testing.T) {
 	}
 }
 
-// A client that stands still in its upload is dropped, and the API learns that the
+// A client that stops in the middle of its upload is disconnected, and the API sees that the
 // body is not complete.
 func TestProxyClientStallsInUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -218,8 +218,8 @@ func TestProxyClientStallsInUpload(t *testing.T) {
 	})
 }
 
-// An API that dies in the middle of an upload is told of at once, though the client has
-// more to send and sends nothing.
+// If an API dies in the middle of an upload, the client gets the error at once, even if it
+// has more to send and sends nothing.
 func TestProxyUpstreamDiesInUpload(t *testing.T) {
 	dies := func(answer string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -264,7 +264,7 @@ func TestProxyUpstreamDiesInUpload(t *testing.T) {
 	}
 }
 
-// A client that does not take its download is dropped, and so is the request at the API.
+// A client that does not read its download is disconnected, and the request at the API ends.
 func TestProxyClientStallsInDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone, flowing := make(chan time.Duration, 1), make(chan bool)
@@ -289,8 +289,8 @@ func TestProxyClientStallsInDownload(t *testing.T) {
 		if _, err := io.CopyN(io.Discard, res.Body, 1000); err != nil { // and no more
 			t.Fatal(err)
 		}
-		// The proxy's first flush, which has a goroutine of its own, is over by then: one
-		// that waited for the lock of a write that waits would hold up the bubble's time.
+		// The proxy's first flush, which has its own goroutine, is over by then: if it waited
+		// for the lock of a blocked write, time in the bubble would not advance.
 		synctest.Wait()
 		close(flowing)
 		f.tokenIsThere(t)
@@ -300,7 +300,7 @@ func TestProxyClientStallsInDownload(t *testing.T) {
 	})
 }
 
-// An API that takes nothing of an upload is given up too.
+// A request to an API that reads nothing of an upload fails too.
 func TestProxyUpstreamDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(http.ResponseWriter, *http.Request) { <-t.Context().Done() })
@@ -319,7 +319,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// A client that hangs up ends the request at the API.
+// A client that disconnects ends the request at the API.
 func TestProxyClientGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got, gone := make(chan bool, 1), make(chan error, 1)
@@ -340,7 +340,7 @@ func TestProxyClientGoesAway(t *testing.T) {
 	})
 }
 
-// An API may answer before it has read everything, and the client hears it.
+// An API may answer before it has read everything, and the client gets the answer.
 func TestProxyEarlyAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -354,7 +354,7 @@ func TestProxyEarlyAnswer(t *testing.T) {
 	})
 }
 
-// With Expect: 100-continue a body is not asked for before the API asks for it.
+// With Expect: 100-continue the client is asked for the body only when the API asks for it.
 func TestProxyExpectContinue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(w http.ResponseWriter, r *http.Request) {
@@ -389,7 +389,8 @@ func TestProxyExpectContinue(t *testing.T) {
 	})
 }
 
-// At the end a request in hand may finish within the grace; longer ones are cut off.
+// After Serve was told to stop, a request may finish within the grace; a longer one is cut
+// off.
 func TestProxyStop(t *testing.T) {
 	for pause, whole := range map[time.Duration]bool{defaultGrace - time.Second: true, time.Hour: false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -417,7 +418,7 @@ func TestProxyStop(t *testing.T) {
 	}
 }
 
-// A thousand at once, each with a body of its own, all get their own answer.
+// A thousand requests at once, each with another body, all get their own answer.
 func TestProxyThousandAtOnce(t *testing.T) {
 	testpeer.Slow(t)
 	const n = 1000
@@ -426,7 +427,7 @@ func TestProxyThousandAtOnce(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		together.Done()
-		together.Wait() // all of them are in hand now
+		together.Wait() // all of them have arrived now
 		fmt.Fprintf(w, "%s %s %s", r.URL.Path, body, r.Header.Get("Authorization"))
 	})
 	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
@@ -453,8 +454,8 @@ func TestProxyThousandAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// With the real engine, any number of refused requests cost one refresh, and a token
-// just received none.
+// With the real agent, any number of refused requests cause one refresh, and a token that
+// was just received causes none.
 func TestProxyRenewsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := agenttest.NewAuthenticator()
@@ -486,7 +487,7 @@ func TestProxyRenewsOnce(t *testing.T) {
 	})
 }
 
-// A token that does not come is waited for no longer than one that is handed out.
+// The wait for a token has the same limit as in a token request.
 func TestProxyTokenIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
@@ -502,7 +503,7 @@ func TestProxyTokenIsSlow(t *testing.T) {
 	})
 }
 
-// A small body is read before anything else, within the time that any request has.
+// A small body is read first, within the deadline of every request.
 func TestProxyHalfASmallBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(http.ResponseWriter, *http.Request) { t.Error("the API was asked") })
@@ -514,7 +515,7 @@ func TestProxyHalfASmallBody(t *testing.T) {
 	})
 }
 
-// The deadlines of one request are not the next one's.
+// The deadlines of one request do not apply to the next one.
 func TestProxyConnectionIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })

@@ -18,14 +18,14 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
-// An upstream is an API that keeps what it is sent, to the byte.
+// An upstream is an API that records all bytes that it receives.
 type upstream struct {
 	*httptest.Server
 	mu  sync.Mutex
 	raw bytes.Buffer
 }
 
-// newUpstream serves h; nil says "ok" to everything.
+// newUpstream serves h; nil answers "ok" to every request.
 func newUpstream(t testing.TB, h http.HandlerFunc) *upstream {
 	t.Helper()
 	if h == nil {
@@ -41,14 +41,14 @@ func newUpstream(t testing.TB, h http.HandlerFunc) *upstream {
 	return u
 }
 
-// wire is all that arrived.
+// wire returns all bytes that arrived.
 func (u *upstream) wire() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.raw.String()
 }
 
-// A wiretap writes down what its connections read.
+// A wiretap records what its connections read.
 type wiretap struct {
 	net.Listener
 	u *upstream
@@ -75,7 +75,7 @@ func (c *tappedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// tokenFor hands out a token for the API at url, in the environments named.
+// tokenFor returns a service with a token for the API at url, in these environments.
 func tokenFor(url string, environments ...string) *scripted {
 	return &scripted{token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
 		if !slices.Contains(environments, req.Environment) {
@@ -93,7 +93,7 @@ func serveProxy(t testing.TB, service agent.Service) *ipctest.Listener {
 	return serveMemServer(t, &Server{Service: service, Proxy: true})
 }
 
-// toAPI is a raw request for the API of staging; headers are whole lines.
+// toAPI returns a raw request for the API of staging; headers are whole lines.
 func toAPI(method, target, body string, headers ...string) string {
 	if body != "" {
 		headers = append(headers, fmt.Sprintf("Content-Length: %d", len(body)))
@@ -101,7 +101,7 @@ func toAPI(method, target, body string, headers ...string) string {
 	return method + " " + target + " HTTP/1.1\r\nHost: staging\r\n" + strings.Join(append(headers, "", ""), "\r\n") + body
 }
 
-// throughProxy is an HTTP client whose every connection is one to ln.
+// throughProxy returns an HTTP client that makes all connections to ln.
 func throughProxy(t testing.TB, ln *ipctest.Listener) *http.Client {
 	t.Helper()
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return ln.Dial(ctx) }, DisableCompression: true}
@@ -152,7 +152,7 @@ func TestProxyForwards(t *testing.T) {
 	}
 }
 
-// What is refused never gets to the API.
+// A refused request never reaches the API.
 func TestProxyRefuses(t *testing.T) {
 	u := newUpstream(t, nil)
 	ln := serveProxy(t, tokenFor(u.URL+"/base", "staging", "prod"))

@@ -63,7 +63,7 @@ func TestTokenFormats(t *testing.T) {
 	})
 }
 
-// In any format, a token without end has none, and a warning goes beside it.
+// A token that does not expire has no end in any format, and its warning is in a header.
 func TestAPIKeyAndWarning(t *testing.T) {
 	warning := "prod: the sign-in ends in 2d; run: kyc-agentd login prod"
 	ln := serveMem(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
@@ -115,7 +115,7 @@ func TestTokenRequestReachesTheService(t *testing.T) {
 	}
 }
 
-// As kyc-token sends it; the answer ends with the connection and is not chunked.
+// kyc-token sends HTTP/1.0; the answer ends with the connection and is not chunked.
 func TestHTTP10(t *testing.T) {
 	path := serveUnix(t, &scripted{})
 	c := fixture.DialUnix(t, path)
@@ -359,7 +359,7 @@ func TestHalfARequest(t *testing.T) {
 	}
 }
 
-// No timing threshold: time in the bubble does not move while anything can run.
+// This needs no timing threshold: time in the bubble stands while any goroutine can run.
 func TestStalledClientsDelayNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{})
@@ -379,7 +379,7 @@ func TestStalledClientsDelayNobody(t *testing.T) {
 	})
 }
 
-// The same over a real socket: it is answered while all of them still stall.
+// The same over a real socket: a request is answered while all of them still stall.
 func TestStalledClientsOnASocket(t *testing.T) {
 	path := serveUnix(t, &scripted{})
 	var stalled []net.Conn
@@ -393,7 +393,7 @@ func TestStalledClientsOnASocket(t *testing.T) {
 	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range stalled { // each is still there to finish its request
+	for _, c := range stalled { // each can still finish its request
 		if a := exchangeOn(t, c, " kyc-agent\r\n\r\n"); a.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", a.StatusCode, a.body)
 		}
@@ -414,7 +414,7 @@ func TestSlowReaderIsDropped(t *testing.T) {
 	})
 }
 
-// Longer than every timeout of the server: these are for clients, not for work.
+// The work may take longer than every timeout of the server: these are for clients.
 func TestSlowWorkIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := serveMem(t, &scripted{
@@ -423,7 +423,7 @@ func TestSlowWorkIsAnswered(t *testing.T) {
 				return ctx.Err()
 			},
 			login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Prompter) error {
-				time.Sleep(4 * time.Minute) // a person looks for the keyring's password
+				time.Sleep(4 * time.Minute) // a person looks for the password of the keyring
 				return ctx.Err()
 			},
 		})
@@ -456,7 +456,7 @@ func TestWorkHasALimit(t *testing.T) {
 	})
 }
 
-// Who asks while Cognito is slow hears that, and the next gets the token.
+// While Cognito is slow a request gets an error, and the next one gets the token.
 func TestTokenOfASlowRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := agenttest.NewAuthenticator()
@@ -492,7 +492,7 @@ func TestIdleConnectionEnds(t *testing.T) {
 	})
 }
 
-// `nc -N` and socat close their half once the request is sent.
+// `nc -N` and socat close their sending half after the request.
 func TestHalfClosedClientGetsItsToken(t *testing.T) {
 	closed := make(chan struct{})
 	path := serveUnix(t, &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
@@ -543,7 +543,7 @@ func TestStop(t *testing.T) {
 		}
 		close(release)
 		if a := readAnswer(t, inHand); a.body != fixture.JWT+"\n" || !a.Close {
-			t.Errorf("the request in hand: %q, close %t", a.body, a.Close)
+			t.Errorf("the request in progress: %q, close %t", a.body, a.Close)
 		}
 		<-stopped
 		if took := time.Since(begin); took != 0 {
@@ -705,7 +705,7 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 	}
 }
 
-// net/http's own lines quote what it was sent, and what a panic's value holds.
+// The log lines of net/http quote requests and the values of panics.
 func TestWordsOfNetHTTPAreNotLogged(t *testing.T) {
 	book := &testlog.Buffer{}
 	ln := serveMemServer(t, &Server{

@@ -22,12 +22,12 @@ import (
 
 var askCount atomic.Int64
 
-// managerName is a name that a service manager would bind to.
+// managerName returns a name that a service manager would bind.
 func managerName(unit, id string) string {
 	return fmt.Sprintf("@%016x/unit/%s/%s", 0xabc0_0000_0000+askCount.Add(1), unit, id)
 }
 
-// serveCredentials serves service on a socket of its own.
+// serveCredentials serves service on a new socket.
 func serveCredentials(t testing.TB, service agent.Service) (path string, book *testlog.Buffer) {
 	t.Helper()
 	book = &testlog.Buffer{}
@@ -71,7 +71,7 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-// Only the whole name makes a credential of a connection; all others speak HTTP.
+// Only the complete name asks for a credential; all other connections speak HTTP.
 func TestCredentialNames(t *testing.T) {
 	path, _ := serveCredentials(t, &scripted{})
 	for _, name := range []string{
@@ -93,7 +93,7 @@ func TestCredentialNames(t *testing.T) {
 	}
 }
 
-// A name proves nothing: another user's is refused as ever, and so is root without one.
+// The name proves nothing: a process of another user is refused with it, too.
 func TestCredentialOfForeigners(t *testing.T) {
 	testpeer.Root(t)
 	path, book := serveCredentials(t, &scripted{})
@@ -111,7 +111,7 @@ func TestCredentialOfForeigners(t *testing.T) {
 	}
 }
 
-// Of another user's agent root gets a credential for a unit, and nothing else.
+// From another user's agent root gets a credential for a unit, and nothing else.
 func TestCredentialOfRoot(t *testing.T) {
 	testpeer.Root(t)
 	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
@@ -136,7 +136,7 @@ func (l listenerOfNobody) AcceptAny() (*socket.Conn, error) {
 	return c, err
 }
 
-// Many units at once are answered, and more than that get nothing, at once.
+// maxUnits units are answered at one time; any more get nothing, at once.
 func TestCredentialsAtOnce(t *testing.T) {
 	arrived, goOn := make(chan bool, 2*maxUnits), make(chan bool)
 	path, book := serveCredentials(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
@@ -165,7 +165,7 @@ func TestCredentialsAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// At the end a unit whose token is on its way still gets it.
+// After Serve was told to stop, a unit still gets the token that is on its way.
 func TestCredentialAtTheEnd(t *testing.T) {
 	arrived, goOn := make(chan bool), make(chan bool)
 	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
@@ -197,7 +197,7 @@ func TestCredentialAtTheEnd(t *testing.T) {
 	<-stopped
 }
 
-// A bug in one is one unit's trouble.
+// A panic for one unit does not affect others.
 func TestCredentialPanic(t *testing.T) {
 	path, book := serveCredentials(t, &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { panic("SECRET") }})
 	if got, err := askAsManager(path, managerName("a.service", "kyc-token")); got != "" || err != nil {
@@ -208,7 +208,7 @@ func TestCredentialPanic(t *testing.T) {
 	}
 }
 
-// The same on a socket that the service manager has passed on.
+// The same on a socket that the service manager has passed to the agent.
 func TestCredentialOnAnInheritedSocket(t *testing.T) {
 	cmd := childCommand(t, "serve", "LISTEN_PID=self", "LISTEN_FDS=1", "LISTEN_FDNAMES=agent")
 	path := filepath.Join(fixture.ShortDir(t), "s")

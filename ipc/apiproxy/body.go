@@ -108,7 +108,7 @@ func (b *stallTimeoutBody) closeUnlessRead(h http.Header) {
 }
 
 // traceConn returns r as a request that stores its body in the connection to the API on
-// which it is sent, whose Close then gives the body up.
+// which it is sent. Close of that connection then gives the body up.
 func (b *stallTimeoutBody) traceConn(r *http.Request) *http.Request {
 	return r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		c := i.Conn

@@ -10,8 +10,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
-// FuzzProxyPath: a path is refused, or what it leads to is below the base for every
-// reader of URLs.
+// FuzzProxyPath: a path is refused, or its URL is below the base for every reader of URLs.
 func FuzzProxyPath(f *testing.F) {
 	for _, seed := range []string{
 		"/", "/kyc?x=1", "/a%20b", "/../x", "/%2e%2e/x", "/..%2fx", "/%252e%252e/", "//evil.example/", "/..;/x", "/x\\..\\y", "/%00", "/a;b=c/d", "/%c0%ae%c0%ae/",

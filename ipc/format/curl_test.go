@@ -13,8 +13,8 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
-// curl reads the configuration as it is meant: the token arrives whole,
-// and after a failure nothing is sent at all.
+// curl understands the configuration: the API gets the whole token, and after an error curl
+// sends nothing at all.
 func TestCurlConfig(t *testing.T) {
 	curl := testpeer.Program(t, "curl", "curl")
 	seen := make(chan string, 10)
@@ -22,7 +22,7 @@ func TestCurlConfig(t *testing.T) {
 	defer api.Close()
 
 	odd := fixture.Token("prod")
-	odd.IDToken = agent.NewSecret(`a\b"c\n#d'e`) // no JWT, but the quoting must hold
+	odd.IDToken = agent.NewSecret(`a\b"c\n#d'e`) // not a JWT, but it tests the quoting
 	for _, token := range []agent.Token{fixture.Token("prod"), odd} {
 		if out, err := runCurl(t, curl, renderCurl(token, time.Now()), api.URL); err != nil {
 			t.Fatalf("%v: %s", err, out)

@@ -45,7 +45,7 @@ func TestReportedEnd(t *testing.T) {
 	}
 }
 
-// A shell that evaluates the format env has the values, whatever is in them.
+// A shell that evaluates the format env gets the values unchanged.
 func TestEnvIsEvaluable(t *testing.T) {
 	sh := testpeer.Program(t, "sh", "dash")
 	for _, value := range []string{"https://kyc.example/~a?b=c&d=$(false)", "it's", "`false`", `\"`, "a b", ""} {

@@ -9,8 +9,8 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// FuzzGit: a request of git is read or refused, and never for another host than a plain
-// reader of its lines finds.
+// FuzzGit: a request of git is refused, or read with the host that a simple reader of its
+// lines finds.
 func FuzzGit(f *testing.F) {
 	for _, seed := range []string{
 		"", "\n", "capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=kyc.legaltalent.ai\n\n", "host=a\nhost=b", "protocol\n", "=\n", "host==\r\n", "capability[]=\n",
@@ -38,7 +38,7 @@ func FuzzGit(f *testing.F) {
 	})
 }
 
-// FuzzBazel: a request of Bazel is read as every JSON reader would, or refused.
+// FuzzBazel: a request of Bazel is refused, or read like every JSON reader does.
 func FuzzBazel(f *testing.F) {
 	for _, seed := range []string{"", "{}", `{"uri":"https://x"}`, `{"uri":"a","uri":"b"}`, `{"uri":1}`, `{"x":{"uri":"a"},"uri":"b"} `, `{"uri":"\ud800"}`, "{\"uri\":\"a\"}\x00"} {
 		f.Add(seed)

@@ -131,8 +131,8 @@ func TestEnvironmentOfOne(t *testing.T) {
 	fixture.WantError(t, err, agent.CodeUnknownEnvironment, "https://kyc.legaltalent.ai:8443 is no host of any environment", "allowed_hosts")
 }
 
-// FuzzOrigin: a URL that is taken has the host that every strict reader finds in it,
-// and none is taken for an environment's that a plain comparison does not show to be.
+// FuzzOrigin: a URL that is accepted has the host that every strict reader finds in it, and
+// belongs to an environment only if a plain comparison says so.
 func FuzzOrigin(f *testing.F) {
 	for _, seed := range []string{
 		"https://kyc.legaltalent.ai/x", "HTTPS://KYC.legaltalent.ai:443", "http://127.0.0.1:8080", "https://[::1]:8443/",

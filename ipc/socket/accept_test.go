@@ -15,15 +15,15 @@ import (
 
 const nobody = 65534
 
-// Slow foreigners, many of them, keep nobody waiting: each holds one connection and
-// says nothing.
+// Many slow processes of another user do not block Accept: each holds one connection and
+// sends nothing.
 func TestForeignPeersDoNotBlockAccept(t *testing.T) {
 	raw, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(fixture.ShortDir(t), "s"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := newListener(raw, func() {})
-	l.owner = os.Getuid() + 1 // everybody is a foreigner here
+	l.owner = os.Getuid() + 1 // so every process is another user's
 	served := make(chan error, 1)
 	go func() { _, err := l.Accept(); served <- err }()
 	var conns []*net.UnixConn
@@ -59,4 +59,20 @@ func TestListenInForeignFolder(t *testing.T) {
 	}
 	_, err := Listen(dir + "/agent.sock")
 	fixture.WantError(t, err, agent.CodeConfiguration, dir+" belongs to uid 65534, and this agent runs as uid 0")
+}
+
+// A process that the kernel does not name is neither the owner's nor root's.
+func TestUnnamedPeer(t *testing.T) {
+	for _, owner := range []int{0, 1000} {
+		c := &Conn{Owner: owner, Peer: Peer{UID: owner}, PeerErr: net.ErrClosed}
+		if c.FromOwner() {
+			t.Errorf("it passes for uid %d", owner)
+		}
+	}
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if p, err := PeerOf(a); err == nil {
+		t.Errorf("a pipe is answered by %+v", p)
+	}
 }

@@ -58,7 +58,7 @@ func TestListenMakesItPrivate(t *testing.T) {
 	}
 }
 
-// Between bind and chmod there is no moment in which the socket is open to others.
+// The socket is closed to others even between bind and chmod.
 func TestBindIsTightFromTheStart(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
@@ -162,7 +162,7 @@ func writeFile(t *testing.T, path string) string {
 	return path
 }
 
-// Go would take "@x" for a name in the abstract namespace, which has no mode.
+// Go would take "@agent" for a name in the abstract namespace, which has no mode.
 func TestListenAtRelativePaths(t *testing.T) {
 	dir := fixture.ShortDir(t)
 	t.Chdir(dir)
@@ -174,7 +174,7 @@ func TestListenAtRelativePaths(t *testing.T) {
 	}
 }
 
-// Somebody who listens without our lock, as systemd does.
+// Another process listens without the lock, as systemd does.
 func TestLiveSocketWithoutLockIsRefused(t *testing.T) {
 	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
 	other, err := net.Listen("unix", path)
@@ -191,8 +191,8 @@ func TestLiveSocketWithoutLockIsRefused(t *testing.T) {
 	}
 }
 
-// Under socket activation the user's service manager listens, and nobody may be
-// told to kill that.
+// Under socket activation the user's service manager listens, and no hint may say to kill
+// that.
 func TestSocketOfSystemdIsRefused(t *testing.T) {
 	const name = "/proc/self/comm"
 	before, err := os.ReadFile(name)
@@ -240,7 +240,7 @@ func TestSocketOfAnotherKind(t *testing.T) {
 	fixture.WantError(t, err, agent.CodeUnavailable, "cannot tell whether an agent answers")
 }
 
-// Of many that start at once on a stale socket exactly one gets it, and it answers.
+// Of many agents that start at once on a stale socket exactly one gets it, and answers.
 func TestStartingRace(t *testing.T) {
 	for range 20 {
 		path := fixture.StaleSocket(t, fixture.ShortDir(t))
@@ -297,7 +297,7 @@ func TestCloseRemovesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// An agent whose folder was removed and made again by its successor.
+// A successor has removed the agent's folder and made it again.
 func TestCloseLeavesTheSuccessorAlone(t *testing.T) {
 	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
 	first := listen(t, path)

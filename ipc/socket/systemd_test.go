@@ -15,7 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
-// A passer is a socket that can be given to a child.
+// A passer is a socket that can be passed to a child.
 type passer interface {
 	File() (*os.File, error)
 	Close() error
@@ -170,8 +170,8 @@ func oneFile(t *testing.T) []*os.File {
 	return []*os.File{f}
 }
 
-// speakTo connects to the listener behind f, and makes sure that it stays where it
-// is, and as it is, when the child closes it.
+// speakTo connects to the listener behind f, and checks that the socket's file and its mode
+// stay when the child closes it.
 func speakTo(t *testing.T, f *os.File) {
 	t.Helper()
 	ln, err := net.FileListener(f)
@@ -190,7 +190,7 @@ func speakTo(t *testing.T, f *os.File) {
 	}
 }
 
-// systemd's own idea of the protocol. This program makes the socket 0644.
+// The protocol as systemd implements it. This program creates the socket with mode 0644.
 func TestInheritedFromSystemd(t *testing.T) {
 	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
 	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
@@ -206,7 +206,7 @@ func TestInheritedFromSystemd(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// "Listening on … as 3." is the first thing it says, once that is so.
+	// "Listening on … as 3." is its first line, after it listens.
 	if _, err := stderr.Read(make([]byte, 256)); err != nil {
 		t.Fatal(err)
 	}

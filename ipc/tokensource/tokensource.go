@@ -1,14 +1,13 @@
 // Package tokensource lets Go programs call the KYC API with the agent's tokens.
 //
-// A newcomer needs one type, [Transport], which puts a token on every request to the
-// environment's API:
+// Use one type, [Transport], which adds a token to every request to the environment's API:
 //
 //	client := &http.Client{Transport: &tokensource.Transport{Source: tokensource.Source{Environment: "prod"}}}
 //
-// A library that wants an [oauth2.TokenSource] is given a [Source]. Neither prompts,
-// reads ~/.netrc or keeps a token: the agent answers from its memory within a
-// millisecond and refreshes ahead of time, so asking for every request is right. When
-// there is no token, no request is made, and the error says what to type:
+// For a library that takes an [oauth2.TokenSource] there is [Source]. Neither type prompts,
+// reads ~/.netrc or keeps a token: the agent answers from its memory within a millisecond
+// and refreshes ahead of time, so it is asked for every request. If there is no token, no
+// request is sent, and the error says which command to run:
 //
 //	if errors.Is(err, agent.CodeLoginRequired) { … }
 package tokensource
@@ -26,14 +25,14 @@ import (
 )
 
 const (
-	// early is how long before its end a token is said to end, or half of what is left
-	// where that is less: what was put on a request has a way to go.
+	// early is how long before its end a token is reported to expire (or half of the
+	// remaining life, if that is less): a request that has it needs time to arrive.
 	early = time.Minute
-	// endless is how long an API key, which has no end, is said to last: a logout takes
-	// it away all the same.
-	endless = 5 * time.Minute
-	// askTimeout bounds a request for a token that comes without a context.
-	askTimeout = 8 * time.Second
+	// apiKeyLife is how long an API key is reported to be valid. It does not expire, but a
+	// logout removes it.
+	apiKeyLife = 5 * time.Minute
+	// tokenTimeout bounds a request for a token that has no context.
+	tokenTimeout = 8 * time.Second
 )
 
 // A Source is an [oauth2.TokenSource] for one environment. The zero Source is ready to
@@ -47,11 +46,11 @@ type Source struct {
 
 var _ oauth2.TokenSource = (*Source)(nil)
 
-// Token returns an ID token as a bearer token. It is asked for anew each time; who
-// keeps it, as [oauth2.ReuseTokenSource] does, may do so until its Expiry, which is 60
+// Token returns an ID token as a bearer token, and asks the agent each time. A caller that
+// keeps it, such as [oauth2.ReuseTokenSource], may do so until its Expiry, which is 60
 // seconds before the token's own end. Errors are [agent.Error]s.
 func (s *Source) Token() (*oauth2.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), tokenTimeout)
 	defer cancel()
 	t, err := s.token(ctx, 0)
 	if err != nil {
@@ -60,8 +59,8 @@ func (s *Source) Token() (*oauth2.Token, error) {
 	return &oauth2.Token{AccessToken: t.IDToken.Reveal(), TokenType: "Bearer", Expiry: expiry(t, time.Now())}, nil
 }
 
-// APIURL is where the environment's API is: "https://kyc.legaltalent.ai". The agent
-// tells it together with a token, so there has to be one.
+// APIURL returns the URL of the environment's API: "https://kyc.legaltalent.ai". The agent
+// sends it together with a token, so it is an error if there is no token.
 func (s *Source) APIURL(ctx context.Context) (string, error) {
 	t, err := s.token(ctx, 0)
 	return t.APIURL, err
@@ -75,14 +74,14 @@ func (s *Source) token(ctx context.Context, minValid time.Duration) (agent.Token
 	return service.Token(ctx, agent.TokenRequest{Environment: cmp.Or(s.Environment, os.Getenv("KYC_ENV")), MinValid: minValid})
 }
 
-// expiry is until when t may be kept.
+// expiry returns until when t may be kept.
 func expiry(t agent.Token, now time.Time) time.Time {
 	if t.ExpiresAt.IsZero() {
-		return now.Add(endless)
+		return now.Add(apiKeyLife)
 	}
 	return t.ExpiresAt.Add(-max(0, min(early, left(t, now)/2)))
 }
 
-// left is the remaining life of t. Round(0) drops the monotonic reading, which stands
+// left returns the remaining life of t. Round(0) drops the monotonic reading, which stands
 // still while the machine sleeps.
 func left(t agent.Token, now time.Time) time.Duration { return t.ExpiresAt.Round(0).Sub(now.Round(0)) }

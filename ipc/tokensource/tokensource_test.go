@@ -296,6 +296,6 @@ func TestTheProgramsDoNotLinkIt(t *testing.T) {
 		t.Fatalf("%s %v", out, err)
 	}
 	if strings.Contains(string(out), "golang.org/x/oauth2") {
-		t.Error("golang.org/x/oauth2 is in a program of ours")
+		t.Error("golang.org/x/oauth2 is in a program")
 	}
 }

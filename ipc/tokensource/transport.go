@@ -12,11 +12,10 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
-// A Transport is an [http.RoundTripper] that puts an ID token on requests to the
-// environment's API and refuses all others, a redirect's among them, before anything
-// is sent. A 401 is answered once, with a newer token, where the request can be sent
-// again: one without a body, or with GetBody, which [http.NewRequest] sets for the
-// usual kinds of reader.
+// A Transport is an [http.RoundTripper] that adds an ID token to requests to the
+// environment's API. It refuses all other requests, also those of a redirect, before
+// anything is sent. After a 401 it sends a request once more, with a newer token, if the
+// request has no body, or has GetBody, which [http.NewRequest] sets for the usual readers.
 //
 // Set the fields before the first call; calls may run at the same time.
 type Transport struct {
@@ -27,12 +26,12 @@ type Transport struct {
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-// RoundTrip implements [http.RoundTripper]. The error is an [agent.Error] when there is
-// no token, and then no request was made: CodeDenied where the URL is not the API's.
+// RoundTrip implements [http.RoundTripper]. If there is no token, the error is an
+// [agent.Error] and no request was sent: CodeDenied means that the URL is not the API's.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	token, err := t.token(req.Context(), 0)
 	if err == nil {
-		err = permit(req, token)
+		err = checkHost(req, token)
 	}
 	if err != nil {
 		closeBody(req)
@@ -42,18 +41,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	return t.again(req, resp, token)
+	return t.retry(req, resp, token)
 }
 
-// again answers a 401 with a newer token, or leaves it as it is.
-func (t *Transport) again(req *http.Request, resp *http.Response, old agent.Token) (*http.Response, error) {
+// retry sends a request that got a 401 again with a newer token, or returns the 401.
+func (t *Transport) retry(req *http.Request, resp *http.Response, old agent.Token) (*http.Response, error) {
 	replayable := req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
-	if !replayable || old.ExpiresAt.IsZero() { // an API key: there is no newer one
+	if !replayable || old.ExpiresAt.IsZero() { // there is never a newer API key
 		return resp, nil
 	}
 	token, err := t.token(req.Context(), max(0, left(old, time.Now()))+time.Second)
-	if err != nil || token.IDToken.Equal(old.IDToken) || permit(req, token) != nil {
-		return resp, nil // the 401 says more than why there is nothing newer
+	if err != nil || token.IDToken.Equal(old.IDToken) || checkHost(req, token) != nil {
+		return resp, nil // the 401 says more than the reason why there is no newer token
 	}
 	body := req.Body
 	if req.GetBody != nil {
@@ -67,7 +66,7 @@ func (t *Transport) again(req *http.Request, resp *http.Response, old agent.Toke
 	return t.send(req, body, token)
 }
 
-// send sends a copy of req: a RoundTripper must not change what it is given.
+// send sends a copy of req: a RoundTripper must not change its argument.
 func (t *Transport) send(req *http.Request, body io.ReadCloser, token agent.Token) (*http.Response, error) {
 	out := req.Clone(req.Context())
 	out.Body = body
@@ -79,9 +78,9 @@ func (t *Transport) send(req *http.Request, body io.ReadCloser, token agent.Toke
 	return base.RoundTrip(out)
 }
 
-// permit refuses a request that is not for the API the token is of. The Host header
-// counts too: behind one address there may be many hosts.
-func permit(req *http.Request, token agent.Token) error {
+// checkHost refuses a request that is not for the API that the token belongs to. It checks
+// the Host header too: there may be many hosts at one address.
+func checkHost(req *http.Request, token agent.Token) error {
 	api, err := origin.Parse(token.APIURL)
 	for _, host := range []string{req.URL.Host, cmp.Or(req.Host, req.URL.Host)} {
 		to, bad := origin.Parse(origin.HostURL(strings.ToLower(req.URL.Scheme), host))
