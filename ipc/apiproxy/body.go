@@ -18,6 +18,7 @@ type stallTimeoutBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	client  context.Context // ends with the client's connection
+	reading sync.Mutex      // held by a Read
 
 	mu     sync.Mutex
 	end    error // what Read returns from now on, if it is not nil
@@ -31,14 +32,17 @@ func (b *stallTimeoutBody) Read(p []byte) (int, error) {
 	if err := b.extendDeadline(); err != nil {
 		return 0, err
 	}
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	n, err := b.ReadCloser.Read(p)
 	if err == nil {
 		return n, nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.failed = err != io.EOF && !b.gaveUp
 	if b.end == nil {
-		b.end, b.failed = err, err != io.EOF
+		b.end = err
 	}
 	return n, b.end
 }
@@ -86,6 +90,11 @@ func (b *stallTimeoutBody) finish() {
 func (b *stallTimeoutBody) failure() (failed, gaveUp bool) {
 	if b == nil {
 		return false, false
+	}
+	if b.client.Err() != nil {
+		// net/http ends the client's context before the Read that failed returns.
+		b.reading.Lock()
+		defer b.reading.Unlock()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
