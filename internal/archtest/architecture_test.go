@@ -62,7 +62,10 @@ func TestArchitectureIsTrue(t *testing.T) {
 // Every package that the programs and the Go client consist of has its line among the
 // rooms.
 func TestArchitectureHasEveryRoom(t *testing.T) {
-	rooms, _, _ := strings.Cut(read(t, architecture), "\n## The life of a token request")
+	rooms := ""
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]+)").FindAllStringSubmatch(read(t, architecture), -1) {
+		rooms += row[1]
+	}
 	all, seen := imports(t), map[string]bool{}
 	var visit func(pkg string)
 	visit = func(pkg string) {
