@@ -96,7 +96,29 @@ var rules = []rule{
 		func(from, to string) bool { return in("cmd", to) && !in(parent(to, 2), from) },
 		[2]string{"agent", "cmd/kyc-agentd/internal/config"},
 	},
+	{
+		"the parts of ipc do not know one another, but for helper → format",
+		func(from, to string) bool {
+			return slices.Contains(ipcParts, from) && slices.Contains(ipcParts, to) && [2]string{from, to} != [2]string{"ipc/helper", "ipc/format"}
+		},
+		[2]string{"ipc/apiproxy", "ipc/socket"},
+	},
+	{
+		"only the daemon wires the agent to its adapters",
+		func(from, to string) bool {
+			return in("cmd/kyc-agentd", from) && from != "cmd/kyc-agentd/internal/daemon" &&
+				(to == "agent/awscreds" || from == "cmd/kyc-agentd" && slices.Contains(adapters, to))
+		},
+		[2]string{"cmd/kyc-agentd", "agent/cognito"},
+	},
 }
+
+var (
+	ipcParts = []string{"ipc/apiproxy", "ipc/format", "ipc/helper", "ipc/socket"}
+	// adapters are what the daemon gives to the agent. The doctor looks at some of them,
+	// and the configuration checks its values by others.
+	adapters = []string{"agent/awscreds", "agent/cognito", "agent/sink", "store/auto"}
+)
 
 // in says whether pkg is folder or lies below it.
 func in(folder, pkg string) bool { return pkg == folder || strings.HasPrefix(pkg, folder+"/") }
