@@ -15,7 +15,7 @@ NPM := internal/testpeer/npm
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
 
-# Units go where the user manager looks for them: in the home of whoever installs
+# Units go where the user manager looks for them: in the home of a user who installs
 # for themselves, in PREFIX/lib for everybody. packaging_test.go holds this true.
 UNITDIR = $(if $(filter $(HOME)/%,$(PREFIX)/),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
 BINARIES := kyc-agentd kyc-token

@@ -91,7 +91,12 @@ type stallTimeoutWriter struct {
 // Unwrap leads an [http.ResponseController] to the server's writer.
 func (w *stallTimeoutWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// WriteHeader passes a status on, but for the API's 100 Continue: net/http sends one of its
+// own when the body is read, which begins when the API's arrived. The client would get both.
 func (w *stallTimeoutWriter) WriteHeader(status int) {
+	if status == http.StatusContinue {
+		return
+	}
 	if status >= http.StatusOK {
 		w.began = true
 		w.body.closeUnlessRead(w.Header())
