@@ -62,9 +62,9 @@ func TestArchitectureIsTrue(t *testing.T) {
 // Every package that the programs and the Go client consist of has its line among the
 // rooms.
 func TestArchitectureHasEveryRoom(t *testing.T) {
-	rooms := ""
+	var rooms strings.Builder
 	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]+)").FindAllStringSubmatch(read(t, architecture), -1) {
-		rooms += row[1]
+		rooms.WriteString(row[1])
 	}
 	all, seen := imports(t), map[string]bool{}
 	var visit func(pkg string)
@@ -73,7 +73,7 @@ func TestArchitectureHasEveryRoom(t *testing.T) {
 			return
 		}
 		seen[pkg] = true
-		if !strings.Contains(rooms, "`"+pkg+"`") {
+		if !strings.Contains(rooms.String(), "`"+pkg+"`") {
 			t.Errorf("%s has no room for %s", architecture, pkg)
 		}
 		for _, to := range all[pkg] {
