@@ -17,10 +17,12 @@ import (
 // A Store keeps values by key. Implementations are safe for concurrent use, and
 // values passed in or handed out are never shared with the caller.
 //
-// Errors: only [ErrNotFound] means that there is no value. An error wrapping
-// [ErrLocked] means that a person has to unlock the store first. After any other
-// error it is unknown whether there is a value: the caller keeps what it has and
-// tries again. No error text ever contains a value.
+// Errors: only [ErrNotFound] means that there is no value. Three kinds need a person,
+// and trying again is of no use until then: after [ErrLocked] the store has to be
+// unlocked, after [ErrDamaged] a new value has to be Put, after [ErrUnusable] a file or
+// folder has to be corrected. After any other error it is unknown whether there is a
+// value: the caller keeps what it has and tries again. No error text ever contains a
+// value, and none advises to end the process, which may hold the only good copy.
 type Store interface {
 	// Get returns the value of key, or an error wrapping ErrNotFound.
 	Get(ctx context.Context, key string) ([]byte, error)
@@ -38,6 +40,15 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrLocked means that the store exists and a person has to unlock it.
 	ErrLocked = errors.New("locked")
+	// ErrDamaged means that there is a value and nobody will read it again: it was cut
+	// short or altered, or it is encrypted to a key that the store does not have. Put
+	// replaces it and Delete removes it.
+	ErrDamaged = errors.New("damaged")
+	// ErrUnusable means that the store refuses a file or folder until a person has
+	// corrected it: it is open to others, belongs to somebody else or may not be opened,
+	// something else is in its place, or another process holds its lock. The text of the
+	// error ends with the command to type.
+	ErrUnusable = errors.New("unusable")
 	// ErrUnavailable means that the store could not be reached or did not answer in time.
 	ErrUnavailable = errors.New("unavailable")
 )

@@ -24,8 +24,8 @@ func TestDiskFull(t *testing.T) {
 	_, _ = rand.Read(noise)
 	err := s.Put(t.Context(), "prod", noise)
 	wantError(t, err, "file store: cannot write "+dir+"/prod.age: no space left on device; free some space there")
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("%v does not wrap ENOSPC", err)
+	if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, store.ErrUnusable) {
+		t.Errorf("%v does not wrap ENOSPC alone", err)
 	}
 	want(t, s, "prod", "old")
 	if n := countTemps(t, dir); n != 0 {
@@ -65,8 +65,8 @@ func TestNoRightToWrite(t *testing.T) {
 		wantError(t, s.Put(t.Context(), "prod", []byte("new")), "permission denied; give yourself access to it, or set XDG_STATE_HOME")
 		_, err := s.Get(t.Context(), "prod")
 		wantError(t, err, "permission denied")
-		if errors.Is(err, store.ErrNotFound) {
-			t.Error("a file that may not be opened is reported as missing")
+		if !errors.Is(err, store.ErrUnusable) || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%v: a file that may not be opened is a person's to correct", err)
 		}
 	})
 	want(t, s, "prod", "old")
@@ -86,6 +86,9 @@ func TestForeignOwner(t *testing.T) {
 	chown(t, filepath.Join(dir, "prod.age"), 12345)
 	_, err = s.Get(t.Context(), "prod")
 	wantError(t, err, "prod.age belongs to user id 12345")
+	if !errors.Is(err, store.ErrUnusable) {
+		t.Errorf("%v does not wrap store.ErrUnusable", err)
+	}
 
 	key := filepath.Join(t.TempDir(), "store.key")
 	if _, err := file.Keygen(key); err != nil {

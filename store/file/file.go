@@ -42,12 +42,20 @@ const (
 	maxValue = maxFile / 2
 )
 
+// Both are a [store.ErrDamaged].
 var (
 	// ErrWrongKey means that a file is encrypted to other identities than the store's.
-	ErrWrongKey = errors.New("encrypted to another key")
+	ErrWrongKey error = damage("encrypted to another key")
 	// ErrDamaged means that a file is no age file, was cut short or was altered.
-	ErrDamaged = errors.New("damaged")
+	ErrDamaged error = damage("damaged")
 )
+
+type damage string
+
+func (d damage) Error() string { return string(d) }
+
+// Is matches [store.ErrDamaged].
+func (d damage) Is(target error) bool { return target == store.ErrDamaged }
 
 // Store is a [store.Store] in a folder. It is safe for concurrent use by one
 // process; Open fails while another process has the folder open.

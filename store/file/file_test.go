@@ -38,6 +38,9 @@ func TestConformance(t *testing.T) {
 			open := func(t *testing.T) store.Store { return open(t, newPrivateDir(t), c.id) }
 			storetest.Run(t, open, storetest.Reopen(func(t *testing.T, old store.Store) store.Store {
 				return reopen(t, old.(*file.Store), c.id)
+			}), storetest.Damage(func(t *testing.T, st store.Store, key string) {
+				path := filepath.Join(store.Describe(st).Detail, key+".age")
+				writeFile(t, path, readFile(t, path)[:100], 0o600)
 			}))
 		})
 	}
@@ -168,18 +171,18 @@ func TestUnreadableFiles(t *testing.T) {
 		{"cut in the header", regular(sealed[:30], 0o600), file.ErrDamaged, "damaged"},
 		{"empty", regular(nil, 0o600), file.ErrDamaged, "damaged"},
 		{"plain text", regular([]byte("refresh-token-in-the-clear"), 0o600), file.ErrDamaged, "damaged"},
-		{"too large", regular(bytes.Repeat([]byte("x"), 1<<20+1), 0o600), nil, "above the limit of 1048576 bytes; move it away: mv "},
-		{"open to the group", regular(sealed, 0o640), nil, "is open to others (mode 0640); run: chmod 600 "},
+		{"too large", regular(bytes.Repeat([]byte("x"), 1<<20+1), 0o600), store.ErrUnusable, "above the limit of 1048576 bytes; move it away: mv "},
+		{"open to the group", regular(sealed, 0o640), store.ErrUnusable, "is open to others (mode 0640); run: chmod 600 "},
 		{"named pipe", func(t *testing.T, path string) {
 			if err := syscall.Mkfifo(path, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, "is not a regular file; move it away: mv "},
+		}, store.ErrUnusable, "is not a regular file; move it away: mv "},
 		{"link out of the folder", func(t *testing.T, path string) {
 			if err := os.Symlink("/etc/passwd", path); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, "path escapes from parent"},
+		}, store.ErrUnusable, "is not a regular file; move it away: mv "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := newPrivateDir(t)
@@ -187,8 +190,11 @@ func TestUnreadableFiles(t *testing.T) {
 			s := open(t, dir, id)
 			_, err := s.Get(t.Context(), "prod")
 			wantError(t, err, c.want)
-			if c.is != nil && !errors.Is(err, c.is) {
+			if !errors.Is(err, c.is) {
 				t.Errorf("error %v does not wrap %v", err, c.is)
+			}
+			if errors.Is(err, store.ErrDamaged) == errors.Is(err, store.ErrUnusable) {
+				t.Errorf("error %v does not say whether to sign in again or to correct the file", err)
 			}
 			if errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%v wraps ErrNotFound: the sign-in would count as deleted", err)
@@ -200,6 +206,27 @@ func TestUnreadableFiles(t *testing.T) {
 			put(t, s, "prod", []byte("new"))
 			want(t, s, "prod", "new")
 		})
+	}
+}
+
+// What is not a file cannot be replaced by one: a person has to move it away.
+func TestFolderInPlaceOfAFile(t *testing.T) {
+	dir := newPrivateDir(t)
+	s, path := open(t, dir, newHybrid(t)), filepath.Join(dir, "prod.age")
+	if err := os.MkdirAll(filepath.Join(path, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, getErr := s.Get(t.Context(), "prod")
+	for op, err := range map[string]error{
+		"Get": getErr, "Put": s.Put(t.Context(), "prod", []byte("new")), "Delete": s.Delete(t.Context(), "prod"),
+	} {
+		wantError(t, err, "move it away: mv "+path+" "+path+".old")
+		if !errors.Is(err, store.ErrUnusable) {
+			t.Errorf("%s: %v does not wrap store.ErrUnusable", op, err)
+		}
+	}
+	if n := len(readFolder(t, dir)); n != 2 { // and .lock
+		t.Errorf("%d files are in the folder", n)
 	}
 }
 

@@ -155,5 +155,5 @@ func explainKeygen(err error, path string) error {
 	if errors.Is(cause, fs.ErrExist) {
 		return fmt.Errorf("%s already exists (%w), and a key is never overwritten; use it, or give another path", path, fs.ErrExist)
 	}
-	return fmt.Errorf("cannot write the key %s: %w%s", path, cause, nextStep(cause))
+	return fmt.Errorf("cannot write the key %s: %w%s", path, cause, nextStep(cause, path))
 }

@@ -79,3 +79,8 @@ func isFull(err error) bool {
 }
 
 func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
+
+// inTheWay reports whether err says that a folder is where a file belongs.
+func inTheWay(err error) bool {
+	return errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST)
+}

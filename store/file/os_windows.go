@@ -39,3 +39,6 @@ func isFull(err error) bool {
 }
 
 func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
+// inTheWay is false: Windows denies access to a folder where a file belongs.
+func inTheWay(error) bool { return false }

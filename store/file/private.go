@@ -8,15 +8,24 @@ import (
 	"os"
 
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
+	"github.com/legaltalent/kyc-agent/store"
 )
 
-// A refusal is an error that the owner of a file can correct. Its message is complete:
-// what is wrong, where, and what to type.
-type refusal struct{ message string }
+// A refusal is a [store.ErrUnusable]: an error that the owner of a file can correct. Its
+// message is complete: what is wrong, where, and what to type.
+type refusal struct {
+	message string
+	cause   error // of the operating system; may be nil
+}
 
 func (r *refusal) Error() string { return r.message }
 
-func refuse(format string, a ...any) error { return &refusal{fmt.Sprintf(format, a...)} }
+func (r *refusal) Unwrap() error { return r.cause }
+
+// Is matches [store.ErrUnusable].
+func (r *refusal) Is(target error) bool { return target == store.ErrUnusable }
+
+func refuse(format string, a ...any) error { return &refusal{message: fmt.Sprintf(format, a...)} }
 
 // checkPrivate refuses a file or folder that others can open or that belongs to
 // someone else. mode is the one in the message's chmod command.
@@ -36,6 +45,10 @@ func readPrivate(root *os.Root, name, path string) ([]byte, error) {
 	// Without O_NONBLOCK, opening a named pipe would block until there is a writer.
 	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
+		// A symbolic link that leaves the folder has no error number of its own.
+		if info, lstatErr := root.Lstat(name); lstatErr == nil && info.Mode().Type() == fs.ModeSymlink && !errors.Is(err, fs.ErrNotExist) {
+			return nil, checkRegular(info, path)
+		}
 		return nil, err
 	}
 	defer f.Close()
@@ -79,11 +92,27 @@ func explain(err error, doing, path string) error {
 	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
 		cause = e.Err
 	}
-	return fmt.Errorf("file store: cannot %s %s: %w%s", doing, path, cause, nextStep(cause))
+	message := fmt.Sprintf("file store: cannot %s %s: %v%s", doing, path, cause, nextStep(cause, path))
+	if inTheWay(cause) || errors.Is(cause, fs.ErrPermission) {
+		return &refusal{message, cause}
+	}
+	return &failure{message, cause}
 }
 
-func nextStep(cause error) string {
+// A failure is an error of the operating system that may pass. Its message is complete.
+type failure struct {
+	message string
+	cause   error
+}
+
+func (f *failure) Error() string { return f.message }
+
+func (f *failure) Unwrap() error { return f.cause }
+
+func nextStep(cause error, path string) string {
 	switch {
+	case inTheWay(cause):
+		return "; move it away: mv " + shellquote.Quote(path) + " " + shellquote.Quote(path+".old")
 	case isFull(cause):
 		return "; free some space there"
 	case isReadOnly(cause):

@@ -4,7 +4,8 @@
 //
 //	storetest.Run(t, func(t *testing.T) store.Store { return memory.New() })
 //
-// For a store whose values outlive the process, add [Reopen].
+// For a store whose values outlive the process, add [Reopen]; for one whose values can be
+// damaged from outside, [Damage].
 package storetest
 
 import (
@@ -29,9 +30,16 @@ func Reopen(reopen func(t *testing.T, old store.Store) store.Store) Option {
 	return func(s *suite) { s.reopen = reopen }
 }
 
+// Damage gives Run a function that makes the value of key unreadable for good, as a bad
+// disk does. Without it Run expects a store whose values only the store can reach.
+func Damage(damage func(t *testing.T, st store.Store, key string)) Option {
+	return func(s *suite) { s.damage = damage }
+}
+
 type suite struct {
 	open   func(t *testing.T) store.Store
 	reopen func(t *testing.T, old store.Store) store.Store
+	damage func(t *testing.T, st store.Store, key string)
 }
 
 // Run tests the stores that open returns against the contract of [store.Store]. Each
@@ -57,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, options ...Option) {
 		{"Concurrency", (*suite).concurrency},
 		{"Describe", (*suite).describe},
 		{"Reopened", (*suite).reopened},
+		{"Damaged", (*suite).damaged},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(s, t) })
 	}
@@ -258,6 +267,30 @@ func (s *suite) reopened(t *testing.T) {
 	wantMissing(t, st, "gone")
 }
 
+// damaged checks that a damaged value is told from a missing one and from one that may be
+// read later, that it harms no other key, and that it can be replaced and removed.
+func (s *suite) damaged(t *testing.T) {
+	if s.damage == nil {
+		return
+	}
+	st := s.open(t)
+	put(t, st, "prod", []byte("p"))
+	put(t, st, "staging", []byte("s"))
+	s.damage(t, st, "prod")
+	got, err := st.Get(t.Context(), "prod")
+	if !errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnavailable) || got != nil {
+		t.Fatalf("Get of a damaged value = %.40q, %v; want ErrDamaged alone", got, err)
+	}
+	checkError(t, err, "")
+	wantKeys(t, st, "prod", "staging")
+	wantValue(t, st, "staging", []byte("s"))
+	put(t, st, "prod", []byte("again"))
+	wantValue(t, st, "prod", []byte("again"))
+	s.damage(t, st, "prod")
+	remove(t, st, "prod")
+	wantMissing(t, st, "prod")
+}
+
 func put(t *testing.T, st store.Store, key string, value []byte) {
 	t.Helper()
 	if err := st.Put(t.Context(), key, value); err != nil {
@@ -286,7 +319,8 @@ func wantValue(t *testing.T, st store.Store, key string, want []byte) {
 func wantMissing(t *testing.T, st store.Store, key string) {
 	t.Helper()
 	got, err := st.Get(t.Context(), key)
-	if !errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrUnavailable) {
+	if !errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrDamaged) ||
+		errors.Is(err, store.ErrUnusable) || errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("Get(%q) = %.40q, %v; want ErrNotFound alone", key, got, err)
 	}
 	if got != nil {

@@ -37,6 +37,9 @@ var defects = []struct {
 	{"ignores the context", with(func(f *faulty) { f.noContext = true }), "CancelledContext"},
 	{"says it lasts", with(func(f *faulty) { f.info = store.Info{Kind: "file", Lasting: true} }), "Describe"},
 	{"gives no advice", with(func(f *faulty) { f.info = store.Info{Kind: "memory"} }), "Describe"},
+	{"misses what is damaged", with(func(f *faulty) { f.damaged = store.ErrNotFound }), "Damaged"},
+	{"tries again what is damaged", with(func(f *faulty) { f.damaged = fmt.Errorf("%w, %w", store.ErrDamaged, store.ErrUnavailable) }), "Damaged"},
+	{"keeps what is damaged", with(func(f *faulty) { f.damaged, f.neverReplaced = store.ErrDamaged, true }), "Damaged"},
 	{"shares what it hands out", func() store.Store { return &sharing{values: map[string][]byte{}} }, "NotShared"},
 }
 
@@ -47,7 +50,7 @@ func TestDefect(t *testing.T) {
 	name := os.Getenv(variable)
 	for _, d := range defects {
 		if d.name == name {
-			storetest.Run(t, func(*testing.T) store.Store { return d.open() })
+			storetest.Run(t, func(*testing.T) store.Store { return d.open() }, damageFaulty())
 		}
 	}
 }
@@ -72,6 +75,18 @@ type faulty struct {
 	keepsFirst, keepsDeleted            bool
 	reversed, anyKey, quotes, noContext bool
 	info                                store.Info
+	damaged                             error  // what Get of a damaged value returns
+	damagedKey                          string // the key of the value that is damaged
+	neverReplaced                       bool
+}
+
+// damageFaulty damages a value of a faulty store, if that has a defect in this respect.
+func damageFaulty() storetest.Option {
+	return storetest.Damage(func(_ *testing.T, st store.Store, key string) {
+		if f, ok := st.(*faulty); ok && f.damaged != nil {
+			f.damagedKey = key
+		}
+	})
 }
 
 func with(defect func(*faulty)) func() store.Store {
@@ -91,6 +106,9 @@ func (f *faulty) context(ctx context.Context) context.Context {
 }
 
 func (f *faulty) Get(ctx context.Context, key string) ([]byte, error) {
+	if f.damagedKey != "" && f.damagedKey == key {
+		return nil, f.damaged
+	}
 	v, err := f.memory.Get(f.context(ctx), key)
 	if err != nil && f.missing != nil && store.ValidKey(key) {
 		err = f.missing
@@ -99,6 +117,9 @@ func (f *faulty) Get(ctx context.Context, key string) ([]byte, error) {
 }
 
 func (f *faulty) Put(ctx context.Context, key string, value []byte) error {
+	if !f.neverReplaced {
+		f.damagedKey = ""
+	}
 	_, err := f.memory.Get(f.context(ctx), key)
 	switch {
 	case f.anyKey && !store.ValidKey(key), f.keepsFirst && err == nil:
