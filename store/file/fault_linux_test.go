@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 
@@ -119,16 +118,18 @@ func TestKeygenOnAFullDisk(t *testing.T) {
 	}
 }
 
-// asNobody runs do on a thread that opens files with the rights of nobody.
+// asNobody runs do while this process, all its threads, has the rights of nobody.
 func asNobody(t *testing.T, do func()) {
 	t.Helper()
 	testpeer.Root(t)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Setfsuid(65534); err != nil {
+	if err := syscall.Seteuid(65534); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = unix.Setfsuid(0) }()
+	defer func() {
+		if err := syscall.Seteuid(0); err != nil {
+			panic(err)
+		}
+	}()
 	do()
 }
 

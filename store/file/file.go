@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"filippo.io/age"
 
@@ -32,10 +33,6 @@ import (
 
 const (
 	suffix = ".age"
-	// tempPrefix begins the name of a file that is being written. No key begins
-	// with a dot, so such a file can never be mistaken for a value.
-	tempPrefix = ".new-"
-	lockName   = ".lock"
 	// maxFile bounds how much is read into memory. The agent's records are smaller
 	// than store.MaxValue; encryption adds about 1.7 kB.
 	maxFile  = 1 << 20
@@ -59,18 +56,21 @@ func (d damage) Is(target error) bool { return target == store.ErrDamaged }
 
 // Store is a [store.Store] in a folder. It is safe for concurrent use by one
 // process; Open fails while another process has the folder open.
+//
+// No operation takes longer than 3 s, whatever the file system does. Each of them looks
+// whether the folder was removed or replaced, and then opens the new one as Open does.
 type Store struct {
 	dir       string
-	root      *os.Root
-	lock      *os.File
 	ids       []age.Identity
 	recipient age.Recipient
 
-	// mu serializes writers. Readers do not lock it: a rename is atomic, so they see
-	// either the old file or the new one.
-	mu sync.Mutex
-	// unsynced is set while a rename or a removal may not be on the disk yet.
-	unsynced bool
+	// Readers do not wait for a writer: a rename is atomic, so they see either the old
+	// file or the new one.
+	reads, writes *lane
+
+	mu     sync.Mutex // held while the folder is opened; see current
+	folder *folder    // nil before Open and after Close
+	closed atomic.Bool
 }
 
 var (
@@ -110,16 +110,10 @@ func Open(dir string, identities ...age.Identity) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, explain(err, "make the folder", dir)
-	}
-	root, err := os.OpenRoot(dir)
+	s := &Store{dir: dir, ids: identities, recipient: recipient, reads: newLane(dir, patience), writes: newLane(dir, patience)}
+	err = s.writes.run(context.Background(), func() error { _, err := s.current(); return err })
 	if err != nil {
-		return nil, explain(err, "open the folder", dir)
-	}
-	s := &Store{dir: dir, root: root, ids: identities, recipient: recipient, unsynced: true}
-	if err := s.prepare(); err != nil {
-		_ = s.Close()
+		_ = s.Close() // the folder may still be opened after the deadline
 		return nil, err
 	}
 	return s, nil
@@ -138,54 +132,48 @@ func recipientOf(identities []age.Identity) (age.Recipient, error) {
 	return nil, errors.New("file store: the key is of a kind that cannot encrypt; make another: kyc-agentd keygen")
 }
 
-// prepare checks the folder, locks it, removes the temporary files of a killed process,
-// and makes that process's last rename durable in case it was killed before its sync.
-func (s *Store) prepare() error {
-	info, err := s.root.Stat(".")
+// current returns the folder at s.dir. It opens it anew if it is another one than before,
+// and then unlocks the old one.
+func (s *Store) current() (*folder, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return nil, explain(os.ErrClosed, "use the folder", s.dir)
+	}
+	if s.folder != nil && s.folder.isAt(s.dir) {
+		return s.folder, nil
+	}
+	f, err := openFolder(s.dir)
 	if err != nil {
-		return explain(err, "look at the folder", s.dir)
+		return nil, err
 	}
-	if err := checkPrivate(info, s.dir, 0o700); err != nil {
-		return err
+	if s.closed.Load() {
+		_ = f.close()
+		return nil, explain(os.ErrClosed, "use the folder", s.dir)
 	}
-	if s.lock, err = lockFolder(s.root, s.dir); err != nil {
-		return err
+	if s.folder != nil {
+		// A reader may still use the old root, which is closed when it is collected.
+		_ = unlockFolder(s.folder.lock)
 	}
-	if err := s.removeTemps(); err != nil {
-		return explain(err, "clean the folder", s.dir)
-	}
-	if err := s.syncFolder(); err != nil {
-		return explain(err, "sync the folder", s.dir)
-	}
-	return nil
-}
-
-func (s *Store) removeTemps() error {
-	names, err := s.names()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if strings.HasPrefix(name, tempPrefix) {
-			if err := s.root.Remove(name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	s.folder = f
+	return f, nil
 }
 
 // Close unlocks the folder, so that another process can open it. The store cannot be
-// used afterwards.
+// used afterwards. If a write hangs, Close fails and the folder stays locked until the
+// process ends, because the write may still be completed.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.root.Close()
-	if s.lock != nil {
-		err = errors.Join(err, unlockFolder(s.lock))
-		s.lock = nil
-	}
-	return err
+	s.closed.Store(true)
+	return s.writes.run(context.Background(), func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.folder == nil {
+			return nil
+		}
+		f := s.folder
+		s.folder = nil
+		return f.close()
+	})
 }
 
 // Get returns the value of key. An error other than ErrNotFound says what is wrong
@@ -194,10 +182,19 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := validate.Args(ctx, "file store", key); err != nil {
 		return nil, err
 	}
-	value, err := s.read(key, s.ids...)
+	var value []byte
+	err := s.reads.run(ctx, func() error {
+		f, err := s.current()
+		if err == nil {
+			value, err = s.read(f, key, s.ids...)
+		}
+		return err
+	})
 	switch path := s.path(key); {
 	case err == nil:
 		return value, nil
+	case isExplained(err):
+		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("file store: %s: %w", key, store.ErrNotFound)
 	case errors.Is(err, ErrWrongKey):
@@ -211,8 +208,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 
 // read decrypts the file of key with one of ids. It returns ErrWrongKey and ErrDamaged
 // without age's own messages, which quote the first bytes of the file.
-func (s *Store) read(key string, ids ...age.Identity) ([]byte, error) {
-	sealed, err := readPrivate(s.root, key+suffix, s.path(key))
+func (s *Store) read(f *folder, key string, ids ...age.Identity) ([]byte, error) {
+	sealed, err := readPrivate(f.root, key+suffix, s.path(key))
 	if err != nil {
 		return nil, err
 	}
@@ -237,29 +234,33 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	if len(value) > maxValue {
 		return fmt.Errorf("file store: a value of %d bytes is above the limit of %d", len(value), maxValue)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.putLocked(key, value); err != nil {
+	value = bytes.Clone(value) // the write may go on when the caller has given up
+	err := s.writes.run(ctx, func() error { return s.put(key, value) })
+	if err != nil {
 		return explain(err, "write", s.path(key))
 	}
 	return nil
 }
 
-func (s *Store) putLocked(key string, value []byte) error {
-	if s.unchanged(key, value) {
-		return s.syncIfNeeded()
+func (s *Store) put(key string, value []byte) error {
+	f, err := s.current()
+	if err != nil {
+		return err
+	}
+	if s.unchanged(f, key, value) {
+		return f.syncIfNeeded()
 	}
 	sealed, err := s.seal(value)
 	if err != nil {
 		return err
 	}
-	return s.replaceFile(key+suffix, sealed)
+	return f.replace(key+suffix, sealed)
 }
 
 // unchanged reports whether the file of key holds value, encrypted to the current key.
 // It is false for a file that cannot be read, so that Put replaces it.
-func (s *Store) unchanged(key string, value []byte) bool {
-	current, err := s.read(key, s.ids[0])
+func (s *Store) unchanged(f *folder, key string, value []byte) bool {
+	current, err := s.read(f, key, s.ids[0])
 	return err == nil && bytes.Equal(current, value)
 }
 
@@ -283,15 +284,14 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := validate.Args(ctx, "file store", key); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.root.Remove(key + suffix)
-	if err == nil {
-		s.unsynced = true
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return explain(err, "remove", s.path(key))
-	}
-	if err := s.syncIfNeeded(); err != nil {
+	err := s.writes.run(ctx, func() error {
+		f, err := s.current()
+		if err != nil {
+			return err
+		}
+		return f.remove(key + suffix)
+	})
+	if err != nil {
 		return explain(err, "remove", s.path(key))
 	}
 	return nil
@@ -303,7 +303,14 @@ func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("file store: %w", err)
 	}
-	names, err := s.names()
+	var names []string
+	err := s.reads.run(ctx, func() error {
+		f, err := s.current()
+		if err == nil {
+			names, err = f.names()
+		}
+		return err
+	})
 	if err != nil {
 		return nil, explain(err, "list", s.dir)
 	}
@@ -315,15 +322,6 @@ func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(keys)
 	return keys, nil
-}
-
-func (s *Store) names() ([]string, error) {
-	d, err := s.root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
 }
 
 // Describe describes the store; its Detail is the folder.

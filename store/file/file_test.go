@@ -266,7 +266,10 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	id, dir := newHybrid(t), newPrivateDir(t)
 	first := open(t, dir, id)
 	_, err := file.Open(dir, id)
-	wantError(t, err, "is in use by another kyc-agentd (pid "+itoa(os.Getpid())+"); stop it first: kill "+itoa(os.Getpid()))
+	wantError(t, err, dir+" is in use by another kyc-agentd")
+	if !errors.Is(err, store.ErrUnusable) {
+		t.Errorf("%v does not wrap store.ErrUnusable", err)
+	}
 	put(t, first, "prod", []byte("value"))
 	want(t, reopen(t, first, id), "prod", "value")
 }
@@ -284,13 +287,100 @@ func TestClosedStore(t *testing.T) {
 	}
 }
 
-func TestFolderRemovedInUse(t *testing.T) {
-	dir := newPrivateDir(t)
-	s := open(t, dir, newHybrid(t))
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
+// What has the folder's name while the daemon runs is what the next operation uses, made
+// or checked as at the start: the only copy of a sign-in may be in the daemon's memory.
+func TestFolderReplacedInUse(t *testing.T) {
+	id := newHybrid(t)
+	for _, c := range []struct {
+		name    string
+		replace func(t *testing.T, dir string)
+	}{
+		{"removed", func(t *testing.T, dir string) { removeAll(t, dir) }},
+		{"removed with the folder above", func(t *testing.T, dir string) { removeAll(t, filepath.Dir(dir)) }},
+		{"emptied, with the lock", func(t *testing.T, dir string) {
+			removeAll(t, filepath.Join(dir, ".lock"))
+			removeAll(t, filepath.Join(dir, "prod.age"))
+		}},
+		{"moved away", func(t *testing.T, dir string) { rename(t, dir, dir+".old") }},
+		{"made anew", func(t *testing.T, dir string) {
+			removeAll(t, dir)
+			mkdir(t, dir)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(newPrivateDir(t), "state", "kyc-agent")
+			s := open(t, dir, id)
+			put(t, s, "prod", []byte("old"))
+			c.replace(t, dir)
+			if _, err := s.Get(t.Context(), "prod"); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("Get = %v, want ErrNotFound", err)
+			}
+			c.replace(t, dir)
+			put(t, s, "prod", []byte("new"))
+			want(t, s, "prod", "new")
+			if got := stat(t, dir).Mode().Perm(); got != 0o700 {
+				t.Errorf("the folder has mode %04o, want 0700", got)
+			}
+			_, err := file.Open(dir, id)
+			wantError(t, err, "is in use by another kyc-agentd") // the new folder is locked, too
+			want(t, reopen(t, s, id), "prod", "new")
+		})
 	}
-	wantError(t, s.Put(t.Context(), "prod", []byte("v")), "the folder was removed while it was in use: restart kyc-agentd")
+}
+
+// A folder that Open would refuse is refused while the daemon runs, too, and used as soon
+// as it is corrected.
+func TestFolderReplacedByARefusedOne(t *testing.T) {
+	id := newHybrid(t)
+	for _, c := range []struct {
+		name    string
+		replace func(t *testing.T, dir string) (correct func())
+		want    string
+	}{
+		{"open to others", func(t *testing.T, dir string) func() {
+			mkdir(t, dir)
+			chmod(t, dir, 0o755)
+			return func() { chmod(t, dir, 0o700) }
+		}, "is open to others (mode 0755); run: chmod 700 "},
+		{"a link to a folder that is open to others", func(t *testing.T, dir string) func() {
+			elsewhere := t.TempDir()
+			if err := os.Symlink(elsewhere, dir); err != nil {
+				t.Fatal(err)
+			}
+			return func() { removeAll(t, dir) }
+		}, "is open to others (mode 0755); run: chmod 700 "},
+		{"a link to nothing", func(t *testing.T, dir string) func() {
+			if err := os.Symlink("/nonexistent", dir); err != nil {
+				t.Fatal(err)
+			}
+			return func() { removeAll(t, dir) }
+		}, "file exists; move it away: mv "},
+		{"a file", func(t *testing.T, dir string) func() {
+			writeFile(t, dir, nil, 0o600)
+			return func() { removeAll(t, dir) }
+		}, "not a directory; move it away: mv "},
+		{"in use by another", func(t *testing.T, dir string) func() {
+			other := open(t, dir, id)
+			return func() { _ = other.Close() }
+		}, "is in use by another kyc-agentd"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(newPrivateDir(t), "kyc-agent")
+			s := open(t, dir, id)
+			removeAll(t, dir)
+			correct := c.replace(t, dir)
+			_, getErr := s.Get(t.Context(), "prod")
+			for op, err := range map[string]error{"Get": getErr, "Put": s.Put(t.Context(), "prod", []byte("new"))} {
+				wantError(t, err, c.want)
+				if !errors.Is(err, store.ErrUnusable) || errors.Is(err, store.ErrNotFound) {
+					t.Errorf("%s: %v is not a store.ErrUnusable alone", op, err)
+				}
+			}
+			correct()
+			put(t, s, "prod", []byte("new"))
+			want(t, s, "prod", "new")
+		})
+	}
 }
 
 func TestTooLargeAValue(t *testing.T) {

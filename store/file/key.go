@@ -90,7 +90,7 @@ func loadKey(path string, check func(fs.FileInfo, string) error) ([]age.Identity
 }
 
 func explainKey(err error, path string) error {
-	if _, ok := errors.AsType[*refusal](err); ok {
+	if isExplained(err) {
 		return err
 	}
 	cause := err
@@ -118,7 +118,7 @@ func Keygen(path string) (publicKey string, err error) {
 		return "", err
 	}
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return "", explainKeygen(err, path)
 	}
 	root, err := os.OpenRoot(dir)

@@ -59,11 +59,13 @@ func writePID(f *os.File) {
 	_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
 }
 
+// inUse names the process that wrote its id to f only if it is surely the one to stop: in
+// another PID namespace, such as a container with the same home, the id is another's.
 func inUse(f io.Reader, dir string) error {
 	text, _ := io.ReadAll(io.LimitReader(f, 32))
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(text)))
-	if err != nil || pid <= 0 {
-		return refuse("%s is in use by another kyc-agentd; stop that one first", dir)
+	if err != nil || pid <= 0 || !isOwnAgent(pid) {
+		return refuse("%s is in use by another kyc-agentd, maybe in a container with the same home; stop that one first", dir)
 	}
 	return refuse("%s is in use by another kyc-agentd (pid %d); stop it first: kill %d", dir, pid, pid)
 }
@@ -80,7 +82,7 @@ func isFull(err error) bool {
 
 func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
 
-// inTheWay reports whether err says that a folder is where a file belongs.
+// inTheWay reports whether err says that something else is where a file or folder belongs.
 func inTheWay(err error) bool {
-	return errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST)
+	return errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST)
 }

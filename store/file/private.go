@@ -11,21 +11,26 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 )
 
-// A refusal is a [store.ErrUnusable]: an error that the owner of a file can correct. Its
-// message is complete: what is wrong, where, and what to type.
-type refusal struct {
+// An explained error has a complete message: what is wrong, where, and what to do. It
+// wraps the kind of error and, if there is one, the operating system's.
+type explained struct {
 	message string
-	cause   error // of the operating system; may be nil
+	wraps   []error
 }
 
-func (r *refusal) Error() string { return r.message }
+func (e *explained) Error() string { return e.message }
 
-func (r *refusal) Unwrap() error { return r.cause }
+func (e *explained) Unwrap() []error { return e.wraps }
 
-// Is matches [store.ErrUnusable].
-func (r *refusal) Is(target error) bool { return target == store.ErrUnusable }
+func isExplained(err error) bool {
+	_, ok := errors.AsType[*explained](err)
+	return ok
+}
 
-func refuse(format string, a ...any) error { return &refusal{message: fmt.Sprintf(format, a...)} }
+// refuse returns a [store.ErrUnusable]: what the owner of a file can correct.
+func refuse(format string, a ...any) error {
+	return &explained{fmt.Sprintf(format, a...), []error{store.ErrUnusable}}
+}
 
 // checkPrivate refuses a file or folder that others can open or that belongs to
 // someone else. mode is the one in the message's chmod command.
@@ -83,7 +88,7 @@ func readAtMost(r io.Reader, path string) ([]byte, error) {
 // explain turns an error of the operating system into one line that says which
 // operation failed, on which path, and what to do next.
 func explain(err error, doing, path string) error {
-	if _, ok := errors.AsType[*refusal](err); ok {
+	if isExplained(err) {
 		return err
 	}
 	cause := err
@@ -92,22 +97,12 @@ func explain(err error, doing, path string) error {
 	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
 		cause = e.Err
 	}
-	message := fmt.Sprintf("file store: cannot %s %s: %v%s", doing, path, cause, nextStep(cause, path))
+	wraps := []error{cause}
 	if inTheWay(cause) || errors.Is(cause, fs.ErrPermission) {
-		return &refusal{message, cause}
+		wraps = append(wraps, store.ErrUnusable)
 	}
-	return &failure{message, cause}
+	return &explained{fmt.Sprintf("file store: cannot %s %s: %v%s", doing, path, cause, nextStep(cause, path)), wraps}
 }
-
-// A failure is an error of the operating system that may pass. Its message is complete.
-type failure struct {
-	message string
-	cause   error
-}
-
-func (f *failure) Error() string { return f.message }
-
-func (f *failure) Unwrap() error { return f.cause }
 
 func nextStep(cause error, path string) string {
 	switch {
@@ -120,7 +115,7 @@ func nextStep(cause error, path string) string {
 	case errors.Is(cause, fs.ErrPermission):
 		return "; give yourself access to it, or set XDG_STATE_HOME to a folder that you own"
 	case errors.Is(cause, fs.ErrNotExist):
-		return "; the folder was removed while it was in use: restart kyc-agentd"
+		return "; the folder was removed at the same moment: try again"
 	case errors.Is(cause, os.ErrClosed):
 		return "; the store is closed"
 	}
