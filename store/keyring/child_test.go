@@ -28,6 +28,17 @@ func storeWithChild(timeout time.Duration, verb ...string) *keyring.Store {
 
 const longTimeout = time.Minute // for a child that answers or ends without being killed
 
+// Where the keyring has not taken a sign-in, the daemon has the only copy: no message may
+// send a person to end it.
+func TestHintsLoseNothing(t *testing.T) {
+	for _, code := range []string{"locked", "dismissed", "no_collection", "no_service", "no_bus", "silent", "not_kept", "too_big", "panic", "failed"} {
+		err := storeWithChild(longTimeout, "fake-answer", `{"code":"`+code+`"}`).Put(t.Context(), "prod", []byte("value"))
+		if err == nil || strings.Contains(err.Error(), "restart kyc-agentd") && !strings.Contains(err.Error(), "when kyc-agentd status shows no unsaved sign-in, restart kyc-agentd") {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+}
+
 func TestChildThatMisbehaves(t *testing.T) {
 	for _, c := range []struct {
 		name    string

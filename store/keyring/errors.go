@@ -34,7 +34,8 @@ var codes = []code{
 const (
 	// gnome-keyring reads its whole input as the password, including a final newline.
 	unlockHint = `unlock it in your desktop's password manager; without a desktop run: read -rs P; printf %s "$P" | gnome-keyring-daemon --replace --unlock`
-	fileHint   = `or keep sign-ins in files: run kyc-agentd keygen, set store = "file" and restart kyc-agentd`
+	// A restart loses what the keyring has not taken.
+	fileHint = `or keep sign-ins in files: run kyc-agentd keygen, set store = "file" and, when kyc-agentd status shows no unsaved sign-in, restart kyc-agentd`
 )
 
 // The reasons why a keyring is unavailable. An error that wraps one of these wraps
@@ -49,6 +50,12 @@ var (
 
 var reasonErrors = map[code]error{
 	codeNoCollection: ErrNoKeyring, codeNoService: ErrNoKeyring, codeNoBus: ErrNoKeyring, codeTimeout: ErrTimeout,
+}
+
+// IsThere reports whether err, the result of an operation, is that of a keyring: one that
+// is locked or silent exists. Sign-ins may be in it.
+func IsThere(err error) bool {
+	return !errors.Is(err, store.ErrUnavailable) || errors.Is(err, ErrTimeout)
 }
 
 // unavailable is a [store.ErrUnavailable] whose text is complete.

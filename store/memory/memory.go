@@ -17,7 +17,7 @@ import (
 )
 
 // Advice tells a person how to get a store that outlives the daemon.
-const Advice = `sign-ins end with the daemon; to keep them run kyc-agentd keygen, set store = "auto" and restart kyc-agentd`
+const Advice = `sign-ins end with the daemon; to keep them run kyc-agentd keygen, set store = "auto", restart kyc-agentd and sign in again`
 
 // Store is a [store.Store] in memory.
 type Store struct {
