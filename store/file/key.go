@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -63,6 +64,18 @@ func checkCredential(info fs.FileInfo, path string) error {
 }
 
 func loadKey(path string, check func(fs.FileInfo, string) error) ([]age.Identity, error) {
+	var ids []age.Identity
+	err := newLane(path, patience).run(context.Background(), func() (err error) {
+		ids, err = readKey(path, check)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
+}
+
+func readKey(path string, check func(fs.FileInfo, string) error) ([]age.Identity, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {
 		return nil, explainKey(err, path)
