@@ -21,13 +21,16 @@ import (
 // and trying again is of no use until then: after [ErrLocked] the store has to be
 // unlocked, after [ErrDamaged] a new value has to be Put, after [ErrUnusable] a file or
 // folder has to be corrected. After any other error it is unknown whether there is a
-// value: the caller keeps what it has and tries again. No error text ever contains a
-// value, and none advises to end the process, which may hold the only good copy.
+// value: the caller keeps what it has and tries again. That includes an ErrNotFound that
+// wraps [ErrUnavailable], too: a part of the store could not be reached and may have the
+// value. No error text ever contains a value, and none advises to end the process while
+// it may hold the only good copy.
 type Store interface {
 	// Get returns the value of key, or an error wrapping ErrNotFound.
 	Get(ctx context.Context, key string) ([]byte, error)
 	// Put makes value durable under key before it returns nil. After an error the
-	// store holds either the old value or the new one, complete.
+	// store holds either the old value or the new one, complete. A Put that was given
+	// up may still take effect, but before any later Put or Delete.
 	Put(ctx context.Context, key string, value []byte) error
 	// Delete removes key. It is no error if there is no such key.
 	Delete(ctx context.Context, key string) error

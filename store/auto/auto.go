@@ -1,5 +1,6 @@
 // Package auto opens the store that the configuration names, or the best one that is
-// available: the keyring, else encrypted files, else memory.
+// available: the keyring, else encrypted files, else memory. The latter two look for the
+// keyring again while the daemon runs, and use what is in it.
 //
 //	st, err := auto.Open(ctx, auto.Options{
 //		Kind: cfg.Store, KeyFile: cfg.StoreKeyFile,
@@ -11,6 +12,7 @@
 package auto
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +51,9 @@ type Options struct {
 	// KeyringTimeout bounds each operation of the keyring, and therefore how long the
 	// choice can take. 0 means 3 s.
 	KeyringTimeout time.Duration
+	// KeyringInterval is how often a keyring that could not be reached at the start is
+	// looked for again, at most. 0 means 2 s.
+	KeyringInterval time.Duration
 	// Logger receives one line about the choice. Nil discards it.
 	Logger *slog.Logger
 }
@@ -77,30 +82,31 @@ func Open(ctx context.Context, o Options) (store.Store, error) {
 	return nil, fmt.Errorf("store = %.80q is unknown; set it to auto, keyring, file or memory", o.Kind)
 }
 
-// choose opens the keyring if it answers, locked or not; else the file store if there
-// is a key for it; else a store in memory whose Advice gives the reason and how to get
-// one that outlives the daemon. It takes no longer than one operation of the keyring.
+// choose opens the keyring if there is one, locked and silent ones included, because
+// sign-ins may be in it; else the file store if there is a key for it; else a store in
+// memory whose Advice gives the reason and how to get one that outlives the daemon. It
+// takes no longer than one operation of the keyring.
 //
 // A key or folder that exists but cannot be used is an error: falling back on memory
 // would lose the sign-ins that the owner of the key wants to keep.
 func choose(ctx context.Context, o Options) (store.Store, error) {
-	o = o.withDefaults()
 	kr := o.keyring()
 	_, unusable := kr.Keys(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("choose a store: %w", err)
 	}
-	if unusable == nil || errors.Is(unusable, store.ErrLocked) {
+	if keyring.IsThere(unusable) {
 		return o.logChoice(kr, unusable), nil
 	}
+	late := &lateKeyring{keyring: kr, interval: o.KeyringInterval, tried: time.Now(), because: unusable}
 	st, err := o.file()
 	if err == nil {
-		return o.logChoice(st, unusable), nil
+		return o.logChoice(newFileFallback(st, late), unusable), nil
 	}
 	if !errors.Is(err, file.ErrNoKey) {
 		return nil, err
 	}
-	return o.logChoice(memoryFallback(unusable), unusable), nil
+	return o.logChoice(newMemoryFallback(late, o.Logger), unusable), nil
 }
 
 // Close releases the folder of a file store.
@@ -121,6 +127,7 @@ func (o Options) withDefaults() Options {
 	if o.Dir == "" {
 		o.Dir = file.DefaultDir(o.Getenv)
 	}
+	o.KeyringInterval = cmp.Or(o.KeyringInterval, defaultInterval)
 	return o
 }
 
@@ -147,20 +154,4 @@ func (o Options) file() (store.Store, error) {
 		return nil, err
 	}
 	return st, nil
-}
-
-// withInfo is a store with another description than its own.
-type withInfo struct {
-	store.Store
-	info store.Info
-}
-
-func (d withInfo) Describe() store.Info { return d.info }
-
-// memoryFallback returns a store in memory whose Advice says why the keyring is not used.
-func memoryFallback(unusable error) store.Store {
-	m := memory.New()
-	info := m.Describe()
-	info.Advice = "sign-ins end with the daemon: " + unusable.Error()
-	return withInfo{Store: m, info: info}
 }
