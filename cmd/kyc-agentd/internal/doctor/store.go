@@ -47,7 +47,7 @@ func (p *probe) storeKind() string {
 	case configured != auto.Auto:
 		return configured
 	}
-	if err := p.keyring(); err == nil || errors.Is(err, store.ErrLocked) {
+	if keyring.IsThere(p.keyring()) {
 		return auto.Keyring
 	}
 	if errors.Is(p.loadKey(), file.ErrNoKey) {
