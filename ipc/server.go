@@ -75,10 +75,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
+	accepted := ln
 	if l, ok := ln.(anyListener); ok {
-		ln = &peerListener{l, h.log, units}
+		accepted = &peerListener{l, h.log, units}
 	}
-	err := srv.Serve(&retryListener{ln, ctx, h.log})
+	err := srv.Serve(&retryListener{accepted, ctx, h.log})
 
 	grace := cmp.Or(s.Grace, defaultGrace)
 	h.conversations.close()
