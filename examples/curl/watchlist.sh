@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts names on a watchlist: POST /kyc/watchlists.
+# Makes a watchlist: POST /kyc/watchlists.
 #
 #     watchlist.sh [BODY.json]
 #

@@ -94,12 +94,12 @@ func (d *demo) token() error {
 
 func (d *demo) listCheck() error {
 	d.step("Call the API: check a name. The token goes to curl in a pipe, not on its command line.")
-	return d.call("/kyc", `{"name": "Ivan Exampletov"}`)
+	return d.call("/kyc", `{"subject": {"full_name": "Ivan Exampletov"}, "list_name": "ofac"}`)
 }
 
 func (d *demo) watchlist() error {
 	d.step("Call the API: make a watchlist.")
-	return d.call("/kyc/watchlists", `{"name": "Suppliers", "subjects": [{"name": "Sample Shipping Ltd"}]}`)
+	return d.call("/kyc/watchlists", `{"name": "My Watchlist", "lists_to_monitor": ["ofac", "un"]}`)
 }
 
 // call posts body to the API and fails unless the API answered 200.

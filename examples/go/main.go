@@ -34,7 +34,7 @@ func check(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(map[string]string{"name": name})
+	body, err := json.Marshal(map[string]any{"subject": map[string]string{"full_name": name}, "list_name": "ofac"})
 	if err != nil {
 		return err
 	}

@@ -7,4 +7,4 @@
 # With --check-status HTTPie fails if the API answers with an error.
 set -eu
 http --ignore-stdin --check-status --body -A kyc -a staging: \
-  "${API_URL:-https://stg.kyc.legaltalent.ai}/kyc" name="${1:-Jane Roe}"
+  "${API_URL:-https://stg.kyc.legaltalent.ai}/kyc" subject[full_name]="${1:-Jane Roe}" list_name=ofac

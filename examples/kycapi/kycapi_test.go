@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,12 +74,13 @@ func do(t *testing.T, req *http.Request, out any) (int, http.Header) {
 	return res.StatusCode, res.Header
 }
 
-// problem is the body of a refusal.
-type problem struct{ Error, Message string }
+// body is that of a list check.
+const body = `{"subject": {"full_name": "Jane Roe"}, "list_name": "ofac"}`
 
-func (e env) post(t *testing.T, path, authorization, body string, out any) (int, http.Header) {
+// call sends one request.
+func (e env) call(t *testing.T, method, path, authorization, body string, out any) (int, http.Header) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, e.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,23 +91,92 @@ func (e env) post(t *testing.T, path, authorization, body string, out any) (int,
 	return do(t, req, out)
 }
 
-func TestCallsWithAToken(t *testing.T) {
+// A refusal is the envelope of an error.
+type refusal = kycapi.Answer[any]
+
+func TestListCheck(t *testing.T) {
 	e := newEnv(t)
 	token, _ := e.tokens(t, e.pool.ClientID)
-
-	var check kycapi.CheckResult
-	status, _ := e.post(t, "/kyc", "Bearer "+token, `{"name":"Ivan Exampletov"}`, &check)
-	if status != 200 || check.Status != "match" || len(check.Matches) != 1 || check.Matches[0].List != "OFAC SDN" {
-		t.Errorf("POST /kyc answered %d %+v", status, check)
+	check := func(body string, out any) {
+		t.Helper()
+		if status, _ := e.call(t, "POST", "/kyc", "Bearer "+token, body, out); status != 200 {
+			t.Errorf("%s answered %d %+v", body, status, out)
+		}
 	}
-	var list kycapi.WatchlistResult
-	status, _ = e.post(t, "/kyc/watchlists", "bearer "+token, `{"name":"L","subjects":[{"name":"Jane Roe"}]}`, &list)
-	if status != 200 || list.Subjects != 1 || list.Results[0].Status != "clear" {
-		t.Errorf("POST /kyc/watchlists answered %d %+v", status, list)
+	var one kycapi.Answer[kycapi.ListResult]
+	check(`{"subject": {"full_name": "ivan exampletov"}, "list_name": "ofac"}`, &one)
+	if m := one.Data.Matches; one.Status != "success" || one.Meta.RequestID == "" || !one.Data.IsMatch || len(m) != 1 ||
+		m[0].ConfidenceScore != 1 || m[0].MatchData.Name != "Ivan Exampletov" {
+		t.Errorf("one list answered %+v", one)
 	}
-	calls := e.api.Calls()
-	if len(calls) != 2 || calls[0] != (kycapi.Call{Path: "/kyc", User: "ana", Status: 200}) {
+	check(`{"subject": {"identifiers": [{"type": "Passport", "value": "X0000001"}]}, "list_name": "ofac"}`, &one)
+	if !one.Data.IsMatch {
+		t.Errorf("an identifier answered %+v", one)
+	}
+	var clear kycapi.Answer[kycapi.ListResult]
+	check(body, &clear)
+	if clear.Data.IsMatch || clear.Data.MatchCount != 0 || clear.Data.Matches == nil {
+		t.Errorf("nobody's name answered %+v", clear)
+	}
+	var many kycapi.Answer[kycapi.Screening]
+	check(`{"subject": {"full_name": "Ivan Exampletov", "nationality": "GB", "birth_date": "1980-01-31", "entity_type": "individual"}, "lists": ["ofac", "un"]}`, &many)
+	if many.Data.Summary.OverallRiskLevel != "high" || !many.Data.Results["ofac"].IsMatch || many.Data.Results["un"].IsMatch {
+		t.Errorf("several lists answered %+v", many)
+	}
+	if calls := e.api.Calls(); len(calls) != 4 || calls[0] != (kycapi.Call{Path: "/kyc", User: "ana", Status: 200}) {
 		t.Errorf("calls %+v", calls)
+	}
+}
+
+// TestWatchlists goes through the life of a watchlist.
+func TestWatchlists(t *testing.T) {
+	e := newEnv(t)
+	token, _ := e.tokens(t, e.pool.ClientID)
+	call := func(method, path, body string, out any) int {
+		t.Helper()
+		status, _ := e.call(t, method, path, "bearer "+token, body, out)
+		return status
+	}
+	var made kycapi.Answer[kycapi.WatchlistCreated]
+	if status := call("POST", "/kyc/watchlists", `{"name": "My Watchlist", "lists_to_monitor": ["ofac", "un"]}`, &made); status != 200 ||
+		made.Data.Message != "Watchlist created successfully" || len(made.Data.WatchlistID) != 36 {
+		t.Fatalf("answered %d %+v", status, made)
+	}
+	at := "/kyc/watchlists/" + made.Data.WatchlistID
+	var run kycapi.Answer[kycapi.MonitorRun]
+	call("POST", at+"/subjects", `{"full_name": "Ivan Exampletov", "tags": ["vip"]}`, new(refusal))
+	if call("POST", at+"/monitor", "", &run); run.Data.SubjectsChecked != 1 || run.Data.TotalMatches != 1 || !run.Data.HasChanges {
+		t.Errorf("monitor answered %+v", run)
+	}
+	if call("POST", at+"/monitor", "", &run); run.Data.PreviousMatches != 1 || run.Data.HasChanges {
+		t.Errorf("monitor, again, answered %+v", run)
+	}
+	var list kycapi.Answer[kycapi.WatchlistRequest]
+	read := func(want string, lists int) {
+		t.Helper()
+		var raw kycapi.Answer[json.RawMessage]
+		if call("GET", at, "", &raw); json.Unmarshal(raw.Data, &list.Data) != nil || list.Data.Status != want ||
+			len(list.Data.ListsToMonitor) != lists || len(list.Data.Subjects) != 1 {
+			t.Errorf("have %s, want status %s, %d lists and a subject", raw.Data, want, lists)
+		}
+	}
+	read("active", 2)
+	call("PATCH", at, `{"lists_to_monitor": ["eu"], "status": "paused"}`, new(refusal))
+	read("paused", 1)
+	if status := call("PATCH", at, `{"lists_to_monitor": ["uk", "xx"]}`, new(refusal)); status != 400 {
+		t.Errorf("an unknown list answered %d", status)
+	}
+	read("paused", 1)
+	var all kycapi.Answer[struct{ Watchlists []any }]
+	if call("GET", "/kyc/watchlists", "", &all); len(all.Data.Watchlists) != 1 {
+		t.Errorf("the list of watchlists is %+v", all)
+	}
+	if status := call("DELETE", at, "", new(refusal)); status != 200 {
+		t.Errorf("DELETE answered %d", status)
+	}
+	var gone refusal
+	if status := call("GET", at, "", &gone); status != 404 || gone.Error.Type != "NotFoundError" || gone.Error.Code != "WATCHLIST_NOT_FOUND" {
+		t.Errorf("a deleted one answered %d %+v", status, gone)
 	}
 }
 
@@ -129,9 +200,9 @@ func TestTokensRefused(t *testing.T) {
 		"tampered":     {"Bearer " + good[:len(good)-8] + "AAAAAAAA", "signature:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var p problem
-			status, header := e.post(t, "/kyc", c.authorization, `{"name":"Jane Roe"}`, &p)
-			if status != 401 || p.Error != "unauthorized" || !strings.Contains(p.Message, c.message) {
+			var p refusal
+			status, header := e.call(t, "POST", "/kyc", c.authorization, body, &p)
+			if status != 401 || p.Error == nil || p.Error.Code != "UNAUTHORIZED" || !strings.Contains(p.Error.Message, c.message) {
 				t.Errorf("answered %d %+v, want 401 with %q", status, p, c.message)
 			}
 			if header.Get("WWW-Authenticate") == "" {
@@ -145,8 +216,8 @@ func TestForeignKeysRefused(t *testing.T) {
 	e := newEnv(t)
 	token, _ := e.tokens(t, e.pool.ClientID)
 	e.pool.Set(cognitotest.ForeignJWKS(true))
-	var p problem
-	if status, _ := e.post(t, "/kyc", "Bearer "+token, `{}`, &p); status != 401 || !strings.Contains(p.Message, "signature:") {
+	var p refusal
+	if status, _ := e.call(t, "POST", "/kyc", "Bearer "+token, `{}`, &p); status != 401 || !strings.Contains(p.Error.Message, "signature:") {
 		t.Errorf("answered %d %+v", status, p)
 	}
 }
@@ -155,8 +226,7 @@ func TestKnobs(t *testing.T) {
 	e := newEnv(t)
 	token, _ := e.tokens(t, e.pool.ClientID)
 	call := func() (int, string) {
-		var body struct{ Error string }
-		status, header := e.post(t, "/kyc", "Bearer "+token, `{"name":"Jane Roe"}`, &body)
+		status, header := e.call(t, "POST", "/kyc", "Bearer "+token, body, new(any))
 		return status, header.Get("Retry-After")
 	}
 	e.api.ThrottleNext(1, 3*time.Second)
@@ -170,6 +240,37 @@ func TestKnobs(t *testing.T) {
 	if status, _ := call(); status != 200 {
 		t.Errorf("third call: %d, want 200", status)
 	}
+	e.api.Deny("watchlist:create")
+	if status, _ := call(); status != 200 {
+		t.Errorf("fourth call: %d, want 200", status)
+	}
+	var p refusal
+	if status, _ := e.call(t, "POST", "/kyc/watchlists", "Bearer "+token, `{"name": "L"}`, &p); status != 403 || !strings.Contains(p.Error.Message, "watchlist:create") {
+		t.Errorf("without the permission: %d %+v, want 403", status, p)
+	}
+}
+
+// TestRateLimit checks the headers and the body of the firewall's limit, which counts
+// requests without a token, too.
+func TestRateLimit(t *testing.T) {
+	e := newEnv(t)
+	e.api.Limit(2, 3*time.Minute)
+	for _, left := range []string{"1", "0"} {
+		status, header := e.call(t, "POST", "/kyc", "", body, new(any))
+		if status != 401 || header.Get("X-RateLimit-Limit") != "2" || header.Get("X-RateLimit-Remaining") != left {
+			t.Errorf("%d, headers %v; want 401 and %s left", status, header, left)
+		}
+	}
+	var got kycapi.Throttled
+	status, header := e.call(t, "POST", "/kyc", "", body, &got)
+	want := kycapi.Throttled{Error: "Rate limit exceeded", Message: "Too many requests. Please try again in 3 minutes.", RetryAfter: 180}
+	if status != 429 || got != want || header.Get("Retry-After") != "" {
+		t.Errorf("over the limit: %d %+v, want 429 %+v", status, got, want)
+	}
+	reset, err := strconv.ParseInt(header.Get("X-RateLimit-Reset"), 10, 64)
+	if in := time.Until(time.Unix(reset, 0)); err != nil || in < 2*time.Minute || in > 3*time.Minute+time.Second {
+		t.Errorf("X-RateLimit-Reset %q is in %v (%v)", header.Get("X-RateLimit-Reset"), in, err)
+	}
 }
 
 func TestBadRequests(t *testing.T) {
@@ -180,14 +281,25 @@ func TestBadRequests(t *testing.T) {
 		status                          int
 		code                            string
 	}{
-		{"POST", "/kyc", "application/json", `{`, 400, "bad_request"},
-		{"POST", "/kyc", "application/json", `{}`, 400, "bad_request"},
-		{"POST", "/kyc", "application/json", `{"nmae":"x"}`, 400, "bad_request"},
-		{"POST", "/kyc", "text/plain", `{"name":"x"}`, 415, "unsupported_media_type"},
-		{"POST", "/kyc/watchlists", "application/json", `{"name":"x"}`, 400, "bad_request"},
-		{"GET", "/kyc", "", "", 405, "method_not_allowed"},
-		{"GET", "/kyc/watchlists", "", "", 405, "method_not_allowed"},
-		{"POST", "/nothing", "application/json", `{}`, 404, "not_found"},
+		{"POST", "/kyc", "application/json", `{`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"name": "x"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"subject": {}, "list_name": "ofac"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"subject": {"full_name": "x"}}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"subject": {"full_name": "x"}, "list_name": "ofac", "lists": ["un"]}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"subject": {"full_name": "x"}, "list_name": "ofca"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"subject": {"full_name": "x", "nationality": "GBR"}, "list_name": "ofac"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"subject": {"full_name": "x", "birth_date": "31.1.80"}, "list_name": "ofac"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "application/json", `{"subject": {"full_name": "x", "entity_type": "ship"}, "list_name": "ofac"}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc", "text/plain", body, 415, "UNSUPPORTED_MEDIA_TYPE"},
+		{"POST", "/kyc/watchlists", "application/json", `{"lists_to_monitor": ["ofac"]}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc/watchlists", "application/json", `{"name": "x", "lists_to_monitor": ["xx"]}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc/watchlists", "application/json", `{"name": "x", "subjects": [{"name": "y"}]}`, 400, "VALIDATION_ERROR"},
+		{"POST", "/kyc/watchlists", "application/json", `{"name": "x", "status": "on"}`, 400, "VALIDATION_ERROR"},
+		{"GET", "/kyc/watchlists/1", "", "", 404, "WATCHLIST_NOT_FOUND"},
+		{"GET", "/kyc", "", "", 405, "METHOD_NOT_ALLOWED"},
+		{"PUT", "/kyc/watchlists", "", "", 405, "METHOD_NOT_ALLOWED"},
+		{"POST", "/nothing", "application/json", `{}`, 404, "NOT_FOUND"},
 	} {
 		t.Run(c.method+c.path+c.body, func(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), c.method, e.url+c.path, strings.NewReader(c.body))
@@ -196,8 +308,8 @@ func TestBadRequests(t *testing.T) {
 			}
 			req.Header.Set("Content-Type", c.contentType)
 			req.Header.Set("Authorization", "Bearer "+token)
-			var p problem
-			if status, _ := do(t, req, &p); status != c.status || p.Error != c.code || p.Message == "" {
+			var p refusal
+			if status, _ := do(t, req, &p); status != c.status || p.Status != "error" || p.Error.Code != c.code || p.Error.Message == "" {
 				t.Errorf("answered %d %+v, want %d %s", status, p, c.status, c.code)
 			}
 		})

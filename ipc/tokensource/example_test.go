@@ -61,7 +61,7 @@ func ExampleTransport() {
 		fmt.Println(err) // prod: not signed in; run: kyc-agentd login prod
 		return
 	}
-	resp, err := client.Post(api+"/kyc", "application/json", strings.NewReader(`{"name":"Jane Roe"}`))
+	resp, err := client.Post(api+"/kyc", "application/json", strings.NewReader(`{"subject": {"full_name": "Jane Roe"}, "list_name": "ofac"}`))
 	if err != nil {
 		fmt.Println(err)
 		return
