@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
@@ -60,16 +61,16 @@ type example struct {
 }
 
 var examples = []example{
-	{"curl list check, bash", shell("bash", "bash", "curl/list-check.sh"), []string{"/kyc"}, `"status":"clear"`},
-	{"curl watchlist, bash", shell("bash", "bash", "curl/watchlist.sh"), []string{"/kyc/watchlists"}, `"subjects":2`},
-	{"curl list check, sh", shell("sh", "dash", "curl/list-check-posix.sh"), []string{"/kyc"}, `"status":"clear"`},
-	{"curl list check, dash", shell("dash", "dash", "curl/list-check-posix.sh"), []string{"/kyc"}, `"status":"clear"`},
-	{"python list check", python("python/list_check.py", "Ivan Exampletov"), []string{"/kyc"}, `"status": "match"`},
-	{"python watchlist", python("python/watchlist.py", "Suppliers", "Jane Roe"), []string{"/kyc/watchlists"}, `"subjects": 1`},
-	{"python screening, httpx", httpx("python/screen.py", "Jane Roe"), []string{"/kyc"}, "Jane Roe: clear\n"},
-	{"httpie list check", httpie("httpie/list-check.sh"), []string{"/kyc"}, `"status":"clear"`},
-	{"go", goProgram("go", "Jane Roe"), []string{"/kyc"}, `"status":"clear"`},
-	{"node", node("javascript/example.mjs", "Jane Roe"), []string{"/kyc", "/kyc/watchlists"}, `status: 'clear'`},
+	{"curl list check, bash", shell("bash", "bash", "curl/list-check.sh"), []string{"/kyc"}, `"is_match":false`},
+	{"curl watchlist, bash", shell("bash", "bash", "curl/watchlist.sh"), []string{"/kyc/watchlists"}, `"message":"Watchlist created successfully"`},
+	{"curl list check, sh", shell("sh", "dash", "curl/list-check-posix.sh"), []string{"/kyc"}, `"is_match":false`},
+	{"curl list check, dash", shell("dash", "dash", "curl/list-check-posix.sh"), []string{"/kyc"}, `"is_match":false`},
+	{"python list check", python("python/list_check.py", "Ivan Exampletov"), []string{"/kyc"}, `"is_match": true`},
+	{"python watchlist", python("python/watchlist.py", "Suppliers", "Jane Roe"), []string{"/kyc/watchlists"}, `"message": "Watchlist created successfully"`},
+	{"python screening, httpx", python("python/screen.py", "Jane Roe"), []string{"/kyc"}, "Jane Roe: low\n"},
+	{"httpie list check", httpie("httpie/list-check.sh"), []string{"/kyc"}, `"is_match":false`},
+	{"go", goProgram("go", "Jane Roe"), []string{"/kyc"}, `"is_match":false`},
+	{"node", node("javascript/example.mjs", "Jane Roe"), []string{"/kyc", "/kyc/watchlists"}, `is_match: false`},
 }
 
 func shell(name, pkg string, argv ...string) func(*testing.T) []string {
@@ -79,13 +80,25 @@ func shell(name, pkg string, argv ...string) func(*testing.T) []string {
 	}
 }
 
-func node(argv ...string) func(*testing.T) []string {
-	return func(t *testing.T) []string { return append([]string{testpeer.Program(t, "node", "nodejs")}, argv...) }
+// node runs a program beside the installed package.
+func node(program string, argv ...string) func(*testing.T) []string {
+	return func(t *testing.T) []string {
+		code, err := os.ReadFile(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(nodeCode(string(code))(t), argv...)
+	}
 }
 
-func httpx(argv ...string) func(*testing.T) []string {
+func nodeCode(code string) func(*testing.T) []string {
 	return func(t *testing.T) []string {
-		return append([]string{testpeer.Python(t, "httpx", "python3-httpx"), "-B"}, argv...)
+		dir, node := testpeer.NodePackage(t)
+		file := filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "_")+".mjs")
+		if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []string{node, file}
 	}
 }
 
@@ -93,18 +106,17 @@ func goProgram(name string, argv ...string) func(*testing.T) []string {
 	return func(t *testing.T) []string { return append([]string{testpeer.Example(t, name)}, argv...) }
 }
 
-// httpie returns the argv of an sh script for which HTTPie has the plugin installed, so
-// that it does not load the modules of this folder.
+// httpie returns the argv of an sh script for which HTTPie has the plugin installed.
 func httpie(argv ...string) func(*testing.T) []string {
 	return func(t *testing.T) []string {
-		return append([]string{testpeer.Program(t, "env", "coreutils"), "-u", "PYTHONPATH", "HTTPIE_CONFIG_DIR=" + testpeer.HTTPie(t), "sh"}, argv...)
+		return append([]string{testpeer.Program(t, "env", "coreutils"), "HTTPIE_CONFIG_DIR=" + testpeer.HTTPie(t), "sh"}, argv...)
 	}
 }
 
+// python runs a program with the installed package; -I keeps the folder of the program,
+// which has the source, out of the module path.
 func python(argv ...string) func(*testing.T) []string {
-	return func(t *testing.T) []string {
-		return append([]string{testpeer.Python(t, "requests", "python3-requests"), "-B"}, argv...)
-	}
+	return func(t *testing.T) []string { return append([]string{testpeer.PythonPackage(t), "-I", "-B"}, argv...) }
 }
 
 // A result is the exit code and the output of a command.
@@ -117,7 +129,7 @@ type result struct {
 func run(t *testing.T, env *testenv.Env, argv []string, extra ...string) result {
 	t.Helper()
 	cmd := env.Command(t.Context(), argv[0], argv[1:]...)
-	cmd.Env = slices.Concat(cmd.Env, []string{"PYTHONPATH=python"}, extra)
+	cmd.Env = slices.Concat(cmd.Env, extra)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -207,7 +219,7 @@ func TestErrorsOfTheAPI(t *testing.T) {
 	env := newSignedInEnv(t)
 	for _, e := range examples {
 		t.Run(e.name, func(t *testing.T) {
-			env.API.ThrottleNext(1, 0)
+			env.API.ThrottleNext(1, time.Hour) // the libraries wait for seconds
 			r := run(t, env, e.argv(t))
 			if r.code == 0 || !strings.Contains(r.stderr, "429") {
 				t.Errorf("want a failure that says 429, have %+v", r)

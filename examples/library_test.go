@@ -41,6 +41,10 @@ func (s *fakeAgent) Token(_ context.Context, req agent.TokenRequest) (agent.Toke
 	return token, nil
 }
 
+func (s *fakeAgent) Status(context.Context) (agent.Status, error) {
+	return agent.Status{Environments: []agent.EnvironmentStatus{{Name: "staging", User: "ana"}}}, nil
+}
+
 func (s *fakeAgent) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	answers, err := ask(ctx, agent.Challenge{
 		Environment: "staging", Name: "SMS_MFA", Prompt: "Code sent to +•••• 89",
@@ -107,12 +111,12 @@ var bindings = []binding{
 		post: `
 import os, requests
 from kyc_auth import AgentError
-from kyc_requests import KycAuth
+from kyc_auth.requests import KycAuth
 s = requests.Session()
 s.auth = KycAuth()
 try:
     url = os.environ.get("URL") or s.auth.api_url + "/kyc"
-    print(s.post(url, json={"name": "Jane Roe"}, timeout=30).status_code)
+    print(s.post(url, json={"subject": {"full_name": "Jane Roe"}, "list_name": "ofac"}, timeout=30).status_code)
 except AgentError as e:
     print(e.code, e)
 `,
@@ -131,30 +135,30 @@ except AgentError as e:
 	},
 	{
 		name: "httpx",
-		argv: func(code string) func(*testing.T) []string { return httpx("-c", code) },
+		argv: func(code string) func(*testing.T) []string { return python("-c", code) },
 		post: `
 import os, httpx
 from kyc_auth import AgentError
-from kyc_httpx import KycAuth
+from kyc_auth.httpx import KycAuth
 with httpx.Client(auth=KycAuth(), follow_redirects=True, timeout=30) as client:
     try:
         url = os.environ.get("URL") or client.auth.api_url + "/kyc"
-        print(client.post(url, json={"name": "Jane Roe"}).status_code)
+        print(client.post(url, json={"subject": {"full_name": "Jane Roe"}, "list_name": "ofac"}).status_code)
     except AgentError as e:
         print(e.code, e)
 `,
 	},
 	{
 		name: "httpx, async",
-		argv: func(code string) func(*testing.T) []string { return httpx("-c", code) },
+		argv: func(code string) func(*testing.T) []string { return python("-c", code) },
 		post: `
 import asyncio, os, httpx
 from kyc_auth import AgentError
-from kyc_httpx import KycAuth
+from kyc_auth.httpx import KycAuth
 async def main():
     async with httpx.AsyncClient(auth=KycAuth(), follow_redirects=True, timeout=30) as client:
         url = os.environ.get("URL") or client.auth.api_url + "/kyc"
-        print((await client.post(url, json={"name": "Jane Roe"})).status_code)
+        print((await client.post(url, json={"subject": {"full_name": "Jane Roe"}, "list_name": "ofac"})).status_code)
 try:
     asyncio.run(main())
 except AgentError as e:
@@ -167,16 +171,16 @@ except AgentError as e:
 		// HTTPie shows the text of an error but not its code.
 		post: `
 url=${URL:-$(kyc-token -f json | sed 's/.*"api_url":"\([^"]*\)".*/\1/')/kyc}
-http --ignore-stdin --follow --headers -A kyc "$url" name="Jane Roe" 2>&1 |
+http --ignore-stdin --follow --headers -A kyc "$url" subject[full_name]="Jane Roe" list_name=ofac 2>&1 |
   sed -n -e '1s/^HTTP[^ ]* \([0-9]*\) .*/\1/p' -e 's/^http: .*AgentError: /denied /p'
 `,
 	},
 	{
 		name: "javascript",
-		argv: func(code string) func(*testing.T) []string { return node("--input-type=module", "-e", code) },
+		argv: func(code string) func(*testing.T) []string { return nodeCode(code) },
 		post: `
-import { kycFetch } from './javascript/kyc-auth.mjs'
-const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"name":"Jane Roe"}' }
+import { kycFetch } from 'kyc-auth'
+const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"subject":{"full_name":"Jane Roe"},"list_name":"ofac"}' }
 try {
   console.log((await kycFetch(process.env.URL || '/kyc', init)).status)
 } catch (err) {
@@ -184,12 +188,12 @@ try {
 }
 `,
 		login: `
-import { CognitoAuth } from './javascript/kyc-auth.mjs'
+import { CognitoAuth } from 'kyc-auth'
 await new CognitoAuth('staging').login('ana', 'pa55', (c) => ({ [c.inputs[0].name]: '123456' }))
 console.log('in')
 `,
 		unattended: `
-import { CognitoAuth } from './javascript/kyc-auth.mjs'
+import { CognitoAuth } from 'kyc-auth'
 await new CognitoAuth('staging').login('ana', 'pa55').catch((err) => console.log(err.code, err.message))
 `,
 	},
@@ -234,6 +238,68 @@ func TestAsksAgainOn401(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAsksAgainOn429 checks that a library repeats a request once after the time that the
+// API asks for, if that is not too long.
+func TestAsksAgainOn429(t *testing.T) {
+	env := newSignedInEnv(t)
+	for _, b := range bindings {
+		t.Run(b.name, func(t *testing.T) {
+			for _, c := range []struct {
+				name string
+				set  func()
+				says string
+				want []int
+			}{
+				{"Retry-After", func() { env.API.ThrottleNext(1, time.Second) }, "200", []int{429, 200}},
+				{"Retry-After, twice", func() { env.API.ThrottleNext(2, 0) }, "429", []int{429, 429}},
+				{"Retry-After, an hour", func() { env.API.ThrottleNext(1, time.Hour) }, "429", []int{429}},
+				{"X-RateLimit-Reset", func() { env.API.Limit(0, time.Hour) }, "429", []int{429}},
+			} {
+				before := len(env.API.Calls())
+				c.set()
+				b.expect(t, env, b.post, c.says)
+				env.API.ThrottleNext(0, 0)
+				env.API.Limit(1000, time.Minute)
+				if got := statuses(env.API.Calls()[before:]); !slices.Equal(got, c.want) {
+					t.Errorf("%s: the API answered %v, want %v", c.name, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// TestRateLimitReset checks that kycFetch waits for the end of the window where the API
+// names nothing else. TestRetryAfter checks the same for Python.
+func TestRateLimitReset(t *testing.T) {
+	env := newSignedInEnv(t)
+	env.API.Limit(1, 5*time.Second)
+	twice := nodeCode(`
+import { kycFetch } from 'kyc-auth'
+console.log((await kycFetch('/kyc', { method: 'POST' })).status, (await kycFetch('/kyc', { method: 'POST' })).status)
+`)
+	expectLines(t, run(t, env, twice(t)), "415 415")
+	if got := statuses(env.API.Calls()); !slices.Equal(got, []int{415, 429, 415}) {
+		t.Errorf("the API answered %v", got)
+	}
+}
+
+// TestRetryAfter checks how the header is read.
+func TestRetryAfter(t *testing.T) {
+	env := newEnv(t)
+	argv := python("-c", `
+import email.utils, time
+from kyc_auth._retry import wait_after
+soon = email.utils.formatdate(time.time() + 20, usegmt=True)
+reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 20)}
+for h in {"Retry-After": "20"}, {"Retry-After": soon}, reset, {**reset, "Retry-After": "soon"}:
+    print(15 < wait_after(h, 30) <= 20, wait_after(h, 10))
+past = email.utils.formatdate(time.time() - 20, usegmt=True)
+for h in {}, {"Retry-After": "-1"}, {"Retry-After": "soon"}, {"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "1"}, {"Retry-After": past}:
+    print(wait_after(h, 30))
+`)
+	expectLines(t, run(t, env, argv(t)), "True None", "True None", "True None", "True None", "None", "None", "None", "None", "0.0")
 }
 
 // TestOtherOrigin checks that no other server gets a token, neither by a direct request
@@ -289,7 +355,7 @@ func (h *headerRecorder) take() []string {
 }
 
 // TestNetrc checks that an entry in ~/.netrc does not replace the token. It does replace
-// the plain header, as the comment in kyc_auth.py warns.
+// the plain header, as the comment in get_authorization_header warns.
 func TestNetrc(t *testing.T) {
 	env := newSignedInEnv(t)
 	netrc := filepath.Join(t.TempDir(), "netrc")
@@ -304,7 +370,7 @@ import requests
 from kyc_auth import CognitoAuth
 auth = CognitoAuth()
 url = auth.get_token()["api_url"] + "/kyc"
-print(requests.post(url, json={"name": "x"}, headers=auth.get_authorization_header(), timeout=30).status_code)
+print(requests.post(url, json={}, headers={"Authorization": auth.get_authorization_header()}, timeout=30).status_code)
 `, "401", "NETRC="+netrc)
 }
 
@@ -315,13 +381,13 @@ func TestLoginByLibrary(t *testing.T) {
 		}
 		t.Run(b.name, func(t *testing.T) {
 			env := newEnv(t)
-			service := &fakeAgent{ended: make(chan string, 1)}
+			service := &fakeAgent{first: agent.NewSecret("eyJ.eyJ.x"), ended: make(chan string, 1)}
 			socket := service.serve(t)
 			b.expect(t, env, b.login, "in", socket)
 			if got := <-service.ended; got != "staging ana pa55 123456" {
 				t.Errorf("the agent got %q", got)
 			}
-			b.expect(t, env, b.unattended, "login_required Cognito asks for more (SMS_MFA); run: kyc-agentd login staging", socket)
+			b.expect(t, env, b.unattended, "login_required Authentication failed: Cognito asks for more (SMS_MFA); run: kyc-agentd login staging", socket)
 			if got := <-service.ended; got != "given up" {
 				t.Errorf("a sign-in whose question nobody answers ended with %q", got)
 			}

@@ -164,7 +164,7 @@ func (e *env) runSection(t *testing.T, s section, k toolset) result {
 			script.WriteString(e.localize(b.text))
 		}
 	}
-	write(t, filepath.Join(dir, "body.json"), `{"name":"Ivan Exampletov"}`)
+	write(t, filepath.Join(dir, "body.json"), `{"subject": {"full_name": "Ivan Exampletov"}, "list_name": "ofac"}`)
 	return e.shell(t, dir, script.String(), k)
 }
 

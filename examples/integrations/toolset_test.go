@@ -62,17 +62,22 @@ func version(t *testing.T, path string, args ...string) string {
 	return versionShape.FindString(string(out))
 }
 
-// source returns a folder of the examples.
-func source(name string) string { return filepath.Join(testpeer.ModuleRoot(), "examples", name) }
-
 // python finds a Python that has the library module.
 func python(module, pkg string) func(*testing.T) toolset {
 	return func(t *testing.T) toolset {
 		interpreter := testpeer.Python(t, module, pkg)
+		return toolset{names: module + " " + pythonVersion(t, interpreter, module), bin: map[string]string{"python3": interpreter}}
+	}
+}
+
+// pythonPackage is the Python in which this project's package is installed, for a library
+// that is one of its extras.
+func pythonPackage(module string) func(*testing.T) toolset {
+	return func(t *testing.T) toolset {
+		interpreter := testpeer.PythonPackage(t)
 		return toolset{
 			names: module + " " + pythonVersion(t, interpreter, module),
-			env:   []string{"PYTHONPATH=" + source("python"), "PYTHONDONTWRITEBYTECODE=1"},
-			bin:   map[string]string{"python3": interpreter},
+			bin:   map[string]string{"python3": script(t, `exec %s -B "$@"`, interpreter)}, // a link would not find its packages
 		}
 	}
 }
@@ -94,7 +99,8 @@ func httpie(t *testing.T) toolset {
 
 func node(t *testing.T) toolset {
 	k := program("node", "nodejs")(t)
-	k.files = map[string]string{"kyc-auth.mjs": filepath.Join(source("javascript"), "kyc-auth.mjs")}
+	dir, _ := testpeer.NodePackage(t)
+	k.files = map[string]string{"node_modules": filepath.Join(dir, "node_modules")}
 	return k
 }
 

@@ -2,14 +2,14 @@ package integrations_test
 
 // usages are the sections of the document, in order.
 var usages = []usage{
-	{title: "curl", tools: program("curl", "curl"), calls: 1, says: `"status":"match"`},
-	{title: "sh and dash", tools: all(program("dash", "dash"), program("curl", "curl")), calls: 1, says: `"status":"match"`},
-	{title: "wget", tools: wget, calls: 1, says: `"status":"match"`},
-	{title: "HTTPie", tools: httpie, calls: 1, says: `"status":"match"`},
-	{title: "Python requests", tools: python("requests", "python3-requests"), calls: 1, says: "match"},
-	{title: "Python httpx", tools: python("httpx", "python3-httpx"), calls: 1, says: "match"},
-	{title: "Node fetch", tools: node, calls: 1, says: "match"},
-	{title: "Go", tools: goModule, calls: 1, says: `200 OK {"name":"Ivan Exampletov"`},
+	{title: "curl", tools: program("curl", "curl"), calls: 1, says: `"is_match":true`},
+	{title: "sh and dash", tools: all(program("dash", "dash"), program("curl", "curl")), calls: 1, says: `"is_match":true`},
+	{title: "wget", tools: wget, calls: 1, says: `"is_match":true`},
+	{title: "HTTPie", tools: httpie, calls: 1, says: `"is_match":true`},
+	{title: "Python requests", tools: pythonPackage("requests"), calls: 1, says: "True"},
+	{title: "Python httpx", tools: pythonPackage("httpx"), calls: 1, says: "True"},
+	{title: "Node fetch", tools: node, calls: 1, says: "true"},
+	{title: "Go", tools: goModule, calls: 1, says: `200 OK {"status":"success"`},
 	{title: "kubectl", tools: program("kubectl", "kubernetes-client", "version", "--client"), calls: 1, says: `"gitVersion":"v1.32.0"`},
 	{title: "git", tools: newGit, calls: 2, says: "refs/heads/main", asks: true},
 	{title: "Go modules", tools: goCommand, calls: 1, says: "example.com/kyc v1.0.0 v1.1.0", asks: true},
@@ -24,10 +24,10 @@ var usages = []usage{
 	{title: "Any program", tools: program("curl", "curl"), calls: 1, says: "good until 20"},
 	{title: "Files", tools: all(program("kubectl", "kubernetes-client", "version", "--client"), program("aws", "awscli")), calls: 1, says: callerARN},
 	{title: "systemd", elsewhere: "packaging, with a real user manager"},
-	{title: "The API without the token", tools: program("curl", "curl"), calls: 2, says: `"status":"match"`},
-	{title: "cron", tools: cron, calls: 1, says: `"status":"match"`},
-	{title: "ssh", tools: ssh, calls: 1, says: `"status":"match"`},
-	{title: "Containers", tools: container, calls: 1, says: `"status":"match"`},
+	{title: "The API without the token", tools: program("curl", "curl"), calls: 2, says: `"is_match":true`},
+	{title: "cron", tools: cron, calls: 1, says: `"is_match":true`},
+	{title: "ssh", tools: ssh, calls: 1, says: `"is_match":true`},
+	{title: "Containers", tools: container, calls: 1, says: `"is_match":true`},
 }
 
 // callerARN is the beginning of the caller's ARN, as STS reports it.

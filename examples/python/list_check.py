@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a name against the lists, with the standard library only.
+"""Checks a name against a list, with the standard library only.
 
     list_check.py [NAME]
 """
@@ -13,10 +13,10 @@ from kyc_auth import AgentError, CognitoAuth
 
 
 def main(name="Jane Roe"):
-    auth = CognitoAuth()
+    auth = CognitoAuth(None)  # $KYC_ENV, else the agent's default
     url = auth.get_token()["api_url"] + "/kyc"
-    headers = {"Content-Type": "application/json", **auth.get_authorization_header()}
-    request = urllib.request.Request(url, json.dumps({"name": name}).encode(), headers)
+    body = json.dumps({"subject": {"full_name": name}, "list_name": "ofac"}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **auth.headers()})
     with urllib.request.urlopen(request, timeout=30) as response:
         print(json.dumps(json.load(response), indent=2))
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks many names against the lists at the same time, with httpx.
+"""Checks many names against several lists at the same time, with httpx.
 
     screen.py NAME...
 """
@@ -10,15 +10,19 @@ import sys
 import httpx
 
 from kyc_auth import AgentError
-from kyc_httpx import KycAuth
+from kyc_auth.httpx import KycAuth
+
+
+def body(name):
+    return {"subject": {"full_name": name}, "lists": ["ofac", "un", "eu"]}
 
 
 async def main(*names):
     auth = KycAuth()
     async with httpx.AsyncClient(auth=auth, base_url=auth.api_url, timeout=30) as client:
-        for name, response in zip(names, await asyncio.gather(*(client.post("/kyc", json={"name": n}) for n in names))):
+        for name, response in zip(names, await asyncio.gather(*(client.post("/kyc", json=body(n)) for n in names))):
             response.raise_for_status()
-            print("%s: %s" % (name, response.json()["status"]))
+            print("%s: %s" % (name, response.json()["data"]["summary"]["overall_risk_level"]))
 
 
 if __name__ == "__main__":

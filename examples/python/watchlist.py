@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Puts names on a watchlist, with requests.
+"""Makes a watchlist and puts names on it, with requests.
 
-    watchlist.py LIST NAME...
+    watchlist.py TITLE NAME...
 """
 
 import json
@@ -10,14 +10,15 @@ import sys
 import requests
 
 from kyc_auth import AgentError
-from kyc_requests import KycAuth
+from kyc_auth.requests import KycAuth
 
 
 def main(title, *names):
     with requests.Session() as session:
         session.auth = KycAuth()
-        body = {"name": title, "subjects": [{"name": n} for n in names]}
-        response = session.post(session.auth.api_url + "/kyc/watchlists", json=body, timeout=30)
+        url = session.auth.api_url + "/kyc/watchlists"
+        body = {"name": title, "lists_to_monitor": ["ofac", "un"], "subjects": [{"full_name": n} for n in names]}
+        response = session.post(url, json=body, timeout=30)
         response.raise_for_status()
         print(json.dumps(response.json(), indent=2))
 

@@ -27,10 +27,7 @@ func HTTPie(t testing.TB) (configDir string) {
 
 func installPlugin(t testing.TB, program, dir string) error {
 	t.Helper()
-	source := filepath.Join(dir, "source") // a copy, because pip writes into the folder that it builds
-	if err := os.CopyFS(source, os.DirFS(filepath.Join(ModuleRoot(), "examples", "python"))); err != nil {
-		return err
-	}
+	source := copyExample(t, "python", dir)
 	// Without this HTTPie looks for updates of itself on the network.
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"disable_update_warnings": true}`), 0o600); err != nil {
 		return err

@@ -1,6 +1,6 @@
 // Package testpeer finds the real programs that tests run against: Program finds one
-// on PATH, Python and Npm find libraries, HTTPie finds HTTPie with the plugin of
-// examples/python, and Build and Example build this module's binaries.
+// on PATH, Python and Npm find libraries, Build and Example build this module's binaries,
+// and PythonPackage, NodePackage and HTTPie install the packages of examples.
 //
 // It also says how long a test may take: Slow for `make quick`, Long and Rounds for
 // `make test-long`.
@@ -164,7 +164,7 @@ func compile(t testing.TB, path, pkg string, flags ...string) {
 	}
 }
 
-// Cleanup removes the files that Build, Example and HTTPie made.
+// Cleanup removes the files that Build, Example, HTTPie, PythonPackage and NodePackage made.
 func Cleanup() {
 	builtMu.Lock()
 	defer builtMu.Unlock()

@@ -1,8 +1,8 @@
 """The KYC API with HTTPie: an auth plugin.
 
     httpie plugins install ./examples/python
-    http -A kyc https://stg.kyc.legaltalent.ai/kyc name="Jane Roe"
-    http -A kyc -a prod https://kyc.legaltalent.ai/kyc name="Jane Roe"
+    http -A kyc https://stg.kyc.legaltalent.ai/kyc subject[full_name]="Jane Roe" list_name=ofac
+    http -A kyc -a prod https://kyc.legaltalent.ai/kyc subject[full_name]="Jane Roe" list_name=ofac
 
 -a names the environment, with or without a colon after it (to HTTPie the colon means: no
 password); else it is $KYC_ENV, else the agent's default. Without a token nothing is
@@ -10,9 +10,11 @@ sent, and the error says what to type. (HTTPie's own `-A bearer -a TOKEN` shows 
 token to every process of the machine.)
 """
 
+from typing import Optional
+
 from httpie.plugins import AuthPlugin
 
-from kyc_requests import KycAuth
+from .requests import KycAuth
 
 
 class KycPlugin(AuthPlugin):
@@ -23,5 +25,5 @@ class KycPlugin(AuthPlugin):
     auth_parse = False  # it is not user:password, so HTTPie must not ask for a password
     netrc_parse = False
 
-    def get_auth(self, username=None, password=None):
+    def get_auth(self, username: Optional[str] = None, password: Optional[str] = None) -> KycAuth:
         return KycAuth((self.raw_auth or "").rstrip(":"))
