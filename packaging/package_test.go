@@ -234,6 +234,8 @@ func testContents(t *testing.T, dist string) {
 			"/usr/bin/kyc-agentd": "-rwxr-xr-x", "/usr/bin/kyc-token": "-rwxr-xr-x", "/usr/bin/git-credential-kyc": "link-> kyc-token",
 			"/usr/lib/systemd/user/kyc-agentd.socket": "-rw-r--r--", "/usr/lib/systemd/user/kyc-agentd.service": "-rw-r--r--",
 			"/usr/share/doc/kyc-agent/50-namespaces.conf": "-rw-r--r--", "/usr/share/doc/kyc-agent/docs/security.md": "-rw-r--r--",
+			"/usr/share/doc/kyc-agent/examples/python/pyproject.toml": "-rw-r--r--", "/usr/share/doc/kyc-agent/examples/python/kyc_auth/__init__.py": "-rw-r--r--",
+			"/usr/share/doc/kyc-agent/examples/javascript/package.json": "-rw-r--r--", "/usr/share/doc/kyc-agent/examples/javascript/index.d.ts": "-rw-r--r--",
 			"/usr/share/man/man1/kyc-token.1.gz":                "-rw-r--r--",
 			"/usr/share/bash-completion/completions/kyc-agentd": "-rw-r--r--",
 		} {
