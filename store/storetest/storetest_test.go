@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/store"
@@ -151,10 +152,16 @@ func (f *faulty) Keys(ctx context.Context) ([]string, error) {
 
 func (f *faulty) Describe() store.Info { return f.info }
 
-// sharing returns slices that it still uses and keeps the caller's slices.
-type sharing struct{ values map[string][]byte }
+// sharing returns slices that it still uses and keeps the caller's slices. Its map has a
+// lock: that is not the defect, and the runtime would end the test at random.
+type sharing struct {
+	mu     sync.Mutex
+	values map[string][]byte
+}
 
 func (s *sharing) Get(_ context.Context, key string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if v, ok := s.values[key]; ok {
 		return v, nil
 	}
@@ -162,6 +169,8 @@ func (s *sharing) Get(_ context.Context, key string) ([]byte, error) {
 }
 
 func (s *sharing) Put(_ context.Context, key string, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.values[key] = value
 	return nil
 }
