@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -31,6 +32,13 @@ type Authenticator interface {
 	// ask.
 	Recover(ctx context.Context, env Environment, req RecoverRequest, ask Prompter) error
 }
+
+// ErrBadCredential means that the provider refused the user name or the password, and said
+// so. An [Authenticator] wraps it in the error of a Login that failed for that reason and no
+// other, because trying such a credential again can lock the account:
+//
+//	if errors.Is(err, agent.ErrBadCredential) { … }
+var ErrBadCredential = errors.New("the provider refused the user name or password")
 
 // A SignIn is the durable part of a sign-in: it is stored, and must never leave the daemon.
 type SignIn struct {
