@@ -21,11 +21,15 @@ const connectTimeout = 10 * time.Second
 
 var errAnswerTooLong = errors.New("answer above 1 MiB")
 
-// Client returns a copy of c that follows no redirects and keeps no cookies. If c is nil, the
-// copy is of a client with the default [Transport].
+// Client returns a copy of c that follows no redirects, keeps no cookies and decompresses
+// answers. If c is nil, the copy is of a client with the default [Transport].
 func Client(c *http.Client) *http.Client {
 	client := http.Client{Transport: Transport()}
 	if c != nil {
+	if client.Transport == nil {
+		client.Transport = http.DefaultTransport
+	}
+	client.Transport = gunzip{client.Transport}
 		client = *c
 	}
 	client.Jar = nil
