@@ -108,11 +108,13 @@ func (o *operation) client() awscall.Doer {
 	return awscall.Doer{Client: o.exchanger.http, Now: o.exchanger.now}
 }
 
-// callTimeout limits one call. The agent answers a request for credentials within 7 s.
+// callTimeout limits one call, its connection included. The agent answers a request for credentials within 7 s.
 const callTimeout = 5 * time.Second
 
 // invoke makes and logs one call. Exactly one of the results Out and *failure is set.
 func invoke[Out any](ctx context.Context, o *operation, c awscall.Call, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	out, x, raw, message := awscall.Make(ctx, c, callTimeout, f)
 	attrs := []slog.Attr{
 		slog.String("op", "aws"), slog.String("env", o.env.Name), slog.String("call", c.Name),

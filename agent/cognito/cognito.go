@@ -69,7 +69,7 @@ func (o Options) httpClient() *http.Client {
 		tr.Proxy = o.Proxy
 	}
 	if o.Resolver != nil {
-		tr.DialContext = (&net.Dialer{Timeout: callTimeout, Resolver: o.Resolver}).DialContext
+		tr.DialContext = (&net.Dialer{Timeout: awscall.ConnectTimeout, Resolver: o.Resolver}).DialContext
 	}
 	return awscall.Client(&http.Client{Transport: tr})
 }

@@ -161,7 +161,7 @@ func (c *keyCache) fetch(ctx context.Context, url string) (map[string]*rsa.Publi
 	f := &awscall.Failure{Call: awsCall(jwksCall, url)}
 	body, err := c.download(ctx, url, f)
 	if err != nil {
-		f.Explain(ctx, time.Since(started), err)
+		f.Explain(ctx.Err(), time.Since(started), err)
 		return nil, f
 	}
 	if f.Status != http.StatusOK {

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
 	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
@@ -25,7 +24,10 @@ type Failure struct {
 	Call       Call
 	Code       string // AWS's error code; empty if the answer had none
 	Status     int    // HTTP status; 0 if there was no answer
+	Page       bool   // the answer was a page of HTML, and so not the API's
+	Sent       bool   // the whole request was sent
 	Stage      Stage  // at which a call without an answer failed
+	UnknownCA  bool   // with StageTLS: the certificate's authority is not trusted
 	RequestID  string
 	RetryAfter time.Duration
 	Text       string // set if Code is empty: "no answer from … within 10 s"
@@ -73,10 +75,10 @@ func (f *Failure) Error() string {
 // Unwrap returns the error of the context if that ended the call.
 func (f *Failure) Unwrap() error { return f.Cause }
 
-// newFailure reduces an error of the SDK to a Failure. message is the server's error message;
-// see Make.
-func newFailure(ctx context.Context, c Call, took time.Duration, x *Exchange, err error) (f *Failure, message string) {
-	f = &Failure{Call: c, Status: x.Status, RetryAfter: x.RetryAfter, RequestID: requestID(err)}
+// newFailure reduces an error of the SDK to a Failure. ended is why the wait for the call
+// ended before the call did, or nil. message is the server's error message; see Make.
+func newFailure(ended error, c Call, x *Exchange, err error) (f *Failure, message string) {
+	f = &Failure{Call: c, Status: x.Status, Page: x.page, RetryAfter: x.RetryAfter, RequestID: x.RequestID}
 	// The code decides, not the Go type: the SDK returns a generic error for a code that is
 	// not modelled for the operation, even if it has a type for that code.
 	api, ok := errors.AsType[smithy.APIError](err)
@@ -84,7 +86,7 @@ func newFailure(ctx context.Context, c Call, took time.Duration, x *Exchange, er
 		f.Code = api.ErrorCode()
 		return f, api.ErrorMessage()
 	}
-	f.Explain(ctx, took, err)
+	f.Explain(ended, x.Took, err)
 	return f, ""
 }
 
@@ -94,29 +96,22 @@ var codePattern = regexp.MustCompile(`^[A-Z][A-Za-z]{2,63}$`)
 
 var requestIDPattern = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 
-func requestID(err error) string {
-	res, ok := errors.AsType[*awshttp.ResponseError](err)
-	if !ok || !requestIDPattern.MatchString(res.RequestID) {
-		return ""
-	}
-	return res.RequestID
-}
-
 // Explain sets Text, Stage and Cause of a failure without an error code, from the error of
-// a call that took that long.
-func (f *Failure) Explain(ctx context.Context, took time.Duration, err error) {
+// a call that took that long. ended is the error of the context that ended it, or nil.
+func (f *Failure) Explain(ended error, took time.Duration, err error) {
 	switch {
 	case errors.Is(err, errAnswerTooLong):
 		f.Text = f.Call.Host + " sent an answer above 1 MiB"
-	case ctx.Err() != nil:
-		f.Cause, f.Stage = ctx.Err(), StageConnection
-		f.Text = unanswered(f.Call.Host, ctx.Err(), took)
+	case ended != nil:
+		f.Cause, f.Stage = ended, StageConnection
+		f.Text = unanswered(f.Call.Host, ended, took)
 	case f.Status >= 200 && f.Status < 300:
 		f.Text = fmt.Sprintf("%s sent an incomplete answer, or one that is not %s", f.Call.Host, f.Call.Format)
 	case f.Status != 0:
 		f.Text = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Call.Host, f.Status, f.expectedAnswer(err))
 	default:
 		f.Text, f.Stage = networkText(f.Call.Host, took, err), stageOf(err)
+		_, f.UnknownCA = errors.AsType[x509.UnknownAuthorityError](err)
 	}
 }
 

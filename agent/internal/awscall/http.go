@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
@@ -16,9 +17,6 @@ import (
 // maxAnswer is the longest body that is read, in bytes. AWS's answers are below 20 kB.
 const maxAnswer = 1 << 20
 
-// connectTimeout limits the TCP connection, and separately the TLS handshake.
-const connectTimeout = 10 * time.Second
-
 var errAnswerTooLong = errors.New("answer above 1 MiB")
 
 // Client returns a copy of c that follows no redirects, keeps no cookies and decompresses
@@ -26,12 +24,12 @@ var errAnswerTooLong = errors.New("answer above 1 MiB")
 func Client(c *http.Client) *http.Client {
 	client := http.Client{Transport: Transport()}
 	if c != nil {
+		client = *c
+	}
 	if client.Transport == nil {
 		client.Transport = http.DefaultTransport
 	}
 	client.Transport = gunzip{client.Transport}
-		client = *c
-	}
 	client.Jar = nil
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
@@ -45,9 +43,9 @@ func Transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		OnProxyConnectResponse: proxyconnect.Check,
-		DialContext:            (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: ConnectTimeout}).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    connectTimeout,
+		TLSHandshakeTimeout:    ConnectTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
@@ -60,6 +58,8 @@ type Exchange struct {
 	host           string
 	date           time.Time // by the server's clock, in whole seconds; zero if not sent
 	Status         int       // 0 if there was no answer
+	RequestID      string    // AWS's, for its support; empty if not sent
+	page           bool      // the answer is HTML
 	RetryAfter     time.Duration
 	Took           time.Duration // duration of the whole call
 }
@@ -122,6 +122,10 @@ func (x *Exchange) read(res *http.Response) {
 	x.Status = res.StatusCode
 	x.date, _ = http.ParseTime(res.Header.Get("Date"))
 	x.RetryAfter = retryAfter(res.Header.Get("Retry-After"), x.Received)
+	x.page = strings.Contains(strings.ToLower(res.Header.Get("Content-Type")), "html")
+	if id := res.Header.Get("X-Amzn-Requestid"); requestIDPattern.MatchString(id) {
+		x.RequestID = id
+	}
 }
 
 // Skew returns how far the server's clock is ahead of this machine's. The Date header has
