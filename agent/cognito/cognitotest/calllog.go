@@ -145,6 +145,20 @@ func (s *Server) SignIns() int {
 	return s.counts.signIns
 }
 
+// LiveSignIns returns how many sign-ins can be refreshed: those that were neither revoked nor
+// expired, whether or not their tokens reached the client.
+func (s *Server) LiveSignIns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, f := range s.families {
+		if !f.revoked && s.now().Before(f.expires) {
+			n++
+		}
+	}
+	return n
+}
+
 // Refreshes returns how many refreshes were granted, by either call and whether or
 // not the answer reached the client.
 func (s *Server) Refreshes() int {

@@ -38,7 +38,8 @@
 //
 // [Server.Calls], [Server.Log], [Server.OnCall] and [Server.WaitCalls] report which calls
 // arrived and when, so that no test has to sleep. [Server.Messages] returns the codes that were
-// sent, and [Server.Devices] the devices of a user.
+// sent, and [Server.Devices] the devices of a user. [Server.LiveSignIns] counts what a client must not leave
+// behind.
 //
 // All methods are safe for concurrent use. Package amplifyjs runs AWS's JavaScript clients
 // against it.

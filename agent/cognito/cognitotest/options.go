@@ -35,6 +35,7 @@ type settings struct {
 	foreignJWKS     bool
 	noRevocation    bool
 	withoutLifetime bool
+	issuer          string // empty: Issuer()
 
 	devices      DeviceMode
 	deviceAndMFA bool
@@ -152,6 +153,10 @@ func AttemptLimit(n int) Setting { return func(c *settings) { c.attempts = n } }
 
 // OmitLifetime leaves ExpiresIn and TokenType out of the answers, as some emulators do.
 func OmitLifetime(on bool) Setting { return func(c *settings) { c.withoutLifetime = on } }
+
+// TokenIssuer is the iss of tokens; with "" it is Issuer(), as by default. The JWK set stays where
+// it is.
+func TokenIssuer(iss string) Setting { return func(c *settings) { c.issuer = iss } }
 
 // AddClient adds an app client, with the settings of the first.
 func (s *Server) AddClient(id string) {

@@ -192,6 +192,18 @@ func TestRevokeToken(t *testing.T) {
 	equal(t, "access token after", user.result(), "NotAuthorizedException: Access Token has been revoked")
 }
 
+// LiveSignIns counts sign-ins, not tokens, and only those that are neither revoked nor expired.
+func TestLiveSignIns(t *testing.T) {
+	srv := start(t, cognitotest.Rotation(0))
+	equal(t, "live, before", srv.LiveSignIns(), 0)
+	first := signIn(t, srv).refresh()
+	signIn(t, srv)
+	equal(t, "refresh", byTokens(t, srv, first).result(), "ok")
+	equal(t, "live", srv.LiveSignIns(), 2)
+	equal(t, "revoke", revoke(t, srv, first), "ok")
+	equal(t, "live, one revoked", srv.LiveSignIns(), 1)
+}
+
 func TestRevocationOff(t *testing.T) {
 	srv := start(t, cognitotest.Revocation(false))
 	equal(t, "revoke", revoke(t, srv, signIn(t, srv).refresh()),

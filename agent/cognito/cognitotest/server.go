@@ -135,7 +135,7 @@ func (s *Server) Close() {
 // Client returns an HTTP client that reaches this server, also one of NewInMemory.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Issuer returns the iss of its tokens: URL, a slash and PoolID.
+// Issuer returns the iss of its tokens, unless [TokenIssuer] is set: URL, a slash and PoolID.
 func (s *Server) Issuer() string { return s.URL + "/" + s.PoolID }
 
 // JWKSURL returns the URL of its signing keys.

@@ -1,6 +1,7 @@
 package cognitotest
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -45,7 +46,7 @@ func (s *Server) issue(u *user, f *family, refreshToken string) *authResult {
 func (s *Server) commonClaims(u *user, f *family, now time.Time, lifetime time.Duration) map[string]any {
 	c := map[string]any{
 		"sub":       u.Sub,
-		"iss":       s.Issuer(),
+		"iss":       cmp.Or(s.set.issuer, s.Issuer()),
 		"event_id":  f.eventID,
 		"auth_time": f.signedIn.Add(s.set.skew).Unix(),
 		"iat":       now.Unix(),

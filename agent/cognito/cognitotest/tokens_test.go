@@ -76,6 +76,17 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TokenIssuer changes the tokens and not the place of their keys.
+func TestTokenIssuer(t *testing.T) {
+	srv := start(t, cognitotest.TokenIssuer("https://issuer.example/pool"))
+	out := signIn(t, srv).AuthenticationResult
+	equal(t, "ID token's iss", claims(t, out.IdToken)["iss"], any("https://issuer.example/pool"))
+	equal(t, "access token's iss", claims(t, out.AccessToken)["iss"], any("https://issuer.example/pool"))
+	equal(t, "ID token verifies", verifies(fetchKeys(t, srv), out.IdToken), true)
+	srv.Set(cognitotest.TokenIssuer(""))
+	equal(t, "iss again", claims(t, signIn(t, srv).AuthenticationResult.IdToken)["iss"], any(srv.Issuer()))
+}
+
 func TestKeyRotation(t *testing.T) {
 	srv := start(t)
 	old := signIn(t, srv).AuthenticationResult.IdToken
