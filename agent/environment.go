@@ -1,6 +1,10 @@
 package agent
 
-import "time"
+import (
+	"net/url"
+	"strings"
+	"time"
+)
 
 // An Environment is one deployment of the KYC API and the Cognito user pool that
 // signs its users in. Only ClientSecret is a secret.
@@ -34,8 +38,8 @@ type Environment struct {
 
 	// For private endpoints and tests; empty means the public ones of AWS.
 	Endpoint string // of Cognito's API: "http://127.0.0.1:9229"
-	Issuer   string // the `iss` of its ID tokens
-	JWKSURL  string // of its signing keys
+	Issuer   string // the `iss` of its ID tokens; see Issuers
+	JWKSURL  string // of its signing keys, whatever the issuer
 	// AWSEndpoint is the endpoint of the identity pool and of STS.
 	AWSEndpoint string
 }
@@ -89,18 +93,48 @@ func (e Environment) EndpointURL() string {
 	return "https://cognito-idp." + e.Region + ".amazonaws.com"
 }
 
-// IssuerURL is the `iss` that an ID token of this environment must carry.
-func (e Environment) IssuerURL() string {
+// Issuers returns the values of `iss` that an ID token of this environment may carry. A user
+// pool has two, and its administrator can change from the one to the other at any time. A replica in another region has the same pool id, and writes
+// its own region or the pool's.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
+func (e Environment) Issuers() []string {
 	if e.Issuer != "" {
-		return e.Issuer
+		return []string{e.Issuer}
 	}
-	return e.EndpointURL() + "/" + e.UserPoolID
+	if e.Endpoint != "" && !isAWSEndpoint(e.Endpoint) {
+		return []string{e.Endpoint + "/" + e.UserPoolID}
+	}
+	regions := []string{e.Region}
+	if home, _, ok := strings.Cut(e.UserPoolID, "_"); ok && home != e.Region {
+		regions = append(regions, home)
+	}
+	var issuers []string
+	for _, service := range []string{"cognito-idp", "issuer-cognito-idp"} {
+		for _, region := range regions {
+			issuers = append(issuers, "https://"+service+"."+region+".amazonaws.com/"+e.UserPoolID)
+		}
+	}
+	return issuers
 }
 
-// KeysURL is the URL of the JWK set that verifies its ID tokens.
-func (e Environment) KeysURL() string {
+// isAWSEndpoint reports whether a URL is below a domain of AWS. The FIPS, VPC and dual-stack
+// endpoints of Cognito, and an API gateway in front of it, do not change the issuer.
+func isAWSEndpoint(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "https" {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	return strings.HasSuffix(host, ".amazonaws.com") || strings.HasSuffix(host, ".api.aws")
+}
+
+// IssuerURL is the first of [Environment.Issuers]: the pool's name for other services.
+func (e Environment) IssuerURL() string { return e.Issuers()[0] }
+
+// KeysURL is the URL of the JWK set that verifies the ID tokens with the `iss` issuer.
+func (e Environment) KeysURL(issuer string) string {
 	if e.JWKSURL != "" {
 		return e.JWKSURL
 	}
-	return e.IssuerURL() + "/.well-known/jwks.json"
+	return issuer + "/.well-known/jwks.json"
 }

@@ -17,7 +17,7 @@ func (o *operation) checkEnvironment() error {
 		}
 	}
 	for _, field := range []struct{ name, value string }{
-		{"endpoint", e.EndpointURL()}, {"issuer", e.IssuerURL()}, {"jwks_url", e.KeysURL()},
+		{"endpoint", e.EndpointURL()}, {"issuer", e.IssuerURL()}, {"jwks_url", e.KeysURL(e.IssuerURL())},
 	} {
 		if problem := awscall.CheckURL(field.value); problem != "" {
 			return o.misconfigured(field.name + " " + problem)

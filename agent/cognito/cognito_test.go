@@ -232,7 +232,7 @@ func TestLoginRefusesBadTokens(t *testing.T) {
 			srv := start(t)
 			srv.Forge(1, f.forgery)
 			g, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), unasked(t))
-			wantError(t, err, agent.CodeInternal, "the new ID token was refused: "+f.check+":")
+			wantError(t, err, f.code(), "the new ID token was refused: "+f.check+":")
 			if g != (agent.AuthResult{}) {
 				t.Error("something was kept")
 			}
@@ -277,6 +277,14 @@ func forgeries() []forgery {
 		{name: "unknown kid", check: "kid", forgery: cognitotest.Forgery{KeyID: "other"}},
 		{name: "wrong key", check: "signature", forgery: cognitotest.Forgery{WrongKey: true}},
 	}
+}
+
+// code is that of the error: the issuer is configured, the rest makes no sense.
+func (f forgery) code() agent.Code {
+	if f.check == "iss" {
+		return agent.CodeConfiguration
+	}
+	return agent.CodeInternal
 }
 
 func TestRevoke(t *testing.T) {

@@ -73,11 +73,21 @@ func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeR
 	return result
 }
 
-// probeKeys fetches the JWK set, bypassing the cache.
+// probeKeys fetches the JWK set, bypassing the cache. A pool may have a set at one of its
+// issuers only, so the first answer that is a set will do.
 func (o *operation) probeKeys(ctx context.Context) *Problem {
-	_, fail := o.auth.keys.fetch(ctx, o.env.KeysURL())
-	if fail == nil {
-		return nil
+	var fail *awscall.Failure
+	for _, issuer := range o.env.Issuers() {
+		_, f := o.auth.keys.fetch(ctx, o.env.KeysURL(issuer))
+		if f == nil {
+			return nil
+		}
+		if fail == nil {
+			fail = f
+		}
+		if f.Status == 0 || o.env.JWKSURL != "" {
+			break // the others would fail in the same way
+		}
 	}
 	hint := o.retryHint()
 	if fail.Status != 0 {

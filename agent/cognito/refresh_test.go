@@ -274,7 +274,7 @@ func TestRefreshKeepsTheNewTokenFirst(t *testing.T) {
 			srv.Forge(1, f.forgery)
 			var kept agent.SignIn
 			g, err := a.Refresh(t.Context(), environment(srv), s, func(s agent.SignIn) { kept = s })
-			wantError(t, err, agent.CodeInternal, "the new ID token was refused: "+f.check+":")
+			wantError(t, err, f.code(), "the new ID token was refused: "+f.check+":")
 			mustBeLive(t, srv, a, s, kept, g)
 		})
 	}

@@ -40,9 +40,11 @@ func (o *operation) authResult(
 // verifyIDToken checks an ID token by Cognito's clock, so that a wrong clock on this machine
 // does no harm.
 func (o *operation) verifyIDToken(ctx context.Context, raw, subject string, skew time.Duration) (idtoken.Claims, error) {
-	find := func(kid string) (*rsa.PublicKey, error) { return o.auth.keys.find(ctx, o.env.KeysURL(), kid) }
+	find := func(issuer, kid string) (*rsa.PublicKey, error) {
+		return o.auth.keys.find(ctx, o.env.KeysURL(issuer), kid)
+	}
 	claims, err := idtoken.Verify(raw, find, idtoken.Expect{
-		Issuer: o.env.IssuerURL(), Audience: o.env.ClientID, Subject: subject,
+		Issuers: o.env.Issuers(), Audience: o.env.ClientID, Subject: subject,
 		Now: o.auth.now().Add(skew), Leeway: leeway,
 	})
 	if err == nil {
@@ -53,7 +55,11 @@ func (o *operation) verifyIDToken(ctx context.Context, raw, subject string, skew
 		e.Err = f
 		return claims, e
 	}
-	e := o.errorf(agent.CodeInternal, o.verifyHint(err), "the new ID token was refused: %v", err)
+	code := agent.CodeInternal
+	if errors.Is(err, idtoken.CheckIssuer) {
+		code = agent.CodeConfiguration // Cognito's token is right, and the environment says another issuer
+	}
+	e := o.errorf(code, o.verifyHint(err), "the new ID token was refused: %v", err)
 	e.Err = err
 	return claims, e
 }

@@ -17,10 +17,10 @@ type Check string
 const (
 	CheckFormat    Check = "format"    // not a signed JWT, or too large
 	CheckAlgorithm Check = "alg"       // not RS256
+	CheckIssuer    Check = "iss"       // from another user pool
 	CheckKey       Check = "kid"       // signed with a key that the issuer does not list, or the list is not available
 	CheckSignature Check = "signature" // not made with that key
 	CheckUse       Check = "token_use" // not an ID token
-	CheckIssuer    Check = "iss"       // from another user pool
 	CheckAudience  Check = "aud"       // for another app client
 	CheckSubject   Check = "sub"       // of another user
 	CheckLifetime  Check = "lifetime"  // exp − iat is not plausible
@@ -75,6 +75,15 @@ func quote(values ...string) string {
 		s = s[:maxQuote] + "…"
 	}
 	return strconv.QuoteToASCII(s)
+}
+
+// quoteEach renders the alternatives of an expected value.
+func quoteEach(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = quote(v)
+	}
+	return strings.Join(quoted, " or ")
 }
 
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -2,9 +2,9 @@
 // the caller provides the signing keys.
 //
 // There is one call: [Verify] takes the token as received, a [KeyFunc] that finds a signing
-// key by its id, and an [Expect] that says whose token it must be:
+// key by its issuer and id, and an [Expect] that says whose token it must be:
 //
-//	claims, err := idtoken.Verify(raw, keys, idtoken.Expect{Issuer: issuer, Audience: clientID, Now: now})
+//	claims, err := idtoken.Verify(raw, keys, idtoken.Expect{Issuers: issuers, Audience: clientID, Now: now})
 //
 // A token that passes has an RS256 signature by one of these keys and the expected claims.
 // Any other is refused with an [*Error] that names the check, the expected value and the
@@ -17,6 +17,7 @@ package idtoken
 import (
 	"crypto/rsa"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -31,14 +32,15 @@ const MaxSize = 64 << 10
 // emulators allow more. The limit keeps durations far from overflow.
 const maxLifetime = 366 * 24 * time.Hour
 
-// A KeyFunc finds the public key whose id is kid. It returns (nil, nil) if there is no such
-// key, and an error, which Verify wraps, if the keys are not available.
-type KeyFunc func(kid string) (*rsa.PublicKey, error)
+// A KeyFunc finds the public key of issuer, one of Expect.Issuers, whose id is kid. It returns
+// (nil, nil) if there is no such key, and an error, which Verify wraps, if the keys are not
+// available.
+type KeyFunc func(issuer, kid string) (*rsa.PublicKey, error)
 
 // Expect says whose token it must be.
 type Expect struct {
-	Issuer   string // `iss`, exactly
-	Audience string // `aud`, the app client's id; exactly one
+	Issuers  []string // `iss`, exactly one of them
+	Audience string   // `aud`, the app client's id; exactly one
 	// Subject is the `sub` of the sign-in. If empty, as during the sign-in itself, any `sub`
 	// that is not empty is accepted.
 	Subject string
@@ -74,7 +76,11 @@ func Verify(raw string, keys KeyFunc, want Expect) (Claims, error) {
 	if err != nil {
 		return Claims{}, err
 	}
-	key, err := keys(kid)
+	issuer, err := claimedIssuer(token, want.Issuers)
+	if err != nil {
+		return Claims{}, err
+	}
+	key, err := keys(issuer, kid)
 	switch {
 	case err != nil:
 		return Claims{}, &Error{Check: CheckKey, Got: quote(kid), Err: err}
@@ -118,13 +124,25 @@ func parse(raw string) (*jwt.JSONWebToken, string, error) {
 	return token, kid, nil
 }
 
-// checkClaims compares the claims of a token with a valid signature to want.
+// claimedIssuer returns the issuer that a token names, before its signature is checked: the
+// issuer decides which keys it is checked with, and an unknown one has none.
+func claimedIssuer(token *jwt.JSONWebToken, issuers []string) (string, error) {
+	var claims jwt.Claims
+	if err := token.UnsafeClaimsWithoutVerification(&claims); err != nil {
+		return "", refuse(CheckFormat, "claims in JSON", "something else")
+	}
+	if claims.Issuer == "" || !slices.Contains(issuers, claims.Issuer) {
+		return "", refuse(CheckIssuer, quoteEach(issuers), "%s", quote(claims.Issuer))
+	}
+	return claims.Issuer, nil
+}
+
+// checkClaims compares the claims of a token with a valid signature to want, but for the
+// issuer: claimedIssuer has done that.
 func (p *payload) checkClaims(want Expect) error {
 	switch {
 	case p.TokenUse != "id":
 		return refuse(CheckUse, quote("id"), "%s", quote(p.TokenUse))
-	case want.Issuer == "" || p.Issuer != want.Issuer:
-		return refuse(CheckIssuer, quote(want.Issuer), "%s", quote(p.Issuer))
 	case want.Audience == "" || len(p.Audience) != 1 || p.Audience[0] != want.Audience:
 		return refuse(CheckAudience, quote(want.Audience), "%s", quote(p.Audience...))
 	case p.Subject == "":

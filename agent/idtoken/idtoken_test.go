@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,7 @@ func newRSA(bits int) *rsa.PrivateKey {
 	return key
 }
 
-func keys(kid string) (*rsa.PublicKey, error) {
+func keys(_, kid string) (*rsa.PublicKey, error) {
 	if kid == "k1" {
 		return &signing().PublicKey, nil
 	}
@@ -51,7 +52,7 @@ func keys(kid string) (*rsa.PublicKey, error) {
 }
 
 func expect() idtoken.Expect {
-	return idtoken.Expect{Issuer: issuer, Audience: client, Subject: sub, Now: now, Leeway: time.Minute}
+	return idtoken.Expect{Issuers: []string{issuer}, Audience: client, Subject: sub, Now: now, Leeway: time.Minute}
 }
 
 // claims returns valid claims with changes: nil removes a claim.
@@ -251,17 +252,46 @@ func TestVerifyRefusesEmptyExpectation(t *testing.T) {
 	if !errors.Is(err, idtoken.CheckIssuer) {
 		t.Errorf("got %v, want it refused for iss", err)
 	}
-	want.Issuer = issuer
+	want.Issuers = []string{""}
+	if _, err = idtoken.Verify(token(t, claims(map[string]any{"iss": nil})), keys, want); !errors.Is(err, idtoken.CheckIssuer) {
+		t.Errorf("got %v, want it refused for iss", err)
+	}
+	want.Issuers = []string{issuer}
 	_, err = idtoken.Verify(token(t, claims(map[string]any{"aud": ""})), keys, want)
 	if !errors.Is(err, idtoken.CheckAudience) {
 		t.Errorf("got %v, want it refused for aud", err)
 	}
 }
 
+// The issuer of the token decides whose keys are asked for. A token of a foreign issuer causes
+// no lookup: anybody can make one.
+func TestVerifyAsksForTheIssuersKeys(t *testing.T) {
+	const updated = "https://issuer-cognito-idp.us-east-2.amazonaws.com/us-east-2_oGu06xbPS"
+	want := expect()
+	want.Issuers = []string{issuer, updated}
+	var asked []string
+	find := func(iss, kid string) (*rsa.PublicKey, error) {
+		asked = append(asked, iss)
+		return keys(iss, kid)
+	}
+	for _, iss := range []string{updated, issuer} {
+		if _, err := idtoken.Verify(token(t, claims(map[string]any{"iss": iss})), find, want); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := idtoken.Verify(token(t, claims(map[string]any{"iss": "https://evil.example/"})), find, want)
+	if !errors.Is(err, idtoken.CheckIssuer) || !strings.Contains(err.Error(), `"`+issuer+`" or "`+updated+`", found "https://evil.example/"`) {
+		t.Error(err)
+	}
+	if !slices.Equal(asked, []string{updated, issuer}) {
+		t.Errorf("asked for the keys of %q", asked)
+	}
+}
+
 // The caller recognizes unavailable keys by its own error.
 func TestVerifyKeepsTheKeyFuncsError(t *testing.T) {
 	down := errors.New("JWKS down")
-	_, err := idtoken.Verify(token(t, claims(nil)), func(string) (*rsa.PublicKey, error) { return nil, down }, expect())
+	_, err := idtoken.Verify(token(t, claims(nil)), func(string, string) (*rsa.PublicKey, error) { return nil, down }, expect())
 	if !errors.Is(err, down) || !errors.Is(err, idtoken.CheckKey) {
 		t.Errorf("got %v, want kid and the KeyFunc's error", err)
 	}

@@ -18,9 +18,9 @@ var client = &http.Client{Timeout: 10 * time.Second}
 
 // verify returns the user of the ID token raw.
 func (p Pool) verify(ctx context.Context, raw string) (user string, err error) {
-	keys := func(kid string) (*rsa.PublicKey, error) { return p.key(ctx, kid) }
+	keys := func(_, kid string) (*rsa.PublicKey, error) { return p.key(ctx, kid) }
 	claims, err := idtoken.Verify(raw, keys, idtoken.Expect{
-		Issuer: p.Issuer, Audience: p.ClientID, Now: time.Now(), Leeway: time.Minute,
+		Issuers: []string{p.Issuer}, Audience: p.ClientID, Now: time.Now(), Leeway: time.Minute,
 	})
 	return claims.Username, err
 }

@@ -176,7 +176,7 @@ func checkKeys(_ context.Context, p *probe) []Finding {
 		case h.Keys == nil:
 			return ok("jwks", "the signing keys can be fetched")
 		}
-		return problemFinding("jwks", h.Keys, o.env.KeysURL())
+		return problemFinding("jwks", h.Keys, o.env.KeysURL(o.env.IssuerURL()))
 	})
 }
 
