@@ -1,0 +1,219 @@
+package cognito
+
+import (
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+// This file has the tables by which errors.go translates failures.
+
+// lockedFor is the longest time for which Cognito locks an account.
+// https://docs.aws.amazon.com/cognito/latest/developerguide/authentication.html
+const lockedFor = 15 * time.Minute
+
+// Five messages are quoted word for word from the KYC API guide: "Invalid username or
+// password", "User not found", "User account not confirmed. Please verify your email.",
+// "Password reset required" and "Too many requests. Please try again later."
+var (
+	badPassword = errorMapping{agent.CodeLoginRequired, "Invalid username or password", "check both, then {rerun}", 0}
+	locked      = errorMapping{agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",
+		"wait (15 minutes at most), then {rerun}", lockedFor}
+	disabled      = errorMapping{agent.CodeLoginRequired, "this user is disabled", "ask the user pool's administrator to enable it, then {rerun}", 0}
+	secretMissing = errorMapping{agent.CodeConfiguration, "the app client {client} has a secret, and none is configured",
+		"set client_secret_file of environment {env}, or its client_id to an app client without a secret, then run: kyc-agentd reload", 0}
+	secretWrong = errorMapping{agent.CodeConfiguration, "the configured client secret is not the one of the app client {client}",
+		"check client_secret_file and client_id of environment {env}, then run: kyc-agentd reload", 0}
+	secretUnneeded = errorMapping{agent.CodeConfiguration, "the app client {client} has no secret, and one is configured",
+		"remove client_secret_file of environment {env}, or check its client_id, then run: kyc-agentd reload", 0}
+	sessionExpired = errorMapping{agent.CodeLoginRequired, "the sign-in took longer than Cognito's 3 minutes", "begin again: {rerun}", 0}
+	throttled      = errorMapping{agent.CodeThrottled, "Too many requests. Please try again later.", "{again}", 0}
+	blocked        = errorMapping{agent.CodeDenied, "blocked by a firewall (WAF) in front of {host}",
+		"try from another network, or ask the user pool's administrator; a stored sign-in is kept", 0}
+	internalError = errorMapping{agent.CodeUnavailable, "Cognito has an internal error ({code})", "{again}", 0}
+	triggerFailed = errorMapping{agent.CodeUnavailable, "a Lambda trigger of the user pool failed ({code})",
+		"{again}; if it persists, tell the pool's administrator", 0}
+	poolMisconfigured = errorMapping{agent.CodeConfiguration, "the user pool is set up wrong ({code})", "tell the user pool's administrator", 0}
+	noSuchMFA         = errorMapping{agent.CodeDenied, "Cognito finds no such MFA method for this user ({code})",
+		"ask the user pool's administrator to set up MFA for this user, then {rerun}", 0}
+	unknownCall  = errorMapping{agent.CodeConfiguration, "{host} does not know the call {call}", "check endpoint of environment {env}", 0}
+	callDisabled = errorMapping{agent.CodeConfiguration, "Cognito has switched off {call} for the app client {client} ({code})",
+		"ask the user pool's administrator; a stored sign-in is kept", 0}
+	badParameters = errorMapping{agent.CodeConfiguration, "Cognito refused the parameters of {call} ({code})",
+		"check client_id and user_pool_id of environment {env}, and which flows its app client allows", 0}
+)
+
+// defaultMapping applies in every step whose own table does not have the code.
+var defaultMapping = mappingTable{
+	"NotAuthorizedException/secret":       secretMissing,
+	"InvalidParameterException/secret":    secretMissing,
+	"NotAuthorizedException/wrong":        secretWrong,
+	"InvalidParameterException/wrong":     secretWrong,
+	"NotAuthorizedException/no-secret":    secretUnneeded,
+	"InvalidParameterException/no-secret": secretUnneeded,
+	"UserNotFoundException":               {agent.CodeLoginRequired, "User not found", "check the user name, then {rerun}", 0},
+	"UserNotConfirmedException": {agent.CodeLoginRequired, "User account not confirmed. Please verify your email.",
+		"run: kyc-agentd confirm {env}", 0},
+	"PasswordResetRequiredException": {agent.CodeLoginRequired, "Password reset required", "run: kyc-agentd password reset {env}", 0},
+	"TooManyRequestsException":       throttled,
+	"ThrottlingException":            throttled,
+	"Throttling":                     throttled,
+	"RequestLimitExceeded":           throttled,
+	"RequestThrottled":               throttled,
+	"RequestThrottledException":      throttled,
+	"SlowDown":                       throttled,
+	"LimitExceededException": {agent.CodeThrottled, "the limit of attempts for this user is reached",
+		"wait (15 minutes at most), then {rerun}", lockedFor},
+	"TooManyFailedAttemptsException": locked,
+	"ForbiddenException":             blocked,
+	"AccessDeniedException":          blocked,
+	"ResourceNotFoundException": {agent.CodeConfiguration, "{host} does not know the app client {client}",
+		"check client_id, user_pool_id and region of environment {env}", 0},
+	"InvalidParameterException":          badParameters,
+	"ValidationException":                badParameters,
+	"SerializationException":             badParameters,
+	"InternalErrorException":             internalError,
+	"InternalServerException":            internalError,
+	"InternalFailure":                    internalError,
+	"InternalServerError":                internalError,
+	"ServiceUnavailable":                 internalError,
+	"ServiceUnavailableException":        internalError,
+	"ConcurrentModificationException":    internalError,
+	"UnexpectedLambdaException":          triggerFailed,
+	"UnexpectedLambdaExceptionException": triggerFailed, // cognito-local's spelling
+	"InvalidLambdaResponseException":     triggerFailed,
+	"UserLambdaValidationException": {agent.CodeDenied, "a Lambda trigger of the user pool refused it",
+		"ask the user pool's administrator", 0},
+	"InvalidUserPoolConfigurationException":    poolMisconfigured,
+	"InvalidSmsRoleAccessPolicyException":      poolMisconfigured,
+	"InvalidSmsRoleTrustRelationshipException": poolMisconfigured,
+	"InvalidEmailRoleAccessPolicyException":    poolMisconfigured,
+	"UserPoolAddOnNotEnabledException":         poolMisconfigured,
+	"FeatureUnavailableInTierException":        poolMisconfigured,
+	"CodeDeliveryFailureException": {agent.CodeUnavailable, "Cognito could not deliver the code",
+		"{again}; if it persists, tell the pool's administrator", 0},
+	"MFAMethodNotFoundException":        noSuchMFA,
+	"SoftwareTokenMFANotFoundException": noSuchMFA,
+	"EnableSoftwareTokenMFAException":   noSuchMFA,
+	"AliasExistsException": {agent.CodeDenied, "another user has that address already",
+		"ask the user pool's administrator, or use another one: {rerun}", 0},
+	"UnsupportedOperationException": callDisabled,
+	"OperationNotEnabledException":  callDisabled,
+	"UnauthorizedException":         callDisabled,
+	"UnsupportedTokenTypeException": callDisabled,
+	"UnsupportedUserStateException": {agent.CodeDenied, "Cognito refuses this in the user's current state",
+		"ask the user pool's administrator", 0},
+	"UnknownOperationException": unknownCall,
+	"UnknownOperation":          unknownCall,
+	"Unsupported":               unknownCall, // cognito-local, with HTTP 500
+}
+
+// signInMapping is for InitiateAuth, and for challenges that are answered with the password.
+var signInMapping = mappingTable{
+	"NotAuthorizedException":          badPassword,
+	"InvalidPasswordException":        badPassword, // cognito-local's word for it
+	"NotAuthorizedException/attempts": locked,
+	"NotAuthorizedException/disabled": disabled,
+	"NotAuthorizedException/temporary": {agent.CodeLoginRequired, "the temporary password has expired",
+		"ask the user pool's administrator for a new one, then {rerun}", 0},
+	"NotAuthorizedException/expired": sessionExpired,
+	"InvalidParameterException/flow": {agent.CodeConfiguration,
+		"the app client {client} does not allow the auth_flow of environment {env} (it lacks {allow})",
+		"set auth_flow to one that it allows (password, srp, choice), or ask the user pool's administrator to add {allow}", 0},
+}
+
+// answerMapping is for RespondToAuthChallenge, if the person cannot be asked again.
+var answerMapping = mappingTable{
+	"NotAuthorizedException": {agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers",
+		"begin again: {rerun}", 0},
+	"NotAuthorizedException/attempts": locked,
+	"NotAuthorizedException/disabled": disabled,
+	"NotAuthorizedException/expired":  sessionExpired,
+	"CodeMismatchException":           {agent.CodeLoginRequired, "wrong code", "begin again: {rerun}", 0},
+	"ExpiredCodeException":            {agent.CodeLoginRequired, "the code has expired", "begin again: {rerun}", 0},
+	"InvalidPasswordException": {agent.CodeLoginRequired, "the new password does not meet the user pool's rules",
+		"begin again: {rerun}", 0},
+	"PasswordHistoryPolicyViolationException": {agent.CodeLoginRequired, "the new password was used before", "begin again: {rerun}", 0},
+}
+
+// refreshMapping is for both refresh calls. A CodeLoginRequired in it ends a sign-in.
+var refreshMapping = mappingTable{
+	"NotAuthorizedException": {agent.CodeLoginRequired, "Cognito refused the refresh token: the sign-in has expired or was ended",
+		"{rerun}", 0},
+	"NotAuthorizedException/disabled": disabled,
+	"RefreshTokenReuseException":      {agent.CodeLoginRequired, "Cognito refused the refresh token: it was used a second time", "{rerun}", 0},
+	"UserNotFoundException":           {agent.CodeLoginRequired, "User not found", "ask the user pool's administrator, then {rerun}", 0},
+	"InvalidParameterException": {agent.CodeConfiguration, "the app client {client} does not allow refresh tokens",
+		"ask the user pool's administrator to allow ALLOW_REFRESH_TOKEN_AUTH on it; the sign-in is kept", 0},
+	"LimitExceededException": {agent.CodeThrottled, "the limit of attempts for this user is reached",
+		"wait (15 minutes at most); the sign-in is kept", lockedFor},
+	"TooManyFailedAttemptsException": {agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",
+		"wait (15 minutes at most); the sign-in is kept", lockedFor},
+}
+
+// revokeMapping is for RevokeToken.
+var revokeMapping = mappingTable{}
+
+// globalSignOutMapping is for GlobalSignOut, with a new access token.
+var globalSignOutMapping = mappingTable{
+	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not let this user end all sign-ins", "ask the user pool's administrator", 0},
+}
+
+// The tables that follow are for account recovery.
+
+// forgotPasswordMapping is for ForgotPassword.
+var forgotPasswordMapping = mappingTable{
+	"LimitExceededException":         hourlyLimit,
+	"TooManyFailedAttemptsException": hourlyLimit,
+	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not reset the password of this user",
+		"ask the user pool's administrator", 0},
+	"NotAuthorizedException/state": {agent.CodeDenied, "Cognito does not reset the password of an account that was never used",
+		"sign in with the temporary password, run: kyc-agentd login {env}; or ask the user pool's administrator", 0},
+	"NotAuthorizedException/disabled": disabled,
+	"InvalidParameterException/address": {agent.CodeDenied, "this account has no verified e-mail address or phone number to send a code to",
+		"ask the user pool's administrator to set a new password", 0},
+	"UserNotConfirmedException": {agent.CodeDenied, "User account not confirmed. Please verify your email.", "run: kyc-agentd confirm {env}", 0},
+}
+
+// resetPasswordMapping is for ConfirmForgotPassword.
+var resetPasswordMapping = mappingTable{
+	"LimitExceededException":          hourlyLimit,
+	"TooManyFailedAttemptsException":  hourlyLimit,
+	"NotAuthorizedException":          {agent.CodeDenied, "Cognito does not set a new password for this user", "ask the user pool's administrator", 0},
+	"NotAuthorizedException/disabled": disabled,
+}
+
+// confirmMapping is for ConfirmSignUp.
+var confirmMapping = mappingTable{
+	"LimitExceededException":           hourlyLimit,
+	"TooManyFailedAttemptsException":   hourlyLimit,
+	"NotAuthorizedException":           {agent.CodeDenied, "Cognito does not confirm this account", "ask the user pool's administrator", 0},
+	"NotAuthorizedException/confirmed": alreadyConfirmed,
+	"NotAuthorizedException/disabled":  disabled,
+}
+
+// resendMapping is for ResendConfirmationCode.
+var resendMapping = mappingTable{
+	"LimitExceededException":              hourlyLimit,
+	"TooManyFailedAttemptsException":      hourlyLimit,
+	"NotAuthorizedException":              {agent.CodeDenied, "Cognito does not send a code to this account", "ask the user pool's administrator", 0},
+	"NotAuthorizedException/disabled":     disabled,
+	"InvalidParameterException/confirmed": alreadyConfirmed,
+	"InvalidParameterException/address": {agent.CodeDenied, "the user pool does not send confirmation codes",
+		"ask the user pool's administrator to confirm the account", 0},
+}
+
+// changePasswordMapping is for ChangePassword, with a new access token.
+var changePasswordMapping = mappingTable{
+	"LimitExceededException":          hourlyLimit,
+	"TooManyFailedAttemptsException":  hourlyLimit,
+	"NotAuthorizedException":          {agent.CodeLoginRequired, "Cognito refused the current password", "{rerun}", 0},
+	"NotAuthorizedException/disabled": disabled,
+}
+
+var (
+	alreadyConfirmed = errorMapping{agent.CodeUsage, "this account is confirmed already", "run: kyc-agentd login {env}", 0}
+	// Cognito limits, per hour, how many codes it sends and how many wrong ones a user may give.
+	// https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html
+	hourlyLimit = errorMapping{agent.CodeThrottled, "the limit of attempts for this user is reached", "wait (an hour at most), then {rerun}", time.Hour}
+)
