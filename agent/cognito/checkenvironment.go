@@ -1,6 +1,8 @@
 package cognito
 
 import (
+	"strings"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
@@ -22,6 +24,12 @@ func (o *operation) checkEnvironment() error {
 		if problem := awscall.CheckURL(field.value); problem != "" {
 			return o.misconfigured(field.name + " " + problem)
 		}
+	}
+	switch secret := e.ClientSecret.Reveal(); {
+	case beginsWithBOM(secret):
+		return o.misconfigured("the client secret begins with a byte order mark (U+FEFF): " + bomHint)
+	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return o.misconfigured("the client secret contains a blank, or a character that is not ASCII")
 	}
 	return nil
 }

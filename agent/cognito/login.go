@@ -57,10 +57,16 @@ func (o *operation) newSignIn(req agent.LoginRequest) (*signIn, error) {
 	if err := o.setFlow(); err != nil {
 		return nil, err
 	}
-	if req.Username == "" || req.Password.IsZero() && !o.flow.passwordOptional {
+	user, err := o.checkUsername(req.Username)
+	switch {
+	case err != nil:
+		return nil, err
+	case user == "" || req.Password.IsZero() && !o.flow.passwordOptional:
 		return nil, o.errorf(agent.CodeUsage, o.rerunHint(), "a sign-in needs a user name and a password")
+	case beginsWithBOM(req.Password.Reveal()):
+		return nil, o.errorf(agent.CodeUsage, bomHint, "the password begins with a byte order mark (U+FEFF)")
 	}
-	return &signIn{op: o, user: req.Username, password: req.Password, device: req.Device, recovered: map[string]bool{}}, nil
+	return &signIn{op: o, user: user, password: req.Password, device: req.Device, recovered: map[string]bool{}}, nil
 }
 
 // A step is the state of a sign-in after a call: a challenge or the result.

@@ -2,6 +2,7 @@ package cognito
 
 import (
 	"context"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	cip "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
@@ -29,10 +30,13 @@ func (a *Authenticator) Recover(ctx context.Context, env agent.Environment, req 
 		return err
 	}
 	act, ok := recoverActions[req.Action]
-	if !ok || req.Username == "" {
+	if !ok || strings.TrimSpace(req.Username) == "" {
 		return o.errorf(agent.CodeUsage, "run: kyc-agentd help", "no user name was given, or the action is unknown")
 	}
 	o.ask, o.command = ask, act.command+env.Name
+	if req.Username, err = o.checkUsername(req.Username); err != nil {
+		return err
+	}
 	return act.run(o, ctx, req)
 }
 
