@@ -274,9 +274,9 @@ func TestChallengesThatCannotBeAnswered(t *testing.T) {
 		{"NEXT_YEARS_CHALLENGE", nil, agent.CodeConfiguration, "asks for NEXT_YEARS_CHALLENGE"},
 		{"\x1b[2Jboo", nil, agent.CodeConfiguration, "asks for a challenge with an invalid name"},
 		{"", nil, agent.CodeUnavailable, "neither with tokens nor with a challenge"},
-		{"SELECT_MFA_TYPE", nil, agent.CodeConfiguration, "challenge SELECT_MFA_TYPE from Cognito cannot be answered: its list has 0 entries"},
+		{"SELECT_MFA_TYPE", nil, agent.CodeConfiguration, "challenge SELECT_MFA_TYPE from Cognito cannot be answered: none of the choices is known"},
 		{"SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": "SMS"}, agent.CodeConfiguration, "not JSON"},
-		{"SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": `["\u001b[2J"]`}, agent.CodeConfiguration, "invalid name"},
+		{"SELECT_MFA_TYPE", map[string]string{"MFAS_CAN_CHOOSE": `["\u001b[2J"]`}, agent.CodeConfiguration, "none of the choices is known"},
 		{"NEW_PASSWORD_REQUIRED", map[string]string{"requiredAttributes": `["a b"]`}, agent.CodeConfiguration, "invalid name"},
 		{"NEW_PASSWORD_REQUIRED", map[string]string{"requiredAttributes": `{`}, agent.CodeConfiguration, "not JSON"},
 	}

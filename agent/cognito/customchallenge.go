@@ -17,8 +17,9 @@ var hiddenParameters = map[string]bool{"USERNAME": true, "USER_ID_FOR_SRP": true
 // not prescribe a name.
 var promptParameters = []string{"prompt", "question", "challenge", "message", "text", "title", "label", "hint"}
 
-// maxPrompt is the longest text of a custom challenge that is shown, in characters.
-const maxPrompt = 300
+// maxPrompt is the longest text of a custom challenge that is shown, in characters. Instructions,
+// links and codes to compare must be whole.
+const maxPrompt = 4 << 10
 
 // customPrompt returns the text of the user pool's Lambda trigger, as plain text: the parameter
 // that looks like a question, or else all parameters.
@@ -40,7 +41,7 @@ func customText(params map[string]string) string {
 	}
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if text := printable(params[name]); !hiddenParameters[name] && text != "" {
+		if text := sanitize.Short(params[name], maxPrompt); !hiddenParameters[name] && text != "" {
 			all = append(all, printable(name)+": "+text)
 		}
 	}

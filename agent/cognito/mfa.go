@@ -2,6 +2,7 @@ package cognito
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -22,10 +23,7 @@ func mfaTypePrompt(s step) (string, []agent.Field, error) {
 	}
 	list := make([]string, len(types))
 	for i, name := range types {
-		list[i] = fmt.Sprintf("%d = %s", i+1, name)
-		if human := mfaTypeNames[name]; human != "" {
-			list[i] = fmt.Sprintf("%d = %s (%s)", i+1, human, name)
-		}
+		list[i] = fmt.Sprintf("%d = %s (%s)", i+1, mfaTypeNames[name], name)
 	}
 	return "Choose a second factor: " + strings.Join(list, ", "), []agent.Field{{Name: "choice", Label: "Number or name"}}, nil
 }
@@ -36,7 +34,15 @@ func mfaTypeResponses(s step, given agent.Answers) (map[string]string, string) {
 	return map[string]string{"ANSWER": name}, problem
 }
 
-// mfaChoices returns the MFA types to choose from.
+// mfaChoices returns the MFA types to choose from, without those that a later Cognito may have.
 func mfaChoices(s step) ([]string, error) {
-	return parseNames(s.params["MFAS_CAN_CHOOSE"], challengePattern, 1)
+	offered, err := parseNames(s.params["MFAS_CAN_CHOOSE"])
+	if err != nil {
+		return nil, err
+	}
+	known := slices.DeleteFunc(offered, func(name string) bool { return mfaTypeNames[name] == "" })
+	if len(known) == 0 {
+		return nil, fmt.Errorf("none of the choices is known to this version")
+	}
+	return known, nil
 }

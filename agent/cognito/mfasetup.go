@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -54,14 +55,16 @@ func (si *signIn) setUpMFA(ctx context.Context, s step) (step, error) {
 // checkMFASetup refuses a setup that does not allow authenticator apps: the other methods need
 // an address or a phone number, which the administrator has to enter.
 func (si *signIn) checkMFASetup(s step) error {
-	list, err := parseNames(s.params["MFAS_CAN_SETUP"], challengePattern, 0)
+	list, err := parseNames(s.params["MFAS_CAN_SETUP"])
+	offered := len(list) > 0
+	list = slices.DeleteFunc(list, func(name string) bool { return !challengePattern.MatchString(name) })
 	switch {
 	case err != nil:
 		return si.op.malformedChallenge(s, err)
-	case len(list) > 0 && !slices.Contains(list, string(types.ChallengeNameTypeSoftwareTokenMfa)):
+	case offered && !slices.Contains(list, string(types.ChallengeNameTypeSoftwareTokenMfa)):
 		return si.op.errorf(agent.CodeConfiguration,
 			"ask the user pool's administrator to give the user a phone number or e-mail address, or to allow authenticator apps",
-			"Cognito requires a second factor by %s and does not accept an authenticator app", strings.Join(list, " or "))
+			"Cognito requires a second factor by %s and does not accept an authenticator app", cmp.Or(strings.Join(list, " or "), "methods that this version does not know"))
 	}
 	return nil
 }

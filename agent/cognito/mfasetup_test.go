@@ -180,7 +180,9 @@ func TestCustom(t *testing.T) {
 		{"a terminal's sequence", map[string]string{"prompt": "a\x1b[2J\r\nb\u202ec"}, "a?[2J b?c"},
 		{"an empty prompt", map[string]string{"prompt": "\u2028\n ", "x": "y"}, "x: y"},
 		{"a prompt of nothing that can be shown", map[string]string{"prompt": "\x00 ", "x": "y"}, "?"},
-		{"a long one", map[string]string{"prompt": strings.Repeat("é", 500)}, strings.Repeat("é", 300) + "…"},
+		{"a long one", map[string]string{"prompt": strings.Repeat("é", 2048)}, strings.Repeat("é", 2048)},
+		{"a long one under another name", map[string]string{"rules": strings.Repeat("é", 500)}, "rules: " + strings.Repeat("é", 500)},
+		{"one without an end", map[string]string{"prompt": strings.Repeat("é", 5000)}, strings.Repeat("é", 4096) + "…"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 
@@ -82,11 +83,15 @@ var attributePattern = regexp.MustCompile(`^(userAttributes\.)?[A-Za-z][A-Za-z0-
 // requiredAttributes returns the attributes that must be given with a new password, named as
 // in ChallengeResponses. Cognito lists them with their prefix, emulators without.
 func requiredAttributes(s step) ([]string, error) {
-	list, err := parseNames(s.params["requiredAttributes"], attributePattern, 0)
-	for i, name := range list {
-		if !strings.HasPrefix(name, attributePrefix) {
-			list[i] = attributePrefix + name
-		}
+	list, err := parseNames(s.params["requiredAttributes"])
+	if err != nil {
+		return nil, err
 	}
-	return list, err
+	for i, name := range list {
+		if !attributePattern.MatchString(name) {
+			return nil, errors.New("its list contains an invalid name")
+		}
+		list[i] = attributePrefix + strings.TrimPrefix(name, attributePrefix)
+	}
+	return list, nil
 }
