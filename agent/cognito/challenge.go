@@ -90,7 +90,7 @@ func (si *signIn) askQuestion(ctx context.Context, q question, s step) (next ste
 			return problem, nil
 		}
 		var fail *failure
-		if next, fail = si.respond(ctx, s, responses); fail == nil {
+		if next, fail = si.answerQuestion(ctx, s, responses); fail == nil {
 			if password := responses["NEW_PASSWORD"]; password != "" {
 				si.password, si.passwordChanged = agent.NewSecret(password), true // for later steps
 			}

@@ -136,7 +136,7 @@ func invoke[Out any](ctx context.Context, o *operation, name string, f func(cont
 	out, x, raw, message := awscall.Make(ctx, awsCall(name, o.env.EndpointURL()), callTimeout, f)
 	var fail *failure
 	if raw != nil {
-		fail = &failure{Failure: *raw, reason: reasonOf(message)}
+		fail = newFailure(*raw, message)
 		if fail.reason == reasonSecretMissing && !o.env.ClientSecret.IsZero() {
 			fail.reason = reasonSecretWrong
 		}

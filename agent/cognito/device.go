@@ -65,7 +65,7 @@ func (si *signIn) sendDeviceProof(ctx context.Context, s step) (step, error) {
 // sign-in begins again without it.
 func (si *signIn) respondForDevice(ctx context.Context, s step, responses map[string]string) (step, error) {
 	if si.device.Key == "" {
-		return step{}, si.op.unsupportedChallenge(s.challenge)
+		return step{}, si.op.unsupportedChallenge(s)
 	}
 	next, fail := si.respondOnce(ctx, s, responses)
 	switch {

@@ -17,7 +17,8 @@ import (
 // id, {host} for the server that answered, {call} for the call, {code} for Cognito's code,
 // {allow} for the flow that the app client must allow, {rerun} for the command to begin again
 // (after a refresh, the command to sign in), and {again} for how the operation is repeated:
-// a sign-in by the person, a refresh by the agent.
+// a sign-in by the person, a refresh by the agent. If the hint names an administrator, Cognito's
+// id of the request follows.
 type errorMapping struct {
 	code       agent.Code
 	message    string
@@ -32,17 +33,33 @@ type mappingTable map[string]errorMapping
 
 // errorFor translates a failure into the agent's error.
 func (o *operation) errorFor(table mappingTable, f *failure) *agent.Error {
-	mapping := mappingOf(table, f)
+	return o.errorFrom(mappingOf(table, f), f)
+}
+
+// errorFrom is errorFor with a given mapping.
+func (o *operation) errorFrom(mapping errorMapping, f *failure) *agent.Error {
 	fill := strings.NewReplacer(
 		"{again}", o.retryHint(), "{rerun}", o.rerunHint(), "{env}", o.env.Name, "{client}", o.env.ClientID,
 		"{host}", f.Call.Host, "{call}", f.Call.Name, "{code}", f.Code, "{allow}", string(o.flow.allow),
 	)
 	e := &agent.Error{
 		Code: mapping.code, Op: o.name, Environment: o.env.Name,
-		Message: fill.Replace(mapping.message), Hint: fill.Replace(mapping.hint),
+		Message: fill.Replace(mapping.message), Hint: withRequestID(fill.Replace(mapping.hint), f.RequestID),
 		RetryAfter: max(mapping.retryAfter, f.RetryAfter), Err: f,
 	}
+	if mapping == badPassword || mapping == unknownUser {
+		e.Err = fmt.Errorf("%w: %w", agent.ErrBadCredential, f)
+	}
 	return e
+}
+
+// withRequestID adds Cognito's id of a request to a hint that names an administrator, who can
+// find the request by it.
+func withRequestID(hint, id string) string {
+	if id == "" {
+		return hint
+	}
+	return strings.Replace(hint, "administrator", "administrator (request "+id+")", 1)
 }
 
 // mappingOf returns the mapping of f, in the step that table is for.
@@ -79,11 +96,18 @@ func (f *failure) isUnknownCall() bool { return defaultMapping[f.Code] == unknow
 // mappingWithoutCode returns the mapping of a failure without an error code: something between
 // this machine and Cognito answered, or there was no answer.
 func mappingWithoutCode(f *failure) errorMapping {
-	switch f.Status {
-	case 403:
+	switch {
+	case f.Status == 403:
 		return blocked
-	case 429:
+	case f.Status == 429:
 		return throttled
+	case f.UnknownCA:
+		return errorMapping{agent.CodeUnavailable, f.Text, unknownCAHint, 0}
+	case f.Status == 407 || f.Status == 408: // of a proxy, and of a server that was too slow
+	case f.Status >= 400 && f.Status < 500:
+		return errorMapping{agent.CodeConfiguration, f.Text, notCognitoHint, 0}
+	case f.Status >= 300 && f.Status < 400, f.Status == 200 && f.Page:
+		return errorMapping{agent.CodeUnavailable, f.Text, notCognitoHint, 0}
 	}
 	return errorMapping{agent.CodeUnavailable, f.Text, "{again}", 0}
 }
@@ -105,6 +129,10 @@ func (o *operation) retryHint() string {
 	}
 	if o.name == "revoke" {
 		return "the sign-in stays valid at Cognito until it expires"
+	}
+	if o.name == "login" {
+		// Without a command: in `kyc-agentd run` it would be that of another agent.
+		return "try again in a minute"
 	}
 	return "wait a minute, then " + o.rerunHint()
 }

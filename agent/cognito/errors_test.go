@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
@@ -18,6 +19,12 @@ import (
 // Messages as Cognito sends them, for the codes that have several.
 var messages = map[string]string{
 	"NotAuthorizedException/attempts":     "Password attempts exceeded",
+	"NotAuthorizedException/credential":   "Incorrect username or password.",
+	"NotAuthorizedException/trigger":      "PreAuthentication failed with error Email not verified.",
+	"NotAuthorizedException/risk":         "Unable to login because of security reasons.",
+	"NotAuthorizedException/session":      "Invalid session for the user, session can only be used once.",
+	"NotAuthorizedException/unwritable":   "A client attempted to write unauthorized attribute",
+	"InvalidParameterException/triggers":  "Custom auth lambda trigger is not configured for the user pool.",
 	"NotAuthorizedException/disabled":     "User is disabled.",
 	"NotAuthorizedException/temporary":    "Temporary password has expired and must be reset by an administrator.",
 	"NotAuthorizedException/secret":       "Unable to verify secret hash for client x",
@@ -28,7 +35,7 @@ var messages = map[string]string{
 	"NotAuthorizedException/no-secret":    "Client x is not configured for secret but secret was received",
 	"InvalidParameterException/no-secret": "Client x is not configured for secret but secret was received",
 	"NotAuthorizedException/expired":      "Invalid session for the user, session is expired.",
-	"NotAuthorizedException":              "Incorrect username or password.",
+	"NotAuthorizedException":              "Access Token has been revoked",
 	"InvalidParameterException":           "1 validation error detected",
 	"UserLambdaValidationException":       "PreAuthentication failed with error",
 	"UnexpectedLambdaExceptionException":  "Unexpected error when invoking lambda",
@@ -44,9 +51,35 @@ type outcome struct {
 // and at a refresh (with both calls). An empty outcome means that of the sign-in.
 var codes = map[string]struct{ signIn, answer, refresh outcome }{
 	"NotAuthorizedException": {
-		outcome{agent.CodeLoginRequired, "Invalid username or password; check both, then run: kyc-agentd login prod"},
+		outcome{agent.CodeDenied, "Cognito refused the sign-in, and does not say that the password is wrong; ask the user pool's administrator"},
 		outcome{agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers; begin again: run: kyc-agentd login prod"},
 		outcome{agent.CodeLoginRequired, "Cognito refused the refresh token: the sign-in has expired or was ended; run: kyc-agentd login prod"},
+	},
+	"NotAuthorizedException/credential": {
+		outcome{agent.CodeLoginRequired, "Invalid username or password; check both, then run: kyc-agentd login prod"},
+		outcome{agent.CodeLoginRequired, "Cognito ended the sign-in"},
+		outcome{agent.CodeLoginRequired, "Cognito refused the refresh token"}, // never said there
+	},
+	"NotAuthorizedException/trigger": {signIn: outcome{agent.CodeDenied, "a Lambda trigger of the user pool refused it; ask the user pool's administrator"}},
+	"NotAuthorizedException/risk": {
+		outcome{agent.CodeDenied, "Cognito's threat protection refused the sign-in; try from a network or device that this user signs in from otherwise"},
+		outcome{agent.CodeLoginRequired, "Cognito ended the sign-in"},
+		outcome{agent.CodeLoginRequired, "Cognito refused the refresh token"}, // never said there
+	},
+	"NotAuthorizedException/session": {
+		outcome{agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers; begin again: run: kyc-agentd login prod"},
+		outcome{agent.CodeLoginRequired, "Cognito ended the sign-in"},
+		outcome{agent.CodeLoginRequired, "Cognito refused the refresh token"}, // never said there
+	},
+	"NotAuthorizedException/unwritable": {
+		outcome{agent.CodeDenied, "Cognito refused the sign-in, and does not say that the password is wrong"}, // never said there
+		outcome{agent.CodeConfiguration, "the app client client may not set an attribute that the user pool requires; ask the user pool's administrator"},
+		outcome{agent.CodeLoginRequired, "Cognito refused the refresh token"}, // never said there
+	},
+	"InvalidParameterException/triggers": {
+		outcome{agent.CodeConfiguration, "the user pool has no custom sign-in (Lambda triggers); set auth_flow of environment prod to password, srp or choice"},
+		outcome{agent.CodeConfiguration, "Cognito refused the parameters of RespondToAuthChallenge"},
+		outcome{agent.CodeConfiguration, "the app client client does not allow refresh tokens"},
 	},
 	"NotAuthorizedException/attempts": {
 		signIn:  outcome{agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while; wait (15 minutes at most), then run: kyc-agentd login prod"},
@@ -151,6 +184,12 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 	"UnauthorizedException":                    {signIn: off},
 	"UnsupportedTokenTypeException":            {signIn: off},
 	"UnsupportedUserStateException":            {signIn: outcome{agent.CodeDenied, "Cognito refuses this in the user's current state"}},
+	"MissingAuthenticationToken":               {signIn: gateway},
+	"MissingAuthenticationTokenException":      {signIn: gateway},
+	"IncompleteSignature":                      {signIn: gateway},
+	"IncompleteSignatureException":             {signIn: gateway},
+	"InvalidSignatureException":                {signIn: gateway},
+	"UnrecognizedClientException":              {signIn: gateway},
 	"UnknownOperationException":                {signIn: notThere},
 	"UnknownOperation":                         {signIn: notThere},
 	"Unsupported":                              {signIn: notThere},
@@ -166,6 +205,7 @@ var (
 	setUpWrong  = outcome{agent.CodeConfiguration, "the user pool is set up wrong"}
 	noMFA       = outcome{agent.CodeDenied, "Cognito finds no such MFA method for this user"}
 	off         = outcome{agent.CodeConfiguration, "Cognito has switched off "}
+	gateway     = outcome{agent.CodeConfiguration, "HOST is not Cognito's API: it wants a signature for "}
 	notThere    = outcome{agent.CodeConfiguration, "HOST does not know the call "}
 )
 
@@ -181,11 +221,11 @@ func TestCodesAreAllThere(t *testing.T) {
 
 func TestCodes(t *testing.T) {
 	for key, want := range codes {
-		t.Run(key, func(t *testing.T) {
+		t.Run(key, inBubble(func(t *testing.T) {
 			code, _, _ := strings.Cut(key, "/")
 			const echo = "eyJraWQiOiJ0b2tlbiJ9.token.echo"
 			refusal := cognitotest.Refuse(code, messages[key]+" "+echo)
-			srv := cognitotest.New(cognitotest.Pool("us-east-2", "us-east-2_p", "client"))
+			srv := cognitotest.NewInMemory(cognitotest.Pool("us-east-2", "us-east-2_p", "client"))
 			t.Cleanup(srv.Close)
 			srv.AddUser(cognitotest.User{Name: username, Password: password, MFA: []string{"SMS_MFA"}})
 			env := environment(srv)
@@ -193,12 +233,12 @@ func TestCodes(t *testing.T) {
 				srv.Set(cognitotest.ClientSecret("s"))
 				env.ClientSecret = agent.NewSecret("s")
 			}
-			a := cognito.New(cognito.Options{})
+			a := cognito.New(cognito.Options{HTTPClient: srv.Client()})
 			check := func(err error, want outcome) {
 				t.Helper()
 				e := wantError(t, err, want.code)
 				line := "prod: " + strings.ReplaceAll(want.line, "HOST", hostOf(srv))
-				if !strings.HasPrefix(err.Error(), line) {
+				if !strings.HasPrefix(withoutRequest(err), line) {
 					t.Errorf("got  %q\nwant %q", err, line)
 				}
 				if s := fmt.Sprintf("%v %v %+v", err, e.Err, e.Err); strings.Contains(s, "echo") || strings.Contains(s, "eyJ") {
@@ -212,9 +252,10 @@ func TestCodes(t *testing.T) {
 				return o
 			}
 
-			srv.FailNext(cognitotest.SignIn, 1, refusal)
+			srv.FailNext(cognitotest.SignIn, -1, refusal)
 			_, err := a.Login(t.Context(), env, ada(), nobodyThere)
 			check(err, want.signIn)
+			srv.ClearFaults()
 
 			srv.FailNext("RespondToAuthChallenge", -1, refusal)
 			_, err = a.Login(t.Context(), env, ada(), declining(always("1")))
@@ -233,8 +274,13 @@ func TestCodes(t *testing.T) {
 			srv.FailNext(cognitotest.Refresh, 2, refusal)
 			_, err = a.Refresh(t.Context(), env, g.SignIn, nobody)
 			check(err, or(want.refresh))
-		})
+		}))
 	}
+}
+
+// inBubble runs f in a synctest bubble, in which the pauses between tries take no time.
+func inBubble(f func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) { synctest.Test(t, f) }
 }
 
 // declining answers as ask does, but declines to recover the account.
@@ -271,7 +317,7 @@ func TestDefiniteCodes(t *testing.T) {
 		g := signIn(t, a, environment(srv))
 		srv.FailNext(cognitotest.Refresh, 2, cognitotest.Refuse(code, messages[key]))
 		_, err := a.Refresh(t.Context(), environment(srv), g.SignIn, nobody)
-		want := slices.Contains(definite, code) && reason != "secret" && reason != "wrong" && reason != "no-secret"
+		want := slices.Contains(definite, code) && reason != "secret" && reason != "wrong" && reason != "no-secret" && reason != "trigger"
 		if got := agent.CodeOf(err) == agent.CodeLoginRequired; got != want {
 			t.Errorf("%s ends a sign-in: %v, want %v", key, got, want)
 		}
@@ -291,7 +337,7 @@ func TestImproperCodes(t *testing.T) {
 		body, _ := json.Marshal(map[string]string{"__type": code, "message": "m"})
 		srv.FailNext(cognitotest.SignIn, 1, cognitotest.Answer(400, "application/x-amz-json-1.1", string(body)))
 		_, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), unasked(t))
-		e := wantError(t, err, agent.CodeUnavailable, "HTTP 400 with something that is not a Cognito error")
+		e := wantError(t, err, agent.CodeConfiguration, "HTTP 400 with something that is not a Cognito error")
 		if s := fmt.Sprint(err, e.Err); strings.Contains(s, code) && len(code) > 1 {
 			t.Errorf("%q got out: %s", code, s)
 		}

@@ -74,7 +74,7 @@ func (si *signIn) askFactor(ctx context.Context, s step) (types.ChallengeNameTyp
 	passkey := slices.Contains(s.available, types.ChallengeNameTypeWebAuthn)
 	switch {
 	case len(usable) == 0 && passkey:
-		return "", si.op.unsupportedChallenge(types.ChallengeNameTypeWebAuthn)
+		return "", si.op.unsupportedChallenge(step{challenge: types.ChallengeNameTypeWebAuthn, x: s.x})
 	case len(usable) == 0:
 		return "", si.op.malformedChallenge(s, fmt.Errorf("none of the choices is known to this version"))
 	}

@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
@@ -13,8 +14,24 @@ import (
 // message gave.
 type failure struct {
 	awscall.Failure
-	reason reason
+	reason    reason
+	attribute string // with reasonProvided: the name of the attribute
+	repeated  bool   // the same call was made before, and failed for the moment
 }
+
+func newFailure(f awscall.Failure, message string) *failure {
+	fail := &failure{Failure: f, reason: reasonOf(message)}
+	if message == "" && f.Code == "NotAuthorizedException" {
+		fail.reason = reasonCredential // as of old pools and emulators
+	}
+	if m := providedPattern.FindStringSubmatch(message); m != nil {
+		fail.attribute = m[1]
+	}
+	return fail
+}
+
+// providedPattern finds the attribute in "Cannot modify an already provided email".
+var providedPattern = regexp.MustCompile(`already provided ([A-Za-z][A-Za-z0-9_:.-]{0,60})`)
 
 // A reason is what a message of Cognito says beyond its error code. It changes the text of an
 // error, but never decides whether a sign-in has ended. The only exception are errors about
@@ -22,14 +39,25 @@ type failure struct {
 type reason string
 
 const (
-	reasonSecretMissing  reason = "secret"    // the app client has a secret, and none is configured
-	reasonSecretWrong    reason = "wrong"     // the app client has another secret
-	reasonSecretUnneeded reason = "no-secret" // the app client has none
-	reasonAttempts       reason = "attempts"  // locked after too many bad passwords
-	reasonDisabled       reason = "disabled"  // the user is disabled
-	reasonTemporary      reason = "temporary" // the temporary password has expired
-	reasonFlow           reason = "flow"      // the app client does not allow the flow
-	reasonExpired        reason = "expired"   // the session of a challenge is too old
+	reasonSecretMissing  reason = "secret"     // the app client has a secret, and none is configured
+	reasonSecretWrong    reason = "wrong"      // the app client has another secret
+	reasonSecretUnneeded reason = "no-secret"  // the app client has none
+	reasonCredential     reason = "credential" // the user name or password is wrong
+	reasonTrigger        reason = "trigger"    // a Lambda trigger refused
+	reasonRisk           reason = "risk"       // threat protection refused
+	reasonSession        reason = "session"    // the session of a challenge is not valid, or was used
+	reasonNoTriggers     reason = "triggers"   // the pool has no triggers for a custom sign-in
+	reasonAttempts       reason = "attempts"   // locked after too many bad passwords
+	reasonDisabled       reason = "disabled"   // the user is disabled
+	reasonTemporary      reason = "temporary"  // the temporary password has expired
+	reasonFlow           reason = "flow"       // the app client does not allow the flow
+	reasonExpired        reason = "expired"    // the session of a challenge is too old
+
+	// Which value of an answer to NEW_PASSWORD_REQUIRED is refused.
+	reasonForm       reason = "form"       // the password has a form that Cognito never takes
+	reasonAttribute  reason = "attribute"  // an attribute, for its value or because it is missing
+	reasonProvided   reason = "provided"   // an attribute has a value already
+	reasonUnwritable reason = "unwritable" // the app client may not set an attribute
 
 	// Which rule a new password breaks.
 	reasonShort  reason = "short"
@@ -57,13 +85,28 @@ var reasons = []struct {
 	{"is configured for secret", reasonSecretMissing},
 	{"is configured with secret", reasonSecretMissing},
 	{"verify secret for client", reasonSecretMissing},
+	{"incorrect username or password", reasonCredential},
+	{"user does not exist", reasonCredential},
+	{"user not authorized", reasonCredential}, // cognito-local
+	{"failed with error", reasonTrigger},
+	{"failed with the error", reasonTrigger},
+	{"security reasons", reasonRisk},
+	{"session is expired", reasonExpired},
+	{"invalid session", reasonSession},
+	{"session can only be used once", reasonSession},
+	{"custom auth lambda trigger is not configured", reasonNoTriggers},
 	{"password attempts exceeded", reasonAttempts},
 	{"user is disabled", reasonDisabled},
 	{"temporary password has expired", reasonTemporary},
+	{"must be reset by an administrator", reasonTemporary},
 	{"flow not enabled", reasonFlow},
 	{"method not supported", reasonFlow},
 	{"is not enabled for the client", reasonFlow},
-	{"session is expired", reasonExpired},
+	{"already provided", reasonProvided},
+	{"unauthorized attribute", reasonUnwritable},
+	{"value at 'password' failed", reasonForm},
+	{"value at 'newpassword' failed", reasonForm},
+	{"value at 'proposedpassword' failed", reasonForm},
 	{"not long enough", reasonShort},
 	{"password must not be longer", reasonLong},
 	{"must have lowercase", reasonLower},
@@ -75,6 +118,9 @@ var reasons = []struct {
 	{"is already confirmed", reasonConfirmed},
 	{"no registered/verified email or phone", reasonNoAddress},
 	{"auto verification not turned on", reasonNoAddress},
+	{"attribute", reasonAttribute},
+	{"invalid email address", reasonAttribute},
+	{"invalid phone number", reasonAttribute},
 }
 
 // aboutSecret reports whether f is about the app client's secret, which is an error of the

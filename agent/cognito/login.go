@@ -109,7 +109,7 @@ func (si *signIn) attempt(ctx context.Context) (step, error) {
 	s, err := si.initiate(ctx)
 	for n := 0; err == nil && s.result == nil; n++ {
 		if n == maxSteps {
-			return step{}, si.op.errorf(agent.CodeInternal, "tell the user pool's administrator", "too many challenges: Cognito asked %d in one sign-in", n)
+			return step{}, si.op.errorf(agent.CodeInternal, withRequestID("tell the user pool's administrator", s.x.RequestID), "too many challenges: Cognito asked %d in one sign-in", n)
 		}
 		s, err = si.answerChallenge(ctx, s)
 	}
@@ -123,7 +123,7 @@ func (si *signIn) answerChallenge(ctx context.Context, s step) (step, error) {
 	}
 	q, ok := questions[s.challenge]
 	if !ok {
-		return step{}, si.op.unsupportedChallenge(s.challenge)
+		return step{}, si.op.unsupportedChallenge(s)
 	}
 	return si.askQuestion(ctx, q, s)
 }
@@ -139,25 +139,28 @@ var challengeHandlers = map[types.ChallengeNameType]func(*signIn, context.Contex
 	types.ChallengeNameTypeDevicePasswordVerifier: (*signIn).sendDeviceProof,
 }
 
-func (o *operation) unsupportedChallenge(name types.ChallengeNameType) error {
+func (o *operation) unsupportedChallenge(s step) error {
+	name := s.challenge
 	switch {
 	case name == "":
 		return o.errorf(agent.CodeUnavailable, o.retryHint(), "%s answered neither with tokens nor with a challenge", awscall.Host(o.env.EndpointURL()))
 	case name == types.ChallengeNameTypeWebAuthn:
-		return o.errorf(agent.CodeConfiguration,
-			"ask the user pool's administrator to set up another sign-in method for this user",
-			"Cognito asks for a passkey (WEB_AUTHN), which a terminal cannot use")
+		return o.noFactor(s, "Cognito asks for a passkey (WEB_AUTHN), which a terminal cannot use")
 	case !challengePattern.MatchString(string(name)):
 		name = "a challenge with an invalid name"
 	}
-	return o.errorf(agent.CodeConfiguration,
-		"ask the user pool's administrator to set up another sign-in method for this user",
-		"Cognito asks for %s, which this version cannot answer", name)
+	return o.noFactor(s, "Cognito asks for "+string(name)+", which this version cannot answer")
+}
+
+// noFactor is the error for a user who can only sign in with what this version does not have.
+func (o *operation) noFactor(s step, message string) error {
+	hint := withRequestID("ask the user pool's administrator to set up another sign-in method for this user", s.x.RequestID)
+	return o.errorf(agent.CodeConfiguration, hint, "%s", message)
 }
 
 // malformedChallenge is the error for a challenge that makes no sense.
 func (o *operation) malformedChallenge(s step, why error) error {
-	return o.errorf(agent.CodeConfiguration, "tell the user pool's administrator",
+	return o.errorf(agent.CodeConfiguration, withRequestID("tell the user pool's administrator", s.x.RequestID),
 		"the challenge %s from Cognito cannot be answered: %v", s.challenge, why)
 }
 
@@ -187,8 +190,14 @@ const sessionLife = 3 * time.Minute
 // challengeError is the error for a failure at a challenge. Cognito's message does not always
 // say that the session has expired, so the time since the challenge decides, too.
 func (si *signIn) challengeError(table mappingTable, s step, f *failure) error {
-	if f.Code == "NotAuthorizedException" && f.reason == "" && si.op.auth.now().Sub(s.x.Received) >= sessionLife {
-		f.reason = reasonExpired
+	if f.Code != "NotAuthorizedException" || f.Status >= 500 || f.reason != "" && f.reason != reasonSession {
+		return si.op.errorFor(table, f)
+	}
+	switch {
+	case si.op.auth.now().Sub(s.x.Received) >= sessionLife:
+		return si.op.errorFrom(sessionExpired, f)
+	case f.repeated:
+		return si.op.errorFrom(answerTakenOnce, f)
 	}
 	return si.op.errorFor(table, f)
 }

@@ -12,12 +12,23 @@ import (
 // https://docs.aws.amazon.com/cognito/latest/developerguide/authentication.html
 const lockedFor = 15 * time.Minute
 
+// Hints for what is between this machine and Cognito.
+const (
+	unknownCAHint = "if a proxy opens TLS here, set SSL_CERT_FILE of the agent to a file with its CA, or install that on this machine"
+	// notCognitoHint is for an answer that only something else than Cognito's API gives.
+	notCognitoHint = "check endpoint of environment {env}, and whether this network has a sign-in page (a portal)"
+)
+
 // Five messages are quoted word for word from the KYC API guide: "Invalid username or
 // password", "User not found", "User account not confirmed. Please verify your email.",
 // "Password reset required" and "Too many requests. Please try again later."
 var (
-	badPassword = errorMapping{agent.CodeLoginRequired, "Invalid username or password", "check both, then {rerun}", 0}
-	locked      = errorMapping{agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",
+	badPassword   = errorMapping{agent.CodeLoginRequired, "Invalid username or password", "check both, then {rerun}", 0}
+	unknownUser   = errorMapping{agent.CodeLoginRequired, "User not found", "check the user name, then {rerun}", 0}
+	refusedSignIn = errorMapping{agent.CodeDenied, "Cognito refused the sign-in, and does not say that the password is wrong",
+		"ask the user pool's administrator", 0}
+	refusedByTrigger = errorMapping{agent.CodeDenied, "a Lambda trigger of the user pool refused it", "ask the user pool's administrator", 0}
+	locked           = errorMapping{agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",
 		"wait (15 minutes at most), then {rerun}", lockedFor}
 	disabled      = errorMapping{agent.CodeLoginRequired, "this user is disabled", "ask the user pool's administrator to enable it, then {rerun}", 0}
 	secretMissing = errorMapping{agent.CodeConfiguration, "the app client {client} has a secret, and none is configured",
@@ -26,6 +37,12 @@ var (
 		"check client_secret_file and client_id of environment {env}, then run: kyc-agentd reload", 0}
 	secretUnneeded = errorMapping{agent.CodeConfiguration, "the app client {client} has no secret, and one is configured",
 		"remove client_secret_file of environment {env}, or check its client_id, then run: kyc-agentd reload", 0}
+	sessionEnded = errorMapping{agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers",
+		"begin again: {rerun}", 0}
+	// answerTakenOnce is for an answer that was sent again after a failure: the first one may
+	// have arrived all the same.
+	answerTakenOnce = errorMapping{agent.CodeLoginRequired, "Cognito's reply to an answer got lost, and Cognito takes each answer once",
+		"begin again: {rerun}", 0}
 	sessionExpired = errorMapping{agent.CodeLoginRequired, "the sign-in took longer than Cognito's 3 minutes", "begin again: {rerun}", 0}
 	throttled      = errorMapping{agent.CodeThrottled, "Too many requests. Please try again later.", "{again}", 0}
 	blocked        = errorMapping{agent.CodeDenied, "blocked by a firewall (WAF) in front of {host}",
@@ -36,6 +53,10 @@ var (
 	poolMisconfigured = errorMapping{agent.CodeConfiguration, "the user pool is set up wrong ({code})", "tell the user pool's administrator", 0}
 	noSuchMFA         = errorMapping{agent.CodeDenied, "Cognito finds no such MFA method for this user ({code})",
 		"ask the user pool's administrator to set up MFA for this user, then {rerun}", 0}
+	noTriggers = errorMapping{agent.CodeConfiguration, "the user pool has no custom sign-in (Lambda triggers)",
+		"set auth_flow of environment {env} to password, srp or choice, then run: kyc-agentd reload", 0}
+	notCognito = errorMapping{agent.CodeConfiguration, "{host} is not Cognito's API: it wants a signature for {call} ({code})",
+		"check endpoint of environment {env}", 0}
 	unknownCall  = errorMapping{agent.CodeConfiguration, "{host} does not know the call {call}", "check endpoint of environment {env}", 0}
 	callDisabled = errorMapping{agent.CodeConfiguration, "Cognito has switched off {call} for the app client {client} ({code})",
 		"ask the user pool's administrator; a stored sign-in is kept", 0}
@@ -51,7 +72,8 @@ var defaultMapping = mappingTable{
 	"InvalidParameterException/wrong":     secretWrong,
 	"NotAuthorizedException/no-secret":    secretUnneeded,
 	"InvalidParameterException/no-secret": secretUnneeded,
-	"UserNotFoundException":               {agent.CodeLoginRequired, "User not found", "check the user name, then {rerun}", 0},
+	"NotAuthorizedException/trigger":      refusedByTrigger,
+	"UserNotFoundException":               unknownUser,
 	"UserNotConfirmedException": {agent.CodeLoginRequired, "User account not confirmed. Please verify your email.",
 		"run: kyc-agentd confirm {env}", 0},
 	"PasswordResetRequiredException": {agent.CodeLoginRequired, "Password reset required", "run: kyc-agentd password reset {env}", 0},
@@ -69,21 +91,20 @@ var defaultMapping = mappingTable{
 	"AccessDeniedException":          blocked,
 	"ResourceNotFoundException": {agent.CodeConfiguration, "{host} does not know the app client {client}",
 		"check client_id, user_pool_id and region of environment {env}", 0},
-	"InvalidParameterException":          badParameters,
-	"ValidationException":                badParameters,
-	"SerializationException":             badParameters,
-	"InternalErrorException":             internalError,
-	"InternalServerException":            internalError,
-	"InternalFailure":                    internalError,
-	"InternalServerError":                internalError,
-	"ServiceUnavailable":                 internalError,
-	"ServiceUnavailableException":        internalError,
-	"ConcurrentModificationException":    internalError,
-	"UnexpectedLambdaException":          triggerFailed,
-	"UnexpectedLambdaExceptionException": triggerFailed, // cognito-local's spelling
-	"InvalidLambdaResponseException":     triggerFailed,
-	"UserLambdaValidationException": {agent.CodeDenied, "a Lambda trigger of the user pool refused it",
-		"ask the user pool's administrator", 0},
+	"InvalidParameterException":                badParameters,
+	"ValidationException":                      badParameters,
+	"SerializationException":                   badParameters,
+	"InternalErrorException":                   internalError,
+	"InternalServerException":                  internalError,
+	"InternalFailure":                          internalError,
+	"InternalServerError":                      internalError,
+	"ServiceUnavailable":                       internalError,
+	"ServiceUnavailableException":              internalError,
+	"ConcurrentModificationException":          internalError,
+	"UnexpectedLambdaException":                triggerFailed,
+	"UnexpectedLambdaExceptionException":       triggerFailed, // cognito-local's spelling
+	"InvalidLambdaResponseException":           triggerFailed,
+	"UserLambdaValidationException":            refusedByTrigger,
 	"InvalidUserPoolConfigurationException":    poolMisconfigured,
 	"InvalidSmsRoleAccessPolicyException":      poolMisconfigured,
 	"InvalidSmsRoleTrustRelationshipException": poolMisconfigured,
@@ -103,20 +124,31 @@ var defaultMapping = mappingTable{
 	"UnsupportedTokenTypeException": callDisabled,
 	"UnsupportedUserStateException": {agent.CodeDenied, "Cognito refuses this in the user's current state",
 		"ask the user pool's administrator", 0},
-	"UnknownOperationException": unknownCall,
-	"UnknownOperation":          unknownCall,
-	"Unsupported":               unknownCall, // cognito-local, with HTTP 500
+	"MissingAuthenticationToken":          notCognito, // of an API gateway, or of another service of AWS
+	"MissingAuthenticationTokenException": notCognito,
+	"IncompleteSignature":                 notCognito,
+	"IncompleteSignatureException":        notCognito,
+	"InvalidSignatureException":           notCognito,
+	"UnrecognizedClientException":         notCognito,
+	"UnknownOperationException":           unknownCall,
+	"UnknownOperation":                    unknownCall,
+	"Unsupported":                         unknownCall, // cognito-local, with HTTP 500
 }
 
 // signInMapping is for InitiateAuth, and for challenges that are answered with the password.
 var signInMapping = mappingTable{
-	"NotAuthorizedException":          badPassword,
-	"InvalidPasswordException":        badPassword, // cognito-local's word for it
+	"NotAuthorizedException":            refusedSignIn,
+	"NotAuthorizedException/credential": badPassword,
+	"InvalidPasswordException":          badPassword, // cognito-local's word for it
+	"NotAuthorizedException/risk": {agent.CodeDenied, "Cognito's threat protection refused the sign-in",
+		"try from a network or device that this user signs in from otherwise, or ask the user pool's administrator", 0},
+	"NotAuthorizedException/session":  sessionEnded,
 	"NotAuthorizedException/attempts": locked,
 	"NotAuthorizedException/disabled": disabled,
 	"NotAuthorizedException/temporary": {agent.CodeLoginRequired, "the temporary password has expired",
 		"ask the user pool's administrator for a new one, then {rerun}", 0},
-	"NotAuthorizedException/expired": sessionExpired,
+	"NotAuthorizedException/expired":     sessionExpired,
+	"InvalidParameterException/triggers": noTriggers,
 	"InvalidParameterException/flow": {agent.CodeConfiguration,
 		"the app client {client} does not allow the auth_flow of environment {env} (it lacks {allow})",
 		"set auth_flow to one that it allows (password, srp, choice), or ask the user pool's administrator to add {allow}", 0},
@@ -124,8 +156,9 @@ var signInMapping = mappingTable{
 
 // answerMapping is for RespondToAuthChallenge, if the person cannot be asked again.
 var answerMapping = mappingTable{
-	"NotAuthorizedException": {agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers",
-		"begin again: {rerun}", 0},
+	"NotAuthorizedException": sessionEnded,
+	"NotAuthorizedException/unwritable": {agent.CodeConfiguration, "the app client {client} may not set an attribute that the user pool requires",
+		"ask the user pool's administrator", 0},
 	"NotAuthorizedException/attempts": locked,
 	"NotAuthorizedException/disabled": disabled,
 	"NotAuthorizedException/expired":  sessionExpired,
@@ -136,12 +169,21 @@ var answerMapping = mappingTable{
 	"PasswordHistoryPolicyViolationException": {agent.CodeLoginRequired, "the new password was used before", "begin again: {rerun}", 0},
 }
 
+var (
+	tokenReused = errorMapping{agent.CodeLoginRequired, "Cognito refused the refresh token: it was used a second time", "{rerun}", 0}
+	// These two replace tokenReused if the use before was this agent's own.
+	answerLate = errorMapping{agent.CodeLoginRequired, "Cognito's answer to an earlier refresh came too late, and Cognito does not take the same refresh token again",
+		"{rerun}", 0}
+	answerLost = errorMapping{agent.CodeLoginRequired, "Cognito's answer to an earlier refresh got lost, and Cognito does not take the same refresh token again",
+		"{rerun}", 0}
+)
+
 // refreshMapping is for both refresh calls. A CodeLoginRequired in it ends a sign-in.
 var refreshMapping = mappingTable{
 	"NotAuthorizedException": {agent.CodeLoginRequired, "Cognito refused the refresh token: the sign-in has expired or was ended",
 		"{rerun}", 0},
 	"NotAuthorizedException/disabled": disabled,
-	"RefreshTokenReuseException":      {agent.CodeLoginRequired, "Cognito refused the refresh token: it was used a second time", "{rerun}", 0},
+	"RefreshTokenReuseException":      tokenReused,
 	"UserNotFoundException":           {agent.CodeLoginRequired, "User not found", "ask the user pool's administrator, then {rerun}", 0},
 	"InvalidParameterException": {agent.CodeConfiguration, "the app client {client} does not allow refresh tokens",
 		"ask the user pool's administrator to allow ALLOW_REFRESH_TOKEN_AUTH on it; the sign-in is kept", 0},
@@ -167,8 +209,10 @@ var forgotPasswordMapping = mappingTable{
 	"TooManyFailedAttemptsException": hourlyLimit,
 	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not reset the password of this user",
 		"ask the user pool's administrator", 0},
-	"NotAuthorizedException/state": {agent.CodeDenied, "Cognito does not reset the password of an account that was never used",
-		"sign in with the temporary password, run: kyc-agentd login {env}; or ask the user pool's administrator", 0},
+	// Users of another provider (Google, SAML) have no password, and get the same answer.
+	"NotAuthorizedException/state": {agent.CodeDenied,
+		"Cognito does not reset the password of an account that was never used, or that signs in through another provider, which this agent cannot",
+		"ask the user pool's administrator; with a temporary password, run: kyc-agentd login {env}", 0},
 	"NotAuthorizedException/disabled": disabled,
 	"InvalidParameterException/address": {agent.CodeDenied, "this account has no verified e-mail address or phone number to send a code to",
 		"ask the user pool's administrator to set a new password", 0},

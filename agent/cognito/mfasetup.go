@@ -63,7 +63,7 @@ func (si *signIn) checkMFASetup(s step) error {
 		return si.op.malformedChallenge(s, err)
 	case offered && !slices.Contains(list, string(types.ChallengeNameTypeSoftwareTokenMfa)):
 		return si.op.errorf(agent.CodeConfiguration,
-			"ask the user pool's administrator to give the user a phone number or e-mail address, or to allow authenticator apps",
+			withRequestID("ask the user pool's administrator to give the user a phone number or e-mail address, or to allow authenticator apps", s.x.RequestID),
 			"Cognito requires a second factor by %s and does not accept an authenticator app", cmp.Or(strings.Join(list, " or "), "methods that this version does not know"))
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"strings"
@@ -21,7 +22,12 @@ var passwordProblems = map[string]string{
 	"InvalidPasswordException/symbol":         "Cognito refused that password: the user pool's rules ask for a symbol, such as ! or #",
 	"PasswordHistoryPolicyViolationException": "Cognito refused that password: it was used before",
 	"InvalidParameterException":               "Cognito refused one of the values (a password must not begin or end with a space)",
+	"InvalidParameterException/form":          "Cognito refused that password: it must not begin or end with a space",
+	"InvalidParameterException/provided":      attributeProblem,
+	"InvalidParameterException/attribute":     attributeProblem,
 }
+
+const attributeProblem = "Cognito refused an attribute, not the password: one is missing or not in its form (a phone number is like +15551234567)"
 
 const (
 	newPassword      = "new_password"
@@ -94,4 +100,16 @@ func requiredAttributes(s step) ([]string, error) {
 		list[i] = attributePrefix + strings.TrimPrefix(name, attributePrefix)
 	}
 	return list, nil
+}
+
+// answerQuestion sends the answer to a question. Cognito may list an attribute as required that
+// has a value already, and then refuses a new value; the answer is sent again without it.
+func (si *signIn) answerQuestion(ctx context.Context, s step, responses map[string]string) (step, *failure) {
+	for {
+		next, fail := si.respond(ctx, s, responses)
+		if fail == nil || fail.reason != reasonProvided || responses[attributePrefix+fail.attribute] == "" {
+			return next, fail
+		}
+		delete(responses, attributePrefix+fail.attribute)
+	}
 }

@@ -89,7 +89,7 @@ func (o *operation) probeKeys(ctx context.Context) *Problem {
 			break // the others would fail in the same way
 		}
 	}
-	hint := o.retryHint()
+	hint := o.keysHint(fail)
 	if fail.Status != 0 {
 		hint = "check user_pool_id, issuer and jwks_url of environment " + o.env.Name
 	}
@@ -113,10 +113,21 @@ func (o *operation) probeSignIn(ctx context.Context, result *ProbeResult) {
 		return // a challenge: the pool does not reveal that the user does not exist
 	}
 	e := si.op.errorFor(signInMapping, fail)
-	// Errors about the user do not count, because the user does not exist.
-	if e.Code != agent.CodeLoginRequired && fail.reason != reasonAttempts {
+	if !fail.aboutUser(e) {
 		result.SignIn = &Problem{Kind: fail.problemKind(), Err: e}
 	}
+}
+
+// aboutUser reports whether a sign-in failed, with e, because of its user, and not because of
+// the environment. That does not count in a probe, because the user does not exist.
+func (f *failure) aboutUser(e *agent.Error) bool {
+	switch {
+	case f.Status >= 500 || f.aboutSecret():
+		return false
+	case e.Code == agent.CodeLoginRequired, f.reason == reasonAttempts:
+		return true
+	}
+	return f.Code == "NotAuthorizedException" || f.Code == "UserLambdaValidationException"
 }
 
 func asError(err error) *agent.Error {
@@ -133,7 +144,7 @@ func (f *failure) problemKind() ProblemKind {
 		return ProblemKind(f.Stage)
 	case f.aboutSecret():
 		return ProblemSecret
-	case f.reason == reasonFlow:
+	case f.reason == reasonFlow, f.reason == reasonNoTriggers:
 		return ProblemFlow
 	case f.Code == "ResourceNotFoundException":
 		return ProblemClient

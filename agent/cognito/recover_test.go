@@ -182,7 +182,7 @@ func TestRecoverFailures(t *testing.T) {
 		{name: "disabled", action: agent.RecoverReset, user: func(u *cognitotest.User) { u.Disabled = true },
 			code: agent.CodeLoginRequired, says: "this user is disabled"},
 		{name: "never used", action: agent.RecoverReset, user: func(u *cognitotest.User) { u.Status = cognitotest.ForceChangePassword },
-			code: agent.CodeDenied, says: "does not reset the password of an account that was never used; sign in with the temporary password"},
+			code: agent.CodeDenied, says: "does not reset the password of an account that was never used, or that signs in through another provider"},
 		{name: "no address", action: agent.RecoverReset, user: func(u *cognitotest.User) { u.Email = "" },
 			code: agent.CodeDenied, says: "no verified e-mail address or phone number"},
 		{name: "too often", action: agent.RecoverReset, op: "ForgotPassword", fault: limit,

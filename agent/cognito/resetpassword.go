@@ -100,7 +100,7 @@ func (r *passwordReset) setPassword(ctx context.Context, password agent.Secret) 
 	})
 	if fail == nil {
 		r.password = password
-	} else if passwordProblems[fail.Code] == "" || fail.Code == "InvalidParameterException" {
+	} else if passwordProblems[fail.Code] == "" || fail.Code == "InvalidParameterException" && fail.reason != reasonForm {
 		r.code = ""
 	}
 	return r.op.problemOrError(resetPasswordMapping, resetProblems, fail)

@@ -23,6 +23,9 @@ func (o *operation) authResult(
 	ctx context.Context, s agent.SignIn, r *types.AuthenticationResultType, x *awscall.Exchange,
 ) (agent.AuthResult, error) {
 	result := agent.AuthResult{SignIn: s, Skew: x.Skew()}
+	if aws.ToString(r.IdToken) == "" {
+		return agent.AuthResult{}, o.errorf(agent.CodeInternal, withRequestID("tell the user pool's administrator", x.RequestID), "Cognito sent no ID token")
+	}
 	claims, err := o.verifyIDToken(ctx, aws.ToString(r.IdToken), s.Subject, result.Skew)
 	if err != nil {
 		return agent.AuthResult{}, err
@@ -51,7 +54,7 @@ func (o *operation) verifyIDToken(ctx context.Context, raw, subject string, skew
 		return claims, nil
 	}
 	if f, ok := errors.AsType[*awscall.Failure](err); ok {
-		e := o.errorf(agent.CodeUnavailable, o.retryHint(), "the new ID token could not be verified: %s", f.Text)
+		e := o.errorf(agent.CodeUnavailable, o.keysHint(f), "the new ID token could not be verified: %s", f.Text)
 		e.Err = f
 		return claims, e
 	}
@@ -62,6 +65,21 @@ func (o *operation) verifyIDToken(ctx context.Context, raw, subject string, skew
 	e := o.errorf(code, o.verifyHint(err), "the new ID token was refused: %v", err)
 	e.Err = err
 	return claims, e
+}
+
+// keysUnavailable reports whether err is that of an ID token which could not be verified because
+// the signing keys were out of reach.
+func keysUnavailable(err error) bool {
+	f, ok := errors.AsType[*awscall.Failure](err)
+	return ok && f.Call.Name == jwksCall
+}
+
+// keysHint is the next step after the signing keys could not be fetched.
+func (o *operation) keysHint(f *awscall.Failure) string {
+	if f.UnknownCA {
+		return unknownCAHint
+	}
+	return o.retryHint()
 }
 
 // verifyHint is the next step after a token failed a check.
