@@ -68,9 +68,10 @@ func (o *operation) setFlow() error {
 
 // initiate begins a sign-in, if necessary a second time without the device.
 func (si *signIn) initiate(ctx context.Context) (step, error) {
-	s, fail := si.initiateOnce(ctx)
+	once := func() (step, *failure) { return si.initiateOnce(ctx) }
+	s, fail := withTries(ctx, once)
 	if fail != nil && si.dropUnknownDevice(fail) {
-		s, fail = si.initiateOnce(ctx)
+		s, fail = withTries(ctx, once)
 	}
 	if fail != nil {
 		return step{}, si.op.errorFor(signInMapping, fail)
@@ -84,16 +85,16 @@ func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
 	parameters["USERNAME"] = si.user
 	si.addDeviceKey(parameters)
 	si.op.addSecretHash(parameters, si.user)
-	out, x, fail := invoke(ctx, si.op, "InitiateAuth", func(ctx context.Context) (*cip.InitiateAuthOutput, error) {
-		return si.op.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
+	return si.callStep(ctx, "InitiateAuth", func(ctx context.Context) (*step, error) {
+		out, err := si.op.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
 			AuthFlow: si.op.flow.name, ClientId: aws.String(si.op.env.ClientID), AuthParameters: parameters,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return &step{
+			result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
+			available: out.AvailableChallenges, session: out.Session, user: usernameFor(out.ChallengeParameters, si.user),
+		}, nil
 	})
-	if fail != nil {
-		return step{x: x}, fail
-	}
-	return step{
-		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
-		available: out.AvailableChallenges, session: out.Session, user: usernameFor(out.ChallengeParameters, si.user), x: x,
-	}, nil
 }

@@ -121,9 +121,10 @@ func (si *signIn) newChallenge(q question, s step) (agent.Challenge, error) {
 
 // respond sends the answer to a challenge, if necessary a second time without the device.
 func (si *signIn) respond(ctx context.Context, s step, responses map[string]string) (step, *failure) {
-	next, fail := si.respondOnce(ctx, s, responses)
+	once := func() (step, *failure) { return si.respondOnce(ctx, s, responses) }
+	next, fail := withTries(ctx, once)
 	if fail != nil && si.dropUnknownDevice(fail) {
-		return si.respondOnce(ctx, s, responses)
+		return withTries(ctx, once)
 	}
 	return next, fail
 }
@@ -133,21 +134,21 @@ func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]
 	send["USERNAME"] = s.user
 	si.addDeviceKey(send)
 	si.op.addSecretHash(send, s.user)
-	out, x, fail := invoke(ctx, si.op, "RespondToAuthChallenge", func(ctx context.Context) (*cip.RespondToAuthChallengeOutput, error) {
-		return si.op.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
+	return si.callStep(ctx, "RespondToAuthChallenge", func(ctx context.Context) (*step, error) {
+		out, err := si.op.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
 			ChallengeName:      s.challenge,
 			ClientId:           aws.String(si.op.env.ClientID),
 			Session:            s.session,
 			ChallengeResponses: send,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return &step{
+			result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
+			session: out.Session, user: usernameFor(out.ChallengeParameters, s.user),
+		}, nil
 	})
-	if fail != nil {
-		return step{}, fail
-	}
-	return step{
-		result: out.AuthenticationResult, challenge: out.ChallengeName, params: out.ChallengeParameters,
-		session: out.Session, user: usernameFor(out.ChallengeParameters, s.user), x: x,
-	}, nil
 }
 
 // oneTimeCode is a question for a code. detail is the parameter that says where the code

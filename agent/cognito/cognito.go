@@ -10,13 +10,19 @@
 // person answers (challenge.go, customchallenge.go, newpassword.go, mfa.go); the others have
 // handlers that do more, or that need no person (password.go with package srp, factor.go,
 // mfasetup.go, device.go). An account that must be confirmed or whose password must be reset
-// is recovered during the sign-in (loginrecovery.go) or by request (recover.go). A failed
-// call is read by failure.go and translated for the person by errors.go.
+// is recovered during the sign-in (loginrecovery.go) or by request (recover.go).
+//
+// Calls are made by call.go. A failed call is read by failure.go and translated for the person
+// by errors.go, with the tables in mappings.go.
 //
 // What the package promises:
-//   - One call of Cognito's API per step. No call is repeated, with two exceptions: a refused
-//     refresh is tried once with Cognito's other refresh call, and a call that the pool
-//     refused because it no longer knows the device is made once without the device.
+//   - One call of Cognito's API per step. No call is repeated, with three exceptions: a refused
+//     refresh is tried once with Cognito's other refresh call, a call that the pool refused
+//     because it no longer knows the device is made once without the device, and a call of a
+//     sign-in that failed for a moment is tried again within seconds (tries.go).
+//   - A password is not sent again after Cognito has refused it.
+//   - Nothing that Cognito grants is left behind: a sign-in whose answer comes after its caller
+//     went away is revoked.
 //   - Every ID token that it returns was verified (package idtoken), by Cognito's clock.
 //   - It declares a sign-in ended (agent.CodeLoginRequired) only after a definite answer of
 //     Cognito: never after no answer, an unknown answer, or the answer of a firewall.
@@ -28,7 +34,6 @@
 package cognito
 
 import (
-	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -125,40 +130,4 @@ func (a *Authenticator) newOperation(name string, env agent.Environment) (*opera
 		Retryer: aws.NopRetryer{},
 	})
 	return o, nil
-}
-
-// callTimeout limits one call of Cognito's API.
-const callTimeout = 10 * time.Second
-
-// invoke makes and logs one call. f gets a context that ends after callTimeout. Exactly one
-// of the results Out and *failure is set.
-func invoke[Out any](ctx context.Context, o *operation, name string, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
-	out, x, raw, message := awscall.Make(ctx, awsCall(name, o.env.EndpointURL()), callTimeout, f)
-	var fail *failure
-	if raw != nil {
-		fail = newFailure(*raw, message)
-		if fail.reason == reasonSecretMissing && !o.env.ClientSecret.IsZero() {
-			fail.reason = reasonSecretWrong
-		}
-	}
-	o.logCall(ctx, name, x, fail)
-	return out, x, fail
-}
-
-// awsCall describes a call to Cognito at a URL.
-func awsCall(name, url string) awscall.Call {
-	return awscall.Call{Name: name, Host: awscall.Host(url), Service: "Cognito", Format: "JSON"}
-}
-
-// logCall logs the outcome of a call, but never its content.
-func (o *operation) logCall(ctx context.Context, name string, x *awscall.Exchange, fail *failure) {
-	attrs := []slog.Attr{
-		slog.String("op", o.name), slog.String("env", o.env.Name), slog.String("call", name),
-		slog.Duration("duration", x.Took.Round(time.Millisecond)), slog.Int("status", x.Status),
-		slog.Duration("skew", x.Skew()),
-	}
-	if fail != nil {
-		attrs = append(attrs, slog.String("error", fail.Error()))
-	}
-	o.auth.log.LogAttrs(ctx, slog.LevelDebug, "Cognito call", attrs...)
 }

@@ -67,7 +67,7 @@ func (si *signIn) respondForDevice(ctx context.Context, s step, responses map[st
 	if si.device.Key == "" {
 		return step{}, si.op.unsupportedChallenge(s)
 	}
-	next, fail := si.respondOnce(ctx, s, responses)
+	next, fail := withTries(ctx, func() (step, *failure) { return si.respondOnce(ctx, s, responses) })
 	switch {
 	case fail == nil:
 		return next, nil
@@ -98,7 +98,9 @@ func (si *signIn) confirmDevice(ctx context.Context, r *types.AuthenticationResu
 	password, verifier := srp.NewDevice(srp.Identity{Group: d.GroupKey, Name: d.Key})
 	d.Password = agent.NewSecret(password)
 	// The caller cannot cancel this: the sign-in exists by now, and needs its device.
-	_, _, fail := invoke(context.WithoutCancel(ctx), si.op, "ConfirmDevice", func(ctx context.Context) (*cip.ConfirmDeviceOutput, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quickTimeout)
+	defer cancel()
+	_, _, fail := invoke(ctx, si.op, "ConfirmDevice", func(ctx context.Context) (*cip.ConfirmDeviceOutput, error) {
 		return si.op.api.ConfirmDevice(ctx, &cip.ConfirmDeviceInput{
 			AccessToken: r.AccessToken, DeviceKey: aws.String(d.Key), DeviceName: aws.String(deviceName()),
 			DeviceSecretVerifierConfig: &types.DeviceSecretVerifierConfigType{

@@ -156,14 +156,19 @@ func TestRefusedDevice(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("a broken answer is no refusal", func(t *testing.T) {
-		srv, a, g := remembering(t, cognitotest.DevicesAlways)
+	t.Run("a broken answer is no refusal", inBubble(func(t *testing.T) {
+		srv, a := startInMemory(t, cognitotest.RememberDevices(cognitotest.DevicesAlways))
+		srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Phone = []string{"SMS_MFA"}, "+15551234567" })
+		g, err := a.Login(t.Context(), environment(srv), ada(), always("123456"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		req := ada()
 		req.Device = g.SignIn.Device
-		srv.FailNext("RespondToAuthChallenge", 1, cognitotest.Internal())
-		_, err := a.Login(t.Context(), environment(srv), req, unasked(t))
+		srv.FailNext("RespondToAuthChallenge", -1, cognitotest.Internal())
+		_, err = a.Login(t.Context(), environment(srv), req, unasked(t))
 		wantError(t, err, agent.CodeUnavailable, "internal error")
-	})
+	}))
 	t.Run("no such app client", func(t *testing.T) {
 		srv, a, g := remembering(t, cognitotest.DevicesAlways)
 		req := ada()

@@ -20,9 +20,10 @@ const (
 
 // Login signs in with the environment's flow. It asks for everything else that Cognito
 // requires through ask, which also offers to recover an account that must be recovered first.
-// A password is sent once in a sign-in, because Cognito locks an account after a few wrong
-// ones. It is only sent again after Cognito has accepted it, if the pool turns out to no
-// longer know the device that was sent with it.
+// Cognito locks an account after a few wrong passwords, so one that it has refused is not sent
+// again. It is sent again after a call that failed for a moment (see withTries), and after
+// Cognito has accepted it, if the pool turns out to no longer know the device that was sent
+// with it.
 func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
 	o, err := a.newOperation("login", env)
 	if err != nil {
@@ -222,9 +223,4 @@ func (si *signIn) finish(ctx context.Context, s step) (agent.AuthResult, error) 
 		result.SignIn.Device = device
 	}
 	return result, nil
-}
-
-// discard revokes a refresh token that nobody will use. A failure is only logged.
-func (o *operation) discard(ctx context.Context, s agent.SignIn) {
-	_, _ = o.revoke(context.WithoutCancel(ctx), s)
 }

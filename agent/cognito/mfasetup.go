@@ -71,7 +71,7 @@ func (si *signIn) checkMFASetup(s step) error {
 
 // associateToken gets the secret for a new authenticator app, and stores the next session in s.
 func (si *signIn) associateToken(ctx context.Context, s *step) (string, error) {
-	out, x, fail := invoke(ctx, si.op, "AssociateSoftwareToken", func(ctx context.Context) (*cip.AssociateSoftwareTokenOutput, error) {
+	out, x, fail := invokeWithTries(ctx, si.op, "AssociateSoftwareToken", func(ctx context.Context) (*cip.AssociateSoftwareTokenOutput, error) {
 		return si.op.api.AssociateSoftwareToken(ctx, &cip.AssociateSoftwareTokenInput{Session: s.session})
 	})
 	if fail != nil {
@@ -102,7 +102,7 @@ func totpURL(user, secret string) string {
 
 // verifyToken checks the first code. If it is right, it stores the next session in s.
 func (si *signIn) verifyToken(ctx context.Context, s *step, code string) (problem string, err error) {
-	out, x, fail := invoke(ctx, si.op, "VerifySoftwareToken", func(ctx context.Context) (*cip.VerifySoftwareTokenOutput, error) {
+	out, x, fail := invokeWithTries(ctx, si.op, "VerifySoftwareToken", func(ctx context.Context) (*cip.VerifySoftwareTokenOutput, error) {
 		return si.op.api.VerifySoftwareToken(ctx, &cip.VerifySoftwareTokenInput{Session: s.session, UserCode: aws.String(code)})
 	})
 	if fail != nil {

@@ -118,18 +118,19 @@ func TestSetUpFailures(t *testing.T) {
 		{"the last step", "RespondToAuthChallenge", cognitotest.Refuse("NotAuthorizedException", "m"), agent.CodeLoginRequired, "Cognito ended the sign-in"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			srv := unready(t)
+		t.Run(test.name, inBubble(func(t *testing.T) {
+			srv, a := startInMemory(t)
+			srv.EditUser(username, func(u *cognitotest.User) { u.MFA = []string{"MFA_SETUP"} })
 			srv.FailNext(test.op, -1, test.fault)
 			ask := func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 				return agent.Answers{"code": agent.NewSecret(cognitotest.TOTP(c.TOTPSecret, time.Now()))}, nil
 			}
-			g, err := cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), ask)
+			g, err := a.Login(t.Context(), environment(srv), ada(), ask)
 			wantError(t, err, test.code, test.says)
 			if g != (agent.AuthResult{}) {
 				t.Error("something was granted")
 			}
-		})
+		}))
 	}
 }
 

@@ -55,7 +55,7 @@ type ProbeResult struct {
 // The sign-in is one call of InitiateAuth, which counts towards the quota of the user pool's
 // AWS account (120 a second) like any sign-in. As the user does not exist, no account is locked
 // and no user is billed; Lambda triggers and logs of the pool see the attempt. Probe takes no
-// longer than callTimeout.
+// longer than quickTimeout.
 func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeResult {
 	o, err := a.newOperation("probe", env)
 	if err == nil {
@@ -65,6 +65,8 @@ func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeR
 		return ProbeResult{SignIn: &Problem{Kind: ProblemSetting, Err: asError(err)}}
 	}
 	o.command = "kyc-agentd doctor " + env.Name
+	ctx, cancel := context.WithTimeout(ctx, quickTimeout)
+	defer cancel()
 	var result ProbeResult
 	var both sync.WaitGroup
 	both.Go(func() { result.Keys = o.probeKeys(ctx) })

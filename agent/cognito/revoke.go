@@ -74,6 +74,8 @@ func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s 
 }
 
 func (o *operation) signOutEverywhere(ctx context.Context, accessToken *string) *failure {
+	ctx, cancel := context.WithTimeout(ctx, quickTimeout)
+	defer cancel()
 	_, _, fail := invoke(ctx, o, "GlobalSignOut", func(ctx context.Context) (*cip.GlobalSignOutOutput, error) {
 		return o.api.GlobalSignOut(ctx, &cip.GlobalSignOutInput{AccessToken: accessToken})
 	})

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -50,10 +51,12 @@ func echo(status int, code string) http.HandlerFunc {
 
 // No log record at debug level and no error, however it is printed, contains a password, a code, a
 // refresh token, an ID token or a session.
-func TestSecrecy(t *testing.T) {
+func TestSecrecy(t *testing.T) { synctest.Test(t, testSecrecy) }
+
+func testSecrecy(t *testing.T) {
 	const newPassword, mfaCode = "a brand-new password", "918273645546"
 	w := &witness{}
-	srv := start(t, cognitotest.Rotation(0), cognitotest.Code(mfaCode))
+	srv, _ := startInMemory(t, cognitotest.Rotation(0), cognitotest.Code(mfaCode))
 	srv.EditUser(username, func(u *cognitotest.User) { u.MFA, u.Status = []string{"SMS_MFA"}, cognitotest.ForceChangePassword })
 	secrets := map[string]string{"password": password, "new password": newPassword, "code": mfaCode}
 	learn := func(name string, g agent.AuthResult) {
@@ -71,7 +74,15 @@ func TestSecrecy(t *testing.T) {
 			"new_password": agent.NewSecret(newPassword), "new_password_again": agent.NewSecret(newPassword), "code": agent.NewSecret(mfaCode),
 		}, nil
 	}
-	a := cognito.New(cognito.Options{Logger: w.logger()})
+	var mirror http.Handler // answers at any other host
+	a := cognito.New(cognito.Options{Logger: w.logger(), HTTPClient: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Host == hostOf(srv) {
+			return srv.Client().Transport.RoundTrip(r)
+		}
+		answer := httptest.NewRecorder()
+		mirror.ServeHTTP(answer, r)
+		return answer.Result(), nil
+	})}})
 	env := environment(srv)
 
 	g, err := a.Login(t.Context(), env, ada(), ask)
@@ -122,11 +133,10 @@ func TestSecrecy(t *testing.T) {
 	}
 	for _, code := range []string{"NotAuthorizedException", "InvalidParameterException", "UnheardOf", "", "InternalErrorException"} {
 		for _, status := range []int{200, 400, 403, 429, 500} {
-			mirror := httptest.NewServer(echo(status, code))
-			for _, err := range attempts(t, a, at(mirror.URL), req, g.SignIn) {
+			mirror = echo(status, code)
+			for _, err := range attempts(t, a, at("https://mirror.example"), req, g.SignIn) {
 				w.hear(err)
 			}
-			mirror.Close()
 		}
 	}
 	for _, c := range srv.Log() {
@@ -156,6 +166,10 @@ func TestSecrecy(t *testing.T) {
 // device's password, the client's secret and its hashes, SRP's proofs, access tokens.
 func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
 	testpeer.Slow(t)
+	synctest.Test(t, testSecrecyOfSetUpAndRecovery)
+}
+
+func testSecrecyOfSetUpAndRecovery(t *testing.T) {
 	const mailed, hostile = "918273645546", "eyJ.echo"
 	w := &witness{}
 	secrets := map[string]string{"password": password, "new password": next, "code": mailed, "client secret": clientSecret}
@@ -164,7 +178,6 @@ func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
 		"code": cognitotest.Refuse("NotAuthorizedException", hostile+password), "input": cognitotest.Refuse("InvalidParameterException", hostile+password),
 	}
 	ops := []string{"AssociateSoftwareToken", "VerifySoftwareToken", "ConfirmDevice", "RespondToAuthChallenge", "ForgotPassword", "ConfirmForgotPassword", "ChangePassword", "GlobalSignOut", "RevokeToken"}
-	a := cognito.New(cognito.Options{Logger: w.logger()})
 	ask := func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 		given := agent.Answers{"new_password": agent.NewSecret(next), "code": agent.NewSecret(mailed)}
 		if c.TOTPSecret != "" {
@@ -175,7 +188,8 @@ func TestSecrecyOfSetUpAndRecovery(t *testing.T) {
 	}
 	for name, fault := range faults {
 		for _, op := range ops {
-			srv := start(t, cognitotest.Code(mailed), cognitotest.ClientSecret(clientSecret), cognitotest.RememberDevices(cognitotest.DevicesAlways), cognitotest.Rotation(0))
+			srv, _ := startInMemory(t, cognitotest.Code(mailed), cognitotest.ClientSecret(clientSecret), cognitotest.RememberDevices(cognitotest.DevicesAlways), cognitotest.Rotation(0))
+			a := cognito.New(cognito.Options{Logger: w.logger(), HTTPClient: srv.Client()})
 			srv.EditUser(username, func(u *cognitotest.User) { u.MFA = []string{"MFA_SETUP"} })
 			env := environment(srv)
 			env.ClientSecret, env.AuthFlow = agent.NewSecret(clientSecret), agent.FlowSRP
