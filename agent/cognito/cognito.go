@@ -80,12 +80,14 @@ func (o Options) httpClient() *http.Client {
 }
 
 // An Authenticator implements [agent.Authenticator]. It is safe for concurrent use. Its only
-// state are the pools' public signing keys.
+// state are the pools' public signing keys, and what refreshMemory remembers for minutes.
 type Authenticator struct {
 	http *http.Client
 	log  *slog.Logger
 	now  func() time.Time
 	keys *keyCache
+
+	refreshes refreshMemory
 }
 
 var _ agent.Authenticator = (*Authenticator)(nil)
@@ -96,6 +98,7 @@ func New(o Options) *Authenticator {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.refreshes.init()
 	a.keys = newKeyCache(a.http, a.log, a.now)
 	return a
 }

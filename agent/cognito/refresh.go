@@ -37,11 +37,53 @@ func (a *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 	if s.RefreshToken.IsZero() {
 		return agent.AuthResult{}, o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the stored sign-in has no refresh token")
 	}
+	if result, ok, err := o.verifyKept(ctx, s); ok {
+		return result, err
+	}
+	before := s.RefreshToken
 	out, x, fail := o.refreshTokens(ctx, &s, keep)
 	if fail != nil {
-		return agent.AuthResult{}, o.errorFor(refreshMapping, fail)
+		return agent.AuthResult{}, o.refreshError(before, fail)
 	}
-	return o.authResult(ctx, s, out, x)
+	result, err := o.authResult(ctx, s, out, x)
+	if keysUnavailable(err) {
+		a.refreshes.keepUnverified(env, s, out, x)
+	}
+	return result, err
+}
+
+// verifyKept completes the last refresh, if only the signing keys were missing for that, and
+// reports whether it did, or must be tried again. If the ID token is of no use any more, a new
+// refresh is needed.
+func (o *operation) verifyKept(ctx context.Context, s agent.SignIn) (agent.AuthResult, bool, error) {
+	kept := o.auth.refreshes.findUnverified(o.env, s)
+	if kept == nil {
+		return agent.AuthResult{}, false, nil
+	}
+	s.RefreshAPI = kept.refreshAPI
+	result, err := o.authResult(ctx, s, &types.AuthenticationResultType{IdToken: aws.String(kept.idToken.Reveal())}, kept.x)
+	if keysUnavailable(err) {
+		return agent.AuthResult{}, true, err
+	}
+	o.auth.refreshes.forgetUnverified(o.env.Name)
+	result.Lifetime -= o.auth.now().Sub(kept.x.Received) // the caller counts from now
+	if result.Lifetime <= 0 {
+		return agent.AuthResult{}, false, nil
+	}
+	return result, true, nil
+}
+
+// refreshError translates a failure of a refresh with token. If the answer to the refresh before
+// got lost, Cognito may have rotated the token in that refresh; nobody else has used it.
+func (o *operation) refreshError(token agent.Secret, f *failure) *agent.Error {
+	mapping := mappingOf(refreshMapping, f)
+	if lost, ok := o.auth.refreshes.lostAnswer(o.env.Name, token); ok && mapping == tokenReused {
+		mapping = answerLost
+		if lost.late {
+			mapping = answerLate
+		}
+	}
+	return o.errorFrom(mapping, f)
 }
 
 // refreshTokens makes the refresh and updates s. If the refresh token was rotated, it has
@@ -59,8 +101,10 @@ func (o *operation) refreshTokens(
 		}
 	}
 	if fail != nil {
+		o.auth.refreshes.noteUnanswered(o.env.Name, s.RefreshToken, fail)
 		return nil, x, fail
 	}
+	o.auth.refreshes.forget(o.env.Name)
 	s.RefreshAPI = api
 	if token := aws.ToString(out.RefreshToken); token != "" {
 		s.RefreshToken = agent.NewSecret(token)

@@ -256,7 +256,7 @@ func TestRefreshAnswerLost(t *testing.T) {
 				t.Errorf("within the grace period: %v", err)
 			}
 			if grace == 0 {
-				wantError(t, err, agent.CodeLoginRequired, "used a second time")
+				wantError(t, err, agent.CodeLoginRequired, "Cognito's answer to an earlier refresh got lost", "run: kyc-agentd login prod")
 				wantCalls(t, srv, tokens, tokens)
 			}
 		})

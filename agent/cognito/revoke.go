@@ -21,6 +21,7 @@ func (a *Authenticator) Revoke(ctx context.Context, env agent.Environment, s age
 	if err != nil || s.RefreshToken.IsZero() {
 		return err
 	}
+	a.refreshes.forget(env.Name)
 	if _, fail := o.revoke(ctx, s); fail != nil && (!nothingToRevoke[fail.Code] || fail.aboutSecret()) {
 		return o.errorFor(revokeMapping, fail)
 	}
@@ -62,9 +63,10 @@ func (a *Authenticator) RevokeAll(ctx context.Context, env agent.Environment, s 
 	if s.RefreshToken.IsZero() {
 		return o.errorf(agent.CodeLoginRequired, o.rerunHint(), "the stored sign-in has no refresh token")
 	}
+	before := s.RefreshToken
 	r, _, fail := o.refreshTokens(ctx, &s, keep)
 	if fail != nil {
-		return o.errorFor(refreshMapping, fail)
+		return o.refreshError(before, fail)
 	}
 	if fail := o.signOutEverywhere(ctx, r.AccessToken); fail != nil {
 		o.discard(ctx, s) // at least this sign-in ends
