@@ -62,7 +62,8 @@ type Device struct {
 type AuthResult struct {
 	SignIn  SignIn
 	IDToken Secret
-	// Lifetime is `exp` − `iat` of the ID token.
+	// Lifetime is `exp` − `iat` of the ID token, or what is left of that if the token was kept
+	// until it could be verified.
 	Lifetime time.Duration
 	// Skew is how far the provider's clock (its Date header) is ahead of this machine's.
 	Skew time.Duration
