@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -73,14 +74,21 @@ var guideMessages = []struct {
 	{"NeverHeardOfException", "Authentication error: NeverHeardOfException", ""},
 }
 
+// requestID is another in each of two calls.
+var requestID = regexp.MustCompile(` \(request [^)]*\)`)
+
 func TestGuideMessages(t *testing.T) {
 	env := newEnv(t)
 	for _, m := range guideMessages {
-		env.Pool.FailNext("InitiateAuth", -1, cognitotest.Refuse(m.code, m.code+", says Cognito"))
+		message := m.code + ", says Cognito"
+		if m.code == "NotAuthorizedException" { // others of this code are not about the password
+			message = "Incorrect username or password."
+		}
+		env.Pool.FailNext("InitiateAuth", -1, cognitotest.Refuse(m.code, message))
 		for _, botocore := range []string{"yes", "no"} {
 			t.Run(m.code+"/botocore "+botocore, func(t *testing.T) {
 				r := run(t, env, python("testdata/errors.py")(t), append(ana, "BOTOCORE="+botocore)...)
-				lines := strings.Split(r.stdout+"\n\n\n\n", "\n")
+				lines := strings.Split(requestID.ReplaceAllString(r.stdout, "")+"\n\n\n\n", "\n")
 				login := "Authentication failed: An error occurred (" + m.code + ") when calling the InitiateAuth operation: staging: " + m.login
 				if m.safe == "Invalid username or password" {
 					login = m.safe
