@@ -127,7 +127,7 @@ func (f localFixture) testOtherPool(t *testing.T) {
 	other := f.env
 	other.UserPoolID = "us-east-2_other"
 	_, err := f.auth.Login(t.Context(), other, withPassword(username), unasked(t))
-	wantError(t, err, agent.CodeInternal, "the new ID token was refused: iss: ")
+	wantError(t, err, agent.CodeConfiguration, "the new ID token was refused: iss: ")
 }
 
 func (f localFixture) testNewPassword(t *testing.T) {
