@@ -40,6 +40,8 @@ type Options struct {
 	// new configuration. It is called from many goroutines without locks held and must not
 	// block; query the agent afterwards.
 	OnChange func(environment string)
+	// Markers outlive a kill in the middle of a refresh; nil means that nothing does.
+	Markers Markers
 }
 
 // An Agent holds one session per environment. It is a [Service].
@@ -51,6 +53,7 @@ type Agent struct {
 
 	log       *slog.Logger
 	onChange  func(environment string)
+	markers   Markers
 	version   string
 	started   time.Time
 	wallClock func() time.Time
@@ -61,14 +64,18 @@ type Agent struct {
 	// ctx ends when Close stops waiting; every refresh runs on it.
 	ctx    context.Context
 	cancel context.CancelFunc
-	wake   chan struct{} // cap 1: there is something for the scheduler to do
+	// softCtx ends earlier: softStop after Close began. It is for calls that cost nothing if
+	// their answer is lost.
+	softCtx    context.Context
+	softCancel context.CancelFunc
+	wake       chan struct{} // cap 1: there is something for the scheduler to do
 
 	configureMu sync.Mutex
 	sessions    map[string]*session // every session there ever was, by environment
 
 	// mu is taken inside a session's mu, never the other way round.
 	mu      sync.Mutex
-	tasks   sync.WaitGroup // refreshes, saves, logouts and the scheduler
+	tasks   sync.WaitGroup // refreshes, logouts, the ends of logins and the scheduler
 	closing bool           // no task starts any more
 }
 
@@ -93,11 +100,15 @@ func New(o Options) (*Agent, error) {
 	if o.OnChange == nil {
 		o.OnChange = func(string) {}
 	}
+	if o.Markers == nil {
+		o.Markers = noMarkers{}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
+	softCtx, softCancel := context.WithCancel(ctx)
 	a := &Agent{
 		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, onChange: o.OnChange, version: o.Version,
-		wallClock: o.Now, started: time.Now(),
-		ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1),
+		markers: o.Markers, wallClock: o.Now, started: time.Now(),
+		ctx: ctx, cancel: cancel, softCtx: softCtx, softCancel: softCancel, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),
 	}
 	return a, a.Configure(o.Config)
@@ -159,14 +170,17 @@ func (v *view) cachedTokens() map[string]*cachedCredential {
 	return all
 }
 
+// reservedSuffixes make the keys of what is stored besides a sign-in.
+var reservedSuffixes = []string{firstTokenSuffix, refusedSuffix, replacedSuffix}
+
 func (c Config) check() error {
 	seen := make(map[string]bool)
 	for _, env := range c.Environments {
 		switch {
 		case !store.ValidKey(env.Name):
 			return configError("environment name %q: use lower-case letters, digits, '-' and '_'", env.Name)
-		case strings.HasSuffix(env.Name, firstTokenSuffix), strings.HasSuffix(env.Name, refusedSuffix):
-			return configError("environment name %q: the endings %q and %q are reserved", env.Name, firstTokenSuffix, refusedSuffix)
+		case slices.ContainsFunc(reservedSuffixes, func(suffix string) bool { return strings.HasSuffix(env.Name, suffix) }):
+			return configError("environment name %q: the endings %s are reserved", env.Name, strings.Join(reservedSuffixes, ", "))
 		case seen[env.Name]:
 			return configError("environment %q is configured twice", env.Name)
 		case env.ClientID == "" || env.UserPoolID == "":
@@ -190,8 +204,9 @@ func configError(format string, args ...any) error {
 }
 
 // Start lists the store's sign-ins, so that Status can report them at once, and starts the
-// scheduler, which refreshes tokens ahead of their end. It uses no network and reads no
-// secret. If the store does not answer, Start logs that, and the first request of each
+// scheduler, which refreshes tokens ahead of their end. If an earlier agent was killed during
+// a refresh or a login, Start finishes that in the background; otherwise it uses no network and
+// reads no secret. If the store does not answer, Start logs that, and the first request of each
 // environment asks the store again.
 func (a *Agent) Start(ctx context.Context) error {
 	keys, err := a.store.Keys(ctx)
@@ -199,11 +214,17 @@ func (a *Agent) Start(ctx context.Context) error {
 	case err == nil:
 		for name, s := range a.view.Load().byName {
 			s.setListed(slices.Contains(keys, name))
+			if slices.Contains(keys, s.replacedRecord.key) {
+				a.goTracked(s.resumeRevocation)
+			}
 		}
 	case ctx.Err() != nil:
 		return ctx.Err()
 	default:
 		a.log.Warn("cannot list the stored sign-ins; the first request tries again", "op", "start", "error", err)
+	}
+	for _, s := range a.view.Load().byName {
+		s.resume()
 	}
 	if !a.goTracked(a.schedule) {
 		return errors.New("agent: started after Close")
@@ -211,8 +232,15 @@ func (a *Agent) Start(ctx context.Context) error {
 	return nil
 }
 
+const (
+	softStop    = 10 * time.Second // how long Close waits for calls that cannot cost a sign-in
+	lastSave    = 10 * time.Second // how long Close waits for the store
+	afterCancel = time.Second      // how long Close waits for what it has cancelled
+)
+
 // Close waits for refreshes, saves and logouts in progress and saves what is unsaved. If ctx
-// ends first, Close cancels them and returns the error of ctx.
+// ends first, Close cancels them and returns the error of ctx. It returns, whatever the store
+// does.
 func (a *Agent) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closing = true
@@ -220,15 +248,39 @@ func (a *Agent) Close(ctx context.Context) error {
 	a.wakeScheduler()
 
 	defer a.cancel()
-	stop := context.AfterFunc(ctx, a.cancel)
-	defer stop()
-	a.tasks.Wait()
+	defer time.AfterFunc(softStop, a.softCancel).Stop()
+	done := make(chan struct{})
+	go func() {
+		a.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		a.cancel()
+		select {
+		case <-done:
+		case <-time.After(afterCancel):
+		}
+	}
+	limit := lastSave
+	if ctx.Err() != nil {
+		limit = saveTimeout
+	}
+	a.saveLast(limit)
+	a.markers.Flush()
+	return ctx.Err()
+}
+
+// saveLast gives the store a last chance to take what it has not.
+func (a *Agent) saveLast(limit time.Duration) {
 	a.configureMu.Lock()
 	defer a.configureMu.Unlock()
+	var saves sync.WaitGroup
 	for _, s := range a.sessions {
-		s.saveLast(ctx)
+		saves.Go(func() { s.saveLast(limit) })
 	}
-	return ctx.Err()
+	saves.Wait()
 }
 
 // goTracked runs f in a goroutine that Close waits for. It returns false if the agent is

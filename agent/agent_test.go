@@ -41,7 +41,8 @@ type fixture struct {
 	clock *clock
 	store *flakyStore
 	// config is agenttest.Config unless set before start.
-	config agent.Config
+	config  agent.Config
+	markers agent.Markers
 }
 
 // inBubble runs body with an agent that is signed in to prod.
@@ -59,7 +60,7 @@ func inBubble(t *testing.T, rules func(*agenttest.Rules), body func(f *fixture))
 
 func (f *fixture) start() {
 	f.a = agenttest.NewAgent(f.t, f.p, func(o *agent.Options) {
-		o.Now, o.Store = f.clock.now, f.store
+		o.Now, o.Store, o.Markers = f.clock.now, f.store, f.markers
 		if f.config.DefaultEnvironment != "" {
 			o.Config = f.config
 		}
@@ -121,7 +122,8 @@ type flakyStore struct {
 	put  error
 	get  error
 	keys error
-	hold chan struct{} // Put waits for it when set
+	hold chan struct{} // Put and Delete wait for it when set
+	slow time.Duration // how long Put takes
 	puts int
 }
 
@@ -154,8 +156,9 @@ func (s *flakyStore) Keys(ctx context.Context) ([]string, error) {
 func (s *flakyStore) Put(ctx context.Context, key string, value []byte) error {
 	s.mu.Lock()
 	s.puts++
-	err, hold := s.put, s.hold
+	err, hold, slow := s.put, s.hold, s.slow
 	s.mu.Unlock()
+	time.Sleep(slow)
 	if hold != nil {
 		<-hold
 	}
@@ -163,6 +166,16 @@ func (s *flakyStore) Put(ctx context.Context, key string, value []byte) error {
 		return err
 	}
 	return s.Store.Put(ctx, key, value)
+}
+
+func (s *flakyStore) Delete(ctx context.Context, key string) error {
+	s.mu.Lock()
+	hold := s.hold
+	s.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	return s.Store.Delete(ctx, key)
 }
 
 func TestDayOfRequests(t *testing.T) {
@@ -431,7 +444,7 @@ func TestAmbiguousFailureRetriesTheSameToken(t *testing.T) {
 		f.p.Set(func(r *agenttest.Rules) {
 			r.Refresh = func(_ context.Context, n int) error {
 				if n < 3 {
-					return agenttest.Unavailable("prod", "the answer was lost")
+					return agenttest.Lost("prod", "the answer was lost")
 				}
 				return nil
 			}
@@ -455,8 +468,8 @@ func TestHangingProvider(t *testing.T) {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		f.state(agent.StateRefreshing)
-		time.Sleep(13 * time.Second)
-		f.state(agent.StateIdle) // the refresh ended after 20 s
+		time.Sleep(143 * time.Second)
+		f.state(agent.StateIdle) // the refresh ended, if late: its answer could have had a new refresh token
 	})
 }
 
@@ -593,13 +606,14 @@ func TestRecordsThatCannotBeUsed(t *testing.T) {
 		code   agent.Code
 		says   string
 	}{
-		"damaged":       {"\x00garbage", agent.CodeLoginRequired, "damaged; run: kyc-agentd login prod"},
-		"empty":         {"", agent.CodeLoginRequired, "damaged"},
-		"no token":      {`{"v":1,"sub":"x"}`, agent.CodeLoginRequired, "damaged"},
-		"newer":         {`{"v":2,"refresh_token":"s3cret"}`, agent.CodeLoginRequired, "newer kyc-agentd (record version 2, this one reads up to 1); upgrade kyc-agentd, or run: kyc-agentd login prod"},
-		"another pool":  {`{"v":1,"iss":"https://evil.example","client_id":"client-prd","sub":"x","refresh_token":"s3cret"}`, agent.CodeLoginRequired, "another user pool or client"},
-		"torn":          {`{"v":1,"sub":"x","refresh_token":"s3cr`, agent.CodeLoginRequired, "damaged"},
-		"type mismatch": {`{"v":1,"sub":"x","refresh_token":["s3cret"]}`, agent.CodeLoginRequired, "damaged"},
+		"damaged":        {"\x00garbage", agent.CodeLoginRequired, "damaged; run: kyc-agentd login prod"},
+		"empty":          {"", agent.CodeLoginRequired, "damaged"},
+		"no token":       {`{"v":1,"sub":"x"}`, agent.CodeLoginRequired, "damaged"},
+		"newer":          {`{"v":2,"refresh_token":"s3cret"}`, agent.CodeLoginRequired, "newer kyc-agentd (record version 2, this one reads up to 1); upgrade kyc-agentd, or run: kyc-agentd login prod"},
+		"another pool":   {`{"v":1,"iss":"https://evil.example","client_id":"client-prd","sub":"x","refresh_token":"s3cret"}`, agent.CodeLoginRequired, "made at another endpoint"},
+		"another client": {`{"v":1,"iss":"https://cognito-idp.us-east-2.amazonaws.com/us-east-2_prd","client_id":"x","sub":"x","refresh_token":"s3cret"}`, agent.CodeLoginRequired, "another user pool or client"},
+		"torn":           {`{"v":1,"sub":"x","refresh_token":"s3cr`, agent.CodeLoginRequired, "damaged"},
+		"type mismatch":  {`{"v":1,"sub":"x","refresh_token":["s3cret"]}`, agent.CodeLoginRequired, "damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, st := agenttest.NewAuthenticator(), memory.New()

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -19,8 +20,9 @@ type Authenticator interface {
 	Login(ctx context.Context, env Environment, req LoginRequest, ask Prompter) (AuthResult, error)
 	// Refresh gets a new ID token. If the provider rotated the refresh token, Refresh calls
 	// keep with the new one at once, before it verifies the ID token or does anything else
-	// that takes time or can fail: the old one is invalid by then. keep returns when the new
-	// one is durable.
+	// that takes time or can fail: the old one is invalid by then. keep does not wait for the
+	// store. Refresh itself limits the time of each call: 60 s for an answer, because the end
+	// of ctx can cost the sign-in, as ctx ends only if the agent is stopped.
 	Refresh(ctx context.Context, env Environment, s SignIn, keep func(SignIn)) (AuthResult, error)
 	// Revoke ends the sign-in at the provider. A sign-in that the provider does not know is
 	// no error.
@@ -39,6 +41,17 @@ type Authenticator interface {
 //
 //	if errors.Is(err, agent.ErrBadCredential) { … }
 var ErrBadCredential = errors.New("the provider refused the user name or password")
+
+// These are wrapped by errors of an [Authenticator] with CodeUnavailable, and tell what a retry
+// may cost.
+var (
+	// ErrNoAnswer means that no complete answer arrived. The provider may have done the work:
+	// a refresh may have replaced the refresh token.
+	ErrNoAnswer = errors.New("the provider did not answer")
+	// ErrUnreachable is ErrNoAnswer where no request was sent, because there was no connection
+	// to the provider.
+	ErrUnreachable = fmt.Errorf("no connection: %w", ErrNoAnswer)
+)
 
 // A SignIn is the durable part of a sign-in: it is stored, and must never leave the daemon.
 type SignIn struct {
@@ -65,6 +78,10 @@ type AuthResult struct {
 	// Lifetime is `exp` − `iat` of the ID token, or what is left of that if the token was kept
 	// until it could be verified.
 	Lifetime time.Duration
+	// AccessToken came with the ID token, and AccessLifetime is how long it is valid; 0 if the
+	// provider does not say.
+	AccessToken    Secret
+	AccessLifetime time.Duration
 	// Skew is how far the provider's clock (its Date header) is ahead of this machine's.
 	Skew time.Duration
 }

@@ -34,6 +34,7 @@ type AWSResult struct {
 // AWSCredentials are temporary credentials for the AWS APIs.
 type AWSCredentials struct {
 	Environment     string
+	User, Subject   string // as in Token
 	AccessKeyID     string
 	SecretAccessKey Secret
 	SessionToken    Secret
@@ -56,9 +57,12 @@ func (a *Agent) AWSCredentials(ctx context.Context, req TokenRequest) (AWSCreden
 	if err != nil {
 		return AWSCredentials{}, err
 	}
+	if err := s.checkUser("aws", req.User, cred); err != nil {
+		return AWSCredentials{}, err
+	}
 	now := a.now()
 	return AWSCredentials{
-		Environment: s.name, AccessKeyID: cred.aws.AccessKeyID, SecretAccessKey: cred.aws.SecretAccessKey,
+		Environment: s.name, User: cred.user, Subject: cred.subject, AccessKeyID: cred.aws.AccessKeyID, SecretAccessKey: cred.aws.SecretAccessKey,
 		SessionToken: cred.aws.SessionToken, ExpiresAt: now.Add(cred.left(now)), Warning: cred.signInExpiry.warning(s.name, now),
 	}, nil
 }
@@ -105,6 +109,8 @@ func (awsProvider) messages() messages {
 	}
 }
 
+func (awsProvider) unaskedDue(time.Time) (time.Duration, bool) { return 0, false }
+
 func (p awsProvider) refusalLocked() *Error {
 	s := p.session
 	if err := s.checkAWSConfigured(s.env); err != nil {
@@ -136,6 +142,7 @@ func (p awsProvider) recordLocked(err *Error) {
 	switch {
 	case err == nil:
 		s.aws.backoff = backoff{}
+	case err.repeated:
 	case err.Code == CodeLoginRequired || err.Code == CodeLocked:
 		// This is about the sign-in, and what the person does next must not be delayed.
 		s.clearAWSLocked()
@@ -157,13 +164,15 @@ func (p awsProvider) refresh(*cachedCredential) *Error {
 	s := p.session
 	for {
 		s.mu.Lock()
-		env, epoch, end := s.env, s.awsEpoch, expiryOf(s.signIn, s.env)
+		env, epoch, signIn := s.env, s.awsEpoch, s.signIn
 		s.mu.Unlock()
 		cred, err := p.newCredentials(env)
 		s.mu.Lock()
 		fits := epoch == s.awsEpoch
 		if fits && err == nil {
-			cred.signInExpiry = end
+			if signIn != nil {
+				cred.describe(signIn, env)
+			}
 			s.aws.current.Store(cred)
 		}
 		s.mu.Unlock()
@@ -197,7 +206,7 @@ func (p awsProvider) newCredentials(env Environment) (*cachedCredential, *Error)
 // idToken returns the ID token of the sign-in, or an error if an API key is stored instead.
 func (p awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error) {
 	s := p.session
-	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
+	ctx, cancel := context.WithTimeout(s.agent.softCtx, allExchangeTimeout)
 	defer cancel()
 	cred, err := s.token.get(ctx, minValid)
 	switch {
@@ -211,10 +220,11 @@ func (p awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error)
 
 func (p awsProvider) exchange(env Environment, idToken Secret) (cred *cachedCredential, err *Error) {
 	s := p.session
-	ctx, cancel := context.WithTimeout(s.agent.ctx, refreshTimeout)
+	ctx, cancel := context.WithTimeout(s.agent.softCtx, allExchangeTimeout)
 	defer cancel()
-	err = withRetries(ctx, func(ctx context.Context) *Error {
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	always := func(*Error) bool { return true }
+	err = withRetries(ctx, maxAttempts, always, func(ctx context.Context) *Error {
+		ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 		defer cancel()
 		wall, mono := s.agent.now(), time.Now()
 		res, err := s.agent.exchanger.Exchange(ctx, env, idToken)

@@ -136,7 +136,7 @@ func (c *clock) ahead() time.Duration { return time.Duration(c.shift.Load()) }
 // While AWS or Cognito is down, the credentials in memory serve to their end, and neither
 // gets more than the calls of the backoff.
 func TestAWSOutage(t *testing.T) {
-	down := &agent.Error{Code: agent.CodeUnavailable, Op: "aws", Environment: "prod", Message: "AWS is down"}
+	down := &agent.Error{Code: agent.CodeUnavailable, Op: "aws", Environment: "prod", Message: "AWS is down", Err: agent.ErrUnreachable}
 	for name, fail := range map[string]func(p *agenttest.Authenticator, err error){
 		"AWS": func(p *agenttest.Authenticator, err error) {
 			p.SetAWS(func(r *agenttest.AWSRules) { r.Exchange = func(int, string) error { return err } })

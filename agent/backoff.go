@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -17,6 +18,9 @@ type backoff struct {
 	at       time.Time // when the last attempt failed, wall clock
 	retryAt  time.Time // when the scheduler may make the next one
 	failures int
+	// promptUntil is until when attempts are made every 5 s, because the answer that was lost
+	// can be had again only that long.
+	promptUntil time.Time
 }
 
 // recordFailure counts one more failure and picks the pause after it: full jitter, from
@@ -29,9 +33,9 @@ func (b *backoff) recordFailure(err *Error, now time.Time) {
 }
 
 // remaining returns how long until the next attempt may be made: by the scheduler, or
-// (asked) for a request that has no other way to get an answer. A request may try an
-// unreachable provider again after 5 s, because the network may be back, and a credential
-// that could not be read, because its file may be back. It does not retry a refusal
+// (asked) for a request that has no other way to get an answer. A request may try again after
+// 5 s if the provider could not be reached, because the network may be back, and likewise if
+// the store or a credential could not be read. It does not retry what the provider answered
 // earlier than the scheduler. A clock that is set back makes the pause no longer than
 // backoffMax.
 func (b *backoff) remaining(now time.Time, asked bool) time.Duration {
@@ -39,7 +43,8 @@ func (b *backoff) remaining(now time.Time, asked bool) time.Duration {
 		return 0
 	}
 	until := b.retryAt
-	if asked && (b.err.Code == CodeUnavailable || b.err.Op == opCredential) {
+	prompt := now.Before(b.promptUntil)
+	if prompt || asked && (errors.Is(b.err, ErrUnreachable) || b.err.Op == opLoad || b.err.Op == opCredential) {
 		until = b.at.Add(backoffMin)
 	}
 	if d := until.Sub(now); d <= backoffMax {

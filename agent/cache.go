@@ -30,6 +30,9 @@ type provider interface {
 	// refusalLocked returns why a refresh needs a person, or nil if one may be attempted.
 	// The caller holds the session's mu.
 	refusalLocked() *Error
+	// unaskedDue reports whether a refresh is due although nobody asks, and the pause before
+	// it.
+	unaskedDue(now time.Time) (pause time.Duration, due bool)
 	// refresh replaces cred in memory, unless something else replaced it first.
 	refresh(cred *cachedCredential) *Error
 	// recordLocked records how a refresh ended. The caller holds the session's mu.
@@ -98,8 +101,7 @@ func (c *credentialCache) result(minValid time.Duration, failed *Error) (*cached
 	if err := c.checkAttainable(cred, now, minValid); err != nil {
 		return nil, err
 	}
-	// The sign-in went away, or the configuration changed, while the request waited.
-	return nil, c.session.notSignedIn(c.provider.messages().op)
+	return nil, c.session.goneError(c.provider.messages().op)
 }
 
 // checkAttainable refuses a minValid that even a new credential would not meet, so that
@@ -138,19 +140,22 @@ func (c *credentialCache) due(cred *cachedCredential, now time.Time) time.Durati
 // should call it again; 0 means not before it is woken.
 func (c *credentialCache) refreshIfDue() time.Duration {
 	cred, now := c.current.Load(), c.session.agent.now()
-	if cred == nil || !c.inDemand(cred, now) {
-		return 0
+	pause, due := c.provider.unaskedDue(now)
+	if !due {
+		if cred == nil || !c.inDemand(cred, now) {
+			return 0
+		}
+		if d := c.due(cred, now); d > 0 {
+			return d
+		}
+		c.session.mu.Lock()
+		pause = c.backoff.remaining(now, false)
+		c.session.mu.Unlock()
 	}
-	if d := c.due(cred, now); d > 0 {
-		return d
-	}
-	c.session.mu.Lock()
-	pause := c.backoff.remaining(now, false)
-	c.session.mu.Unlock()
 	if pause > 0 {
 		return pause
 	}
-	_, _ = c.startOrJoin(cred, false) // a refresh wakes the scheduler when it ends; a refusal needs a person
+	_, _ = c.startOrJoin(cred, due) // a refresh wakes the scheduler when it ends; a refusal needs a person
 	return 0
 }
 
@@ -158,7 +163,8 @@ func (c *credentialCache) refreshIfDue() time.Duration {
 type refreshCall struct {
 	replaces *cachedCredential // what was in memory when the refresh started
 	done     chan struct{}
-	err      *Error // read after done is closed
+	err      *Error       // read after done is closed
+	overtook *refreshCall // ends with it; nil if there was none
 }
 
 // wait returns how the refresh ended, or an error if ctx ends first. The refresh goes on
@@ -169,7 +175,7 @@ func (call *refreshCall) wait(ctx context.Context, c *credentialCache) *Error {
 		return call.err
 	case <-ctx.Done():
 		m := c.provider.messages()
-		e := c.session.errorf(m.op, CodeUnavailable, "%s; try again", m.pending)
+		e := c.session.errorf(m.op, CodeUnavailable, "%s; try again", c.session.pending(m.pending))
 		e.RetryAfter = time.Second
 		e.Err = ctx.Err()
 		return e
@@ -210,12 +216,41 @@ func (c *credentialCache) runRefresh(call *refreshCall) {
 	started := time.Now()
 	err := c.provider.refresh(call.replaces)
 	c.session.mu.Lock()
-	call.err, c.inFlight = err, nil
-	c.provider.recordLocked(err)
+	overtaken := c.inFlight != call
+	if !overtaken {
+		c.provider.recordLocked(err)
+		c.endLocked(call, err)
+	}
 	c.session.mu.Unlock()
-	c.logRefresh(err, time.Since(started))
-	close(call.done)
+	if !overtaken && (err == nil || !err.repeated) {
+		c.logRefresh(err, time.Since(started))
+	}
 	c.session.agent.wakeScheduler()
+}
+
+// endLocked answers the requests that wait for call. The caller holds the session's mu.
+func (c *credentialCache) endLocked(call *refreshCall, err *Error) {
+	call.err, c.inFlight = err, nil
+	close(call.done)
+	if call.overtook != nil {
+		c.endLocked(call.overtook, err)
+	}
+}
+
+// stopLocked answers the requests that wait for a refresh which a logout makes pointless. What
+// that refresh still brings is thrown away. The caller holds the session's mu.
+func (c *credentialCache) stopLocked() {
+	if c.inFlight != nil {
+		c.endLocked(c.inFlight, nil)
+	}
+}
+
+// overtakeLocked puts a call in the place of the refresh in progress: a login brings what that
+// was for. The requests that wait for the refresh, and those to come, wait for the call. The
+// caller holds the session's mu.
+func (c *credentialCache) overtakeLocked() *refreshCall {
+	c.inFlight = &refreshCall{done: make(chan struct{}), overtook: c.inFlight}
+	return c.inFlight
 }
 
 func (c *credentialCache) logRefresh(err *Error, took time.Duration) {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 )
@@ -12,6 +13,7 @@ import (
 // misses what the other one sees.
 type cachedCredential struct {
 	token         Secret
+	access        Secret        // the access token, if the environment hands it out
 	aws           AWSResult     // instead of token
 	lifetime      time.Duration // exp − iat
 	requestedWall time.Time     // on the wall clock, which counts the time in suspend
@@ -19,6 +21,15 @@ type cachedCredential struct {
 	jitter        time.Duration // how much before the advisory window the scheduler refreshes it
 	neverExpires  bool          // an API key: lifetime, the clocks and jitter do not matter
 	signInExpiry  signInExpiry  // of the sign-in it came from
+	user          string        // whose it is: the name as typed, if known, else username
+	username      string        // the user's name at Cognito
+	subject       string        // `sub`
+}
+
+// describe records which sign-in the credential came from.
+func (cred *cachedCredential) describe(signIn *storedSignIn, env Environment) {
+	cred.signInExpiry = expiryOf(signIn, env)
+	cred.user, cred.username, cred.subject = signIn.user(), signIn.issued.Username, signIn.issued.Subject
 }
 
 // apiKeyLifetime is the remaining life of an API key: more than any request asks for.
@@ -30,9 +41,14 @@ func newCachedAPIKey(key Secret, wall, mono time.Time) *cachedCredential {
 }
 
 // newCachedToken returns the ID token of res, which was requested at wall and mono.
-// Counting from the request and not from the answer can only make its life shorter.
-func newCachedToken(res AuthResult, wall, mono time.Time, margin time.Duration) *cachedCredential {
+// Counting from the request and not from the answer can only make its life shorter. With an
+// access token it lasts as long as the shorter of the two.
+func newCachedToken(env Environment, res AuthResult, wall, mono time.Time, margin time.Duration) *cachedCredential {
 	cred := &cachedCredential{token: res.IDToken, lifetime: res.Lifetime, requestedWall: wall, requestedMono: mono}
+	if env.HandOutAccessTokens {
+		cred.access = res.AccessToken
+		cred.lifetime = min(cred.lifetime, cmp.Or(res.AccessLifetime, cred.lifetime))
+	}
 	cred.jitter = time.Duration(rand.Int64N(int64(cred.advisoryWindow(margin)/5) + 1))
 	return cred
 }

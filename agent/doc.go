@@ -17,11 +17,17 @@
 //
 // A sign-in is never lost. A refresh runs on the agent's context, so a caller that gives
 // up cannot interrupt it, and a rotated refresh token is durable in the store before the
-// ID token that came with it is handed out. If the store fails, the new refresh token
-// stays in memory ("unsaved") and the agent tries to save it again and again; it never
-// uses the old one again. Only a definite refusal by the provider or Logout ends a
-// sign-in, and after a refusal the record stays until the next Login or Logout. A sign-in
-// that another one replaces is revoked.
+// ID token that came with it is handed out. If the store fails, or takes longer than 3 s,
+// the new refresh token stays in memory ("unsaved") and the agent goes on to save it; it
+// never uses the old one again. Only a definite refusal by the provider or Logout ends a
+// sign-in, and after a refusal the record stays until the next Login or Logout; a newer
+// record that something else puts there is used. A sign-in that another one replaces is
+// revoked, and so is what arrives after a Login or a Logout, which wait for no call. If the
+// answer to a refresh is lost, the agent tries again by itself while the provider may still
+// accept the same refresh token; [Markers] extend that to an agent that is killed.
+//
+// A sign-in stays where it was made. Its refresh token and device are sent to no other
+// endpoint, user pool or client, and its record is good under one environment's name.
 //
 // One call per need. All requests that need a refresh share one.
 //
@@ -36,9 +42,11 @@
 //	fresh             the ID token expires, nobody asks          idle
 //	refreshing        the provider answers                       fresh
 //	refreshing        it answers, but the store fails            unsaved
+//	refreshing        a Login or a Logout                        fresh, absent
 //	refreshing        the provider cannot be reached             the one before
 //	refreshing        the provider refuses the sign-in           rejected
 //	refreshing        the store has no sign-in                   absent
+//	absent, rejected  the store has another sign-in              idle
 //	unsaved           a later save succeeds                      fresh, or idle
 //	unsaved           a request, after the ID token expired      refreshing
 //	any               Login                                      fresh
@@ -52,8 +60,10 @@
 // that is set back can make the agent serve an expired token.
 //
 // An environment with a [CredentialSource] is signed in by the agent itself if there is no
-// sign-in or it was refused: at most every five minutes, and never again with a credential
-// that was refused permanently. An API key can be stored instead of a sign-in and never
+// sign-in, or it was refused, or the store cannot read it. A credential that the provider
+// refused ([ErrBadCredential]) is never tried again. After any other failure the agent tries
+// again by itself, with pauses that grow from 5 s to 5 minutes, or to an hour if the failure
+// does not pass by itself. An API key can be stored instead of a sign-in and never
 // expires.
 //
 // # AWS credentials

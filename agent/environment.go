@@ -29,6 +29,9 @@ type Environment struct {
 	// Unattended lets the agent sign in by itself; nil means that a person signs in.
 	Unattended CredentialSource
 
+	// HandOutAccessTokens allows requests for the access token, too. It can change the account.
+	HandOutAccessTokens bool
+
 	// How AWS credentials are made: by an identity pool, with RoleARN if the pool does not
 	// choose the role, or by a role at STS. At most one of IdentityPoolID and AWSRoleARN is
 	// set; if neither is, there are no AWS credentials.

@@ -40,6 +40,8 @@ type Error struct {
 	Hint        string        // the next step: "run: kyc-agentd login prod"; may be empty
 	RetryAfter  time.Duration // when trying again makes sense; 0 when unknown
 	Err         error         // the cause, for errors.Is and for the log; may be nil
+
+	repeated bool // it was returned and logged before, and nothing was tried since
 }
 
 // Error returns "environment: message; hint" on one line. If the message is a sentence, as
@@ -63,6 +65,13 @@ func (e *Error) Error() string {
 	default:
 		return s + "; " + e.Hint
 	}
+}
+
+// again returns e as an answer to another request, which tried nothing new.
+func (e *Error) again() *Error {
+	repeated := *e
+	repeated.repeated = true
+	return &repeated
 }
 
 // Unwrap returns the cause.

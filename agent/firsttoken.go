@@ -1,11 +1,6 @@
 package agent
 
-import (
-	"context"
-	"encoding/json"
-
-	"github.com/legaltalent/kyc-agent/store"
-)
+import "context"
 
 // firstTokenSuffix makes the key under which the first refresh token of a sign-in is
 // stored once it was rotated. Cognito revokes a sign-in by its live refresh token or by
@@ -13,38 +8,25 @@ import (
 // record on every system (store.MaxValue).
 const firstTokenSuffix = "--first"
 
-func (s *session) firstTokenKey() string { return s.name + firstTokenSuffix }
-
-// saveFirstToken stores the refresh token of signIn if it is the first of its sign-in. A
-// failure is only logged, because the sign-in itself does not depend on it.
-func (s *session) saveFirstToken(signIn *storedSignIn) {
-	if signIn.generation != signIn.firstGeneration || !store.ValidKey(s.firstTokenKey()) {
-		return
-	}
+// saveFirstTokenLocked stores the refresh token of signIn, which is the first of its sign-in.
+// Nobody waits for that. The caller holds mu.
+func (s *session) saveFirstTokenLocked(signIn *storedSignIn) {
 	first := &storedSignIn{
-		issued: SignIn{Subject: signIn.issued.Subject, RefreshToken: signIn.issued.RefreshToken},
-		issuer: signIn.issuer, clientID: signIn.clientID,
+		issued: SignIn{
+			Username: signIn.issued.Username, Subject: signIn.issued.Subject, RefreshToken: signIn.issued.RefreshToken,
+			SignedInAt: signIn.issued.SignedInAt,
+		},
+		at: signIn.at,
 	}
-	data, err := first.encode()
-	if err != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	if err := s.agent.store.Put(ctx, s.firstTokenKey(), data); err != nil {
-		s.agent.log.Debug("cannot store the first refresh token, which a logout would revoke", "op", "save", "env", s.name, "error", err)
+	if data, err := first.encode(); err == nil {
+		s.first.setLocked(data, false)
 	}
 }
 
 // loadFirstToken returns a sign-in with nothing but its first refresh token, or nil.
 func (s *session) loadFirstToken(ctx context.Context) *storedSignIn {
-	if !store.ValidKey(s.firstTokenKey()) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	data, err := s.agent.store.Get(ctx, s.firstTokenKey())
-	if err != nil || !json.Valid(data) {
+	data, err := s.agent.read(ctx, s.first.key)
+	if err != nil {
 		return nil
 	}
 	first, err := decodeRecord(data)
@@ -52,12 +34,4 @@ func (s *session) loadFirstToken(ctx context.Context) *storedSignIn {
 		return nil
 	}
 	return first
-}
-
-// deleteFirstToken deletes the first refresh token from the store.
-func (s *session) deleteFirstToken(ctx context.Context) error {
-	if !store.ValidKey(s.firstTokenKey()) {
-		return nil
-	}
-	return s.agent.store.Delete(ctx, s.firstTokenKey())
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 	"time"
-
-	"github.com/legaltalent/kyc-agent/store"
 )
 
 // Login signs in. The password goes to the provider and is stored nowhere.
@@ -59,26 +57,37 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 	defer done()
 	s.mu.Lock()
 	env, epoch := s.env, s.epoch
-	if s.signIn != nil {
-		req.Device = s.signIn.issued.Device
-	}
+	req.Device = s.deviceLocked(env)
 	s.mu.Unlock()
 	if !req.APIKey.IsZero() {
 		token := newCachedAPIKey(req.APIKey, s.agent.now(), time.Now())
-		return s.commitSignIn(ctx, loginResult{
-			signIn: &storedSignIn{issued: SignIn{SignedInAt: token.requestedWall}, apiKey: req.APIKey},
-			token:  token, epoch: epoch,
+		return s.commitSignIn(loginResult{
+			env: env, token: token, epoch: epoch,
+			signIn: &storedSignIn{issued: SignIn{SignedInAt: token.requestedWall}, at: place{environment: s.name}, apiKey: req.APIKey},
 		})
 	}
 	req.Environment = s.name
 	res, err := s.agent.auth.Login(ctx, env, req, ask)
-	if err != nil {
-		if context.Cause(ctx) == errSuperseded {
-			return s.errorf("login", CodeUnavailable, "another sign-in was started and ended this one")
-		}
+	superseded := context.Cause(ctx) == errSuperseded
+	if err == nil && superseded {
+		s.revokeLate(env, &storedSignIn{issued: res.SignIn, at: placeOf(env)})
+	}
+	switch {
+	case superseded:
+		return s.errorf("login", CodeUnavailable, "another sign-in was started and ended this one")
+	case err != nil:
 		return err
 	}
-	return s.commitSignIn(ctx, s.newLoginResult(env, epoch, res))
+	return s.commitSignIn(s.newLoginResult(env, epoch, req.Username, res))
+}
+
+// deviceLocked returns how the user pool of env remembers this machine. A device is shown to
+// no other place than the one that knows it. The caller holds mu.
+func (s *session) deviceLocked(env Environment) Device {
+	if s.signIn == nil || !s.signIn.belongsTo(env) {
+		return Device{}
+	}
+	return s.signIn.issued.Device
 }
 
 var errSuperseded = errors.New("superseded")
@@ -106,88 +115,90 @@ func (s *session) supersede(ctx context.Context) (_ context.Context, done func()
 
 // A loginResult is a complete sign-in and the ID token that came with it.
 type loginResult struct {
+	env    Environment
 	signIn *storedSignIn
 	token  *cachedCredential
 	skew   time.Duration
 	epoch  int // the session's, when the sign-in began
 }
 
-func (s *session) newLoginResult(env Environment, epoch int, res AuthResult) loginResult {
-	token := newCachedToken(res, s.agent.now(), time.Now(), s.agent.view.Load().config.RefreshMargin)
-	signIn := &storedSignIn{issued: res.SignIn, issuer: env.IssuerURL(), clientID: env.ClientID}
+func (s *session) newLoginResult(env Environment, epoch int, typed string, res AuthResult) loginResult {
+	token := newCachedToken(env, res, s.agent.now(), time.Now(), s.agent.view.Load().config.RefreshMargin)
+	signIn := &storedSignIn{issued: res.SignIn, at: placeOf(env), login: typed}
 	if signIn.issued.SignedInAt.IsZero() {
 		signIn.issued.SignedInAt = token.requestedWall
 	}
-	token.signInExpiry = expiryOf(signIn, env)
-	return loginResult{signIn: signIn, token: token, skew: res.Skew, epoch: epoch}
+	token.describe(signIn, env)
+	return loginResult{env: env, signIn: signIn, token: token, skew: res.Skew, epoch: epoch}
 }
 
-// commitSignIn replaces the sign-in by a new one, after a refresh in progress has ended.
-// From here on there is a sign-in to lose, so the agent does this on its own: the caller may
-// be gone.
-func (s *session) commitSignIn(ctx context.Context, res loginResult) error {
-	done := make(chan error, 1)
+// commitSignIn replaces the sign-in by a new one. From here on there is a sign-in to lose, so
+// the agent does this on its own: the caller may be gone.
+func (s *session) commitSignIn(res loginResult) error {
+	done := make(chan struct{})
 	started := s.agent.goTracked(func() {
-		err := s.acquire(s.agent.ctx)
-		if err == nil {
-			defer s.release()
-			s.adopt(store.WithPrompt(ctx), res)
-		}
-		done <- err
+		defer close(done)
+		s.adopt(res, s.agent.storeLimit(), anyLineage)
 	})
-	if !started || <-done != nil {
+	if !started {
+		s.revokeLate(res.env, res.signIn)
 		return s.errorf("login", CodeUnavailable, "the agent is stopping; try again")
 	}
+	<-done
 	return nil
 }
 
-// adopt saves and publishes a new sign-in and revokes the one it replaces. The caller holds
-// the write lock.
-func (s *session) adopt(ctx context.Context, res loginResult) {
+const anyLineage = -1
+
+// adopt saves and publishes a new sign-in and revokes the one it replaces. It waits for no call
+// to the provider, and no longer than limit for the store. A sign-in that the agent makes by
+// itself has the lineage for which it was made: if that changed, adopt does nothing and returns
+// false.
+func (s *session) adopt(res loginResult, limit time.Duration, lineage int) bool {
+	present := s.noteReplaced(limit)
 	s.mu.Lock()
-	loaded, previous := s.loaded, s.signIn
+	if lineage != anyLineage && s.lineage != lineage {
+		if len(s.replaced) == 0 {
+			s.replacedRecord.setLocked(nil, false)
+		}
+		s.mu.Unlock()
+		return false
+	}
+	s.replaceLocked(present)
+	attended, call := lineage == anyLineage, s.token.inFlight
+	if attended {
+		call = s.token.overtakeLocked()
+	}
+	s.setSignInLocked(res.signIn)
+	lineage = s.lineage
+	version := s.saveLocked(res.signIn, true, attended)
 	s.mu.Unlock()
-	if !loaded {
-		previous, _ = s.loadSignIn(ctx)
-	}
-	var first *storedSignIn
-	if previous != nil {
-		first = s.loadFirstToken(ctx)
-	}
-	s.setSignIn(res.signIn)
-	s.save(ctx)
-	s.publish(res.token, res.skew, res.epoch)
+	s.waitSaved(version, limit)
+	s.publish(res.token, res.skew, res.epoch, lineage, call)
 	s.agent.wakeScheduler()
-	s.revokeReplaced(previous, first)
+	return true
 }
 
-// revokeReplaced revokes the previous sign-in in the background. Otherwise its refresh tokens
-// would stay valid for weeks, and no logout would reach them. While the new sign-in is not
-// saved, it does nothing: the previous one is all that a crash would leave.
-func (s *session) revokeReplaced(previous, first *storedSignIn) {
-	s.mu.Lock()
-	unsaved := s.unsaved
-	s.mu.Unlock()
-	if previous == nil || unsaved {
-		return
-	}
-	s.agent.goTracked(func() {
-		_ = s.revoke(s.agent.ctx, previous, LogoutHere)
-		s.revokeFirstToken(s.agent.ctx, first)
-	})
-}
-
-// setSignIn puts a new sign-in in memory and clears the failures of the previous one.
-func (s *session) setSignIn(signIn *storedSignIn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// setSignInLocked puts a new sign-in in memory and clears the failures of the previous one. The
+// caller holds mu.
+func (s *session) setSignInLocked(signIn *storedSignIn) {
 	signIn.generation = 1
 	if s.signIn != nil {
 		signIn.generation = s.signIn.generation + 1
 	}
 	signIn.firstGeneration = signIn.generation
-	s.signIn, s.loaded, s.unsaved = signIn, true, true
-	s.rejected, s.token.backoff, s.saveBackoff, s.refreshes, s.refreshFailures = nil, backoff{}, backoff{}, 0, 0
+	s.lineage++
+	s.signIn, s.loaded = signIn, true
+	s.clearFailuresLocked()
 	s.unattended = unattendedState{}
 	s.clearAWSLocked()
+}
+
+// clearFailuresLocked forgets what failed for a sign-in that is not there any more. The caller
+// holds mu.
+func (s *session) clearFailuresLocked() {
+	s.rejected, s.absent, s.token.backoff, s.saveBackoff = nil, nil, backoff{}, backoff{}
+	s.refreshes, s.refreshFailures = 0, 0
+	s.answeredLocked()
+	s.unrotated = false
 }

@@ -3,8 +3,6 @@ package agent
 import (
 	"context"
 	"time"
-
-	"github.com/legaltalent/kyc-agent/store"
 )
 
 // revokeTimeout limits a logout's call to the provider, which is best effort.
@@ -39,33 +37,71 @@ func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
 
 func (s *session) logout(scope LogoutScope) error {
 	s.clearCredentials() // no request gets this token from here on
-	ctx := s.agent.ctx
-	if err := s.acquire(ctx); err != nil {
-		return s.errorf("logout", CodeUnavailable, "the agent is stopping; try again")
+	s.mu.Lock()
+	loaded := s.loaded
+	s.mu.Unlock()
+	var stored *storedSignIn
+	if !loaded {
+		stored, _ = s.loadSignIn(s.agent.ctx) // if it cannot be read, it cannot be revoked, but it can be deleted
 	}
-	defer s.release()
-	signIn := s.clearSignIn(ctx)
-	first := s.loadFirstToken(ctx)
-	revoked := s.revoke(ctx, signIn, scope)
+	first := s.loadFirstToken(s.agent.ctx)
+	signIn := s.clearSignIn(stored)
+	revoked := s.revokeForLogout(signIn, scope)
 	if scope != LogoutLocal {
-		s.revokeFirstToken(ctx, first)
+		_ = s.revoke(s.environment(), first)
+		s.revokeReplaced()
 	}
-	if err := s.deleteRecord(ctx); err != nil {
+	if err := s.deleteRecord(); err != nil {
 		return err
 	}
 	s.agent.log.Info("signed out", "op", "logout", "env", s.name, "scope", string(scope))
 	return revoked
 }
 
-// deleteRecord deletes everything that the store holds of the session.
-func (s *session) deleteRecord(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(store.WithPrompt(ctx), promptTimeout)
-	defer cancel()
-	err := s.agent.store.Delete(ctx, s.name)
-	if err == nil {
-		err = s.deleteFirstToken(ctx)
-		s.saveRefusedStamp("")
+// clearSignIn removes the sign-in from memory and returns it, or stored if memory has not
+// loaded it, so that it can be revoked. A refresh in progress is overtaken.
+func (s *session) clearSignIn(stored *storedSignIn) *storedSignIn {
+	defer s.notifyChanged(s.token.current.Load())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	signIn := stored
+	if s.loaded {
+		signIn = s.signIn
 	}
+	s.lineage++
+	s.signIn, s.loaded, s.listedState = nil, true, StateAbsent
+	s.checkedAt = s.agent.now()
+	s.clearFailuresLocked()
+	s.unattended = unattendedState{off: true}
+	s.skew = 0
+	s.token.current.Store(nil)
+	s.clearAWSLocked()
+	s.token.stopLocked()
+	return signIn
+}
+
+// deleteRecord deletes everything that the store holds of the session. If the store does not
+// do that in time, it goes on trying.
+func (s *session) deleteRecord() error {
+	s.mu.Lock()
+	if s.signIn != nil { // a login came first
+		s.mu.Unlock()
+		return nil
+	}
+	version := s.record.setLocked(nil, true)
+	others := []*storedValue{&s.first, &s.replacedRecord, &s.refusedStamp}
+	s.mu.Unlock()
+	limit := s.agent.storeLimit()
+	err := s.record.wait(version, limit)
+	for _, v := range others {
+		s.mu.Lock()
+		version := v.setLocked(nil, false)
+		s.mu.Unlock()
+		if err == nil {
+			err = v.wait(version, min(limit, storeTimeout))
+		}
+	}
+	s.agent.markers.End(s.name)
 	if err != nil {
 		e := s.storeError("logout", err)
 		e.Message = "signed out, but the sign-in is still in the store: " + e.Message
@@ -75,62 +111,29 @@ func (s *session) deleteRecord(ctx context.Context) error {
 	return nil
 }
 
-// clearSignIn removes the sign-in from memory and returns it, so that it can be revoked.
-func (s *session) clearSignIn(ctx context.Context) *storedSignIn {
-	s.mu.Lock()
-	loaded, signIn := s.loaded, s.signIn
-	s.mu.Unlock()
-	if !loaded {
-		signIn, _ = s.loadSignIn(ctx) // if it cannot be read, it cannot be revoked, but it can be deleted
-	}
-	s.clearCredentials()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.signIn, s.loaded, s.unsaved, s.listedState = nil, true, false, StateAbsent
-	s.rejected, s.token.backoff, s.saveBackoff = nil, backoff{}, backoff{}
-	s.unattended = unattendedState{off: true}
-	s.skew, s.refreshes, s.refreshFailures = 0, 0, 0
-	return signIn
-}
-
-// revoke revokes signIn at the provider as far as scope says. A failure is an error with
-// LogoutAllDevices only.
-func (s *session) revoke(ctx context.Context, signIn *storedSignIn, scope LogoutScope) error {
+// revokeForLogout revokes signIn at the provider as far as scope says. A failure is an error
+// with LogoutAllDevices only.
+func (s *session) revokeForLogout(signIn *storedSignIn, scope LogoutScope) error {
 	env := s.environment()
-	if signIn == nil || scope == LogoutLocal || !signIn.apiKey.IsZero() || !signIn.belongsTo(env) {
+	switch {
+	case signIn == nil || scope == LogoutLocal || !signIn.apiKey.IsZero():
+		return nil
+	case scope != LogoutAllDevices || !signIn.belongsTo(env):
+		_ = s.revoke(env, signIn)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
+	ctx, cancel := context.WithTimeout(s.agent.ctx, revokeTimeout)
 	defer cancel()
-	var err error
-	if scope == LogoutAllDevices {
-		latest := signIn.issued
-		err = s.agent.auth.RevokeAll(ctx, env, latest, func(rotated SignIn) { latest = rotated })
-	} else {
-		err = s.agent.auth.Revoke(ctx, env, signIn.issued)
-	}
+	latest := signIn.issued
+	err := s.agent.auth.RevokeAll(ctx, env, latest, func(rotated SignIn) { latest = rotated })
 	if err == nil {
 		return nil
 	}
+	rest := *signIn
+	rest.issued = latest
+	_ = s.revoke(env, &rest) // at least this one
 	e := s.wrap("logout", err)
-	s.agent.log.Warn("signed out here, but not revoked at Cognito", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
-	if scope != LogoutAllDevices {
-		return nil
-	}
+	s.agent.log.Warn("signed out here, but not elsewhere", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
 	e.Message = "signed out here, but not elsewhere: " + e.Message
 	return e
-}
-
-// revokeFirstToken revokes the sign-in by its first refresh token as well: if the live one
-// was lost, the first is the only one that Cognito still accepts.
-func (s *session) revokeFirstToken(ctx context.Context, first *storedSignIn) {
-	env := s.environment()
-	if first == nil || !first.belongsTo(env) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
-	defer cancel()
-	if err := s.agent.auth.Revoke(ctx, env, first.issued); err != nil {
-		s.agent.log.Debug("cannot revoke the first refresh token", "op", "logout", "env", s.name, "error", s.wrap("logout", err))
-	}
 }

@@ -3,10 +3,14 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/origin"
+	"github.com/legaltalent/kyc-agent/store"
 )
 
 // recordVersion is written into every record. A reader refuses a newer one, because the
@@ -17,8 +21,12 @@ const recordVersion = 1
 // Cognito's usual 1,800 bytes it stays below store.MaxValue.
 type record struct {
 	Version      int       `json:"v"`
-	Issuer       string    `json:"iss"` // with ClientID: where the refresh token may be sent
+	Issuer       string    `json:"iss"` // for older versions and in their records: see place
 	ClientID     string    `json:"client_id"`
+	PoolID       string    `json:"pool,omitempty"`     // left out if Issuer ends with it
+	Endpoint     string    `json:"endpoint,omitempty"` // its origin, if that is not Issuer's
+	Environment  string    `json:"env,omitempty"`
+	Login        string    `json:"login,omitempty"` // the user name as typed, if it is not Username
 	Username     string    `json:"username"`
 	Subject      string    `json:"sub"`
 	RefreshToken string    `json:"refresh_token"`
@@ -31,7 +39,7 @@ type record struct {
 	DeviceGroupKey string `json:"device_group_key,omitempty"`
 	DevicePassword string `json:"device_password,omitempty"`
 
-	// APIKey replaces everything but the version and the time.
+	// APIKey replaces everything but the version, the time and the environment.
 	APIKey string `json:"api_key,omitempty"`
 }
 
@@ -39,22 +47,31 @@ type record struct {
 // refresh token was rotated.
 type storedSignIn struct {
 	issued          SignIn // what the provider issued
-	issuer          string
-	clientID        string
+	at              place  // where it was made
+	login           string // the user name as typed; empty if unknown
 	generation      int
 	firstGeneration int    // the generation the sign-in began with
 	apiKey          Secret // if set, it is stored instead of a sign-in
 }
 
-// belongsTo reports whether signIn was made at the user pool and client of env. Its refresh
-// token must not be sent to any other.
-func (signIn *storedSignIn) belongsTo(env Environment) bool {
-	return signIn.issuer == env.IssuerURL() && signIn.clientID == env.ClientID
+// belongsTo reports whether signIn was made where env is. It must not be sent anywhere else.
+func (signIn *storedSignIn) belongsTo(env Environment) bool { return signIn.mismatch(env) == "" }
+
+// mismatch returns why signIn must not be used for env, or "".
+func (signIn *storedSignIn) mismatch(env Environment) string {
+	if signIn.apiKey.IsZero() {
+		return signIn.at.mismatch(env)
+	}
+	if name := signIn.at.environment; name != "" && name != env.Name {
+		return "the stored API key belongs to another environment"
+	}
+	return ""
 }
 
-// afterRefresh returns the sign-in after a refresh of signIn that yielded got.
-func (signIn *storedSignIn) afterRefresh(got SignIn) *storedSignIn {
+// afterRefresh returns the sign-in after a refresh of signIn in env that yielded got.
+func (signIn *storedSignIn) afterRefresh(env Environment, got SignIn) *storedSignIn {
 	n := *signIn
+	n.at = placeOf(env) // fills in what an older version left out, and names the issuer in force
 	if !got.RefreshToken.IsZero() && !got.RefreshToken.Equal(signIn.issued.RefreshToken) {
 		n.issued.RefreshToken = got.RefreshToken
 		n.generation++
@@ -68,22 +85,53 @@ func (signIn *storedSignIn) afterRefresh(got SignIn) *storedSignIn {
 	return &n
 }
 
+// user returns the name of the user: as typed, if that is known.
+func (signIn *storedSignIn) user() string { return cmp.Or(signIn.login, signIn.issued.Username) }
+
+// sameTokenAs reports whether o is stored with the same refresh token or API key.
+func (signIn *storedSignIn) sameTokenAs(o *storedSignIn) bool {
+	return signIn.issued.RefreshToken.Equal(o.issued.RefreshToken) && signIn.apiKey.Equal(o.apiKey)
+}
+
+// sameSignInAs reports whether o is the same sign-in, maybe with a newer refresh token.
+func (signIn *storedSignIn) sameSignInAs(o *storedSignIn) bool {
+	return signIn.issued.Subject == o.issued.Subject && signIn.issued.SignedInAt.Equal(o.issued.SignedInAt)
+}
+
 // sameAs compares what a refresh can change.
 func (signIn *storedSignIn) sameAs(o *storedSignIn) bool {
 	a, b := signIn.issued, o.issued
 	return signIn.generation == o.generation && a.RefreshToken.Equal(b.RefreshToken) &&
-		a.RefreshAPI == b.RefreshAPI && a.Device.Key == b.Device.Key
+		a.RefreshAPI == b.RefreshAPI && a.Device.Key == b.Device.Key && signIn.at == o.at
 }
 
+// encode returns the record of signIn. It leaves out what decodeRecord derives, and the name as
+// typed if there is no room for it.
 func (signIn *storedSignIn) encode() ([]byte, error) {
-	return json.Marshal(record{
-		Version: recordVersion, Issuer: signIn.issuer, ClientID: signIn.clientID,
-		Username: signIn.issued.Username, Subject: signIn.issued.Subject,
+	at := signIn.at
+	r := record{
+		Version: recordVersion, Issuer: at.issuer, ClientID: at.clientID, PoolID: at.poolID, Environment: at.environment,
+		Username: signIn.issued.Username, Subject: signIn.issued.Subject, Login: signIn.login,
 		RefreshToken: signIn.issued.RefreshToken.Reveal(), RefreshAPI: signIn.issued.RefreshAPI,
 		SignedInAt: signIn.issued.SignedInAt.UTC(), Generation: signIn.generation, First: signIn.firstGeneration,
 		DeviceKey: signIn.issued.Device.Key, DeviceGroupKey: signIn.issued.Device.GroupKey, DevicePassword: signIn.issued.Device.Password.Reveal(),
 		APIKey: signIn.apiKey.Reveal(),
-	})
+	}
+	if r.PoolID == poolOfIssuer(at.issuer) {
+		r.PoolID = ""
+	}
+	if at.endpoint != (origin.Origin{}) && at.endpoint != originOf(at.issuer) {
+		r.Endpoint = at.endpoint.String()
+	}
+	if r.Login == r.Username {
+		r.Login = ""
+	}
+	data, err := json.Marshal(r)
+	if len(data) > store.MaxValue && r.Login != "" {
+		r.Login = ""
+		data, err = json.Marshal(r)
+	}
+	return data, err
 }
 
 var (
@@ -107,13 +155,22 @@ func decodeRecord(data []byte) (*storedSignIn, error) {
 	if json.Unmarshal(data, &r) != nil || r.APIKey == "" && (r.RefreshToken == "" || r.Subject == "") {
 		return nil, errDamaged
 	}
+	at := place{environment: r.Environment, poolID: cmp.Or(r.PoolID, poolOfIssuer(r.Issuer)), clientID: r.ClientID, issuer: r.Issuer}
+	switch {
+	case r.Endpoint != "":
+		if at.endpoint = originOf(r.Endpoint); at.endpoint == (origin.Origin{}) {
+			return nil, errDamaged
+		}
+	case r.Environment != "": // no older version wrote it
+		at.endpoint = originOf(r.Issuer)
+	}
 	return &storedSignIn{
 		issued: SignIn{
 			Username: r.Username, Subject: r.Subject, RefreshToken: NewSecret(r.RefreshToken),
 			RefreshAPI: r.RefreshAPI, SignedInAt: r.SignedInAt,
 			Device: Device{Key: r.DeviceKey, GroupKey: r.DeviceGroupKey, Password: NewSecret(r.DevicePassword)},
 		},
-		issuer: r.Issuer, clientID: r.ClientID, generation: r.Generation, firstGeneration: r.First,
+		at: at, login: r.Login, generation: r.Generation, firstGeneration: r.First,
 		apiKey: NewSecret(r.APIKey),
 	}, nil
 }

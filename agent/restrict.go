@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +40,13 @@ func (r *restricted) Token(ctx context.Context, req TokenRequest) (Token, error)
 	if !slices.Contains(r.environments, req.Environment) {
 		return Token{}, r.denied("token", "tokens of %s", req.Environment)
 	}
+	if req.Type != TypeID {
+		return Token{}, r.denied("token", "access tokens")
+	}
 	t, err := r.service.Token(ctx, req)
+	if req.User != "" && errors.Is(err, CodeDenied) { // who is signed in is not told here
+		return Token{}, &Error{Code: CodeDenied, Op: "token", Environment: req.Environment, Message: fmt.Sprintf("not signed in as %q", req.User)}
+	}
 	if err == nil && t.ExpiresAt.IsZero() {
 		return Token{}, r.denied("token", "API keys, which never expire,")
 	}

@@ -22,6 +22,13 @@ func TestRestrict(t *testing.T) {
 			t.Errorf("token of %q: %v, %v", env, tok, err)
 		}
 	}
+	if tok, err := r.Token(ctx, agent.TokenRequest{User: agenttest.User}); err != nil || tok.User != agenttest.User {
+		t.Errorf("the token of %s: %v", tok.User, err)
+	}
+	_, err := r.Token(ctx, agent.TokenRequest{User: "grace"})
+	if agent.CodeOf(err) != agent.CodeDenied || strings.Contains(err.Error(), agenttest.User) {
+		t.Errorf("the token of another user: %v", err)
+	}
 	never := func(context.Context, agent.Challenge) (agent.Answers, error) {
 		t.Error("it asked")
 		return nil, context.Canceled

@@ -42,20 +42,3 @@ func (a *Agent) startDue() time.Duration {
 	}
 	return next
 }
-
-// saveIfDue starts a save that is due, and returns how long until the scheduler should call
-// it again; 0 means not before it is woken.
-func (s *session) saveIfDue() time.Duration {
-	s.mu.Lock()
-	unsaved, pause := s.unsaved, s.saveBackoff.remaining(s.agent.now(), false)
-	busy := s.token.inFlight != nil
-	s.mu.Unlock()
-	switch {
-	case !unsaved || busy: // a refresh saves by itself, and wakes the scheduler when it ends
-		return 0
-	case pause > 0:
-		return pause
-	}
-	s.agent.goTracked(s.saveAgain)
-	return backoffMin
-}

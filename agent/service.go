@@ -41,12 +41,31 @@ type TokenRequest struct {
 	// MinValid, if above 0, is a hard promise: at least that much life is left, or there is
 	// an error.
 	MinValid time.Duration
+	// Type is the token that is wanted.
+	Type TokenType
+	// User, if set, is who must be signed in: the user name as typed at the sign-in, the one
+	// that Cognito has, or the `sub`. For anybody else the code is CodeDenied.
+	User string
 }
+
+// A TokenType names a token of a sign-in.
+type TokenType string
+
+// The types.
+const (
+	TypeID     TokenType = ""       // the ID token
+	TypeAccess TokenType = "access" // the access token as well, if the environment allows it: see Environment.HandOutAccessTokens
+)
 
 // A Token is an ID token for the Authorization header.
 type Token struct {
 	Environment string
 	IDToken     Secret
+	// AccessToken is set if TypeAccess was asked for.
+	AccessToken Secret
+	// User is who is signed in: the user name as typed at the sign-in, or the one that Cognito
+	// has if that is not known. Subject is the `sub`. Both are empty for an API key.
+	User, Subject string
 	// ExpiresAt is on this machine's clock: the time the token was requested plus the
 	// lifetime Cognito gave it. Zero for an API key, which never expires.
 	ExpiresAt time.Time
@@ -179,7 +198,8 @@ type EnvironmentStatus struct {
 	// AllowedHosts are those of the [Environment].
 	AllowedHosts []string  `json:"allowed_hosts,omitempty"`
 	State        State     `json:"state"`
-	User         string    `json:"user,omitempty"`
+	User         string    `json:"user,omitempty"`    // as Token has it
+	Subject      string    `json:"subject,omitempty"` // the `sub`
 	SignedInAt   time.Time `json:"signed_in_at,omitzero"`
 	// SignInEndsAt is when the refresh token expires, provided that the configured
 	// refresh_token_validity is right.

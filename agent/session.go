@@ -14,8 +14,9 @@ import (
 
 // A session is one environment's sign-in. A request that finds a good token in memory
 // reads only url and the cache's current, and writes only its lastUsed. mu guards
-// everything else and is never held across I/O. The sign-in itself changes only under the
-// write lock, one change at a time.
+// everything else and is never held across I/O: a call to the provider or to the store
+// delays neither a login nor a logout. What such a call brings is taken only if lineage
+// and epoch are still what they were.
 type session struct {
 	agent *Agent
 	name  string
@@ -24,32 +25,46 @@ type session struct {
 	aws   credentialCache // the AWS credentials
 	url   atomic.Pointer[string]
 
-	// writeLock has one slot. A refresh, a save, a logout and the end of a login fill it
-	// while they change the sign-in; unlike a mutex it can be waited for with a context.
-	writeLock chan struct{}
-
 	mu              sync.Mutex
 	env             Environment
 	epoch           int           // grows when env changes such that a token requested before no longer fits
 	awsEpoch        int           // the same for AWS credentials, and for every change of the sign-in
+	lineage         int           // grows when a login or a logout replaces the sign-in
 	listedState     State         // StateIdle or StateAbsent according to the store's list; "" before it was listed
 	loaded          bool          // the store has been read or written
 	signIn          *storedSignIn // nil: no sign-in
+	absent          *Error        // the answer while there is no sign-in; nil before it was given
 	rejected        *Error        // why the sign-in cannot be used; nil while it can
 	rejectedAt      time.Time
-	unsaved         bool    // signIn is newer than the store's record
-	saveBackoff     backoff // after saves that failed
+	checkedAt       time.Time       // when the store was last read, wall clock
+	record          storedValue     // signIn in the store
+	first           storedValue     // its first refresh token: see firsttoken.go
+	essential       int             // the version of record that has the newest refresh token
+	saving          bool            // a request waits for the store
+	saveBackoff     backoff         // after saves that failed
+	replaced        []*storedSignIn // the sign-ins to revoke: see replaced.go
+	replacedRecord  storedValue
+	unrotated       bool      // the last refresh brought no new refresh token
+	unanswered      time.Time // when the refresh began whose answer was lost; zero if none was
+	cutOff          time.Time // when the refresh began in which an earlier agent ended; zero if none is known
+	rescueUntil     time.Time // until when a lost answer can be had again: see rescue.go
+	nextUnasked     time.Time // the earliest time of the next refresh without demand
 	skew            time.Duration
 	refreshes       int
 	refreshFailures int
 	cancelLogin     *context.CancelCauseFunc // cancels the login in progress; nil if there is none
 	unattended      unattendedState
+	refusedStamp    storedValue // see unattended.go
 }
 
 func newSession(a *Agent, env Environment) *session {
-	s := &session{agent: a, name: env.Name, env: env, writeLock: make(chan struct{}, 1)}
+	s := &session{agent: a, name: env.Name, env: env}
 	s.token.session, s.token.provider = s, tokenProvider{session: s}
 	s.aws.session, s.aws.provider = s, awsProvider{session: s}
+	s.record = storedValue{session: s, key: s.name, wrote: s.recordWritten}
+	s.first = storedValue{session: s, key: s.name + firstTokenSuffix}
+	s.replacedRecord = storedValue{session: s, key: s.name + replacedSuffix}
+	s.refusedStamp = storedValue{session: s, key: s.name + refusedSuffix}
 	return s
 }
 
@@ -62,19 +77,23 @@ func (s *session) configure(env Environment) {
 		s.clearAWSLocked()
 	}
 	s.aws.backoff = backoff{}
-	moved := env.IssuerURL() != s.env.IssuerURL() || env.ClientID != s.env.ClientID || env.EndpointURL() != s.env.EndpointURL()
+	moved := env.ClientID != s.env.ClientID || env.UserPoolID != s.env.UserPoolID || !placeOf(s.env).servedAt(placeOf(env).endpoint)
+	if env.HandOutAccessTokens != s.env.HandOutAccessTokens {
+		s.token.current.Store(nil) // it has an access token that it must not have, or lacks one
+	}
 	s.env = env
-	s.unattended.off = false
+	s.unattended.configured()
 	s.url.Store(&env.APIURL)
 	s.token.backoff = backoff{}
+	s.checkedAt = time.Time{}
 	if !moved {
 		return
 	}
 	s.epoch++
 	s.token.current.Store(nil)
 	s.clearAWSLocked()
-	s.rejected = nil
-	if !s.unsaved { // otherwise memory has the only copy
+	s.rejected, s.absent = nil, nil
+	if !s.record.pendingLocked() { // otherwise memory has the only copy
 		s.loaded, s.signIn = false, nil
 	}
 }
@@ -95,18 +114,6 @@ func (s *session) environment() Environment {
 	return s.env
 }
 
-// acquire waits for the write lock; the caller releases it with release.
-func (s *session) acquire(ctx context.Context) error {
-	select {
-	case s.writeLock <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *session) release() { <-s.writeLock }
-
 // notifyChanged reports a change of the cached token since before. Defer it before locking
 // mu, so that it runs after mu is released.
 func (s *session) notifyChanged(before *cachedCredential) {
@@ -124,29 +131,38 @@ func (s *session) clearCredentials() {
 	s.clearAWSLocked()
 }
 
-// publish makes cred the token that requests get, unless the environment changed since it
-// was requested.
-func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch int) {
+// publish makes cred the token that requests get, unless the environment or the sign-in
+// changed since it was requested. It answers the requests that wait for call, if that is not
+// nil.
+func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch, lineage int, call *refreshCall) {
 	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.skew = skew
-	if s.epoch == epoch {
+	if call != nil && s.token.inFlight == call {
+		defer s.token.endLocked(call, nil)
+	}
+	if s.epoch == epoch && s.lineage == lineage {
+		s.skew = skew
 		s.token.current.Store(cred)
 	}
 }
 
-// markRejected records that the sign-in cannot be used, and why.
-func (s *session) markRejected(err *Error) {
+// markRejected records that the sign-in cannot be used, and why. It returns the error to
+// answer with.
+func (s *session) markRejected(err *Error) *Error {
 	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.loaded && s.signIn == nil {
-		return // absent, which is a state of its own
+		return err // absent, which is a state of its own
+	}
+	if s.rejected != nil && s.rejected.Error() == err.Error() {
+		return s.rejected.again()
 	}
 	s.rejected, s.rejectedAt = err, s.agent.now()
 	s.token.current.Store(nil)
 	s.clearAWSLocked()
+	return err
 }
 
 // status describes the session. It locks mu for a moment and waits for nothing else.
@@ -158,13 +174,14 @@ func (s *session) status() EnvironmentStatus {
 	st := EnvironmentStatus{
 		Name: s.name, APIURL: s.env.APIURL, AllowedHosts: slices.Clone(s.env.AllowedHosts),
 		State: s.stateLocked(cred, now), Refreshes: s.refreshes, RefreshFailures: s.refreshFailures,
-		Degraded: s.token.backoff.err != nil, SkewSeconds: s.skew.Seconds(),
+		Degraded: s.token.backoff.err != nil || s.unattended.retries(), SkewSeconds: s.skew.Seconds(),
 	}
 	st.Unattended = s.env.Unattended != nil
 	if s.signIn != nil {
 		end := expiryOf(s.signIn, s.env)
 		st.Rotated = s.signIn.generation > s.signIn.firstGeneration
-		st.User, st.SignedInAt, st.APIKey = s.signIn.issued.Username, s.signIn.issued.SignedInAt.UTC().Truncate(time.Second), !s.signIn.apiKey.IsZero()
+		st.User, st.SignedInAt, st.APIKey = s.signIn.user(), s.signIn.issued.SignedInAt.UTC().Truncate(time.Second), !s.signIn.apiKey.IsZero()
+		st.Subject = s.signIn.issued.Subject
 		st.SignInEndsAt, st.Warning = end.at.UTC().Truncate(time.Second), end.warning(s.name, now)
 	}
 	if cred.left(now) > 0 && !cred.neverExpires {
@@ -184,7 +201,7 @@ func (s *session) stateLocked(cred *cachedCredential, now time.Time) State {
 		return StateRefreshing
 	case s.rejected != nil:
 		return StateRejected
-	case s.unsaved:
+	case s.unsavedLocked() && s.saveBackoff.err != nil:
 		return StateUnsaved
 	case cred.left(now) > 0:
 		return StateFresh
@@ -203,14 +220,14 @@ func (s *session) stateLocked(cred *cachedCredential, now time.Time) State {
 // is one. The caller holds mu.
 func (s *session) lastErrorLocked() (string, time.Time) {
 	switch {
-	case s.unsaved && s.saveBackoff.err != nil:
+	case s.unsavedLocked() && s.saveBackoff.err != nil:
 		return s.saveBackoff.err.Error(), s.saveBackoff.at.UTC().Truncate(time.Second)
+	case s.env.Unattended != nil && s.unattended.err != nil:
+		return s.unattended.err.Error(), s.unattended.lastTry.UTC().Truncate(time.Second)
 	case s.rejected != nil:
 		return s.rejected.Error(), s.rejectedAt.UTC().Truncate(time.Second)
 	case s.token.backoff.err != nil:
 		return s.token.backoff.err.Error(), s.token.backoff.at.UTC().Truncate(time.Second)
-	case s.unattended.err != nil:
-		return s.unattended.err.Error(), s.unattended.lastTry.UTC().Truncate(time.Second)
 	}
 	return "", time.Time{}
 }

@@ -17,6 +17,27 @@ func (s *session) notSignedIn(op string) *Error {
 	return e
 }
 
+// goneError answers a request for which there was a refresh, but no credential after it: the
+// sign-in went away, or the configuration changed, while the request waited.
+func (s *session) goneError(op string) *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded && s.signIn == nil {
+		return s.notSignedIn(op)
+	}
+	return s.errorf(op, CodeUnavailable, "the configuration or the sign-in changed meanwhile; try again")
+}
+
+// pending returns what a request waits for: words, or the store.
+func (s *session) pending(words string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.saving {
+		return "the new refresh token is being saved, and the store has not answered yet"
+	}
+	return words
+}
+
 func (s *session) loginHint() string { return "run: kyc-agentd login " + s.name }
 
 // wrap makes err an *Error of this environment.
@@ -38,8 +59,13 @@ func (s *session) wrap(op string, err error) *Error {
 // write theirs for people.
 func (s *session) storeError(op string, err error) *Error {
 	code := CodeUnavailable
-	if errors.Is(err, store.ErrLocked) {
+	switch {
+	case errors.Is(err, store.ErrLocked):
 		code = CodeLocked
+	case errors.Is(err, store.ErrDamaged):
+		code = CodeLoginRequired
+	case errors.Is(err, store.ErrUnusable):
+		code = CodeConfiguration
 	}
 	e := s.errorf(op, code, "%s", err)
 	e.Err = err

@@ -2,26 +2,83 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
-
-	"github.com/legaltalent/kyc-agent/store"
 )
 
-// unattendedInterval is the least time between two sign-ins that the agent makes by itself.
-// Cognito locks an account after five wrong passwords in a row, for up to 15 minutes.
+// unattendedInterval is the least time between two sign-ins that the agent makes by itself,
+// unless the first failed for a reason other than the credential. Cognito locks an account
+// after five wrong passwords in a row, for up to 15 minutes.
 const unattendedInterval = 5 * time.Minute
 
 // opCredential marks the failure to read a credential. It made no call, so the next attempt
-// need not wait once the credential is fixed.
-const opCredential = "credential"
+// need not wait once the credential is fixed. opUnattended marks the failure of an unattended
+// sign-in, which has pauses between its attempts.
+const (
+	opCredential = "credential"
+	opUnattended = "login"
+)
+
+// unattendedPauses are the pauses after failures in a row that are not about the credential.
+// Those that may pass by themselves stop growing at unattendedInterval.
+var unattendedPauses = []time.Duration{5 * time.Second, 15 * time.Second, time.Minute, unattendedInterval, 15 * time.Minute, time.Hour}
+
+// unattendedDemand is how long after the last request the agent goes on by itself to try a
+// sign-in that failed.
+const unattendedDemand = time.Hour
 
 // An unattendedState is the state of a session's unattended sign-in.
 type unattendedState struct {
-	off          bool      // a person signed out: off until a sign-in, a reload or a restart
-	lastTry      time.Time // when it last called the provider, wall clock
-	refusedStamp string    // the Stamp of the credential that was refused permanently
-	err          *Error    // how the last call failed; nil if it succeeded
+	off          bool          // a person signed out: off until a sign-in, a reload or a restart
+	lastTry      time.Time     // when it last called the provider, wall clock
+	pause        time.Duration // the least time from lastTry to the next call
+	failures     int           // calls that failed in a row, for other reasons than the credential
+	refusedStamp string        // of the credential that was refused, as it is stored
+	err          *Error        // how the last call failed; nil if it succeeded
 }
+
+// configured forgets what a new configuration may have changed: everything but the refusal of
+// the credential.
+func (u *unattendedState) configured() {
+	u.off = false
+	if u.refusedStamp == "" {
+		u.err, u.failures, u.pause = nil, 0, 0
+	}
+}
+
+// retries reports whether the last call failed, and there will be another one.
+func (u *unattendedState) retries() bool { return u.err != nil && u.refusedStamp == "" && !u.off }
+
+// remaining returns how long until the next call may be made. A clock that was set back makes
+// the pause no longer than it is.
+func (u *unattendedState) remaining(now time.Time) time.Duration {
+	if d := u.lastTry.Add(u.pause).Sub(now); !u.lastTry.IsZero() && d <= u.pause {
+		return max(d, 0)
+	}
+	return 0
+}
+
+// waiting returns the last failure as the answer to a request that comes pause before the next
+// call.
+func (u *unattendedState) waiting(pause time.Duration) *Error {
+	e := *u.err
+	e.repeated = true
+	if u.refusedStamp != "" {
+		return &e
+	}
+	next := "the agent tries again by itself in " + max(pause, time.Second).Round(time.Second).String()
+	if temporary(&e) {
+		e.Hint, e.RetryAfter = next, max(pause, time.Second)
+	} else {
+		e.Hint = strings.TrimPrefix(e.Hint+"; "+next, "; ")
+	}
+	return &e
+}
+
+// temporary reports whether e may pass by itself.
+func temporary(e *Error) bool { return e.Code == CodeUnavailable || e.Code == CodeThrottled }
 
 // unattendedRefusalLocked returns why a token needs a person, or nil if the unattended
 // sign-in may be tried. The caller holds mu and knows that there is no usable sign-in.
@@ -30,162 +87,159 @@ func (s *session) unattendedRefusalLocked() *Error {
 	if refusal == nil {
 		refusal = s.notSignedIn("token")
 	}
-	if s.env.Unattended == nil || s.unattended.off {
+	u := &s.unattended
+	if s.env.Unattended == nil || u.off {
 		return refusal
 	}
-	if pause := s.unattendedPauseLocked(); pause > 0 && s.unattended.err != nil {
-		e := *s.unattended.err
-		if e.Code == CodeUnavailable || e.Code == CodeThrottled {
-			e.RetryAfter = pause
-		}
-		return &e
+	if pause := u.remaining(s.agent.now()); pause > 0 && u.err != nil {
+		return u.waiting(pause)
 	}
 	return nil
 }
 
-// unattendedPauseLocked returns how long until the next call may be made. The caller holds
-// mu.
-func (s *session) unattendedPauseLocked() time.Duration {
-	if s.unattended.lastTry.IsZero() {
-		return 0
-	}
-	if d := s.unattended.lastTry.Add(unattendedInterval).Sub(s.agent.now()); d <= unattendedInterval { // otherwise the clock was set back
-		return max(d, 0)
-	}
-	return 0
+// unattendedDueLocked reports whether the scheduler tries the sign-in again, after its pause.
+// The caller holds mu.
+func (s *session) unattendedDueLocked(now time.Time) bool {
+	u, used := &s.unattended, time.Unix(0, s.token.lastUsed.Load())
+	return s.env.Unattended != nil && u.retries() && now.Sub(used) <= unattendedDemand
 }
 
 // tryUnattended signs in with the environment's credential, because of cause: there is no
 // sign-in, or it was refused. If the environment has no credential, the result is cause. A
-// credential that was refused permanently is not tried again before it changes. The caller
-// holds the write lock.
-func (s *session) tryUnattended(ctx context.Context, cause *Error) *Error {
+// credential that was refused is not tried again before it changes.
+func (s *session) tryUnattended(lineage int, cause *Error) *Error {
 	s.mu.Lock()
-	env, epoch, state := s.env, s.epoch, s.unattended
-	pause := s.unattendedPauseLocked()
+	env, epoch, u := s.env, s.epoch, s.unattended
+	pause := u.remaining(s.agent.now())
 	s.mu.Unlock()
 	switch {
-	case env.Unattended == nil || state.off:
+	case env.Unattended == nil || u.off:
 		return cause
-	case pause > 0 && state.err != nil:
-		return state.err
+	case pause > 0 && u.err != nil:
+		return u.waiting(pause)
 	case pause > 0:
-		e := s.errorf("login", CodeUnavailable, "the agent signs in by itself at most every %s", unattendedInterval)
+		e := s.errorf(opUnattended, CodeUnavailable, "the agent signs in by itself at most every %s", unattendedInterval)
 		e.RetryAfter = pause
 		return e
 	}
 	c, err := env.Unattended.Credential()
 	if err != nil {
-		e := s.wrap("login", err)
+		s.mu.Lock()
+		s.unattended.err = nil
+		s.mu.Unlock()
+		e := s.wrap(opUnattended, err)
 		e.Op = opCredential
 		return e
 	}
-	if stamp := s.loadRefusedStamp(ctx); stamp != "" && stamp == c.Stamp {
-		return s.refusedBeforeError()
+	if stamp := refusedStamp(env, c); stamp == s.loadRefusedStamp() {
+		return s.refusedBeforeError(stamp)
 	}
-	return s.signInUnattended(ctx, env, epoch, c)
+	return s.signInUnattended(env, epoch, lineage, c)
 }
 
-// refusedSuffix makes the key under which the Stamp of a refused credential is stored, so
-// that a daemon that is started again and again does not lock the account.
+// refusedSuffix makes the key under which it is stored which credential was refused, so that a
+// daemon that is started again and again does not lock the account.
 const refusedSuffix = "--refused"
 
-// loadRefusedStamp returns the Stamp of the credential that was refused, in this run of the
-// daemon or in an earlier one.
-func (s *session) loadRefusedStamp(ctx context.Context) string {
+// refusedStamp returns what is stored when c was refused: c's Stamp, and by whom it was
+// refused. The number tells it from what older versions stored, who took other failures for
+// a refusal, too.
+func refusedStamp(env Environment, c Credential) string {
+	return fmt.Sprintf("2:%s/%s:%s", env.UserPoolID, env.ClientID, c.Stamp)
+}
+
+// loadRefusedStamp returns which credential was refused, in this run of the daemon or in an
+// earlier one, or "".
+func (s *session) loadRefusedStamp() string {
 	s.mu.Lock()
 	stamp := s.unattended.refusedStamp
 	s.mu.Unlock()
-	if stamp != "" || !store.ValidKey(s.name+refusedSuffix) {
+	if stamp != "" {
 		return stamp
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	stored, err := s.agent.store.Get(ctx, s.name+refusedSuffix)
+	stored, err := s.agent.read(s.agent.ctx, s.refusedStamp.key)
 	if err != nil {
 		return ""
 	}
 	return string(stored)
 }
 
-// saveRefusedStamp stores stamp; "" deletes it. A failure is only logged.
-func (s *session) saveRefusedStamp(stamp string) {
-	if !store.ValidKey(s.name + refusedSuffix) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	err := error(nil)
-	if stamp == "" {
-		err = s.agent.store.Delete(ctx, s.name+refusedSuffix)
-	} else {
-		err = s.agent.store.Put(ctx, s.name+refusedSuffix, []byte(stamp))
-	}
-	if err != nil {
-		s.agent.log.Debug("cannot store whether the credential was refused", "op", "save", "env", s.name, "error", err)
-	}
-}
-
 // refusedBeforeError returns the refusal itself, or what is known of one in an earlier run
 // of the daemon.
-func (s *session) refusedBeforeError() *Error {
+func (s *session) refusedBeforeError(stamp string) *Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.unattended.err == nil {
-		e := s.errorf("login", CodeLoginRequired, "unattended sign-in: Cognito has refused this credential before")
+	u := &s.unattended
+	if u.err == nil || u.refusedStamp == "" {
+		e := s.errorf(opUnattended, CodeLoginRequired, "unattended sign-in: Cognito has refused this credential before")
 		e.Hint = s.fixHint()
-		s.unattended.err = e
+		u.err, u.refusedStamp = e, stamp
+		return e
 	}
-	return s.unattended.err
+	return u.err.again()
 }
 
 func (s *session) fixHint() string {
 	return "fix the credential (it is tried again when its file changes, at most every 5 minutes), or " + s.loginHint()
 }
 
-// signInUnattended makes the call. The caller holds the write lock.
-func (s *session) signInUnattended(ctx context.Context, env Environment, epoch int, c Credential) *Error {
+// signInUnattended makes the call.
+func (s *session) signInUnattended(env Environment, epoch, lineage int, c Credential) *Error {
 	s.mu.Lock()
-	s.unattended = unattendedState{lastTry: s.agent.now()}
-	req := LoginRequest{Environment: s.name, Username: c.Username, Password: c.Password}
-	if s.signIn != nil {
-		req.Device = s.signIn.issued.Device
-	}
+	s.unattended.lastTry, s.unattended.pause = s.agent.now(), unattendedInterval
+	req := LoginRequest{Environment: s.name, Username: c.Username, Password: c.Password, Device: s.deviceLocked(env)}
 	s.mu.Unlock()
-	res, err := s.agent.auth.Login(ctx, env, req, s.refuseChallenge)
+	asked := ""
+	res, err := s.agent.auth.Login(s.agent.ctx, env, req, func(_ context.Context, ch Challenge) (Answers, error) {
+		asked = ch.Name
+		return nil, s.errorf(opUnattended, CodeLoginRequired, "Cognito asks for %s, and nobody is there to answer", ch.Name)
+	})
 	if err != nil {
-		return s.unattendedFailed(s.wrap("login", err), c)
+		return s.unattendedFailed(s.wrap(opUnattended, err), refusedStamp(env, c), asked, lineage)
 	}
 	lastTry := s.agent.now()
-	s.adopt(ctx, s.newLoginResult(env, epoch, res))
-	s.saveRefusedStamp("")
+	result := s.newLoginResult(env, epoch, c.Username, res)
+	if !s.adopt(result, saveTimeout, lineage) {
+		s.revokeLate(env, result.signIn)
+		return nil
+	}
 	s.mu.Lock()
-	s.unattended.lastTry = lastTry // adopt cleared it
+	s.unattended.lastTry, s.unattended.pause = lastTry, unattendedInterval // adopt cleared it
+	s.refusedStamp.setLocked(nil, false)
 	s.mu.Unlock()
 	s.agent.log.Info("signed in unattended", "op", "login", "env", s.name)
 	return nil
 }
 
-// unattendedFailed remembers a failed call. A temporary failure is retried after the pause;
-// after any other the agent waits for another credential.
-func (s *session) unattendedFailed(e *Error, c Credential) *Error {
-	e.Message = "unattended sign-in: " + e.Message
+// unattendedFailed records a failed call. Only a definite refusal of the credential, or a
+// challenge that nobody can answer, is stored; after any other failure the agent tries again.
+func (s *session) unattendedFailed(e *Error, stamp, asked string, lineage int) *Error {
+	e.Op, e.Message = opUnattended, "unattended sign-in: "+e.Message
 	s.agent.log.Warn("not signed in", "op", "login", "env", s.name, "code", string(e.Code), "error", e.Error(), "cause", causeOf(e))
-	temporary := e.Code == CodeUnavailable || e.Code == CodeThrottled
-	if !temporary {
-		e.Code, e.Hint = CodeLoginRequired, s.fixHint()
-		s.saveRefusedStamp(c.Stamp)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unattended.err = e
-	if !temporary {
-		s.unattended.refusedStamp = c.Stamp
+	if s.lineage != lineage {
+		return e
 	}
-	return e
-}
-
-// refuseChallenge is the Prompter of an unattended sign-in.
-func (s *session) refuseChallenge(_ context.Context, c Challenge) (Answers, error) {
-	return nil, s.errorf("login", CodeLoginRequired, "Cognito asks for %s, and nobody is there to answer", c.Name)
+	u := &s.unattended
+	u.err = e
+	if asked != "" && !temporary(e) || errors.Is(e, ErrBadCredential) {
+		e.Code, e.Hint = CodeLoginRequired, s.fixHint()
+		if asked != "" {
+			e.Hint = "use an account that signs in with its password alone, or " + s.loginHint()
+		}
+		u.refusedStamp, u.failures, u.pause = stamp, 0, unattendedInterval
+		s.refusedStamp.setLocked([]byte(stamp), false)
+		return e
+	}
+	pauses := unattendedPauses
+	if temporary(e) {
+		pauses = pauses[:4]
+	}
+	u.pause = pauses[min(u.failures, len(pauses)-1)]
+	u.pause = max(u.pause, min(e.RetryAfter, unattendedInterval))
+	u.failures, u.refusedStamp = u.failures+1, ""
+	first := u.waiting(u.pause)
+	first.repeated = false
+	return first
 }

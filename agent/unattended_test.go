@@ -18,11 +18,14 @@ type credential struct {
 	mu  sync.Mutex
 	now agent.Credential
 	err error
+
+	reads int
 }
 
 func (c *credential) Credential() (agent.Credential, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reads++
 	return c.now, c.err
 }
 
@@ -131,6 +134,7 @@ func TestUnattendedRefusalOutlivesTheDaemon(t *testing.T) {
 		}
 		c.set(agenttest.Password, "2")
 		f.must()
+		synctest.Wait()
 		if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 1 {
 			t.Errorf("keys %v", keys)
 		}
@@ -147,7 +151,7 @@ func TestUnattendedProviderAway(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if n := f.logins(); n < 10 || n > 13 {
+		if n := f.logins(); n < 10 || n > 16 {
 			t.Errorf("%d calls in an hour of outage", n)
 		}
 		f.p.Set(func(r *agenttest.Rules) { r.Login = nil })
@@ -255,6 +259,116 @@ func TestUnattendedWithoutAFileAfterRejection(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if n := f.p.Refreshes(); n > 60 {
 			t.Errorf("%d refreshes with a dead refresh token", n)
+		}
+	})
+}
+
+// TestUnattendedFailsForAnotherReason checks that only a refusal of the credential is held
+// against it: everything else keeps its own words, is tried again, and is forgotten when the
+// agent is started again or reloads its configuration.
+func TestUnattendedFailsForAnotherReason(t *testing.T) {
+	for _, code := range []agent.Code{
+		agent.CodeDenied, agent.CodeConfiguration, agent.CodeInternal, agent.CodeLoginRequired, agent.CodeUnavailable, agent.CodeThrottled,
+	} {
+		failure := &agent.Error{Code: code, Op: "login", Message: "blocked by a firewall", Hint: "ask an administrator"}
+		for name, recover := range map[string]func(f *fixture){
+			"time": func(f *fixture) {
+				time.Sleep(61 * time.Minute)
+			},
+			"reload": func(f *fixture) {
+				if err := f.a.Configure(f.config); err != nil {
+					f.t.Fatal(err)
+				}
+			},
+			"restart": func(f *fixture) { f.restart() },
+		} {
+			t.Run(string(code)+", "+name, func(t *testing.T) {
+				unattended(t, agenttest.Password, func(f *fixture, _ *credential) {
+					f.p.Set(func(r *agenttest.Rules) { r.Login = failure })
+					for range 3 * 60 {
+						_, err := f.ask()
+						if !errors.Is(err, code) || !strings.Contains(err.Error(), "unattended sign-in: blocked by a firewall") ||
+							!strings.Contains(err.Error(), "the agent tries again by itself in ") || strings.Contains(err.Error(), "fix the credential") {
+							t.Fatal(err)
+						}
+						time.Sleep(time.Minute)
+					}
+					if n := f.logins(); n < 5 || n > 40 {
+						t.Errorf("%d calls in three hours", n)
+					}
+					if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 0 {
+						t.Errorf("stored: %v", keys)
+					}
+					f.p.Set(func(r *agenttest.Rules) { r.Login = nil })
+					recover(f)
+					f.must()
+				})
+			})
+		}
+	}
+}
+
+// The line says when, and the agent does it without another request.
+func TestUnattendedTriesAgainByItself(t *testing.T) {
+	unattended(t, agenttest.Password, func(f *fixture, _ *credential) {
+		f.p.Set(func(r *agenttest.Rules) { r.Login = agenttest.Internal("prod") })
+		if _, err := f.ask(); !strings.Contains(err.Error(), "the agent tries again by itself in 5s") {
+			t.Error(err)
+		}
+		time.Sleep(6 * time.Second)
+		if _, err := f.ask(); !strings.Contains(err.Error(), "the agent tries again by itself in 14s") {
+			t.Error(err)
+		}
+		f.p.Set(func(r *agenttest.Rules) { r.Login = nil })
+		time.Sleep(15 * time.Second)
+		f.state(agent.StateFresh)
+	})
+}
+
+// What an older version stored as refused may have been any failure, so it counts for nothing.
+func TestUnattendedStampOfAnOlderVersion(t *testing.T) {
+	unattended(t, agenttest.Password, func(f *fixture, _ *credential) {
+		if err := f.store.Put(f.t.Context(), "prod--refused", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		f.must()
+		synctest.Wait()
+		if keys, _ := f.store.Keys(f.t.Context()); len(keys) != 1 {
+			t.Errorf("keys %v", keys)
+		}
+	})
+}
+
+// A credential that one user pool refused may be right at another.
+func TestUnattendedRefusalIsOfOneUserPool(t *testing.T) {
+	unattended(t, "wrong", func(f *fixture, c *credential) {
+		_, _ = f.ask()
+		f.config.Environments[1].UserPoolID = "us-east-2_other"
+		if err := f.a.Configure(f.config); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		_, _ = f.ask()
+		if n := f.logins(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// A credential file that is missing for a while does not make the agent read it in a loop.
+func TestUnattendedFileGoneAfterAFailure(t *testing.T) {
+	unattended(t, agenttest.Password, func(f *fixture, c *credential) {
+		f.p.Set(func(r *agenttest.Rules) { r.Login = agenttest.Internal("prod") })
+		_, _ = f.ask()
+		c.mu.Lock()
+		c.err = errors.New("no such file")
+		c.mu.Unlock()
+		time.Sleep(time.Hour)
+		c.mu.Lock()
+		n := c.reads
+		c.mu.Unlock()
+		if n > 5 {
+			t.Errorf("%d reads in an hour", n)
 		}
 	})
 }

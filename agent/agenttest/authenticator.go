@@ -6,6 +6,7 @@
 package agenttest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -33,7 +34,9 @@ type Authenticator struct {
 	mu        sync.Mutex
 	rules     Rules
 	serial    int
-	live      map[string]bool // the valid refresh tokens
+	live      map[string]bool      // the valid refresh tokens
+	retired   map[string]time.Time // those that Rules.Grace still accepts, and until when
+	sent      []Sent
 	refreshes int
 	revoked   []string
 	device    agent.Device
@@ -47,14 +50,26 @@ type Authenticator struct {
 type Rules struct {
 	Lifetime time.Duration // of ID tokens; 0 means an hour
 	Rotate   bool          // every refresh yields a new refresh token and makes the old one invalid
-	Latency  time.Duration // before the answer to every refresh
+	Latency  time.Duration // before every refresh is processed
+	Late     time.Duration // from then to the answer
 	Skew     time.Duration // reported with every result
 	// SignedInAgo makes sign-ins look that old.
 	SignedInAgo time.Duration
 	// Login, if set, is the error of every sign-in.
 	Login error
+	// HoldLogin, if set, holds up every sign-in that begins now until it is closed.
+	HoldLogin chan struct{}
+	// HoldRevoke does that with revocations.
+	HoldRevoke chan struct{}
 	// Device is given to every new sign-in.
-	Device agent.Device
+	Device         agent.Device
+	AccessLifetime time.Duration // of access tokens; 0 says nothing
+	// Username, if set, is the name that the user pool has for every user.
+	Username string
+	// RefreshAPI is reported with every refresh.
+	RefreshAPI string
+	// Grace is how long a refresh token is accepted after it was rotated.
+	Grace time.Duration
 	// Refresh, if set, decides the n-th refresh (from 1): it returns an error, or nil to go
 	// on.
 	Refresh func(ctx context.Context, n int) error
@@ -67,7 +82,29 @@ var _ agent.Authenticator = (*Authenticator)(nil)
 
 // NewAuthenticator returns an Authenticator that accepts User and MFAUser.
 func NewAuthenticator() *Authenticator {
-	return &Authenticator{live: make(map[string]bool), called: make(chan string, 10000)}
+	return &Authenticator{live: make(map[string]bool), retired: make(map[string]time.Time), called: make(chan string, 10000)}
+}
+
+// A Sent is what one call sent to an endpoint.
+type Sent struct {
+	Call         string // "login", "refresh", "revoke" or "revoke-all"
+	Endpoint     string
+	RefreshToken string
+	DeviceKey    string
+	At           time.Time
+}
+
+// Sent returns what was sent, in order.
+func (p *Authenticator) Sent() []Sent {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.sent)
+}
+
+func (p *Authenticator) record(call string, env agent.Environment, refreshToken agent.Secret, d agent.Device) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, Sent{Call: call, Endpoint: env.EndpointURL(), RefreshToken: refreshToken.Reveal(), DeviceKey: d.Key, At: time.Now()})
 }
 
 // Set changes the rules.
@@ -113,22 +150,27 @@ func (p *Authenticator) EndAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.live)
+	clear(p.retired)
 }
 
 // Login accepts User with Password; it asks MFAUser for MFACode as well.
 func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
 	p.called <- "login"
+	p.record("login", env, agent.Secret{}, req.Device)
 	p.mu.Lock()
-	failed := p.rules.Login
+	failed, hold := p.rules.Login, p.rules.HoldLogin
 	p.device = req.Device
 	p.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	if failed != nil {
 		return agent.AuthResult{}, failed
 	}
 	if req.Password.Reveal() != Password || req.Username != User && req.Username != MFAUser {
 		return agent.AuthResult{}, &agent.Error{
 			Code: agent.CodeLoginRequired, Op: "login", Environment: env.Name,
-			Message: "Invalid username or password", Hint: "run again: kyc-agentd login " + env.Name,
+			Message: "Invalid username or password", Hint: "run again: kyc-agentd login " + env.Name, Err: agent.ErrBadCredential,
 		}
 	}
 	if req.Username == MFAUser {
@@ -138,7 +180,7 @@ func (p *Authenticator) Login(ctx context.Context, env agent.Environment, req ag
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := agent.SignIn{Username: req.Username, Subject: "sub-of-" + req.Username, Device: p.rules.Device}
+	s := agent.SignIn{Username: cmp.Or(p.rules.Username, req.Username), Subject: "sub-of-" + req.Username, Device: p.rules.Device}
 	if p.rules.SignedInAgo > 0 {
 		s.SignedInAt = time.Now().Add(-p.rules.SignedInAgo)
 	}
@@ -165,13 +207,14 @@ func askCode(ctx context.Context, env agent.Environment, ask agent.Prompter) err
 // Refresh follows the rules.
 func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s agent.SignIn, keep func(agent.SignIn)) (agent.AuthResult, error) {
 	p.called <- "refresh"
+	p.record("refresh", env, s.RefreshToken, s.Device)
 	p.mu.Lock()
 	p.refreshes++
 	n, rules := p.refreshes, p.rules
 	p.device = s.Device
 	p.mu.Unlock()
 	if err := pause(ctx, rules.Latency); err != nil {
-		return agent.AuthResult{}, Unavailable(env.Name, "no answer")
+		return agent.AuthResult{}, Lost(env.Name, "no answer")
 	}
 	var failed error
 	if rules.Refresh != nil {
@@ -184,6 +227,10 @@ func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 	if !ok {
 		return agent.AuthResult{}, Rejected(env.Name)
 	}
+	if err := pause(ctx, rules.Late); err != nil {
+		return agent.AuthResult{}, Lost(env.Name, "no answer")
+	}
+	s.RefreshAPI = cmp.Or(rules.RefreshAPI, s.RefreshAPI)
 	if rules.Rotate && (failed == nil || rules.Delivered) {
 		rotated := s
 		rotated.RefreshToken = agent.NewSecret(token)
@@ -201,19 +248,29 @@ func (p *Authenticator) Refresh(ctx context.Context, env agent.Environment, s ag
 func (p *Authenticator) use(token string, rotate bool) (string, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.live[token] {
+	if !p.live[token] && !time.Now().Before(p.retired[token]) {
 		return "", false
 	}
 	if rotate {
-		delete(p.live, token)
+		if p.live[token] {
+			delete(p.live, token)
+			p.retired[token] = time.Now().Add(p.rules.Grace)
+		}
 		token = p.issueLocked()
 	}
 	return token, true
 }
 
 // Revoke makes the refresh token invalid.
-func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.SignIn) error {
+func (p *Authenticator) Revoke(_ context.Context, env agent.Environment, s agent.SignIn) error {
 	p.called <- "revoke"
+	p.record("revoke", env, s.RefreshToken, s.Device)
+	p.mu.Lock()
+	hold := p.rules.HoldRevoke
+	p.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.revoked = append(p.revoked, s.RefreshToken.Reveal())
@@ -224,6 +281,7 @@ func (p *Authenticator) Revoke(_ context.Context, _ agent.Environment, s agent.S
 // RevokeAll makes every refresh token invalid.
 func (p *Authenticator) RevokeAll(_ context.Context, env agent.Environment, s agent.SignIn, _ func(agent.SignIn)) error {
 	p.called <- "revoke"
+	p.record("revoke-all", env, s.RefreshToken, s.Device)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.live[s.RefreshToken.Reveal()] {
@@ -278,13 +336,30 @@ func (p *Authenticator) resultLocked(s agent.SignIn, refreshToken string) agent.
 	}
 	return agent.AuthResult{
 		SignIn: s, IDToken: agent.NewSecret(fmt.Sprintf("id-token-%d", p.serial)),
+		AccessToken: agent.NewSecret(fmt.Sprintf("access-token-%d", p.serial)), AccessLifetime: p.rules.AccessLifetime,
 		Lifetime: lifetime, Skew: p.rules.Skew,
 	}
 }
 
 // Unavailable returns the error of a provider that cannot be reached.
 func Unavailable(env, why string) error {
-	return &agent.Error{Code: agent.CodeUnavailable, Op: "refresh", Environment: env, Message: "cannot reach Cognito: " + why, Hint: "try again"}
+	return &agent.Error{
+		Code: agent.CodeUnavailable, Op: "refresh", Environment: env, Message: "cannot reach Cognito: " + why, Hint: "try again",
+		Err: agent.ErrUnreachable,
+	}
+}
+
+// Lost returns the error of a provider that may have done the work, and whose answer is lost.
+func Lost(env, why string) error {
+	return &agent.Error{
+		Code: agent.CodeUnavailable, Op: "refresh", Environment: env, Message: "no answer from Cognito: " + why, Hint: "try again",
+		Err: agent.ErrNoAnswer,
+	}
+}
+
+// Internal returns the error of a provider that answers with an internal error.
+func Internal(env string) error {
+	return &agent.Error{Code: agent.CodeUnavailable, Op: "refresh", Environment: env, Message: "Cognito has an internal error", Hint: "try again"}
 }
 
 // Rejected returns the error that definitely refuses a refresh token.

@@ -24,7 +24,7 @@ var floors = map[string][]string{
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/sanitize",
+		"ipc", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/doctor": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
@@ -44,13 +44,13 @@ var floors = map[string][]string{
 	"ipc/internal/wire":    {"agent", "internal/sanitize"},
 	"ipc/internal/fixture": {"agent"},
 
-	"agent/internal/awscall": {"internal/proxyconnect", "internal/origin"},
+	"agent/internal/awscall": {"agent", "internal/proxyconnect", "internal/origin"},
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 
 	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
-	"agent":           {"store"},
+	"agent":           {"store", "internal/origin"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
 	"store/file":                {"store", "store/internal/validate", "internal/durable", "internal/shellquote"},
