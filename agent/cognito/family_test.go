@@ -297,7 +297,9 @@ func TestFamiliesLost(t *testing.T) {
 				srv := pool.open(t)
 				here, there := pool.twoHosts(t, srv)
 				here.loseLive(t)
+				here.wire.losing(true)      // the agent tries again by itself
 				time.Sleep(2 * time.Minute) // beyond the grace period
+				here.wire.losing(false)
 				err := here.Logout(t.Context(), agent.LogoutRequest{Scope: agent.LogoutAllDevices})
 				wantError(t, err, agent.CodeLoginRequired, "signed out here, but not elsewhere", "kyc-agentd logout --all-devices prod")
 				here.wantNothingLeft(t)

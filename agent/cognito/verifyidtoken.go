@@ -35,8 +35,10 @@ func (o *operation) authResult(
 		result.SignIn.Username = claims.Username
 	}
 	result.IDToken = agent.NewSecret(aws.ToString(r.IdToken))
-	// ExpiresIn is not used: it is the lifetime of the access token, and emulators omit it.
 	result.Lifetime = claims.Lifetime()
+	// ExpiresIn is the lifetime of the access token alone, and emulators omit it.
+	result.AccessToken = agent.NewSecret(aws.ToString(r.AccessToken))
+	result.AccessLifetime = time.Duration(r.ExpiresIn) * time.Second
 	return result, nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
+	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
@@ -74,6 +75,18 @@ func (f *Failure) Error() string {
 
 // Unwrap returns the error of the context if that ended the call.
 func (f *Failure) Unwrap() error { return f.Cause }
+
+// Is tells the agent whether there was an answer. What was cut off is none: the server has done
+// the work.
+func (f *Failure) Is(target error) bool {
+	switch target {
+	case agent.ErrNoAnswer:
+		return f.Code == "" && f.Status < 300
+	case agent.ErrUnreachable:
+		return f.Code == "" && f.Status == 0 && !f.Sent
+	}
+	return false
+}
 
 // newFailure reduces an error of the SDK to a Failure. ended is why the wait for the call
 // ended before the call did, or nil. message is the server's error message; see Make.
