@@ -105,6 +105,7 @@ func TestServiceUnit(t *testing.T) {
 		"Service.ExecReload":               "/usr/bin/kyc-agentd reload",
 		"Service.WatchdogSec":              "30s",
 		"Service.TimeoutAbortSec":          "5s",
+		"Service.TimeoutStopSec":           "75s", // the daemon waits 65 s for a refresh
 		"Service.Restart":                  "on-failure",
 		"Service.RestartSec":               "100ms", // serving again within a second
 		"Service.RestartPreventExitStatus": "64 78",
