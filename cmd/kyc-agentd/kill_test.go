@@ -131,3 +131,50 @@ func (r *killRun) record() string {
 	}
 	return string(data)
 }
+
+// TestKillWithoutDemand kills the daemon after Cognito has rotated the refresh token and before
+// the answer arrives. The next daemon refreshes at once, although nobody asks: after the grace
+// period the stored refresh token would be refused.
+func TestKillWithoutDemand(t *testing.T) {
+	testpeer.Slow(t)
+	r := newKillRun(t, time.Minute)
+	marker := filepath.Join(r.dir, ".local", "state", "kyc-agent", "prod.refreshing")
+	for range testpeer.Rounds(5, 50) {
+		before, calls := r.record(), r.srv.Calls(cognitotest.Refresh)
+		r.srv.FailNext(cognitotest.Refresh, 1, cognitotest.Hang().After())
+		p := r.start()
+		asked := make(chan struct{})
+		go func() {
+			defer close(asked)
+			_, _ = r.client().Token(within(r.t, 10*time.Second), agent.TokenRequest{Environment: "prod"})
+		}()
+		if err := r.srv.WaitCalls(within(t, 10*time.Second), cognitotest.Refresh, calls+1); err != nil {
+			t.Fatal(err)
+		}
+		awaitState(t, "the marker", func() bool { _, err := os.Stat(marker); return err == nil })
+		p.kill()
+		<-asked
+		r.srv.Release()
+
+		p = r.start()
+		awaitState(t, "a new record that nobody asked for", func() bool { return r.record() != before })
+		awaitState(t, "the marker to go", func() bool { _, err := os.Stat(marker); return errors.Is(err, os.ErrNotExist) })
+		if _, err := r.client().Token(within(t, 10*time.Second), agent.TokenRequest{Environment: "prod"}); err != nil {
+			t.Fatal(err)
+		}
+		p.kill()
+	}
+}
+
+// awaitState waits until done, which looks at what another process does.
+func awaitState(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	ctx := within(t, 10*time.Second)
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("no sign of %s", what)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}

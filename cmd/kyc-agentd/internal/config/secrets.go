@@ -62,6 +62,9 @@ func (p passwordFile) Credential() (agent.Credential, error) {
 	return agent.Credential{Username: p.username, Password: password, Stamp: p.username + " " + stamp}, nil
 }
 
+// StateDir returns the folder for what outlives the daemon, where the file store is, too, or "".
+func StateDir(vars Environ) string { return file.DefaultDir(vars.Get) }
+
 // KeyFile returns store_key_file, or the default one if it exists, or "".
 func (c Config) KeyFile(vars Environ) string {
 	if path := underHome(c.StoreKeyFile.s, vars.Get("HOME")); path != "" {

@@ -13,6 +13,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -35,8 +36,9 @@ import (
 )
 
 // stopWithin is how long the daemon waits for running refreshes when it stops. Cutting one
-// off could lose a refresh token that Cognito has already rotated.
-const stopWithin = 22 * time.Second
+// off could lose a refresh token that Cognito has already rotated, and Cognito may take a
+// minute. TimeoutStopSec= of the unit is longer.
+const stopWithin = 65 * time.Second
 
 // Options are the flags of `serve`, and what the program knows. Store and Level, if they
 // are set, override the configuration.
@@ -167,6 +169,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 		Logger:        d.log,
 		Version:       d.opts.Version,
 		OnChange:      d.sinks.OnChange,
+		Markers:       d.markers(),
 	})
 	if err != nil {
 		return err
@@ -229,7 +232,7 @@ func (d *daemon) server() *ipc.Server {
 // default action has to be restored before anything is stopped.
 func beginShutdown(stop func()) {
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
-	notify("STOPPING=1", "STATUS=finishing open requests")
+	notify("STOPPING=1", fmt.Sprintf("STATUS=finishing open requests; a refresh at Cognito has up to %s", stopWithin))
 	stop()
 }
 
@@ -240,6 +243,9 @@ func (d *daemon) close() {
 	var sinks sync.WaitGroup // in parallel: a file system that hangs must not take time from a refresh
 	sinks.Go(func() { d.sinks.Close(ctx) })
 	defer sinks.Wait()
+	closing, closed := context.WithCancel(ctx)
+	defer closed()
+	go feedWatchdog(closing, func(context.Context) error { return nil }, func(error) {}) // the socket is closed by now
 	if err := d.agent.Close(ctx); err != nil {
 		d.log.Error("a refresh was cut off; if the sign-in does not work after the next start, run: kyc-agentd login", "error", err)
 	}

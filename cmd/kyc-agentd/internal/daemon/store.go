@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/marker"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/auto"
 )
@@ -21,6 +23,15 @@ func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
 		return nil, &agent.Error{Code: agent.CodeConfiguration, Op: "store", Message: err.Error(), Err: err}
 	}
 	return s, nil
+}
+
+// markers returns where the agent notes that a refresh is in progress: beside the stored
+// sign-ins, whatever the store is. What a private agent has in memory does not outlive it.
+func (d *daemon) markers() agent.Markers {
+	if d.started.Store.String() == "memory" {
+		return nil
+	}
+	return marker.New(config.StateDir(d.opts.Vars))
 }
 
 // closeStore unlocks the file store's folder for the next daemon. It ignores the error,

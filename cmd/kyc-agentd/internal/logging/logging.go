@@ -21,9 +21,14 @@
 //	serving the extra socket           socket, environments
 //	signed in, signed in unattended    op login; warn: not signed in
 //	ID token refreshed                 op refresh; warn: ID token not refreshed
-//	signed out                         op logout, scope; warn: not revoked at Cognito
+//	signed out                         op logout, scope
+//	not revoked at Cognito, …          warn, op logout: user, signed_in_at
+//	revoked a refresh token that …     came too late: op logout
 //	account recovered                  op recover; warn: account not recovered
 //	the newest refresh token could …   error, op save: it is in memory only
+//	the store is up to date again      op save
+//	the store does not have the …      error, op save: at the end
+//	the agent ended during a refresh…  op start
 //	request                            a request that failed: once an hour for each op,
 //	                                   env, code and exe, at debug otherwise, as are
 //	                                   requests that succeeded; error: an internal error
