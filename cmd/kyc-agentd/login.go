@@ -7,13 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
 // loginOptions are the options of `login`.
 type loginOptions struct {
 	cli           *cli
-	user          string
+	user          config.TypedUsername
 	passwordStdin bool
 	apiKeyStdin   bool
 }
@@ -29,7 +30,7 @@ func (c *cli) loginCommand() *cobra.Command {
 			return c.withEnvironment(cmd, args, o.run)
 		},
 	}
-	cmd.Flags().StringVarP(&o.user, "user", "u", "", "")
+	cmd.Flags().VarP(&o.user, "user", "u", "")
 	cmd.Flags().BoolVar(&o.passwordStdin, "password-stdin", false, "")
 	cmd.Flags().BoolVar(&o.apiKeyStdin, "api-key-stdin", false, "")
 	addSecretFlags(cmd)
@@ -40,7 +41,7 @@ func (o *loginOptions) checkFlags(cmd *cobra.Command) error {
 	if err := rejectSecretFlags(cmd, ", or leave it out to be asked"); err != nil {
 		return err
 	}
-	if o.apiKeyStdin && (o.passwordStdin || o.user != "") {
+	if o.apiKeyStdin && (o.passwordStdin || o.user.String() != "") {
 		return usageError("leave out --user and --password-stdin", "an API key replaces user and password")
 	}
 	return nil
@@ -64,7 +65,7 @@ func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 
 // credentials returns what the flags give, and asks for the rest.
 func (o *loginOptions) credentials(ctx context.Context, in *interaction) (user string, password agent.Secret, err error) {
-	user = o.user
+	user = o.user.String()
 	if o.passwordStdin {
 		if user == "" {
 			return "", agent.Secret{}, usageError("add -u USER", "--password-stdin needs the user's name")

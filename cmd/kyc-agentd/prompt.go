@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
@@ -67,11 +68,14 @@ func (in *interaction) askUser(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	user := cmp.Or(strings.TrimSpace(typed), in.env.User)
-	if user == "" {
+	var user config.TypedUsername
+	if err := user.Set(typed); err != nil {
+		return "", usageError("", "%v", err)
+	}
+	if user.String() == "" && in.env.User == "" {
 		return "", usageError("", "the user's name is empty")
 	}
-	return user, nil
+	return cmp.Or(user.String(), in.env.User), nil
 }
 
 // askPassword asks for the user's current password, which may be empty.

@@ -222,11 +222,11 @@ func TestConfirm(t *testing.T) {
 	}
 	wantAnswers(t, got, map[string]string{"code": "654321"})
 
-	if o := (session{vars: vars}).run(t, "confirm", "-u", "b b", "--resend", "staging"); o.exit != exitOK ||
-		o.errOut != "kyc-agentd: staging: the code was sent again\nkyc-agentd: next, run at a terminal: kyc-agentd confirm staging -u 'b b'\n" {
+	if o := (session{vars: vars}).run(t, "confirm", "-u", "b'b", "--resend", "staging"); o.exit != exitOK ||
+		o.errOut != "kyc-agentd: staging: the code was sent again\nkyc-agentd: next, run at a terminal: kyc-agentd confirm staging -u 'b'\\''b'\n" {
 		t.Errorf("%+v", o)
 	}
-	want := []string{"confirm bob at staging", "resend-code bob at staging", "confirm bob at staging", "resend-code b b at staging"}
+	want := []string{"confirm bob at staging", "resend-code bob at staging", "confirm bob at staging", "resend-code b'b at staging"}
 	if !slices.Equal(done, want) {
 		t.Errorf("%q", done)
 	}

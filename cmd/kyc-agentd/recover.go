@@ -6,18 +6,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // passwordOptions are the options of `password reset` and `password change`.
 type passwordOptions struct {
-	user string
+	user config.TypedUsername
 }
 
 func (c *cli) passwordCommand() *cobra.Command {
 	var o passwordOptions
 	cmd := &cobra.Command{Use: "password", Long: usagePassword, Args: resetOrChange, RunE: c.needsCommand}
-	cmd.PersistentFlags().StringVarP(&o.user, "user", "u", "", "")
+	cmd.PersistentFlags().VarP(&o.user, "user", "u", "")
 	cmd.AddCommand(
 		&cobra.Command{Use: "reset", Long: usagePassword, Args: atMostOneArg, RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withEnvironment(cmd, args, o.reset)
@@ -38,7 +39,7 @@ func resetOrChange(_ *cobra.Command, args []string) error {
 }
 
 func (o *passwordOptions) reset(ctx context.Context, in *interaction) error {
-	if _, err := in.recoverAccount(ctx, o.user, agent.RecoverRequest{Action: agent.RecoverReset}); err != nil {
+	if _, err := in.recoverAccount(ctx, o.user.String(), agent.RecoverRequest{Action: agent.RecoverReset}); err != nil {
 		return err
 	}
 	in.cli.io.say("%s: password set; next, run: kyc-agentd login %[1]s", in.env.Name)
@@ -51,7 +52,7 @@ func (o *passwordOptions) change(ctx context.Context, in *interaction) (err erro
 	if err := in.needTerminal("password change"); err != nil {
 		return err
 	}
-	user := o.user
+	user := o.user.String()
 	if user == "" {
 		if user, err = in.askUser(ctx); err != nil {
 			return err
@@ -73,7 +74,7 @@ func (o *passwordOptions) change(ctx context.Context, in *interaction) (err erro
 
 // confirmOptions are the options of `confirm`.
 type confirmOptions struct {
-	user   string
+	user   config.TypedUsername
 	resend bool
 }
 
@@ -85,14 +86,14 @@ func (c *cli) confirmCommand() *cobra.Command {
 			return c.withEnvironment(cmd, args, o.run)
 		},
 	}
-	cmd.Flags().StringVarP(&o.user, "user", "u", "", "")
+	cmd.Flags().VarP(&o.user, "user", "u", "")
 	cmd.Flags().BoolVar(&o.resend, "resend", false, "")
 	return cmd
 }
 
 // run asks for the code that Cognito sent. Sending it again needs no terminal.
 func (o *confirmOptions) run(ctx context.Context, in *interaction) (err error) {
-	user := o.user
+	user := o.user.String()
 	if o.resend {
 		if user == "" && in.terminal == nil {
 			return usageError("add -u USER", "--resend needs the user's name")

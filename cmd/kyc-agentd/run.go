@@ -20,7 +20,7 @@ import (
 type runOptions struct {
 	cli           *cli
 	daemon        daemon.Options // --config and --log-level
-	user          string
+	user          config.TypedUsername
 	passwordFile  string
 	passwordStdin bool
 	apiKeyStdin   bool
@@ -42,7 +42,7 @@ func (c *cli) runCommand() *cobra.Command {
 			return o.run(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVarP(&o.user, "user", "u", "", "")
+	cmd.Flags().VarP(&o.user, "user", "u", "")
 	cmd.Flags().StringVar(&o.passwordFile, "password-file", "", "")
 	cmd.Flags().BoolVar(&o.passwordStdin, "password-stdin", false, "")
 	cmd.Flags().BoolVar(&o.apiKeyStdin, "api-key-stdin", false, "")
@@ -75,13 +75,13 @@ func (o *runOptions) checkFlags(cmd *cobra.Command) error {
 	}
 	password := o.passwordFile != "" || o.passwordStdin
 	switch {
-	case o.apiKeyStdin && (o.user != "" || password):
+	case o.apiKeyStdin && (o.user.String() != "" || password):
 		return usageError("leave out the others", "an API key replaces user and password")
 	case o.passwordFile != "" && o.passwordStdin:
 		return usageError("leave one out", "--password-file and --password-stdin both give the password")
-	case o.user == "" && password:
+	case o.user.String() == "" && password:
 		return usageError("add -u USER", "a password needs the user's name")
-	case o.user != "" && !password:
+	case o.user.String() != "" && !password:
 		return usageError("add --password-file FILE or --password-stdin", "there is nobody to ask for the password of %s", o.user)
 	}
 	return nil
@@ -153,7 +153,7 @@ func makeRuntimeDir(vars config.Environ) (string, error) {
 
 // signIn signs in with what the command line names, else with what the configuration has.
 func (o *runOptions) signIn(ctx context.Context, a *agent.Agent) error {
-	req := agent.LoginRequest{Environment: o.environment, Username: o.user}
+	req := agent.LoginRequest{Environment: o.environment, Username: o.user.String()}
 	var err error
 	switch {
 	case o.apiKeyStdin:

@@ -258,11 +258,35 @@ var usernameShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
 const maxUsername = 128 // characters
 
 func (usernameKind) check(s string) error {
-	if !usernameShape.MatchString(s) || utf8.RuneCountInString(s) > maxUsername {
+	if !isUsername(s) {
 		return fmt.Errorf("bad user name %q; want at most 128 characters, and no blanks", s)
 	}
 	return nil
 }
+
+func isUsername(s string) bool {
+	return usernameShape.MatchString(s) && utf8.RuneCountInString(s) <= maxUsername
+}
+
+// TypedUsername is a Username that a person types, as a flag or at a prompt: blanks at its
+// ends are dropped, and no error shows it, because it may be a password in the wrong place.
+type TypedUsername struct{ s string }
+
+// Set checks what was typed and keeps it. Nothing, or nothing but blanks, is no error.
+func (u *TypedUsername) Set(typed string) error {
+	typed = strings.TrimSpace(typed)
+	if typed != "" && !isUsername(typed) {
+		return errors.New("not a user name: one has at most 128 characters, and no blanks")
+	}
+	u.s = typed
+	return nil
+}
+
+// String returns the name.
+func (u TypedUsername) String() string { return u.s }
+
+// Type is TextType.
+func (u *TypedUsername) Type() string { return TextType }
 
 type urlKind struct{}
 
