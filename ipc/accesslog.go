@@ -30,19 +30,19 @@ type RequestInfo struct {
 // A success is for debugging: the agent itself logs what it changed. A failure is for the
 // administrator, but only once: a cron job without a sign-in fails every minute, and its
 // sixty lines an hour would hide the next failure.
-func (h *handler) logRequest(r *http.Request, op, env string, started time.Time, err error) {
+func (h *handler) logRequest(r *http.Request, op, env, user string, started time.Time, err error) {
 	info := RequestInfo{Op: cmp.Or(op, "request"), Duration: time.Since(started)}
 	if err == nil {
 		h.count(info)
 		if h.log.Enabled(r.Context(), slog.LevelDebug) {
-			h.log.LogAttrs(r.Context(), slog.LevelDebug, "request", logAttrs(r, info, env)...)
+			h.log.LogAttrs(r.Context(), slog.LevelDebug, "request", logAttrs(r, info, env, user)...)
 		}
 		return
 	}
 	e := wire.Sanitized(err)
 	info.Code = e.Code
 	h.count(info)
-	attrs := append(logAttrs(r, info, cmp.Or(e.Environment, env)), slog.String("error", e.Error()))
+	attrs := append(logAttrs(r, info, cmp.Or(e.Environment, env), user), slog.String("error", e.Error()))
 	level := slog.LevelDebug
 	switch {
 	case e.Code == agent.CodeInternal:
@@ -73,10 +73,13 @@ func causeOf(err error) string {
 
 // logAttrs returns the fields of a request's line, under the names that they have in all
 // lines.
-func logAttrs(r *http.Request, info RequestInfo, env string) []slog.Attr {
+func logAttrs(r *http.Request, info RequestInfo, env, user string) []slog.Attr {
 	attrs := []slog.Attr{slog.String("op", info.Op)}
 	if env != "" {
 		attrs = append(attrs, slog.String("env", env))
+	}
+	if user != "" {
+		attrs = append(attrs, slog.String("user", sanitize.OneLine(user)))
 	}
 	if info.Code != "" {
 		attrs = append(attrs, slog.String("code", string(info.Code)))

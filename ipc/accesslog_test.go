@@ -82,7 +82,7 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 		t.Skip("no /proc here")
 	}
 	for i, want := range []string{
-		"level=DEBUG msg=request op=token env=staging duration=",
+		"level=DEBUG msg=request op=token env=staging user=ana@example.com duration=",
 		"level=INFO msg=request op=token env=prod code=login_required duration=",
 		"level=DEBUG msg=request op=token env=prod code=login_required duration=",
 	} {

@@ -68,6 +68,7 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 	}
 	return agent.Token{
 		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
+		User: body.User, Subject: body.Subject,
 		Warning: sanitize.OneLine(header.Get(wire.HeaderWarning)),
 	}, nil
 }
@@ -79,6 +80,9 @@ func tokenPath(req agent.TokenRequest, format string) string {
 	}
 	if req.MinValid != 0 {
 		q.Set("min_valid", req.MinValid.String())
+	}
+	if req.User != "" {
+		q.Set("user", req.User)
 	}
 	return "/v1/token?" + q.Encode()
 }

@@ -25,5 +25,6 @@ func (c *Client) AWSCredentials(ctx context.Context, req agent.TokenRequest) (ag
 	return agent.AWSCredentials{
 		Environment: sanitize.OneLine(header.Get(wire.HeaderEnvironment)), AccessKeyID: body.AccessKeyID, SecretAccessKey: agent.NewSecret(body.SecretAccessKey),
 		SessionToken: agent.NewSecret(body.SessionToken), ExpiresAt: expires, Warning: sanitize.OneLine(header.Get(wire.HeaderWarning)),
+		User: sanitize.OneLine(header.Get(wire.HeaderUser)),
 	}, nil
 }

@@ -14,8 +14,9 @@
 //
 // # Calls
 //
-//	GET    /v1/token?env=&min_valid=&format=   an ID token
-//	POST   /v1/helper/{protocol}?env=&min_valid=&operation=
+//	GET    /v1/token?env=&user=&min_valid=&format=
+//	                                           an ID token
+//	POST   /v1/helper/{protocol}?env=&user=&min_valid=&operation=
 //	                                           a credential helper's answer
 //	GET    /v1/status                          what the agent holds; never a secret
 //	POST   /v1/login                           {"environment", "username", "password"}, or {"environment", "api_key"}
@@ -35,7 +36,12 @@
 // ("5m") or whole seconds ("300"). A token is answered within 7 seconds, within 4.5 for a
 // tool: the formats k8s and google, and all helpers. If Cognito takes longer, the answer is
 // 503, and the refresh goes on for the next request. A Kyc-Warning header beside a token is
-// a line for the person: the sign-in ends soon.
+// a line for the person: the sign-in ends soon. A Kyc-User header is the user's name, and
+// the format json has it, too, with the `sub`.
+//
+// user refuses another user than that one: 403. It is the name as typed at the sign-in, the
+// one that Cognito has, or the `sub`. A program that is for one user pins that one, because
+// anybody who may use the agent can sign in as another.
 //
 // # Sign-ins
 //

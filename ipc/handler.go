@@ -68,8 +68,8 @@ const (
 )
 
 var routes = []route{
-	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid"}, "", "token", (*handler).serveToken},
-	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation"}, wire.MediaBytes, "helper", (*handler).serveHelper},
+	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid", "user"}, "", "token", (*handler).serveToken},
+	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation", "user"}, wire.MediaBytes, "helper", (*handler).serveHelper},
 	{http.MethodGet, "/v1/status", nil, "", "status", (*handler).serveStatus},
 	{http.MethodPost, "/v1/login", nil, wire.MediaJSON, "login", (*handler).serveLogin},
 	{http.MethodGet, loginPath, nil, "", "login-wait", (*handler).serveLoginWait},
@@ -101,7 +101,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		res = renderError(r, h.withVersion(err))
 	}
-	h.logRequest(r, op, env, started, err)
+	h.logRequest(r, op, env, res.user, started, err)
 	res.write(w)
 }
 

@@ -11,11 +11,11 @@ import (
 func (h *handler) serveProxy(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	markForwarded(r)
-	environment, began, err := "", false, checkNotBrowser(r)
+	environment, user, began, err := "", "", false, checkNotBrowser(r)
 	if err == nil {
-		environment, began, err = h.proxy.Forward(w, r)
+		environment, user, began, err = h.proxy.Forward(w, r)
 	}
-	h.logRequest(r, "proxy", environment, started, err)
+	h.logRequest(r, "proxy", environment, user, started, err)
 	switch {
 	case err == nil:
 	case began:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
@@ -20,6 +21,7 @@ type response struct {
 	body       []byte
 
 	environment string // if the body has no place for it
+	user        string // whose token it is
 }
 
 func jsonResponse(v any) response {
@@ -37,7 +39,7 @@ func (res response) write(w http.ResponseWriter) {
 	}
 	for _, field := range [...]struct{ name, value string }{
 		{"Retry-After", res.retryAfter}, {"Allow", res.allow}, {wire.HeaderWarning, res.warning},
-		{wire.HeaderError, string(res.code)}, {wire.HeaderEnvironment, res.environment},
+		{wire.HeaderError, string(res.code)}, {wire.HeaderEnvironment, res.environment}, {wire.HeaderUser, sanitize.OneLine(res.user)},
 	} {
 		if field.value != "" {
 			h.Set(field.name, field.value)

@@ -29,7 +29,7 @@ func TestTokenFormats(t *testing.T) {
 		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 		early := time.Now().Add(59 * time.Minute).UTC().Format(time.RFC3339)
 		jsonBody := `{"token":"` + fixture.JWT + `","token_type":"Bearer","expires_at":"` + expires +
-			`","expires_in":"3600","environment":"staging","api_url":"https://staging.example.com"}` + "\n"
+			`","expires_in":"3600","environment":"staging","api_url":"https://staging.example.com","user":"ana@example.com","sub":"7d1f"}` + "\n"
 		for _, test := range []struct{ query, accept, media, body string }{
 			{"", "", wire.MediaJSON, jsonBody},
 			{"", "*/*", wire.MediaJSON, jsonBody},
@@ -71,7 +71,7 @@ func TestAPIKeyAndWarning(t *testing.T) {
 	}})
 	for format, body := range map[string]string{
 		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n",
-		"json":   `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"https://prod.example.com"}` + "\n",
+		"json":   `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"https://prod.example.com","user":"","sub":""}` + "\n",
 		"env":    "KYC_TOKEN=sk_1\nKYC_API_URL=https://prod.example.com\nKYC_TOKEN_EXPIRES_AT=\n",
 		"k8s":    `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"sk_1"}}` + "\n",
 		"google": `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"sk_1"}` + "\n",
@@ -104,6 +104,7 @@ func TestTokenRequestReachesTheService(t *testing.T) {
 		"?min_valid=300":                    {MinValid: 5 * time.Minute},
 		"?min_valid=1h30m&env=prod":         {Environment: "prod", MinValid: 90 * time.Minute},
 		"?min_valid=0":                      {},
+		"?user=ana%40example.com&env=prod":  {Environment: "prod", User: "ana@example.com"},
 		"?min_valid=%2B5m&env=a%20b%26c%3D": {Environment: "a b&c=", MinValid: 5 * time.Minute},
 	} {
 		if a := ask(t, ln, rawRequest("GET", "/v1/token"+query, "")); a.StatusCode != http.StatusOK {

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"net/url"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -18,7 +19,11 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if err != nil {
 		return response{}, wire.InEnvironment(env, err)
 	}
-	req := agent.TokenRequest{Environment: env, MinValid: minValid}
+	user, err := userOf(r.query)
+	if err != nil {
+		return response{}, wire.InEnvironment(env, err)
+	}
+	req := agent.TokenRequest{Environment: env, MinValid: minValid, User: user}
 	if f.Render == nil {
 		return h.serveAWSCredentials(req)
 	}
@@ -30,7 +35,17 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(f.Render(t, time.Now()))}, nil
+	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(f.Render(t, time.Now())), user: t.User}, nil
+}
+
+// userOf returns the user that a request names, or "". An empty one is refused: it is most
+// likely an unset variable of a script, which wants one user and would get any.
+func userOf(query url.Values) (string, error) {
+	user := query.Get("user")
+	if user == "" && query.Has("user") {
+		return "", wire.UsageError("user is empty; leave it out to take whoever is signed in")
+	}
+	return user, nil
 }
 
 // token asks the service for a token, and checks that it can be sent.

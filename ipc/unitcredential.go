@@ -100,7 +100,7 @@ func (s *unitCredentialServer) serveCredential(c net.Conn, q unitRequest) {
 		s.logFailure(q, env, err)
 		return
 	}
-	s.handler.log.Debug("gave a unit its credential", "unit", sanitize.OneLine(q.unit), "env", token.Environment)
+	s.handler.log.Debug("gave a unit its credential", "unit", sanitize.OneLine(q.unit), "env", token.Environment, "user", sanitize.OneLine(token.User))
 }
 
 func (s *unitCredentialServer) token(env string) (token agent.Token, err error) {

@@ -54,6 +54,7 @@ func FuzzAnswer(f *testing.F) {
 // found even if there is an error elsewhere.
 func FuzzArguments(f *testing.F) {
 	f.Add("-f\x00curl\x00prod")
+	f.Add("--user=a&b\r\n\x00prod")
 	f.Add("--min-valid=5m\x00a b&env=x\r\n\r\nGET / HTTP/1.0\x00--\x00-x")
 	f.Add("-x\x00\x00-socket\x00--\x00")
 	f.Add("get\x00prod")
@@ -81,7 +82,7 @@ func FuzzArguments(f *testing.F) {
 		}
 		body, _ := io.ReadAll(req.Body)
 		q := req.URL.Query()
-		same := q.Get("env") == o.environment && q.Get("min_valid") == o.minValid && q.Get("operation") == o.operation &&
+		same := q.Get("env") == o.environment && q.Get("min_valid") == o.minValid && q.Get("user") == o.user && q.Get("operation") == o.operation &&
 			req.Host == "kyc-agent" && req.Header.Get("Accept") == "text/plain"
 		if protocol := o.protocol("x"); protocol == "" {
 			same = same && q.Get("format") == o.format && req.URL.Path == "/v1/token" && len(req.Header) == 1

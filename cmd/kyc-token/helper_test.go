@@ -39,6 +39,7 @@ func TestHelperOnTheWire(t *testing.T) {
 		{"get, no newline", withStdin(`{"uri":"x"}`), []string{"get", "prod"}, "/v1/helper/bazel?env=prod", `{"uri":"x"}`},
 		{"get, empty", withStdin(""), []string{"get"}, "/v1/helper/bazel", ""},
 		{"get, NUL", withStdin("\x00"), []string{"get"}, "/v1/helper/bazel", "\x00"},
+		{"get of a user", withStdin("x"), []string{"get", "-user=ana"}, "/v1/helper/bazel?user=ana", "x"},
 		{"get of a life", withStdin("x"), []string{"-min-valid", "5m", "get"}, "/v1/helper/bazel?min_valid=5m", "x"},
 		{"get is not KYC_ENV's", both(environ("KYC_ENV", "prod"), withStdin("x")), []string{"get"}, "/v1/helper/bazel", "x"},
 		{"an environment get", nil, []string{"--", "get"}, "", ""},

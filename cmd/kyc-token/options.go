@@ -7,6 +7,7 @@ type options struct {
 	mode        mode
 	format      string
 	minValid    string
+	user        string // who must be signed in; empty means anybody
 	socket      string
 	environment string
 	operation   string   // of git and Terraform: "get"
@@ -113,6 +114,8 @@ func (o *options) stringFlag(name string) *string {
 		return &o.minValid
 	case "socket":
 		return &o.socket
+	case "user":
+		return &o.user
 	}
 	return nil
 }

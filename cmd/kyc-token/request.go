@@ -15,6 +15,7 @@ func (o options) request(body string) (string, error) {
 	query := "?"
 	query += pair(query, "env", o.environment)
 	query += pair(query, "min_valid", o.minValid)
+	query += pair(query, "user", o.user)
 	head, rest := "GET /v1/token", ""
 	if protocol := o.protocol(body); protocol != "" {
 		query += pair(query, "operation", o.operation)

@@ -1,6 +1,7 @@
 package main
 
-const usage = `Usage: kyc-token [-f FORMAT] [-min-valid DURATION] [-socket PATH] [ENVIRONMENT]
+const usage = `Usage: kyc-token [-f FORMAT] [-min-valid DURATION] [-user NAME] [-socket PATH]
+                 [ENVIRONMENT]
        kyc-token get [ENVIRONMENT] < REQUEST
        kyc-token exec [ENVIRONMENT] -- COMMAND [ARGUMENT...]
 
@@ -14,6 +15,8 @@ waits for it.
                        aws for AWS credentials, as a credential_process
   -min-valid DURATION  a token that stays valid at least that long, or an error:
                        300 (seconds), 5m, 1h
+  -user NAME           an error if anybody else is signed in: the user name as
+                       typed at the sign-in, Cognito's name, or the sub
   -socket PATH         the agent's socket; else $KYC_AGENT_SOCK,
                        else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock,
                        else /run/user/UID/kyc-agentd/agent.sock

@@ -127,7 +127,7 @@ func TestWarningOfTheRealServer(t *testing.T) {
 	path := serve(t, &service{token: agent.Token{IDToken: agent.NewSecret("sk_1"), Warning: warning}})
 	for format, want := range map[string]string{
 		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n",
-		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"","api_url":""}` + "\n",
+		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"","api_url":"","user":"","sub":""}` + "\n",
 	} {
 		shown, piped, exit := onPTY(t, []int{2}, "-socket", path, "-f", format)
 		if shown != "kyc-token: warning: "+warning+"\n" || piped != want || exit != 0 {

@@ -2,7 +2,7 @@
 // Authorization header.
 //
 //	p := &apiproxy.Proxy{Service: service, Transport: apiproxy.NewTransport(nil), …}
-//	environment, began, err := p.Forward(w, r)
+//	environment, user, began, err := p.Forward(w, r)
 //
 // The host of a request names the environment. Bodies of any size are passed on as they
 // arrive, both ways at once, and the answer is the API's own, also a redirect, a 429 or a
@@ -63,11 +63,11 @@ type Proxy struct {
 	buffers bufferPool
 }
 
-// Forward forwards one request and writes the API's answer to w. environment is empty if
-// no token was needed. If err is not nil and an answer has not begun, the caller writes
+// Forward forwards one request and writes the API's answer to w. environment, and the user
+// whose token was sent, are empty if no token was needed. If err is not nil and an answer has not begun, the caller writes
 // err as the answer. If it has begun, the caller aborts it (see [http.ErrAbortHandler]), so
 // that the client sees an incomplete transfer.
-func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment string, began bool, err error) {
+func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment, user string, began bool, err error) {
 	q := &proxyRequest{proxy: p, in: r, out: &stallTimeoutWriter{ResponseWriter: w, control: http.NewResponseController(w)}}
 	defer func() {
 		v := recover()
@@ -78,7 +78,7 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment str
 		default:
 			err = p.OnPanic(v)
 		}
-		environment, began = q.token.Environment, q.out.began
+		environment, user, began = q.token.Environment, q.token.User, q.out.began
 		switch {
 		case err == nil:
 		case began:
@@ -88,7 +88,7 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment str
 			q.streamed.closeUnlessRead(w.Header())
 		}
 	}()
-	return "", false, q.forward()
+	return "", "", false, q.forward()
 }
 
 // A proxyRequest is one request that is being forwarded.

@@ -129,7 +129,7 @@ func renderCurlError(e *agent.Error) []byte {
 }
 
 func renderJSON(t agent.Token, now time.Time) string {
-	body := wire.TokenBody{Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL}
+	body := wire.TokenBody{Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL, User: t.User, Subject: t.Subject}
 	if !t.ExpiresAt.IsZero() {
 		body.ExpiresAt = wire.RFC3339(t.ExpiresAt)
 		body.ExpiresIn = strconv.FormatInt(int64(max(0, left(t, now))/time.Second), 10)

@@ -41,6 +41,7 @@ type Request struct {
 	Operation   string // "" means the protocol's first
 	Environment string // "" means the one that the URL belongs to, or the agent's default
 	MinValid    string // "5m", or "300" for seconds
+	User        string // who must be signed in; "" means anybody
 	Body        []byte // what the tool wrote, unchanged
 }
 
@@ -50,6 +51,7 @@ type Answer struct {
 	MediaType string
 	Body      []byte
 	Warning   string // for the person, on one line
+	User      string // who is signed in, as in [agent.Token]
 }
 
 // A protocol is one in which some tool asks for credentials.
@@ -84,6 +86,7 @@ type call struct {
 	service     agent.Service
 	operation   string
 	environment string
+	user        string
 	minValid    time.Duration
 	body        string
 }
@@ -95,7 +98,7 @@ func Handle(ctx context.Context, service agent.Service, r Request) (Answer, erro
 		return Answer{}, wire.NewStatusError(http.StatusNotFound, "no such protocol: %s; known: %s", wire.Quote(r.Protocol), strings.Join(Protocols(), ", "))
 	}
 	p := protocols[i]
-	c := &call{ctx: ctx, service: service, operation: r.Operation, environment: r.Environment, body: string(r.Body)}
+	c := &call{ctx: ctx, service: service, operation: r.Operation, environment: r.Environment, user: r.User, body: string(r.Body)}
 	if c.operation == "" {
 		c.operation = p.operations[0]
 	}
@@ -114,7 +117,7 @@ func Handle(ctx context.Context, service agent.Service, r Request) (Answer, erro
 
 // token returns a token of the environment, or of the agent's default.
 func (c *call) token(environment string) (agent.Token, error) {
-	t, err := c.service.Token(c.ctx, agent.TokenRequest{Environment: environment, MinValid: c.minValid})
+	t, err := c.service.Token(c.ctx, agent.TokenRequest{Environment: environment, MinValid: c.minValid, User: c.user})
 	if err != nil {
 		return agent.Token{}, err
 	}
@@ -137,5 +140,5 @@ func (c *call) tokenFor(target string) (agent.Token, error) {
 
 // answerWith returns an answer that has a token in it.
 func answerWith(t agent.Token, mediaType, body string) Answer {
-	return Answer{MediaType: mediaType, Warning: sanitize.OneLine(t.Warning), Body: []byte(body)}
+	return Answer{MediaType: mediaType, Warning: sanitize.OneLine(t.Warning), User: t.User, Body: []byte(body)}
 }

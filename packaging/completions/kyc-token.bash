@@ -18,12 +18,12 @@ _kyc_token() {
         COMPREPLY=($(compgen -f -- "$word"))
         return
         ;;
-    -min-valid | --min-valid)
+    -min-valid | --min-valid | -user | --user)
         return
         ;;
     esac
     if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -min-valid -socket -version -help' -- "$word"))
+        COMPREPLY=($(compgen -W '-f -min-valid -socket -user -version -help' -- "$word"))
         return
     fi
     local verbs=

@@ -41,6 +41,8 @@ const (
 	HeaderWarning = "Kyc-Warning"
 	// HeaderEnvironment names the environment of an answer whose body has no place for it.
 	HeaderEnvironment = "Kyc-Environment"
+	// HeaderUser is an [agent.Token]'s User, in UTF-8, in any format.
+	HeaderUser = "Kyc-User"
 )
 
 // A TokenBody is format=json of GET /v1/token. All values are strings, because shell tools
@@ -52,6 +54,8 @@ type TokenBody struct {
 	ExpiresIn   string `json:"expires_in"` // seconds, rounded down; empty for a token that does not expire
 	Environment string `json:"environment"`
 	APIURL      string `json:"api_url"`
+	User        string `json:"user"` // as in [agent.Token]; empty for an API key
+	Subject     string `json:"sub"`
 }
 
 // An AWSBody is format=aws of GET /v1/token: what an AWS SDK expects of a
