@@ -130,7 +130,10 @@ func TestLoginFromStandardInput(t *testing.T) {
 		{"nothing", "", exitUsage, "the password on standard input is empty"},
 		{"an empty line", "\n" + agenttest.Password, exitUsage, "the password on standard input is empty"},
 		{"too long", strings.Repeat("x", config.MaxLine+1), exitUsage, "standard input: the answer is longer than 4096 bytes"},
-		{"not UTF-8", "\xff\n", exitUsage, "standard input: the answer is not UTF-8"},
+		{"not UTF-8", "\xff\n", exitUsage, "standard input is not UTF-8 (perhaps Latin-1); pass it through: iconv -f ISO-8859-1 -t UTF-8"},
+		{"a byte order mark", "\ufeff" + agenttest.Password, exitUsage, "standard input begins with a byte order mark (U+FEFF); pass it through: tail -c +4"},
+		{"UTF-16 of Windows", "\xff\xfex\x00\r\x00\n\x00", exitUsage, "standard input is UTF-16; pass it through: iconv -f UTF-16 -t UTF-8"},
+		{"UTF-16 without a mark", "x\x00\n\x00", exitUsage, "standard input has NUL bytes in it, as UTF-16 has; pass it through: iconv -f UTF-16LE -t UTF-8"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -57,6 +57,9 @@ func (s stdio) readSecret(ctx context.Context, what, hint string) (agent.Secret,
 	if err != nil {
 		return agent.Secret{}, usageError("", "cannot read the %s from standard input: %s", what, config.PlainCause(err))
 	}
+	if what, filter := config.WrongEncoding(data); what != "" {
+		return agent.Secret{}, usageError("pass it through: "+filter, "standard input %s", what)
+	}
 	line, err := terminal.CheckLine(strings.TrimRight(data, "\r\n"))
 	if err != nil {
 		return agent.Secret{}, usageError("", "standard input: %s", err)

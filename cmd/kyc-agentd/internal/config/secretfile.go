@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
@@ -73,6 +72,9 @@ func (f secretFile) read() (secret agent.Secret, stamp string, err error) {
 	if err != nil {
 		return agent.Secret{}, "", fmt.Errorf("cannot read %s: %s", f.path, PlainCause(err))
 	}
+	if what, filter := WrongEncoding(string(data)); what != "" {
+		return agent.Secret{}, "", fmt.Errorf("%s %s; %s", f.path, what, f.convert(filter))
+	}
 	line, err := onlyLine(string(data))
 	if err != nil {
 		return agent.Secret{}, "", fmt.Errorf("%s %w", f.path, err)
@@ -88,6 +90,16 @@ func (f secretFile) hint(err error) string {
 		return "; run: chown " + fmt.Sprint(os.Getuid()) + " " + shellquote.Quote(f.path)
 	}
 	return ""
+}
+
+// convert says how to pass the file through filter, without a moment in which others can
+// read the result.
+func (f secretFile) convert(filter string) string {
+	if f.credential {
+		return "pass the file that it was made of through: " + filter
+	}
+	old, converted := shellquote.Quote(f.path), shellquote.Quote(f.path+".new")
+	return "run: (umask 077 && " + filter + " <" + old + " >" + converted + " && mv " + converted + " " + old + ")"
 }
 
 // check refuses a file that others can read. A credential may belong to root, and systemd
@@ -121,8 +133,6 @@ func onlyLine(data string) (string, error) {
 		return "", errors.New("has more than one line; it may only hold the secret")
 	case line == "":
 		return "", errors.New("is empty; write the secret there, in one line")
-	case !utf8.ValidString(line):
-		return "", errors.New("is not UTF-8")
 	}
 	return line, nil
 }

@@ -1,12 +1,15 @@
 package config
 
 import (
+	"encoding/binary"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/legaltalent/kyc-agent/agent"
 )
@@ -38,6 +41,35 @@ func TestSecretFile(t *testing.T) {
 	}
 }
 
+// utf16LE is what Windows calls Unicode.
+func utf16LE(s string) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune(s)) {
+		b = binary.LittleEndian.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
+// What the error says to run makes the file right.
+func TestSecretFileConverted(t *testing.T) {
+	for name, text := range map[string]string{
+		"a byte order mark": "\ufeffs3crét\n", "UTF-16": utf16LE("\ufeffs3crét\r\n"), "UTF-16 without a mark": utf16LE("s3crét\n"), "Latin-1": "s3cr\xe9t\n",
+	} {
+		path := secretAt(t, "it's a file", text, 0o600)
+		_, _, err := (secretFile{path: path}).read()
+		if err == nil {
+			t.Fatalf("%s is taken", name)
+		}
+		_, command, _ := strings.Cut(err.Error(), "; run: ")
+		if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %s: %v: %s", name, command, err, out)
+		}
+		if got, _, err := (secretFile{path: path}).read(); err != nil || got.Reveal() != "s3crét" {
+			t.Errorf("%s: %q, %v", name, got.Reveal(), err)
+		}
+	}
+}
+
 func TestSecretFileRefused(t *testing.T) {
 	dir := t.TempDir()
 	missing, pipe := filepath.Join(dir, "none"), filepath.Join(dir, "pipe")
@@ -61,7 +93,14 @@ func TestSecretFileRefused(t *testing.T) {
 		{"an empty line", secretAt(t, "p", "\n", 0o600), false, " is empty; write the secret there, in one line"},
 		{"two lines", secretAt(t, "p", "s3cret\nmore\n", 0o600), false, " has more than one line; it may only hold the secret"},
 		{"a line after an empty one", secretAt(t, "p", "\ns3cret\n", 0o600), false, " has more than one line; it may only hold the secret"},
-		{"not UTF-8", secretAt(t, "p", "s3cret\xff", 0o600), false, " is not UTF-8"},
+		{"not UTF-8", secretAt(t, "p", "s3cret\xff", 0o600), false, " is not UTF-8 (perhaps Latin-1); run: (umask 077 && iconv -f ISO-8859-1 -t UTF-8 <"},
+		{"a byte order mark", secretAt(t, "p", "\ufeffs3cret\n", 0o600), false, " begins with a byte order mark (U+FEFF); run: (umask 077 && tail -c +4 <"},
+		{"a credential with a byte order mark", secretAt(t, "p", "\ufeffs3cret", 0o400), true,
+			" begins with a byte order mark (U+FEFF); pass the file that it was made of through: tail -c +4"},
+		{"UTF-16", secretAt(t, "p", utf16LE("\ufeffs3cret\r\n"), 0o600), false, " is UTF-16; run: (umask 077 && iconv -f UTF-16 -t UTF-8 <"},
+		{"UTF-16 without a mark", secretAt(t, "p", utf16LE("s3cret\r\n"), 0o600), false, " has NUL bytes in it, as UTF-16 has; run: (umask 077 && iconv -f UTF-16LE "},
+		{"UTF-16 in the other order", secretAt(t, "p", "\x00"+utf16LE("s3cret\n"), 0o600), false, " has NUL bytes in it, as UTF-16 has; run: (umask 077 && iconv -f UTF-16BE "},
+		{"UTF-32", secretAt(t, "p", "\xff\xfe\x00\x00s\x00\x00\x00", 0o600), false, " is UTF-32; run: "},
 		{"too long", secretAt(t, "p", strings.Repeat("s3cret", 1000), 0o600), false, " is longer than 4096 bytes"},
 	}
 	for _, tt := range tests {

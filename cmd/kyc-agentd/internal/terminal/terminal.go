@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
@@ -130,14 +129,12 @@ func (t *Terminal) line() (string, error) {
 
 // CheckLine returns line, or why it can be no answer.
 func CheckLine(line string) (string, error) {
-	message := ""
-	switch {
-	case len(line) > config.MaxLine:
-		message = fmt.Sprintf("the answer is longer than %d bytes", config.MaxLine)
-	case !utf8.ValidString(line):
-		message = "the answer is not UTF-8"
-	default:
+	what, _ := config.WrongEncoding(line)
+	if len(line) > config.MaxLine {
+		what = fmt.Sprintf("is longer than %d bytes", config.MaxLine)
+	}
+	if what == "" {
 		return line, nil
 	}
-	return "", &agent.Error{Code: agent.CodeUsage, Op: "usage", Message: message}
+	return "", &agent.Error{Code: agent.CodeUsage, Op: "usage", Message: "the answer " + what}
 }
