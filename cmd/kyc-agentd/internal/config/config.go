@@ -70,10 +70,20 @@ type Config struct {
 // of these is an error; so is a secret itself (KYC_PROD_PASSWORD). One whose NAME is
 // not configured defines nothing: it is ignored, and the log says so.
 type Environment struct {
-	// Region is the AWS region of the user pool: "us-east-2". Required.
+	// Extends is another environment, whose keys this one has where it gives none: for a
+	// second user of the same user pool and API, each with a sign-in. Default "": none.
+	// Inherited are all keys, also ones that a variable of the other environment sets, but for
+	// AllowedHosts (a host belongs to one environment), Username and PasswordFile (they are
+	// the user). ClientSecretFile and the credential that is its default are inherited
+	// together with ClientID. An environment that is not configured, this one, or one that
+	// extends this one is an error; staging and prod cannot extend another. Two environments
+	// with one APIURL are told apart by name only: a helper that is asked for a URL of theirs
+	// needs the name as its argument.
+	Extends EnvironmentName `toml:"extends"`
+	// Region is the AWS region in which Cognito is called: "us-east-2". Required. It is the
+	// user pool's, or the region of a replica of it.
 	Region Region `toml:"region"`
-	// UserPoolID is the user pool: "us-east-2_oGu06xbPS". Required; it begins with the
-	// region, unless endpoint is set.
+	// UserPoolID is the user pool: "us-east-2_oGu06xbPS". Required.
 	UserPoolID PoolID `toml:"user_pool_id"`
 	// ClientID is the app client. Required.
 	ClientID ClientID `toml:"client_id"`
@@ -131,17 +141,27 @@ type Environment struct {
 	// user pool. STS is called in Region.
 	AWSRoleARN RoleARN `toml:"aws_role_arn"`
 
-	// The keys below are for private endpoints and tests.
+	// The keys below are for other endpoints of AWS, private ones and tests. `kyc-agentd status`
+	// shows those that are not the default.
 
-	// Endpoint is where Cognito is called. Default https://cognito-idp.<region>.amazonaws.com.
+	// Endpoint is where Cognito is called: a FIPS endpoint, such as
+	// "https://cognito-idp-fips.us-east-2.amazonaws.com", one of a VPC, or another server, which
+	// gets passwords and refresh tokens. Default https://cognito-idp.<region>.amazonaws.com. A
+	// sign-in that was made at one server is not used at another.
 	Endpoint URL `toml:"endpoint"`
-	// Issuer is the exact `iss` of its ID tokens. Default <endpoint>/<user_pool_id>.
+	// Issuer is the exact `iss` of its ID tokens. Default: either of the two that a user pool
+	// of AWS may have, https://cognito-idp.<region>.amazonaws.com/<user_pool_id> and
+	// https://issuer-cognito-idp.<region>.amazonaws.com/<user_pool_id>; with an endpoint that is
+	// not below amazonaws.com or api.aws it is <endpoint>/<user_pool_id>.
 	Issuer URL `toml:"issuer"`
 	// JWKSURL is where its signing keys are. Default <issuer>/.well-known/jwks.json.
 	JWKSURL URL `toml:"jwks_url"`
 	// AWSEndpoint is where the identity pool and STS are called. Default: AWS, in the region
 	// of the identity pool, or in Region.
 	AWSEndpoint URL `toml:"aws_endpoint"`
+
+	// clientOf are the environments whose app client this one uses, because it extends them.
+	clientOf []string
 }
 
 // builtin is the meaning of an empty config.toml.

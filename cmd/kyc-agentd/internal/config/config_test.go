@@ -157,7 +157,6 @@ func TestConfigErrors(t *testing.T) {
 		{"no client", "[environments.dev]\nregion='x'\nuser_pool_id='x_y'\napi_url='https://x'", "environments.dev: client_id is missing"},
 		{"no API", "[environments.dev]\nregion='x'\nuser_pool_id='x_y'\nclient_id='c'", "environments.dev: api_url is missing"},
 		{"region", "[environments.prod]\nregion = 'evil.example.com/'", `:2: environments.prod.region: bad region "evil.example.com/"; want one such as "us-east-2"`},
-		{"region of another pool", "[environments.prod]\nregion = 'eu-west-1'", "environments.prod: user_pool_id us-east-2_L37NAaTbI is not in region eu-west-1"},
 		{"pool", "[environments.prod]\nuser_pool_id = 'L37NAaTbI'", `bad user pool id "L37NAaTbI"`},
 		{"long pool", "[environments.prod]\nuser_pool_id = 'us-east-2_" + strings.Repeat("x", 50) + "'", "bad user pool id"},
 		{"client", "[environments.prod]\nclient_id = 'a b'", `bad client id "a b"`},
@@ -265,9 +264,8 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
-		{"KYC_STAGING_REGION=eu-west-1", "environments.staging: user_pool_id us-east-2_oGu06xbPS is not in region eu-west-1"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},
 	}
 	for _, tt := range tests {
@@ -343,6 +341,7 @@ func FuzzConfig(f *testing.F) {
 		"[[environments]]\nx = 1", "\"\\u0000\" = 1", "log_level = 'debug'\nstore_key_file = '~/x'",
 		"[environments.prod]\nallowed_hosts = ['a.example', '[::1]:8443']", "[environments.prod]\nallowed_hosts = [[], 1]",
 		"[[sinks]]\nenvironment = 'prod'\npath = 'a/b'\nformat = 'curl'\nmode = '0440'\n[[sinks]]\nenvironment = 'staging'", "sinks = [1]",
+		"[environments.ci]\nextends = 'prod'\n[environments.eu]\nextends = 'ci'\nclient_id = 'c'",
 	} {
 		f.Add([]byte(text))
 	}
@@ -355,7 +354,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		c = c.withDefaults(builtin())
-		if c.check() != nil {
+		if c.resolveExtends() != nil || c.check() != nil {
 			return
 		}
 		c.Sinks = append([]Sink{}, c.Sinks...) // as an empty list is read
@@ -367,7 +366,11 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		if got := again.withDefaults(builtin()); !reflect.DeepEqual(got, c) {
+		got := again.withDefaults(builtin())
+		if err := got.resolveExtends(); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, c) {
 			t.Fatalf("got %+v\nwant %+v", got, c)
 		}
 	})

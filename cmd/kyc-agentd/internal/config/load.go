@@ -32,6 +32,9 @@ func Load(file string, vars Environ) (c Config, warnings []string, err error) {
 	if warnings, err = c.applyVariables(vars); err != nil {
 		return Config{}, nil, err
 	}
+	if err := c.resolveExtends(); err != nil {
+		return Config{}, nil, err
+	}
 	if err := c.check(); err != nil {
 		return Config{}, nil, err
 	}
@@ -149,9 +152,6 @@ func (e Environment) check(name string) error {
 		if f.required && f.in(&e).String() == "" {
 			return Errorf("environments.%s: %s is missing", name, f.key)
 		}
-	}
-	if e.Endpoint.s == "" && !strings.HasPrefix(e.UserPoolID.s, e.Region.s+"_") {
-		return Errorf("environments.%s: user_pool_id %s is not in region %s", name, e.UserPoolID.s, e.Region.s)
 	}
 	if e.IdentityPoolID.s != "" && e.AWSRoleARN.s != "" {
 		return Errorf("environments.%s: identity_pool_id and aws_role_arn are both set; "+

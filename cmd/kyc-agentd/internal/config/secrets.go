@@ -14,7 +14,12 @@ var clientSecretShape = regexp.MustCompile(`^[\w+]{1,64}$`)
 
 // ClientSecret reads the app client's secret; it is empty if there is none.
 func (e Environment) ClientSecret(name string, vars Environ) (agent.Secret, error) {
-	file := findSecretFile(e.ClientSecretFile, "kyc-"+name+".client-secret", vars)
+	var file secretFile
+	for _, name := range append([]string{name}, e.clientOf...) {
+		if file.path == "" {
+			file = findSecretFile(e.ClientSecretFile, "kyc-"+name+".client-secret", vars)
+		}
+	}
 	if file.path == "" {
 		return agent.Secret{}, nil
 	}

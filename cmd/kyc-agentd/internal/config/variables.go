@@ -38,25 +38,27 @@ type value interface {
 var environmentFields = []struct {
 	key      string
 	required bool
+	own      bool // not inherited by `extends`
 	in       func(*Environment) value
 }{
-	{"region", true, func(e *Environment) value { return &e.Region }},
-	{"user_pool_id", true, func(e *Environment) value { return &e.UserPoolID }},
-	{"client_id", true, func(e *Environment) value { return &e.ClientID }},
-	{"api_url", true, func(e *Environment) value { return &e.APIURL }},
-	{"allowed_hosts", false, func(e *Environment) value { return hostList{&e.AllowedHosts} }},
-	{"auth_flow", false, func(e *Environment) value { return &e.AuthFlow }},
-	{"client_secret_file", false, func(e *Environment) value { return &e.ClientSecretFile }},
-	{"refresh_token_validity", false, func(e *Environment) value { return &e.RefreshTokenValidity }},
-	{"username", false, func(e *Environment) value { return &e.Username }},
-	{"password_file", false, func(e *Environment) value { return &e.PasswordFile }},
-	{"identity_pool_id", false, func(e *Environment) value { return &e.IdentityPoolID }},
-	{"role_arn", false, func(e *Environment) value { return &e.RoleARN }},
-	{"aws_role_arn", false, func(e *Environment) value { return &e.AWSRoleARN }},
-	{"endpoint", false, func(e *Environment) value { return &e.Endpoint }},
-	{"issuer", false, func(e *Environment) value { return &e.Issuer }},
-	{"jwks_url", false, func(e *Environment) value { return &e.JWKSURL }},
-	{"aws_endpoint", false, func(e *Environment) value { return &e.AWSEndpoint }},
+	{"extends", false, true, func(e *Environment) value { return &e.Extends }},
+	{"region", true, false, func(e *Environment) value { return &e.Region }},
+	{"user_pool_id", true, false, func(e *Environment) value { return &e.UserPoolID }},
+	{"client_id", true, false, func(e *Environment) value { return &e.ClientID }},
+	{"api_url", true, false, func(e *Environment) value { return &e.APIURL }},
+	{"allowed_hosts", false, true, func(e *Environment) value { return hostList{&e.AllowedHosts} }},
+	{"auth_flow", false, false, func(e *Environment) value { return &e.AuthFlow }},
+	{"client_secret_file", false, false, func(e *Environment) value { return &e.ClientSecretFile }},
+	{"refresh_token_validity", false, false, func(e *Environment) value { return &e.RefreshTokenValidity }},
+	{"username", false, true, func(e *Environment) value { return &e.Username }},
+	{"password_file", false, true, func(e *Environment) value { return &e.PasswordFile }},
+	{"identity_pool_id", false, false, func(e *Environment) value { return &e.IdentityPoolID }},
+	{"role_arn", false, false, func(e *Environment) value { return &e.RoleARN }},
+	{"aws_role_arn", false, false, func(e *Environment) value { return &e.AWSRoleARN }},
+	{"endpoint", false, false, func(e *Environment) value { return &e.Endpoint }},
+	{"issuer", false, false, func(e *Environment) value { return &e.Issuer }},
+	{"jwks_url", false, false, func(e *Environment) value { return &e.JWKSURL }},
+	{"aws_endpoint", false, false, func(e *Environment) value { return &e.AWSEndpoint }},
 }
 
 // secretKeys are what somebody may take for a key, and the key to use instead.
