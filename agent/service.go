@@ -177,6 +177,9 @@ type Status struct {
 	// them empty: the daemon, which writes the files, adds them to the status it serves. They
 	// are here so that every client of the socket gets them in the same answer.
 	Sinks []SinkStatus `json:"sinks,omitempty"`
+	// Network is what decides whom the agent talks to and trusts, if it is set: "proxy",
+	// "no_proxy", "ca_file" and "ca_dir". It is the daemon's, as are Sinks.
+	Network map[string]string `json:"network,omitempty"`
 }
 
 // SinkStatus describes one token file. The times are left out while there is no file.
@@ -196,11 +199,15 @@ type EnvironmentStatus struct {
 	Name   string `json:"name"`
 	APIURL string `json:"api_url"`
 	// AllowedHosts are those of the [Environment].
-	AllowedHosts []string  `json:"allowed_hosts,omitempty"`
-	State        State     `json:"state"`
-	User         string    `json:"user,omitempty"`    // as Token has it
-	Subject      string    `json:"subject,omitempty"` // the `sub`
-	SignedInAt   time.Time `json:"signed_in_at,omitzero"`
+	AllowedHosts []string `json:"allowed_hosts,omitempty"`
+	// Endpoints are the servers that are not AWS's own, by their keys in config.toml:
+	// "endpoint", "issuer", "jwks_url" and "aws_endpoint". The daemon adds them, as it does
+	// Sinks.
+	Endpoints  map[string]string `json:"endpoints,omitempty"`
+	State      State             `json:"state"`
+	User       string            `json:"user,omitempty"`    // as Token has it
+	Subject    string            `json:"subject,omitempty"` // the `sub`
+	SignedInAt time.Time         `json:"signed_in_at,omitzero"`
 	// SignInEndsAt is when the refresh token expires, provided that the configured
 	// refresh_token_validity is right.
 	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`

@@ -72,7 +72,27 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	if err := writeSinks(w, st.Sinks, now); err != nil {
 		return err
 	}
+	if err := writeSettings(w, st); err != nil {
+		return err
+	}
 	return writeErrors(w, st, now)
+}
+
+// writeSettings writes a line for each environment that uses other servers than AWS's own,
+// and one for the network, if there is something to say.
+func writeSettings(w io.Writer, st agent.Status) (err error) {
+	before := "\n"
+	line := func(where, settings string) {
+		if settings != "" {
+			_, e := fmt.Fprintf(w, "%s%s: %s\n", before, sanitize.OneLine(where), settings)
+			err, before = cmp.Or(err, e), ""
+		}
+	}
+	for _, e := range st.Environments {
+		line(e.Name, statustext.Endpoints(e))
+	}
+	line("network", statustext.Network(st))
+	return err
 }
 
 // writeSinks writes the token files, if there are any.

@@ -18,11 +18,13 @@ var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 // A status with everything in it that status can say.
 var fullStatus = agent.Status{
 	Version: "v1.2.3", PID: 4711, StartedAt: noon.Add(-26 * time.Hour), UptimeSeconds: 26 * 3600, DefaultEnvironment: "staging",
-	Store: store.Info{Kind: "keyring", Detail: "gnome-keyring", Lasting: true},
+	Store:   store.Info{Kind: "keyring", Detail: "gnome-keyring", Lasting: true},
+	Network: map[string]string{"ca_file": "/etc/corp.pem", "proxy": "http://proxy.example:3128"},
 	Environments: []agent.EnvironmentStatus{
 		{Name: "dev", State: agent.StateAbsent},
 		{
-			Name: "prod", State: agent.StateIdle, User: "ana@example.com", Degraded: true, SkewSeconds: -90.4,
+			Name: "prod", State: agent.StateIdle, Endpoints: map[string]string{"endpoint": "https://kyc.fips.example", "jwks_url": "https://keys.example\x1b[2J", "new": "x"},
+			User: "ana@example.com", Degraded: true, SkewSeconds: -90.4,
 			LastError: "prod: Cognito answered with HTTP 502\x1b[2J\nX", LastErrorAt: noon.Add(-2 * time.Minute), NextRefresh: noon.Add(40 * time.Second),
 		},
 		{Name: "qa", State: agent.StateRejected, User: "bob", LastError: "the sign-in has expired; run: kyc-agentd login qa", LastErrorAt: noon.Add(-49 * time.Hour), SkewSeconds: 30},
@@ -54,6 +56,9 @@ uat3               idle            svc (by itself)  -              -            
 TOKEN FILE                             ENVIRONMENT  FORMAT  WRITTEN    TOKEN EXPIRES
 /run/user/1000/kyc-agentd/staging.jwt  staging      token   5m00s ago  in 54m10s
 /run/user/1000/kyc-agentd/qa.curl      qa           curl    -          -
+
+prod: endpoint https://kyc.fips.example, signing keys https://keys.example?[2J
+network: proxy http://proxy.example:3128, CA certificates in /etc/corp.pem
 
 prod: degraded, 2m00s ago: Cognito answered with HTTP 502?[2J X
 prod: this machine's clock is 1m30s ahead; set it right

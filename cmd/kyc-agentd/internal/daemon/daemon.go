@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -82,6 +83,8 @@ type daemon struct {
 	store store.Store
 	agent *agent.Agent
 	sinks *sink.Manager
+
+	endpoints atomic.Pointer[map[string]map[string]string] // by environment; see service.Status
 
 	reloading sync.Mutex
 	started   config.Config // the configuration at the start: a new store needs a restart
@@ -174,6 +177,8 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	d.setEndpoints(agentConfig)
+	d.logEndpoints(agentConfig)
 	d.checkUnattended(agentConfig)
 	if err := d.agent.Start(ctx); err != nil {
 		return err
@@ -220,7 +225,7 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 
 // server returns the API on the agent's socket.
 func (d *daemon) server() *ipc.Server {
-	all := service{d.agent, d.sinks}
+	all := service{d.agent, d}
 	m := newMetrics(all.Status)
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI,

@@ -43,8 +43,10 @@ func (d *daemon) reload(context.Context) error {
 	}
 	d.apply(l.config, l.warnings)
 	d.sinks.Configure(l.sinks)
+	d.setEndpoints(l.agent)
 	d.checkUnattended(l.agent)
 	d.log.Info("configuration reloaded")
+	d.logEndpoints(l.agent)
 	return d.checkRestart(l.config)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
 // checkConfig reads config.toml and the variables as the daemon would.
@@ -29,6 +30,28 @@ func checkConfig(_ context.Context, p *probe) (found []Finding) {
 	found = append(found, p.notLoaded()...)
 	if len(found) == 0 {
 		found = append(found, ok("config", "%s", configured))
+	}
+	return append(found, p.settings()...)
+}
+
+// settings shows the servers that are not AWS's own, and what else decides whom the agent
+// talks to and trusts: as the agent has it, or as it would have it if none answers.
+func (p *probe) settings() (found []Finding) {
+	st := p.status
+	if !p.answers() {
+		st.Network = config.Network(p.opts.Vars)
+	}
+	for _, name := range p.names() {
+		e, ok := p.statusOf(name)
+		if !ok {
+			e.Endpoints = config.Endpoints(p.pools[name].env)
+		}
+		if text := statustext.Endpoints(e); text != "" {
+			found = append(found, info("config.endpoint", "", "not AWS's own: %s", text).forEnv(name))
+		}
+	}
+	if text := statustext.Network(st); text != "" {
+		found = append(found, info("config.network", "", "%s", text))
 	}
 	return found
 }

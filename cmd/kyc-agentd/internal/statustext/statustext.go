@@ -42,6 +42,34 @@ func User(e agent.EnvironmentStatus) string {
 	return user
 }
 
+// Endpoints names the servers of an environment that are not AWS's own, or is "".
+func Endpoints(e agent.EnvironmentStatus) string {
+	return settings(e.Endpoints, []setting{
+		{"endpoint", "endpoint"}, {"issuer", "issuer"}, {"jwks_url", "signing keys"}, {"aws_endpoint", "AWS endpoint"},
+	})
+}
+
+// Network names the proxy and the CA certificates that variables set, or is "".
+func Network(st agent.Status) string {
+	return settings(st.Network, []setting{
+		{"proxy", "proxy"}, {"no_proxy", "no proxy for"}, {"ca_file", "CA certificates in"}, {"ca_dir", "CA certificates below"},
+	})
+}
+
+// A setting is a key and the words before its value.
+type setting struct{ key, words string }
+
+// settings lists those of m that are known, in order. A newer daemon may have others.
+func settings(m map[string]string, known []setting) string {
+	var all []string
+	for _, s := range known {
+		if value := m[s.key]; value != "" {
+			all = append(all, s.words+" "+sanitize.OneLine(value))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 // LastError returns the last error without its environment, which the reader's line names.
 func LastError(e agent.EnvironmentStatus) string {
 	return strings.TrimPrefix(e.LastError, e.Name+": ")

@@ -1,0 +1,56 @@
+package daemon
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+)
+
+// service adds to the status of the agent what only the daemon knows: the token files, and
+// the servers that are not AWS's own.
+type service struct {
+	*agent.Agent
+	daemon *daemon
+}
+
+func (s service) Status(ctx context.Context) (agent.Status, error) {
+	st, err := s.Agent.Status(ctx)
+	st.Sinks = s.daemon.sinks.Status()
+	st.Network = config.Network(s.daemon.opts.Vars)
+	endpoints := *s.daemon.endpoints.Load()
+	for i := range st.Environments {
+		st.Environments[i].Endpoints = maps.Clone(endpoints[st.Environments[i].Name])
+	}
+	return st, err
+}
+
+// setEndpoints keeps the servers of c that are not AWS's own, for the status.
+func (d *daemon) setEndpoints(c agent.Config) {
+	endpoints := map[string]map[string]string{}
+	for _, e := range c.Environments {
+		endpoints[e.Name] = config.Endpoints(e)
+	}
+	d.endpoints.Store(&endpoints)
+}
+
+// logEndpoints logs them, and what else decides whom the agent talks to and trusts.
+func (d *daemon) logEndpoints(c agent.Config) {
+	for _, e := range c.Environments {
+		d.logSettings("servers that are not AWS's own", config.Endpoints(e), "env", e.Name)
+	}
+	d.logSettings("the network goes by variables", config.Network(d.opts.Vars))
+}
+
+func (d *daemon) logSettings(message string, settings map[string]string, attrs ...any) {
+	if settings == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		attrs = append(attrs, name, sanitize.OneLine(settings[name]))
+	}
+	d.log.Info(message, attrs...)
+}
