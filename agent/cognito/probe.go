@@ -40,6 +40,9 @@ const (
 type ProbeResult struct {
 	Keys   *Problem // with the signing keys; nil if they are usable
 	SignIn *Problem // with signing in; nil if a user with the right password could sign in
+	// Issuer is what the pool's discovery document says; "" if that cannot be fetched. It is
+	// the server's text.
+	Issuer string
 	// Answered says that Cognito's API answered, even if with an error.
 	Answered bool
 	// Skew is how far Cognito's clock is ahead of this machine's. It is 0 below 2 s, and if
@@ -70,6 +73,7 @@ func (a *Authenticator) Probe(ctx context.Context, env agent.Environment) ProbeR
 	var result ProbeResult
 	var both sync.WaitGroup
 	both.Go(func() { result.Keys = o.probeKeys(ctx) })
+	both.Go(func() { result.Issuer = o.probeIssuer(ctx) })
 	o.probeSignIn(ctx, &result)
 	both.Wait()
 	return result

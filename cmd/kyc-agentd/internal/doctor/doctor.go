@@ -60,9 +60,11 @@ var checks = []check{
 	{id: "state", area: "store", run: checkStateFolder},
 	{id: "clock", area: "network", run: checkClock},
 	{id: "proxy", area: "network", run: checkProxy},
+	{id: "ca", area: "network", run: checkCertificates},
 	{id: "dns", area: "network", network: true, run: checkDNS},
 	{id: "cognito", area: "network", network: true, run: checkCognito},
 	{id: "jwks", area: "network", network: true, run: checkKeys},
+	{id: "issuer", area: "network", network: true, run: checkIssuer},
 	{id: "signin", area: "sign-in", run: checkSignIns},
 	{id: "sinks", area: "sign-in", run: checkSinks},
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -210,6 +211,34 @@ var scenarios = []scenario{
 		opening.Config.ErrorLog = log.New(io.Discard, "", 0)
 		w.t.Cleanup(opening.Close)
 		w.set("KYC_STAGING_ENDPOINT=" + opening.URL)
+	}},
+	{"a CA for other programs", "ca.ignored", SeverityNote, "Environment=SSL_CERT_FILE=/etc/corp.pem", func(w *fixture) {
+		w.set("REQUESTS_CA_BUNDLE=/etc/corp.pem")
+	}},
+	{"a CA file that is gone", "ca.missing", SeverityProblem, "SSL_CERT_FILE", func(w *fixture) {
+		w.set("SSL_CERT_FILE=" + w.path("gone.pem"))
+	}},
+	{"a CA for the shell alone", "ca.shell-only", SeverityWarning, "systemctl --user edit", func(w *fixture) {
+		w.write("corp.pem", "", 0o600)
+		w.set("SSL_CERT_FILE=" + w.path("corp.pem"))
+	}},
+	{"an endpoint that is not AWS's", "config.endpoint", SeverityNote, "", func(*fixture) {}},
+	{"a proxy of the agent", "config.network", SeverityNote, "", func(w *fixture) {
+		w.pretend(func(st *agent.Status) { st.Network = map[string]string{"proxy": "http://proxy.example:3128"} })
+	}},
+	{"the issuer of another pool", "issuer.differs", SeverityProblem, "remove issuer", func(w *fixture) {
+		behind, err := url.Parse(w.cognito.URL)
+		w.must(err)
+		pass := httputil.NewSingleHostReverseProxy(behind)
+		front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/.well-known/openid-configuration") {
+				_, _ = io.WriteString(rw, `{"issuer":"https://issuer.example/pool"}`)
+				return
+			}
+			pass.ServeHTTP(rw, r)
+		}))
+		w.t.Cleanup(front.Close)
+		w.set("KYC_STAGING_ENDPOINT="+front.URL, "KYC_STAGING_ISSUER="+w.cognito.Issuer())
 	}},
 	{"a port where nobody listens", "cognito.connection", SeverityProblem, "curl -sv", func(w *fixture) {
 		w.cognito.Close()

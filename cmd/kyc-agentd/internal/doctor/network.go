@@ -17,6 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
@@ -180,13 +181,33 @@ func checkKeys(_ context.Context, p *probe) []Finding {
 	})
 }
 
+// checkIssuer compares the issuer that ID tokens are expected to have with the user pool's.
+func checkIssuer(_ context.Context, p *probe) []Finding {
+	return p.perEnvironment(func(o *poolProbe) Finding {
+		h := o.result()
+		switch {
+		case h == nil || h.Issuer == "":
+			return Finding{}
+		case slices.Contains(o.env.Issuers(), h.Issuer):
+			return ok("issuer", "ID tokens have the issuer that is expected")
+		}
+		fix := "check user_pool_id and endpoint"
+		if o.env.Issuer != "" {
+			fix = "remove issuer from the environment, or correct it; then run: kyc-agentd reload"
+		}
+		return problem("issuer.differs", fix, "the user pool says that its issuer is %q, and %s is expected",
+			sanitize.Cut(h.Issuer, 200), strings.Join(o.env.Issuers(), " or "))
+	})
+}
+
 // fixes are for problems between this machine and Cognito; Cognito's own answers say what
 // to do.
 var fixes = map[cognito.ProblemKind]string{
 	cognito.ProblemConnection: "check the network, the VPN and the firewall",
 	cognito.ProblemProxy:      "check HTTPS_PROXY and NO_PROXY, and that the proxy lets this host through",
-	cognito.ProblemTLS: "check this machine's clock and its certificates; " +
-		"a proxy that opens TLS needs its CA in /usr/local/share/ca-certificates (update-ca-certificates)",
+	cognito.ProblemTLS: "check this machine's clock and its certificates; for a proxy that opens TLS name the file with its CA " +
+		"in SSL_CERT_FILE of the agent (run: systemctl --user edit " + serviceUnit + ", write [Service] and " +
+		"Environment=SSL_CERT_FILE=FILE, then restart it), or put the CA in /usr/local/share/ca-certificates (update-ca-certificates)",
 }
 
 func problemFinding(check string, f *cognito.Problem, url string) Finding {
