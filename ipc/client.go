@@ -19,9 +19,9 @@ import (
 // may take. An agent that was suspended during a request must not block its clients.
 const (
 	quickCall = 10 * time.Second
-	workCall  = 70 * time.Second
-	loginCall = 5 * time.Minute // a person may have to unlock a keyring
-	waitCall  = time.Hour       // for a person who answers many questions
+	workCall  = workTimeout + 10*time.Second
+	loginCall = 10 * time.Minute // Cognito has a minute for each of several answers, and a person may have to unlock a keyring
+	waitCall  = time.Hour        // for a person who answers many questions
 )
 
 // A Client is an [agent.Service] at the other end of the socket. The zero Client is ready to

@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	// workTimeout bounds what one request may ask of the service. The service's own
-	// deadlines are well below it.
-	workTimeout = time.Minute
+	// workTimeout bounds what one request may ask of the service. Its longest work is a
+	// sign-out everywhere: a refresh and a call, each of which Cognito may answer after a
+	// minute.
+	workTimeout = 3 * time.Minute
 
 	// tokenTimeout is the same for a token. It is below the 8 seconds after which kyc-token
 	// gives up, so that the client hears the agent's reason instead of a mere timeout. A
