@@ -109,7 +109,7 @@ func (o *runOptions) run(ctx context.Context) error {
 	socket := filepath.Join(dir, "agent.sock")
 	return daemon.ServeWhile(o.daemonOptions(socket), func(a *agent.Agent) error {
 		if err := o.signIn(ctx, a); err != nil {
-			return err
+			return hintForRun(err)
 		}
 		return o.runChild(ctx, program, socket, signals)
 	})
