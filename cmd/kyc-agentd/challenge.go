@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 )
@@ -41,6 +42,22 @@ func (in *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (
 		delete(answers, newPasswordAgain)
 	}
 	return answers, nil
+}
+
+// sayIfSlow makes a call that may put challenges, and prints a line at the terminal whenever
+// Cognito takes long to answer: it may, for a user pool can have functions that are slow.
+func (in *interaction) sayIfSlow(call func(agent.Prompter) error) error {
+	if in.terminal == nil {
+		return call(in.answerChallenge)
+	}
+	slowAfter := cmp.Or(in.cli.slowAfter, 5*time.Second)
+	slow := time.AfterFunc(slowAfter, func() { in.terminal.Printf("Cognito has not answered yet; Ctrl-C cancels") })
+	defer slow.Stop()
+	return call(func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
+		slow.Stop()
+		defer slow.Reset(slowAfter)
+		return in.answerChallenge(ctx, c)
+	})
 }
 
 // optionalChallenges offer to fix the account during the sign-in. If the person declines,

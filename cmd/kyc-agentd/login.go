@@ -57,7 +57,8 @@ func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := in.service.Login(ctx, req, in.answerChallenge); err != nil {
+	err = in.sayIfSlow(func(ask agent.Prompter) error { return in.service.Login(ctx, req, ask) })
+	if err != nil {
 		return err
 	}
 	return in.reportLogin(ctx)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
@@ -169,6 +170,31 @@ func TestLoginFromStandardInputMeetsAChallenge(t *testing.T) {
 	vars, _ := newSocket(t)
 	got := session{vars: vars, stdin: agenttest.Password}.run(t, "login", "-u", agenttest.MFAUser, "--password-stdin")
 	if got.exit != exitUsage || !strings.HasPrefix(got.firstLine(), "staging: Cognito asks ") || !strings.HasSuffix(got.firstLine(), "run it at a terminal") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A person is told that it is Cognito that takes long, at the start and after an answer.
+func TestLoginThatTakesLong(t *testing.T) {
+	said := make(chan struct{})
+	var code agent.Answers
+	vars := at(t, &scriptedAgent{login: func(ctx context.Context, _ agent.LoginRequest, ask agent.Prompter) error {
+		<-said
+		challenge := agent.Challenge{Environment: "prod", Name: "SMS_MFA", Prompt: "Code", Fields: []agent.Field{{Name: "code", Label: "Code"}}}
+		err := asking(challenge, &code)(ctx, ask)
+		<-said
+		return err
+	}})
+	p := terminaltest.New(t)
+	end := session{vars: vars, tty: p.TTY, stdin: "hunter2", slow: time.Millisecond}.begin(t.Context(), "login", "-u", "ana", "--password-stdin")
+	const line = "Cognito has not answered yet; Ctrl-C cancels\r\n"
+	p.Sees(line)
+	said <- struct{}{}
+	p.Sees("Code: ")
+	p.Types("123456\n")
+	p.Sees(line)
+	said <- struct{}{}
+	if got := end(); got.exit != exitOK || strings.Contains(got.errOut, "not answered") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -69,6 +70,7 @@ type session struct {
 	stdin string
 	vars  config.Environ
 	tty   *os.File // the terminal; nil: there is none
+	slow  time.Duration
 }
 
 type outcome struct {
@@ -93,7 +95,7 @@ func (s session) runContext(ctx context.Context, args ...string) outcome {
 				return terminal.New(s.tty), nil
 			},
 		},
-		vars:   s.vars,
+		vars: s.vars, slowAfter: s.slow,
 		harden: func() error { return nil },
 	}
 	exit := c.run(ctx, args)

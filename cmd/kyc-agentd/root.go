@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,6 +25,8 @@ type cli struct {
 	// harden is the process-wide part of serve. It cannot be taken back, so tests
 	// that run in their own process leave it out.
 	harden func() error
+	// slowAfter is when a person is told that Cognito has not answered; 0 means 5 s.
+	slowAfter time.Duration
 }
 
 // run is the whole program: it runs one verb, prints its error, if there is one, and
