@@ -63,12 +63,12 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 		return agent.Token{}, err
 	}
 	expires, err := expiryOf(body)
-	if err != nil || body.Token == "" {
+	if err != nil || body.Token == "" || req.Type == agent.TypeAccess && body.AccessToken == "" {
 		return agent.Token{}, c.errMalformed("token")
 	}
 	return agent.Token{
 		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
-		User: body.User, Subject: body.Subject,
+		User: body.User, Subject: body.Subject, AccessToken: agent.NewSecret(body.AccessToken),
 		Warning: sanitize.OneLine(header.Get(wire.HeaderWarning)),
 	}, nil
 }
@@ -80,6 +80,9 @@ func tokenPath(req agent.TokenRequest, format string) string {
 	}
 	if req.MinValid != 0 {
 		q.Set("min_valid", req.MinValid.String())
+	}
+	if req.Type != agent.TypeID {
+		q.Set("type", string(req.Type))
 	}
 	if req.User != "" {
 		q.Set("user", req.User)

@@ -26,7 +26,9 @@ func TestNobodyGivesUpBeforeCognito(t *testing.T) {
 			login: func(ctx context.Context, _ agent.LoginRequest, _ agent.Prompter) error {
 				return work(ctx, 4*70*time.Second+4*time.Minute)
 			},
-			recover: func(ctx context.Context, _ agent.RecoverRequest, _ agent.Prompter) error { return work(ctx, 6*time.Minute) },
+			recover: func(ctx context.Context, _ agent.RecoverRequest, _ agent.Prompter) error {
+				return work(ctx, 6*time.Minute)
+			},
 			// A refresh that takes 55 s and is tried again, and the sign-out.
 			logout: func(ctx context.Context, _ agent.LogoutRequest) error { return work(ctx, 2*time.Minute+50*time.Second) },
 		}).Dial}

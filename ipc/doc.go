@@ -14,7 +14,7 @@
 //
 // # Calls
 //
-//	GET    /v1/token?env=&user=&min_valid=&format=
+//	GET    /v1/token?env=&user=&type=&min_valid=&format=
 //	                                           an ID token
 //	POST   /v1/helper/{protocol}?env=&user=&min_valid=&operation=
 //	                                           a credential helper's answer
@@ -42,6 +42,10 @@
 // user refuses another user than that one: 403. It is the name as typed at the sign-in, the
 // one that Cognito has, or the `sub`. A program that is for one user pins that one, because
 // anybody who may use the agent can sign in as another.
+//
+// type=access is the access token, in the formats token and json, if the environment has
+// hand_out_access_tokens: it can change the account, so it is refused otherwise, and on the
+// socket for forwarding always.
 //
 // # Sign-ins
 //

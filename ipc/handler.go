@@ -69,7 +69,7 @@ const (
 )
 
 var routes = []route{
-	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid", "user"}, "", "token", (*handler).serveToken},
+	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid", "type", "user"}, "", "token", (*handler).serveToken},
 	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation", "user"}, wire.MediaBytes, "helper", (*handler).serveHelper},
 	{http.MethodGet, "/v1/status", nil, "", "status", (*handler).serveStatus},
 	{http.MethodPost, "/v1/login", nil, wire.MediaJSON, "login", (*handler).serveLogin},

@@ -23,7 +23,10 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if err != nil {
 		return response{}, wire.InEnvironment(env, err)
 	}
-	req := agent.TokenRequest{Environment: env, MinValid: minValid, User: user}
+	req := agent.TokenRequest{Environment: env, MinValid: minValid, User: user, Type: tokenTypeOf(r.query)}
+	if req.Type != agent.TypeID && f.RenderAccess == nil {
+		return response{}, wire.InEnvironment(env, wire.UsageError("format %s is for ID tokens; an access token has the formats token and json", f.Name))
+	}
 	if f.Render == nil {
 		return h.serveAWSCredentials(req)
 	}
@@ -35,7 +38,19 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(f.Render(t, time.Now())), user: t.User}, nil
+	render := f.Render
+	if req.Type != agent.TypeID {
+		render = f.RenderAccess
+	}
+	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(render(t, time.Now())), user: t.User}, nil
+}
+
+// tokenTypeOf returns the type of token that a request names; "id" is the default.
+func tokenTypeOf(query url.Values) agent.TokenType {
+	if t := query.Get("type"); t != "id" {
+		return agent.TokenType(t)
+	}
+	return agent.TypeID
 }
 
 // userOf returns the user that a request names, or "". An empty one is refused: it is most

@@ -64,6 +64,9 @@ func (o *options) assignWords() error {
 	if o.format != "" && o.mode != modeToken {
 		return usageError("the flag -f is only for printing a token; the tool expects its own format")
 	}
+	if o.tokenType != "" && o.mode != modeToken {
+		return usageError("the flag -t is only for printing a token; no tool gets an access token")
+	}
 	if o.mode == modeExec && len(o.command) == 0 {
 		return usageError("exec needs a command: kyc-token exec [ENVIRONMENT] -- COMMAND")
 	}

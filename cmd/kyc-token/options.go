@@ -7,6 +7,7 @@ type options struct {
 	mode        mode
 	format      string
 	minValid    string
+	tokenType   string // "access", or empty for the ID token
 	user        string // who must be signed in; empty means anybody
 	socket      string
 	environment string
@@ -114,6 +115,8 @@ func (o *options) stringFlag(name string) *string {
 		return &o.minValid
 	case "socket":
 		return &o.socket
+	case "t", "type":
+		return &o.tokenType
 	case "user":
 		return &o.user
 	}

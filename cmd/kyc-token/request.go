@@ -22,6 +22,7 @@ func (o options) request(body string) (string, error) {
 		head = "POST /v1/helper/" + protocol
 		rest = "Content-Type: application/octet-stream\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
 	} else {
+		query += pair(query, "type", o.tokenType)
 		query += pair(query, "format", o.format)
 	}
 	if query == "?" {

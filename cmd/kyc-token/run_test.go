@@ -51,6 +51,8 @@ func TestRequestOnTheWire(t *testing.T) {
 		{[]string{"prod"}, []string{"KYC_ENV", "staging"}, "/v1/token?env=prod"},
 		{nil, []string{"KYC_ENV", "prod"}, "/v1/token?env=prod"},
 		{[]string{"-f", "curl", "--min-valid=5m", "prod"}, nil, "/v1/token?env=prod&min_valid=5m&format=curl"},
+		{[]string{"-t", "access", "-f=json"}, nil, "/v1/token?type=access&format=json"},
+		{[]string{"-type=access"}, nil, "/v1/token?type=access"},
 		{[]string{"-user", "ana smith@x", "prod"}, nil, "/v1/token?env=prod&user=ana%20smith%40x"},
 		{[]string{"-f=json", "-min-valid", "300"}, nil, "/v1/token?min_valid=300&format=json"},
 		{[]string{"a b&env=prod#%\r\nX: y/ü"}, nil, "/v1/token?env=a%20b%26env%3Dprod%23%25%0D%0AX%3A%20y%2F%C3%BC"},
@@ -345,7 +347,7 @@ func TestUsageNamesEverything(t *testing.T) {
 		}
 	}
 	for _, word := range []string{
-		"-f, -format FORMAT", "-min-valid DURATION", "-user NAME", "-socket PATH", "-version", "-h, -help",
+		"-f, -format FORMAT", "-t, -type TYPE", "-min-valid DURATION", "-user NAME", "-socket PATH", "-version", "-h, -help",
 		"KYC_ENV", "KYC_AGENT_SOCK", "XDG_RUNTIME_DIR", " token (default), header, curl, json, env, k8s or google", "get", "exec", "git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc", "126 ", "127 ",
 		"0 done", "64 ", "69 ", "70 ", "75 ", "77 ", "78 ",
 	} {

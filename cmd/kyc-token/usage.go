@@ -1,7 +1,7 @@
 package main
 
-const usage = `Usage: kyc-token [-f FORMAT] [-min-valid DURATION] [-user NAME] [-socket PATH]
-                 [ENVIRONMENT]
+const usage = `Usage: kyc-token [-f FORMAT] [-t TYPE] [-min-valid DURATION] [-user NAME]
+                 [-socket PATH] [ENVIRONMENT]
        kyc-token get [ENVIRONMENT] < REQUEST
        kyc-token exec [ENVIRONMENT] -- COMMAND [ARGUMENT...]
 
@@ -13,6 +13,9 @@ waits for it.
                        else $KYC_ENV, else the agent's default
   -f, -format FORMAT   token (default), header, curl, json, env, k8s or google;
                        aws for AWS credentials, as a credential_process
+  -t, -type TYPE       id (default), or access for the access token, which can
+                       change the account: with -f token or json, and only if
+                       the environment has hand_out_access_tokens
   -min-valid DURATION  a token that stays valid at least that long, or an error:
                        300 (seconds), 5m, 1h
   -user NAME           an error if anybody else is signed in: the user name as

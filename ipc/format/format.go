@@ -43,6 +43,9 @@ type Format struct {
 	// Render writes the token as it is at now, and a newline. It is nil for a format of
 	// AWS credentials.
 	Render func(t agent.Token, now time.Time) string
+	// RenderAccess writes the access token, too, or instead; nil for a format that has no
+	// place for it. An access token can change the account, so it is no token for requests.
+	RenderAccess func(t agent.Token, now time.Time) string
 	// RenderError writes an error for a consumer that looks at the body only. If it is
 	// nil, errors are problems, as for all other calls.
 	RenderError func(e *agent.Error) []byte
@@ -52,10 +55,10 @@ type Format struct {
 
 // formats lists every format, in the order in which error messages name them.
 var formats = []Format{
-	{Name: "token", MediaType: wire.MediaText, Render: renderToken},
+	{Name: "token", MediaType: wire.MediaText, Render: renderToken, RenderAccess: renderAccessToken},
 	{Name: "header", MediaType: wire.MediaText, Render: renderHeader},
 	{Name: "curl", MediaType: wire.MediaText, Render: renderCurl, RenderError: renderCurlError},
-	{Name: "json", MediaType: wire.MediaJSON, Render: renderJSON},
+	{Name: "json", MediaType: wire.MediaJSON, Render: renderJSON, RenderAccess: renderJSONWithAccess},
 	{Name: "env", MediaType: wire.MediaText, Render: renderEnv},
 	{Name: "k8s", MediaType: wire.MediaJSON, Render: renderK8s, ForTool: true},
 	{Name: "google", MediaType: wire.MediaJSON, Render: renderGoogle, RenderError: renderGoogleError, ForTool: true},
@@ -111,6 +114,8 @@ func unknownFormat(name string, known []string) error {
 
 func renderToken(t agent.Token, _ time.Time) string { return t.IDToken.Reveal() + "\n" }
 
+func renderAccessToken(t agent.Token, _ time.Time) string { return t.AccessToken.Reveal() + "\n" }
+
 func renderHeader(t agent.Token, _ time.Time) string {
 	return "Authorization: Bearer " + t.IDToken.Reveal() + "\n"
 }
@@ -128,11 +133,19 @@ func renderCurlError(e *agent.Error) []byte {
 	return []byte("# " + e.Error() + "\nproto = \"-all\"\n")
 }
 
-func renderJSON(t agent.Token, now time.Time) string {
+func renderJSON(t agent.Token, now time.Time) string { return string(wire.Encode(bodyOf(t, now))) }
+
+func renderJSONWithAccess(t agent.Token, now time.Time) string {
+	body := bodyOf(t, now)
+	body.AccessToken = t.AccessToken.Reveal()
+	return string(wire.Encode(body))
+}
+
+func bodyOf(t agent.Token, now time.Time) wire.TokenBody {
 	body := wire.TokenBody{Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL, User: t.User, Subject: t.Subject}
 	if !t.ExpiresAt.IsZero() {
 		body.ExpiresAt = wire.RFC3339(t.ExpiresAt)
 		body.ExpiresIn = strconv.FormatInt(int64(max(0, left(t, now))/time.Second), 10)
 	}
-	return string(wire.Encode(body))
+	return body
 }

@@ -13,6 +13,10 @@ _kyc_token() {
         COMPREPLY=($(compgen -W 'aws curl env google header json k8s token' -- "$word"))
         return
         ;;
+    -t | -type | --type)
+        COMPREPLY=($(compgen -W 'access id' -- "$word"))
+        return
+        ;;
     -socket | --socket)
         compopt -o filenames
         COMPREPLY=($(compgen -f -- "$word"))
@@ -23,7 +27,7 @@ _kyc_token() {
         ;;
     esac
     if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -min-valid -socket -user -version -help' -- "$word"))
+        COMPREPLY=($(compgen -W '-f -min-valid -socket -t -user -version -help' -- "$word"))
         return
     fi
     local verbs=

@@ -9,6 +9,7 @@ complete -c kyc-token -f
 complete -c kyc-token -o f -o format -x -a 'aws curl env google header json k8s token' -d 'what to print'
 complete -c kyc-token -o min-valid -x -d 'how long it must stay valid'
 complete -c kyc-token -o socket -r -F -d 'socket of the agent'
+complete -c kyc-token -o t -o type -x -a 'access id' -d 'which token'
 complete -c kyc-token -o user -x -d 'who must be signed in'
 complete -c kyc-token -o version -d 'print the version'
 complete -c kyc-token -o h -o help -d 'print the help text'

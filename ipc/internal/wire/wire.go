@@ -56,6 +56,7 @@ type TokenBody struct {
 	APIURL      string `json:"api_url"`
 	User        string `json:"user"` // as in [agent.Token]; empty for an API key
 	Subject     string `json:"sub"`
+	AccessToken string `json:"access_token,omitempty"` // if it was asked for
 }
 
 // An AWSBody is format=aws of GET /v1/token: what an AWS SDK expects of a
@@ -106,12 +107,15 @@ func RFC3339(at time.Time) string {
 // CheckToken refuses a token that could end a header line and begin another one. A JWT
 // cannot, so such a token is a bug.
 func CheckToken(t agent.Token) error {
-	s := t.IDToken.Reveal()
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if t.IDToken.IsZero() || !fitsHeader(t.IDToken) || !fitsHeader(t.AccessToken) {
 		return &agent.Error{
 			Code: agent.CodeInternal, Op: "token", Environment: t.Environment,
 			Message: "the ID token is empty or has characters that no header can carry",
 		}
 	}
 	return nil
+}
+
+func fitsHeader(s agent.Secret) bool {
+	return !strings.ContainsFunc(s.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' })
 }

@@ -73,8 +73,8 @@ type Environment struct {
 	// Extends is another environment, whose keys this one has where it gives none: for a
 	// second user of the same user pool and API, each with a sign-in. Default "": none.
 	// Inherited are all keys, also ones that a variable of the other environment sets, but for
-	// AllowedHosts (a host belongs to one environment), Username and PasswordFile (they are
-	// the user). ClientSecretFile and the credential that is its default are inherited
+	// AllowedHosts (a host belongs to one environment), Username, PasswordFile and
+	// HandOutAccessTokens (they are about the user). ClientSecretFile and the credential that is its default are inherited
 	// together with ClientID. An environment that is not configured, this one, or one that
 	// extends this one is an error; staging and prod cannot extend another. Two environments
 	// with one APIURL are told apart by name only: a helper that is asked for a URL of theirs
@@ -127,6 +127,12 @@ type Environment struct {
 	// at each such sign-in. A file that is missing, open to others or not yours is an
 	// error then.
 	PasswordFile SecretPath `toml:"password_file"`
+
+	// HandOutAccessTokens lets programs of this user have the access token of the sign-in, too,
+	// with `kyc-token -t access`: true or false. With it a program can change the user's
+	// attributes and password and sign them out. The socket for forwarding never hands it
+	// out. Default false; it is not inherited by Extends.
+	HandOutAccessTokens Bool `toml:"hand_out_access_tokens"`
 
 	// Where AWS credentials come from, for `kyc-token -f aws`: IdentityPoolID or AWSRoleARN.
 	// Both are an error. By default there are no AWS credentials.

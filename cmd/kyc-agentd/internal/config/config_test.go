@@ -120,6 +120,18 @@ func TestConfigInlineTableKeepsBuiltIn(t *testing.T) {
 	}
 }
 
+func TestHandOutAccessTokens(t *testing.T) {
+	c, _, err := loadText(t, "[environments.prod]\nhand_out_access_tokens = true\n[environments.ci]\nextends = 'prod'", "KYC_STAGING_HAND_OUT_ACCESS_TOKENS=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range agentConfig(t, c).Environments {
+		if e.HandOutAccessTokens != (e.Name == "prod") {
+			t.Errorf("%s: %t", e.Name, e.HandOutAccessTokens)
+		}
+	}
+}
+
 func TestConfigErrors(t *testing.T) {
 	const whole = "region='r-1'\nuser_pool_id='r-1_p'\nclient_id='c'\napi_url='https://x.example.com'\n"
 	tests := []struct{ name, text, want string }{
@@ -159,6 +171,7 @@ func TestConfigErrors(t *testing.T) {
 		{"region", "[environments.prod]\nregion = 'evil.example.com/'", `:2: environments.prod.region: bad region "evil.example.com/"; want one such as "us-east-2"`},
 		{"pool", "[environments.prod]\nuser_pool_id = 'L37NAaTbI'", `bad user pool id "L37NAaTbI"`},
 		{"long pool", "[environments.prod]\nuser_pool_id = 'us-east-2_" + strings.Repeat("x", 50) + "'", "bad user pool id"},
+		{"access tokens", "[environments.prod]\nhand_out_access_tokens = 'yes'", `:2: environments.prod.hand_out_access_tokens: bad value "yes"; want true or false`},
 		{"client", "[environments.prod]\nclient_id = 'a b'", `bad client id "a b"`},
 	}
 	for _, tt := range tests {
@@ -264,7 +277,7 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, HAND_OUT_ACCESS_TOKENS, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},
 	}

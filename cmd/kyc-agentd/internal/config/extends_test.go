@@ -16,6 +16,7 @@ allowed_hosts = ["files.example"]
 auth_flow = "srp"
 username = "ana"
 password_file = "/etc/ana"
+hand_out_access_tokens = true
 [environments.prod-ci]
 extends = "prod"
 refresh_token_validity = "7d"

@@ -205,6 +205,7 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 		ClientSecret:         secret,
 		RefreshTokenValidity: validity,
 		Unattended:           unattended,
+		HandOutAccessTokens:  e.HandOutAccessTokens.s == "true",
 		Endpoint:             withoutSlash(e.Endpoint),
 		Issuer:               e.Issuer.s,
 		JWKSURL:              e.JWKSURL.s,

@@ -54,6 +54,8 @@ type (
 	AuthFlow = Text[flowKind]
 	// Validity is a duration that may have days: "30d", "12h".
 	Validity = Text[validityKind]
+	// Bool is true or false.
+	Bool = Text[boolKind]
 	// Username is the name of a user in a Cognito user pool.
 	Username = Text[usernameKind]
 	// URL is an https URL, or an http one on loopback: passwords and tokens are sent to it.
@@ -247,6 +249,15 @@ func parseDays(s string) (time.Duration, error) {
 	}
 	more, err := time.ParseDuration(rest)
 	return time.Duration(days)*day + more, err
+}
+
+type boolKind struct{}
+
+func (boolKind) check(s string) error {
+	if s != "true" && s != "false" {
+		return fmt.Errorf("bad value %q; want true or false", s)
+	}
+	return nil
 }
 
 type usernameKind struct{}
