@@ -21,8 +21,8 @@ type Environment struct {
 
 	// AuthFlow is how a sign-in begins; empty means FlowPassword.
 	AuthFlow AuthFlow
-	// ClientSecret of an app client that has one.
-	ClientSecret Secret
+	// ClientSecret of an app client that has one; nil if it has none.
+	ClientSecret *ClientSecret
 	// RefreshTokenValidity is a setting of the app client: a sign-in ends that long after it
 	// was made, and refreshes do not extend it. 0 means Cognito's default, 30 days.
 	RefreshTokenValidity time.Duration

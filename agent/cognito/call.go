@@ -73,7 +73,7 @@ func (o *operation) examine(ctx context.Context, name string, x *awscall.Exchang
 	var fail *failure
 	if raw != nil {
 		fail = newFailure(*raw, message)
-		if fail.reason == reasonSecretMissing && !o.env.ClientSecret.IsZero() {
+		if fail.reason == reasonSecretMissing && !o.env.ClientSecret.Current().IsZero() {
 			fail.reason = reasonSecretWrong
 		}
 		attrs = append(attrs, slog.String("error", fail.Error()))

@@ -25,7 +25,7 @@ func (o *operation) checkEnvironment() error {
 			return o.misconfigured(field.name + " " + problem)
 		}
 	}
-	switch secret := e.ClientSecret.Reveal(); {
+	switch secret := e.ClientSecret.Current().Reveal(); {
 	case beginsWithBOM(secret):
 		return o.misconfigured("the client secret begins with a byte order mark (U+FEFF): " + bomHint)
 	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):

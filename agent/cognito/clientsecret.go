@@ -17,10 +17,11 @@ import (
 // without a secret. The name must be the same as in the call; from the first challenge on,
 // that is the real name (see usernameFor).
 func (o *operation) secretHash(user string) string {
-	if o.env.ClientSecret.IsZero() {
+	secret := o.env.ClientSecret.Current()
+	if secret.IsZero() {
 		return ""
 	}
-	m := hmac.New(sha256.New, []byte(o.env.ClientSecret.Reveal()))
+	m := hmac.New(sha256.New, []byte(secret.Reveal()))
 	_, _ = m.Write([]byte(user + o.env.ClientID))
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
@@ -33,7 +34,7 @@ func (o *operation) addSecretHash(parameters map[string]string, user string) {
 }
 
 // plainSecret returns the proof for a call without a user name; nil without a secret.
-func (o *operation) plainSecret() *string { return optional(o.env.ClientSecret.Reveal()) }
+func (o *operation) plainSecret() *string { return optional(o.env.ClientSecret.Current().Reveal()) }
 
 // optional returns s for an optional field: nil if s is empty.
 func optional(s string) *string {

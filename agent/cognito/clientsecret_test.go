@@ -12,13 +12,16 @@ import (
 
 const clientSecret = "sekrit-client-secret"
 
+// fixedSecret is a client secret that cannot change.
+func fixedSecret(s string) *agent.ClientSecret { return agent.NewClientSecret(agent.NewSecret(s), nil) }
+
 // The value was calculated with another program.
 func TestSecretHash(t *testing.T) {
-	env := agent.Environment{ClientID: "1example23456789", ClientSecret: agent.NewSecret(clientSecret)}
+	env := agent.Environment{ClientID: "1example23456789", ClientSecret: fixedSecret(clientSecret)}
 	if got, want := cognito.SecretHashForTest(env, "+15551234567"), "5nAkRgUw5Vx7SIUEmv6HrgEXPK/SwtnH5F8rxZL+71w="; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	env.ClientSecret = agent.Secret{}
+	env.ClientSecret = nil
 	if got := cognito.SecretHashForTest(env, "ada"); got != "" {
 		t.Errorf("%q without a secret", got)
 	}
@@ -50,7 +53,7 @@ func TestClientSecret(t *testing.T) {
 				Status: cognitotest.ForceChangePassword, MFA: []string{"SMS_MFA", "EMAIL_OTP"},
 			})
 			env := environment(srv)
-			env.AuthFlow, env.ClientSecret = flow, agent.NewSecret(clientSecret)
+			env.AuthFlow, env.ClientSecret = flow, fixedSecret(clientSecret)
 			a := cognito.New(cognito.Options{})
 			req := agent.LoginRequest{Username: "ada@example.com", Password: agent.NewSecret(password)}
 			g, err := a.Login(t.Context(), env, req, script(t,
@@ -139,7 +142,7 @@ func TestClientSecretMistakes(t *testing.T) {
 			env := environment(srv)
 			s := signIn(t, a, env).SignIn
 			srv.Set(cognitotest.ClientSecret(test.has))
-			env.ClientSecret = agent.NewSecret(test.configured)
+			env.ClientSecret = fixedSecret(test.configured)
 			for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice} {
 				env.AuthFlow = flow
 				_, err := a.Login(t.Context(), env, ada(), unasked(t))
@@ -163,7 +166,7 @@ func TestClientSecretMistakes(t *testing.T) {
 func TestClientSecretAndRotation(t *testing.T) {
 	srv := start(t, cognitotest.ClientSecret(clientSecret), cognitotest.Rotation(0), cognitotest.RefreshTokenLifetime(time.Hour))
 	env := environment(srv)
-	env.ClientSecret = agent.NewSecret(clientSecret)
+	env.ClientSecret = fixedSecret(clientSecret)
 	a := cognito.New(cognito.Options{})
 	g := signIn(t, a, env)
 	for range 3 {

@@ -231,7 +231,7 @@ func TestCodes(t *testing.T) {
 			env := environment(srv)
 			if strings.HasSuffix(key, "/wrong") || strings.HasSuffix(key, "/no-secret") {
 				srv.Set(cognitotest.ClientSecret("s"))
-				env.ClientSecret = agent.NewSecret("s")
+				env.ClientSecret = fixedSecret("s")
 			}
 			a := cognito.New(cognito.Options{HTTPClient: srv.Client()})
 			check := func(err error, want outcome) {

@@ -19,7 +19,7 @@ func TestProbeOfTheWell(t *testing.T) {
 		for _, flow := range []agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice, agent.FlowCustom} {
 			srv := start(t, cognitotest.HideUnknownUsers(hide), cognitotest.ClientSecret("sekrit"))
 			env := environment(srv)
-			env.AuthFlow, env.ClientSecret = flow, agent.NewSecret("sekrit")
+			env.AuthFlow, env.ClientSecret = flow, fixedSecret("sekrit")
 			h := cognito.New(cognito.Options{}).Probe(t.Context(), env)
 			if h.SignIn != nil || h.Keys != nil || !h.Answered || h.Skew != 0 {
 				t.Errorf("%s, hidden %t: %+v", flow, hide, h)

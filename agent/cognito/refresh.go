@@ -121,7 +121,7 @@ func (o *operation) firstAPI(s agent.SignIn) string {
 	switch {
 	case s.RefreshAPI == apiGetTokens, s.RefreshAPI == apiInitiateAuth:
 		return s.RefreshAPI
-	case !o.env.ClientSecret.IsZero():
+	case !o.env.ClientSecret.Current().IsZero():
 		return apiGetTokens
 	}
 	return apiInitiateAuth

@@ -192,7 +192,7 @@ func testSecrecyOfSetUpAndRecovery(t *testing.T) {
 			a := cognito.New(cognito.Options{Logger: w.logger(), HTTPClient: srv.Client()})
 			srv.EditUser(username, func(u *cognitotest.User) { u.MFA = []string{"MFA_SETUP"} })
 			env := environment(srv)
-			env.ClientSecret, env.AuthFlow = agent.NewSecret(clientSecret), agent.FlowSRP
+			env.ClientSecret, env.AuthFlow = fixedSecret(clientSecret), agent.FlowSRP
 			if name != "none" {
 				srv.FailNext(op, -1, fault)
 			}

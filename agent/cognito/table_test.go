@@ -568,11 +568,11 @@ func (c *caller) refused(ctx context.Context, s agent.SignIn) error {
 func hasSecret(ctx context.Context, c *caller) error {
 	name := c.user.Name
 	c.user.Name = c.user.Email
-	c.env.ClientSecret = agent.NewSecret("wrong")
+	c.env.ClientSecret = fixedSecret("wrong")
 	if _, err := c.signIn(ctx); !errors.Is(err, agent.CodeConfiguration) {
 		return errors.New("it takes a wrong secret")
 	}
-	c.env.ClientSecret = agent.NewSecret(tableSecret)
+	c.env.ClientSecret = fixedSecret(tableSecret)
 	g, err := c.signIn(ctx)
 	if err != nil {
 		return err

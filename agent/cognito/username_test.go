@@ -57,7 +57,7 @@ func TestBlanksAroundAUsername(t *testing.T) {
 func TestByteOrderMark(t *testing.T) {
 	srv := start(t, cognitotest.ClientSecret("s3cret"))
 	env := environment(srv)
-	env.ClientSecret = agent.NewSecret("s3cret")
+	env.ClientSecret = fixedSecret("s3cret")
 	a := cognito.New(cognito.Options{})
 	req := ada()
 	req.Password = agent.NewSecret("\ufeff" + password)
@@ -67,7 +67,7 @@ func TestByteOrderMark(t *testing.T) {
 		"\ufeffs3cret": "the client secret begins with a byte order mark", "s3 cret": "the client secret contains a blank",
 		"s3cret\n": "contains a blank", "s\u00b3cret": "a character that is not ASCII",
 	} {
-		env.ClientSecret = agent.NewSecret(secret)
+		env.ClientSecret = fixedSecret(secret)
 		_, err := a.Login(t.Context(), env, ada(), unasked(t))
 		wantError(t, err, agent.CodeConfiguration, says)
 		if strings.Contains(err.Error(), "cret\n") || strings.Contains(err.Error(), "s3") {

@@ -68,8 +68,8 @@ extends = "prod"
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"prod": "ofprod", "ci": "ofprod", "nightly": "ofprod", "client": "", "other": "ofother"} {
-		if got, err := c.Environments[name].ClientSecret(name, vars); err != nil || got.Reveal() != want {
-			t.Errorf("%s: %q, %v; want %q", name, got.Reveal(), err, want)
+		if got, err := c.Environments[name].ClientSecret(name, vars); err != nil || got.Current().Reveal() != want {
+			t.Errorf("%s: %q, %v; want %q", name, got.Current().Reveal(), err, want)
 		}
 	}
 
@@ -79,8 +79,8 @@ extends = "prod"
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"nightly": "ofthefile", "client": ""} {
-		if got, err := c.Environments[name].ClientSecret(name, nil); err != nil || got.Reveal() != want {
-			t.Errorf("%s: %q, %v; want %q", name, got.Reveal(), err, want)
+		if got, err := c.Environments[name].ClientSecret(name, nil); err != nil || got.Current().Reveal() != want {
+			t.Errorf("%s: %q, %v; want %q", name, got.Current().Reveal(), err, want)
 		}
 	}
 }

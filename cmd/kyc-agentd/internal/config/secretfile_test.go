@@ -207,7 +207,7 @@ func TestConfigSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.AuthFlow != agent.FlowSRP || e.RefreshTokenValidity != 36*time.Hour || e.ClientSecret.Reveal() != "0abc+def_9" {
+	if e.AuthFlow != agent.FlowSRP || e.RefreshTokenValidity != 36*time.Hour || e.ClientSecret.Current().Reveal() != "0abc+def_9" {
 		t.Errorf("%+v", e)
 	}
 	wantCredential(t, e, "svc@example.com", "correct horse")
@@ -243,7 +243,7 @@ func wantCredential(t *testing.T, e agent.Environment, user, password string) {
 // What is not configured is what Cognito calls the default, and a person signs in.
 func TestConfigSignInDefaults(t *testing.T) {
 	e, err := environmentOf(t, "")
-	if err != nil || e.AuthFlow != "" || e.RefreshTokenValidity != 0 || !e.ClientSecret.IsZero() || e.Unattended != nil {
+	if err != nil || e.AuthFlow != "" || e.RefreshTokenValidity != 0 || e.ClientSecret != nil || e.Unattended != nil {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
@@ -260,10 +260,41 @@ func TestConfigSignInFromVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.AuthFlow != agent.FlowChoice || e.RefreshTokenValidity != time.Hour || e.ClientSecret.Reveal() != "abc" {
+	if e.AuthFlow != agent.FlowChoice || e.RefreshTokenValidity != time.Hour || e.ClientSecret.Current().Reveal() != "abc" {
 		t.Errorf("%+v", e)
 	}
 	wantCredential(t, e, "svc", "correct horse")
+}
+
+// The file of the client secret is read again when Cognito refuses the secret. A file that is no
+// good leaves the secret as it is.
+func TestConfigClientSecretIsReadAgain(t *testing.T) {
+	file := secretAt(t, "secret", "old\n", 0o600)
+	e, err := environmentOf(t, "client_secret_file='"+file+"'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		text, says string
+		renewed    bool
+		current    string
+	}{
+		{"old\n", "", false, "old"},
+		{"", "client_secret_file: " + file + " is empty", false, "old"},
+		{"not a secret\n", "client_secret_file: " + file + " does not hold a client secret", false, "old"},
+		{"new\n", "", true, "new"},
+	} {
+		if err := os.WriteFile(file, []byte(step.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		renewed, err := e.ClientSecret.Renew(e.ClientSecret.Current())
+		if renewed != step.renewed || e.ClientSecret.Current().Reveal() != step.current || (err == nil) != (step.says == "") {
+			t.Errorf("%q: %v, %v; current %q", step.text, renewed, err, e.ClientSecret.Current().Reveal())
+		}
+		if err != nil && (!strings.Contains(err.Error(), step.says) || strings.Contains(err.Error(), "not a secret")) {
+			t.Errorf("%q: %v", step.text, err)
+		}
+	}
 }
 
 // systemd's credentials are found by the environment's name; a file that is
@@ -279,14 +310,14 @@ func TestConfigSystemdCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.ClientSecret.Reveal() != "fromsystemd" {
-		t.Errorf("secret %q", e.ClientSecret.Reveal())
+	if e.ClientSecret.Current().Reveal() != "fromsystemd" {
+		t.Errorf("secret %q", e.ClientSecret.Current().Reveal())
 	}
 	wantCredential(t, e, "svc", "correct horse")
 
 	e, err = environmentOf(t, "username='svc'\nclient_secret_file='"+secretAt(t, "s", "fromfile", 0o600)+"'\npassword_file='"+secretAt(t, "p", "battery", 0o600)+"'", "CREDENTIALS_DIRECTORY="+dir)
-	if err != nil || e.ClientSecret.Reveal() != "fromfile" {
-		t.Errorf("%q, %v", e.ClientSecret.Reveal(), err)
+	if err != nil || e.ClientSecret.Current().Reveal() != "fromfile" {
+		t.Errorf("%q, %v", e.ClientSecret.Current().Reveal(), err)
 	}
 	wantCredential(t, e, "svc", "battery")
 

@@ -12,8 +12,8 @@ import (
 // clientSecretShape is Cognito's ClientSecretType.
 var clientSecretShape = regexp.MustCompile(`^[\w+]{1,64}$`)
 
-// ClientSecret reads the app client's secret; it is empty if there is none.
-func (e Environment) ClientSecret(name string, vars Environ) (agent.Secret, error) {
+// ClientSecret reads the app client's secret; it is nil if there is none.
+func (e Environment) ClientSecret(name string, vars Environ) (*agent.ClientSecret, error) {
 	var file secretFile
 	for _, name := range append([]string{name}, e.clientOf...) {
 		if file.path == "" {
@@ -21,8 +21,18 @@ func (e Environment) ClientSecret(name string, vars Environ) (agent.Secret, erro
 		}
 	}
 	if file.path == "" {
-		return agent.Secret{}, nil
+		return nil, nil
 	}
+	read := func() (agent.Secret, error) { return readClientSecret(name, file) }
+	secret, err := read()
+	if err != nil {
+		return nil, err
+	}
+	return agent.NewClientSecret(secret, read), nil
+}
+
+// readClientSecret reads the client secret of the environment name.
+func readClientSecret(name string, file secretFile) (agent.Secret, error) {
 	secret, _, err := file.read()
 	if err != nil {
 		return agent.Secret{}, Errorf("environments.%s: client_secret_file: %v", name, err)
