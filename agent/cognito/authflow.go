@@ -84,8 +84,8 @@ func (si *signIn) initiateOnce(ctx context.Context) (step, *failure) {
 	parameters := si.op.flow.parameters(si)
 	parameters["USERNAME"] = si.user
 	si.addDeviceKey(parameters)
-	si.op.addSecretHash(parameters, si.user)
 	return si.callStep(ctx, "InitiateAuth", func(ctx context.Context) (*step, error) {
+		si.op.addSecretHash(parameters, si.user)
 		out, err := si.op.api.InitiateAuth(ctx, &cip.InitiateAuthInput{
 			AuthFlow: si.op.flow.name, ClientId: aws.String(si.op.env.ClientID), AuthParameters: parameters,
 		})

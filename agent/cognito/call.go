@@ -19,24 +19,32 @@ const answerTimeout = 60 * time.Second
 // quickTimeout limits calls that run no trigger, and those that nobody should wait a minute for.
 const quickTimeout = 10 * time.Second
 
-// invoke makes and logs one call. Exactly one of the results Out and *failure is set.
-func invoke[Out any](ctx context.Context, o *operation, name string, f func(context.Context) (*Out, error)) (*Out, *awscall.Exchange, *failure) {
-	out, x, raw, message := awscall.Make(ctx, awsCall(name, o.env.EndpointURL()), answerTimeout, f)
-	return out, x, o.examine(ctx, name, x, raw, message)
+// invoke makes and logs one call. f proves the client secret, if it has to, with the current
+// one: see withRenewedSecret. Exactly one of the results Out and *failure is set.
+func invoke[Out any](ctx context.Context, o *operation, name string, f func(context.Context) (*Out, error)) (out *Out, x *awscall.Exchange, fail *failure) {
+	fail = o.withRenewedSecret(ctx, func() *failure {
+		var raw *awscall.Failure
+		var message string
+		out, x, raw, message = awscall.Make(ctx, awsCall(name, o.env.EndpointURL()), answerTimeout, f)
+		return o.examine(ctx, name, x, raw, message)
+	})
+	return out, x, fail
 }
 
-// callStep makes one call that may end a sign-in with tokens, and returns the step that
+// callStep is invoke for a call that may end a sign-in with tokens, and returns the step that
 // follows. After a failure only the exchange of the step is set. If the answer comes when
 // nobody waits for it any more, what it grants is revoked.
-func (si *signIn) callStep(ctx context.Context, name string, f func(context.Context) (*step, error)) (step, *failure) {
-	next, x, raw, message := awscall.MakeKept(ctx, awsCall(name, si.op.env.EndpointURL()), answerTimeout, f, func(late *step) {
-		si.op.discardLate(context.WithoutCancel(ctx), late.result)
+func (si *signIn) callStep(ctx context.Context, name string, f func(context.Context) (*step, error)) (next step, fail *failure) {
+	discard := func(late *step) { si.op.discardLate(context.WithoutCancel(ctx), late.result) }
+	fail = si.op.withRenewedSecret(ctx, func() *failure {
+		out, x, raw, message := awscall.MakeKept(ctx, awsCall(name, si.op.env.EndpointURL()), answerTimeout, f, discard)
+		if next = (step{}); out != nil {
+			next = *out
+		}
+		next.x = x
+		return si.op.examine(ctx, name, x, raw, message)
 	})
-	if fail := si.op.examine(ctx, name, x, raw, message); fail != nil {
-		return step{x: x}, fail
-	}
-	next.x = x
-	return *next, nil
+	return next, fail
 }
 
 // discardLate revokes the sign-in in a late answer, which may be nil.

@@ -133,8 +133,8 @@ func (si *signIn) respondOnce(ctx context.Context, s step, responses map[string]
 	send := maps.Clone(responses)
 	send["USERNAME"] = s.user
 	si.addDeviceKey(send)
-	si.op.addSecretHash(send, s.user)
 	return si.callStep(ctx, "RespondToAuthChallenge", func(ctx context.Context) (*step, error) {
+		si.op.addSecretHash(send, s.user)
 		out, err := si.op.api.RespondToAuthChallenge(ctx, &cip.RespondToAuthChallengeInput{
 			ChallengeName:      s.challenge,
 			ClientId:           aws.String(si.op.env.ClientID),

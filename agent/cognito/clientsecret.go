@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -35,6 +36,27 @@ func (o *operation) addSecretHash(parameters map[string]string, user string) {
 
 // plainSecret returns the proof for a call without a user name; nil without a secret.
 func (o *operation) plainSecret() *string { return optional(o.env.ClientSecret.Current().Reveal()) }
+
+// withRenewedSecret makes a call, and makes it once more if Cognito refused the client secret
+// and that can be renewed. Cognito checks the secret first, so a refused call has used up
+// neither its refresh token nor a try of the password.
+func (o *operation) withRenewedSecret(ctx context.Context, call func() *failure) *failure {
+	used := o.env.ClientSecret.Current()
+	fail := call()
+	if fail == nil || fail.reason != reasonSecretWrong {
+		return fail
+	}
+	renewed, err := o.env.ClientSecret.Renew(used)
+	if err != nil {
+		o.auth.log.WarnContext(ctx, "Cognito refused the client secret, and its file cannot be read again",
+			"op", o.name, "env", o.env.Name, "error", err.Error())
+	}
+	if !renewed {
+		return fail
+	}
+	o.auth.log.InfoContext(ctx, "Cognito refused the client secret, and its file has another one now", "op", o.name, "env", o.env.Name)
+	return call()
+}
 
 // optional returns s for an optional field: nil if s is empty.
 func optional(s string) *string {

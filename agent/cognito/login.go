@@ -21,9 +21,9 @@ const (
 // Login signs in with the environment's flow. It asks for everything else that Cognito
 // requires through ask, which also offers to recover an account that must be recovered first.
 // Cognito locks an account after a few wrong passwords, so one that it has refused is not sent
-// again. It is sent again after a call that failed for a moment (see withTries), and after
-// Cognito has accepted it, if the pool turns out to no longer know the device that was sent
-// with it.
+// again. It is sent again after a call that failed for a moment (see withTries), after one
+// whose client secret Cognito refused (see withRenewedSecret), and after Cognito has accepted
+// it, if the pool turns out to no longer know the device that was sent with it.
 func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req agent.LoginRequest, ask agent.Prompter) (agent.AuthResult, error) {
 	o, err := a.newOperation("login", env)
 	if err != nil {
