@@ -108,8 +108,10 @@ type Environment struct {
 	// ClientSecretFile holds the secret of the app client, if it has one, in one line: an
 	// absolute path, or one that begins with ~/. Default: the systemd credential
 	// kyc-<NAME>.client-secret, if it exists; else the app client has no secret. The file is
-	// read at the start and at a reload. A file that is missing, open to others or not
-	// yours is an error.
+	// read at the start, at a reload, and again when Cognito refuses the secret: while an
+	// app client has two secrets, write the new one there and delete the old one at Cognito.
+	// A credential is a copy, which only a restart of the service replaces. A file that is
+	// missing, open to others or not yours is an error.
 	ClientSecretFile SecretPath `toml:"client_secret_file"`
 	// RefreshTokenValidity is the setting of the app client: a sign-in ends that long after
 	// it was made. Cognito does not say when, so `kyc-agentd status` relies on this value.
