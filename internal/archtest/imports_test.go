@@ -66,6 +66,7 @@ var floors = map[string][]string{
 	"agent/cognito/cognitotest/amplifyjs": {"agent/cognito/cognitotest", "internal/testpeer"},
 
 	"bench":                     {"agent/cognito/cognitotest"},
+	"soak":                      {"soak/fakecognito"},
 	"examples/go":               {"ipc/tokensource"},
 	"examples/demo":             {"agent/cognito/cognitotest", "examples/internal/testenv"},
 	"examples/internal/testenv": {"agent/cognito/cognitotest", "examples/kycapi"},
