@@ -6,6 +6,8 @@ PREFIX ?= $(HOME)/.local
 override PREFIX := $(patsubst %/,%,$(PREFIX))
 BIN ?= bin
 FUZZTIME ?= 10s
+SOAK ?= 10m
+GRACE ?= 60s
 # What takes longest goes first, so that the rest runs beside it.
 LONGEST := ./packaging ./cmd/kyc-agentd ./store/keyring
 # More flags for `go test`, such as TESTFLAGS='-run Login -v'.
@@ -97,6 +99,10 @@ peers: ## the npm programs some tests run against
 .PHONY: bench
 bench: ## the measurements, into bench/RESULTS.md
 	$(GO) run ./bench
+
+.PHONY: soak
+soak: ## SOAK (10m) of kills and faults at random, GRACE=60s or 0s; SEED repeats a run
+	$(GO) run ./soak -for $(SOAK) -grace $(GRACE) $(if $(SEED),-seed $(SEED)) $(if $(PHASES),-only $(PHASES))
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
