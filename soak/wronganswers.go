@@ -16,13 +16,8 @@ type wrongAnswer struct {
 	happens func(fakecognito.Fault) bool
 }
 
-var wrongAnswers = []wrongAnswer{
-	{
-		exitConfig, "with something that is not JSON", false,
-		"half of a refusal is taken for the page of a portal; to be deleted when it is taken for no answer",
-		func(f fakecognito.Fault) bool { return f.End == fakecognito.CutAfter },
-	},
-}
+// wrongAnswers are those of today: there is none.
+var wrongAnswers []wrongAnswer
 
 // excuseWrong allows the wrong answers that a fault causes, until the phase's repair.
 func (s *soak) excuseWrong(env string, f fakecognito.Fault) {

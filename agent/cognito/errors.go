@@ -104,6 +104,7 @@ func mappingWithoutCode(f *failure) errorMapping {
 	case f.UnknownCA:
 		return errorMapping{agent.CodeUnavailable, f.Text, unknownCAHint, 0}
 	case f.Status == 407 || f.Status == 408: // of a proxy, and of a server that was too slow
+	case f.CutOff: // what the status means would follow
 	case f.Status >= 400 && f.Status < 500:
 		return errorMapping{agent.CodeConfiguration, f.Text, notCognitoHint, 0}
 	case f.Status >= 300 && f.Status < 400, f.Status == 200 && f.Page:

@@ -176,6 +176,8 @@ func TestRefreshKeepsASignIn(t *testing.T) {
 		says  string
 	}{
 		{"dropped", cognitotest.Drop(), nil, agent.CodeUnavailable, "closed the connection before it answered; the agent tries again by itself"},
+		{"half a refusal", cognitotest.Answer(400, "application/x-amz-json-1.1", `{"__type":"NotAuthorizedExc`), nil, agent.CodeUnavailable,
+			"closed the connection in the middle of its answer (HTTP 400); the agent tries again by itself"},
 		{"502", cognitotest.BadGateway(), nil, agent.CodeUnavailable, "answered HTTP 502 with something that is not JSON"},
 		{"500", cognitotest.Internal(), nil, agent.CodeUnavailable, "internal error (InternalErrorException)"},
 		{"500 that says NotAuthorized", cognitotest.RefuseStatus(500, "NotAuthorizedException", "m"), nil, agent.CodeUnavailable, "internal error"},

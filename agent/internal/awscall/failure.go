@@ -26,6 +26,7 @@ type Failure struct {
 	Code       string // AWS's error code; empty if the answer had none
 	Status     int    // HTTP status; 0 if there was no answer
 	Page       bool   // the answer was a page of HTML, and so not the API's
+	CutOff     bool   // the connection was closed in the middle of the answer
 	Sent       bool   // the whole request was sent
 	Stage      Stage  // at which a call without an answer failed
 	UnknownCA  bool   // with StageTLS: the certificate's authority is not trusted
@@ -120,6 +121,9 @@ func (f *Failure) Explain(ended error, took time.Duration, err error) {
 		f.Text = unanswered(f.Call.Host, ended, took)
 	case f.Status >= 200 && f.Status < 300:
 		f.Text = fmt.Sprintf("%s sent an incomplete answer, or one that is not %s", f.Call.Host, f.Call.Format)
+	case f.Status != 0 && errors.Is(err, io.ErrUnexpectedEOF):
+		// The rest of the answer would say what its status means.
+		f.Text, f.CutOff = fmt.Sprintf("%s closed the connection in the middle of its answer (HTTP %d)", f.Call.Host, f.Status), true
 	case f.Status != 0:
 		f.Text = fmt.Sprintf("%s answered HTTP %d with something that is not %s", f.Call.Host, f.Status, f.expectedAnswer(err))
 	default:
