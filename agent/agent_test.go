@@ -332,6 +332,22 @@ func TestClockSetBackWhileAsked(t *testing.T) {
 	})
 }
 
+// A token ages while the provider takes its time. It may then be too old for a request that
+// waited for it, which says so.
+func TestTokenAgesInASlowRefresh(t *testing.T) {
+	inBubble(t, func(r *agenttest.Rules) { r.Lifetime = 20 * time.Second }, func(f *fixture) {
+		f.must()
+		time.Sleep(15 * time.Second)
+		f.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error { time.Sleep(6 * time.Second); return nil }
+		})
+		_, err := f.a.Token(context.Background(), agent.TokenRequest{Environment: "prod", MinValid: 18 * time.Second})
+		if !errors.Is(err, agent.CodeUnavailable) || !strings.Contains(err.Error(), "less than min_valid 18s was left") {
+			t.Error(err)
+		}
+	})
+}
+
 func TestWrongClock(t *testing.T) {
 	for _, off := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
 		t.Run(off.String(), func(t *testing.T) {

@@ -101,6 +101,10 @@ func (c *credentialCache) result(minValid time.Duration, failed *Error) (*cached
 	if err := c.checkAttainable(cred, now, minValid); err != nil {
 		return nil, err
 	}
+	if cred.left(now) > 0 {
+		return nil, c.session.errorf(c.provider.messages().op, CodeUnavailable,
+			"the refresh took so long that less than min_valid %s was left; try again", minValid)
+	}
 	return nil, c.session.goneError(c.provider.messages().op)
 }
 
