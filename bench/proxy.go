@@ -74,7 +74,7 @@ func (s *section) proxyRows(ways []*server, clients int) {
 		})
 	}
 	if clients == 1 {
-		s.notes = append(s.notes, fmt.Sprintf("To a lone request the agent's proxy adds %s µs (p50), the bare one %s µs.",
+		s.notes = append(s.notes, fmt.Sprintf("To a single request the agent's proxy adds %s µs (p50), the bare one %s µs.",
 			micros(ways[1].times.median()-straight), micros(ways[2].times.median()-straight)))
 	}
 }

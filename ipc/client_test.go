@@ -125,27 +125,27 @@ func rawResponse(status, media, body string) string {
 }
 
 func TestGarbledAnswers(t *testing.T) {
-	const notOurs = "what answers on /the/socket does not speak like kyc-agentd"
+	const malformed = "what answers on /the/socket does not speak like kyc-agentd"
 	for name, test := range map[string]struct {
 		raw  string
 		code agent.Code
 		say  string
 	}{
-		"no HTTP":         {"SSH-2.0-OpenSSH_9.2\r\n", agent.CodeInternal, notOurs},
-		"binary":          {"\x00\x01\x02\x03\x04\x05\x06\x07", agent.CodeInternal, notOurs},
-		"HTML":            {rawResponse("200 OK", "text/html", "<html>"), agent.CodeInternal, notOurs},
-		"HTML error":      {rawResponse("502 Bad Gateway", "text/html", "<html>"), agent.CodeInternal, notOurs},
-		"redirect":        {"HTTP/1.1 302 Found\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n", agent.CodeInternal, notOurs},
-		"half JSON":       {rawResponse("200 OK", wire.MediaJSON, `{"token":`), agent.CodeInternal, notOurs},
-		"empty object":    {rawResponse("200 OK", wire.MediaJSON, `{}`), agent.CodeInternal, notOurs},
-		"no expiry":       {rawResponse("200 OK", wire.MediaJSON, `{"token":"x"}`), agent.CodeInternal, notOurs},
-		"no token":        {rawResponse("200 OK", wire.MediaJSON, `{"token":"","expires_at":""}`), agent.CodeInternal, notOurs},
-		"odd expiry":      {rawResponse("200 OK", wire.MediaJSON, `{"token":"x","expires_at":"soon"}`), agent.CodeInternal, notOurs},
-		"wrong types":     {rawResponse("200 OK", wire.MediaJSON, `{"token":1,"state":1,"pid":"x"}`), agent.CodeInternal, notOurs},
-		"half a problem":  {rawResponse("401 Unauthorized", wire.MediaProblem, `{"code":`), agent.CodeInternal, notOurs},
-		"no code":         {rawResponse("401 Unauthorized", wire.MediaProblem, `{}`), agent.CodeInternal, notOurs},
+		"no HTTP":         {"SSH-2.0-OpenSSH_9.2\r\n", agent.CodeInternal, malformed},
+		"binary":          {"\x00\x01\x02\x03\x04\x05\x06\x07", agent.CodeInternal, malformed},
+		"HTML":            {rawResponse("200 OK", "text/html", "<html>"), agent.CodeInternal, malformed},
+		"HTML error":      {rawResponse("502 Bad Gateway", "text/html", "<html>"), agent.CodeInternal, malformed},
+		"redirect":        {"HTTP/1.1 302 Found\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n", agent.CodeInternal, malformed},
+		"half JSON":       {rawResponse("200 OK", wire.MediaJSON, `{"token":`), agent.CodeInternal, malformed},
+		"empty object":    {rawResponse("200 OK", wire.MediaJSON, `{}`), agent.CodeInternal, malformed},
+		"no expiry":       {rawResponse("200 OK", wire.MediaJSON, `{"token":"x"}`), agent.CodeInternal, malformed},
+		"no token":        {rawResponse("200 OK", wire.MediaJSON, `{"token":"","expires_at":""}`), agent.CodeInternal, malformed},
+		"odd expiry":      {rawResponse("200 OK", wire.MediaJSON, `{"token":"x","expires_at":"soon"}`), agent.CodeInternal, malformed},
+		"wrong types":     {rawResponse("200 OK", wire.MediaJSON, `{"token":1,"state":1,"pid":"x"}`), agent.CodeInternal, malformed},
+		"half a problem":  {rawResponse("401 Unauthorized", wire.MediaProblem, `{"code":`), agent.CodeInternal, malformed},
+		"no code":         {rawResponse("401 Unauthorized", wire.MediaProblem, `{}`), agent.CodeInternal, malformed},
 		"large":           {rawResponse("200 OK", wire.MediaJSON, strings.Repeat(" ", maxAnswer+1)), agent.CodeInternal, "the answer on /the/socket is larger than 1024 KiB"},
-		"large header":    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", agent.CodeInternal, notOurs},
+		"large header":    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", agent.CodeInternal, malformed},
 		"nothing":         {"", agent.CodeUnavailable, "hung up"},
 		"half a head":     {"HTTP/1.1 200 OK\r\nContent-Type: a", agent.CodeUnavailable, "hung up"},
 		"half a body":     {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{", agent.CodeUnavailable, "hung up"},

@@ -58,7 +58,7 @@ func tokenTypeOf(query url.Values) agent.TokenType {
 func userOf(query url.Values) (string, error) {
 	user := query.Get("user")
 	if user == "" && query.Has("user") {
-		return "", wire.UsageError("user is empty; leave it out to take whoever is signed in")
+		return "", wire.UsageError("user is empty; leave it out to accept any user")
 	}
 	return user, nil
 }

@@ -112,7 +112,7 @@ func TestLoginCancelled(t *testing.T) {
 }
 
 func cancelledLine(prompt string) string {
-	if prompt == "Code" { // the client adds the environment to what an Asker says
+	if prompt == "Code" { // the client adds the environment to what a Prompter says
 		return "staging: cancelled"
 	}
 	return "cancelled"
