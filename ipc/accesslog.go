@@ -2,9 +2,7 @@ package ipc
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
-	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // A RequestInfo describes one request that was answered, for [Server.OnRequest].
@@ -92,22 +89,6 @@ func logAttrs(r *http.Request, info RequestInfo, env, user string) []slog.Attr {
 		}
 	}
 	return attrs
-}
-
-type peerKey struct{}
-
-// withPeer puts the process that connected into the context of a connection.
-func withPeer(ctx context.Context, c net.Conn) context.Context {
-	if p, err := socket.PeerOf(c); err == nil {
-		return context.WithValue(ctx, peerKey{}, p)
-	}
-	return ctx
-}
-
-// peerOf returns the process that sent r, or the zero Peer if it is not known.
-func peerOf(r *http.Request) socket.Peer {
-	p, _ := r.Context().Value(peerKey{}).(socket.Peer)
-	return p
 }
 
 const (

@@ -1,7 +1,6 @@
 package ipc
 
 import (
-	"context"
 	"net/http"
 	"time"
 )
@@ -26,18 +25,10 @@ func (h *handler) serveProxy(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-type forwardedKey struct{}
-
-// withForwarded gives the requests of a connection a place to note that one of them was
-// forwarded. They come one after the other, in one goroutine.
-func withForwarded(ctx context.Context) context.Context {
-	return context.WithValue(ctx, forwardedKey{}, new(bool))
-}
-
 // markForwarded notes that the connection of r has carried a request to an API.
 func markForwarded(r *http.Request) {
-	if forwarded, ok := r.Context().Value(forwardedKey{}).(*bool); ok {
-		*forwarded = true
+	if c, ok := connectionOf(r); ok {
+		c.forwarded = true
 	}
 }
 
@@ -46,7 +37,7 @@ func markForwarded(r *http.Request) {
 // none of them sends such a request: it would be a piece of a body that client and agent
 // do not agree on. A client that does mix hosts is told, and connects again.
 func checkNotForwarded(w http.ResponseWriter, r *http.Request) error {
-	if forwarded, ok := r.Context().Value(forwardedKey{}).(*bool); !ok || !*forwarded {
+	if c, ok := connectionOf(r); !ok || !c.forwarded {
 		return nil
 	}
 	w.Header().Set("Connection", "close")

@@ -120,7 +120,7 @@ func newHTTPServer(h *handler, live *liveConns) *http.Server {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(httpFaults{h.log}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return h.serving },
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return withForwarded(withPeer(ctx, c)) },
+		ConnContext:       withConnection,
 		ConnState:         live.track,
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused like the rest

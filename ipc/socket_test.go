@@ -53,7 +53,7 @@ func TestWithPeer(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	if ctx := withPeer(context.Background(), a); ctx.Value(peerKey{}) != nil {
+	if c := withConnection(context.Background(), a).Value(connectionKey{}).(*connection); c.peer != (socket.Peer{}) {
 		t.Error("a pipe has no peer")
 	}
 }
