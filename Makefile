@@ -133,6 +133,10 @@ package: export VERSION := $(VERSION)
 package: ## .deb, .rpm, formula, SBOM and checksums of this commit, into dist/
 	@MAKE="$(MAKE)" packaging/package
 
+.PHONY: publish
+publish: package ## a release on GitHub of the tag $TAG, with the packages; needs gh
+	@gh release create "$$TAG" --verify-tag --title "$$TAG" --notes 'What changed is in CHANGELOG.md.' dist/*
+
 .PHONY: uninstall
 uninstall: prefix ## remove what install put there
 	rm -f $(BINARIES:%="$(DESTDIR)$(PREFIX)/bin/%") $(LINKS:%="$(DESTDIR)$(PREFIX)/bin/%") $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
