@@ -15,6 +15,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -61,12 +62,7 @@ func (s *fakeAgent) Login(ctx context.Context, req agent.LoginRequest, ask agent
 // serve serves s on a socket and returns the variable that names the socket.
 func (s *fakeAgent) serve(t *testing.T) (env string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "kyc-script-") // t.TempDir can be too long for a socket's path
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ln, err := socket.Listen(filepath.Join(dir, "s"))
+	ln, err := socket.Listen(filepath.Join(testsocket.ShortDir(t), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +74,7 @@ func (s *fakeAgent) serve(t *testing.T) (env string) {
 		}
 	})
 	t.Cleanup(func() { stop(); served.Wait() })
-	return "KYC_AGENT_SOCK=" + filepath.Join(dir, "s")
+	return "KYC_AGENT_SOCK=" + filepath.Join(testsocket.ShortDir(t), "s")
 }
 
 // realToken signs in again at env's pool and returns the ID token.

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
 // A wireAgent speaks the socket API by itself, so that it can be of any version: an older
@@ -87,12 +88,7 @@ func problem(w http.ResponseWriter, status int, code, detail string) {
 // serve serves a on a socket and returns the variable that names the socket.
 func (a *wireAgent) serve(t *testing.T) (env string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "kyc-script-") // t.TempDir can be too long for a socket's path
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ln, err := net.Listen("unix", filepath.Join(dir, "s"))
+	ln, err := net.Listen("unix", filepath.Join(testsocket.ShortDir(t), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,5 +96,5 @@ func (a *wireAgent) serve(t *testing.T) (env string) {
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	t.Cleanup(func() { _ = srv.Close(); <-served })
-	return "KYC_AGENT_SOCK=" + filepath.Join(dir, "s")
+	return "KYC_AGENT_SOCK=" + filepath.Join(testsocket.ShortDir(t), "s")
 }

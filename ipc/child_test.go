@@ -18,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -128,7 +129,7 @@ func childCommand(t *testing.T, mode string, env ...string) *exec.Cmd {
 func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	testpeer.Root(t)
-	dir := fixture.ShortDir(t)
+	dir := testsocket.ShortDir(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestForeignPeerIsRefused(t *testing.T) {
 	testpeer.Root(t)
 	book := &testlog.Buffer{}
 	asked := 0
-	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	ln := listen(t, path)
 	serve(t, &Server{Logger: book.Logger(), Service: &countingService{n: &asked}}, ln)
 	for p := path; len(p) > len(os.TempDir()); p = filepath.Dir(p) { // open to every user
@@ -186,7 +187,7 @@ type countingService struct {
 // The client sends no password to a socket on which another user listens.
 func TestClientChecksTheServer(t *testing.T) {
 	testpeer.Root(t)
-	dir := fixture.ShortDir(t)
+	dir := testsocket.ShortDir(t)
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chown(dir, nobody, nobody)); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
@@ -82,7 +83,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 }
 
 func TestNoAgent(t *testing.T) {
-	dir := fixture.ShortDir(t)
+	dir := testsocket.ShortDir(t)
 	none := filepath.Join(dir, "none.sock")
 	stale := fixture.StaleSocket(t, dir)
 	closed := ipctest.Listen()

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
@@ -116,7 +117,7 @@ func serveUnix(t testing.TB, service agent.Service) string {
 // serveUnixServer is serveUnix for a server with other fields.
 func serveUnixServer(t testing.TB, s *Server) string {
 	t.Helper()
-	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
@@ -66,7 +67,7 @@ func TestProxyOnRawBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, nil)
-			path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+			path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 			serve(t, &Server{Service: tokenFor(u.URL, "staging"), Proxy: true}, listen(t, path))
 			c := fixture.DialUnix(t, path)
 			go func() { _, _ = io.WriteString(c, test.raw+end) }()

@@ -19,6 +19,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
@@ -436,7 +437,7 @@ func TestProxyThousandAtOnce(t *testing.T) {
 		together.Wait() // all of them have arrived now
 		fmt.Fprintf(w, "%s %s %s", r.URL.Path, body, r.Header.Get("Authorization"))
 	})
-	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	serve(t, &Server{Service: tokenFor(u.URL, "staging"), Proxy: true}, listen(t, path))
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)

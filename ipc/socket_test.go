@@ -11,12 +11,13 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 func TestStaleSocketIsReplaced(t *testing.T) {
-	path := fixture.StaleSocket(t, fixture.ShortDir(t))
+	path := fixture.StaleSocket(t, testsocket.ShortDir(t))
 	serve(t, &Server{Service: &scripted{}}, listen(t, path))
 	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
 		t.Error(err)
@@ -36,7 +37,7 @@ func TestSecondAgentIsRefused(t *testing.T) {
 }
 
 func TestServeClosesTheSocket(t *testing.T) {
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	stop := serve(t, &Server{Service: &scripted{}}, listen(t, path))
 	if _, err := (&Client{Socket: path}).Token(t.Context(), agent.TokenRequest{}); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -31,7 +32,7 @@ func managerName(unit, id string) string {
 func serveCredentials(t testing.TB, service agent.Service) (path string, book *testlog.Buffer) {
 	t.Helper()
 	book = &testlog.Buffer{}
-	path = filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	path = filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	serve(t, &Server{Service: service, Logger: book.Logger()}, listen(t, path))
 	return path, book
 }
@@ -114,7 +115,7 @@ func TestCredentialOfForeigners(t *testing.T) {
 // From another user's agent root gets a credential for a unit, and nothing else.
 func TestCredentialOfRoot(t *testing.T) {
 	testpeer.Root(t)
-	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	serve(t, &Server{Service: &scripted{}}, listenerOfNobody{listen(t, path).(*socket.Listener)})
 	if got, err := askAsManager(path, managerName("system.service", "kyc-token")); got != fixture.JWT || err != nil {
 		t.Errorf("%q, %v", got, err)
@@ -168,7 +169,7 @@ func TestCredentialsAtOnce(t *testing.T) {
 // After Serve was told to stop, a unit still gets the token that is on its way.
 func TestCredentialAtTheEnd(t *testing.T) {
 	arrived, goOn := make(chan bool), make(chan bool)
-	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	ln := listen(t, path)
 	stop := serve(t, &Server{Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
 		arrived <- true
@@ -211,7 +212,7 @@ func TestCredentialPanic(t *testing.T) {
 // The same on a socket that the service manager has passed to the agent.
 func TestCredentialOnAnInheritedSocket(t *testing.T) {
 	cmd := childCommand(t, "serve", "LISTEN_PID=self", "LISTEN_FDS=1", "LISTEN_FDNAMES=agent")
-	path := filepath.Join(fixture.ShortDir(t), "s")
+	path := filepath.Join(testsocket.ShortDir(t), "s")
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -30,7 +31,7 @@ type binaries struct {
 // newBinaries configures staging, and prod alike, for the Cognito at endpoint.
 func newBinaries(t *testing.T, endpoint, pool, client string) *binaries {
 	t.Helper()
-	dir := shortDir(t)
+	dir := testsocket.ShortDir(t)
 	s := &binaries{t: t, dir: dir, env: []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"), "LANG=C.UTF-8",
 	}}

@@ -15,6 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -34,7 +35,7 @@ func TestAPIRequests(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s|%s|%s|%d %s", r.Method, r.RequestURI, r.Header.Get("Content-Type"), r.Header.Get("X"), r.ContentLength, body)
 	})
-	file := filepath.Join(shortDir(t), "body")
+	file := filepath.Join(testsocket.ShortDir(t), "body")
 	if err := os.WriteFile(file, []byte("in a file"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 	"github.com/legaltalent/kyc-agent/store"
@@ -52,7 +53,7 @@ func serveOn(t *testing.T, s agent.Service, reload func(context.Context) error) 
 // serveBy does so by a server of any kind.
 func serveBy(t *testing.T, server *ipc.Server) string {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +113,7 @@ func (o outcome) want(t *testing.T, exit int, line string) {
 
 // Two versions at once: what the person at the command line is told.
 func TestAnotherVersionOfTheDaemon(t *testing.T) {
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
@@ -203,8 +204,8 @@ func TestExitCodes(t *testing.T) {
 
 // Every verb that asks the daemon says the same when there is none.
 func TestNoAgent(t *testing.T) {
-	socket := filepath.Join(shortDir(t), "agent.sock")
-	stale := filepath.Join(shortDir(t), "agent.sock")
+	socket := filepath.Join(testsocket.ShortDir(t), "agent.sock")
+	stale := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	leaveStaleSocket(t, stale)
 	const next = "; run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)"
 	for _, verb := range []string{"login", "logout", "status", "reload", "api GET /"} {
@@ -248,14 +249,3 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
-
-// shortDir is a folder whose path leaves room for a socket's name: 107 bytes in all.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "kyc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}

@@ -19,6 +19,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
 // kycAgentd is a command that runs the test binary as kyc-agentd.
@@ -109,7 +110,7 @@ func newFixture(t *testing.T, options ...cognitotest.Option) *fixture {
 	srv := cognitotest.New(options...)
 	t.Cleanup(srv.Close)
 	srv.AddUser(cognitotest.User{Name: "ana", Password: "correct horse"})
-	dir := shortDir(t)
+	dir := testsocket.ShortDir(t)
 	return &fixture{t: t, dir: dir, cognito: srv, env: []string{
 		"GOCOVERDIR=" + dir, // under -cover each process would say on stderr that it has none
 		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
@@ -401,7 +402,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 // The service manager is told of the start, of being alive, and of the end.
 func TestServeNotifies(t *testing.T) {
 	h := newFixture(t)
-	path, next := serviceManager(t)
+	path, next := testsocket.ServiceManager(t)
 	cmd := kycAgentd("serve", "--store", "memory")
 	cmd.Env = append(h.env, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=100000")
 	cmd.Stderr = &logBuffer{t}
@@ -472,7 +473,7 @@ func TestServeOnAnInheritedSocket(t *testing.T) {
 func TestServeRefusesOnAnInheritedSocket(t *testing.T) {
 	testpeer.Slow(t)
 	h, token := newFixture(t), testpeer.Build(t, "kyc-token")
-	path, next := serviceManager(t)
+	path, next := testsocket.ServiceManager(t)
 	cmd := h.activated("--config /no/such")
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+path)
 	r, err := start(cmd)
@@ -610,25 +611,4 @@ func linkAs(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// serviceManager listens as systemd does and returns the socket's path and what is
-// received, in order.
-func serviceManager(t *testing.T) (path string, next func() string) {
-	t.Helper()
-	path = filepath.Join(shortDir(t), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return path, func() string {
-		buf := make([]byte, 4096)
-		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		n, err := conn.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(buf[:n])
-	}
 }

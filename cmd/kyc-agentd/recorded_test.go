@@ -14,6 +14,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
 // A movable clock is Cognito's and the authenticator app's: a code works once, and
@@ -230,7 +231,7 @@ func TestRecordedSignInsWithoutAPassword(t *testing.T) {
 		"custom": {"The magic word?\r\nAnswer: ", "please"},
 	} {
 		t.Run(flow, func(t *testing.T) {
-			h := &fixture{t: t, dir: shortDir(t), cognito: h.cognito, env: append(slices.Clone(h.env), "KYC_STAGING_AUTH_FLOW="+flow)}
+			h := &fixture{t: t, dir: testsocket.ShortDir(t), cognito: h.cognito, env: append(slices.Clone(h.env), "KYC_STAGING_AUTH_FLOW="+flow)}
 			h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
 			h.daemon("--store", "memory")
 			p, r := h.atTerminal("login", "-u", "bob")

@@ -18,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/examples/internal/testenv"
 	"github.com/legaltalent/kyc-agent/examples/kycapi"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
 // timeout is how long all lines of one section may take together.
@@ -39,7 +40,7 @@ func newEnv(t *testing.T) *env {
 	testpeer.Slow(t)
 	bin := filepath.Dir(testpeer.Build(t, "kyc-agentd"))
 	token := testpeer.Build(t, "kyc-token")
-	e := &env{token: token, links: t.TempDir(), remote: shortDir(t)}
+	e := &env{token: token, links: t.TempDir(), remote: testsocket.ShortDir(t)}
 	for _, name := range []string{"git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc"} {
 		link(t, token, filepath.Join(e.links, name))
 	}
@@ -100,17 +101,6 @@ func endpoints(t *testing.T, url string) (dir string) {
 	write(t, filepath.Join(dir, "sts", "2011-06-15", "endpoint-rule-set-1.json"), fmt.Sprintf(
 		`{"version": "1.0", "parameters": {%s}, "rules": [{"type": "endpoint", "conditions": [], "endpoint": {"url": %q, "properties": {}, "headers": {}}}]}`,
 		strings.Join(parameters, ", "), url))
-	return dir
-}
-
-// shortDir makes a folder for a socket, whose path can have at most 107 bytes.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "kyc-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 

@@ -42,7 +42,7 @@ var floors = map[string][]string{
 	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize"},
 	"ipc/socket":           {"agent", "internal/sanitize", "internal/shellquote"},
 	"ipc/internal/wire":    {"agent", "internal/sanitize"},
-	"ipc/internal/fixture": {"agent"},
+	"ipc/internal/fixture": {"agent", "internal/testsocket"},
 
 	"agent/internal/awscall": {"agent", "internal/proxyconnect", "internal/origin"},
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},

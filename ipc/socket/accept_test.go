@@ -10,6 +10,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
@@ -18,7 +19,7 @@ const nobody = 65534
 // Many slow processes of another user do not block Accept: each holds one connection and
 // sends nothing.
 func TestForeignPeersDoNotBlockAccept(t *testing.T) {
-	raw, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(fixture.ShortDir(t), "s"), Net: "unix"})
+	raw, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(testsocket.ShortDir(t), "s"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func TestForeignPeersDoNotBlockAccept(t *testing.T) {
 
 func TestListenInForeignFolder(t *testing.T) {
 	testpeer.Root(t)
-	dir := mkdir(t, fixture.ShortDir(t)+"/theirs", 0o700)
+	dir := mkdir(t, testsocket.ShortDir(t)+"/theirs", 0o700)
 	if err := os.Chown(dir, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
@@ -38,7 +39,7 @@ func mode(t testing.TB, path string) fs.FileMode {
 func TestListenMakesItPrivate(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o077, 0o277, 0o777} {
 		t.Run(fmt.Sprintf("umask %04o", umask), func(t *testing.T) {
-			path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+			path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 			old := syscall.Umask(umask)
 			defer syscall.Umask(old)
 			ln := listen(t, path)
@@ -62,7 +63,7 @@ func TestListenMakesItPrivate(t *testing.T) {
 func TestBindIsTightFromTheStart(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
-	path := filepath.Join(fixture.ShortDir(t), "s")
+	path := filepath.Join(testsocket.ShortDir(t), "s")
 	ln, err := bind(path)
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func TestListenRefusesFolders(t *testing.T) {
 		}, []string{"cannot open the lock file "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := test.prepare(t, fixture.ShortDir(t))
+			path := test.prepare(t, testsocket.ShortDir(t))
 			before, _ := os.Lstat(path)
 			ln, err := Listen(path)
 			if err == nil {
@@ -164,7 +165,7 @@ func writeFile(t *testing.T, path string) string {
 
 // Go would take "@agent" for a name in the abstract namespace, which has no mode.
 func TestListenAtRelativePaths(t *testing.T) {
-	dir := fixture.ShortDir(t)
+	dir := testsocket.ShortDir(t)
 	t.Chdir(dir)
 	for _, name := range []string{"agent.sock", "@agent"} {
 		listen(t, name)
@@ -176,7 +177,7 @@ func TestListenAtRelativePaths(t *testing.T) {
 
 // Another process listens without the lock, as systemd does.
 func TestLiveSocketWithoutLockIsRefused(t *testing.T) {
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	other, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +204,7 @@ func TestSocketOfSystemdIsRefused(t *testing.T) {
 	if err := os.WriteFile(name, []byte("systemd"), 0); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	other, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +219,7 @@ func TestSocketOfSystemdIsRefused(t *testing.T) {
 }
 
 func TestLockWithoutSocket(t *testing.T) {
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	lock, err := takeLock(path)
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +231,7 @@ func TestLockWithoutSocket(t *testing.T) {
 }
 
 func TestSocketOfAnotherKind(t *testing.T) {
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +244,7 @@ func TestSocketOfAnotherKind(t *testing.T) {
 // Of many agents that start at once on a stale socket exactly one gets it, and answers.
 func TestStartingRace(t *testing.T) {
 	for range 20 {
-		path := fixture.StaleSocket(t, fixture.ShortDir(t))
+		path := fixture.StaleSocket(t, testsocket.ShortDir(t))
 		var mu sync.Mutex
 		var winners []net.Listener
 		var wg sync.WaitGroup
@@ -274,7 +275,7 @@ func TestStartingRace(t *testing.T) {
 }
 
 func TestCloseRemovesOnlyItsOwn(t *testing.T) {
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	ln := listen(t, path)
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
@@ -299,7 +300,7 @@ func TestCloseRemovesOnlyItsOwn(t *testing.T) {
 
 // A successor has removed the agent's folder and made it again.
 func TestCloseLeavesTheSuccessorAlone(t *testing.T) {
-	path := filepath.Join(fixture.ShortDir(t), "kyc-agentd", "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	first := listen(t, path)
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
@@ -313,7 +314,7 @@ func TestCloseLeavesTheSuccessorAlone(t *testing.T) {
 }
 
 func TestFolderSwappedMeanwhile(t *testing.T) {
-	dir := fixture.ShortDir(t)
+	dir := testsocket.ShortDir(t)
 	path := filepath.Join(mkdir(t, dir+"/mine", 0o700), "agent.sock")
 	opened, err := openFolder(dir + "/mine")
 	if err != nil {
@@ -334,7 +335,7 @@ func TestFolderSwappedMeanwhile(t *testing.T) {
 }
 
 func TestPeerOfIsUs(t *testing.T) {
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	listen(t, path)
 	p, err := PeerOf(fixture.DialUnix(t, path))
 	if err != nil || p.UID != os.Getuid() || p.PID != os.Getpid() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 )
 
@@ -37,7 +38,7 @@ func passed[T passer](t *testing.T, s T, err error) *os.File {
 
 func unixListener(t *testing.T, network string) *os.File {
 	t.Helper()
-	ln, err := net.ListenUnix(network, &net.UnixAddr{Name: filepath.Join(fixture.ShortDir(t), "s"), Net: network})
+	ln, err := net.ListenUnix(network, &net.UnixAddr{Name: filepath.Join(testsocket.ShortDir(t), "s"), Net: network})
 	return passed(t, ln, err)
 }
 
@@ -151,12 +152,12 @@ func oneTCP(t *testing.T) []*os.File {
 }
 
 func oneUnixgram(t *testing.T) []*os.File {
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(fixture.ShortDir(t), "s"), Net: "unixgram"})
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(testsocket.ShortDir(t), "s"), Net: "unixgram"})
 	return []*os.File{passed(t, c, err)}
 }
 
 func oneConnection(t *testing.T) []*os.File {
-	path := filepath.Join(fixture.ShortDir(t), "s")
+	path := filepath.Join(testsocket.ShortDir(t), "s")
 	listen(t, path)
 	return []*os.File{passed(t, fixture.DialUnix(t, path), nil)}
 }
@@ -193,7 +194,7 @@ func speakTo(t *testing.T, f *os.File) {
 // The protocol as systemd implements it. This program creates the socket with mode 0644.
 func TestInheritedFromSystemd(t *testing.T) {
 	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
-	path := filepath.Join(fixture.ShortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", "-E", fixture.NoRaceSleep, os.Args[0])
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -3,49 +3,16 @@ package daemon
 import (
 	"context"
 	"errors"
-	"net"
-	"os"
-	"path/filepath"
 	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
-// serviceManager listens as systemd does and returns the socket's path and what is
-// received, in order.
-func serviceManager(t *testing.T) (path string, next func() string) {
-	t.Helper()
-	path = filepath.Join(shortDir(t), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return path, func() string {
-		buf := make([]byte, 4096)
-		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		n, err := conn.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(buf[:n])
-	}
-}
-
-// shortDir is a folder whose path leaves room for a socket's name: 107 bytes in all.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "kyc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
 func TestNotifyIsOneDatagram(t *testing.T) {
-	path, next := serviceManager(t)
+	path, next := testsocket.ServiceManager(t)
 	t.Setenv("NOTIFY_SOCKET", path)
 	notify("READY=1", "STATUS=ready")
 	if got := next(); got != "READY=1\nSTATUS=ready" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -17,7 +18,7 @@ import (
 // A daemon that cannot start tells why until a reload finds the configuration corrected;
 // the answer to that is still its own.
 func TestRefuseUntilReload(t *testing.T) {
-	path := filepath.Join(shortDir(t), "agent.sock")
+	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,45 @@
+// Package testsocket makes the Unix sockets of tests: [ShortDir] a folder for one, and
+// [ServiceManager] the one on which systemd listens to its services.
+package testsocket
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// ShortDir returns a temporary folder whose path leaves room for the name of a socket: 107
+// bytes in all, which that of t.TempDir can exceed.
+func ShortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kyc-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// ServiceManager listens as systemd does on $NOTIFY_SOCKET. It returns the socket's path, and
+// a function that waits up to 10 s for the next message.
+func ServiceManager(t testing.TB) (path string, next func() string) {
+	t.Helper()
+	path = filepath.Join(ShortDir(t), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return path, func() string {
+		t.Helper()
+		buf := make([]byte, 4096)
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+}
