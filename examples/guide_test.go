@@ -115,13 +115,13 @@ func TestGuideMessages(t *testing.T) {
 // TestGuideMessagesWithoutCognito checks what a program says when Cognito refused nothing.
 func TestGuideMessagesWithoutCognito(t *testing.T) {
 	env := newEnv(t)
-	env.Pool.AddUser(cognitotest.User{Name: "mfa", Password: "Correct-horse-7", MFA: []string{"SMS_MFA"}, Phone: "+15550100"})
+	env.Pool.AddUser(cognitotest.User{Name: "mfa", Password: "Example-horse-7", MFA: []string{"SMS_MFA"}, Phone: "+15550100"})
 	for name, c := range map[string]struct {
 		extra []string
 		says  string
 	}{
 		"no agent":  {append(ana, "KYC_AGENT_SOCK=/nonexistent/s"), "no agent answers at /nonexistent/s ([Errno 2] No such file or directory); run: systemctl --user start kyc-agentd.socket"},
-		"challenge": {signIn("mfa", "Correct-horse-7"), "Cognito asks for more (SMS_MFA); run: kyc-agentd login staging"},
+		"challenge": {signIn("mfa", "Example-horse-7"), "Cognito asks for more (SMS_MFA); run: kyc-agentd login staging"},
 	} {
 		for _, botocore := range []string{"yes", "no"} {
 			t.Run(name+"/botocore "+botocore, func(t *testing.T) {

@@ -25,7 +25,7 @@ func newEnv(t *testing.T) env {
 	t.Helper()
 	pool := cognitotest.New()
 	t.Cleanup(pool.Close)
-	pool.AddUser(cognitotest.User{Name: "ana", Password: "Correct-horse-7"})
+	pool.AddUser(cognitotest.User{Name: "ana", Password: "Example-horse-7"})
 	api := kycapi.New(kycapi.Pool{Issuer: pool.Issuer(), JWKSURL: pool.JWKSURL(), ClientID: pool.ClientID})
 	srv := httptest.NewServer(api)
 	t.Cleanup(srv.Close)
@@ -37,7 +37,7 @@ func (e env) tokens(t *testing.T, id string) (idToken, accessToken string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
 		"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": id,
-		"AuthParameters": map[string]string{"USERNAME": "ana", "PASSWORD": "Correct-horse-7"},
+		"AuthParameters": map[string]string{"USERNAME": "ana", "PASSWORD": "Example-horse-7"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ import (
 // The user in the pool.
 const (
 	User     = "ana@example.com"
-	Password = "Correct-horse-7"
+	Password = "Example-horse-7"
 )
 
 // An Env is a user pool, an API and a daemon, made by Start.
