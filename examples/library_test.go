@@ -62,7 +62,8 @@ func (s *fakeAgent) Login(ctx context.Context, req agent.LoginRequest, ask agent
 // serve serves s on a socket and returns the variable that names the socket.
 func (s *fakeAgent) serve(t *testing.T) (env string) {
 	t.Helper()
-	ln, err := socket.Listen(filepath.Join(testsocket.ShortDir(t), "s"))
+	path := filepath.Join(testsocket.ShortDir(t), "s")
+	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func (s *fakeAgent) serve(t *testing.T) (env string) {
 		}
 	})
 	t.Cleanup(func() { stop(); served.Wait() })
-	return "KYC_AGENT_SOCK=" + filepath.Join(testsocket.ShortDir(t), "s")
+	return "KYC_AGENT_SOCK=" + path
 }
 
 // realToken signs in again at env's pool and returns the ID token.

@@ -88,7 +88,8 @@ func problem(w http.ResponseWriter, status int, code, detail string) {
 // serve serves a on a socket and returns the variable that names the socket.
 func (a *wireAgent) serve(t *testing.T) (env string) {
 	t.Helper()
-	ln, err := net.Listen("unix", filepath.Join(testsocket.ShortDir(t), "s"))
+	path := filepath.Join(testsocket.ShortDir(t), "s")
+	ln, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,5 +97,5 @@ func (a *wireAgent) serve(t *testing.T) (env string) {
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	t.Cleanup(func() { _ = srv.Close(); <-served })
-	return "KYC_AGENT_SOCK=" + filepath.Join(testsocket.ShortDir(t), "s")
+	return "KYC_AGENT_SOCK=" + path
 }
