@@ -238,10 +238,13 @@ const (
 	afterCancel = time.Second      // how long Close waits for what it has cancelled
 )
 
-// Close waits for refreshes, saves and logouts in progress and saves what is unsaved. If ctx
-// ends first, Close cancels them and returns the error of ctx. It returns, whatever the store
-// does.
+// Close waits for refreshes, saves and logouts in progress, makes the refresh that is due after
+// a kill, and saves what is unsaved. If ctx ends first, Close cancels them and returns the error
+// of ctx. It returns, whatever the store does.
 func (a *Agent) Close(ctx context.Context) error {
+	for _, s := range a.view.Load().byName {
+		s.rescueLast()
+	}
 	a.mu.Lock()
 	a.closing = true
 	a.mu.Unlock()

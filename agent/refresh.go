@@ -35,6 +35,9 @@ func (s *session) refreshSignIn() *Error {
 		attempts = 1 // the provider answered, and is not pressed
 	}
 	s.mu.Unlock()
+	if s.settle(); s.changedSince(epoch, lineage) {
+		return s.changedError("refresh")
+	}
 	again := func(err *Error) bool { return !s.changedSince(epoch, lineage) && s.mayRetry(err) }
 	// The retries are prompt: a provider that did the work and lost the answer accepts
 	// the same refresh token again, but only for a short while (Cognito's grace period

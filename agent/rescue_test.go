@@ -118,9 +118,15 @@ func TestKilledInARefresh(t *testing.T) {
 		m.begun = map[string]time.Time{"prod": began}
 		calls := f.p.Refreshes()
 		f.start()
+		time.Sleep(5*time.Second - time.Millisecond)
+		synctest.Wait()
+		if n := f.p.Refreshes() - calls; n != 0 {
+			t.Fatalf("%d refreshes while the call of the killed agent may go on", n)
+		}
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		if n := f.p.Refreshes() - calls; n != 1 {
-			t.Fatalf("%d refreshes at the start, want 1 without demand", n)
+			t.Fatalf("%d refreshes 5 s after the start, want 1 without demand", n)
 		}
 		time.Sleep(65 * time.Second)
 		f.must()
@@ -128,6 +134,46 @@ func TestKilledInARefresh(t *testing.T) {
 			t.Errorf("%d refreshes", n)
 		}
 	})
+}
+
+// TestCallOfAKilledAgentGoesOn kills an agent in mid-refresh, and the provider processes that
+// call when the next agent is there already. If the next agent's call came first, its refresh
+// token would be replaced by the one that nobody gets.
+func TestCallOfAKilledAgentGoesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration // at the provider
+		then  func(f *fixture)
+	}{
+		"nobody asks":        {4 * time.Second, func(*fixture) { time.Sleep(65 * time.Second) }},
+		"a request at once":  {2 * time.Second, func(f *fixture) { f.must() }},
+		"requests all along": {2 * time.Second, func(f *fixture) { f.must(); time.Sleep(time.Second); f.must() }},
+		"a stop at once":     {2 * time.Second, func(f *fixture) { f.restart(); time.Sleep(65 * time.Second) }},
+		"a reload at once":   {2 * time.Second, func(f *fixture) { f.configure(func(*agent.Environment) {}); f.must() }},
+		"a login at once":    {2 * time.Second, func(f *fixture) { agenttest.Login(f.t, f.a, "prod") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withMarkers(t, graceRules, func(f *fixture, m *markers) {
+				f.p.Set(func(r *agenttest.Rules) {
+					r.Processed = true
+					r.Refresh = func(context.Context, int) error { time.Sleep(c.takes); return agenttest.Lost("prod", "killed") }
+				})
+				time.Sleep(2 * time.Hour)
+				go func() { _, _ = f.ask() }()
+				synctest.Wait()
+				began, _ := m.Begun("prod")
+				ctx, cancel := context.WithCancel(context.Background())
+				cancel()
+				go func(killed *agent.Agent) { _ = killed.Close(ctx) }(f.a)
+				time.Sleep(100 * time.Millisecond)
+				f.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Processed = nil, false })
+				m.begun = map[string]time.Time{"prod": began}
+				f.start()
+				c.then(f)
+				time.Sleep(2 * time.Hour)
+				f.must()
+			})
+		})
+	}
 }
 
 func TestOldMarker(t *testing.T) {

@@ -34,7 +34,7 @@ func (s *session) ensureLoaded(ctx context.Context) *Error {
 	switch {
 	case s.epoch != epoch || s.lineage != lineage:
 		s.mu.Unlock()
-		return s.errorf("refresh", CodeUnavailable, "the configuration or the sign-in changed meanwhile; try again")
+		return s.changedError("refresh")
 	case failed == nil:
 		s.checkedAt = s.agent.now()
 		s.takeLoadedLocked(signIn)

@@ -25,6 +25,11 @@ func (s *session) goneError(op string) *Error {
 	if s.loaded && s.signIn == nil {
 		return s.notSignedIn(op)
 	}
+	return s.changedError(op)
+}
+
+// changedError answers a request whose refresh was for what is not there any more.
+func (s *session) changedError(op string) *Error {
 	return s.errorf(op, CodeUnavailable, "the configuration or the sign-in changed meanwhile; try again")
 }
 

@@ -86,7 +86,7 @@ func (p tokenProvider) refusalLocked() *Error { return p.session.unusableReasonL
 // unusableReasonLocked returns why the sign-in yields nothing without a person, or nil
 // if it may yield something. The caller holds mu.
 func (s *session) unusableReasonLocked() *Error {
-	if s.rejected == nil && !(s.loaded && s.signIn == nil) {
+	if !s.unusableLocked() {
 		return nil
 	}
 	since := s.agent.now().Sub(s.checkedAt)

@@ -43,11 +43,6 @@ var documentedLosses = []documentedLoss{
 		func(e evidence, l loss) bool { return e.grace > 0 && l.answerLost() && l.pastGrace(e) },
 	},
 	{
-		"overtaken by the call of a daemon that was killed",
-		"the new daemon refreshed before Cognito had processed the call of the killed one, which then replaced the new refresh token; to be deleted when a start waits for such a call to be over",
-		func(e evidence, l loss) bool { return e.grace > 0 && l.overtaken(e) },
-	},
-	{
 		"record deleted, then a restart",
 		"somebody removed the state folder, and nothing was rotated before the restart, so the daemon had no reason to write the record again",
 		func(e evidence, l loss) bool {
@@ -108,16 +103,6 @@ func (l loss) killed(e evidence) bool {
 		end = l.rotation.Processed
 	}
 	return e.between(l.rotation.Begun.Add(-time.Millisecond), end.Add(saveWindow), killed)
-}
-
-// overtaken reports whether an older refresh token was exchanged after the refused one had
-// been issued, by a call whose client was gone. Within the grace period that is allowed, and
-// it invalidates what was issued before.
-func (l loss) overtaken(e evidence) bool {
-	return slices.ContainsFunc(e.calls, func(c fakecognito.Call) bool {
-		return c.Op == fakecognito.Refresh && c.Family == l.refusal.Family && c.Presented < l.refusal.Presented && c.Issued > l.refusal.Presented &&
-			!c.Delivered && e.between(c.Begun.Add(-time.Millisecond), c.Ended, killed)
-	})
 }
 
 func (l loss) answerLost() bool { return l.rotation.Issued > 0 && !l.rotation.Delivered }

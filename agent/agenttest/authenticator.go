@@ -36,6 +36,7 @@ type Authenticator struct {
 	serial    int
 	live      map[string]bool      // the valid refresh tokens
 	retired   map[string]time.Time // those that Rules.Grace still accepts, and until when
+	rotated   map[string]string    // the refresh token that each was last exchanged for
 	sent      []Sent
 	refreshes int
 	revoked   []string
@@ -82,7 +83,9 @@ var _ agent.Authenticator = (*Authenticator)(nil)
 
 // NewAuthenticator returns an Authenticator that accepts User and MFAUser.
 func NewAuthenticator() *Authenticator {
-	return &Authenticator{live: make(map[string]bool), retired: make(map[string]time.Time), called: make(chan string, 10000)}
+	return &Authenticator{
+		live: make(map[string]bool), retired: make(map[string]time.Time), rotated: make(map[string]string), called: make(chan string, 10000),
+	}
 }
 
 // A Sent is what one call sent to an endpoint.
@@ -256,7 +259,13 @@ func (p *Authenticator) use(token string, rotate bool) (string, bool) {
 			delete(p.live, token)
 			p.retired[token] = time.Now().Add(p.rules.Grace)
 		}
+		for next := p.rotated[token]; next != ""; next = p.rotated[next] { // a replay ends the branch before it
+			delete(p.live, next)
+			delete(p.retired, next)
+		}
+		before := token
 		token = p.issueLocked()
+		p.rotated[before] = token
 	}
 	return token, true
 }
