@@ -854,3 +854,105 @@ func TestSignInWithoutAPassword(t *testing.T) {
 		}
 	}
 }
+
+// askFor asks for a token that is valid for at least minValid.
+func (f *fixture) askFor(minValid time.Duration) (agent.Token, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 7*time.Second)
+	defer cancel()
+	return f.a.Token(ctx, agent.TokenRequest{Environment: "prod", MinValid: minValid})
+}
+
+// TestMinValidNearTheLife asks for nearly the whole life of a token, over and over. Each request
+// gets it, and they cost one call every five seconds.
+func TestMinValidNearTheLife(t *testing.T) {
+	const nearly = time.Hour - time.Second
+	inBubble(t, func(r *agenttest.Rules) { r.Latency = 200 * time.Millisecond }, func(f *fixture) {
+		time.Sleep(1500 * time.Millisecond)
+		began := time.Now()
+		for range 40 {
+			tok, err := f.askFor(nearly)
+			if err != nil || time.Until(tok.ExpiresAt) < nearly {
+				t.Fatalf("after %s: %v, until %s", time.Since(began), err, tok.ExpiresAt)
+			}
+			time.Sleep(time.Second)
+		}
+		if n, most := f.p.Refreshes(), int(time.Since(began)/(5*time.Second))+1; n > most {
+			t.Errorf("%d refreshes in %s, want at most %d", n, time.Since(began), most)
+		}
+		before := f.p.Refreshes()
+		var wg sync.WaitGroup
+		time.Sleep(2 * time.Second)
+		for range 50 {
+			wg.Go(func() {
+				if _, err := f.askFor(nearly); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		f.refreshes(before + 1)
+		for _, minValid := range []time.Duration{time.Hour, 2 * time.Hour} {
+			if _, err := f.askFor(minValid); !errors.Is(err, agent.CodeUsage) || !strings.Contains(err.Error(), "not less than an ID token's life of 1h0m0s") {
+				t.Errorf("%s of an hour: %v", minValid, err)
+			}
+		}
+		f.refreshes(before + 1)
+	})
+}
+
+// A request whose own deadline comes first is told to try again.
+func TestMinValidWithoutTime(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		time.Sleep(2 * time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := f.a.Token(ctx, agent.TokenRequest{Environment: "prod", MinValid: 59*time.Minute + 59*time.Second})
+		if !errors.Is(err, agent.CodeUnavailable) || !strings.Contains(err.Error(), "try again") {
+			t.Error(err)
+		}
+		f.refreshes(0)
+	})
+}
+
+// TestMinValidBeyondAKeptToken asks for more life than a token has that was kept until it could
+// be verified. Its age is no part of its lifetime.
+func TestMinValidBeyondAKeptToken(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		time.Sleep(2 * time.Hour)
+		f.p.Set(func(r *agenttest.Rules) {
+			r.Age = 30 * time.Second
+			r.Refresh = func(_ context.Context, n int) error {
+				if n == 3 {
+					f.p.Set(func(r *agenttest.Rules) { r.Age = 0 })
+				}
+				return nil
+			}
+		})
+		tok, _ := f.must()
+		if left := time.Until(tok.ExpiresAt); left != time.Hour-30*time.Second {
+			t.Errorf("%s left of the kept token", left)
+		}
+		time.Sleep(10 * time.Second)
+		if tok, err := f.askFor(59*time.Minute + 50*time.Second); err != nil || time.Until(tok.ExpiresAt) < 59*time.Minute+50*time.Second {
+			t.Errorf("until %s: %v", tok.ExpiresAt, err)
+		}
+		f.refreshes(3)
+	})
+}
+
+// TestMinValidAfterASlowRefresh joins a refresh that has taken long already, and gets the next
+// token.
+func TestMinValidAfterASlowRefresh(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		time.Sleep(2 * time.Hour)
+		slow := f.slowly(6 * time.Second)
+		f.p.Set(func(r *agenttest.Rules) { r.Late = 0 })
+		time.Sleep(5 * time.Second)
+		if tok, err := f.askFor(59*time.Minute + 55*time.Second); err != nil || time.Until(tok.ExpiresAt) < 59*time.Minute+55*time.Second {
+			t.Errorf("until %s: %v", tok.ExpiresAt, err)
+		}
+		if err := <-slow; err != nil {
+			t.Error(err)
+		}
+	})
+}

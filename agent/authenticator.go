@@ -73,11 +73,11 @@ type Device struct {
 
 // An AuthResult is what a sign-in or a refresh yields.
 type AuthResult struct {
-	SignIn  SignIn
-	IDToken Secret
-	// Lifetime is `exp` − `iat` of the ID token, or what is left of that if the token was kept
-	// until it could be verified.
-	Lifetime time.Duration
+	SignIn   SignIn
+	IDToken  Secret
+	Lifetime time.Duration // `exp` − `iat` of the ID token
+	// Age is how old the tokens are if they were kept until they could be verified.
+	Age time.Duration
 	// AccessToken came with the ID token, and AccessLifetime is how long it is valid; 0 if the
 	// provider does not say.
 	AccessToken    Secret

@@ -72,20 +72,60 @@ func (c *credentialCache) get(ctx context.Context, minValid time.Duration) (*cac
 // too short-lived, or nil. It starts a refresh, and waits for it only if cred cannot
 // serve in the meantime.
 func (c *credentialCache) getOrRefresh(ctx context.Context, cred *cachedCredential, minValid time.Duration) (*cachedCredential, error) {
-	now := c.session.agent.now()
-	if err := c.checkAttainable(cred, now, minValid); err != nil {
-		return nil, err
-	}
-	call, failed := c.startOrJoin(cred, true)
-	if cred != nil {
-		if _, mandatory := c.provider.windows(cred); cred.left(now) >= max(minValid, mandatory) {
-			return cred, nil
+	asked := c.session.agent.now()
+	for range 2 {
+		if err := c.checkAttainable(cred, minValid); err != nil {
+			return nil, err
+		}
+		if err := c.awaitPace(ctx, cred, minValid); err != nil {
+			return nil, err
+		}
+		now := c.session.agent.now()
+		call, failed := c.startOrJoin(cred, true)
+		if cred != nil {
+			if _, mandatory := c.provider.windows(cred); cred.left(now) >= max(minValid, mandatory) {
+				return cred, nil
+			}
+		}
+		if call != nil {
+			failed = call.wait(ctx, c)
+		}
+		if failed != nil {
+			return c.result(minValid, failed)
+		}
+		// It may be the credential of a refresh that was under way when the request came, or one
+		// that was kept until it could be verified. Then the next one has more life.
+		cred = c.current.Load()
+		if cred == nil || cred.usable(c.session.agent.now(), minValid) || !cred.requestedWall.Before(asked) {
+			break
 		}
 	}
-	if call != nil {
-		failed = call.wait(ctx, c)
+	return c.result(minValid, nil)
+}
+
+// awaitPace holds a request for more life than cred has, until cred is old enough that a refresh
+// yields noticeably more: such requests cost no more than a call every few seconds, even if one
+// follows the other.
+func (c *credentialCache) awaitPace(ctx context.Context, cred *cachedCredential, minValid time.Duration) error {
+	now := c.session.agent.now()
+	if cred == nil || minValid <= cred.left(now) {
+		return nil
 	}
-	return c.result(minValid, failed)
+	pause := cred.negligible() - cred.age(now)
+	if pause <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		m := c.provider.messages()
+		e := c.session.errorf(m.op, CodeUnavailable, "min_valid %s needs a refresh, and the last one was %s ago; try again", minValid, cred.age(now).Round(time.Second))
+		e.RetryAfter, e.Err = time.Second, ctx.Err()
+		return e
+	}
 }
 
 // result returns the cached credential after a refresh finished or could not start.
@@ -98,7 +138,7 @@ func (c *credentialCache) result(minValid time.Duration, failed *Error) (*cached
 	if failed != nil {
 		return nil, failed
 	}
-	if err := c.checkAttainable(cred, now, minValid); err != nil {
+	if err := c.checkAttainable(cred, minValid); err != nil {
 		return nil, err
 	}
 	if cred.left(now) > 0 {
@@ -109,13 +149,13 @@ func (c *credentialCache) result(minValid time.Duration, failed *Error) (*cached
 }
 
 // checkAttainable refuses a minValid that even a new credential would not meet, so that
-// asking for it again and again costs no calls.
-func (c *credentialCache) checkAttainable(cred *cachedCredential, now time.Time, minValid time.Duration) error {
-	if cred == nil || minValid <= cred.left(now) || minValid <= cred.lifetime && !cred.justIssued(now) {
+// asking for it again and again costs no calls. A new one has lost some of its life on its way.
+func (c *credentialCache) checkAttainable(cred *cachedCredential, minValid time.Duration) error {
+	if cred == nil || minValid < cred.lifetime || minValid <= cred.left(c.session.agent.now()) {
 		return nil
 	}
 	m := c.provider.messages()
-	return c.session.errorf(m.op, CodeUsage, "min_valid %s is more than %s of %s; ask for less", minValid, m.lifetime, cred.lifetime)
+	return c.session.errorf(m.op, CodeUsage, "min_valid %s is not less than %s of %s; ask for less", minValid, m.lifetime, cred.lifetime)
 }
 
 // touch records that cred is in demand. The first request after cred was issued wakes

@@ -44,7 +44,9 @@ func newCachedAPIKey(key Secret, wall, mono time.Time) *cachedCredential {
 // Counting from the request and not from the answer can only make its life shorter. With an
 // access token it lasts as long as the shorter of the two.
 func newCachedToken(env Environment, res AuthResult, wall, mono time.Time, margin time.Duration) *cachedCredential {
-	cred := &cachedCredential{token: res.IDToken, lifetime: res.Lifetime, requestedWall: wall, requestedMono: mono}
+	cred := &cachedCredential{
+		token: res.IDToken, lifetime: res.Lifetime, requestedWall: wall.Add(-res.Age), requestedMono: mono.Add(-res.Age),
+	}
 	if env.HandOutAccessTokens {
 		cred.access = res.AccessToken
 		cred.lifetime = min(cred.lifetime, cmp.Or(res.AccessLifetime, cred.lifetime))
@@ -80,11 +82,6 @@ func (cred *cachedCredential) advisoryWindow(configured time.Duration) time.Dura
 // and long enough to reach the server that checks it.
 func (cred *cachedCredential) usable(now time.Time, minValid time.Duration) bool {
 	return cred != nil && cred.left(now) >= max(minValid, cred.negligible()) && cred.left(now) > 0
-}
-
-// justIssued reports whether a refresh now would not yield a noticeably longer life.
-func (cred *cachedCredential) justIssued(now time.Time) bool {
-	return cred != nil && cred.age(now) < cred.negligible()
 }
 
 // negligible is the part of the lifetime that does not matter: 5 s of an hour.

@@ -29,7 +29,7 @@ const (
 //
 // Do not keep a token: ask for one for every request, which costs well under a millisecond.
 // To replace a token that an API has refused, ask for more remaining life than it has, in
-// TokenRequest.MinValid. If there is no newer one, the error is a CodeUsage.
+// TokenRequest.MinValid. A CodeUsage means that the refused one is new.
 //
 // Errors are [agent.Error]s with the code, message, hint and RetryAfter of the agent:
 // errors.Is(err, agent.CodeLoginRequired) means that a person has to sign in.

@@ -494,6 +494,36 @@ func TestProxyRenewsOnce(t *testing.T) {
 	})
 }
 
+// A token that is a few seconds old is replaced as well, even if that takes longer than it is old.
+func TestProxyRenewsAYoungToken(t *testing.T) {
+	for _, latency := range []time.Duration{100 * time.Millisecond, 1900 * time.Millisecond} {
+		t.Run(latency.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := agenttest.NewAuthenticator()
+				p.Set(func(r *agenttest.Rules) { r.Latency = latency })
+				service := agenttest.NewAgent(t, p, func(o *agent.Options) { o.Config.Environments[0].APIURL = "http://localhost" })
+				agenttest.Login(t, service, "staging")
+				refused := ""
+				f := newFlowOf(t, service, func(w http.ResponseWriter, r *http.Request) {
+					if got := r.Header.Get("Authorization"); refused == "" || refused == got {
+						refused = got
+						w.WriteHeader(http.StatusUnauthorized)
+					}
+				})
+				time.Sleep(1500 * time.Millisecond)
+				res, err := f.client.Get("http://staging/kyc")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				if res.StatusCode != http.StatusOK || p.Refreshes() != 1 {
+					t.Errorf("status %d after %d refreshes", res.StatusCode, p.Refreshes())
+				}
+			})
+		})
+	}
+}
+
 // The wait for a token has the same limit as in a token request.
 func TestProxyTokenIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

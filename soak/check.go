@@ -64,9 +64,8 @@ func (s *soak) prove(ctx context.Context, p *phase, e *environment) error {
 			if lost, err := s.isLost(ctx, e, a); lost || err != nil {
 				return errorOr(err, func() error { return s.lost(ctx, p, e, a) })
 			}
-		case a.exit != exitTemporary && a.exit != exitUsage && !s.isExcused(a): // 64: see below, or the call that was joined was slow
+		case a.exit != exitTemporary && !s.isExcused(a):
 			return fmt.Errorf("%s: after the repair kyc-token ends with status %d: %s", e.name, a.exit, a.text)
-		case a.exit == exitUsage && time.Since(begun) < s.opts.life: // the token that was kept while there were no keys serves until it is old
 		case time.Since(begun) > limit:
 			return fmt.Errorf("%s: no new token within %s of the repair: %s", e.name, limit.Round(time.Second), a.text)
 		}
@@ -206,7 +205,7 @@ func (s *soak) checkAnswers(answers []answer) error {
 // excused reports whether there was a reason for the exit code of an answer while its
 // client waited.
 func excused(a answer, excuses []*excuse) bool {
-	return a.exit == exitOK || a.client == "forced" && a.exit == exitUsage ||
+	return a.exit == exitOK ||
 		slices.ContainsFunc(excuses, func(x *excuse) bool {
 			return slices.Contains(x.codes, a.exit) && (x.env == "" || x.env == a.env) && (!x.young || a.wantsYoung()) && strings.Contains(a.text, x.text) &&
 				!x.at.After(a.begun.Add(a.took)) && (x.until.IsZero() || !x.until.Before(a.begun))

@@ -54,6 +54,7 @@ type Rules struct {
 	Latency  time.Duration // before every refresh is processed
 	Late     time.Duration // from then to the answer
 	Skew     time.Duration // reported with every result
+	Age      time.Duration // of tokens that were kept until they could be verified
 	// SignedInAgo makes sign-ins look that old.
 	SignedInAgo time.Duration
 	// Login, if set, is the error of every sign-in.
@@ -346,7 +347,7 @@ func (p *Authenticator) resultLocked(s agent.SignIn, refreshToken string) agent.
 	return agent.AuthResult{
 		SignIn: s, IDToken: agent.NewSecret(fmt.Sprintf("id-token-%d", p.serial)),
 		AccessToken: agent.NewSecret(fmt.Sprintf("access-token-%d", p.serial)), AccessLifetime: p.rules.AccessLifetime,
-		Lifetime: lifetime, Skew: p.rules.Skew,
+		Lifetime: lifetime, Age: p.rules.Age, Skew: p.rules.Skew,
 	}
 }
 

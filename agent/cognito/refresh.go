@@ -61,13 +61,13 @@ func (o *operation) verifyKept(ctx context.Context, s agent.SignIn) (agent.AuthR
 		return agent.AuthResult{}, false, nil
 	}
 	s.RefreshAPI = kept.refreshAPI
-	result, err := o.authResult(ctx, s, &types.AuthenticationResultType{IdToken: aws.String(kept.idToken.Reveal())}, kept.x)
+	result, err := o.authResult(ctx, s, kept.answer(), kept.x)
 	if keysUnavailable(err) {
 		return agent.AuthResult{}, true, err
 	}
 	o.auth.refreshes.forgetUnverified(o.env.Name)
-	result.Lifetime -= o.auth.now().Sub(kept.x.Received) // the caller counts from now
-	if result.Lifetime <= 0 {
+	result.Age = max(o.auth.now().Sub(kept.x.Received), 0)
+	if result.Age >= result.Lifetime {
 		return agent.AuthResult{}, false, nil
 	}
 	return result, true, nil

@@ -34,7 +34,16 @@ type unverifiedRefresh struct {
 	refreshToken agent.Secret // the one that is valid after the refresh
 	refreshAPI   string
 	idToken      agent.Secret
+	accessToken  agent.Secret
+	expiresIn    int32
 	x            *awscall.Exchange
+}
+
+// answer is what Cognito answered, but for the refresh token.
+func (r *unverifiedRefresh) answer() *types.AuthenticationResultType {
+	return &types.AuthenticationResultType{
+		IdToken: aws.String(r.idToken.Reveal()), AccessToken: aws.String(r.accessToken.Reveal()), ExpiresIn: r.expiresIn,
+	}
 }
 
 // unverifiedLifetime is how long an ID token is kept without being verified.
@@ -66,7 +75,7 @@ func (m *refreshMemory) lostAnswer(env string, token agent.Secret) (lost unanswe
 func (m *refreshMemory) keepUnverified(env agent.Environment, s agent.SignIn, r *types.AuthenticationResultType, x *awscall.Exchange) {
 	kept := &unverifiedRefresh{
 		clientID: env.ClientID, refreshToken: s.RefreshToken, refreshAPI: s.RefreshAPI,
-		idToken: agent.NewSecret(aws.ToString(r.IdToken)), x: x,
+		idToken: agent.NewSecret(aws.ToString(r.IdToken)), accessToken: agent.NewSecret(aws.ToString(r.AccessToken)), expiresIn: r.ExpiresIn, x: x,
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -76,8 +76,11 @@ func TestOnlyTheKeysAreTriedAgain(t *testing.T) {
 			if err != nil || srv.Refreshes() != 1 {
 				t.Fatalf("%v; %d refreshes, want 1", err, srv.Refreshes())
 			}
-			if left := time.Hour - time.Since(began); (g.Lifetime - left).Abs() > 2*time.Second {
-				t.Errorf("lifetime %v, want what is left: %v", g.Lifetime, left)
+			if age := time.Since(began); g.Lifetime != time.Hour || (g.Age-age).Abs() > 2*time.Second {
+				t.Errorf("lifetime %v and age %v, want an hour and %v", g.Lifetime, g.Age, age)
+			}
+			if g.AccessToken.IsZero() || g.AccessLifetime == 0 {
+				t.Error("the access token was not kept")
 			}
 			if !g.SignIn.RefreshToken.Equal(s.RefreshToken) {
 				t.Error("another refresh token")

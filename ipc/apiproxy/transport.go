@@ -143,6 +143,9 @@ func (q *proxyRequest) renewToken() bool {
 	}
 	left := old.ExpiresAt.Round(0).Sub(time.Now().Round(0))
 	t, err := q.getToken(max(left, 0) + time.Second)
+	if errors.Is(err, agent.CodeUnavailable) { // a newer one may be there, and have less life than was asked for
+		t, err = q.getToken(0)
+	}
 	if err != nil || t.APIURL != old.APIURL || t.IDToken.Equal(old.IDToken) {
 		return false
 	}

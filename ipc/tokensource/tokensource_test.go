@@ -30,6 +30,7 @@ type script struct {
 	life   time.Duration // 0: an API key
 	err    error         // of every request
 	newest int           // so many tokens there are; the first is "token-0"
+	slow   bool          // a new one has less life than was asked for
 
 	mu    sync.Mutex
 	at    int
@@ -48,6 +49,9 @@ func (s *script) Token(_ context.Context, req agent.TokenRequest) (agent.Token, 
 			return agent.Token{}, &agent.Error{Code: agent.CodeUsage, Message: "ask for less"}
 		}
 		s.at++
+		if s.slow {
+			return agent.Token{}, &agent.Error{Code: agent.CodeUnavailable, Message: "the refresh took so long; try again"}
+		}
 	}
 	t := agent.Token{Environment: "prod", APIURL: s.apiURL, IDToken: agent.NewSecret("token-" + string(rune('0'+s.at)))}
 	if s.life > 0 {
@@ -130,6 +134,7 @@ func TestTransport(t *testing.T) {
 		{"refused once", newer, &script{life: time.Hour, newest: 1}, "POST", strings.NewReader("x"), 200, []string{"POST token-0 x", "POST token-1 x"}},
 		{"refused once, without a body", newer, &script{life: time.Hour, newest: 1}, "GET", nil, 200, []string{"GET token-0 ", "GET token-1 "}},
 		{"refused always", "token-9", &script{life: time.Hour, newest: 5}, "POST", strings.NewReader("x"), 401, []string{"POST token-0 x", "POST token-1 x"}},
+		{"refused once, slow refresh", newer, &script{life: time.Hour, newest: 1, slow: true}, "GET", nil, 200, []string{"GET token-0 ", "GET token-1 "}},
 		{"nothing newer", newer, &script{life: time.Hour}, "POST", strings.NewReader("x"), 401, []string{"POST token-0 x"}},
 		{"an API key", newer, &script{newest: 1}, "GET", nil, 401, []string{"GET token-0 "}},
 		{"a stream", newer, &script{life: time.Hour, newest: 1}, "POST", io.MultiReader(strings.NewReader("x")), 401, []string{"POST token-0 x"}},

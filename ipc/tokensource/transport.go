@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,9 @@ func (t *Transport) retry(req *http.Request, resp *http.Response, old agent.Toke
 		return resp, nil
 	}
 	token, err := t.token(req.Context(), max(0, left(old, time.Now()))+time.Second)
+	if errors.Is(err, agent.CodeUnavailable) { // a newer one may be there, and have less life than was asked for
+		token, err = t.token(req.Context(), 0)
+	}
 	if err != nil || token.IDToken.Equal(old.IDToken) || checkHost(req, token) != nil {
 		return resp, nil // the 401 says more than the reason why there is no newer token
 	}
