@@ -229,6 +229,9 @@ func (a *Agent) Start(ctx context.Context) error {
 	if !a.goTracked(a.schedule) {
 		return errors.New("agent: started after Close")
 	}
+	if _, ok := a.store.(store.Checker); ok {
+		go a.watchStore()
+	}
 	return nil
 }
 
@@ -270,6 +273,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	if ctx.Err() != nil {
 		limit = saveTimeout
 	}
+	a.resaveLost()
 	a.saveLast(limit)
 	a.markers.Flush()
 	return ctx.Err()

@@ -40,6 +40,8 @@ type fixture struct {
 	a     *agent.Agent
 	clock *clock
 	store *flakyStore
+	// checked, if set, is the agent's store instead.
+	checked store.Store
 	// config is agenttest.Config unless set before start.
 	config  agent.Config
 	markers agent.Markers
@@ -61,6 +63,9 @@ func inBubble(t *testing.T, rules func(*agenttest.Rules), body func(f *fixture))
 func (f *fixture) start() {
 	f.a = agenttest.NewAgent(f.t, f.p, func(o *agent.Options) {
 		o.Now, o.Store, o.Markers = f.clock.now, f.store, f.markers
+		if f.checked != nil {
+			o.Store = f.checked
+		}
 		if f.config.DefaultEnvironment != "" {
 			o.Config = f.config
 		}

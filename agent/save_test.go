@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,6 +309,72 @@ func TestReplacedSignInIsEndedLater(t *testing.T) {
 		time.Sleep(time.Minute)
 		if f.p.Live() != 1 {
 			t.Errorf("%d live", f.p.Live())
+		}
+	})
+}
+
+// A takenStore loses all that it has, and says so.
+type takenStore struct {
+	*flakyStore
+	taken atomic.Bool
+}
+
+func (s *takenStore) Intact(context.Context) (bool, error) { return !s.taken.Swap(false), nil }
+
+func (s *takenStore) take(t *testing.T) {
+	keys, _ := s.Keys(t.Context())
+	for _, key := range keys {
+		if err := s.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.taken.Store(true)
+}
+
+// TestTakenRecords takes the records from the store, and nothing is rotated afterwards. The agent
+// saves them again by itself within a minute, or when it ends.
+func TestTakenRecords(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"within a minute": time.Minute, "at the end": 0} {
+		for _, restarted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restarted %t", name, restarted), func(t *testing.T) {
+				inBubble(t, nil, func(f *fixture) {
+					taken := &takenStore{flakyStore: f.store}
+					f.checked = taken
+					f.restart()
+					f.must()
+					if !restarted { // the record was written by this agent, not read
+						agenttest.Login(t, f.a, "prod")
+					}
+					taken.take(t)
+					time.Sleep(wait)
+					synctest.Wait()
+					if keys, _ := f.store.Keys(t.Context()); wait > 0 && len(keys) != 1 {
+						t.Errorf("the store has %v", keys)
+					}
+					f.state(agent.StateFresh)
+					f.restart()
+					f.must()
+				})
+			})
+		}
+	}
+}
+
+// What was signed out, or refused, is not saved again.
+func TestTakenRecordsOfNobody(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		taken := &takenStore{flakyStore: f.store}
+		f.checked = taken
+		f.restart()
+		f.must()
+		if _, err := f.logout(agent.LogoutHere); err != nil {
+			t.Fatal(err)
+		}
+		taken.take(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if keys, _ := f.store.Keys(t.Context()); len(keys) != 0 {
+			t.Errorf("the store has %v", keys)
 		}
 	})
 }

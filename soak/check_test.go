@@ -45,7 +45,6 @@ func killedAt(seconds float64) event { return event{kind: killed, at: at(seconds
 // A loss is documented only if the calls show what the table says.
 func TestDocumentedLosses(t *testing.T) {
 	full := event{kind: storeFailed, at: at(9), until: at(20)}
-	removed := event{kind: folderRemoved, at: at(9), until: at(9)}
 	restarted := event{kind: started, at: at(12), until: at(12)}
 	for _, tt := range []struct {
 		name   string
@@ -71,10 +70,6 @@ func TestDocumentedLosses(t *testing.T) {
 		{"killed on a full disk", 0, []event{full, killedAt(11)}, []fakecognito.Call{rotated(nil), refused(12)}, "killed while unsaved"},
 		{"killed on a full disk, within the grace period", time.Minute, []event{full, killedAt(11)}, []fakecognito.Call{rotated(nil), refused(12)}, ""},
 		{"killed when there was space again", 0, []event{full, killedAt(21)}, []fakecognito.Call{rotated(nil), refused(22)}, ""},
-		{"folder removed, restarted", time.Minute, []event{removed, restarted}, nil, "record deleted"},
-		{"folder removed, rotated, restarted", time.Minute, []event{removed, restarted}, []fakecognito.Call{rotated(nil)}, ""},
-		{"folder removed", time.Minute, []event{removed}, nil, ""},
-		{"folder removed in an earlier phase", time.Minute, []event{{kind: folderRemoved, at: at(1)}, restarted}, nil, ""},
 		{"no sign-in without a reason", time.Minute, []event{restarted}, nil, ""},
 		{"killed in another environment's words", 0, []event{{kind: killed, env: "prod", at: at(10.05)}}, []fakecognito.Call{rotated(nil), refused(12)}, ""},
 	} {

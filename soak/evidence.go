@@ -11,14 +11,13 @@ import (
 type eventKind string
 
 const (
-	started       eventKind = "started"
-	killed        eventKind = "killed"  // SIGKILL
-	stopped       eventKind = "stopped" // SIGTERM, and the daemon has ended
-	asked         eventKind = "asked"   // for a token that is younger than the one in memory
-	signedIn      eventKind = "signed in"
-	signedOut     eventKind = "signed out"
-	folderRemoved eventKind = "state folder removed"
-	storeFailed   eventKind = "store failed" // it could not save from at to until
+	started     eventKind = "started"
+	killed      eventKind = "killed"  // SIGKILL
+	stopped     eventKind = "stopped" // SIGTERM, and the daemon has ended
+	asked       eventKind = "asked"   // for a token that is younger than the one in memory
+	signedIn    eventKind = "signed in"
+	signedOut   eventKind = "signed out"
+	storeFailed eventKind = "store failed" // it could not save from at to until
 )
 
 // An event is one of them. env is empty if it concerns all environments.

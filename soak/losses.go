@@ -42,15 +42,6 @@ var documentedLosses = []documentedLoss{
 		"Cognito accepts the old refresh token for the grace period only",
 		func(e evidence, l loss) bool { return e.grace > 0 && l.answerLost() && l.pastGrace(e) },
 	},
-	{
-		"record deleted, then a restart",
-		"somebody removed the state folder, and nothing was rotated before the restart, so the daemon had no reason to write the record again",
-		func(e evidence, l loss) bool {
-			return slices.ContainsFunc(e.find(folderRemoved), func(v event) bool {
-				return v.at.After(l.since) && e.restartedUnsaved(v.at, l.found)
-			})
-		},
-	},
 }
 
 // A loss is what is known of a sign-in that has ended: the refusal, and the call that
@@ -80,16 +71,6 @@ func lossIn(e evidence, since, found time.Time) loss {
 		}
 	}
 	return l
-}
-
-// restartedUnsaved reports whether a daemon was started in (from, to], and no refresh token
-// was rotated between from and then.
-func (e evidence) restartedUnsaved(from, to time.Time) bool {
-	return slices.ContainsFunc(e.find(started), func(s event) bool {
-		return s.at.After(from) && !s.at.After(to) && !slices.ContainsFunc(e.calls, func(c fakecognito.Call) bool {
-			return c.Issued > 0 && c.Begun.After(from) && c.Begun.Before(s.at)
-		})
-	})
 }
 
 // killed reports whether the daemon was killed from the begin of the call until its result

@@ -313,13 +313,12 @@ func recordMode(ctx context.Context, s *soak, p *phase) error {
 	return errorOr(err, func() error { return pause(ctx, time.Second) })
 }
 
-// folderRemove removes the state folder under the running daemon, which then rotates and is
-// restarted.
+// folderRemove removes the state folder under the running daemon, which then rotates one of the
+// refresh tokens and is restarted.
 func folderRemove(ctx context.Context, s *soak, p *phase) error {
 	if err := os.RemoveAll(s.stateFolder()); err != nil {
 		return err
 	}
-	s.happened(folderRemoved, "")
 	if _, err := s.provoke(ctx, p); err != nil {
 		return err
 	}

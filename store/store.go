@@ -61,6 +61,14 @@ var (
 // for a macOS keychain item; records have to fit in both.
 const MaxValue = 2200
 
+// A Checker is a Store that can tell at little cost whether values were taken from it.
+type Checker interface {
+	// Intact reports whether the store still has every value that was read or put since it
+	// was opened, and not deleted. It returns false if a value is gone, and after the whole
+	// store was replaced, because that may have older values; the next call begins anew.
+	Intact(ctx context.Context) (bool, error)
+}
+
 // Info describes a store to a person who reads `status`.
 type Info struct {
 	// Kind is "keyring", "file" or "memory".

@@ -36,6 +36,7 @@ const (
 var (
 	_ store.Store     = (*fileFallback)(nil)
 	_ store.Describer = (*fileFallback)(nil)
+	_ store.Checker   = (*fileFallback)(nil)
 	_ io.Closer       = (*fileFallback)(nil)
 )
 
@@ -111,6 +112,14 @@ func (s *fileFallback) Keys(ctx context.Context) ([]string, error) {
 		return err
 	})
 	return union(keys, more), nil
+}
+
+// Intact checks the file store.
+func (s *fileFallback) Intact(ctx context.Context) (bool, error) {
+	if c, ok := s.file.(store.Checker); ok {
+		return c.Intact(ctx)
+	}
+	return true, nil
 }
 
 // Describe describes the file store. Its Advice names the sign-ins that are in the keyring.

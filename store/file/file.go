@@ -71,11 +71,14 @@ type Store struct {
 	mu     sync.Mutex // held while the folder is opened; see current
 	folder *folder    // nil before Open and after Close
 	closed atomic.Bool
+
+	seen seenKeys
 }
 
 var (
 	_ store.Store     = (*Store)(nil)
 	_ store.Describer = (*Store)(nil)
+	_ store.Checker   = (*Store)(nil)
 	_ io.Closer       = (*Store)(nil)
 )
 
@@ -152,6 +155,7 @@ func (s *Store) current() (*folder, error) {
 		return nil, explain(os.ErrClosed, "use the folder", s.dir)
 	}
 	if s.folder != nil {
+		s.seen.replaced.Store(true)
 		// A reader may still use the old root, which is closed when it is collected.
 		_ = unlockFolder(s.folder.lock)
 	}
@@ -192,6 +196,7 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	})
 	switch path := s.path(key); {
 	case err == nil:
+		s.seen.add(key)
 		return value, nil
 	case isExplained(err):
 		return nil, err
@@ -239,6 +244,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	if err != nil {
 		return explain(err, "write", s.path(key))
 	}
+	s.seen.add(key)
 	return nil
 }
 
@@ -284,6 +290,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := validate.Args(ctx, "file store", key); err != nil {
 		return err
 	}
+	s.seen.remove(key)
 	err := s.writes.run(ctx, func() error {
 		f, err := s.current()
 		if err != nil {
@@ -322,6 +329,17 @@ func (s *Store) Keys(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(keys)
 	return keys, nil
+}
+
+// Intact looks whether the folder is still the one that was opened, and has the files of all
+// keys that were read or put. It opens none of the files.
+func (s *Store) Intact(ctx context.Context) (bool, error) {
+	seen := s.seen.list()
+	keys, err := s.Keys(ctx)
+	if err != nil {
+		return false, err
+	}
+	return s.seen.intact(seen, keys), nil
 }
 
 // Describe describes the store; its Detail is the folder.

@@ -328,6 +328,52 @@ func TestFolderReplacedInUse(t *testing.T) {
 	}
 }
 
+// Intact is false once after values were taken away, however that was done, and true after a
+// Delete.
+func TestIntact(t *testing.T) {
+	id := newHybrid(t)
+	for _, c := range []struct {
+		name string
+		take func(t *testing.T, s *file.Store, dir string)
+		want bool
+	}{
+		{"nothing", func(*testing.T, *file.Store, string) {}, true},
+		{"deleted", func(t *testing.T, s *file.Store, _ string) {
+			if err := s.Delete(t.Context(), "prod"); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		{"a file that nobody asked for", func(t *testing.T, _ *file.Store, dir string) { removeAll(t, filepath.Join(dir, "other.age")) }, true},
+		{"the file", func(t *testing.T, _ *file.Store, dir string) { removeAll(t, filepath.Join(dir, "prod.age")) }, false},
+		{"the folder", func(t *testing.T, _ *file.Store, dir string) { removeAll(t, dir) }, false},
+		{"the folder above", func(t *testing.T, _ *file.Store, dir string) { removeAll(t, filepath.Dir(dir)) }, false},
+		{"the folder, which somebody asked for since", func(t *testing.T, s *file.Store, dir string) {
+			removeAll(t, dir)
+			_, _ = s.Keys(t.Context())
+		}, false},
+		{"the folder for an older one", func(t *testing.T, s *file.Store, dir string) {
+			rename(t, dir, dir+".old")
+			mkdir(t, dir)
+			writeFile(t, filepath.Join(dir, "prod.age"), []byte("older"), 0o600)
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := filepath.Join(newPrivateDir(t), "state", "kyc-agent")
+			s := open(t, dir, id)
+			put(t, s, "other", []byte("x"))
+			put(t, s, "prod", []byte("x"))
+			s = reopen(t, s, id)
+			want(t, s, "prod", "x")
+			c.take(t, s, dir)
+			for _, expected := range []bool{c.want, true} {
+				if got, err := s.Intact(t.Context()); got != expected || err != nil {
+					t.Errorf("Intact = %t, %v, want %t", got, err, expected)
+				}
+			}
+		})
+	}
+}
+
 // A folder that Open would refuse is refused while the daemon runs, too, and used as soon
 // as it is corrected.
 func TestFolderReplacedByARefusedOne(t *testing.T) {
