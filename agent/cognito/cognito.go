@@ -20,7 +20,8 @@
 //     refresh is tried once with Cognito's other refresh call, a call that the pool refused
 //     because it no longer knows the device is made once without the device, a call whose
 //     client secret was refused is made once with the one that replaces it (clientsecret.go),
-//     and a call of a sign-in that failed for a moment is tried again within seconds (tries.go).
+//     and a call of a sign-in or of an account's recovery that failed for a moment is tried
+//     again within seconds (tries.go).
 //   - A password is not sent again after Cognito has refused it.
 //   - Nothing that Cognito grants is left behind: a sign-in whose answer comes after its caller
 //     went away is revoked.

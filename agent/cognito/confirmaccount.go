@@ -19,7 +19,7 @@ type confirmation struct {
 
 // resendCode requests another code, which invalidates the previous one.
 func (conf *confirmation) resendCode(ctx context.Context) error {
-	out, _, fail := invoke(ctx, conf.op, "ResendConfirmationCode", func(ctx context.Context) (*cip.ResendConfirmationCodeOutput, error) {
+	out, _, fail := invokeWithTries(ctx, conf.op, "ResendConfirmationCode", func(ctx context.Context) (*cip.ResendConfirmationCodeOutput, error) {
 		return conf.op.api.ResendConfirmationCode(ctx, &cip.ResendConfirmationCodeInput{
 			ClientId: aws.String(conf.op.env.ClientID), Username: aws.String(conf.user), SecretHash: optional(conf.op.secretHash(conf.user)),
 		})
@@ -71,12 +71,15 @@ func (conf *confirmation) challenge() agent.Challenge {
 }
 
 func (conf *confirmation) confirm(ctx context.Context, code string) *failure {
-	_, _, fail := invoke(ctx, conf.op, "ConfirmSignUp", func(ctx context.Context) (*cip.ConfirmSignUpOutput, error) {
+	_, _, fail := invokeWithTries(ctx, conf.op, "ConfirmSignUp", func(ctx context.Context) (*cip.ConfirmSignUpOutput, error) {
 		return conf.op.api.ConfirmSignUp(ctx, &cip.ConfirmSignUpInput{
 			ClientId: aws.String(conf.op.env.ClientID), Username: aws.String(conf.user), SecretHash: optional(conf.op.secretHash(conf.user)),
 			ConfirmationCode: aws.String(code),
 		})
 	})
+	if fail != nil && fail.mayBeDone && mappingOf(confirmMapping, fail) == alreadyConfirmed {
+		return nil
+	}
 	return fail
 }
 

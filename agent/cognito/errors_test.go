@@ -197,7 +197,7 @@ var codes = map[string]struct{ signIn, answer, refresh outcome }{
 }
 
 var (
-	otherSecret = outcome{agent.CodeConfiguration, "the configured client secret is not the one of the app client client; check client_secret_file"}
+	otherSecret = outcome{agent.CodeConfiguration, "the configured client secret is not the one of the app client client; check client_secret_file of environment prod, which is read again by itself; after a change of client_id, run: kyc-agentd reload"}
 	secretless  = outcome{agent.CodeConfiguration, "the app client client has no secret, and one is configured; remove client_secret_file"}
 	tooMany     = outcome{agent.CodeThrottled, "Too many requests. Please try again later."}
 	wafBlock    = outcome{agent.CodeDenied, "blocked by a firewall (WAF) in front of HOST; try from another network"}

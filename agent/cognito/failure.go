@@ -16,7 +16,7 @@ type failure struct {
 	awscall.Failure
 	reason    reason
 	attribute string // with reasonProvided: the name of the attribute
-	repeated  bool   // the same call was made before, and failed for the moment
+	mayBeDone bool   // the same call was made before and failed, and Cognito may have done it all the same
 }
 
 func newFailure(f awscall.Failure, message string) *failure {

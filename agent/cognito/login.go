@@ -197,7 +197,7 @@ func (si *signIn) challengeError(table mappingTable, s step, f *failure) error {
 	switch {
 	case si.op.auth.now().Sub(s.x.Received) >= sessionLife:
 		return si.op.errorFrom(sessionExpired, f)
-	case f.repeated:
+	case f.mayBeDone:
 		return si.op.errorFrom(answerTakenOnce, f)
 	}
 	return si.op.errorFor(table, f)

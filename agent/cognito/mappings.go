@@ -34,7 +34,7 @@ var (
 	secretMissing = errorMapping{agent.CodeConfiguration, "the app client {client} has a secret, and none is configured",
 		"set client_secret_file of environment {env}, or its client_id to an app client without a secret, then run: kyc-agentd reload", 0}
 	secretWrong = errorMapping{agent.CodeConfiguration, "the configured client secret is not the one of the app client {client}",
-		"check client_secret_file and client_id of environment {env}, then run: kyc-agentd reload", 0}
+		"check client_secret_file of environment {env}, which is read again by itself; after a change of client_id, run: kyc-agentd reload", 0}
 	secretUnneeded = errorMapping{agent.CodeConfiguration, "the app client {client} has no secret, and one is configured",
 		"remove client_secret_file of environment {env}, or check its client_id, then run: kyc-agentd reload", 0}
 	sessionEnded = errorMapping{agent.CodeLoginRequired, "Cognito ended the sign-in: it took too long, or there were too many wrong answers",
@@ -256,6 +256,10 @@ var changePasswordMapping = mappingTable{
 }
 
 var (
+	// passwordMayBeSet is for a call that was made again after a failure: the first one may have
+	// set the password all the same.
+	passwordMayBeSet = errorMapping{agent.CodeLoginRequired, "Cognito's reply got lost, and the new password may be set already",
+		"sign in with it: kyc-agentd login {env}; if it is refused, {rerun}", 0}
 	alreadyConfirmed = errorMapping{agent.CodeUsage, "this account is confirmed already", "run: kyc-agentd login {env}", 0}
 	// Cognito limits, per hour, how many codes it sends and how many wrong ones a user may give.
 	// https://docs.aws.amazon.com/cognito/latest/developerguide/quotas.html

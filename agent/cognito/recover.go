@@ -82,13 +82,16 @@ func (si *signIn) changePassword(ctx context.Context, s step) error {
 		if problem != "" {
 			return problem, nil
 		}
-		_, _, fail := invoke(ctx, si.op, "ChangePassword", func(ctx context.Context) (*cip.ChangePasswordOutput, error) {
+		_, _, fail := invokeWithTries(ctx, si.op, "ChangePassword", func(ctx context.Context) (*cip.ChangePasswordOutput, error) {
 			return si.op.api.ChangePassword(ctx, &cip.ChangePasswordInput{
 				AccessToken:      s.result.AccessToken,
 				PreviousPassword: aws.String(si.password.Reveal()),
 				ProposedPassword: aws.String(password.Reveal()),
 			})
 		})
+		if fail != nil && fail.mayBeDone && fail.Code == "NotAuthorizedException" && fail.reason != reasonDisabled {
+			return "", si.op.errorFrom(passwordMayBeSet, fail) // the sign-in with the current one succeeded
+		}
 		return si.op.problemOrError(changePasswordMapping, passwordProblems, fail)
 	})
 }

@@ -403,7 +403,7 @@ func TestLoginRecoveryOnce(t *testing.T) {
 		t.Errorf("calls %q", calls(srv))
 	}
 	// An error during the recovery is returned.
-	srv.FailNext("ForgotPassword", 1, cognitotest.Throttle())
+	srv.FailNext("ForgotPassword", 3, cognitotest.Throttle())
 	_, err = cognito.New(cognito.Options{}).Login(t.Context(), environment(srv), ada(), always("yes"))
 	wantError(t, err, agent.CodeThrottled, "Too many requests.")
 }

@@ -26,7 +26,7 @@ type passwordReset struct {
 
 // sendCode requests a code.
 func (r *passwordReset) sendCode(ctx context.Context) error {
-	out, _, fail := invoke(ctx, r.op, "ForgotPassword", func(ctx context.Context) (*cip.ForgotPasswordOutput, error) {
+	out, _, fail := invokeWithTries(ctx, r.op, "ForgotPassword", func(ctx context.Context) (*cip.ForgotPasswordOutput, error) {
 		return r.op.api.ForgotPassword(ctx, &cip.ForgotPasswordInput{
 			ClientId: aws.String(r.op.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.op.secretHash(r.user)),
 		})
@@ -92,12 +92,15 @@ func (r *passwordReset) tryAnswer(ctx context.Context, given agent.Answers) (pro
 // setPassword sets the new password. If Cognito refuses the code, the code is dropped; if it
 // refuses the password, the code stays valid.
 func (r *passwordReset) setPassword(ctx context.Context, password agent.Secret) (problem string, err error) {
-	_, _, fail := invoke(ctx, r.op, "ConfirmForgotPassword", func(ctx context.Context) (*cip.ConfirmForgotPasswordOutput, error) {
+	_, _, fail := invokeWithTries(ctx, r.op, "ConfirmForgotPassword", func(ctx context.Context) (*cip.ConfirmForgotPasswordOutput, error) {
 		return r.op.api.ConfirmForgotPassword(ctx, &cip.ConfirmForgotPasswordInput{
 			ClientId: aws.String(r.op.env.ClientID), Username: aws.String(r.user), SecretHash: optional(r.op.secretHash(r.user)),
 			ConfirmationCode: aws.String(r.code), Password: aws.String(password.Reveal()),
 		})
 	})
+	if fail != nil && fail.mayBeDone && sentCodeProblems[fail.Code] != "" {
+		return "", r.op.errorFrom(passwordMayBeSet, fail) // each code is taken once
+	}
 	if fail == nil {
 		r.password = password
 	} else if passwordProblems[fail.Code] == "" || fail.Code == "InvalidParameterException" && fail.reason != reasonForm {

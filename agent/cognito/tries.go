@@ -16,11 +16,12 @@ const (
 // withTries makes a call up to three times, as long as it fails only for the moment. The pause
 // before the n-th repetition is between n/2 s and n/2 + 1/2 s, or as long as Cognito asks for.
 func withTries[Out any](ctx context.Context, once func() (Out, *failure)) (Out, *failure) {
-	started := time.Now()
+	started, mayBeDone := time.Now(), false
 	for n := 1; ; n++ {
 		out, fail := once()
 		if fail != nil {
-			fail.repeated = n > 1
+			fail.mayBeDone = mayBeDone
+			mayBeDone = mayBeDone || fail.Status == 0 || fail.Status >= 500 // a throttled call was not made
 		}
 		if fail == nil || !fail.isMomentary() || n == maxTries {
 			return out, fail

@@ -134,3 +134,106 @@ func TestAnswerTakenButLost(t *testing.T) {
 		}
 	})
 }
+
+// recoverWith recovers ada's account, or another one, and types the right answers.
+func recoverWith(t *testing.T, srv *cognitotest.Server, a *cognito.Authenticator, action agent.RecoverAction) (asked int, err error) {
+	err = a.Recover(t.Context(), environment(srv), request(action), func(context.Context, agent.Challenge) (agent.Answers, error) {
+		asked++
+		code := "123456"
+		if asked > 1 { // what a person would not know to type
+			code = "000000"
+		}
+		return agent.Answers{"code": agent.NewSecret(code), "new_password": agent.NewSecret(next), "new_password_again": agent.NewSecret(next)}, nil
+	})
+	return asked, err
+}
+
+// recoveryCalls are the calls of account recovery, with what makes them.
+var recoveryCalls = map[string]agent.RecoverAction{
+	"ForgotPassword": agent.RecoverReset, "ConfirmForgotPassword": agent.RecoverReset, "ConfirmSignUp": agent.RecoverConfirm,
+	"ResendConfirmationCode": agent.RecoverResend, "ChangePassword": agent.RecoverChange,
+}
+
+// beUnconfirmed makes ada's account one to confirm, if that is what action does.
+func beUnconfirmed(srv *cognitotest.Server, action agent.RecoverAction) {
+	if action == agent.RecoverConfirm || action == agent.RecoverResend {
+		srv.EditUser(username, func(u *cognitotest.User) { u.Status = cognitotest.Unconfirmed })
+	}
+}
+
+// One or two hiccups of Cognito do not fail the recovery of an account, and the person notices
+// nothing of them.
+func TestRecoveryIsTriedAgain(t *testing.T) {
+	for name, fault := range momentary {
+		for op, action := range recoveryCalls {
+			t.Run(name+" "+op, inBubble(func(t *testing.T) {
+				srv, a := startInMemory(t)
+				beUnconfirmed(srv, action)
+				srv.FailNext(op, 2, fault)
+				began := time.Now()
+				asked, err := recoverWith(t, srv, a, action)
+				if err != nil || asked > 1 || srv.Calls(op) != 3 {
+					t.Errorf("%v, asked %d times, %d calls", err, asked, srv.Calls(op))
+				}
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("took %v", took)
+				}
+				srv.FailNext(op, 3, fault)
+				if _, err := recoverWith(t, srv, a, action); err == nil {
+					t.Error("three failures in a row are none")
+				}
+			}))
+		}
+	}
+}
+
+// Cognito has done what the first call asked for, and its answer got lost. The second call then
+// fails for that reason, which says so, or is as good.
+func TestRecoveryDoneButLost(t *testing.T) {
+	for op, want := range map[string]string{
+		"ConfirmSignUp": "", "ForgotPassword": "", "ResendConfirmationCode": "",
+		"ConfirmForgotPassword": "Cognito's reply got lost, and the new password may be set already; sign in with it: kyc-agentd login prod; " +
+			"if it is refused, run: kyc-agentd password reset prod",
+		"ChangePassword": "Cognito's reply got lost, and the new password may be set already; sign in with it: kyc-agentd login prod; " +
+			"if it is refused, run: kyc-agentd password change prod",
+	} {
+		t.Run(op, inBubble(func(t *testing.T) {
+			srv, a := startInMemory(t)
+			action := recoveryCalls[op]
+			beUnconfirmed(srv, action)
+			srv.FailNext(op, 1, cognitotest.Drop().After())
+			_, err := recoverWith(t, srv, a, action)
+			if want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantError(t, err, agent.CodeLoginRequired, want)
+			req := ada()
+			req.Password = agent.NewSecret(next)
+			if _, err := a.Login(t.Context(), environment(srv), req, unasked(t)); err != nil {
+				t.Errorf("with the new password: %v", err)
+			}
+		}))
+	}
+}
+
+// A call that was throttled was not made, so a code that is refused afterwards is wrong.
+func TestWrongCodeAfterAThrottle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, a := startInMemory(t)
+		srv.FailNext("ConfirmForgotPassword", 1, cognitotest.Throttle())
+		problem := ""
+		err := a.Recover(t.Context(), environment(srv), request(agent.RecoverReset), func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
+			code := "000000"
+			if problem = c.Problem; problem != "" {
+				code = "123456"
+			}
+			return agent.Answers{"code": agent.NewSecret(code), "new_password": agent.NewSecret(next), "new_password_again": agent.NewSecret(next)}, nil
+		})
+		if err != nil || problem != "wrong code" {
+			t.Errorf("%v, problem %q", err, problem)
+		}
+	})
+}
