@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/internal/origin"
@@ -75,14 +76,22 @@ func plainHost(host string) bool {
 // checkHosts checks that a host in allowed_hosts means one environment. Two environments may
 // have one api_url: a helper then has to be told which one is meant.
 func (c Config) checkHosts() error {
-	claims := map[string]string{}
+	owners, claims := map[string][]string{}, map[string]string{}
 	for _, name := range c.Names() {
-		claims[hostPort(c.Environments[name].APIURL.s)] = name
+		key := hostPort(c.Environments[name].APIURL.s)
+		owners[key] = append(owners[key], name)
 	}
 	for _, name := range c.Names() {
 		for _, host := range c.Environments[name].AllowedHosts {
 			key := hostPort(origin.HostURL("https", host.s))
-			if other := claims[key]; other != "" && other != name {
+			if slices.Contains(owners[key], name) {
+				continue // its own API
+			}
+			other := claims[key]
+			if of := owners[key]; len(of) > 0 {
+				other = of[0]
+			}
+			if other != "" && other != name {
 				return Errorf("environments.%s: allowed_hosts: %s is a host of %s, too; one host can mean one environment only",
 					name, host.s, other)
 			}

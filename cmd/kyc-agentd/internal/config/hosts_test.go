@@ -45,6 +45,23 @@ func TestAllowedHostsThatAreNone(t *testing.T) {
 	}
 }
 
+// Which of two environments with one api_url comes first does not matter: each may list its own
+// host, and no other environment may.
+func TestHostsOfTwoWithOneAPI(t *testing.T) {
+	const pool = "region='r'\nuser_pool_id='r_p'\nclient_id='c'\n"
+	first := "[environments.a]\n" + pool + "api_url='https://one.example'\n"
+	second := "[environments.b]\n" + pool + "api_url='https://one.example:443/base'\n"
+	const own = "allowed_hosts = ['one.example']\n"
+	for _, text := range []string{first + own + second, first + second + own, first + own + second + own} {
+		if _, _, err := loadText(t, text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, third := range []string{"0", "z"} { // before and after them
+		wantConfigError(t, first+second+"[environments."+third+"]\n"+pool+"api_url='https://other.example'\n"+own, "one.example is a host of a, too")
+	}
+}
+
 // A host means one environment.
 func TestHostsOfTwo(t *testing.T) {
 	const prod = "[environments.prod]\napi_url = 'https://KYC.example'\n"
