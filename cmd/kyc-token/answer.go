@@ -147,9 +147,23 @@ func (a answer) result(mayBeEmpty bool) (string, error) {
 // reason returns the agent's error message, which is the first line of the body.
 func (a answer) reason() string {
 	if line, _, _ := strings.Cut(a.body, "\n"); line != "" && line != "\r" {
-		return strings.TrimSuffix(line, "\r")
+		return withUpgrade(strings.TrimSuffix(line, "\r"))
 	}
 	return "the agent answered " + strconv.Itoa(a.status) + " without a reason; run: kyc-agentd status"
+}
+
+// withUpgrade adds the next command to the message of an agent that does not know what this
+// program asks for, because it is older. No argument of a person can cause such a message.
+func withUpgrade(line string) string {
+	if strings.Contains(line, "run: ") {
+		return line
+	}
+	for _, start := range []string{"unknown query parameter ", "no such path", "method "} {
+		if strings.HasPrefix(line, start) {
+			return line + "; that agent is older than kyc-token: upgrade kyc-agentd, then run: " + restartCommand
+		}
+	}
+	return line
 }
 
 // exitOf returns the exit code for an HTTP status of the agent's socket API.

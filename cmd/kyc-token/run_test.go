@@ -85,6 +85,29 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// An agent that is older than this program does not know all that this asks for, and cannot say
+// what to do about that.
+func TestOlderAgent(t *testing.T) {
+	const next = "; that agent is older than kyc-token: upgrade kyc-agentd, then run: " + restartCommand + "\n"
+	for _, test := range []struct {
+		args   []string
+		status string
+		exit   int
+		line   string
+		is     string
+	}{
+		{[]string{"-user", "ana"}, "400 Bad Request", exitUsage, `unknown query parameter "user"; known: env, format, min_valid`, next},
+		{[]string{"-t", "access"}, "400 Bad Request", exitUsage, `unknown query parameter "type"; known: env, format, min_valid; this agent is v0.9`, next},
+		{[]string{"prod"}, "404 Not Found", exitConfig, "no such path: \"/v1/helper/bazel\"; this agent speaks /v1", next},
+		{[]string{"prod"}, "405 Method Not Allowed", exitInternal, "method POST does not work on /v1/helper/bazel; use GET", next},
+		{[]string{"-user", "ana"}, "400 Bad Request", exitUsage, `unknown query parameter "user"; this agent is v0.9, and another version is installed; run: systemctl --user restart kyc-agentd.service`, "\n"},
+		{[]string{"-f", "jsno"}, "400 Bad Request", exitUsage, `unknown format "jsno"; known: curl, json`, "\n"},
+	} {
+		agent := agentAnswering(t, httpAnswer(test.status, test.line+"\n"))
+		run(t, nil, append([]string{"-socket", agent.path}, test.args...)...).wantFailure(t, test.exit, "", "kyc-token: "+test.line+test.is)
+	}
+}
+
 func TestErrorWithoutLength(t *testing.T) {
 	agent := agentAnswering(t, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\nCognito is down\nsecond line")
 	run(t, nil, "-socket", agent.path).wantFailure(t, exitTemporary, "", "kyc-token: Cognito is down\n")
