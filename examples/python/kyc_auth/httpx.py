@@ -8,36 +8,26 @@ host only if there is no auth=.
 """
 
 import time
-from typing import Any, AsyncGenerator, Generator, Optional, Union
+from typing import Any, AsyncGenerator, Generator, Optional
 
 import anyio  # httpx requires anyio
 import anyio.to_thread
 import httpx
 
-from ._cognito import CognitoAuth
-from ._retry import MAX_WAIT, wait_after
+from ._environment import EnvironmentAuth
+from ._retry import wait_after
 
 # A flow yields requests, and numbers: the seconds to wait before the next step.
 Flow = Generator[Any, Optional[httpx.Response], None]
 
 
-class KycAuth(httpx.Auth):
+class KycAuth(EnvironmentAuth, httpx.Auth):
     """Puts an ID token on requests to the environment's API and on no others.
 
     A 401 is answered once, with a newer token. A 429 is answered once, after the time that
     the API asks for, unless that is more than max_wait seconds.
 
     environment may be a CognitoAuth; with its login() or user= the tokens are that user's."""
-
-    def __init__(self, environment: Union[str, CognitoAuth, None] = None, socket_path: Optional[str] = None, *,
-                 user: Optional[str] = None, max_wait: float = MAX_WAIT):
-        known = isinstance(environment, CognitoAuth)
-        self._auth = environment if known else CognitoAuth(environment, socket_path, user=user)
-        self._max_wait = max_wait
-
-    @property
-    def api_url(self) -> str:
-        return self._auth.get_token()["api_url"]
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         flow = self._flow(request)

@@ -9,33 +9,23 @@ Use auth=, not headers=: requests replaces an Authorization header by an entry i
 """
 
 import time
-from typing import Any, Optional, Union
+from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
-from ._cognito import CognitoAuth
-from ._retry import MAX_WAIT, wait_after
+from ._environment import EnvironmentAuth
+from ._retry import wait_after
 from ._secret import Secret
 
 
-class KycAuth(AuthBase):
+class KycAuth(EnvironmentAuth, AuthBase):
     """Puts an ID token on requests to the environment's API and on no others.
 
     A 401 is answered once, with a newer token. A 429 is answered once, after the time that
     the API asks for, unless that is more than max_wait seconds.
 
     environment may be a CognitoAuth; with its login() or user= the tokens are that user's."""
-
-    def __init__(self, environment: Union[str, CognitoAuth, None] = None, socket_path: Optional[str] = None, *,
-                 user: Optional[str] = None, max_wait: float = MAX_WAIT):
-        known = isinstance(environment, CognitoAuth)
-        self._auth = environment if known else CognitoAuth(environment, socket_path, user=user)
-        self._max_wait = max_wait
-
-    @property
-    def api_url(self) -> str:
-        return self._auth.get_token()["api_url"]
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         sent = _set(request, self._auth.token_for(request.url, request.headers.get("Host")))
