@@ -166,11 +166,11 @@ func TestCheckAnswers(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	ok := usage{rssMB: 22, fds: 14, threads: 9}
-	if err := ok.check(); err != nil {
+	if err := ok.check(0); err != nil {
 		t.Error(err)
 	}
 	for _, u := range []usage{{rssMB: 60, fds: 14, threads: 9}, {rssMB: 22, fds: 60, threads: 9}, {rssMB: 22, fds: 14, threads: 60}, {rssMB: 22, fds: 14, threads: 9, waiting: 1}} {
-		if u.check() == nil {
+		if u.check(0) == nil {
 			t.Errorf("%s passes", u)
 		}
 	}

@@ -25,7 +25,7 @@
 //
 // The first failure ends the run with status 1. The report has the phases before it, the
 // seed and the end of the daemon's log. Disk-full phases need root, for a tmpfs, and are
-// skipped by name without.
+// skipped by name without. TestSoakWithKeyring runs the same with a keyring instead of files.
 package main
 
 import (
@@ -65,6 +65,14 @@ type options struct {
 	life     time.Duration // of ID tokens
 	only     []string      // kinds of phases; empty means all
 	bin      string        // the folder with the binaries
+	keyring  *keyring      // where sign-ins are kept; nil for the file store
+}
+
+// A keyring is one that was started for the run. `make soak` has none, because the only one that
+// it could find is that of the person who runs it.
+type keyring struct {
+	env     []string      // of a process that uses it
+	silence func() func() // makes it silent until the result is called
 }
 
 // tokenLife is short enough for several refreshes a minute, and long enough for a token to

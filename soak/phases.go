@@ -50,6 +50,7 @@ func init() { // not in the declaration, which would be a cycle
 		{"disk-full", 2, diskFull},
 		{"record-mode", 1, recordMode},
 		{"folder-removed", 1, folderRemove},
+		{"keyring-silent", 3, keyringSilent},
 		{"revoked", 0, failing(fakecognito.Fault{Name: faultRevoked, End: fakecognito.Revoked, Times: 1})},
 	}
 }
@@ -297,6 +298,21 @@ func diskFull(ctx context.Context, s *soak, p *phase) error {
 			s.disk.empty()
 			return errorOr(s.terminate(ctx), func() error { return s.start(ctx) })
 		})
+	}
+	return p.pause(ctx, time.Second, 6*time.Second)
+}
+
+// keyringSilent lets the keyring not answer to a save, and to a daemon that starts.
+func keyringSilent(ctx context.Context, s *soak, p *phase) error {
+	s.lasts(event{kind: storeFailed, at: time.Now()})
+	s.excuse("", "the keyring was silent", exitTemporary)
+	defer s.opts.keyring.silence()()
+	if _, err := s.provoke(ctx, p); err != nil {
+		return err
+	}
+	if p.rng.IntN(3) == 0 {
+		p.note("killed")
+		return errorOr(p.pause(ctx, 0, 4*time.Second), func() error { return s.renew(ctx) })
 	}
 	return p.pause(ctx, time.Second, 6*time.Second)
 }

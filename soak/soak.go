@@ -78,6 +78,7 @@ func newSoak(ctx context.Context, o options, out io.Writer) (s *soak, err error)
 		err = s.mountDisk()
 	}
 	if err == nil {
+		s.skipByStore()
 		err = s.writeConfig("")
 	}
 	if err == nil {
@@ -94,6 +95,24 @@ func (s *soak) mountDisk() (err error) {
 	return err
 }
 
+// skipByStore skips the phases that are about another store.
+func (s *soak) skipByStore() {
+	if s.opts.keyring == nil {
+		s.skipped["keyring-silent"] = "it needs a keyring: see TestSoakWithKeyring"
+		return
+	}
+	for _, name := range []string{"disk-full", "record-mode", "folder-removed"} {
+		s.skipped[name] = "it is about the file store"
+	}
+}
+
+func (s *soak) storeKind() string {
+	if s.opts.keyring != nil {
+		return "keyring"
+	}
+	return "file"
+}
+
 func (s *soak) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *soak) socket() string { return s.path("run/agent.sock") }
@@ -103,7 +122,7 @@ func (s *soak) stateFolder() string { return s.path("state/kyc-agent") }
 // writeConfig writes config.toml with more at its top.
 func (s *soak) writeConfig(more string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "store = \"file\"\nstore_key_file = %q\n%s\n", s.path("store.key"), more)
+	fmt.Fprintf(&b, "store = %q\nstore_key_file = %q\n%s\n", s.storeKind(), s.path("store.key"), more)
 	for _, e := range s.envs {
 		fmt.Fprintf(&b, "[environments.%s]\nregion = \"us-east-2\"\nuser_pool_id = %q\nclient_id = %q\napi_url = %q\nendpoint = %q\n",
 			e.name, e.pool.ID(), e.pool.ClientID(), e.api.url, e.pool.URL())
@@ -113,10 +132,14 @@ func (s *soak) writeConfig(more string) error {
 
 // environ is the environment of every program, without this user's variables.
 func (s *soak) environ() []string {
-	return []string{
+	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + s.dir, "LC_ALL=C",
 		"XDG_CONFIG_HOME=" + s.path("config"), "XDG_STATE_HOME=" + s.path("state"), "XDG_RUNTIME_DIR=" + s.path("run"),
 	}
+	if s.opts.keyring != nil {
+		env = append(env, s.opts.keyring.env...)
+	}
+	return env
 }
 
 // begin starts the daemon, signs in to every environment and starts the clients.
