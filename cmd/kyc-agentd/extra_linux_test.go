@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // sendRaw writes raw to the socket at path, from a socket bound to name, and returns all
@@ -65,7 +67,22 @@ func TestExtraSocketOnRawBytes(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 	}
-	extra := filepath.Join(filepath.Dir(h.socket()), "agent.extra.sock")
+	for _, extra := range []string{
+		filepath.Join(filepath.Dir(h.socket()), "agent.extra.sock"),
+		socket.NamedPath(h.socket(), "extra"),
+	} {
+		t.Run(filepath.Base(filepath.Dir(extra)), func(t *testing.T) { attackExtraSocket(t, extra) })
+	}
+	for _, env := range []string{"staging", "prod"} {
+		if got := sendRaw(t, h.socket(), "", rawCall("GET", "/v1/token?format=token&env="+env, "")); !strings.Contains(got, "eyJ") {
+			t.Errorf("the sign-in of %s is gone: %s", env, got)
+		}
+	}
+}
+
+// attackExtraSocket sends what must get nothing.
+func attackExtraSocket(t *testing.T, extra string) {
+	t.Helper()
 	const asJSON, asBytes = "Content-Type: application/json", "Content-Type: application/octet-stream"
 	const git = "capability[]=authtype\nprotocol=https\nhost=kyc.legaltalent.ai\n"
 	for name, raw := range map[string]string{
@@ -127,11 +144,6 @@ func TestExtraSocketOnRawBytes(t *testing.T) {
 	for id, wanted := range map[string]bool{"kyc-token": true, "kyc-token.staging": true, "kyc-token.prod": false, "kyc-token.": false} {
 		if got := sendRaw(t, extra, "@1a/unit/x.service/"+id, ""); strings.HasPrefix(got, "eyJ") != wanted || got != "" && !wanted {
 			t.Errorf("%s: %q", id, got)
-		}
-	}
-	for _, env := range []string{"staging", "prod"} {
-		if got := sendRaw(t, h.socket(), "", rawCall("GET", "/v1/token?format=token&env="+env, "")); !strings.Contains(got, "eyJ") {
-			t.Errorf("the sign-in of %s is gone: %s", env, got)
 		}
 	}
 }

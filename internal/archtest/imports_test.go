@@ -40,7 +40,7 @@ var floors = map[string][]string{
 	"ipc/apiproxy":         {"agent", "ipc/internal/wire", "internal/origin", "internal/proxyconnect", "internal/sanitize"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/shellquote"},
 	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize"},
-	"ipc/socket":           {"agent", "internal/sanitize", "internal/shellquote"},
+	"ipc/socket":           {"agent", "store", "internal/sanitize", "internal/shellquote"},
 	"ipc/internal/wire":    {"agent", "internal/sanitize"},
 	"ipc/internal/fixture": {"agent", "internal/testsocket"},
 

@@ -81,10 +81,10 @@ func checkFolder(f *os.File, dir string) error {
 
 func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// takeLock locks the file beside the socket for as long as the returned file is open.
-// The error names the process that holds it, if that can be found out.
-func takeLock(path string) (*os.File, error) {
-	name := path + ".lock"
+// takeLock locks the file called name, the lock of the socket at path, for as long as the
+// returned file is open. The error names the process that holds it, if that can be found
+// out.
+func takeLock(path, name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot open the lock file %s: %s", name, reason(err))

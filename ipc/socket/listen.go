@@ -28,6 +28,11 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	return listenLocked(path, path+".lock")
+}
+
+// listenLocked creates the socket at path, an absolute one, while it holds the lock file.
+func listenLocked(path, lockFile string) (net.Listener, error) {
 	dir, err := openFolder(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -35,7 +40,7 @@ func Listen(path string) (net.Listener, error) {
 	defer dir.Close()
 	// The lock decides between two agents that start at the same time. Its file stays:
 	// an agent that removed it would let a third one in.
-	lock, err := takeLock(path)
+	lock, err := takeLock(path, lockFile)
 	if err != nil {
 		return nil, err
 	}

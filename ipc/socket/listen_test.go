@@ -220,7 +220,7 @@ func TestSocketOfSystemdIsRefused(t *testing.T) {
 
 func TestLockWithoutSocket(t *testing.T) {
 	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
-	lock, err := takeLock(path)
+	lock, err := takeLock(path, path+".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestFolderSwappedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	mkdir(t, dir+"/mine", 0o700)
-	lock, err := takeLock(path)
+	lock, err := takeLock(path, path+".lock")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,8 @@ type Config struct {
 
 	// ForwardEnvironments are the environments of the extra socket, agent.extra.sock beside
 	// the agent's own: ["staging"]. That socket hands out their tokens and refuses everything
-	// else, so `ssh -R` can forward it to a machine whose administrator is somebody else.
+	// else, so `ssh -R` can forward it to a machine whose administrator is somebody else. It
+	// is also at sockets/extra/agent.sock, in a folder of its own for a container to mount.
 	// Default: none, and no such socket. An environment that is not configured is an error.
 	// A change needs a restart.
 	ForwardEnvironments []string `toml:"forward_environments"`

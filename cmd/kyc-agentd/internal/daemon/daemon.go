@@ -5,9 +5,9 @@
 // command. This is the only package that knows all adapters (ipc, agent/cognito,
 // agent/awscreds, agent/sink, store/...), which do not know one another.
 //
-// sockets.go listens, for the agent and for the extra socket of `ssh -R`; reload.go loads a
-// changed configuration; refuse.go answers clients when the daemon cannot start; notify.go
-// talks to the service manager; metrics.go serves the metrics.
+// sockets.go listens, for the agent and on the extra sockets of `ssh -R` and containers;
+// reload.go loads a changed configuration; refuse.go answers clients when the daemon cannot
+// start; notify.go talks to the service manager; metrics.go serves the metrics.
 package daemon
 
 import (
@@ -125,7 +125,7 @@ func (d *daemon) start(ctx context.Context, s *sockets) error {
 	if err := d.configure(); err != nil {
 		return err
 	}
-	if err := s.listen(d.opts.Socket, d.started); err != nil {
+	if err := s.listen(d.opts.Socket, d.started, d.log); err != nil {
 		return err
 	}
 	return d.makeAgent(ctx)
@@ -210,9 +210,7 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 	background.Go(func() { d.reloadOnHangup(serving) })
 	socket := s.agent.Addr().String()
 	background.Go(func() { feedWatchdog(serving, statusProbe(socket), d.probeFailed) })
-	if s.extra != nil {
-		background.Go(func() { d.serveExtra(serving, s.extra) })
-	}
+	background.Go(func() { d.serveRestricted(serving, s) })
 
 	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", d.opts.Version)
 	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))

@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
@@ -16,30 +18,64 @@ import (
 type sockets struct {
 	agent     net.Listener
 	extra     net.Listener // for `ssh -R`; nil if there is none
-	inherited bool         // the service manager passed the agent's
+	named     []namedSocket
+	inherited bool // the service manager passed the agent's
 }
+
+// A namedSocket is one in a folder of its own, for a container: socket.NamedPath.
+type namedSocket struct {
+	name string
+	ln   net.Listener
+}
+
+// extraName is the name of the socket that forward_environments is about.
+const extraName = "extra"
 
 // inheritSockets takes the sockets that the service manager passes, if there are any.
 func inheritSockets() (*sockets, error) {
 	ln, extra, err := socket.FromSystemd()
-	return &sockets{ln, extra, ln != nil}, err
+	return &sockets{agent: ln, extra: extra, inherited: ln != nil}, err
 }
 
 // listen makes the sockets that the service manager did not pass.
-func (s *sockets) listen(path string, c config.Config) (err error) {
+func (s *sockets) listen(path string, c config.Config, log *slog.Logger) (err error) {
 	if s.agent == nil {
 		if s.agent, err = socket.Listen(path); err != nil {
 			return err
 		}
 	}
-	if s.extra == nil && len(c.ForwardEnvironments) > 0 {
-		s.extra, err = socket.Listen(extraSocketPath(s.agent.Addr().String()))
+	if len(c.ForwardEnvironments) == 0 {
+		return nil
 	}
-	return err
+	if s.extra == nil {
+		if s.extra, err = socket.Listen(extraSocketPath(s.agent.Addr().String())); err != nil {
+			return err
+		}
+	}
+	// A path that is long enough for the sockets above may be too long for this one, and
+	// an agent that started without it has to go on starting.
+	if err := s.listenNamed(extraName); err != nil {
+		log.Warn("there is no extra socket for containers; that for ssh works", "error", err)
+	}
+	return nil
+}
+
+// listenNamed makes the socket called name.
+func (s *sockets) listenNamed(name string) error {
+	ln, err := socket.ListenNamed(s.agent.Addr().String(), name)
+	if err != nil {
+		return err
+	}
+	s.named = append(s.named, namedSocket{name, ln})
+	return nil
 }
 
 func (s *sockets) all() []net.Listener {
-	return slices.DeleteFunc([]net.Listener{s.agent, s.extra}, func(ln net.Listener) bool { return ln == nil })
+	all := []net.Listener{s.agent, s.extra}
+	for _, n := range s.named {
+		all = append(all, n.ln)
+	}
+	return slices.DeleteFunc(all, func(ln net.Listener) bool { return ln == nil })
 }
 
 func (s *sockets) close() {
@@ -54,16 +90,29 @@ func extraSocketPath(agentSocket string) string {
 	return strings.TrimSuffix(agentSocket, ".sock") + ".extra.sock"
 }
 
-// serveExtra serves the extra socket until ctx ends: tokens of forward_environments, and
-// nothing else. The agent keeps running if this socket fails.
-func (d *daemon) serveExtra(ctx context.Context, ln net.Listener) {
+// serveRestricted serves the sockets that are for somebody else's code, until ctx ends.
+func (d *daemon) serveRestricted(ctx context.Context, s *sockets) {
+	restricted := slices.Clone(s.named)
+	if s.extra != nil {
+		restricted = append(restricted, namedSocket{extraName, s.extra})
+	}
+	var serving sync.WaitGroup
+	for _, n := range restricted {
+		serving.Go(func() { d.serveNamed(ctx, n) })
+	}
+	serving.Wait()
+}
+
+// serveNamed serves tokens of forward_environments, and nothing else. The agent keeps
+// running if this socket fails.
+func (d *daemon) serveNamed(ctx context.Context, n namedSocket) {
 	server := &ipc.Server{
 		Service: agent.Restrict(d.agent, d.started.ForwardEnvironments...),
-		Logger:  d.log.With("socket", "extra"),
+		Logger:  d.log.With("socket", n.name),
 		Version: d.opts.Version,
 	}
-	d.log.Info("serving the extra socket", "socket", ln.Addr().String(), "environments", strings.Join(d.started.ForwardEnvironments, ", "))
-	if err := server.Serve(ctx, ln); err != nil {
-		d.log.Error("the extra socket is broken; the agent's own socket keeps working", "error", err)
+	d.log.Info("serving the "+n.name+" socket", "socket", n.ln.Addr().String(), "environments", strings.Join(d.started.ForwardEnvironments, ", "))
+	if err := server.Serve(ctx, n.ln); err != nil {
+		d.log.Error("the "+n.name+" socket is broken; the agent's own socket keeps working", "error", err)
 	}
 }
