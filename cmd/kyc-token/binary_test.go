@@ -275,14 +275,14 @@ func TestCurl(t *testing.T) {
 		return finish(t, cmd).exit
 	}
 
-	agent := agentAnswering(t, ok("header = \"Authorization: Bearer eyJ\"\n"))
+	agent := agentAnswering(t, ok("oauth2-bearer = \"eyJ\"\n"))
 	if exit := curl("-f curl -socket " + agent.path); exit != 0 || len(seen) != 1 || seen[0] != "Bearer eyJ" {
 		t.Fatalf("curl ended with %d, the API saw %q", exit, seen)
 	}
 	seen = nil
 
 	denied := agentAnswering(t, httpAnswer("401 Unauthorized", "prod: not signed in; run: kyc-agentd login prod\n"))
-	half := agentAnswering(t, ok("header = \"Authorization: Bearer eyJ\"\n")[:80])
+	half := agentAnswering(t, ok("oauth2-bearer = \"eyJ\"\n")[:80])
 	empty := agentAnswering(t, ok(""))
 	for _, args := range []string{
 		"-f curl -socket " + denied.path,

@@ -14,13 +14,7 @@ const (
 // execCommand replaces this process by the command, with lines of NAME=value added to its
 // environment. It returns only if that fails.
 func (p process) execCommand(command []string, lines string) error {
-	added := strings.Split(strings.TrimSuffix(lines, "\n"), "\n")
-	for _, line := range added {
-		if name, _, ok := strings.Cut(line, "="); !ok || name == "" {
-			return failure{errNotAgent.exit, "the answer " + errNotAgent.text}
-		}
-	}
-	env := mergeEnv(p.environ(), added)
+	env := mergeEnv(p.environ(), strings.Split(strings.TrimSuffix(lines, "\n"), "\n"))
 	last := error(syscall.ENOENT)
 	for _, path := range execPaths(command[0], p.getenv("PATH")) {
 		switch err := p.exec(path, command, env); err {

@@ -85,7 +85,7 @@ func TestExecWithoutAToken(t *testing.T) {
 	for _, body := range []string{tokenLine, "KYC_TOKEN=x\n\n", "=x\n"} {
 		agent := agentAnswering(t, ok(body))
 		finish(t, program(t, "exec", "-socket", agent.path, "--", "touch", marker)).
-			wantFailure(t, exitInternal, "", "is not kyc-agentd's")
+			wantFailure(t, exitInternal, "", "is not what was asked for")
 	}
 	if _, err := os.Stat(marker); err == nil {
 		t.Error("it was started")
@@ -112,7 +112,7 @@ func TestExecPaths(t *testing.T) {
 
 // A link with a helper's name acts as that helper, in any folder.
 func TestCalledByName(t *testing.T) {
-	agent := agentAnswering(t, ok(tokenLine))
+	agent := wellBehaved(t)
 	for name, args := range map[string][]string{git: {"get"}, terraform: {"get", "x"}, goauth: {}} {
 		link := filepath.Join(t.TempDir(), name)
 		if err := os.Symlink(testpeer.Build(t, "kyc-token"), link); err != nil {
@@ -120,7 +120,9 @@ func TestCalledByName(t *testing.T) {
 		}
 		cmd := exec.Command(link, append(args, "-socket", agent.path)...)
 		cmd.Env = []string{}
-		finish(t, cmd).wantSuccess(t, tokenLine)
+		o := finish(t, cmd)
+		requests := agent.received()
+		o.wantSuccess(t, answerTo(requests[len(requests)-1]))
 	}
 	var targets []string
 	for _, request := range agent.received() {

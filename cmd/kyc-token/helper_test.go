@@ -66,9 +66,10 @@ func TestHelperOnTheWire(t *testing.T) {
 		{"another format", withInfo, []string{"-f", "json"}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			agent := agentAnswering(t, ok(tokenLine))
-			run(t, test.change, append([]string{"-socket", agent.path}, test.args...)...).wantSuccess(t, tokenLine)
+			agent := wellBehaved(t)
+			o := run(t, test.change, append([]string{"-socket", agent.path}, test.args...)...)
 			got := strings.Join(agent.received(), "|")
+			o.wantSuccess(t, answerTo(got))
 			if test.target == "" {
 				if !strings.HasPrefix(got, "GET /v1/token?") {
 					t.Errorf("sent %q", got)
@@ -152,9 +153,10 @@ func TestHelperUsageErrors(t *testing.T) {
 
 // A stdin that cannot be a tool's question.
 func TestOddStdin(t *testing.T) {
-	agent := agentAnswering(t, ok(tokenLine))
+	agent := wellBehaved(t)
 	for _, name := range []string{"kyc-token", git} {
-		run(t, withName(name, strings.Repeat("a=b\n", maxInput/4)), "-socket", agent.path, "get").wantSuccess(t, tokenLine)
+		run(t, withName(name, strings.Repeat("a=b\n", maxInput/4)), "-socket", agent.path, "get").
+			wantSuccess(t, questionOf(map[string]string{"kyc-token": "bazel", git: "git"}[name], false).answer)
 		run(t, withName(name, strings.Repeat("a=b\n", 1<<18)), "-socket", agent.path, "get").wantFailure(t, exitUsage, "", "stdin has more than 64 KiB")
 		run(t, func(p *process) { p.name, p.stdin = name, failingReader{} }, "-socket", agent.path, "get").
 			wantFailure(t, exitUsage, "", "stdin: permission denied")
@@ -169,7 +171,7 @@ func (failingReader) Read([]byte) (int, error) { return 0, fs.ErrPermission }
 
 // A tool that keeps the pipe open gets an error, or an answer if its question is complete.
 func TestStdinStaysOpen(t *testing.T) {
-	agent := agentAnswering(t, ok(tokenLine))
+	agent := wellBehaved(t)
 	open := func(name, text string) func(*process) {
 		r, w := io.Pipe()
 		t.Cleanup(func() { _ = w.Close() })
@@ -178,7 +180,8 @@ func TestStdinStaysOpen(t *testing.T) {
 	}
 	run(t, open("kyc-token", "{}"), "-socket", agent.path, "get").wantFailure(t, exitTemporary, "", "stdin did not end in time")
 	run(t, open(git, "host=x\n"), "-socket", agent.path, "get").wantFailure(t, exitTemporary, "", "stdin did not end in time")
-	run(t, func(p *process) { open(git, "host=x\n\n")(p); p.limit = 30 * time.Second }, "-socket", agent.path, "get").wantSuccess(t, tokenLine)
+	run(t, func(p *process) { open(git, "host=x\n\n")(p); p.limit = 30 * time.Second }, "-socket", agent.path, "get").
+		wantSuccess(t, questionOf("git", false).answer)
 	run(t, open(git, "host=x\n"), "-socket", agent.path, "store").wantSuccess(t, "")
 }
 
@@ -246,7 +249,7 @@ func TestHelperLimit(t *testing.T) {
 }
 
 func TestHelperStdoutFails(t *testing.T) {
-	agent := agentAnswering(t, ok(tokenLine))
+	agent := wellBehaved(t)
 	for _, name := range []string{git, terraform, goauth} {
 		run(t, func(p *process) { withName(name, "")(p); p.stdout = broken{} }, "-socket", agent.path, "get", "https://x").
 			wantFailure(t, exitInternal, "", "stdout: no space left on device")

@@ -14,8 +14,9 @@
 // program in its environment.
 //
 // It sends one HTTP/1.0 request over the agent's Unix socket and copies the answer
-// to stdout; the agent renders every format and implements every tool's protocol. Scripts
-// call kyc-token in loops, so it has to start fast: it makes raw system calls and does
+// to stdout; the agent renders every format and implements every tool's protocol. An
+// answer that does not look like what was asked for is not printed. Scripts call
+// kyc-token in loops, so it has to start fast: it makes raw system calls and does
 // not import net, fmt, flag or encoding/json, which a test checks. `kyc-token -h` is the
 // manual.
 package main

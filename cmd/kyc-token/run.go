@@ -101,7 +101,14 @@ func (p process) output(opts options) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	return fetch(path, request, p.uid, opts.mayBeEmpty(), deadline)
+	out, err := fetch(path, request, p.uid, opts.mayBeEmpty(), deadline)
+	if err != nil {
+		return output{}, err
+	}
+	if out.text, err = opts.checkShape(out.text); err != nil {
+		return output{}, answerFailure(path, err)
+	}
+	return out, nil
 }
 
 // handleLocally handles the operations of tools that need no agent. done is whether opts

@@ -16,7 +16,7 @@ import (
 )
 
 func TestPrintsTheAnswer(t *testing.T) {
-	for _, body := range []string{tokenLine, "two\nlines\n", strings.Repeat("x", 100_000) + "\n", "\x00\xff\n"} {
+	for _, body := range []string{tokenLine, strings.Repeat("x", 100_000) + "\n"} {
 		agent := agentAnswering(t, ok(body))
 		run(t, nil, "-socket", agent.path).wantSuccess(t, body)
 	}
@@ -58,8 +58,9 @@ func TestRequestOnTheWire(t *testing.T) {
 		{[]string{"a b&env=prod#%\r\nX: y/ü"}, nil, "/v1/token?env=a%20b%26env%3Dprod%23%25%0D%0AX%3A%20y%2F%C3%BC"},
 	}
 	for _, test := range tests {
-		agent := agentAnswering(t, ok(tokenLine))
-		run(t, environ(test.env...), append(test.args, "-socket", agent.path)...).wantSuccess(t, tokenLine)
+		agent := wellBehaved(t)
+		o := run(t, environ(test.env...), append(test.args, "-socket", agent.path)...)
+		o.wantSuccess(t, answerTo("GET "+test.target))
 		want := "GET " + test.target + " HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"
 		if got := agent.received(); len(got) != 1 || got[0] != want {
 			t.Errorf("%q: sent %q, want %q", test.args, got, want)

@@ -124,10 +124,10 @@ func TestWarningOnATerminal(t *testing.T) {
 }
 
 func TestWarningOfTheRealServer(t *testing.T) {
-	path := serve(t, &service{token: agent.Token{IDToken: agent.NewSecret("sk_1"), Warning: warning}})
+	path := serve(t, &service{token: agent.Token{Environment: "prod", IDToken: agent.NewSecret("sk_1"), Warning: warning}})
 	for format, want := range map[string]string{
 		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n",
-		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"","api_url":"","user":"","sub":""}` + "\n",
+		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"","user":"","sub":""}` + "\n",
 	} {
 		shown, piped, exit := onPTY(t, []int{2}, "-socket", path, "-f", format)
 		if shown != "kyc-token: warning: "+warning+"\n" || piped != want || exit != 0 {
