@@ -63,14 +63,15 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 		return agent.Token{}, err
 	}
 	expires, err := expiryOf(body)
-	if err != nil || body.Token == "" || req.Type == agent.TypeAccess && body.AccessToken == "" {
+	t := agent.Token{
+		Environment: sanitize.OneLine(body.Environment), IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: sanitize.OneLine(body.APIURL),
+		User: sanitize.OneLine(body.User), Subject: sanitize.OneLine(body.Subject), AccessToken: agent.NewSecret(body.AccessToken),
+		Warning: sanitize.OneLine(header.Get(wire.HeaderWarning)),
+	}
+	if err != nil || wire.CheckToken(t) != nil || req.Type == agent.TypeAccess && body.AccessToken == "" {
 		return agent.Token{}, c.errMalformed("token")
 	}
-	return agent.Token{
-		Environment: body.Environment, IDToken: agent.NewSecret(body.Token), ExpiresAt: expires, APIURL: body.APIURL,
-		User: body.User, Subject: body.Subject, AccessToken: agent.NewSecret(body.AccessToken),
-		Warning: sanitize.OneLine(header.Get(wire.HeaderWarning)),
-	}, nil
+	return t, nil
 }
 
 func tokenPath(req agent.TokenRequest, format string) string {
@@ -96,16 +97,6 @@ func expiryOf(b wire.TokenBody) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	return time.Parse(time.RFC3339, b.ExpiresAt)
-}
-
-// Status implements [agent.Service].
-func (c *Client) Status(ctx context.Context) (agent.Status, error) {
-	var st agent.Status
-	_, err := c.do(ctx, call{op: "status", method: http.MethodGet, path: "/v1/status", limit: quickCall}, &st)
-	if err == nil && st.Environments == nil { // the agent always sends the list
-		return agent.Status{}, c.errMalformed("status")
-	}
-	return st, err
 }
 
 // Logout implements [agent.Service].

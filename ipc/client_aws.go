@@ -19,7 +19,7 @@ func (c *Client) AWSCredentials(ctx context.Context, req agent.TokenRequest) (ag
 		return agent.AWSCredentials{}, err
 	}
 	expires, err := time.Parse(time.RFC3339, body.Expiration)
-	if err != nil || body.AccessKeyID == "" || body.SecretAccessKey == "" || body.SessionToken == "" {
+	if err != nil || !wire.FitsHeader(body.AccessKeyID) || !wire.FitsHeader(body.SecretAccessKey) || !wire.FitsHeader(body.SessionToken) {
 		return agent.AWSCredentials{}, c.errMalformed("aws")
 	}
 	return agent.AWSCredentials{

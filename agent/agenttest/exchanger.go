@@ -54,7 +54,7 @@ func (p *Authenticator) Exchange(ctx context.Context, env agent.Environment, idT
 	return agent.AWSResult{
 		AccessKeyID:     fmt.Sprintf("ASIA%016d", n),
 		SecretAccessKey: agent.NewSecret(fmt.Sprintf("aws-secret-%d", n)),
-		SessionToken:    agent.NewSecret("session of " + idToken.Reveal()),
+		SessionToken:    agent.NewSecret("session." + idToken.Reveal()),
 		Lifetime:        rules.Lifetime,
 	}, nil
 }

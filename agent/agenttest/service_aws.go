@@ -28,7 +28,7 @@ func testAWS(t *testing.T, s agent.Service, p *Authenticator) {
 	Login(t, s, "prod")
 	c := credentials(t, s, prod)
 	tok := token(t, s, prod)
-	if c.Environment != "prod" || c.SessionToken.Reveal() != "session of "+tok.IDToken.Reveal() {
+	if c.Environment != "prod" || c.SessionToken.Reveal() != "session."+tok.IDToken.Reveal() {
 		t.Errorf("credentials of %q with the session token %q", c.Environment, c.SessionToken.Reveal())
 	}
 	if left := time.Until(c.ExpiresAt); left < 58*time.Minute || left > 59*time.Minute {

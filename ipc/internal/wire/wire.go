@@ -107,7 +107,7 @@ func RFC3339(at time.Time) string {
 // CheckToken refuses a token that could end a header line and begin another one. A JWT
 // cannot, so such a token is a bug.
 func CheckToken(t agent.Token) error {
-	if t.IDToken.IsZero() || !fitsHeader(t.IDToken) || !fitsHeader(t.AccessToken) {
+	if !FitsHeader(t.IDToken.Reveal()) || !t.AccessToken.IsZero() && !FitsHeader(t.AccessToken.Reveal()) {
 		return &agent.Error{
 			Code: agent.CodeInternal, Op: "token", Environment: t.Environment,
 			Message: "the ID token is empty or has characters that no header can carry",
@@ -116,6 +116,7 @@ func CheckToken(t agent.Token) error {
 	return nil
 }
 
-func fitsHeader(s agent.Secret) bool {
-	return !strings.ContainsFunc(s.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' })
+// FitsHeader reports whether s is one word that a header can carry.
+func FitsHeader(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
