@@ -125,15 +125,9 @@ var completions = []struct {
 	{"kyc-token -f curl p", []string{"prod"}},
 }
 
-func TestCompletionBash(t *testing.T) {
-	bash := testpeer.Program(t, "bash", "bash")
-	const library = "/usr/share/bash-completion/bash_completion"
-	if _, err := os.Stat(library); err != nil {
-		testpeer.Missing(t, "bash-completion", "run: apt-get install bash-completion")
-	}
-	e := newCompletionEnv(t)
-	// What readline does: it splits the line, calls the function and takes COMPREPLY.
-	const press = `source "$1"; source kyc-agentd.bash; source kyc-token.bash
+// completeInBash does what readline does: it splits the line, calls the function and takes
+// COMPREPLY.
+const completeInBash = `source "$1"; source kyc-agentd.bash; source kyc-token.bash
 COMP_LINE=$2 COMP_POINT=${#2} COMP_TYPE=9; read -ra COMP_WORDS <<<"$2"
 [[ $2 == *' ' ]] && COMP_WORDS+=('')
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
@@ -141,8 +135,16 @@ function=$(complete -p "${COMP_WORDS[0]}" | sed 's/.*-F \([^ ]*\).*/\1/')
 compopt() { :; }
 "$function" "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\n' "${COMPREPLY[@]}"`
+
+func TestCompletionBash(t *testing.T) {
+	bash := testpeer.Program(t, "bash", "bash")
+	const library = "/usr/share/bash-completion/bash_completion"
+	if _, err := os.Stat(library); err != nil {
+		testpeer.Missing(t, "bash-completion", "run: apt-get install bash-completion")
+	}
+	e := newCompletionEnv(t)
 	for _, c := range completions {
-		got := e.run(t, bash, "-c", press, "bash", library, c.line)
+		got := e.run(t, bash, "-c", completeInBash, "bash", library, c.line)
 		if slices.Sort(got); !slices.Equal(got, c.want) {
 			t.Errorf("%q offers %q, want %q", c.line, got, c.want)
 		}

@@ -1,8 +1,15 @@
 # bash completion for kyc-token
 
 _kyc_token_environments() {
-    # The last line is cobra's directive. It is no error if no agent runs.
-    kyc-agentd __complete login '' 2>/dev/null | sed '/^:/d'
+    # Only names: compgen -W expands its words, and what answers on the socket may be
+    # another program than the agent. It is no error if no agent runs.
+    kyc-agentd __complete login '' 2>/dev/null | LC_ALL=C sed -n '/^[a-z0-9][a-z0-9_-]\{0,62\}$/p'
+}
+
+# One completion a line. COMPREPLY=($(compgen ...)) would take a file called * for a pattern.
+_kyc_token_offer() {
+    local line
+    while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen "$@")
 }
 
 _kyc_token() {
@@ -10,16 +17,16 @@ _kyc_token() {
     COMPREPLY=()
     case $before in
     -f | -format | --format)
-        COMPREPLY=($(compgen -W 'aws curl env google header json k8s token' -- "$word"))
+        _kyc_token_offer -W 'aws curl env google header json k8s token' -- "$word"
         return
         ;;
     -t | -type | --type)
-        COMPREPLY=($(compgen -W 'access id' -- "$word"))
+        _kyc_token_offer -W 'access id' -- "$word"
         return
         ;;
     -socket | --socket)
         compopt -o filenames
-        COMPREPLY=($(compgen -f -- "$word"))
+        _kyc_token_offer -f -- "$word"
         return
         ;;
     -min-valid | --min-valid | -user | --user)
@@ -27,12 +34,12 @@ _kyc_token() {
         ;;
     esac
     if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -min-valid -socket -t -user -version -help' -- "$word"))
+        _kyc_token_offer -W '-f -min-valid -socket -t -user -version -help' -- "$word"
         return
     fi
     local verbs=
     ((COMP_CWORD == 1)) && verbs='get exec'
-    COMPREPLY=($(compgen -W "$verbs $(_kyc_token_environments)" -- "$word"))
+    _kyc_token_offer -W "$verbs $(_kyc_token_environments)" -- "$word"
 }
 
 complete -F _kyc_token kyc-token

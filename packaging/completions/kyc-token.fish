@@ -1,8 +1,9 @@
 # fish completion for kyc-token
 
 function __kyc_token_environments
-    # The last line is cobra's directive. It is no error if no agent runs.
-    kyc-agentd __complete login '' 2>/dev/null | string match -v ':*'
+    # Only names: what answers on the socket may be another program than the agent. It is
+    # no error if no agent runs.
+    kyc-agentd __complete login '' 2>/dev/null | string match -r '^[a-z0-9][a-z0-9_-]{0,62}$'
 end
 
 complete -c kyc-token -f
