@@ -142,7 +142,7 @@ func (c *Client) dialError(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.Is(err, fs.ErrPermission):
 		return &agent.Error{Code: agent.CodeDenied, Err: err, Message: "no permission to use the socket " + path,
-			Hint: "set KYC_AGENT_SOCK to the socket of your own agent"}
+			Hint: socket.DeniedHint()}
 	case len(path) > socket.MaxPath:
 		return &agent.Error{Code: agent.CodeUsage, Err: err,
 			Message: fmt.Sprintf("socket path %s has %d bytes, and the system takes %d", path, len(path), socket.MaxPath)}

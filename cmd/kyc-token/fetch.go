@@ -63,7 +63,7 @@ func checkPeer(c conn, path string, uid int) error {
 	}
 	if peer != uid {
 		return failure{exitDenied, path + " is the agent of user id " + strconv.Itoa(peer) + ", and yours is " +
-			strconv.Itoa(uid) + "; " + checkSocket}
+			strconv.Itoa(uid) + "; " + deniedHint()}
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func dialFailure(path string, err error) error {
 	case syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED:
 		return failure{exitUnavailable, "no agent answers on " + path + "; run: " + startCommand}
 	case syscall.EACCES, syscall.EPERM:
-		return failure{exitDenied, path + ": permission denied; " + checkSocket}
+		return failure{exitDenied, path + ": permission denied; " + deniedHint()}
 	case syscall.EAGAIN:
 		return failure{exitTemporary, path + ": the agent accepted no connection in time; try again"}
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
+const otherSocket = "set KYC_AGENT_SOCK to the socket of your own agent"
+
 // Dial connects to the agent's socket at path. Where a process of another user listens,
 // it sends nothing and returns an [agent.Error] with CodeDenied. Other errors are those
 // of a [net.Dialer].
@@ -21,7 +23,7 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 	if err != nil || p.UID != os.Getuid() {
 		_ = c.Close()
 		return nil, &agent.Error{
-			Code: agent.CodeDenied, Err: err, Hint: "set KYC_AGENT_SOCK to the socket of your own agent",
+			Code: agent.CodeDenied, Err: err, Hint: DeniedHint(),
 			Message: fmt.Sprintf("%s is answered by uid %d, and you are uid %d: nothing was sent", path, p.UID, os.Getuid()),
 		}
 	}

@@ -1,0 +1,4 @@
+package main
+
+// deniedHint returns the next step after the socket was refused.
+func deniedHint() string { return checkSocket }
