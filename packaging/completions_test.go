@@ -77,6 +77,12 @@ func (e *completionEnv) serve(t *testing.T, agent string) {
 	}
 	cmd := exec.Command(agent, "serve", "--store", "memory", "--config", config)
 	cmd.Env = e.env
+	runUntilReady(t, cmd)
+}
+
+// runUntilReady starts cmd, a daemon, which is killed at the end of the test.
+func runUntilReady(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
