@@ -2,6 +2,7 @@ package packaging_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,16 @@ func TestContainers(t *testing.T) {
 				return "CONTAINER=$HOME/container; " + line + command
 			}, "/run/kyc-token staging", "/hostile /run/kyc-agentd")
 		})
+		for user, words := range map[string]string{"docker": "", "rootless docker": `--user "$(id -u)"`} {
+			t.Run(user, func(t *testing.T) {
+				bwrap := testpeer.Program(t, "bwrap", "bubblewrap")
+				docker := strings.Replace(recipe(t, "docker ", "docker"), words, "", 1)
+				testRecipe(&service{t, s.cognito}, func(command string) string {
+					line, _, _ := strings.Cut(docker, "IMAGE")
+					return fmt.Sprintf(dockerByBubblewrap, bwrap) + line + "IMAGE " + command
+				}, "kyc-token staging", "/hostile /run/kyc-agentd")
+			})
+		}
 		t.Run("podman", func(t *testing.T) {
 			podman := recipe(t, "podman ", testpeer.Program(t, "podman", "podman"))
 			testpeer.Program(t, "newuidmap", "uidmap")
@@ -47,6 +58,28 @@ func TestContainers(t *testing.T) {
 		}
 	})
 }
+
+// dockerByBubblewrap is a shell function with the flags of docker run that the document has.
+// It maps user ids as docker does: without root and without --user, root inside is the user.
+const dockerByBubblewrap = `docker() {
+  local args=(--unshare-all --share-net --ro-bind "$HOME/container" / --dev /dev --proc /proc --tmpfs /run) user=0 kind from to mode
+  shift
+  while [ "$1" != IMAGE ]; do
+    case $1 in
+    --user) user=$2 ;;
+    --env) args+=(--setenv "${2%%%%=*}" "${2#*=}") ;;
+    --mount)
+      IFS=, read -r kind from to mode <<<"$2"
+      [ "$kind $mode" = "type=bind readonly" ] && args+=(--ro-bind "${from#src=}" "${to#dst=}") || return 99
+      ;;
+    *) return 99 ;;
+    esac
+    shift 2
+  done
+  shift
+  %s "${args[@]}" --uid "$user" "$@"
+}
+`
 
 // testRecipe runs what run returns for a command in a container: kyc-token, and the hostile
 // program.
@@ -96,6 +129,10 @@ func containerMachine(t *testing.T) usermanager.Machine {
 		}
 	}
 	if err != nil {
+		t.Fatal(err)
+	}
+	// Where kyc-token is mounted: an engine that may not write to the root cannot make it.
+	if err := os.WriteFile(filepath.Join(root, "usr/bin/kyc-token"), nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(root, "hostile"), ".")
