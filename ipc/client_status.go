@@ -46,9 +46,9 @@ func sanitizeText(v reflect.Value) {
 	case reflect.String:
 		v.SetString(sanitize.OneLine(v.String()))
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() { // those of a time.Time are not
-				sanitizeText(v.Field(i))
+		for _, field := range v.Fields() {
+			if field.CanSet() { // those of a time.Time are not
+				sanitizeText(field)
 			}
 		}
 	case reflect.Slice:
