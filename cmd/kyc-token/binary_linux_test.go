@@ -91,3 +91,17 @@ func TestReallyForeignAgent(t *testing.T) {
 		t.Errorf("sent %q", got)
 	}
 }
+
+func TestIsMapped(t *testing.T) {
+	for uidMap, want := range map[string]bool{
+		"         0          0 4294967295\n": false, identity: false,
+		"         0       1001          1\n         1     100001      65535\n": true,
+		"      1000       1000          1\n":                                   true,
+		"         0          0      65536\n":                                   true,
+		"":                                                                     true, // a namespace without a map
+	} {
+		if got := isMapped(uidMap); got != want {
+			t.Errorf("%q: %t", uidMap, got)
+		}
+	}
+}
