@@ -91,7 +91,7 @@ func (o *runOptions) checkFlags(cmd *cobra.Command) error {
 func (o *runOptions) run(ctx context.Context) error {
 	program, err := exec.LookPath(o.command[0])
 	if err != nil {
-		return o.cannotRun(err)
+		return o.cannotRun("", err)
 	}
 	// Until the command is started these signals end the run, and the folder is removed.
 	relayed := slices.DeleteFunc(slices.Clone(relayedSignals), signal.Ignored) // nohup(1)

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
@@ -25,21 +23,36 @@ func (o *runOptions) runChild(ctx context.Context, program, socket string, signa
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "run", Message: "cancelled; the command was not started", Err: ctx.Err()}
 	}
 	io := o.cli.io
-	cmd := &exec.Cmd{Path: program, Args: o.command, Env: o.childEnv(socket), Stdin: io.in, Stdout: io.out, Stderr: io.err}
+	child := exec.Cmd{Path: program, Args: o.command, Env: o.childEnv(socket), Stdin: io.in, Stdout: io.out, Stderr: io.err}
 	if o.passwordStdin || o.apiKeyStdin {
-		cmd.Stdin = nil // /dev/null: the command must not read the rest of the secret's input
+		child.Stdin = nil // /dev/null: the command must not read the rest of the secret's input
 	}
-	if err := cmd.Start(); err != nil {
-		return o.cannotRun(err)
+	cmd, err := startChild(child)
+	if err != nil {
+		return o.cannotRun(program, err)
 	}
 	ended := make(chan struct{})
 	go relaySignals(signals, cmd.Process, ended)
 	if os.Getpid() == 1 {
 		go reapOrphans(cmd.Process.Pid, ended)
 	}
-	err := cmd.Wait()
+	err = cmd.Wait()
 	close(ended)
 	return exitOf(err, cmd.ProcessState)
+}
+
+// startChild starts the child. As execvp(3), it has the shell run a script whose first line names
+// no interpreter.
+func startChild(child exec.Cmd) (*exec.Cmd, error) {
+	cmd := child
+	err := cmd.Start()
+	if !errors.Is(err, syscall.ENOEXEC) || !isText(child.Path) {
+		return &cmd, err
+	}
+	const shell = "/bin/sh"
+	child.Args = append([]string{shell, child.Path}, child.Args[1:]...)
+	child.Path = shell
+	return &child, child.Start()
 }
 
 // childEnv is this process's environment with the agent's socket. It never has a secret of
@@ -51,16 +64,6 @@ func (o *runOptions) childEnv(socket string) []string {
 		env = append(env, "KYC_ENV="+o.environment)
 	}
 	return env // of two values os/exec takes the last
-}
-
-// cannotRun says why there is no command to run, with the exit code of a shell.
-func (o *runOptions) cannotRun(err error) error {
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		o.cli.io.say("no such command: %s", o.command[0])
-		return exitStatus(exitNotFound)
-	}
-	o.cli.io.say("cannot run %s: %s", o.command[0], config.PlainCause(errors.Unwrap(err)))
-	return exitStatus(exitCannotRun)
 }
 
 // relaySignals sends the signals to p until ended is closed. A terminal sends its own

@@ -14,21 +14,38 @@ const (
 // execCommand replaces this process by the command, with lines of NAME=value added to its
 // environment. It returns only if that fails.
 func (p process) execCommand(command []string, lines string) error {
-	env := mergeEnv(p.environ(), strings.Split(strings.TrimSuffix(lines, "\n"), "\n"))
-	last := error(syscall.ENOENT)
+	return p.become(command, mergeEnv(p.environ(), strings.Split(strings.TrimSuffix(lines, "\n"), "\n")))
+}
+
+// become runs the command in place of this process, as execvp(3) does. It returns why it
+// could not.
+func (p process) become(command, env []string) error {
+	last := failure{exitNotFound, command[0] + ": command not found"}
 	for _, path := range execPaths(command[0], p.getenv("PATH")) {
-		switch err := p.exec(path, command, env); err {
-		case syscall.ENOENT, syscall.ENOTDIR:
-		case syscall.EACCES:
-			last = err // execvp(3) continues, too, and reports this rather than "not found"
-		default:
-			return failure{exitNotExecutable, command[0] + ": " + err.Error()}
+		err := p.exec(path, command, env)
+		if err == syscall.ENOEXEC && !isBinary(readStart(path)) {
+			err = p.exec(shell, append([]string{shell, asOperand(path)}, command[1:]...), env)
+		}
+		f, final := explainExec(command[0], path, err)
+		if final {
+			return f
+		}
+		if f.text != "" {
+			last = f
 		}
 	}
-	if last == syscall.EACCES {
-		return failure{exitNotExecutable, command[0] + ": " + last.Error()}
+	return last
+}
+
+// shell runs the scripts whose first line names no interpreter.
+const shell = "/bin/sh"
+
+// asOperand returns path so that the shell does not read it as a flag.
+func asOperand(path string) string {
+	if strings.HasPrefix(path, "-") {
+		return "./" + path
 	}
-	return failure{exitNotFound, command[0] + ": command not found"}
+	return path
 }
 
 // execPaths returns the paths at which to look for the program name, as execvp(3) does.
