@@ -119,7 +119,7 @@ func TestCalledByName(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.Command(link, append(args, "-socket", agent.path)...)
-		cmd.Env = []string{}
+		cmd.Env, cmd.Stdin = []string{}, strings.NewReader("host=x\n")
 		o := finish(t, cmd)
 		requests := agent.received()
 		o.wantSuccess(t, answerTo(requests[len(requests)-1]))

@@ -88,13 +88,13 @@ func (o *options) assignOperation(words []string) (rest []string, err error) {
 	switch o.mode {
 	case modeGit:
 		if n < 1 {
-			return nil, usageError("git-credential-kyc is run by git, with an operation: get")
+			return nil, usageError("git-credential-kyc is run by git, with an operation: get; for a token: kyc-token")
 		}
 		o.operation = words[n-1]
 		return words[:n-1], nil
 	case modeTerraform:
 		if n < 2 {
-			return nil, usageError("terraform-credentials-kyc is run by Terraform, with an operation and a host: get HOST")
+			return nil, usageError("terraform-credentials-kyc is run by Terraform, with an operation and a host: get HOST; for a token: kyc-token")
 		}
 		o.operation, o.subject = words[n-2], words[n-1]
 		return words[:n-2], nil
@@ -105,6 +105,31 @@ func (o *options) assignOperation(words []string) (rest []string, err error) {
 		}
 	}
 	return words, nil
+}
+
+// mayAsk reports whether text may be a question in m's protocol; the agent looks closer.
+func (m mode) mayAsk(text string) bool {
+	switch m {
+	case modeGet:
+		return strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{")
+	case modeGit:
+		return strings.Contains(text, "=")
+	}
+	return true
+}
+
+// byHand is the failure of a helper that a person runs instead of a tool. The line says how
+// to get what most likely was meant, a token.
+func (o options) byHand() failure {
+	text := "get is a credential helper and reads {\"uri\": \"https://...\"} from stdin"
+	if o.mode == modeGit {
+		text = "git-credential-kyc is a credential helper and reads git's question from stdin"
+	}
+	token := "kyc-token"
+	if o.environment != "" {
+		token += " " + o.environment
+	}
+	return failure{exitUsage, text + "; for a token: " + token}
 }
 
 // asksByHost reports whether the tool asks for a host. Then the host selects the

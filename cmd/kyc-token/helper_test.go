@@ -37,7 +37,6 @@ func TestHelperOnTheWire(t *testing.T) {
 	}{
 		{"get", withStdin(`{"uri":"x"}` + "\n"), []string{"get"}, "/v1/helper/bazel", `{"uri":"x"}` + "\n"},
 		{"get, no newline", withStdin(`{"uri":"x"}`), []string{"get", "prod"}, "/v1/helper/bazel?env=prod", `{"uri":"x"}`},
-		{"get, empty", withStdin(""), []string{"get"}, "/v1/helper/bazel", ""},
 		{"get, NUL", withStdin("\x00"), []string{"get"}, "/v1/helper/bazel", "\x00"},
 		{"get of a user", withStdin("x"), []string{"get", "-user=ana"}, "/v1/helper/bazel?user=ana", "x"},
 		{"get of a life", withStdin("x"), []string{"-min-valid", "5m", "get"}, "/v1/helper/bazel?min_valid=5m", "x"},
@@ -48,7 +47,6 @@ func TestHelperOnTheWire(t *testing.T) {
 		{"git", withName(git, "host=x\n\nmore"), []string{"get"}, "/v1/helper/git?operation=get", "host=x\n\nmore"},
 		{"git, an environment", withName(git, "host=x\n"), []string{"prod", "get"}, "/v1/helper/git?env=prod&operation=get", "host=x\n"},
 		{"git, no newline", withName(git, "host=x"), []string{"get"}, "/v1/helper/git?operation=get", "host=x"},
-		{"git, empty", withName(git, ""), []string{"get"}, "/v1/helper/git?operation=get", ""},
 		{"git capability", func(p *process) { p.name = git }, []string{"capability"}, "/v1/helper/git?operation=capability", ""},
 
 		{"terraform", func(p *process) { p.name = terraform }, []string{"get", "x.example"}, "/v1/helper/terraform?operation=get", "x.example"},

@@ -102,6 +102,9 @@ func (p process) output(opts options) (output, error) {
 		return output{}, err
 	}
 	out, err := fetch(path, request, p.uid, opts.mayBeEmpty(), deadline)
+	if f, refused := err.(refusal); refused && f.exit == exitUsage && !opts.mode.mayAsk(body) {
+		err = refusal{opts.byHand()}
+	}
 	if err != nil {
 		return output{}, err
 	}
@@ -133,15 +136,28 @@ func (p process) handleLocally(opts options, deadline time.Time) (done bool, err
 func (p process) readQuestion(opts options, deadline time.Time) (string, error) {
 	switch {
 	case opts.mode == modeGet:
-		return p.input(deadline, untilEOF)
+		return p.question(opts, deadline, untilEOF)
 	case opts.mode == modeGit && opts.operation == "get":
-		return p.input(deadline, untilBlankLine)
+		return p.question(opts, deadline, untilBlankLine)
 	case opts.mode == modeGoauth && opts.subject != "":
 		p.drain(deadline) // the server's answer, which kyc-token does not need
 	case opts.format == formatK8s:
 		return checkInfo(p.getenv("KUBERNETES_EXEC_INFO"))
 	}
 	return opts.subject, nil
+}
+
+// question reads a tool's question from stdin. A person who runs the helper by hand hears
+// at once what it is for.
+func (p process) question(opts options, deadline time.Time, complete func(string) bool) (string, error) {
+	if p.stdinIsTerminal() {
+		return "", opts.byHand()
+	}
+	text, err := p.input(deadline, complete)
+	if err == nil && text == "" {
+		err = opts.byHand()
+	}
+	return text, err
 }
 
 func checkInfo(info string) (string, error) {

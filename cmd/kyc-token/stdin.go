@@ -23,9 +23,18 @@ func (p process) input(deadline time.Time, complete func(string) bool) (string, 
 }
 
 // drain reads stdin and discards it, because a tool may treat a helper that does not
-// read its stdin as failed.
+// read its stdin as failed. From a terminal there is nothing to wait for.
 func (p process) drain(deadline time.Time) {
+	if p.stdinIsTerminal() {
+		return
+	}
 	_, _ = p.stdinUntil(deadline, maxDrained, untilEOF)
+}
+
+// stdinIsTerminal reports whether a person runs a helper by hand: tools use a pipe.
+func (p process) stdinIsTerminal() bool {
+	d, ok := p.stdin.(descriptor)
+	return ok && d.isTerminal()
 }
 
 func untilEOF(string) bool { return false }
