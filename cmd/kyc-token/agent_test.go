@@ -67,7 +67,7 @@ func TestRealServer(t *testing.T) {
 		t.Errorf("asked for %+v, want %+v", s.got, want)
 	}
 	run(t, nil, "-socket", path, "-f", "header").wantSuccess(t, "Authorization: Bearer eyJ.e30.c2ln\n")
-	run(t, nil, "-socket", path, "-f", "curl").wantSuccess(t, "oauth2-bearer = \"eyJ.e30.c2ln\"\n")
+	run(t, nil, "-socket", path, "-f", "curl").wantSuccess(t, "oauth2-bearer = \"eyJ.e30.c2ln\"\n"+allowed)
 	if o := run(t, nil, "-socket", path, "-f", "json"); o.exit != 0 || !strings.Contains(o.stdout, `"token":"eyJ.e30.c2ln"`) {
 		t.Errorf("json: %+v", o)
 	}

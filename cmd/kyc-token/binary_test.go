@@ -257,7 +257,9 @@ func TestPermissionDenied(t *testing.T) {
 	finish(t, cmd).wantFailure(t, exitDenied, "", agent.path+": permission denied; check -socket")
 }
 
-// TestCurl runs what the documentation tells people to type.
+// TestCurl runs what the documentation tells people to type, with kyc-token as it is, and
+// with one that cannot tell curl anything: it cannot start, is not there, is killed before
+// its output or in the middle of it.
 func TestCurl(t *testing.T) {
 	testpeer.Program(t, "curl", "curl")
 	bash := testpeer.Program(t, "bash", "bash")
@@ -269,14 +271,14 @@ func TestCurl(t *testing.T) {
 		seen = append(seen, r.Header.Get("Authorization"))
 	}))
 	defer api.Close()
-	curl := func(args string) int {
-		cmd := exec.Command(bash, "-c", `curl -sS --max-time 60 -K <("$0" `+args+`) "$1"`, testpeer.Build(t, "kyc-token"), api.URL)
+	curl := func(kycToken string) int {
+		cmd := exec.Command(bash, "-c", `curl -sS --max-time 60 --proto -all -K <(`+kycToken+`) "$1"`, testpeer.Build(t, "kyc-token"), api.URL)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		return finish(t, cmd).exit
 	}
 
 	agent := agentAnswering(t, ok("oauth2-bearer = \"eyJ\"\n"))
-	if exit := curl("-f curl -socket " + agent.path); exit != 0 || len(seen) != 1 || seen[0] != "Bearer eyJ" {
+	if exit := curl(`"$0" -f curl -socket ` + agent.path); exit != 0 || len(seen) != 1 || seen[0] != "Bearer eyJ" {
 		t.Fatalf("curl ended with %d, the API saw %q", exit, seen)
 	}
 	seen = nil
@@ -284,21 +286,32 @@ func TestCurl(t *testing.T) {
 	denied := agentAnswering(t, httpAnswer("401 Unauthorized", "prod: not signed in; run: kyc-agentd login prod\n"))
 	half := agentAnswering(t, ok("oauth2-bearer = \"eyJ\"\n")[:80])
 	empty := agentAnswering(t, ok(""))
-	for _, args := range []string{
-		"-f curl -socket " + denied.path,
-		"-f curl -socket " + half.path,
-		"-f curl -socket " + empty.path,
-		"-f curl -socket " + agent.path + ".gone",
-		"-f curl -no-such-flag",
-		"-no-such-flag --format=curl staging prod",
-		"-f curl ''",
-		"-f curl -socket " + agent.path + " -min-valid",
-	} {
-		if exit := curl(args); exit != 1 {
-			t.Errorf("%s: curl ended with %d, want 1", args, exit)
+	whole := `"$0" -f curl -socket ` + agent.path
+	lines := []string{
+		`"$0" -f curl -socket ` + denied.path,
+		`"$0" -f curl -socket ` + half.path,
+		`"$0" -f curl -socket ` + empty.path,
+		whole + ".gone",
+		`"$0" -f curl -no-such-flag`,
+		`"$0" -no-such-flag --format=curl staging prod`,
+		`"$0" -f curl ''`,
+		whole + " -min-valid",
+		"kyc-tokn -f curl",
+		"ulimit -v 100000; " + whole,
+		"kill -KILL $BASHPID",
+	}
+	for _, line := range lines {
+		if exit := curl(line); exit == 0 || len(seen) != 0 {
+			t.Errorf("%s: curl ended with %d, the API saw %q", line, exit, seen)
 		}
 	}
-	if len(seen) != 0 {
-		t.Errorf("the API got requests without a token: %q", seen)
+	output := "oauth2-bearer = \"eyJ\"\n" + allowed
+	for n := range len(output) {
+		curl(whole + " | head -c " + strconv.Itoa(n))
+	}
+	for _, header := range seen { // the last line allows HTTP before it is complete
+		if header != "Bearer eyJ" {
+			t.Errorf("a part of the output made curl send %q", header)
+		}
 	}
 }

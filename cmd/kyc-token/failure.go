@@ -42,6 +42,18 @@ func (f failure) Error() string { return f.text }
 // A refusal is a failure that the agent reported.
 type refusal struct{ failure }
 
+// ending returns what follows a complete answer on stdout.
+//
+// No line of kyc-token's can stop curl if kyc-token cannot start or is killed: curl then
+// reads an empty config, or a part of one, and sends the request. So scripts write
+// `curl --proto -all -K …`, which forbids everything, and this last line allows HTTP again.
+func (o options) ending() string {
+	if o.format == "curl" && !o.help && !o.version {
+		return "proto = \"=http,https\"\n"
+	}
+	return ""
+}
+
 // failClosed returns what to print on stdout after a failure.
 func (o options) failClosed(err error) string {
 	_, refused := err.(refusal)

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 const (
 	tokenLine  = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln\n"
 	failClosed = "proto = \"-all\"\n"
+	allowed    = "proto = \"=http,https\"\n" // ends what -f curl prints
 )
 
 // ok renders a successful answer as the agent sends it.

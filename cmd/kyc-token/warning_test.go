@@ -126,7 +126,7 @@ func TestWarningOnATerminal(t *testing.T) {
 func TestWarningOfTheRealServer(t *testing.T) {
 	path := serve(t, &service{token: agent.Token{Environment: "prod", IDToken: agent.NewSecret("sk_1"), Warning: warning}})
 	for format, want := range map[string]string{
-		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n",
+		"token": "sk_1\n", "header": "Authorization: Bearer sk_1\n", "curl": "oauth2-bearer = \"sk_1\"\n" + allowed,
 		"json": `{"token":"sk_1","token_type":"Bearer","expires_at":"","expires_in":"","environment":"prod","api_url":"","user":"","sub":""}` + "\n",
 	} {
 		shown, piped, exit := onPTY(t, []int{2}, "-socket", path, "-f", format)
