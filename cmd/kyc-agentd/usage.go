@@ -30,7 +30,7 @@ $KYC_AGENT_SOCK, else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock, else
 
 Example:
   kyc-agentd login prod
-  curl -K <(kyc-token -f curl prod) --json @body.json \
+  curl --proto -all -K <(kyc-token -f curl prod) --json @body.json \
     https://kyc.legaltalent.ai/kyc
 
 Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,

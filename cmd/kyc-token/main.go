@@ -6,7 +6,7 @@
 // Command kyc-token prints an ID token for the KYC API, which it gets from kyc-agentd:
 //
 //	kyc-agentd login prod
-//	curl -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc --json @body.json
+//	curl --proto -all -K <(kyc-token -f curl prod) https://kyc.legaltalent.ai/kyc --json @body.json
 //
 // It is also the credential helper of other tools: of Bazel as `kyc-token get`, and of
 // git, Terraform and the go command under the names git-credential-kyc,

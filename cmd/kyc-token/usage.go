@@ -38,17 +38,19 @@ credential helper of git (2.46 or later), Terraform or the go command. They add
 their own arguments; an ENVIRONMENT before those narrows the choice.
 
 Examples:
-  curl -K <(kyc-token -f curl prod) --json @body.json \
+  curl --proto -all -K <(kyc-token -f curl prod) --json @body.json \
     https://kyc.legaltalent.ai/kyc
   kyc-token -f json staging | jq -r .expires_at
   kyc-token exec prod -- k6 run load.js
 
 With -f curl a failure prints a line that keeps curl from sending anything, with
--f google one that tells the library. When the sign-in is about to end, a
-warning says so on stderr, if that is a terminal.
+-f google one that tells the library. If kyc-token cannot start or is killed,
+curl --proto -all sends nothing either: the last line of -f curl allows HTTP.
+When the sign-in is about to end, a warning says so on stderr, if that is a
+terminal.
 
-Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,
-75 temporary failure, 77 sign-in needed, locked or denied,
-78 unknown environment or wrong configuration. With exec also
+Exit status: 0 done, 64 wrong usage, 69 no agent,
+70 internal error or stdout cannot be written, 75 temporary failure,
+77 sign-in needed, locked or denied, 78 unknown environment or wrong configuration. With exec also
 126 COMMAND cannot be run, 127 it does not exist, else its own status.
 `

@@ -120,7 +120,7 @@ func (d *demo) curl(url, body string) error {
 	if !installed("curl") || !installed("bash") {
 		return d.post(url, body)
 	}
-	_, err := d.typed("curl -sS -w 'HTTP %{http_code}\\n' -K <(kyc-token -f curl) -H 'Content-Type: application/json' \\\n"+
+	_, err := d.typed("curl -sS -w 'HTTP %{http_code}\\n' --proto -all -K <(kyc-token -f curl) -H 'Content-Type: application/json' \\\n"+
 		"      -d '"+body+"' "+url, "")
 	return err
 }

@@ -20,7 +20,22 @@ type section struct {
 type block struct{ lang, file, text string }
 
 // shell reports whether the block has commands for a person to type.
-func (b block) shell() bool { return b.file == "" && (b.lang == "bash" || b.lang == "sh") }
+func (b block) shell() bool {
+	_, ok := interpreters[b.lang]
+	return b.file == "" && ok
+}
+
+// interpreters read the commands of a block, by its language; bash itself reads those
+// without one. crontab is the program of toolset cron.
+var interpreters = map[string]string{"bash": "", "sh": "", "fish": "fish", "csh": "csh -f", "crontab": "crontab -"}
+
+// script returns the commands for bash.
+func (b block) script() string {
+	if program := interpreters[b.lang]; program != "" {
+		return program + " <<'END'\n" + b.text + "END\n"
+	}
+	return b.text
+}
 
 // fileBlocks returns the blocks that are files.
 func (s section) fileBlocks() (files []block) {

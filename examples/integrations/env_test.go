@@ -151,7 +151,7 @@ func (e *env) runSection(t *testing.T, s section, k toolset) result {
 			}
 			write(t, path, e.localize(b.text))
 		case b.shell():
-			script.WriteString(e.localize(b.text))
+			script.WriteString(e.localize(b.script()))
 		}
 	}
 	write(t, filepath.Join(dir, "body.json"), `{"subject": {"full_name": "Ivan Exampletov"}, "list_name": "ofac"}`)

@@ -97,6 +97,41 @@ func (u usage) works(t *testing.T, e *env, eyes *watch, s section, k toolset) st
 	return fmt.Sprintf("%d × 200, no token in command lines (searched %d times)", r.okCalls(), looks)
 }
 
+// TestBrokenClient runs each section that runs kyc-token while somebody is signed in, with a
+// kyc-token that gives no whole answer. Nothing may reach the API but what a tool that asks
+// its helper later sends first.
+func TestBrokenClient(t *testing.T) {
+	e := newEnv(t)
+	if err := e.base.SignIn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	titles := map[string]section{}
+	for _, s := range readDocument(t) {
+		titles[s.title] = s
+	}
+	var rows []string
+	for _, u := range usages {
+		s := titles[u.title]
+		s.blocks = append(titles[u.with].fileBlocks(), s.blocks...)
+		if u.elsewhere != "" || !s.runsClient() {
+			continue
+		}
+		t.Run(u.title, func(t *testing.T) {
+			k := u.tools(t)
+			row := "| " + u.title
+			for _, way := range brokenWays {
+				r := e.breakClient(t, way).runSection(t, s, k)
+				if r.code == 0 || len(r.calls) > 0 && !u.asks || r.okCalls() > 0 {
+					t.Errorf("%s: it must fail, and nothing may reach the API\n%s", way.name, r)
+				}
+				row += fmt.Sprintf(" | exit %d, %d requests", r.code, len(r.calls))
+			}
+			rows = append(rows, row+" |")
+		})
+	}
+	fmt.Printf("| tool | cannot start | not on PATH | killed | killed in its output |\n|---|---|---|---|---|\n%s\n", strings.Join(rows, "\n"))
+}
+
 func (u usage) failsClosed(t *testing.T, e *env, s section, k toolset) string {
 	t.Helper()
 	r := e.runSection(t, s, k)

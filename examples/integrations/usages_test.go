@@ -4,6 +4,8 @@ package integrations_test
 var usages = []usage{
 	{title: "curl", tools: program("curl", "curl"), calls: 1, says: `"is_match":true`},
 	{title: "sh and dash", tools: all(program("dash", "dash"), program("curl", "curl")), calls: 1, says: `"is_match":true`},
+	{title: "fish", tools: all(program("fish", "fish"), program("curl", "curl")), calls: 1, says: `"is_match":true`},
+	{title: "csh and tcsh", tools: all(program("csh", "tcsh"), program("curl", "curl")), calls: 1, says: `"is_match":true`},
 	{title: "wget", tools: wget, calls: 1, says: `"is_match":true`},
 	{title: "HTTPie", tools: httpie, calls: 1, says: `"is_match":true`},
 	{title: "Python requests", tools: pythonPackage("requests"), calls: 1, says: "True"},
