@@ -97,7 +97,7 @@ func (c *cli) printEnv(ctx context.Context, sh shell) error {
 	ctx, cancel := context.WithTimeout(ctx, envTimeout)
 	defer cancel()
 	if _, err := c.client().Status(ctx); err != nil {
-		c.io.say("warning: %v", err)
+		c.io.say("warning: %v", c.caller().Explain(err))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/caller"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
 	"github.com/legaltalent/kyc-agent/ipc"
@@ -44,6 +46,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		return int(exit)
 	}
 	if err != nil {
+		err = c.caller().Explain(err)
 		c.io.say("%s", unknownCommand(root, args, err))
 	}
 	return exitCode(err)
@@ -145,6 +148,11 @@ func limitArgs(cmd *cobra.Command, args []string, most int, words string) error 
 		return nil
 	}
 	return usageError("run: "+cmd.CommandPath()+" --help", "%s takes %s", cmd.Name(), words)
+}
+
+// caller is who runs this program.
+func (c *cli) caller() caller.Caller {
+	return caller.Caller{UID: os.Getuid(), Getenv: c.vars.Get, Explicit: c.socket != ""}
 }
 
 // client calls the agent over its socket.

@@ -106,7 +106,7 @@ func (p process) output(opts options) (output, error) {
 		err = refusal{opts.byHand()}
 	}
 	if err != nil {
-		return output{}, err
+		return output{}, p.whoAsks(opts, err)
 	}
 	if out.text, err = opts.checkShape(out.text); err != nil {
 		return output{}, answerFailure(path, err)

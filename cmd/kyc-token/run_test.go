@@ -367,7 +367,7 @@ func TestHelpAndVersion(t *testing.T) {
 func TestUsageNamesEverything(t *testing.T) {
 	var o options
 	for _, word := range strings.FieldsFunc(usage, func(r rune) bool { return strings.ContainsRune(" ,[]=\n", r) }) {
-		if name, isFlag := strings.CutPrefix(word, "-"); isFlag && !slices.Contains([]string{"-json", "K", "r", "-", "-:"}, name) {
+		if name, isFlag := strings.CutPrefix(word, "-"); isFlag && !slices.Contains([]string{"-json", "-proto", "all", "K", "r", "-", "-:"}, name) {
 			if o.boolFlag(name) == nil && o.stringFlag(name) == nil {
 				t.Errorf("usage names %s, which is not a flag", word)
 			}

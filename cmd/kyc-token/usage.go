@@ -51,6 +51,7 @@ terminal.
 
 Exit status: 0 done, 64 wrong usage, 69 no agent,
 70 internal error or stdout cannot be written, 75 temporary failure,
-77 sign-in needed, locked or denied, 78 unknown environment or wrong configuration. With exec also
-126 COMMAND cannot be run, 127 it does not exist, else its own status.
+77 sign-in needed, locked or denied, 78 unknown environment or wrong
+configuration. With exec also 126 COMMAND cannot be run, 127 it does not exist,
+else its own status.
 `

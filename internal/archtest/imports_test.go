@@ -18,7 +18,7 @@ import (
 // import nothing of this module.
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {
-		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
+		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
@@ -26,8 +26,9 @@ var floors = map[string][]string{
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
 	},
+	"cmd/kyc-agentd/internal/caller": {"ipc/socket", "agent"},
 	"cmd/kyc-agentd/internal/doctor": {
-		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
+		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
 		"ipc", "ipc/socket", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
 	"cmd/kyc-agentd/internal/statustext": {"agent", "store", "internal/sanitize"},

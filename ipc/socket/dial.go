@@ -1,7 +1,9 @@
 package socket
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,10 +11,13 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 )
 
+// ErrOtherUser means that a process of another user answers.
+var ErrOtherUser = errors.New("another user's process answers")
+
 const otherSocket = "set KYC_AGENT_SOCK to the socket of your own agent"
 
 // Dial connects to the agent's socket at path. Where a process of another user listens,
-// it sends nothing and returns an [agent.Error] with CodeDenied. Other errors are those
+// it sends nothing and returns an [agent.Error] with CodeDenied and ErrOtherUser. Other errors are those
 // of a [net.Dialer].
 func Dial(ctx context.Context, path string) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
@@ -23,7 +28,7 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 	if err != nil || p.UID != os.Getuid() {
 		_ = c.Close()
 		return nil, &agent.Error{
-			Code: agent.CodeDenied, Err: err, Hint: DeniedHint(),
+			Code: agent.CodeDenied, Err: cmp.Or(err, ErrOtherUser), Hint: DeniedHint(),
 			Message: fmt.Sprintf("%s is answered by uid %d, and you are uid %d: nothing was sent", path, p.UID, os.Getuid()),
 		}
 	}

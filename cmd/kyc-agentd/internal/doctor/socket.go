@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/caller"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
@@ -109,7 +110,7 @@ func ownerOf(info fs.FileInfo) int {
 // checkVariables checks this shell's environment, which differs from that of a service or
 // of cron.
 func checkVariables(ctx context.Context, p *probe) (found []Finding) {
-	for _, look := range []func(context.Context) (Finding, bool){p.socketVariable, p.environmentVariable, p.runtimeVariable} {
+	for _, look := range []func(context.Context) (Finding, bool){p.sudoVariable, p.socketVariable, p.environmentVariable, p.runtimeVariable} {
 		if f, ok := look(ctx); ok {
 			found = append(found, f)
 		}
@@ -118,6 +119,17 @@ func checkVariables(ctx context.Context, p *probe) (found []Finding) {
 		found = append(found, ok("variables", "no variable of this shell misleads the agent's clients"))
 	}
 	return found
+}
+
+// sudoVariable says that root asks, whose agent and sign-ins are others.
+func (p *probe) sudoVariable(context.Context) (Finding, bool) {
+	by := p.caller().ElevatedBy()
+	return problem("variables.sudo", "run kyc-agentd and kyc-token as yourself, and "+by+" what needs it",
+		"you are uid 0 (%s): root has another agent, or none", by), by != ""
+}
+
+func (p *probe) caller() caller.Caller {
+	return caller.Caller{UID: os.Getuid(), Getenv: p.opts.Vars.Get}
 }
 
 // socketVariable checks $KYC_AGENT_SOCK, which can outlive the agent that it was set for:
@@ -175,6 +187,9 @@ func (p *probe) runtimeVariable(context.Context) (Finding, bool) {
 	}
 	if !filepath.IsAbs(set) {
 		return warning(id, again, "XDG_RUNTIME_DIR is %q, which is not an absolute path and is ignored", set), true
+	}
+	if p.caller().ForeignRuntimeDir() {
+		return warning(id, "run: unset XDG_RUNTIME_DIR", "XDG_RUNTIME_DIR is %s, which is another user's: was su or sudo used?", set), true
 	}
 	info, err := os.Stat(set)
 	switch {
