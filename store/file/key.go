@@ -160,6 +160,8 @@ func writeKey(root *os.Root, name string, data []byte) error {
 	return err
 }
 
+// explainKeygen leaves the next step to the caller, who knows where path comes from, unless
+// the disk is full.
 func explainKeygen(err error, path string) error {
 	cause := err
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
@@ -168,5 +170,9 @@ func explainKeygen(err error, path string) error {
 	if errors.Is(cause, fs.ErrExist) {
 		return fmt.Errorf("%s already exists (%w), and a key is never overwritten; use it, or give another path", path, fs.ErrExist)
 	}
-	return fmt.Errorf("cannot write the key %s: %w%s", path, cause, nextStep(cause, path))
+	step := ""
+	if isFull(cause) {
+		step = nextStep(cause, path)
+	}
+	return fmt.Errorf("cannot write the key %s: %w%s", path, cause, step)
 }
