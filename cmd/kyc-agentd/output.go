@@ -13,9 +13,12 @@ package main
 //   - The log has other rules: see internal/logging.
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -31,7 +34,31 @@ type stdio struct {
 }
 
 func systemStdio() stdio {
-	return stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr, tty: terminal.Open}
+	s := stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr, tty: terminal.Open}
+	if stdoutWasClosed() {
+		s.out = closedStdout{}
+	}
+	return s
+}
+
+// closedStdout is a stdout that the caller closed. [os.Stdout] would be /dev/null.
+type closedStdout struct{}
+
+func (closedStdout) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EBADF}
+}
+
+// checkedOutput keeps the first error of writing: cobra prints it without the program's name
+// and goes on.
+type checkedOutput struct {
+	w   io.Writer
+	err error
+}
+
+func (o *checkedOutput) Write(p []byte) (int, error) {
+	_, err := o.w.Write(p)
+	o.err = cmp.Or(o.err, err)
+	return len(p), nil
 }
 
 // say prints one line on stderr.

@@ -39,9 +39,10 @@ func run(ctx context.Context, args []string, io stdio, vars []string) int {
 }
 
 func (c *cli) run(ctx context.Context, args []string) int {
-	root := c.root()
+	root, out := c.root(), &checkedOutput{w: c.io.out}
+	root.SetOut(out)
 	root.SetArgs(append([]string{}, args...)) // never nil: cobra takes os.Args for that
-	err := root.ExecuteContext(ctx)
+	err := cmp.Or(root.ExecuteContext(ctx), out.err)
 	if exit, ok := errors.AsType[exitStatus](err); ok {
 		return int(exit)
 	}
@@ -68,7 +69,6 @@ func (c *cli) root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetIn(c.io.in)
-	root.SetOut(c.io.out)
 	root.SetErr(c.io.err)
 	root.SetHelpTemplate("{{.Long}}")
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")

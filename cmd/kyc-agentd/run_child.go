@@ -24,6 +24,9 @@ func (o *runOptions) runChild(ctx context.Context, program, socket string, signa
 	}
 	io := o.cli.io
 	child := exec.Cmd{Path: program, Args: o.command, Env: o.childEnv(socket), Stdin: io.in, Stdout: io.out, Stderr: io.err}
+	if io.out == (closedStdout{}) {
+		child.Stdout = nil // /dev/null: the command can write, as without this program
+	}
 	if o.passwordStdin || o.apiKeyStdin {
 		child.Stdin = nil // /dev/null: the command must not read the rest of the secret's input
 	}

@@ -10,7 +10,8 @@ import (
 // error; os.File would let SIGPIPE end the process without a message.
 //
 // If the caller closed a descriptor, the Go runtime opens /dev/null in its place at the
-// start, so the agent's socket never gets the number of stdout.
+// start, so the agent's socket never gets the number of stdout. Writing to a stdout that was
+// closed is an error.
 type descriptor int
 
 func (d descriptor) Read(p []byte) (int, error) {
@@ -29,6 +30,9 @@ func (d descriptor) Read(p []byte) (int, error) {
 }
 
 func (d descriptor) Write(p []byte) (int, error) {
+	if d == 1 && stdoutWasClosed() {
+		return 0, syscall.EBADF
+	}
 	done := 0
 	for done < len(p) {
 		n, err := syscall.Write(int(d), p[done:])

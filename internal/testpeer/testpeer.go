@@ -143,8 +143,16 @@ func buildOnce(t testing.TB, name string, build func(path string)) (path string)
 func Build(t testing.TB, name string) string {
 	t.Helper()
 	return buildOnce(t, name, func(path string) {
-		compile(t, path, "./cmd/"+name, "-trimpath", "-buildmode=exe", "-ldflags=-s -w")
+		compile(t, path, "./cmd/"+name, "-trimpath", "-buildmode=exe", "-ldflags=-s -w"+entryFlag())
 	})
+}
+
+// entryFlag is the Makefile's ENTRY.
+func entryFlag() string {
+	if runtime.GOOS == "linux" && (runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64") {
+		return " -E=main.entry"
+	}
+	return ""
 }
 
 // Example compiles the program in examples/name, once per test process, and returns the

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+)
+
+// A stdout that is full or closed is a failure with a line; a closed stdin or stderr keeps
+// nothing from working.
+func TestOddDescriptors(t *testing.T) {
+	sh := testpeer.Program(t, "sh", "dash")
+	agent := agentAnswering(t, ok(tokenLine))
+	kycToken := testpeer.Build(t, "kyc-token") + " -socket " + agent.path + " "
+	const full, closed = "kyc-token: stdout: no space left on device; nothing more was printed\n", "kyc-token: stdout: bad file descriptor; nothing more was printed\n"
+	for _, test := range []struct {
+		line string
+		want outcome
+	}{
+		{"%s <&-", outcome{0, tokenLine, ""}},
+		{"%s 2>&-", outcome{0, tokenLine, ""}},
+		{"%s <&- 2>&-", outcome{0, tokenLine, ""}},
+		{"%s >/dev/null", outcome{0, "", ""}},
+		{"%s 1<>/dev/null", outcome{0, "", ""}}, // as Python's DEVNULL
+		{"%s >/dev/full", outcome{exitInternal, "", full}},
+		{"%s >&-", outcome{exitInternal, "", closed}},
+		{"%s -h >&-", outcome{exitInternal, "", closed}},
+		{"%s -version >&-", outcome{exitInternal, "", closed}},
+		{"%s -f curl >&-", outcome{exitInternal, "", closed}},
+		{"%s <&- >&-", outcome{exitInternal, "", closed}},
+		{"%s <&- >&- 2>&-", outcome{exitInternal, "", ""}},
+		{"%s get <&-", outcome{exitUsage, "", `kyc-token: get is a credential helper and reads {"uri": "https://..."} from stdin; for a token: kyc-token` + "\n"}},
+	} {
+		cmd := exec.Command(sh, "-c", strings.ReplaceAll(test.line, "%s", kycToken))
+		cmd.Env = []string{}
+		if got := finish(t, cmd); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.line, got, test.want)
+		}
+	}
+}
