@@ -70,7 +70,7 @@ func missingInterpreter(path string) string {
 	case isScript:
 		line, _, _ = bytes.Cut(line, []byte("\n"))
 		interpreter, _, _ := strings.Cut(strings.Trim(string(line), " \t"), " ")
-		if trimmed := strings.TrimSuffix(interpreter, "\r"); trimmed != interpreter {
+		if trimmed, cr := strings.CutSuffix(interpreter, "\r"); cr {
 			return "is there, but not the interpreter that its first line names: " + trimmed +
 				" and a carriage return; save it with LF at the end of its lines, not CR LF"
 		}

@@ -8,6 +8,14 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
+// docs/operations.md names the least address space.
+func TestAddressSpace(t *testing.T) {
+	agent := agentAnswering(t, ok(tokenLine))
+	cmd := exec.Command("sh", "-c", `ulimit -v 800000; exec "$0" -socket "$1"`, testpeer.Build(t, "kyc-token"), agent.path)
+	cmd.Env = []string{}
+	finish(t, cmd).wantSuccess(t, tokenLine)
+}
+
 // A stdout that is full or closed is a failure with a line; a closed stdin or stderr keeps
 // nothing from working.
 func TestOddDescriptors(t *testing.T) {

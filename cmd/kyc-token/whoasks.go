@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -66,6 +67,8 @@ func (p process) elevatedBy() string {
 func (p process) startStep() string {
 	dir, standard := p.getenv("XDG_RUNTIME_DIR"), p.runtimeDir()
 	switch {
+	case runtime.GOOS != "linux":
+		return ""
 	case strings.HasPrefix(dir, "/") && dir != standard:
 		return ""
 	case exists(standard + "/systemd"):

@@ -118,15 +118,16 @@ func TestBrokenClient(t *testing.T) {
 		}
 		t.Run(u.title, func(t *testing.T) {
 			k := u.tools(t)
-			row := "| " + u.title
+			var row strings.Builder
+			row.WriteString("| " + u.title)
 			for _, way := range brokenWays {
 				r := e.breakClient(t, way).runSection(t, s, k)
 				if r.code == 0 || len(r.calls) > 0 && !u.asks || r.okCalls() > 0 {
 					t.Errorf("%s: it must fail, and nothing may reach the API\n%s", way.name, r)
 				}
-				row += fmt.Sprintf(" | exit %d, %d requests", r.code, len(r.calls))
+				fmt.Fprintf(&row, " | exit %d, %d requests", r.code, len(r.calls))
 			}
-			rows = append(rows, row+" |")
+			rows = append(rows, row.String()+" |")
 		})
 	}
 	fmt.Printf("| tool | cannot start | not on PATH | killed | killed in its output |\n|---|---|---|---|---|\n%s\n", strings.Join(rows, "\n"))

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -99,6 +100,9 @@ func (c Caller) ForeignRuntimeDir() bool {
 // startStep returns the next step where `systemctl --user` does not reach a user manager, or
 // "". A manager makes the folder "systemd" in its runtime folder.
 func (c Caller) startStep() string {
+	if runtime.GOOS != "linux" {
+		return ""
+	}
 	uid := strconv.Itoa(c.UID)
 	dir, standard := c.Getenv("XDG_RUNTIME_DIR"), "/run/user/"+uid
 	switch {
