@@ -36,7 +36,11 @@ func TestShellsPrintNoToken(t *testing.T) {
 		"csh":  {"sh and dash", "csh and tcsh"},
 	} {
 		t.Run(shell, func(t *testing.T) {
-			program := testpeer.Program(t, shell, map[string]string{"csh": "tcsh"}[shell]+map[bool]string{true: shell}[shell != "csh"])
+			pkg := shell
+			if shell == "csh" {
+				pkg = "tcsh"
+			}
+			program := testpeer.Program(t, shell, pkg)
 			k := wget(t)
 			for title, text := range lines {
 				dir := t.TempDir()
