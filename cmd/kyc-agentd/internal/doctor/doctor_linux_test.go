@@ -3,10 +3,12 @@ package doctor
 import (
 	"os"
 	"strings"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
 )
@@ -47,4 +49,18 @@ func (w *fixture) mount(options string, flags uintptr) {
 	w.t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	w.end()
 	w.set("XDG_STATE_HOME=" + dir)
+}
+
+func TestRootBySudo(t *testing.T) {
+	for vars, want := range map[string]string{
+		"SUDO_UID=1000": "you are uid 0 (sudo): root has another agent, or none", "DOAS_USER=ana": "you are uid 0 (doas)", "SUDO_UID=0": "", "": "",
+	} {
+		if os.Getuid() != 0 {
+			want = ""
+		}
+		p := newProbe(Options{Vars: config.Environ{vars}})
+		if f, found := p.sudoVariable(t.Context()); found != (want != "") || found && !strings.Contains(f.Message, want) {
+			t.Errorf("%q: %v, %+v", vars, found, f)
+		}
+	}
 }

@@ -117,6 +117,9 @@ var scenarios = []scenario{
 	{"an XDG_RUNTIME_DIR that is not there", "variables.runtime-dir", SeverityWarning, "log in again", func(w *fixture) {
 		w.set("XDG_RUNTIME_DIR=" + w.path("gone"))
 	}},
+	{"an XDG_RUNTIME_DIR of another user", "variables.runtime-dir", SeverityWarning, "run: unset XDG_RUNTIME_DIR", func(w *fixture) {
+		w.set("XDG_RUNTIME_DIR=/run/user/4294967294", "KYC_AGENT_SOCK="+w.socket())
+	}},
 	{"no units", "units.missing", SeverityWarning, "make install", func(w *fixture) {
 		w.end()
 		w.unit(socketUnit, "LoadState", "not-found")
