@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -320,6 +321,9 @@ func (a *Agent) wakeScheduler() {
 // suspend and clock jumps.
 func (a *Agent) now() time.Time { return a.wallClock().Round(0) }
 
+// maxQuoted is the most characters of what a caller made up that an error quotes.
+const maxQuoted = 64
+
 // session returns the session of an environment; "" means the default one.
 func (a *Agent) session(op, name string) (*session, error) {
 	v := a.view.Load()
@@ -331,7 +335,7 @@ func (a *Agent) session(op, name string) (*session, error) {
 	}
 	return nil, &Error{
 		Code: CodeUnknownEnvironment, Op: op,
-		Message: fmt.Sprintf("unknown environment %q", name),
+		Message: fmt.Sprintf("unknown environment %q", sanitize.Cut(name, maxQuoted)),
 		Hint:    fmt.Sprintf("configured are: %s", strings.Join(v.names, ", ")),
 	}
 }

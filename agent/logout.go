@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // revokeTimeout limits a logout's call to the provider, which is best effort.
@@ -21,7 +23,7 @@ func (a *Agent) Logout(ctx context.Context, req LogoutRequest) error {
 	switch req.Scope {
 	case LogoutHere, LogoutLocal, LogoutAllDevices:
 	default:
-		return s.errorf("logout", CodeUsage, "unknown scope %q; there are: %s, %s", string(req.Scope), LogoutLocal, LogoutAllDevices)
+		return s.errorf("logout", CodeUsage, "unknown scope %q; there are: %s, %s", sanitize.Cut(string(req.Scope), maxQuoted), LogoutLocal, LogoutAllDevices)
 	}
 	done := make(chan error, 1)
 	if !a.goTracked(func() { done <- s.logout(req.Scope) }) {

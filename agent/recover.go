@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // Recover recovers an account at the provider, or changes its password. The stored sign-in
@@ -36,7 +38,7 @@ func (s *session) checkRecover(req RecoverRequest) error {
 			return s.errorf("recover", CodeUsage, "changing the password needs the present one")
 		}
 	default:
-		return s.errorf("recover", CodeUsage, "unknown action %q; there are: %s, %s, %s, %s", string(req.Action),
+		return s.errorf("recover", CodeUsage, "unknown action %q; there are: %s, %s, %s, %s", sanitize.Cut(string(req.Action), maxQuoted),
 			RecoverReset, RecoverChange, RecoverConfirm, RecoverResend)
 	}
 	if req.Username == "" {

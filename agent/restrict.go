@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // Restrict returns a Service limited to what may be exposed to another machine: it hands
@@ -38,14 +40,14 @@ func (r *restricted) Token(ctx context.Context, req TokenRequest) (Token, error)
 		req.Environment = st.DefaultEnvironment
 	}
 	if !slices.Contains(r.environments, req.Environment) {
-		return Token{}, r.denied("token", "tokens of %s", req.Environment)
+		return Token{}, r.denied("token", "tokens of %s", sanitize.Cut(req.Environment, maxQuoted))
 	}
 	if req.Type != TypeID {
 		return Token{}, r.denied("token", "access tokens")
 	}
 	t, err := r.service.Token(ctx, req)
 	if req.User != "" && errors.Is(err, CodeDenied) { // who is signed in is not told here
-		return Token{}, &Error{Code: CodeDenied, Op: "token", Environment: req.Environment, Message: fmt.Sprintf("not signed in as %q", req.User)}
+		return Token{}, &Error{Code: CodeDenied, Op: "token", Environment: req.Environment, Message: fmt.Sprintf("not signed in as %q", sanitize.Cut(req.User, maxQuoted))}
 	}
 	if err == nil && t.ExpiresAt.IsZero() {
 		return Token{}, r.denied("token", "API keys, which never expire,")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -51,20 +52,21 @@ func (s *session) checkType(t TokenType) error {
 		e.Hint = "set hand_out_access_tokens = true in [environments." + s.name + "] of config.toml, then run: kyc-agentd reload"
 		return e
 	}
-	return s.errorf("token", CodeUsage, "unknown type of token %q; there is: %s", string(t), TypeAccess)
+	return s.errorf("token", CodeUsage, "unknown type of token %q; there is: %s", sanitize.Cut(string(t), maxQuoted), TypeAccess)
 }
 
 // checkUser refuses a credential of another user than the one that the request names.
 func (s *session) checkUser(op, user string, cred *cachedCredential) error {
+	wanted := sanitize.Cut(user, maxQuoted)
 	switch {
 	case user == "" || user == cred.user || user == cred.username || user == cred.subject:
 		return nil
 	case cred.neverExpires:
-		e := s.errorf(op, CodeDenied, "an API key is stored, which names no user, and %q was asked for", user)
+		e := s.errorf(op, CodeDenied, "an API key is stored, which names no user, and %q was asked for", wanted)
 		e.Hint = s.loginHint()
 		return e
 	}
-	e := s.errorf(op, CodeDenied, "signed in as %q, and %q was asked for", cred.user, user)
+	e := s.errorf(op, CodeDenied, "signed in as %q, and %q was asked for", cred.user, wanted)
 	e.Hint = s.loginHint()
 	return e
 }

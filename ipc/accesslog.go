@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -26,7 +26,8 @@ type RequestInfo struct {
 //
 // A success is for debugging: the agent itself logs what it changed. A failure is for the
 // administrator, but only once: a cron job without a sign-in fails every minute, and its
-// sixty lines an hour would hide the next failure.
+// sixty lines an hour would hide the next failure. Nothing that a client makes up decides
+// whether two failures are the same.
 func (h *handler) logRequest(r *http.Request, op, env, user string, started time.Time, err error) {
 	info := RequestInfo{Op: cmp.Or(op, "request"), Duration: time.Since(started)}
 	if err == nil {
@@ -40,15 +41,22 @@ func (h *handler) logRequest(r *http.Request, op, env, user string, started time
 	info.Code = e.Code
 	h.count(info)
 	attrs := append(logAttrs(r, info, cmp.Or(e.Environment, env), user), slog.String("error", e.Error()))
-	level := slog.LevelDebug
-	switch {
-	case e.Code == agent.CodeInternal:
-		level = slog.LevelError
-		attrs = append(attrs, slog.String("cause", causeOf(err)))
-	case h.failures.shouldLog(failureKey{info.Op, e.Code, e.Environment, peerOf(r).Program()}, time.Now()):
-		level = slog.LevelInfo
+	key := logKey{op: info.Op, code: e.Code, env: h.configured(e.Environment), from: peerOf(r).Program()}
+	level := slog.LevelInfo
+	if e.Code == agent.CodeInternal {
+		level, key.cause = slog.LevelError, causeOf(err)
+		attrs = append(attrs, slog.String("cause", key.cause))
 	}
-	h.log.LogAttrs(r.Context(), level, "request", attrs...)
+	h.log.LogAttrs(r.Context(), h.limit.level(level, key), "request", attrs...)
+}
+
+// configured returns env if an environment that the service shows has that name, else "".
+func (h *handler) configured(env string) string {
+	st, err := h.service.Status(h.serving)
+	if err == nil && slices.ContainsFunc(st.Environments, func(e agent.EnvironmentStatus) bool { return e.Name == env }) {
+		return env
+	}
+	return ""
 }
 
 func (h *handler) count(info RequestInfo) {
@@ -56,6 +64,10 @@ func (h *handler) count(info RequestInfo) {
 		h.onRequest(info)
 	}
 }
+
+// maxName is the most characters that are logged of a name that a client made up. The names
+// of environments are not longer.
+const maxName = 64
 
 // causeOf returns the text of what an [agent.Error] wraps.
 func causeOf(err error) string {
@@ -73,7 +85,7 @@ func causeOf(err error) string {
 func logAttrs(r *http.Request, info RequestInfo, env, user string) []slog.Attr {
 	attrs := []slog.Attr{slog.String("op", info.Op)}
 	if env != "" {
-		attrs = append(attrs, slog.String("env", env))
+		attrs = append(attrs, slog.String("env", sanitize.Short(env, maxName)))
 	}
 	if user != "" {
 		attrs = append(attrs, slog.String("user", sanitize.OneLine(user)))
@@ -89,41 +101,4 @@ func logAttrs(r *http.Request, info RequestInfo, env, user string) []slog.Attr {
 		}
 	}
 	return attrs
-}
-
-const (
-	// suppressFor is how long a failure that was logged is not logged again.
-	suppressFor = time.Hour
-	// maxFailures bounds what is remembered. Beyond it everything is forgotten, and logged
-	// again.
-	maxFailures = 256
-)
-
-// A failureKey says which failures are the same to an administrator.
-type failureKey struct {
-	op   string
-	code agent.Code
-	env  string
-	exe  string
-}
-
-// loggedFailures remembers when each failure was last logged.
-type loggedFailures struct {
-	mu   sync.Mutex
-	last map[failureKey]time.Time
-}
-
-// shouldLog reports whether k was not logged within suppressFor before now. If so, it
-// remembers now.
-func (f *loggedFailures) shouldLog(k failureKey, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if last, ok := f.last[k]; ok && now.Sub(last) < suppressFor {
-		return false
-	}
-	if f.last == nil || len(f.last) >= maxFailures {
-		f.last = map[failureKey]time.Time{}
-	}
-	f.last[k] = now
-	return true
 }

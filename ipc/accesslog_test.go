@@ -1,9 +1,14 @@
 package ipc
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +16,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
@@ -19,32 +25,121 @@ import (
 // The same failure is logged once an hour, and does not hide another one.
 func TestAFailureIsLoggedOnceAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &loggedFailures{}
-		key := failureKey{op: "token", code: agent.CodeLoginRequired, env: "prod", exe: "/usr/bin/curl"}
-		logged := func(k failureKey) bool { return f.shouldLog(k, time.Now()) }
-		if !logged(key) || logged(key) {
+		l := &logLimit{}
+		key := logKey{op: "token", code: agent.CodeLoginRequired, env: "prod", from: "/usr/bin/curl"}
+		if !l.shouldLog(key) || l.shouldLog(key) {
 			t.Error("not the first alone")
 		}
 		other := key
 		other.env = "staging"
-		if !logged(other) {
+		if !l.shouldLog(other) {
 			t.Error("another environment is hidden")
 		}
 		time.Sleep(suppressFor - time.Second)
-		if logged(key) {
+		if l.shouldLog(key) {
 			t.Error("again within the hour")
 		}
 		time.Sleep(time.Second)
-		if !logged(key) {
+		if !l.shouldLog(key) {
 			t.Error("not after the hour")
 		}
-		for i := range 2 * maxFailures {
-			logged(failureKey{env: strings.Repeat("x", i)})
+	})
+}
+
+// Lines without number are dropped beyond a number, and make no old line new.
+func TestLogLimitIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &logLimit{}
+		key := func(i int) logKey { return logKey{from: strconv.Itoa(i)} }
+		logged := 0
+		for range 3 {
+			for i := range 4 * maxLogged {
+				if l.shouldLog(key(i)) {
+					logged++
+				}
+			}
 		}
-		if n := len(f.last); n > maxFailures {
-			t.Errorf("%d are remembered", n)
+		if logged != maxLogged || len(l.last) != maxLogged {
+			t.Errorf("%d are logged and %d remembered, want %d", logged, len(l.last), maxLogged)
+		}
+		time.Sleep(suppressFor)
+		if !l.shouldLog(key(4*maxLogged)) || len(l.last) != 1 {
+			t.Errorf("%d are remembered after an hour, want the new one", len(l.last))
 		}
 	})
+}
+
+// TestFlood holds that what a client makes up does not fill the log, at level info, on any
+// socket.
+func TestFlood(t *testing.T) {
+	const requests = 4000
+	long := strings.Repeat("A", 3500)
+	floods := map[string]func(i int) string{
+		"env and a wrong min_valid": func(i int) string {
+			return rawRequest("GET", fmt.Sprintf("/v1/token?min_valid=bogus&env=%d%s", i, long), "")
+		},
+		"env and an empty user": func(i int) string {
+			return rawRequest("GET", fmt.Sprintf("/v1/token?user=&env=%d%s", i, long), "")
+		},
+		"env":      func(i int) string { return rawRequest("GET", fmt.Sprintf("/v1/token?env=%d%s", i, long), "") },
+		"user":     func(i int) string { return rawRequest("GET", fmt.Sprintf("/v1/token?env=prod&user=%d%s", i, long), "") },
+		"type":     func(i int) string { return rawRequest("GET", fmt.Sprintf("/v1/token?env=%d&type=%s", i, long), "") },
+		"format":   func(i int) string { return rawRequest("GET", fmt.Sprintf("/v1/token?env=%d&format=%s", i, long), "") },
+		"field":    func(i int) string { return rawRequest("GET", fmt.Sprintf("/v1/token?%d%s=x", i, long), "") },
+		"path":     func(i int) string { return rawRequest("GET", fmt.Sprintf("/v1/%d%s", i, long), "") },
+		"method":   func(i int) string { return rawRequest(fmt.Sprintf("M%d%s", i, long), "/v1/token", "") },
+		"protocol": func(i int) string { return post(fmt.Sprintf("/v1/helper/%d%s", i, long), "") },
+		"helper": func(i int) string {
+			return rawRequest("POST", fmt.Sprintf("/v1/helper/exec?env=%d%s", i, long), "", "Content-Type: application/octet-stream")
+		},
+		"scope": func(i int) string {
+			return post("/v1/logout", fmt.Sprintf(`{"environment":"%d%s","scope":"%d%s"}`, i, long, i, long))
+		},
+		"login":  func(i int) string { return post("/v1/login", fmt.Sprintf(`{"environment":"%d%s"}`, i, long)) },
+		"answer": func(i int) string { return post(fmt.Sprintf("/v1/login/%d%s", i, long), `{"answers":{}}`) },
+		"host": func(i int) string {
+			return fmt.Sprintf("GET / HTTP/1.1\r\nHost: %d%s\r\n\r\n", i, long)
+		},
+		"path of the API": func(i int) string {
+			return fmt.Sprintf("GET /..;%d%s HTTP/1.1\r\nHost: prod\r\n\r\n", i, long)
+		},
+	}
+	service := agenttest.NewAgent(t, agenttest.NewAuthenticator())
+	for socketName, s := range map[string]*Server{
+		"main":  {Service: service, Proxy: true},
+		"extra": {Service: agent.Restrict(service, "prod")},
+	} {
+		for what, request := range floods {
+			t.Run(socketName+"/"+what, func(t *testing.T) {
+				var log testlog.Buffer
+				served := *s
+				served.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+				ln := serveMemServer(t, &served)
+				c := dial(t, ln)
+				answers := bufio.NewReader(c)
+				for i := range requests / len(floods) {
+					if _, err := io.WriteString(c, request(i)); err != nil {
+						t.Fatal(err)
+					}
+					resp, err := http.ReadResponse(answers, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, _ = io.Copy(io.Discard, resp.Body)
+					if resp.StatusCode < 400 {
+						t.Fatalf("status %d", resp.StatusCode)
+					}
+					if resp.Close {
+						c = dial(t, ln)
+						answers = bufio.NewReader(c)
+					}
+				}
+				if n := len(log.String()); n > 8<<10 || strings.Count(log.String(), "\n") > 2 {
+					t.Errorf("%d bytes of log: %.2000s", n, log.String())
+				}
+			})
+		}
+	}
 }
 
 // The fields of a request's line, and the call of OnRequest.

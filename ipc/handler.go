@@ -49,7 +49,7 @@ type handler struct {
 	serving       context.Context
 	conversations *conversations
 	proxy         *apiproxy.Proxy // nil forwards nothing
-	failures      loggedFailures
+	limit         *logLimit
 }
 
 // A route is one method on one path.
@@ -140,7 +140,8 @@ func (h *handler) logPanic(v any) error {
 	if e, ok := v.(runtime.Error); ok {
 		what = e.Error()
 	}
-	h.log.Error("a request panicked", "panic", what, "stack", string(debug.Stack()))
+	level := h.limit.level(slog.LevelError, logKey{op: "panic", cause: what})
+	h.log.Log(h.serving, level, "a request panicked", "panic", what, "stack", string(debug.Stack()))
 	return &agent.Error{Code: agent.CodeInternal}
 }
 

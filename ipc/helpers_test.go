@@ -63,7 +63,12 @@ func (s *scripted) AWSCredentials(ctx context.Context, req agent.TokenRequest) (
 	return s.aws(ctx, req)
 }
 
-func (s *scripted) Status(ctx context.Context) (agent.Status, error) { return s.status(ctx) }
+func (s *scripted) Status(ctx context.Context) (agent.Status, error) {
+	if s.status == nil {
+		return agent.Status{}, nil
+	}
+	return s.status(ctx)
+}
 
 func failing(err error) *scripted {
 	return &scripted{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ type anyListener interface {
 type peerListener struct {
 	anyListener
 	log   *slog.Logger
+	limit *logLimit
 	units *unitCredentialServer
 }
 
@@ -39,10 +41,12 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		case c.FromOwner():
 			return c.UnixConn, nil
 		case c.PeerErr != nil:
-			l.log.Warn("dropped a peer that the kernel does not name", "error", c.PeerErr)
+			level := l.limit.level(slog.LevelWarn, logKey{op: "peer"})
+			l.log.Log(context.Background(), level, "dropped a peer that the kernel does not name", "error", c.PeerErr)
 			c.Refuse()
 		default:
-			l.log.Warn("refused a process of another user", "uid", c.Peer.UID, "pid", c.Peer.PID)
+			level := l.limit.level(slog.LevelWarn, logKey{op: "peer", from: strconv.Itoa(c.Peer.UID)})
+			l.log.Log(context.Background(), level, "refused a process of another user", "uid", c.Peer.UID, "pid", c.Peer.PID)
 			c.Refuse()
 		}
 	}
@@ -53,8 +57,9 @@ func (l *peerListener) Accept() (net.Conn, error) {
 // logs a line without fields, and sleeps on after its context has ended.
 type retryListener struct {
 	net.Listener
-	ctx context.Context
-	log *slog.Logger
+	ctx   context.Context
+	log   *slog.Logger
+	limit *logLimit
 }
 
 func (l *retryListener) Accept() (net.Conn, error) {
@@ -64,7 +69,8 @@ func (l *retryListener) Accept() (net.Conn, error) {
 		if err == nil || !isTransient(err) {
 			return c, err
 		}
-		l.log.Warn("cannot accept a connection; trying again", "error", err, "pause", pause)
+		level := l.limit.level(slog.LevelWarn, logKey{op: "accept", cause: err.Error()})
+		l.log.Log(l.ctx, level, "cannot accept a connection; trying again", "error", err, "pause", pause)
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

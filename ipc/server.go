@@ -77,9 +77,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer stop()
 	accepted := ln
 	if l, ok := ln.(anyListener); ok {
-		accepted = &peerListener{l, h.log, units}
+		accepted = &peerListener{l, h.log, h.limit, units}
 	}
-	err := srv.Serve(&retryListener{accepted, ctx, h.log})
+	err := srv.Serve(&retryListener{accepted, ctx, h.log, h.limit})
 
 	grace := cmp.Or(s.Grace, defaultGrace)
 	h.conversations.close()
@@ -99,7 +99,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
 		service: s.Service, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
-		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), serving: serving,
+		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
 	}
 	h.conversations = newConversations(serving, h.logPanic)
 	if s.Proxy {
@@ -118,7 +118,7 @@ func newHTTPServer(h *handler, live *liveConns) *http.Server {
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout, // for net/http's own answers; response.write sets its own
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          log.New(httpFaults{h.log}, "", 0),
+		ErrorLog:          log.New(httpFaults{h.log, h.limit}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return h.serving },
 		ConnContext:       withConnection,
 		ConnState:         live.track,
@@ -129,10 +129,14 @@ func newHTTPServer(h *handler, live *liveConns) *http.Server {
 
 // httpFaults logs that net/http reported something, and not what: its lines quote headers
 // and the values of panics. Accept errors and failed requests have other lines.
-type httpFaults struct{ log *slog.Logger }
+type httpFaults struct {
+	log   *slog.Logger
+	limit *logLimit
+}
 
 func (f httpFaults) Write(p []byte) (int, error) {
-	f.log.Warn("net/http reported a fault; its words are left out, for they may quote a request or an answer")
+	level := f.limit.level(slog.LevelWarn, logKey{op: "http"})
+	f.log.Log(context.Background(), level, "net/http reported a fault; its words are left out, for they may quote a request or an answer")
 	return len(p), nil
 }
 

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -117,6 +118,8 @@ func (s *unitCredentialServer) logFailure(q unitRequest, env string, err error) 
 	if e.Environment == "" {
 		e.Environment = env
 	}
-	s.handler.log.Warn("a unit gets no credential", slog.String("unit", sanitize.OneLine(q.unit)), slog.String("credential", sanitize.OneLine(q.id)),
-		slog.String("env", e.Environment), slog.String("code", string(e.Code)), slog.String("error", e.Error()))
+	unit := sanitize.Short(q.unit, maxName)
+	level := s.handler.limit.level(slog.LevelWarn, logKey{op: "unit", code: e.Code, env: s.handler.configured(e.Environment), from: unit})
+	s.handler.log.LogAttrs(context.Background(), level, "a unit gets no credential", slog.String("unit", unit), slog.String("credential", sanitize.Short(q.id, maxName)),
+		slog.String("env", sanitize.Short(e.Environment, maxName)), slog.String("code", string(e.Code)), slog.String("error", e.Error()))
 }

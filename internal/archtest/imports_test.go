@@ -51,7 +51,7 @@ var floors = map[string][]string{
 
 	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
-	"agent":           {"store", "internal/origin"},
+	"agent":           {"store", "internal/origin", "internal/sanitize"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
 	"store/file":                {"store", "store/internal/validate", "internal/durable", "internal/shellquote"},

@@ -43,10 +43,11 @@ func (e *StatusError) Error() string { return e.Err.Error() }
 // Unwrap leads errors.As to the [agent.Error].
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// InEnvironment says which environment err, an [agent.Error], is about.
+// InEnvironment says which environment err, an [agent.Error], is about. The name is as a client
+// sent it.
 func InEnvironment(environment string, err error) error {
 	if e, ok := err.(*agent.Error); ok {
-		e.Environment = environment
+		e.Environment = sanitize.Cut(environment, 64)
 	}
 	return err
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
-
-	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // journalHandler is a slog.Handler that sends to the journal. A record becomes an entry
@@ -45,7 +43,7 @@ func (h *journalHandler) Handle(_ context.Context, r slog.Record) error {
 		entry.add(h.group, a)
 		return true
 	})
-	return h.send(sanitize.OneLine(r.Message)+entry.text, priority(r.Level), entry.fields)
+	return h.send(r.Message+entry.text, priority(r.Level), entry.fields)
 }
 
 func (h *journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

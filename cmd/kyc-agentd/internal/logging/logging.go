@@ -30,9 +30,10 @@
 //	the store does not have the …      error, op save: at the end
 //	the agent ended during a refresh…  op start
 //	request                            a request that failed: once an hour for each op,
-//	                                   env, code and exe, at debug otherwise, as are
-//	                                   requests that succeeded; error: an internal error
-//	refused a process of another user  warn: uid, pid
+//	                                   configured env, code and exe, at debug otherwise,
+//	                                   as are requests that succeeded; error: an internal
+//	                                   error. 256 such lines an hour for a socket
+//	refused a process of another user  warn: uid, pid; once an hour for each user
 //	net/http reported a fault          warn: a bug, in words that may quote a request
 //	Cognito call                       debug: each call, with its duration
 package logging
@@ -55,16 +56,17 @@ import (
 // New returns a logger that writes to w: coloured lines if w is a terminal, entries with
 // fields if it is the journal, else JSON. A later change of level takes effect at once.
 //
-// Secrets redact themselves (agent.Secret), so no level shows one.
+// Secrets redact themselves (agent.Secret), so no level shows one. Every text is one line of at
+// most 1,000 characters that no terminal interprets, whoever wrote it.
 func New(w io.Writer, level slog.Leveler, vars config.Environ) *slog.Logger {
-	return slog.New(newHandler(w, level, vars))
+	return slog.New(cleanHandler{newHandler(w, level, vars)})
 }
 
 func newHandler(w io.Writer, level slog.Leveler, vars config.Environ) slog.Handler {
 	f, isFile := w.(*os.File)
 	switch {
 	case isFile && term.IsTerminal(int(f.Fd())):
-		return tint.NewTextHandler(w, &tint.Options{Level: level, NoColor: vars.NoColor()})
+		return tint.NewTextHandler(w, &tint.Options{Level: level, NoColor: vars.NoColor(), ReplaceAttr: unescaped})
 	case isFile && f == os.Stderr && stderrIsJournal():
 		return newJournalHandler(level, withFallback(w, journal.Send))
 	default:

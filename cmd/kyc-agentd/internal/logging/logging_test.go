@@ -79,7 +79,7 @@ func TestJournalEntries(t *testing.T) {
 		},
 		{
 			"one line", func(l *slog.Logger) { l.Info("two\nlines\x1b[31m", "error", errors.New("a\nb")) },
-			entry{`two lines?[31m error="a\nb"`, journal.PriInfo, map[string]string{"KYC_ERROR": "a\nb"}},
+			entry{`two lines?[31m error="a b"`, journal.PriInfo, map[string]string{"KYC_ERROR": "a b"}},
 		},
 		{
 			"secrets", func(l *slog.Logger) { l.Info("x", "token", agent.NewSecret("hunter2")) },
@@ -89,7 +89,7 @@ func TestJournalEntries(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var j fakeJournal
-			tt.log(slog.New(newJournalHandler(slog.LevelDebug, j.send)))
+			tt.log(slog.New(cleanHandler{newJournalHandler(slog.LevelDebug, j.send)}))
 			tt.want.fields["SYSLOG_IDENTIFIER"] = "kyc-agentd"
 			got := j.last(t)
 			if got.message != tt.want.message || got.priority != tt.want.priority || !maps.Equal(got.fields, tt.want.fields) {
@@ -126,7 +126,7 @@ func TestJournalHandlerIsASlogHandler(t *testing.T) {
 	var j fakeJournal
 	slogtest.Run(t, func(t *testing.T) slog.Handler {
 		j = fakeJournal{}
-		return newJournalHandler(slog.LevelInfo, j.send)
+		return cleanHandler{newJournalHandler(slog.LevelInfo, j.send)}
 	}, func(t *testing.T) map[string]any {
 		e := j.last(t)
 		words := strings.Fields(e.message)
@@ -169,7 +169,7 @@ func TestLogWithoutTheJournal(t *testing.T) {
 func TestJournalLevelChanges(t *testing.T) {
 	var level slog.LevelVar
 	var j fakeJournal
-	h := newJournalHandler(&level, j.send).WithGroup("g").WithAttrs(nil)
+	h := cleanHandler{newJournalHandler(&level, j.send)}.WithGroup("g").WithAttrs(nil)
 	if h.Enabled(context.Background(), slog.LevelDebug) {
 		t.Error("debug at level info")
 	}
