@@ -50,8 +50,14 @@ func (h *handler) logRequest(r *http.Request, op, env, user string, started time
 	h.log.LogAttrs(r.Context(), h.limit.level(level, key), "request", attrs...)
 }
 
-// configured returns env if an environment that the service shows has that name, else "".
-func (h *handler) configured(env string) string {
+// configured returns env if an environment that the service shows has that name, else "". A
+// panic of the service costs no client its answer.
+func (h *handler) configured(env string) (name string) {
+	defer func() {
+		if v := recover(); v != nil {
+			_ = h.logPanic(v)
+		}
+	}()
 	st, err := h.service.Status(h.serving)
 	if err == nil && slices.ContainsFunc(st.Environments, func(e agent.EnvironmentStatus) bool { return e.Name == env }) {
 		return env

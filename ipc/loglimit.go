@@ -23,7 +23,7 @@ type logKey struct {
 	code  agent.Code
 	env   string // a configured environment, or ""
 	from  string // the program, the unit or the user that asks
-	cause string // of an internal error
+	cause string // of an internal error; a credential that a unit did not get
 }
 
 // A logLimit decides what reaches the log at a level above debug. There is one for each

@@ -118,8 +118,8 @@ func (s *unitCredentialServer) logFailure(q unitRequest, env string, err error) 
 	if e.Environment == "" {
 		e.Environment = env
 	}
-	unit := sanitize.Short(q.unit, maxName)
-	level := s.handler.limit.level(slog.LevelWarn, logKey{op: "unit", code: e.Code, env: s.handler.configured(e.Environment), from: unit})
-	s.handler.log.LogAttrs(context.Background(), level, "a unit gets no credential", slog.String("unit", unit), slog.String("credential", sanitize.Short(q.id, maxName)),
+	unit, credential := sanitize.Short(q.unit, maxName), sanitize.Short(q.id, maxName)
+	level := s.handler.limit.level(slog.LevelWarn, logKey{op: "unit", code: e.Code, from: unit, cause: credential})
+	s.handler.log.LogAttrs(context.Background(), level, "a unit gets no credential", slog.String("unit", unit), slog.String("credential", credential),
 		slog.String("env", sanitize.Short(e.Environment, maxName)), slog.String("code", string(e.Code)), slog.String("error", e.Error()))
 }
