@@ -286,3 +286,22 @@ func TestProxyPanic(t *testing.T) {
 		t.Errorf("%d %s\n%s", a.StatusCode, a.body, book)
 	}
 }
+
+// What begins with Kyc- is the agent's word: an API can say nothing in its name.
+func TestProxyDropsTheAPIsOwnKycHeaders(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{wire.HeaderError, wire.HeaderVersion, wire.HeaderWarning, wire.HeaderEnvironment, wire.HeaderUser, "kyc-new"} {
+			w.Header().Set(name, "said the API \u009b2J")
+		}
+		w.Header().Set("X-Kyc", "1")
+	})
+	a := ask(t, serveProxy(t, tokenFor(u.URL, "staging")), toAPI("GET", "/", ""))
+	for name := range a.Header {
+		if strings.HasPrefix(name, "Kyc-") {
+			t.Errorf("%s: %q", name, a.Header[name])
+		}
+	}
+	if a.StatusCode != 200 || a.Header.Get("X-Kyc") != "1" {
+		t.Errorf("%d %v", a.StatusCode, a.Header)
+	}
+}

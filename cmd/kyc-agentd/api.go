@@ -183,10 +183,11 @@ func (a *apiOptions) body(req *http.Request) (*requestBody, error) {
 	return b, nil
 }
 
-// writeResponse writes the answer as it arrives. On a terminal it indents JSON.
+// writeResponse writes the answer as it arrives. On a terminal it indents JSON, and shows no
+// character that the terminal would interpret.
 func (a *apiOptions) writeResponse(resp *http.Response) error {
 	if a.include {
-		if err := writeHead(a.cli.io.out, resp); err != nil {
+		if err := writeHead(a.cli.io.shown(), resp); err != nil {
 			return err
 		}
 	}
@@ -199,7 +200,7 @@ func (a *apiOptions) writeResponse(resp *http.Response) error {
 			body = pretty(body)
 		}
 	}
-	w := &stickyWriter{Writer: a.cli.io.out}
+	w := &stickyWriter{Writer: a.cli.io.shown()}
 	if _, err := io.Copy(w, body); err != nil && w.err == nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "api", Message: "the answer was cut off", Hint: "try again", Err: err}
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/creack/pty"
+
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
@@ -165,6 +167,28 @@ func TestAPIAnswersEarly(t *testing.T) {
 	case exit == exitUsage && strings.Contains(errOut.String(), "the disk is gone"): // which was noticed first
 	default:
 		t.Errorf("exit %d, %q, %q", exit, out.String(), errOut.String())
+	}
+}
+
+// What others wrote is clean at a terminal, and unchanged in a pipe or a file.
+func TestShownAtATerminal(t *testing.T) {
+	const text = "{\n\t\"a\": \"\x1b]2;OWNED\a\u009b2J\u202eü\"\n}\n"
+	person, program, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer person.Close()
+	go func() {
+		_, _ = io.WriteString(stdio{out: program}.shown(), text)
+		_ = program.Close()
+	}()
+	got, _ := io.ReadAll(person) // EIO at the end
+	if want := "{\r\n        \"a\": \"?]2;OWNED??2J?ü\"\r\n}\r\n"; string(got) != want && string(got) != strings.ReplaceAll(want, "        ", "\t") {
+		t.Errorf("%q", got)
+	}
+	var file strings.Builder
+	if _, err := io.WriteString(stdio{out: &file}.shown(), text); err != nil || file.String() != text {
+		t.Errorf("%q, %v", file.String(), err)
 	}
 }
 

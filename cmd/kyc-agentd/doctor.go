@@ -36,7 +36,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 func (c *cli) writeReport(r doctor.Report, asJSON bool) error {
 	var err error
 	if asJSON {
-		err = r.WriteJSON(c.io.out)
+		err = r.WriteJSON(c.io.shown())
 	} else {
 		err = r.WriteText(c.io.out, isTerminal(c.io.out) && !c.vars.NoColor())
 	}

@@ -66,6 +66,15 @@ func (s stdio) say(format string, args ...any) {
 	fmt.Fprintf(s.err, "kyc-agentd: %s\n", sanitize.OneLine(fmt.Sprintf(format, args...)))
 }
 
+// shown returns where to write what others wrote: standard output, by way of a
+// [sanitize.Writer] if a person reads it. A program gets it unchanged.
+func (s stdio) shown() io.Writer {
+	if isTerminal(s.out) {
+		return &sanitize.Writer{To: s.out}
+	}
+	return s.out
+}
+
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

@@ -30,7 +30,7 @@ func (c *cli) statusCommand() *cobra.Command {
 				c.io.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, own)
 			}
 			if asJSON {
-				return writeJSON(c.io.out, st)
+				return writeJSON(c.io.shown(), st)
 			}
 			return writeStatus(c.io.out, st, time.Now())
 		},
@@ -49,7 +49,7 @@ func writeJSON(w io.Writer, st agent.Status) error {
 // writeStatus writes st for a person, who reads it at now.
 func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	fmt.Fprintf(w, "kyc-agentd %s, process %d, up %s; sign-ins are kept %s\n",
-		st.Version, st.PID, statustext.Duration(time.Duration(st.UptimeSeconds)*time.Second), statustext.Store(st.Store))
+		sanitize.OneLine(st.Version), st.PID, statustext.Duration(time.Duration(st.UptimeSeconds)*time.Second), statustext.Store(st.Store))
 	if st.Store.Advice != "" {
 		fmt.Fprintln(w, sanitize.OneLine(st.Store.Advice))
 	}
@@ -57,8 +57,8 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ENVIRONMENT\tSTATE\tUSER\tTOKEN EXPIRES\tNEXT REFRESH\tSIGN-IN ENDS")
 	for _, e := range st.Environments {
-		name := e.Name
-		if name == st.DefaultEnvironment {
+		name := sanitize.OneLine(e.Name)
+		if e.Name == st.DefaultEnvironment {
 			name += " (default)"
 		}
 		fmt.Fprintln(table, strings.Join([]string{
@@ -145,8 +145,9 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 }
 
 func state(e agent.EnvironmentStatus) string {
+	state := sanitize.OneLine(string(e.State))
 	if e.Degraded {
-		return string(e.State) + ", degraded"
+		return state + ", degraded"
 	}
-	return string(e.State)
+	return state
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -75,6 +76,48 @@ func TestStatusTable(t *testing.T) {
 	}
 	if out.String() != fullText {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), fullText)
+	}
+}
+
+// TestStatusIsClean holds that no text of a status, which any process that answers on the
+// socket may have written, reaches the terminal as it is.
+func TestStatusIsClean(t *testing.T) {
+	const hostile = "\x1b]2;OWNED\a\r\n\u009b2J\u202e\u2028\xff\t"
+	st := agent.Status{
+		Network: map[string]string{"proxy": hostile, "ca_dir": hostile, hostile: hostile}, Sinks: make([]agent.SinkStatus, 1),
+		Environments: []agent.EnvironmentStatus{{SkewSeconds: 90, Endpoints: map[string]string{"issuer": hostile}, AllowedHosts: make([]string, 1)}},
+	}
+	texts := 0
+	var fill func(reflect.Value)
+	fill = func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.String:
+			v.SetString(hostile)
+			texts++
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if f := v.Field(i); f.CanSet() {
+					fill(f)
+				}
+			}
+		case reflect.Slice:
+			for i := range v.Len() {
+				fill(v.Index(i))
+			}
+		}
+	}
+	fill(reflect.ValueOf(&st).Elem())
+	var out bytes.Buffer
+	if err := writeStatus(&out, st, noon); err != nil || texts < 18 {
+		t.Fatalf("%d texts: %v", texts, err)
+	}
+	for line := range strings.SplitSeq(out.String(), "\n") {
+		if sanitize.OneLine("<"+line+">") != "<"+line+">" {
+			t.Errorf("%q", line)
+		}
+	}
+	if lines := strings.Count(out.String(), "\n"); lines != 17 {
+		t.Errorf("%d lines:\n%s", lines, out.String())
 	}
 }
 

@@ -2,7 +2,7 @@
 // or a program wrote, on its way to a terminal, a log or a header.
 //
 // Call [OneLine] for a line, [Short] for a part of one, and [Cut] where only the
-// length matters. There is one rule for each character:
+// length matters; a [Writer] is for text of many lines. There is one rule for each character:
 //
 //   - What Unicode calls a letter, mark, number, punctuation, symbol or blank stays, in
 //     every script. So do U+200C and U+200D, the zero-width joiners: Persian, many

@@ -71,6 +71,60 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestWriter(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                         "",
+		"{\n\t\"a\": \"ü\"\r\n}\n": "{\n\t\"a\": \"ü\" \n}\n",
+		"\x1b]52;c;eA==\a\u009b2J\u202e\u2028\xffé": "?]52;c;eA==??2J? ?é",
+		"  a  ":                    "  a  ",
+		"half \xe2\x80":            "half ??",
+		"\xe2\xe2\x80\xa6\xf0\x9f": "?…??",
+	} {
+		for size := 1; size <= 7; size++ {
+			var out strings.Builder
+			w := &Writer{To: &out}
+			for rest := []byte(in); len(rest) > 0; {
+				n := min(size, len(rest))
+				if written, err := w.Write(rest[:n]); written != n || err != nil {
+					t.Fatal(written, err)
+				}
+				rest = rest[n:]
+			}
+			if err := w.Close(); err != nil || out.String() != want {
+				t.Errorf("%q by %d bytes gives %q, want %q; %v", in, size, out.String(), want, err)
+			}
+		}
+	}
+}
+
+// FuzzWriter holds that the pieces in which text arrives do not matter, and that what comes
+// out is what OneLine makes of each line.
+func FuzzWriter(f *testing.F) {
+	f.Add("a\x1b[2J\xff\u202e\nx\tü", uint8(3))
+	f.Add("\xe2\x80\xa6\u2028\u009b", uint8(1))
+	f.Fuzz(func(t *testing.T, in string, size uint8) {
+		var out strings.Builder
+		w := &Writer{To: &out}
+		for rest := []byte(in); len(rest) > 0; {
+			n := min(int(size%16)+1, len(rest))
+			_, _ = w.Write(rest[:n])
+			rest = rest[n:]
+		}
+		_ = w.Close()
+		var want []string
+		for line := range strings.SplitSeq(in, "\n") {
+			var cells []string
+			for cell := range strings.SplitSeq(line, "\t") {
+				cells = append(cells, strings.TrimSuffix(strings.TrimPrefix(OneLine("<"+cell+">"), "<"), ">"))
+			}
+			want = append(want, strings.Join(cells, "\t"))
+		}
+		if got := out.String(); got != strings.Join(want, "\n") {
+			t.Errorf("%q gives %q, want %q", in, got, strings.Join(want, "\n"))
+		}
+	})
+}
+
 // FuzzOneLine holds that the result is one line that no terminal interprets.
 func FuzzOneLine(f *testing.F) {
 	f.Add("\x1b[2J\xff\u202e\nx")

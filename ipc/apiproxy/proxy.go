@@ -32,6 +32,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"time"
 
@@ -212,8 +213,10 @@ func authorize(r *http.Request, t agent.Token) {
 
 // modifyResponse removes from the API's answer the headers that only the agent may set.
 func (q *proxyRequest) modifyResponse(res *http.Response) {
-	for _, name := range []string{wire.HeaderError, wire.HeaderWarning, wire.HeaderVersion} {
-		res.Header.Del(name)
+	for name := range res.Header {
+		if strings.HasPrefix(name, wire.HeaderPrefix) {
+			res.Header.Del(name)
+		}
 	}
 	if line := sanitize.OneLine(q.token.Warning); line != "" {
 		res.Header.Set(wire.HeaderWarning, line)

@@ -30,6 +30,9 @@ const (
 	MediaBytes   = "application/octet-stream"
 )
 
+// HeaderPrefix begins the name of every header that only the agent may set.
+const HeaderPrefix = "Kyc-"
+
 // Headers of answers.
 const (
 	// HeaderError is the code of an error of the agent itself. No answer that comes from

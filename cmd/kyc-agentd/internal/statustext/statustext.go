@@ -18,7 +18,7 @@ func Store(i store.Info) string {
 	text := map[string]string{
 		"keyring": "in the keyring", "file": "in files", "memory": "in memory",
 	}[i.Kind]
-	text = cmp.Or(text, "in "+i.Kind)
+	text = cmp.Or(text, "in "+sanitize.OneLine(i.Kind))
 	if i.Detail != "" {
 		text += " (" + sanitize.OneLine(i.Detail) + ")"
 	}
