@@ -130,6 +130,8 @@
 // The socket for forwarding, agent.extra.sock beside the agent's own, is for `ssh -R` to a
 // machine with another administrator. It is a [Server] over [agent.Restrict]: it answers
 // with tokens of the environments in forward_environments, in every format but aws and for
-// every helper, and with their status, and refuses everything else. The same server is at
-// sockets/extra/agent.sock ([socket.ListenNamed]), in a folder for a container to mount.
+// every helper, and with their status, and refuses everything else. A min_valid above 30
+// minutes is denied, and one that needs a refresh is throttled to one a minute. The same
+// server is at sockets/extra/agent.sock ([socket.ListenNamed]), in a folder for a container
+// to mount.
 package ipc
