@@ -196,6 +196,12 @@ func TestProxyUpstreamTrouble(t *testing.T) {
 		"other protocol":     {speaking("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SECRET\r\n\r\nSECRET"), "hung up without an answer"},
 		"foreign cert":       {tls.URL, "cannot be trusted"},
 		"no TLS":             {strings.Replace(speaking("HTTP/1.1 200 OK\r\n\r\n"), "http:", "https:", 1), "cannot be trusted"},
+		"status 099":         {speaking("HTTP/1.1 099 SECRET\r\nContent-Length: 6\r\n\r\nSECRET"), "answered with the status 099, which there is not"},
+		"status 000":         {speaking("HTTP/1.1 000 SECRET\r\n\r\nSECRET"), "answered with the status 000"},
+		"status 007":         {speaking("HTTP/1.1 007 \r\nTransfer-Encoding: chunked\r\n\r\n"), "answered with the status 007"},
+		"status -01":         {speaking("HTTP/1.1 -01 SECRET\r\n\r\nSECRET"), "hung up without an answer"},
+		"status 20":          {speaking("HTTP/1.1 20 SECRET\r\n\r\nSECRET"), "hung up without an answer"},
+		"status 2000":        {speaking("HTTP/1.1 2000 SECRET\r\n\r\nSECRET"), "hung up without an answer"},
 		"large head":         {speaking("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("SECRET", 20_000) + "\r\n\r\n"), "hung up without an answer"},
 		"name without value": {speaking("HTTP/1.1 200 OK\r\nSECRET\r\n\r\n"), "hung up without an answer"},
 	} {

@@ -104,7 +104,7 @@ func TestProxySlowSmallAnswer(t *testing.T) {
 			w.Header().Set("Content-Length", "7")
 			_, _ = io.WriteString(w, "one")
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(time.Hour)
+			time.Sleep(apiproxy.StallTimeout - time.Second)
 			_, _ = io.WriteString(w, " two")
 		})
 		began := time.Now()
@@ -125,10 +125,11 @@ func TestProxySlowSmallAnswer(t *testing.T) {
 	})
 }
 
-// An API may be silent for any time after it has begun to answer.
+// An API may be silent for any time in an answer that is a stream of events.
 func TestProxySlowEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "Text/Event-Stream; charset=utf-8")
 			for i := range 3 {
 				fmt.Fprintf(w, "data: %d\n\n", i)
 				_ = http.NewResponseController(w).Flush()
@@ -143,6 +144,111 @@ func TestProxySlowEvents(t *testing.T) {
 			t.Errorf("%q, %v", body, err)
 		}
 	})
+}
+
+// An API that stands still in the middle of any other answer is given up after a minute, and the
+// client sees that the answer is not complete. A client that reads slowly is not to blame on it.
+func TestProxyAnswerStandsStill(t *testing.T) {
+	for name, length := range map[string]string{"of known length": "1000", "in chunks": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gone := make(chan time.Duration, 1)
+				f := newFlow(t, func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					if length != "" {
+						w.Header().Set("Content-Length", length)
+					}
+					for range 3 {
+						_, _ = io.WriteString(w, "part")
+						_ = http.NewResponseController(w).Flush()
+						time.Sleep(apiproxy.StallTimeout - time.Second)
+					}
+					began := time.Now()
+					<-r.Context().Done()
+					gone <- time.Since(began)
+				})
+				res, err := f.client.Get("http://staging/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if body, err := io.ReadAll(res.Body); string(body) != "partpartpart" || err == nil {
+					t.Errorf("%q, %v", body, err)
+				}
+				if took := time.Since(began); took < 3*apiproxy.StallTimeout-3*time.Second || took > 3*apiproxy.StallTimeout {
+					t.Errorf("after %s", took)
+				}
+				if took := <-gone; took != time.Second {
+					t.Errorf("the API noticed after %s more", took)
+				}
+				f.tokenIsThere(t)
+			})
+		})
+	}
+}
+
+// A 401 whose body stands still, or has no end, is not waited for: the request is sent again.
+func TestProxyRefusalStandsStill(t *testing.T) {
+	for name, more := range map[string]func(http.ResponseWriter, *http.Request){
+		"at once": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"after a piece": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "no")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"dripping": func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				_, _ = io.WriteString(w, ".")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-time.After(100 * time.Millisecond):
+				case <-r.Context().Done():
+				}
+			}
+		},
+		"endless": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, zeros{}) },
+	} {
+		for _, first := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/%t", name, first), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					asked := 0
+					service := &scripted{token: func(_ context.Context, req agent.TokenRequest) (agent.Token, error) {
+						tok := fixture.Token(req.Environment)
+						tok.APIURL = "http://localhost"
+						if asked++; req.MinValid > 0 && first {
+							tok.IDToken = agent.NewSecret("newer")
+						}
+						return tok, nil
+					}}
+					f := newFlowOf(t, service, func(w http.ResponseWriter, r *http.Request) {
+						if r.Header.Get("Authorization") == "Bearer newer" {
+							_, _ = io.WriteString(w, "yes")
+							return
+						}
+						w.WriteHeader(http.StatusUnauthorized)
+						_ = http.NewResponseController(w).Flush()
+						more(w, r)
+					})
+					began := time.Now()
+					res, err := f.client.Get("http://staging/")
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer res.Body.Close()
+					if first {
+						if body, err := io.ReadAll(res.Body); res.StatusCode != 200 || string(body) != "yes" || err != nil {
+							t.Errorf("%d %q, %v", res.StatusCode, body, err)
+						}
+					} else if res.StatusCode != http.StatusUnauthorized {
+						t.Errorf("%d", res.StatusCode)
+					}
+					if took := time.Since(began); took > time.Second {
+						t.Errorf("after %s", took)
+					}
+				})
+			})
+		}
+	}
 }
 
 // A request to an API that does not answer fails, and delays no other request.

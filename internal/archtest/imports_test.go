@@ -36,9 +36,9 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/logging":    {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/config":     {"ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
-	"ipc/tokensource":      {"agent", "ipc", "internal/origin"},
+	"ipc/tokensource":      {"agent", "ipc", "internal/discard", "internal/origin"},
 	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
-	"ipc/apiproxy":         {"agent", "ipc/internal/wire", "internal/origin", "internal/proxyconnect", "internal/sanitize"},
+	"ipc/apiproxy":         {"agent", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/shellquote"},
 	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize"},
 	"ipc/socket":           {"agent", "store", "internal/sanitize", "internal/shellquote"},

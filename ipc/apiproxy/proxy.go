@@ -21,17 +21,22 @@
 // that was cut off from a complete one.
 //
 // A client or an API that sends or takes nothing for a minute in the middle of a body is
-// disconnected; if one of them disconnects, the request ends at the other side too. An API
-// may take two minutes to begin its answer.
+// disconnected; if one of them disconnects, the request ends at the other side too. Only an
+// answer that is a stream by its Content-Type (text/event-stream, application/x-ndjson,
+// application/jsonl, application/json-seq, multipart/x-mixed-replace) may pause for any time.
+// An API may take two minutes to begin its answer, which is enough for long polling.
 package apiproxy
 
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log"
+	"mime"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -100,7 +105,8 @@ type proxyRequest struct {
 	token    agent.Token
 	body     []byte            // all of it, if it is small
 	streamed *stallTimeoutBody // otherwise, the body that is copied as it arrives
-	err      error             // why there is no answer of the API's
+	answer   *stallTimeoutAnswer
+	err      error // why there is no answer of the API's
 }
 
 // forward returns an error if there is no answer of the API's to pass on.
@@ -136,8 +142,7 @@ func (q *proxyRequest) forward() (err error) {
 	}
 	reverse.ModifyResponse = func(res *http.Response) error {
 		reverse.FlushInterval = flushInterval(res.ContentLength)
-		q.modifyResponse(res)
-		return nil
+		return q.modifyResponse(res)
 	}
 	reverse.ServeHTTP(q.out, q.in)
 	q.out.extendDeadline() // the end of a body may come long after its last piece
@@ -211,8 +216,20 @@ func authorize(r *http.Request, t agent.Token) {
 	r.Header.Set("Authorization", "Bearer "+t.IDToken.Reveal())
 }
 
-// modifyResponse removes from the API's answer the headers that only the agent may set.
-func (q *proxyRequest) modifyResponse(res *http.Response) {
+// modifyResponse removes from the API's answer the headers that only the agent may set, and
+// gives it up when it stands still. It refuses a status that HTTP does not have: net/http reads
+// it, and panics when it is to write it.
+func (q *proxyRequest) modifyResponse(res *http.Response) error {
+	if res.StatusCode < 100 {
+		return &agent.Error{
+			Code: agent.CodeUnavailable, Op: "proxy", Environment: q.token.Environment,
+			Message: fmt.Sprintf("the API at %s answered with the status %03d, which there is not", res.Request.URL.Host, res.StatusCode), Hint: "try again",
+		}
+	}
+	if res.StatusCode != http.StatusSwitchingProtocols && !isStream(res.Header) {
+		q.answer = newStallTimeoutAnswer(res.Body)
+		res.Body = q.answer
+	}
 	for name := range res.Header {
 		if strings.HasPrefix(name, wire.HeaderPrefix) {
 			res.Header.Del(name)
@@ -221,6 +238,17 @@ func (q *proxyRequest) modifyResponse(res *http.Response) {
 	if line := sanitize.OneLine(q.token.Warning); line != "" {
 		res.Header.Set(wire.HeaderWarning, line)
 	}
+	return nil
+}
+
+// streams are the media types of answers whose server may have nothing to say for long.
+var streams = []string{
+	"text/event-stream", "application/x-ndjson", "application/jsonl", "application/json-seq", "multipart/x-mixed-replace",
+}
+
+func isStream(h http.Header) bool {
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && slices.Contains(streams, media)
 }
 
 // A bufferPool lends buffers of copyBuffer bytes.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/discard"
 	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
@@ -80,6 +81,33 @@ func (c *stallTimeoutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// A stallTimeoutAnswer is closed when the API sends nothing for StallTimeout while the client
+// waits.
+type stallTimeoutAnswer struct {
+	io.ReadCloser
+	timer   *time.Timer
+	expired atomic.Bool
+}
+
+func newStallTimeoutAnswer(body io.ReadCloser) *stallTimeoutAnswer {
+	a := &stallTimeoutAnswer{ReadCloser: body}
+	a.timer = time.AfterFunc(StallTimeout, func() {
+		a.expired.Store(true)
+		_ = body.Close() // ends the Read
+	})
+	a.timer.Stop()
+	return a
+}
+
+func (a *stallTimeoutAnswer) Read(p []byte) (int, error) {
+	a.timer.Reset(StallTimeout)
+	defer a.timer.Stop()
+	return a.ReadCloser.Read(p)
+}
+
+// stalled reports whether the API stood still.
+func (a *stallTimeoutAnswer) stalled() bool { return a != nil && a.expired.Load() }
+
 // A stallTimeoutWriter fails a Write when the client takes nothing for StallTimeout.
 type stallTimeoutWriter struct {
 	http.ResponseWriter
@@ -124,8 +152,7 @@ func (q *proxyRequest) RoundTrip(out *http.Request) (*http.Response, error) {
 	if err != nil || res.StatusCode != http.StatusUnauthorized || q.streamed != nil || !q.renewToken() {
 		return res, err
 	}
-	_, _ = io.CopyN(io.Discard, res.Body, maxReplayed) // so that the connection can be used again
-	_ = res.Body.Close()
+	discard.Body(res.Body)
 	again := out.Clone(out.Context())
 	if out.GetBody != nil {
 		again.Body, _ = out.GetBody()
@@ -205,6 +232,8 @@ func (q *proxyRequest) cutOff() error {
 		what = "the agent is stopping"
 	case q.in.Context().Err() != nil:
 		what = "the client went away"
+	case q.answer.stalled():
+		what = fmt.Sprintf("the API sent nothing for %s in the middle of its answer", StallTimeout)
 	}
 	return &agent.Error{Code: agent.CodeUnavailable, Op: "proxy", Environment: q.token.Environment, Message: what, Hint: "try again"}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/discard"
 	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
@@ -64,9 +65,7 @@ func (t *Transport) retry(req *http.Request, resp *http.Response, old agent.Toke
 			return resp, nil
 		}
 	}
-	// Read to the end, so that the connection can be used again, unless it is long.
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
-	_ = resp.Body.Close()
+	discard.Body(resp.Body)
 	return t.send(req, body, token)
 }
 
