@@ -14,7 +14,8 @@ import (
 //   - nothing on stdout, except for readers that do not look at the exit code and would
 //     go on without a token: for curl, Google's libraries and git it prints what stops
 //     them. After a success stdout has the complete output;
-//   - the exit code, which tells scripts the kind of failure;
+//   - the exit code, which tells scripts the kind of failure (see isRunByGoogle for the one
+//     reader that gets 0);
 //   - no control sequence from outside reaches the terminal.
 //
 // A success prints nothing on stderr, except for a warning of the agent: one line that
@@ -71,6 +72,13 @@ func (o options) failClosed(err error) string {
 		return "quit=1\n"
 	}
 	return ""
+}
+
+// isRunByGoogle reports whether a Google auth library runs this process. It reads an answer that
+// is a failure, and shows its message, only if the exit code is 0, and takes what is on stderr
+// for a part of the answer. Everybody else gets the exit code.
+func (p process) isRunByGoogle(o options) bool {
+	return o.format == "google" && p.getenv("GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE") != ""
 }
 
 // statusOf returns the HTTP status for an exit code, for Google's libraries to show.

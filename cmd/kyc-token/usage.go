@@ -53,5 +53,6 @@ Exit status: 0 done, 64 wrong usage, 69 no agent,
 70 internal error or stdout cannot be written, 75 temporary failure,
 77 sign-in needed, locked or denied, 78 unknown environment or wrong
 configuration. With exec also 126 COMMAND cannot be run, 127 it does not exist,
-else its own status.
+else its own status. Google's libraries, which read a failure at 0 only, get 0:
+with -f google, if GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE is set, as they do.
 `
