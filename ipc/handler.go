@@ -92,6 +92,7 @@ type request struct {
 
 // ServeHTTP answers a request to the agent, or forwards one whose host is an environment.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.Host = lowerASCII(r.Host)
 	if h.proxy != nil && r.Host != "" && r.Host != wire.Host {
 		h.serveProxy(w, r)
 		return
@@ -104,6 +105,17 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.logRequest(r, op, env, res.user, started, err)
 	res.write(w)
+}
+
+// lowerASCII returns a host name without capitals: host names have no case (RFC 3986, 3.2.2).
+// [strings.ToLower] would take the Kelvin sign for a k.
+func lowerASCII(host string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, host)
 }
 
 // serve returns the answer to r. op and env are for the log, which must not have the path:

@@ -109,6 +109,30 @@ func throughProxy(t testing.TB, ln *ipctest.Listener) *http.Client {
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// Host names have no case. Unicode's have nothing to do with it.
+func TestHostInCapitals(t *testing.T) {
+	u := newUpstream(t, nil)
+	ln := serveProxy(t, tokenFor(u.URL, "staging"))
+	for _, host := range []string{"STAGING", "Staging", "sTaGiNg"} {
+		if a := ask(t, ln, "GET /kyc HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); a.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", host, a.StatusCode, a.body)
+		}
+	}
+	for _, server := range []*Server{{Service: &scripted{}}, {Service: &scripted{}, Proxy: true}} {
+		ln := serveMemServer(t, server)
+		for _, host := range []string{"KYC-AGENT", "Kyc-Agent"} {
+			if a := ask(t, ln, "GET /v1/token HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); a.StatusCode != http.StatusOK {
+				t.Errorf("%s: %d %s", host, a.StatusCode, a.body)
+			}
+		}
+		for _, host := range []string{"\u212ayc-agent", "\u017ftaging", "kyc-agent.", "kyc-agent:80", "KYC_AGENT"} {
+			if a := ask(t, ln, "GET /v1/token HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); a.StatusCode < 400 {
+				t.Errorf("%s: %d %s", host, a.StatusCode, a.body)
+			}
+		}
+	}
+}
+
 func TestProxyForwards(t *testing.T) {
 	got := make(chan *http.Request, 1)
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -165,7 +189,6 @@ func TestProxyRefuses(t *testing.T) {
 		"unknown host":        {"GET /kyc HTTP/1.1\r\nHost: evil.example\r\n\r\n", 404, agent.CodeUnknownEnvironment, "unknown environment"},
 		"host with a port":    {"GET /kyc HTTP/1.1\r\nHost: staging:80\r\n\r\n", 400, agent.CodeUsage, "has a port"},
 		"agent with a port":   {"GET /kyc HTTP/1.1\r\nHost: kyc-agent:80\r\n\r\n", 400, agent.CodeUsage, "has a port"},
-		"capitals":            {"GET /kyc HTTP/1.1\r\nHost: STAGING\r\n\r\n", 404, agent.CodeUnknownEnvironment, "unknown environment"},
 		"trailing dot":        {"GET /kyc HTTP/1.1\r\nHost: staging.\r\n\r\n", 404, agent.CodeUnknownEnvironment, "unknown environment"},
 		"absolute form":       {"GET http://staging/kyc HTTP/1.1\r\nHost: staging\r\n\r\n", 400, agent.CodeUsage, "whole URL"},
 		"absolute, elsewhere": {"GET http://evil.example/kyc HTTP/1.1\r\nHost: staging\r\n\r\n", 400, agent.CodeUsage, "whole URL"},

@@ -10,6 +10,13 @@
 // request is sent, and the error says which command to run:
 //
 //	if errors.Is(err, agent.CodeLoginRequired) { … }
+//
+// # Redirects
+//
+// A client of [oauth2.NewClient] over a [Source] sends the token wherever its requests go: it
+// follows a redirect to another host with the token, because it adds the header to every
+// request of the client. [Transport] refuses such a request. Where a library wants a Source,
+// give its client a CheckRedirect that returns [http.ErrUseLastResponse].
 package tokensource
 
 import (
