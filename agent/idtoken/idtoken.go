@@ -18,6 +18,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -104,11 +105,17 @@ func Verify(raw string, keys KeyFunc, want Expect) (Claims, error) {
 	}, nil
 }
 
+// base64URL are the characters of each part of a token (RFC 7515, 2).
+const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 // parse splits a token into its parts. It allows RS256 only, and does not leave that to the
 // type of the key: otherwise an HMAC with the public key as its secret would pass.
 func parse(raw string) (*jwt.JSONWebToken, string, error) {
 	if len(raw) > MaxSize {
 		return nil, "", refuse(CheckFormat, "at most 64 KiB", "%d bytes", len(raw))
+	}
+	if strings.Trim(raw, base64URL+".") != "" { // go-jose drops white space
+		return nil, "", refuse(CheckFormat, "letters, digits, '-', '_' and '.'", "other characters, too")
 	}
 	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
 	if alg, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {

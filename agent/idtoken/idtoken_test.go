@@ -245,6 +245,18 @@ func TestVerifyRefusesForms(t *testing.T) {
 	}
 }
 
+// A token with anything in it that is no part of one is refused, wherever it stands, also what
+// a decoder of base64 skips: the token goes into a header as it is.
+func TestVerifyRefusesOtherCharacters(t *testing.T) {
+	good := token(t, claims(nil))
+	first := strings.Index(good, ".")
+	for _, odd := range []string{" ", "\t", "\n", "\r\n", "\v", "\f", "\x00", "\u0085", "\u00a0", "\u2028", "\u3000", "\ufeff", "=", "+", "/", "%20", ",", ";"} {
+		for _, at := range []int{0, 1, first, first + 1, len(good) - 1, len(good)} {
+			refused(t, good[:at]+odd+good[at:], idtoken.CheckFormat)
+		}
+	}
+}
+
 // An empty expectation must not match an empty claim.
 func TestVerifyRefusesEmptyExpectation(t *testing.T) {
 	want := idtoken.Expect{Now: now}
@@ -404,6 +416,9 @@ func FuzzVerify(f *testing.F) {
 		if err == nil {
 			if got.Subject != sub || got.Username != "ana" || got.Lifetime() != time.Hour {
 				t.Fatalf("accepted what was never signed: %+v", got)
+			}
+			if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r > '~' }) {
+				t.Fatalf("accepted %q", raw)
 			}
 			return
 		}
