@@ -67,7 +67,17 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 		})
 	}
 	req.Environment = s.name
-	res, err := s.agent.auth.Login(ctx, env, req, ask)
+	var res AuthResult
+	signIn := func(ask Prompter) (err error) {
+		res, err = s.agent.auth.Login(ctx, env, req, ask)
+		return err
+	}
+	var err error
+	if req.Password.IsZero() {
+		err = signIn(ask)
+	} else {
+		err = s.guarded(ctx, "login", req.Username, ask, signIn)
+	}
 	superseded := context.Cause(ctx) == errSuperseded
 	if err == nil && superseded {
 		s.revokeLate(env, &storedSignIn{issued: res.SignIn, at: placeOf(env)})

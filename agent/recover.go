@@ -19,7 +19,12 @@ func (a *Agent) Recover(ctx context.Context, req RecoverRequest, ask Prompter) e
 	}
 	req.Environment = s.name
 	started := time.Now()
-	err = a.auth.Recover(ctx, s.environment(), req, ask)
+	call := func(ask Prompter) error { return a.auth.Recover(ctx, s.environment(), req, ask) }
+	if req.Action == RecoverChange {
+		err = s.guarded(ctx, "recover", req.Username, ask, call)
+	} else {
+		err = call(ask)
+	}
 	log := a.log.With("op", "recover", "action", string(req.Action), "env", s.name, "duration", time.Since(started).Round(time.Millisecond))
 	if err != nil {
 		e := s.wrap("recover", err)

@@ -53,6 +53,7 @@ type session struct {
 	refreshes       int
 	refreshFailures int
 	cancelLogin     *context.CancelCauseFunc // cancels the login in progress; nil if there is none
+	guesses         guesses                  // guards itself
 	unattended      unattendedState
 	refusedStamp    storedValue // see unattended.go
 }

@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func child(mode string) int {
 	var err error
 	switch mode {
 	case "ask":
-		err = childAsk(os.Getenv("SOCKET"))
+		err = childAsk(os.Getenv("SOCKET"), cmp.Or(os.Getenv("REQUEST"), rawRequest("GET", "/v1/token", "")))
 	case "answer":
 		err = childAnswer(os.Getenv("SOCKET"))
 	case "serve":
@@ -48,13 +49,13 @@ func child(mode string) int {
 }
 
 // childAsk sends a request and prints the answer.
-func childAsk(path string) error {
+func childAsk(path, request string) error {
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if _, err := io.WriteString(c, rawRequest("GET", "/v1/token", "")); err != nil {
+	if _, err := io.WriteString(c, request); err != nil {
 		return err
 	}
 	_, err = io.Copy(os.Stdout, c)

@@ -18,9 +18,13 @@ const answerTimeout = 3 * time.Minute
 // of an account. It runs in its own goroutine because it outlives the request that started
 // it: the answer to a challenge comes with another request.
 type conversation struct {
-	all    *conversations
-	id     string
-	kind   conversationKind
+	all  *conversations
+	id   string
+	kind conversationKind
+
+	pid     int // of the process that started it; 0 if it is not known
+	started time.Time
+
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	asked  chan question // capacity 1: a challenge for the request that waits

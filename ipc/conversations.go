@@ -43,27 +43,50 @@ func newConversations(serving context.Context, onPanic func(any) error) *convers
 	return &conversations{serving: serving, onPanic: onPanic, active: map[string]*conversation{}}
 }
 
-// start starts a conversation.
-func (cs *conversations) start(kind conversationKind, call serviceCall) (*conversation, error) {
+// start starts a conversation for the process whose id is pid; 0 means that it is not known. If
+// there are too many, the process that has the most loses its oldest one, so that a program
+// that starts and leaves them keeps no person from signing in.
+func (cs *conversations) start(pid int, kind conversationKind, call serviceCall) (*conversation, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.closed {
 		return nil, kind.stopping()
 	}
-	if len(cs.active) >= maxConversations {
+	if len(cs.active) >= maxConversations && !cs.makeRoomLocked() {
 		return nil, &agent.Error{
 			Code: agent.CodeUnavailable, Op: kind.op, RetryAfter: 30 * time.Second,
 			Message: fmt.Sprintf("%d sign-ins or recoveries are going on already", maxConversations), Hint: "finish or cancel one, then try again",
 		}
 	}
 	c := &conversation{
-		all: cs, id: rand.Text(), kind: kind,
+		all: cs, id: rand.Text(), kind: kind, pid: pid, started: time.Now(),
 		asked: make(chan question, 1), done: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(cs.serving)
 	cs.active[c.id] = c
 	cs.wg.Go(func() { c.run(call) })
 	return c, nil
+}
+
+// makeRoomLocked ends the oldest conversation of the process that has the most, unless none has
+// two. The caller holds mu.
+func (cs *conversations) makeRoomLocked() bool {
+	byPID := map[int][]*conversation{}
+	var most []*conversation
+	for _, c := range cs.active {
+		byPID[c.pid] = append(byPID[c.pid], c)
+		if all := byPID[c.pid]; c.pid > 0 && len(all) > len(most) {
+			most = all
+		}
+	}
+	if len(most) < 2 {
+		return false
+	}
+	oldest := slices.MinFunc(most, func(a, b *conversation) int { return a.started.Compare(b.started) })
+	err := oldest.kind.cancelled("the " + oldest.kind.what + " was ended because the same program has begun so many of them")
+	oldest.cancel(err)
+	cs.endLocked(oldest, err)
+	return true
 }
 
 // remove removes a conversation whose service call has returned. If it still waits for an

@@ -43,7 +43,7 @@ func (h *handler) serveAccount(r *request) (response, error) {
 
 // startConversation starts a conversation and answers with its first step.
 func (h *handler) startConversation(r *request, kind conversationKind, call serviceCall) (response, error) {
-	c, err := h.conversations.start(kind, call)
+	c, err := h.conversations.start(peerOf(r.http).PID, kind, call)
 	if err != nil {
 		return response{}, err
 	}
