@@ -16,11 +16,11 @@ import (
 // crash may leave that file, and the caller should remove it at the next start.
 // The system calls, in order:
 //
-//	openat(dir, "<prefix>XXXX", O_WRONLY|O_CREAT|O_EXCL, perm)
+//	openat(dir, "<prefix>XXXX", O_RDWR|O_CREAT|O_EXCL, perm)
 //	fchmod           if perm has bits that the umask may remove
 //	write
 //	fsync(file)      the bytes are on the disk before the name points at them
-//	close
+//	close            by ReplaceOpen not at all
 //	renameat("<prefix>XXXX", name)
 //
 // The name is durable only after SyncDir has returned nil, too. If name is a symbolic
@@ -34,28 +34,60 @@ func Replace(root *os.Root, name, prefix string, data []byte, perm fs.FileMode) 
 	if err := Create(root, temp, data, perm); err != nil {
 		return err
 	}
-	if err := root.Rename(temp, name); err != nil {
-		_ = root.Remove(temp)
-		return err
+	return rename(root, temp, name)
+}
+
+// ReplaceOpen is Replace for a file that must be reached later, whatever is done to its name
+// and its mode: it returns the new file, open for reading and writing.
+func ReplaceOpen(root *os.Root, name, prefix string, data []byte, perm fs.FileMode) (*os.File, error) {
+	temp := prefix + rand.Text()
+	f, err := create(root, temp, data, perm)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if err := rename(root, temp, name); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func rename(root *os.Root, temp, name string) error {
+	err := root.Rename(temp, name)
+	if err != nil {
+		_ = root.Remove(temp)
+	}
+	return err
 }
 
 // Create writes a new file. If it exists, the error is [fs.ErrExist]. A file that could
 // not be written completely is removed.
 func Create(root *os.Root, name string, data []byte, perm fs.FileMode) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	f, err := create(root, name, data, perm)
 	if err != nil {
 		return err
 	}
-	if err := write(f, data, perm); err != nil {
+	if err := f.Close(); err != nil {
 		_ = root.Remove(name)
 		return err
 	}
 	return nil
 }
 
-// write sets f's mode while f is still empty, writes data and closes f.
+func create(root *os.Root, name string, data []byte, perm fs.FileMode) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return nil, err
+	}
+	if err := write(f, data, perm); err != nil {
+		_ = f.Close() // first: Windows removes no open file
+		_ = root.Remove(name)
+		return nil, err
+	}
+	return f, nil
+}
+
+// write sets f's mode while f is still empty, and writes data.
 func write(f *os.File, data []byte, perm fs.FileMode) (err error) {
 	if perm&0o077 != 0 {
 		err = f.Chmod(perm)
@@ -65,9 +97,6 @@ func write(f *os.File, data []byte, perm fs.FileMode) (err error) {
 	}
 	if err == nil {
 		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
 	}
 	return err
 }
