@@ -191,6 +191,9 @@ type SinkStatus struct {
 	ExpiresAt   time.Time `json:"expires_at,omitzero"` // of the token in it; left out for an API key
 	// Error is why there is no file, or why its token is not as fresh as it should be.
 	Error string `json:"error,omitempty"`
+	// Left has a line for each file that still holds a token, or may, although there should
+	// be none: what it is, why, and what to do.
+	Left []string `json:"left,omitempty"`
 }
 
 // EnvironmentStatus describes the sign-in of one environment. Times that do not apply are

@@ -5,7 +5,9 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -27,27 +29,35 @@ type file struct {
 	o      Options
 	log    *slog.Logger
 	sink   Sink
-	prefix filePrefix    // identifies a file that a killed agent left
-	wake   chan struct{} // cap 1: requests an update
+	notes  *notes
+	wake   chan struct{}      // cap 1: requests an update
+	settle chan chan struct{} // requests one, and closes the channel after it
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has removed the file and returned
+	// leftOver is set for a file that is not configured any more: it is only removed.
+	leftOver bool
 
 	// Used by run's goroutine only.
-	token    agent.Token // last written
-	current  *lockedFile // as last written; nil while there is no file
-	failures int         // failed updates in a row
+	token    agent.Token    // last written
+	current  *writtenFile   // as last written; nil while there is no file
+	replaced []*writtenFile // written before: other names may lead to them
+	made     bool           // the folder was made for it
+	failed   bool           // the last remove did
+	inUse    bool           // the last remove found the file of another agent
+	logged   []string       // what is left, as it was logged
+	failures int            // failed updates in a row
 
 	mu       sync.Mutex
 	reported agent.SinkStatus
 }
 
 // newFile returns the file of s. Its run method does the work.
-func newFile(o Options, s Sink) *file {
+func newFile(o Options, s Sink, n *notes) *file {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &file{
-		o: o, log: o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s, prefix: filePrefixOf(o.Render, s.Format),
-		wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, done: make(chan struct{}),
+		o: o, log: o.Logger.With("op", "sink", "env", s.Environment, "path", s.Path), sink: s, notes: n,
+		wake: make(chan struct{}, 1), settle: make(chan chan struct{}), ctx: ctx, cancel: cancel, done: make(chan struct{}),
 		reported: agent.SinkStatus{Path: s.Path, Environment: s.Environment, Format: s.Format},
 	}
 }
@@ -75,24 +85,87 @@ func (f *file) status() agent.SinkStatus {
 	return f.reported
 }
 
-// run updates the file until its context ends, and then removes it.
+// settled updates the file and returns when that is done, or when ctx ends.
+func (f *file) settled(ctx context.Context) {
+	updated := make(chan struct{})
+	select {
+	case f.settle <- updated:
+		select {
+		case <-updated:
+			return
+		case <-ctx.Done():
+		}
+	case <-f.done:
+		return
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reported.Left = []string{inMessage(f.sink.Path) + " may hold a token: its file system does not answer; remove it"}
+}
+
+// ended reports whether run has returned.
+func (f *file) ended() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// run updates the file until its context ends, and then removes it. A left-over is removed
+// once, or as soon as that is possible.
 func (f *file) run() {
 	defer close(f.done)
 	f.sink.removeTemps()
 	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
 	for {
+		var updated chan struct{}
 		select {
 		case <-f.ctx.Done():
-			if err := f.remove(); err != nil {
-				f.log.Warn("cannot remove the token file", "error", err)
-			}
+			f.end()
 			return
+		case updated = <-f.settle:
+			f.failures = 0
 		case <-f.wake:
 			f.failures = 0 // something changed, so earlier failures say little
 		case <-timer.C:
 		}
-		timer.Reset(f.untilExpiry(f.update()))
+		again := f.update()
+		over := f.leftOver && f.clean()
+		if over {
+			f.end()
+		}
+		if updated != nil {
+			close(updated)
+		}
+		if over {
+			return
+		}
+		timer.Reset(f.untilExpiry(again))
+	}
+}
+
+// end removes the file for good, with the folder that was made for it.
+func (f *file) end() {
+	if err := f.remove(); err != nil {
+		f.log.Warn("cannot remove the token file", "error", err)
+	}
+	f.logLeft()
+	dir := filepath.Dir(f.sink.Path)
+	f.made = f.made || f.notes.madeFolder(dir)
+	if f.clean() && !f.inUse {
+		f.notes.drop(f.sink.Path)
+		if f.made {
+			_ = syscall.Rmdir(dir) // unless it has something else in it
+		}
+	}
+	for _, w := range append(f.replaced, f.current) {
+		if w != nil {
+			w.close()
+		}
 	}
 }
 
@@ -119,6 +192,10 @@ func (f *file) untilExpiry(d time.Duration) time.Duration {
 // update writes or removes the file, as the current token requires, and returns when to
 // update it next.
 func (f *file) update() time.Duration {
+	if f.leftOver {
+		return f.removeLeftOver()
+	}
+	f.eraseReplaced(expiredOnly)
 	if ended, _ := f.expired(); ended {
 		_ = f.remove() // before waiting for a new token; if this fails, writeToken reports why
 	}
@@ -138,9 +215,12 @@ func (f *file) update() time.Duration {
 
 // writeToken writes t unless the file already holds it.
 func (f *file) writeToken(t agent.Token) error {
-	same := f.current != nil && t.IDToken.Equal(f.token.IDToken) && t.APIURL == f.token.APIURL
-	if same && f.sink.unchanged(f.current) {
-		return nil
+	if f.current != nil && t.IDToken.Equal(f.token.IDToken) && t.APIURL == f.token.APIURL {
+		change := f.current.change(f.sink.Path)
+		if change == "" {
+			return nil
+		}
+		f.log.Info("the token file is not as it was written, and is written anew", "change", change)
 	}
 	data, err := f.o.Render(f.sink.Format, t, time.Now())
 	if err != nil {
@@ -149,15 +229,17 @@ func (f *file) writeToken(t agent.Token) error {
 	if f.sink.Format == "token" {
 		data = bytes.TrimSuffix(data, []byte("\n"))
 	}
-	written, err := f.sink.write(data, f.current, f.prefix)
+	written, err := f.write(data)
 	if err != nil {
 		return err
 	}
-	f.current.close()
+	written.end = t.ExpiresAt
+	f.keep(f.current)
 	f.token, f.current = t, written
 	f.log.Debug("token file written")
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.reported.Left = nil
 	f.reported.WrittenAt, f.reported.ExpiresAt = time.Now().UTC().Truncate(time.Second), t.ExpiresAt.UTC().Truncate(time.Second)
 	return nil
 }
@@ -167,7 +249,7 @@ func (f *file) handleNoToken(why error) time.Duration {
 	if err := f.remove(); err != nil {
 		return f.handleWriteError(err)
 	}
-	if f.report(why) {
+	if f.report(why) && !f.logLeft() {
 		f.log.Info("no token, so no token file", "code", string(agent.CodeOf(why)), "error", why)
 	}
 	return f.backoff()
@@ -183,19 +265,6 @@ func (f *file) handleWriteError(why error) time.Duration {
 		_ = f.remove()
 	}
 	return f.backoff()
-}
-
-// remove removes the file, also one that a killed agent left.
-func (f *file) remove() error {
-	if err := f.sink.remove(f.current, f.prefix); err != nil {
-		return err
-	}
-	f.current.close()
-	f.token, f.current = agent.Token{}, nil
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.reported.WrittenAt, f.reported.ExpiresAt = time.Time{}, time.Time{}
-	return nil
 }
 
 // report sets the error that Status shows, or clears it when why is nil, and returns whether

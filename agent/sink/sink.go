@@ -3,7 +3,7 @@
 // [New] makes a [Manager], [Manager.Configure] sets the token files, and [Manager.Close]
 // removes them. The agent reports changes of its tokens to the Manager:
 //
-//	m := sink.New(sink.Options{Token: …, Render: format.Render})
+//	m := sink.New(sink.Options{Token: …, Render: format.Render, State: folder, …})
 //	a, err := agent.New(agent.Options{OnChange: m.OnChange, …})
 //	m.Configure([]sink.Sink{{Environment: "prod", Format: "token", Path: path, Mode: 0o600}})
 //
@@ -14,13 +14,20 @@
 // demand: its token is refreshed before it expires. The file is removed when there is no
 // token any more (after a logout, a refusal, or an expiry without a refresh), when it is
 // no longer configured, and by Close. Only a killed agent leaves its file behind; the next
-// Configure replaces or removes it.
+// Configure replaces or removes it, also if it is not configured any more.
+//
+// Files stay open, and one that is removed is emptied: hard links to it, mounts of it, and
+// the file itself after somebody has moved it hold no token then, either. What cannot be
+// removed or emptied is named in [agent.SinkStatus]. A copy is out of reach.
 //
 // A reader sees the whole old file or the whole new one, and never with a wider mode than
 // the configured one. Files are only written to folders that nobody but the owner can
-// change, and a symbolic link at the path is not followed. A file that is not the agent's
-// stays: the first bytes show whether a killed agent left it, no more than these are read,
-// and none of its content is logged.
+// change, or put others in the place of, and a symbolic link at the path is not followed.
+//
+// A file that is not the agent's is neither replaced nor removed. What the agent writes it
+// notes in the folder Options.State: path and hash. Without a note a file is the agent's if
+// it has an ID token of the environment in it and nothing else. None of its content is
+// logged.
 //
 // A file that another running agent maintains is left alone.
 //
@@ -70,9 +77,18 @@ type Options struct {
 	// no usable token.
 	Token func(ctx context.Context, req agent.TokenRequest) (agent.Token, error)
 	// Render formats a token. Formats with a remaining lifetime compute it from now.
-	Render func(format string, t agent.Token, now time.Time) ([]byte, error)
+	Render renderFunc
+	// Issued reports whether a JWT is an ID token for the environment, by what it says
+	// itself: such a file at a path is the agent's, if nothing is known of who wrote it. If
+	// Issued is nil, none is.
+	Issued func(environment, token string) bool
+	// State is the folder in which the Manager notes, without any secret, which files it has
+	// written, so that the next one finds them after a kill. If it is empty, none are noted.
+	State  string
 	Logger *slog.Logger // nil discards
 }
+
+type renderFunc = func(format string, t agent.Token, now time.Time) ([]byte, error)
 
 // removeTimeout is how long Configure waits until files are removed, so that a hanging
 // file system does not hang a reload.
@@ -87,6 +103,7 @@ type Manager struct {
 
 	mu     sync.Mutex // orders Configure and Close
 	closed bool
+	notes  *notes // nil before the first Configure
 }
 
 // New returns a Manager without files.
@@ -110,22 +127,43 @@ func (m *Manager) Configure(sinks []Sink) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
-	m.removeLocked(ctx, func(f *file) bool { return !slices.Contains(sinks, f.sink) })
+	if m.notes == nil {
+		m.notes = readNotes(m.o.State, m.o.Logger)
+	}
+	m.removeLocked(ctx, func(f *file) bool { return f.leftOver || !slices.Contains(sinks, f.sink) })
+	leftOver := m.removeLeftOvers(ctx, sinks)
 	old, files := *m.files.Load(), make([]*file, 0, len(sinks))
 	for _, s := range sinks {
 		if i := slices.IndexFunc(old, func(f *file) bool { return f.sink == s }); i >= 0 {
 			files = append(files, old[i])
 		} else {
-			files = append(files, newFile(m.o, s))
+			files = append(files, newFile(m.o, s, m.notes))
 		}
 	}
-	m.files.Store(&files) // before the first update, so that OnChange misses no change
+	all := slices.Concat(files, leftOver)
+	m.files.Store(&all) // before the first update, so that OnChange misses no change
 	for _, f := range files {
 		f.wakeUp()
 		if !slices.Contains(old, f) {
 			go f.run()
 		}
 	}
+}
+
+// removeLeftOvers removes the files of which there is a note, but no Sink: a killed agent left
+// them, or they could not be removed before. It returns those that are still to be removed.
+func (m *Manager) removeLeftOvers(ctx context.Context, sinks []Sink) (leftOver []*file) {
+	for _, n := range m.notes.all() {
+		if slices.ContainsFunc(sinks, func(s Sink) bool { return s.Path == n.Path }) {
+			continue
+		}
+		f := newFile(m.o, Sink{Environment: n.Environment, Path: n.Path, Mode: 0o600}, m.notes)
+		f.leftOver = true
+		leftOver = append(leftOver, f)
+		go f.run()
+	}
+	m.settle(ctx, leftOver)
+	return slices.DeleteFunc(leftOver, (*file).ended)
 }
 
 // removeLocked stops and removes the files for which gone returns true. The caller holds mu.
@@ -152,11 +190,28 @@ func (m *Manager) OnChange(environment string) {
 	}
 }
 
-// Status returns the state of each file, in the order of the configuration.
+// Settle updates the files of an environment and returns when that is done, or when ctx ends.
+// [Manager.Status] then says what still holds a token after a logout.
+func (m *Manager) Settle(ctx context.Context, environment string) {
+	m.settle(ctx, slices.DeleteFunc(slices.Clone(*m.files.Load()), func(f *file) bool { return f.sink.Environment != environment }))
+}
+
+func (m *Manager) settle(ctx context.Context, files []*file) {
+	var all sync.WaitGroup
+	for _, f := range files {
+		all.Go(func() { f.settled(ctx) })
+	}
+	all.Wait()
+}
+
+// Status returns the state of each file, in the order of the configuration, and of those that
+// are left although they are not configured any more.
 func (m *Manager) Status() []agent.SinkStatus {
 	var all []agent.SinkStatus
 	for _, f := range *m.files.Load() {
-		all = append(all, f.status())
+		if !f.leftOver || !f.ended() {
+			all = append(all, f.status())
+		}
 	}
 	return all
 }

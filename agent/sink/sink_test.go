@@ -36,6 +36,7 @@ func inBubble(t *testing.T, body func(f *fixture)) {
 		f.m = sink.New(sink.Options{
 			Token:  func(ctx context.Context, req agent.TokenRequest) (agent.Token, error) { return f.a.Token(ctx, req) },
 			Render: render,
+			Issued: func(env, token string) bool { return env == "prod" && token == "eyJold" },
 			Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
 		})
 		f.a = agenttest.NewAgent(t, f.p, func(o *agent.Options) { o.OnChange = f.m.OnChange })

@@ -3,154 +3,164 @@ package sink
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
-	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/durable"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// A lockedFile is an existing token file. The lock tells other agents that it is in use;
-// the kernel releases the lock of an agent that was killed.
-type lockedFile struct {
-	file *os.File
-	info fs.FileInfo
-}
-
-func (w *lockedFile) sameAs(info fs.FileInfo) bool { return w != nil && os.SameFile(w.info, info) }
-
-func (w *lockedFile) close() {
-	if w != nil {
-		_ = w.file.Close()
-	}
-}
-
-// A filePrefix is the text before the token, with which every file of a format begins.
-type filePrefix string
-
-// sampleToken begins every JWT (RFC 7515: the first two bytes of its header are `{"`).
-const sampleToken = "eyJ"
-
-// tokenStarts are the beginnings of a token: of a JWT and of an API key.
-var tokenStarts = []string{sampleToken, "sk_"}
-
-// filePrefixOf returns the prefix of a format. It is empty for a format that render does
-// not know; no file is ever written in such a format.
-func filePrefixOf(render func(string, agent.Token, time.Time) ([]byte, error), format string) filePrefix {
-	text, _ := render(format, agent.Token{IDToken: agent.NewSecret(sampleToken)}, time.Now())
-	before, _, _ := strings.Cut(string(text), sampleToken)
-	return filePrefix(before)
-}
-
-// startsFile reports whether f begins with the prefix and a token, or is empty.
-func (p filePrefix) startsFile(f *os.File) bool {
-	begin := make([]byte, len(p)+len(sampleToken))
-	n, err := f.ReadAt(begin, 0)
-	if n == 0 && err == io.EOF {
-		return true
-	}
-	token, ok := strings.CutPrefix(string(begin[:n]), string(p))
-	return ok && slices.Contains(tokenStarts, token)
-}
-
-// write replaces the file at the path by one with data. old is the file that this agent
-// wrote before, or nil; the caller closes it. A file that begins with prefix was left by a
-// killed agent and is replaced, too.
-func (s Sink) write(data []byte, old *lockedFile, prefix filePrefix) (*lockedFile, error) {
-	root, err := s.openFolder()
+// write replaces the file at the path by one with data, if what is there is the agent's.
+func (f *file) write(data []byte) (*writtenFile, error) {
+	root, made, err := f.sink.openFolder()
+	f.made = f.made || made
 	if err != nil {
-		return nil, s.explain("write", err)
+		return nil, f.sink.explain("write", err)
 	}
-	defer root.Close()
-	err = s.checkReplaceable(root, old, prefix)
+	found, err := f.checkReplaceable(root)
 	if err == nil {
-		err = durable.Replace(root, s.name(), s.tempPrefix(), data, s.Mode)
+		f.notes.add(f.sink, data, f.made) // first: a kill may come at any time
+		var written *os.File
+		if written, err = durable.ReplaceOpen(root, f.sink.name(), f.sink.tempPrefix(), data, f.sink.Mode); err == nil {
+			f.keep(found)
+			return f.newWritten(root, written, data)
+		}
 	}
-	var written *lockedFile
-	if err == nil {
-		written, err = s.lock(root)
+	if found != nil {
+		found.close()
+	}
+	_ = root.Close()
+	return nil, f.sink.explain("write", err)
+}
+
+func (f *file) newWritten(root *os.Root, written *os.File, data []byte) (*writtenFile, error) {
+	w := &writtenFile{file: written, root: root, size: int64(len(data)), sum: sumOf(data)}
+	var err error
+	if w.info, err = written.Stat(); err == nil {
+		err = w.lock()
 	}
 	if err != nil {
-		return nil, s.explain("write", err)
+		w.close()
+		return nil, f.sink.explain("write", err)
 	}
-	return written, nil
+	return w, nil
 }
 
-// checkReplaceable returns an error if the path holds something that is not a token file, or
-// a token file that another agent uses.
-func (s Sink) checkReplaceable(root *os.Root, old *lockedFile, prefix filePrefix) error {
-	info, err := root.Lstat(s.name())
+// checkReplaceable returns an error if the path holds something that is not this agent's. If
+// it holds a file that an agent left, found is that file.
+func (f *file) checkReplaceable(root *os.Root) (found *writtenFile, err error) {
+	info, err := root.Lstat(f.sink.name())
 	switch {
 	case err != nil:
-		return nil // there is no file, or Replace will return the error
-	case !replaceable(info):
-		return refusal(fmt.Sprintf("what exists there is not one of the agent's token files (mode %s); remove it, or name another path", info.Mode()))
-	case old.sameAs(info) || !info.Mode().IsRegular():
-		return nil
+		return nil, nil // there is no file, or ReplaceOpen will return the error
+	case info.Mode().Type() == fs.ModeSymlink && f.current != nil:
+		return nil, nil // it took the place of the written file, and is replaced itself
+	case info.Mode().Type() == fs.ModeSymlink:
+		target, _ := root.Readlink(f.sink.name())
+		return nil, errForeign(" (a symbolic link to " + inMessage(target) + ")")
+	case f.current.sameAs(info):
+		return nil, nil
+	case !info.Mode().IsRegular():
+		return nil, errForeign(" (mode " + info.Mode().String() + ")")
 	}
-	found, err := s.lock(root)
-	if err != nil {
-		return err
-	}
-	defer found.close()
-	if !prefix.startsFile(found.file) {
-		return refusal("what exists there is not one of the agent's token files; remove it, or name another path")
-	}
-	return nil
+	found, _, err = f.find(root, info)
+	return found, err
 }
 
-// lock opens the file and locks it. The error is [errInUse] if it is locked already.
-func (s Sink) lock(root *os.Root) (*lockedFile, error) {
-	f, err := root.OpenFile(s.name(), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+func errForeign(which string) refusal {
+	return refusal("what exists there is not one of the agent's token files" + which + "; remove it, or name another path")
+}
+
+// find opens the regular file at the path, which this process has not written, and locks it.
+// It returns an error unless it is the agent's; mayHold then says that a token may be in it.
+func (f *file) find(root *os.Root, info fs.FileInfo) (found *writtenFile, mayHold bool, err error) {
+	w := &writtenFile{info: info}
+	restore := func() {}
+	if w.file, err = f.openFound(root, info); errors.Is(err, fs.ErrPermission) {
+		if _, noted := f.notes.get(f.sink.Path); !noted || root.Chmod(f.sink.name(), 0o600) != nil {
+			return nil, noted, err
+		}
+		restore = func() { _ = root.Chmod(f.sink.name(), info.Mode().Perm()) } // its reader may be closed out on purpose
+		w.file, err = f.openFound(root, info)
+	}
+	if err != nil {
+		restore()
+		return nil, false, err
+	}
+	if err = w.lock(); err == nil {
+		var content []byte
+		content, err = readToken(w.file)
+		w.size, w.sum = int64(len(content)), sumOf(content)
+		if err == nil && !f.owns(content) {
+			mayHold, err = holdsToken(content), errForeign(f.oddMode(info))
+		}
+	}
+	if err != nil {
+		restore()
+		_ = w.file.Close()
+		return nil, mayHold, err
+	}
+	f.makeWritable(root, w)
+	return w, false, nil
+}
+
+// makeWritable opens a found file of the agent's again, for writing, so that it can be emptied
+// under its other names, too. Files of mode 0400 could only be read.
+func (f *file) makeWritable(root *os.Root, w *writtenFile) {
+	if w.file.Chmod(0o600) != nil {
+		return
+	}
+	again, err := f.openFound(root, w.info)
+	if err != nil {
+		return
+	}
+	_ = w.file.Close() // and with it the lock
+	w.file = again
+	_ = w.lock()
+}
+
+// oddMode names the mode of a file that is no token file's by its mode alone.
+func (f *file) oddMode(info fs.FileInfo) string {
+	if slices.Contains(allowedModes, info.Mode()) {
+		return ""
+	}
+	return " (mode " + info.Mode().String() + ")"
+}
+
+// openFound opens the file info in root, for writing if that is possible.
+func (f *file) openFound(root *os.Root, info fs.FileInfo) (*os.File, error) {
+	const flags = syscall.O_NONBLOCK | syscall.O_NOFOLLOW
+	opened, err := root.OpenFile(f.sink.name(), os.O_RDWR|flags, 0)
+	if err != nil {
+		opened, err = root.OpenFile(f.sink.name(), os.O_RDONLY|flags, 0)
+	}
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
-		err = errInUse // other errors are ignored: some file systems have no locks
+	if now, err := opened.Stat(); err != nil || !os.SameFile(now, info) {
+		_ = opened.Close()
+		return nil, refusal("it was replaced just now; reload to try again at once")
 	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return &lockedFile{f, info}, nil
+	return opened, nil
 }
 
-const errInUse = refusal("another kyc-agentd uses it; stop that one, or name another path")
-
-// unchanged reports whether the file at the path is still the written one, unmodified.
-func (s Sink) unchanged(written *lockedFile) bool {
-	info, err := os.Lstat(s.Path)
-	return err == nil && written.sameAs(info) && info.Mode() == written.info.Mode() &&
-		info.Size() == written.info.Size() && info.ModTime().Equal(written.info.ModTime())
-}
-
-// remove removes the token file old, which this agent wrote, or one with prefix that a
-// killed agent left. Anything else at the path stays.
-func (s Sink) remove(old *lockedFile, prefix filePrefix) error {
-	if _, err := os.Lstat(s.Path); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil // the folder may be missing, too
+// owns reports whether the agent has written content to the path: by its note, or, where
+// there is none because an older version wrote it or the state folder is gone, if it is
+// nothing but an ID token of the environment. An API key is the agent's only by a note.
+func (f *file) owns(content []byte) bool {
+	if noted, ok := f.notes.get(f.sink.Path); ok && (len(content) == 0 || slices.Contains(noted.Sums, sumOf(content))) {
+		return true
 	}
-	root, err := s.openFolder()
-	if err != nil {
-		return s.explain("remove", err)
+	l, ok := layoutOf(f.o.Render, f.sink.Format)
+	if !ok || f.leftOver || f.o.Issued == nil {
+		return false
 	}
-	defer root.Close()
-	info, err := root.Lstat(s.name())
-	if err != nil || !info.Mode().IsRegular() || s.checkReplaceable(root, old, prefix) != nil {
-		return nil
-	}
-	if err := root.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return s.explain("remove", err)
-	}
-	return nil
+	token := l.token(content)
+	return token != "" && f.o.Issued(f.sink.Environment, token)
 }
 
 // removeTemps removes the temporary files of an agent that was killed while it wrote. In a
@@ -160,7 +170,7 @@ func (s Sink) removeTemps() {
 	if len(names) == 0 {
 		return
 	}
-	root, err := s.openFolder()
+	root, _, err := s.openFolder()
 	if err != nil {
 		return
 	}
@@ -170,73 +180,29 @@ func (s Sink) removeTemps() {
 	}
 }
 
-var globQuoter = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
-
-func globQuote(s string) string { return globQuoter.Replace(s) }
-
-// replaceable reports whether an existing file may be a token file, judged by its type, mode
-// and owner, or is a symbolic link, which is replaced itself. Anything else was put there by
-// somebody else. A token file is never readable by everybody, so a mistake in the
-// configuration does not overwrite ~/.bashrc; ~/.ssh/id_ed25519 is recognized by its content
-// (see filePrefix).
-func replaceable(info fs.FileInfo) bool {
-	mode := info.Mode()
-	return mode.Type() == fs.ModeSymlink || mode.IsRegular() && slices.Contains(allowedModes, mode) && ownerOf(info) == os.Geteuid()
-}
-
 func (s Sink) name() string { return filepath.Base(s.Path) }
 
 // tempPrefix begins the names of files that are still being written.
 func (s Sink) tempPrefix() string { return "." + s.name() + ".kyc-" }
 
-// openFolder opens the folder of the file. It creates the folder if the parent exists, and
-// refuses one in which somebody else could change files. The check is of the opened folder,
-// not of its path, so the folder cannot be exchanged in between.
-func (s Sink) openFolder() (*os.Root, error) {
-	dir := filepath.Dir(s.Path)
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	info, err := root.Stat(".")
-	if err == nil {
-		err = checkFolder(info, dir)
-	}
-	if err != nil {
-		_ = root.Close()
-		return nil, err
-	}
-	return root, nil
-}
-
-func checkFolder(info fs.FileInfo, dir string) error {
-	if uid := ownerOf(info); uid != os.Geteuid() {
-		return refusal(fmt.Sprintf("the folder %s belongs to uid %d; name a path in a folder that you own", dir, uid))
-	}
-	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return refusal(fmt.Sprintf("the folder %s can be written by others (mode %04o); run: chmod go-w %s", dir, perm, shellquote.Quote(dir)))
-	}
-	return nil
-}
-
-func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
-
 // explain adds to err what was being done, to which file, and the next step.
 func (s Sink) explain(doing string, err error) error {
-	cause := err
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		cause = e.Err
-	}
-	if e, ok := errors.AsType[*os.LinkError](err); ok {
-		cause = e.Err
-	}
+	cause := plainCause(err)
 	if _, ok := cause.(refusal); ok {
 		return fmt.Errorf("cannot %s %s: %w", doing, s.Path, cause)
 	}
 	return fmt.Errorf("cannot %s %s: %w%s", doing, s.Path, cause, s.hint(cause))
+}
+
+// plainCause returns err without the names that os adds.
+func plainCause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // A refusal is an error whose text already contains the next step.
@@ -248,10 +214,25 @@ func (s Sink) hint(cause error) string {
 	switch {
 	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
 		return "; free some space there"
-	case errors.Is(cause, fs.ErrNotExist):
-		return "; make the folder " + filepath.Dir(filepath.Dir(s.Path)) + ", or name another path"
-	case errors.Is(cause, syscall.EROFS), errors.Is(cause, fs.ErrPermission):
-		return "; name a path in a folder that you own"
+	case errors.Is(cause, syscall.EBUSY):
+		return "; something is mounted there: run: umount " + shellquote.Quote(s.Path)
+	case errors.Is(cause, fs.ErrNotExist), errors.Is(cause, syscall.EROFS), errors.Is(cause, fs.ErrPermission):
+		return "; " + s.otherPath()
 	}
 	return "; fix that, or name another path"
+}
+
+// isGone reports whether a path leads to nothing.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// A shown error of a file that may still hold a token begins with its path.
+func leftLine(path string, mayHold bool, cause error) string {
+	verb := "still holds"
+	if mayHold {
+		verb = "may hold"
+	}
+	why, _, _ := strings.Cut(plainCause(cause).Error(), "; ")
+	return fmt.Sprintf("%s %s a token: %s; remove it", inMessage(path), verb, why)
 }

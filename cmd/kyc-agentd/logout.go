@@ -46,14 +46,34 @@ func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
 			return err
 		}
 	}
-	if err := in.service.Logout(ctx, req); err != nil {
+	err := in.service.Logout(ctx, req)
+	if err == nil {
+		in.cli.io.say(done, in.env.Name)
+		if in.env.Unattended {
+			in.cli.io.say("%s: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)", in.env.Name)
+		}
+	}
+	return cmp.Or(err, warnOfTokensLeft(ctx, in))
+}
+
+// warnOfTokensLeft names the token files that could not be removed. A script must not take
+// that for a complete logout, so the exit code is 75: once they are removed, the same command
+// ends with 0.
+func warnOfTokensLeft(ctx context.Context, in *interaction) error {
+	st, err := in.service.Status(ctx)
+	if err != nil {
 		return err
 	}
-	in.cli.io.say(done, in.env.Name)
-	if in.env.Unattended {
-		in.cli.io.say("%s: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)", in.env.Name)
+	for _, s := range st.Sinks {
+		if s.Environment != in.env.Name {
+			continue
+		}
+		for _, left := range s.Left {
+			in.cli.io.say("warning: %s", left)
+			err = exitStatus(exitTemporary)
+		}
 	}
-	return nil
+	return err
 }
 
 // confirmAllDevices asks before sign-ins end on other machines.

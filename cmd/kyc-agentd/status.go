@@ -140,6 +140,9 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 		if s.Error != "" {
 			line("token file %s: %s", s.Path, s.Error)
 		}
+		for _, left := range s.Left {
+			line("token file %s", left)
+		}
 	}
 	return err
 }

@@ -19,8 +19,10 @@ import (
 // Sink is a file that holds a valid token or does not exist, for tools that can only read a
 // file: [[sinks]] in config.toml. All your processes can read it. No file outlives the
 // sign-in: a logout, a refusal, a reload without the sink and a stop of the daemon remove
-// it. Only a kill leaves it, until the next start. If two daemons have the same file, the
-// first one keeps it.
+// it, and empty it under other names that it may have. What cannot be removed or emptied is
+// named by `kyc-agentd logout`, which then ends with 75, and by `kyc-agentd status`. Only a
+// kill leaves a file, until the next start. If two daemons have the same file, the first one
+// keeps it.
 type Sink struct {
 	// Environment is whose token it is. Required; it must be one of Environments.
 	Environment EnvironmentName `toml:"environment"`
@@ -31,10 +33,15 @@ type Sink struct {
 	// $XDG_RUNTIME_DIR/kyc-agentd, which no backup sees. Default: there, <environment>.jwt
 	// for "token" and <environment>.<format> for the others. Two sinks with one path, and
 	// a path that the daemon itself uses, are errors. The folder must be yours, and only you
-	// may write to it; if only the last folder is missing, it is made (0700). A folder that
-	// is not so is no error here: `kyc-agentd status` shows it, and the daemon tries again.
+	// may write to it; if only the last folder is missing, it is made (0700), and removed
+	// with the file when the sink is not configured any more or the daemon stops. Each folder
+	// above it must belong to you or to root, and only a sticky one, such as /tmp, may be
+	// writable by others. A folder that is not so is no error here: `kyc-agentd status` shows
+	// it, and the daemon tries again. A file, link or device that is there already and that
+	// the daemon did not write stays as it is. Variables such as $HOME or %t are not expanded.
 	// (With the unit's drop-in 50-namespaces.conf a folder other than the default one has to
-	// be in ReadWritePaths=.)
+	// be in ReadWritePaths=.) For a container, mount a folder that you made, and not the file:
+	// each new token is a new file, and a mount of the file keeps the old one.
 	Path SinkPath `toml:"path"`
 	// Mode is the file's mode: "0600" or "0400", or "0640" or "0440" if its group may read
 	// it. Default "0600". Other modes are errors.
@@ -87,10 +94,28 @@ func (sinkPathKind) check(s string) error {
 		return fmt.Errorf("bad path %q; want a file's, not a folder's", s)
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return fmt.Errorf("bad path %q; it has control characters", s)
+	case slices.ContainsFunc(strings.Split(s, "/"), isVariable):
+		return fmt.Errorf("bad path %q; variables are not expanded; write ~/%s", s, withoutVariable(filepath.Base(s)))
 	case relative && (!filepath.IsLocal(s) || strings.HasPrefix(s, "~")):
 		return fmt.Errorf("bad path %q; want an absolute one, one that begins with ~/, or one in $XDG_RUNTIME_DIR/kyc-agentd", s)
 	}
 	return nil
+}
+
+// isVariable reports whether a shell, systemd or cmd.exe would put something else in the place
+// of a part of a path: $HOME, ${HOME}, %t, %TEMP%.
+func isVariable(part string) bool {
+	return len(part) > 1 && strings.Contains("$%", part[:1]) && (part[1] == '{' || isLetter(part[1]))
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
+
+// withoutVariable returns name, or another one if name is a variable itself.
+func withoutVariable(name string) string {
+	if isVariable(name) {
+		return "kyc.jwt"
+	}
+	return name
 }
 
 type sinkModeKind struct{}

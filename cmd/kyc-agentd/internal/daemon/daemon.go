@@ -32,7 +32,6 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
 	"github.com/legaltalent/kyc-agent/ipc"
-	"github.com/legaltalent/kyc-agent/ipc/format"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -84,7 +83,8 @@ type daemon struct {
 	agent *agent.Agent
 	sinks *sink.Manager
 
-	endpoints atomic.Pointer[map[string]map[string]string] // by environment; see service.Status
+	endpoints    atomic.Pointer[map[string]map[string]string] // by environment; see service.Status
+	environments atomic.Pointer[[]agent.Environment]          // see issued
 
 	reloading sync.Mutex
 	started   config.Config // the configuration at the start: a new store needs a restart
@@ -163,7 +163,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if d.store, err = d.openStore(ctx); err != nil {
 		return err
 	}
-	d.sinks = sink.New(sink.Options{Token: d.token, Render: format.Render, Logger: d.log})
+	d.sinks = d.newSinks()
 	d.agent, err = agent.New(agent.Options{
 		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
 		Exchanger:     awscreds.New(awscreds.Options{Logger: d.log}),
@@ -177,7 +177,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.setEndpoints(agentConfig)
+	d.setEnvironments(agentConfig)
 	d.logEndpoints(agentConfig)
 	d.checkUnattended(agentConfig)
 	if err := d.agent.Start(ctx); err != nil {

@@ -42,8 +42,8 @@ func (d *daemon) reload(context.Context) error {
 		return err
 	}
 	d.apply(l.config, l.warnings)
+	d.setEnvironments(l.agent)
 	d.sinks.Configure(l.sinks)
-	d.setEndpoints(l.agent)
 	d.checkUnattended(l.agent)
 	d.log.Info("configuration reloaded")
 	d.logEndpoints(l.agent)

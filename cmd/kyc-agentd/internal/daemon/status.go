@@ -28,8 +28,11 @@ func (s service) Status(ctx context.Context) (agent.Status, error) {
 	return st, err
 }
 
-// setEndpoints keeps the servers of c that are not AWS's own, for the status.
-func (d *daemon) setEndpoints(c agent.Config) {
+// setEnvironments keeps the environments of c, and, for the status, the servers that are not AWS's
+// own.
+func (d *daemon) setEnvironments(c agent.Config) {
+	environments := slices.Clone(c.Environments)
+	d.environments.Store(&environments)
 	endpoints := map[string]map[string]string{}
 	for _, e := range c.Environments {
 		endpoints[e.Name] = config.Endpoints(e)

@@ -87,6 +87,10 @@ func checkSinks(_ context.Context, p *probe) (found []Finding) {
 			found = append(found, warning("sinks.failed", cmp.Or(fix, "correct the folder, then run: kyc-agentd reload"), "token file: %s",
 				strings.TrimPrefix(message, s.Environment+": ")).forEnv(s.Environment))
 		}
+		for _, left := range s.Left {
+			message, fix, _ := strings.Cut(left, "; ")
+			found = append(found, warning("sinks.left", fix, "token file: %s", message).forEnv(s.Environment))
+		}
 	}
 	if len(found) == 0 && len(p.status.Sinks) > 0 {
 		found = append(found, ok("sinks", "%s written", plural(len(p.status.Sinks), "token file")))
