@@ -150,12 +150,12 @@ func (f *file) run() {
 
 // end removes the file for good, with the folder that was made for it.
 func (f *file) end() {
+	dir := filepath.Dir(f.sink.Path)
+	f.made = f.made || f.notes.madeFolder(dir) // before its note goes
 	if err := f.remove(); err != nil {
 		f.log.Warn("cannot remove the token file", "error", err)
 	}
 	f.logLeft()
-	dir := filepath.Dir(f.sink.Path)
-	f.made = f.made || f.notes.madeFolder(dir)
 	if f.clean() && !f.inUse {
 		f.notes.drop(f.sink.Path)
 		if f.made {

@@ -117,7 +117,6 @@ func (n *notes) add(s Sink, data []byte, made bool) {
 		return
 	}
 	sums := append([]string{sum}, old.Sums...)
-	made = made || n.madeFolder(filepath.Dir(s.Path))
 	n.mu.Lock()
 	n.byPath[s.Path] = note{Path: s.Path, Environment: s.Environment, Sums: sums[:min(2, len(sums))], MadeFolder: made}
 	n.mu.Unlock()

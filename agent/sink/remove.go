@@ -63,7 +63,11 @@ func (f *file) eraseReplaced(onlyExpired bool) (left []string) {
 // leftElsewhere is the line about a file that still holds a token and is not at the path.
 func (f *file) leftElsewhere(w *writtenFile, err error) string {
 	if name := nameOf(w.file); name != "" {
-		return leftLine(name, errors.Is(err, errChanged), err)
+		verb := stillHolds
+		if errors.Is(err, errChanged) {
+			verb = mayHold
+		}
+		return leftLine(name, verb, w.links(), err)
 	}
 	return fmt.Sprintf("%s was removed, but another name of that file still holds a token: %v; remove it", inMessage(f.sink.Path), plainCause(err))
 }
@@ -125,7 +129,7 @@ func (f *file) removeFound(left *[]string) error {
 	root, err := os.OpenRoot(filepath.Dir(f.sink.Path))
 	if err != nil {
 		if noted && !isGone(err) {
-			*left = append(*left, leftLine(f.sink.Path, true, err))
+			*left = append(*left, leftLine(f.sink.Path, mayHold, 1, err))
 		}
 		return nil
 	}
@@ -134,17 +138,17 @@ func (f *file) removeFound(left *[]string) error {
 	if err != nil || !info.Mode().IsRegular() || f.current.sameAs(info) {
 		return nil
 	}
-	found, mayHold, err := f.find(root, info)
+	found, suspect, err := f.find(root, info)
 	if err != nil {
 		f.inUse = err == errInUse
-		if _, foreign := err.(refusal); mayHold && !(foreign && f.leftOver) {
-			*left = append(*left, leftLine(f.sink.Path, true, err))
+		if _, foreign := err.(refusal); suspect && !(foreign && f.leftOver) {
+			*left = append(*left, leftLine(f.sink.Path, mayHold, 1, err))
 		}
 		return nil
 	}
 	if err := root.Remove(f.sink.name()); err != nil && !isGone(err) {
 		if emptied := found.erase(); emptied != nil {
-			*left = append(*left, leftLine(f.sink.Path, false, emptied))
+			*left = append(*left, leftLine(f.sink.Path, stillHolds, found.links(), emptied))
 		}
 		found.close()
 		return err

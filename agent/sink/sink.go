@@ -158,7 +158,7 @@ func (m *Manager) removeLeftOvers(ctx context.Context, sinks []Sink) (leftOver [
 			continue
 		}
 		f := newFile(m.o, Sink{Environment: n.Environment, Path: n.Path, Mode: 0o600}, m.notes)
-		f.leftOver = true
+		f.leftOver, f.made = true, n.MadeFolder
 		leftOver = append(leftOver, f)
 		go f.run()
 	}

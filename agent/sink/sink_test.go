@@ -21,28 +21,45 @@ import (
 // A fixture is an agent and a Manager of token files in a synctest bubble.
 type fixture struct {
 	*testing.T
-	p   *agenttest.Authenticator
-	a   *agent.Agent
-	m   *sink.Manager
-	dir string
-	log testlog.Buffer // goroutines of the Manager write, and the test reads
+	p     *agenttest.Authenticator
+	a     *agent.Agent
+	m     *sink.Manager
+	top   string // holds dir and state
+	dir   string
+	state string
+	log   testlog.Buffer // goroutines of the Manager write, and the test reads
 }
 
 func inBubble(t *testing.T, body func(f *fixture)) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "sinks") // missing, in a folder that we own
+	top := t.TempDir()
+	if err := os.Chmod(top, 0o755); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{T: t, p: agenttest.NewAuthenticator(), dir: dir}
-		f.m = sink.New(sink.Options{
-			Token:  func(ctx context.Context, req agent.TokenRequest) (agent.Token, error) { return f.a.Token(ctx, req) },
-			Render: render,
-			Issued: func(env, token string) bool { return env == "prod" && token == "eyJold" },
-			Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
-		})
-		f.a = agenttest.NewAgent(t, f.p, func(o *agent.Options) { o.OnChange = f.m.OnChange })
-		defer f.m.Close(context.Background())
+		f := &fixture{T: t, p: agenttest.NewAuthenticator(), top: top, dir: filepath.Join(top, "sinks"), state: filepath.Join(top, "state")}
+		f.m = f.newManager()
+		f.a = agenttest.NewAgent(t, f.p, func(o *agent.Options) { o.OnChange = func(env string) { f.m.OnChange(env) } })
+		defer func() { f.m.Close(context.Background()) }()
 		body(f)
 	})
+}
+
+func (f *fixture) newManager() *sink.Manager {
+	return sink.New(sink.Options{
+		Token:  func(ctx context.Context, req agent.TokenRequest) (agent.Token, error) { return f.a.Token(ctx, req) },
+		Render: render,
+		Issued: func(env, token string) bool { return env == "prod" && token == "eyJold" },
+		State:  f.state,
+		Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
+	})
+}
+
+// killed replaces the Manager by a new one, as if the agent had been killed.
+func (f *fixture) killed() {
+	synctest.Wait()
+	f.m.Kill()
+	f.m = f.newManager()
 }
 
 // render ends every format with a newline, as the agent does.

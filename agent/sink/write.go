@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/internal/durable"
@@ -17,7 +16,7 @@ import (
 // write replaces the file at the path by one with data, if what is there is the agent's.
 func (f *file) write(data []byte) (*writtenFile, error) {
 	root, made, err := f.sink.openFolder()
-	f.made = f.made || made
+	f.made = f.made || made || f.notes.madeFolder(filepath.Dir(f.sink.Path))
 	if err != nil {
 		return nil, f.sink.explain("write", err)
 	}
@@ -76,8 +75,8 @@ func errForeign(which string) refusal {
 }
 
 // find opens the regular file at the path, which this process has not written, and locks it.
-// It returns an error unless it is the agent's; mayHold then says that a token may be in it.
-func (f *file) find(root *os.Root, info fs.FileInfo) (found *writtenFile, mayHold bool, err error) {
+// It returns an error unless it is the agent's; suspect then says that a token may be in it.
+func (f *file) find(root *os.Root, info fs.FileInfo) (found *writtenFile, suspect bool, err error) {
 	w := &writtenFile{info: info}
 	restore := func() {}
 	if w.file, err = f.openFound(root, info); errors.Is(err, fs.ErrPermission) {
@@ -96,13 +95,13 @@ func (f *file) find(root *os.Root, info fs.FileInfo) (found *writtenFile, mayHol
 		content, err = readToken(w.file)
 		w.size, w.sum = int64(len(content)), sumOf(content)
 		if err == nil && !f.owns(content) {
-			mayHold, err = holdsToken(content), errForeign(f.oddMode(info))
+			suspect, err = holdsToken(content), errForeign(f.oddMode(info))
 		}
 	}
 	if err != nil {
 		restore()
 		_ = w.file.Close()
-		return nil, mayHold, err
+		return nil, suspect, err
 	}
 	f.makeWritable(root, w)
 	return w, false, nil
@@ -111,11 +110,15 @@ func (f *file) find(root *os.Root, info fs.FileInfo) (found *writtenFile, mayHol
 // makeWritable opens a found file of the agent's again, for writing, so that it can be emptied
 // under its other names, too. Files of mode 0400 could only be read.
 func (f *file) makeWritable(root *os.Root, w *writtenFile) {
-	if w.file.Chmod(0o600) != nil {
+	_ = w.file.Chmod(0o600) // if it fails, opening may fail as well
+	again, err := root.OpenFile(f.sink.name(), os.O_RDWR|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		w.readOnly = err
 		return
 	}
-	again, err := f.openFound(root, w.info)
-	if err != nil {
+	if now, err := again.Stat(); err != nil || !w.sameAs(now) {
+		_ = again.Close()
+		w.readOnly = errReplaced
 		return
 	}
 	_ = w.file.Close() // and with it the lock
@@ -131,22 +134,20 @@ func (f *file) oddMode(info fs.FileInfo) string {
 	return " (mode " + info.Mode().String() + ")"
 }
 
-// openFound opens the file info in root, for writing if that is possible.
+// openFound opens the file info in root to read it.
 func (f *file) openFound(root *os.Root, info fs.FileInfo) (*os.File, error) {
-	const flags = syscall.O_NONBLOCK | syscall.O_NOFOLLOW
-	opened, err := root.OpenFile(f.sink.name(), os.O_RDWR|flags, 0)
-	if err != nil {
-		opened, err = root.OpenFile(f.sink.name(), os.O_RDONLY|flags, 0)
-	}
+	opened, err := root.OpenFile(f.sink.name(), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
 	if now, err := opened.Stat(); err != nil || !os.SameFile(now, info) {
 		_ = opened.Close()
-		return nil, refusal("it was replaced just now; reload to try again at once")
+		return nil, errReplaced
 	}
 	return opened, nil
 }
+
+const errReplaced = refusal("it was replaced just now; reload to try again at once")
 
 // owns reports whether the agent has written content to the path: by its note, or, where
 // there is none because an older version wrote it or the state folder is gone, if it is
@@ -227,12 +228,20 @@ func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// A shown error of a file that may still hold a token begins with its path.
-func leftLine(path string, mayHold bool, cause error) string {
-	verb := "still holds"
-	if mayHold {
-		verb = "may hold"
+// leftLine is the line about a file that still holds a token, or may.
+func leftLine(path, verb string, names uint64, cause error) string {
+	under := ""
+	if names > 1 {
+		under = fmt.Sprintf(" under %d names", names)
 	}
-	why, _, _ := strings.Cut(plainCause(cause).Error(), "; ")
-	return fmt.Sprintf("%s %s a token: %s; remove it", inMessage(path), verb, why)
+	text := plainCause(cause).Error()
+	if _, ok := plainCause(cause).(refusal); !ok {
+		text += "; remove it"
+	}
+	return fmt.Sprintf("%s %s a token%s: %s", inMessage(path), verb, under, text)
 }
+
+const (
+	stillHolds = "still holds"
+	mayHold    = "may hold"
+)

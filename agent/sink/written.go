@@ -24,6 +24,8 @@ type writtenFile struct {
 	size int64
 	sum  string    // of what was written
 	end  time.Time // when the token in it expires; zero: never, or unknown
+	// readOnly is why it could not be opened for writing; nil: it was.
+	readOnly error
 }
 
 func (w *writtenFile) sameAs(info fs.FileInfo) bool { return w != nil && os.SameFile(w.info, info) }
@@ -85,6 +87,11 @@ func (w *writtenFile) erase() error {
 		return err
 	case len(content) == 0:
 		return nil
+	case sumOf(content) == w.sum && w.readOnly != nil:
+		if w.links() == 0 {
+			return nil
+		}
+		return w.readOnly
 	case sumOf(content) == w.sum:
 		return w.file.Truncate(0)
 	case w.links() > 0 && w.holdsToken(content):
