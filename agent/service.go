@@ -173,7 +173,8 @@ type Status struct {
 	DefaultEnvironment string              `json:"default_environment"`
 	Store              store.Info          `json:"store"`
 	Environments       []EnvironmentStatus `json:"environments"` // in ascending order of name
-	// Sinks are the token files, in the order in which they are configured. An Agent leaves
+	// Sinks are the token files, in the order in which they are configured, and after them
+	// those that could not be removed when they were not configured any more. An Agent leaves
 	// them empty: the daemon, which writes the files, adds them to the status it serves. They
 	// are here so that every client of the socket gets them in the same answer.
 	Sinks []SinkStatus `json:"sinks,omitempty"`

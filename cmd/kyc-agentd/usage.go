@@ -83,7 +83,8 @@ API key. Example:
 const usageLogout = `Usage: kyc-agentd logout [--local | --all-devices [--yes]] [ENVIRONMENT]
 
 Ends a sign-in: Cognito revokes it, if Cognito can be reached, and the daemon
-forgets it in any case.
+forgets it in any case. A token file that still holds a token is named, and the
+exit code is 75 then.
 
   ENVIRONMENT    staging, prod or another that the daemon knows;
                  else $KYC_ENV, else the daemon's default

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -47,4 +48,29 @@ func TestHungTokenFileAtTheEnd(t *testing.T) {
 		}
 		close(gone)
 	})
+}
+
+// TestIssued checks which tokens mark a file as the agent's when nothing else does.
+func TestIssued(t *testing.T) {
+	d := &daemon{}
+	d.environments.Store(&[]agent.Environment{{Name: "prod", Region: "us-east-2", UserPoolID: "us-east-2_A", ClientID: "client"}})
+	jwt := func(claims string) string {
+		return "eyJ." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+	}
+	const issuer = `"iss":"https://cognito-idp.us-east-2.amazonaws.com/us-east-2_A"`
+	for token, want := range map[string]bool{
+		jwt(`{` + issuer + `,"aud":"client","token_use":"id"}`):                       true,
+		jwt(`{` + issuer + `,"aud":"other","token_use":"id"}`):                        false,
+		jwt(`{` + issuer + `,"client_id":"client","token_use":"access"}`):             false,
+		jwt(`{"iss":"https://accounts.example.com","aud":"client","token_use":"id"}`): false,
+		jwt(`{` + issuer + `,"aud":["client"],"token_use":"id"}`):                     false,
+		"eyJ.not base64.c2ln": false, "eyJ": false, "sk_live_mine": false, "": false,
+	} {
+		if got := d.issued("prod", token); got != want {
+			t.Errorf("%s: %t", token, got)
+		}
+	}
+	if d.issued("staging", jwt(`{`+issuer+`,"aud":"client","token_use":"id"}`)) {
+		t.Error("a token of another environment")
+	}
 }
