@@ -94,6 +94,7 @@ func (f *fixture) logout(env string) {
 	if err := f.a.Logout(f.Context(), agent.LogoutRequest{Environment: env}); err != nil {
 		f.Fatal(err)
 	}
+	f.m.Settle(f.Context(), env) // as the daemon does
 	synctest.Wait()
 }
 

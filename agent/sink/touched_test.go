@@ -1,6 +1,7 @@
 package sink_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
@@ -182,7 +184,7 @@ func (f *fixture) wantNoToken(tokens []string, status []agent.SinkStatus) {
 		data, err := os.ReadFile(path)
 		for _, token := range tokens {
 			if strings.Contains(string(data), token) && !isNamed(path, named.String()) {
-				f.Errorf("%s holds %q, and that is not named: %q", path, data, named.String())
+				f.Errorf("%s holds %q, and that is not named: %q\nstatus %+v\n%s", path, data, named.String(), status, f.log.String())
 			}
 		}
 		return err
@@ -437,4 +439,30 @@ func mkdirs(f *fixture, args ...any) error {
 		}
 	}
 	return nil
+}
+
+// TestSettleDuringARefresh checks that a logout does not wait for the refresh that a token file waits
+// for.
+func TestSettleDuringARefresh(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.login("prod")
+		f.configure(f.prod())
+		end := f.status("prod.jwt").ExpiresAt
+		f.p.Set(func(r *agenttest.Rules) {
+			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
+		})
+		time.Sleep(time.Until(end) - 10*time.Second)
+		f.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
+		f.m.OnChange("prod")
+		synctest.Wait()
+		began := time.Now()
+		if err := f.a.Logout(f.Context(), agent.LogoutRequest{Environment: "prod", Scope: agent.LogoutLocal}); err != nil {
+			f.Fatal(err)
+		}
+		f.m.Settle(f.Context(), "prod")
+		if took := time.Since(began); took > time.Second {
+			f.Errorf("it took %s", took)
+		}
+		f.wantNone("prod.jwt", notSignedIn)
+	})
 }
