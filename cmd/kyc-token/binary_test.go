@@ -271,6 +271,13 @@ func TestCurl(t *testing.T) {
 		seen = append(seen, r.Header.Get("Authorization"))
 	}))
 	defer api.Close()
+	take := func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		got := seen
+		seen = nil
+		return got
+	}
 	curl := func(kycToken string) int {
 		cmd := exec.Command(bash, "-c", `curl -sS --max-time 60 --proto -all -K <(`+kycToken+`) "$1"`, testpeer.Build(t, "kyc-token"), api.URL)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
@@ -278,10 +285,10 @@ func TestCurl(t *testing.T) {
 	}
 
 	agent := agentAnswering(t, ok("oauth2-bearer = \"eyJ\"\n"))
-	if exit := curl(`"$0" -f curl -socket ` + agent.path); exit != 0 || len(seen) != 1 || seen[0] != "Bearer eyJ" {
-		t.Fatalf("curl ended with %d, the API saw %q", exit, seen)
+	exit := curl(`"$0" -f curl -socket ` + agent.path)
+	if got := take(); exit != 0 || len(got) != 1 || got[0] != "Bearer eyJ" {
+		t.Fatalf("curl ended with %d, the API saw %q", exit, got)
 	}
-	seen = nil
 
 	denied := agentAnswering(t, httpAnswer("401 Unauthorized", "prod: not signed in; run: kyc-agentd login prod\n"))
 	half := agentAnswering(t, ok("oauth2-bearer = \"eyJ\"\n")[:80])
@@ -301,15 +308,16 @@ func TestCurl(t *testing.T) {
 		"kill -KILL $BASHPID",
 	}
 	for _, line := range lines {
-		if exit := curl(line); exit == 0 || len(seen) != 0 {
-			t.Errorf("%s: curl ended with %d, the API saw %q", line, exit, seen)
+		exit := curl(line)
+		if got := take(); exit == 0 || len(got) != 0 {
+			t.Errorf("%s: curl ended with %d, the API saw %q", line, exit, got)
 		}
 	}
 	output := "oauth2-bearer = \"eyJ\"\n" + allowed
 	for n := range len(output) {
 		curl(whole + " | head -c " + strconv.Itoa(n))
 	}
-	for _, header := range seen { // the last line allows HTTP before it is complete
+	for _, header := range take() { // the last line allows HTTP before it is complete
 		if header != "Bearer eyJ" {
 			t.Errorf("a part of the output made curl send %q", header)
 		}
