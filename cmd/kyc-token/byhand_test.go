@@ -17,7 +17,7 @@ import (
 // A person runs a helper by hand: at a terminal, or with nothing on stdin. It says at once
 // what it is, and how to get a token.
 func TestHelperByHand(t *testing.T) {
-	agent := agentAnswering(t, ok(tokenLine))
+	agent := wellBehaved(t)
 	for _, test := range []struct {
 		name  string
 		args  []string
@@ -34,8 +34,8 @@ func TestHelperByHand(t *testing.T) {
 		{git, []string{"erase"}, exitOK, ""},
 		{terraform, nil, exitUsage, "terraform-credentials-kyc is run by Terraform, with an operation and a host: get HOST; for a token: kyc-token"},
 		{terraform, []string{"store", "x"}, exitUsage, "terraform cannot store a token here"},
-		{goauth, []string{"https://x/y"}, exitOK, tokenLine},
-		{goauth, nil, exitOK, tokenLine},
+		{goauth, []string{"https://x/y"}, exitOK, "Authorization: Bearer " + jwt},
+		{goauth, nil, exitOK, "Authorization: Bearer " + jwt},
 	} {
 		t.Run(test.name+" "+strings.Join(test.args, " "), func(t *testing.T) {
 			started := time.Now()

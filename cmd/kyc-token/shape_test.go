@@ -104,7 +104,10 @@ func TestAnswersInShape(t *testing.T) {
 	for _, q := range questions {
 		agent := agentAnswering(t, ok(q.answer))
 		want := q.answer
-		if q.name == "exec" {
+		switch q.name {
+		case "curl":
+			want += allowed
+		case "exec":
 			want = jwt + " https://kyc.example/?a=b c\n"
 		}
 		q.ask(t, binary, agent.path, t.TempDir()).wantSuccess(t, want)

@@ -20,7 +20,7 @@ func TestAddressSpace(t *testing.T) {
 // nothing from working.
 func TestOddDescriptors(t *testing.T) {
 	sh := testpeer.Program(t, "sh", "dash")
-	agent := agentAnswering(t, ok(tokenLine))
+	agent := wellBehaved(t)
 	kycToken := testpeer.Build(t, "kyc-token") + " -socket " + agent.path + " "
 	const full, closed = "kyc-token: stdout: no space left on device; nothing more was printed\n", "kyc-token: stdout: bad file descriptor; nothing more was printed\n"
 	for _, test := range []struct {
