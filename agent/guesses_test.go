@@ -28,7 +28,9 @@ func newGuesser(t *testing.T) guesser {
 
 func (g guesser) login(user, password string) error {
 	return g.a.Login(context.Background(), agent.LoginRequest{Environment: "prod", Username: user, Password: agent.NewSecret(password)},
-		func(context.Context, agent.Challenge) (agent.Answers, error) { return nil, errors.New("nobody is there") })
+		func(context.Context, agent.Challenge) (agent.Answers, error) {
+			return nil, errors.New("nobody is there")
+		})
 }
 
 // calls returns how many calls the provider got since the last time.
