@@ -63,15 +63,14 @@ func (s *session) logout(scope LogoutScope) error {
 // clearSignIn removes the sign-in from memory and returns it, or stored if memory has not
 // loaded it, so that it can be revoked. A refresh in progress is overtaken.
 func (s *session) clearSignIn(stored *storedSignIn) *storedSignIn {
-	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlockAndNotify(s.token.current.Load())
 	signIn := stored
 	if s.loaded {
 		signIn = s.signIn
 	}
 	s.lineage++
-	s.signIn, s.loaded, s.listedState = nil, true, StateAbsent
+	s.signIn, s.loaded, s.signingOut, s.listedState = nil, true, true, StateAbsent
 	s.checkedAt = s.agent.now()
 	s.clearFailuresLocked()
 	s.unattended = unattendedState{off: true}
@@ -86,6 +85,7 @@ func (s *session) clearSignIn(stored *storedSignIn) *storedSignIn {
 // do that in time, it goes on trying.
 func (s *session) deleteRecord() error {
 	s.mu.Lock()
+	s.signingOut = false
 	if s.signIn != nil { // a login came first
 		s.mu.Unlock()
 		return nil

@@ -23,7 +23,7 @@ const opLoad = "load"
 func (s *session) ensureLoaded(ctx context.Context) *Error {
 	s.mu.Lock()
 	works := s.loaded && s.signIn != nil && s.rejected == nil
-	trusted := works || s.record.pendingLocked() // memory is newer than the store
+	trusted := works || s.signingOut || s.record.pendingLocked() // memory is newer than the store
 	epoch, lineage := s.epoch, s.lineage
 	s.mu.Unlock()
 	if trusted {

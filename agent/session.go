@@ -32,6 +32,7 @@ type session struct {
 	lineage         int           // grows when a login or a logout replaces the sign-in
 	listedState     State         // StateIdle or StateAbsent according to the store's list; "" before it was listed
 	loaded          bool          // the store has been read or written
+	signingOut      bool          // a logout runs, and the store still has the sign-in
 	signIn          *storedSignIn // nil: no sign-in
 	absent          *Error        // the answer while there is no sign-in; nil before it was given
 	rejected        *Error        // why the sign-in cannot be used; nil while it can
@@ -115,19 +116,20 @@ func (s *session) environment() Environment {
 	return s.env
 }
 
-// notifyChanged reports a change of the cached token since before. Defer it before locking
-// mu, so that it runs after mu is released.
-func (s *session) notifyChanged(before *cachedCredential) {
-	if s.token.current.Load() != before {
+// unlockAndNotify releases mu and reports a change of the cached token since before, which
+// was read with mu held. If it was read before, a token published in between would go unnoticed.
+func (s *session) unlockAndNotify(before *cachedCredential) {
+	changed := s.token.current.Load() != before
+	s.mu.Unlock()
+	if changed {
 		s.agent.onChange(s.name)
 	}
 }
 
 // clearCredentials removes the ID token and the AWS credentials from memory.
 func (s *session) clearCredentials() {
-	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlockAndNotify(s.token.current.Load())
 	s.token.current.Store(nil)
 	s.clearAWSLocked()
 }
@@ -136,9 +138,8 @@ func (s *session) clearCredentials() {
 // changed since it was requested. It answers the requests that wait for call, if that is not
 // nil.
 func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch, lineage int, call *refreshCall) {
-	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlockAndNotify(s.token.current.Load())
 	if call != nil && s.token.inFlight == call {
 		defer s.token.endLocked(call, nil)
 	}
@@ -151,9 +152,8 @@ func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch, lin
 // markRejected records that the sign-in cannot be used, and why. It returns the error to
 // answer with.
 func (s *session) markRejected(err *Error) *Error {
-	defer s.notifyChanged(s.token.current.Load())
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlockAndNotify(s.token.current.Load())
 	if s.loaded && s.signIn == nil {
 		return err // absent, which is a state of its own
 	}
