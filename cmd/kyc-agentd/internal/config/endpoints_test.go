@@ -64,3 +64,24 @@ func TestNetwork(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestCheckCertificates(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"good.pem": 0o644, "bad.pem": 0o666, "good/a.pem": 0o644, "bad/a.pem": 0o644, "bad/b.pem": 0o602} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ vars, want string }{
+		{"SSL_CERT_FILE=DIR/good.pem SSL_CERT_DIR=DIR/good:DIR/gone", ""},
+		{"SSL_CERT_FILE=DIR/gone.pem", ""},
+		{"SSL_CERT_FILE=DIR/bad.pem", "certificates: DIR/bad.pem can be written by others (mode 0666); run: chmod go-w DIR/bad.pem"},
+		{"SSL_CERT_DIR=DIR/good:DIR/bad", "certificates: DIR/bad/b.pem can be written by others (mode 0602); run: chmod go-w DIR/bad/b.pem"},
+	} {
+		err := CheckCertificates(strings.Fields(strings.ReplaceAll(tt.vars, "DIR", dir)))
+		if want := strings.ReplaceAll(tt.want, "DIR", dir); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}

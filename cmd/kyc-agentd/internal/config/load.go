@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/strictmodes"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
@@ -51,33 +51,29 @@ func readConfigFile(file string, vars Environ) (Config, error) {
 			return Config{}, nil
 		}
 	}
-	data, err := readRegular(file)
+	data, err := readTrusted(file)
 	if !named && errors.Is(err, fs.ErrNotExist) {
 		return Config{}, nil
 	}
-	if err != nil {
+	if isPathError(err) {
 		return Config{}, Errorf("cannot read %s: %s", file, PlainCause(err))
+	}
+	if err != nil {
+		return Config{}, Errorf("%v", err)
 	}
 	return parseConfig(file, data)
 }
 
-// readRegular reads a regular file. A pipe is refused: a reload could not read it again.
-func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	f, err := os.Open(path)
+// readTrusted reads a file that no other user can change.
+func readTrusted(path string) ([]byte, error) {
+	f, err := strictmodes.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err == nil && len(data) > maxConfig {
-		err = errors.New("larger than 1 MiB")
+		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("larger than 1 MiB")}
 	}
 	return data, err
 }

@@ -62,6 +62,9 @@ type Options struct {
 
 // load reads the configuration and applies the flags.
 func (o Options) load() (c config.Config, warnings []string, err error) {
+	if err := config.CheckCertificates(o.Vars); err != nil {
+		return c, nil, err
+	}
 	c, warnings, err = config.Load(o.ConfigFile, o.Vars)
 	if o.Store.String() != "" {
 		c.Store = o.Store

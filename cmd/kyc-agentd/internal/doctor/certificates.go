@@ -18,6 +18,10 @@ func checkCertificates(_ context.Context, p *probe) []Finding {
 	if runtime.GOOS == "darwin" {
 		return nil // the keychain has them
 	}
+	if err := config.CheckCertificates(p.opts.Vars); err != nil {
+		message, fix := advice(err)
+		return []Finding{problem("ca.writable", fix, "%s", message)}
+	}
 	file := p.opts.Vars.Get("SSL_CERT_FILE")
 	if file == "" {
 		return p.ignoredBundle()

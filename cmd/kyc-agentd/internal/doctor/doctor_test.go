@@ -161,6 +161,12 @@ var scenarios = []scenario{
 	{"an unknown key in config.toml", "config.invalid", SeverityProblem, "kyc-agentd reload", func(w *fixture) {
 		w.write(".config/kyc-agent/config.toml", "store = \"file\"\nrefresh_margn = \"5m\"\n", 0o600)
 	}},
+	{"a config.toml for everybody", "config.invalid", SeverityProblem, "run: chmod go-w ", func(w *fixture) {
+		w.must(os.Chmod(w.path(".config/kyc-agent/config.toml"), 0o666))
+	}},
+	{"a folder of config.toml for everybody", "config.invalid", SeverityProblem, "run: chmod go-w ", func(w *fixture) {
+		w.must(os.Chmod(w.path(".config/kyc-agent"), 0o777))
+	}},
 	{"a variable of no environment", "config.variable", SeverityWarning, "unset KYC_UAT_CLIENT_ID", func(w *fixture) {
 		w.set("KYC_UAT_CLIENT_ID=x")
 	}},
@@ -220,6 +226,10 @@ var scenarios = []scenario{
 	}},
 	{"a CA file that is gone", "ca.missing", SeverityProblem, "SSL_CERT_FILE", func(w *fixture) {
 		w.set("SSL_CERT_FILE=" + w.path("gone.pem"))
+	}},
+	{"a CA file for everybody", "ca.writable", SeverityProblem, "run: chmod go-w ", func(w *fixture) {
+		w.write("corp.pem", "", 0o666)
+		w.set("SSL_CERT_FILE=" + w.path("corp.pem"))
 	}},
 	{"a CA for the shell alone", "ca.shell-only", SeverityWarning, "systemctl --user edit", func(w *fixture) {
 		w.write("corp.pem", "", 0o600)
