@@ -181,6 +181,8 @@ type Status struct {
 	// Network is what decides whom the agent talks to and trusts, if it is set: "proxy",
 	// "no_proxy", "ca_file" and "ca_dir". It is the daemon's, as are Sinks.
 	Network map[string]string `json:"network,omitempty"`
+	// Variables are the names of the daemon's variables that override keys of config.toml.
+	Variables []string `json:"variables,omitempty"`
 }
 
 // SinkStatus describes one token file. The times are left out while there is no file.
@@ -207,11 +209,14 @@ type EnvironmentStatus struct {
 	// Endpoints are the servers that are not AWS's own, by their keys in config.toml:
 	// "endpoint", "issuer", "jwks_url" and "aws_endpoint". The daemon adds them, as it does
 	// Sinks.
-	Endpoints  map[string]string `json:"endpoints,omitempty"`
-	State      State             `json:"state"`
-	User       string            `json:"user,omitempty"`    // as Token has it
-	Subject    string            `json:"subject,omitempty"` // the `sub`
-	SignedInAt time.Time         `json:"signed_in_at,omitzero"`
+	Endpoints map[string]string `json:"endpoints,omitempty"`
+	// NeedsRestart are the changes that the last reload has not taken, by the same keys: a
+	// password from a file goes only where it went at the start. The daemon adds them, too.
+	NeedsRestart map[string]string `json:"needs_restart,omitempty"`
+	State        State             `json:"state"`
+	User         string            `json:"user,omitempty"`    // as Token has it
+	Subject      string            `json:"subject,omitempty"` // the `sub`
+	SignedInAt   time.Time         `json:"signed_in_at,omitzero"`
 	// SignInEndsAt is when the refresh token expires, provided that the configured
 	// refresh_token_validity is right.
 	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`

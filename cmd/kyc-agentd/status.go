@@ -79,7 +79,7 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 }
 
 // writeSettings writes a line for each environment that uses other servers than AWS's own,
-// and one for the network, if there is something to say.
+// one for the network and one for the agent's variables, if there is something to say.
 func writeSettings(w io.Writer, st agent.Status) (err error) {
 	before := "\n"
 	line := func(where, settings string) {
@@ -92,6 +92,7 @@ func writeSettings(w io.Writer, st agent.Status) (err error) {
 		line(e.Name, statustext.Endpoints(e))
 	}
 	line("network", statustext.Network(st))
+	line("variables of the agent", statustext.Variables(st))
 	return err
 }
 
@@ -119,6 +120,9 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 		err, before = cmp.Or(err, e), ""
 	}
 	for _, e := range st.Environments {
+		if needs := statustext.NeedsRestart(e.NeedsRestart); needs != "" {
+			line("%s: restart to take %s; run: systemctl --user restart kyc-agentd.service", e.Name, needs)
+		}
 		if e.Warning != "" {
 			line("%s", e.Warning)
 		}

@@ -50,13 +50,13 @@ func first(vars Environ, names ...string) string {
 }
 
 // withoutPassword returns the scheme, host and port of a proxy. What cannot be read is not
-// shown at all.
+// shown at all: in user:12/34@host the host is "user", and the port a part of the password.
 func withoutPassword(proxy string) string {
 	if !strings.Contains(proxy, "://") {
 		proxy = "http://" + proxy
 	}
 	u, err := url.Parse(proxy)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || u.User == nil && strings.Contains(proxy, "@") {
 		return "set, but not a URL"
 	}
 	return u.Scheme + "://" + u.Host

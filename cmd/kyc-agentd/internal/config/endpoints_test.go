@@ -1,8 +1,12 @@
 package config
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -46,6 +50,9 @@ func TestNetwork(t *testing.T) {
 		"socks5://ana:hunt@er2@[::1]:1080/":     "socks5://[::1]:1080",
 		"http://proxy.example/?hunter2#hunter2": "http://proxy.example",
 		"http://ana:hunt/er2@proxy.example":     "set, but not a URL",
+		"http://ana:12/hunter2@proxy.example":   "set, but not a URL",
+		"ana:12#hunter2@proxy.example":          "set, but not a URL",
+		"http://ana:12?hunter2@proxy.example":   "set, but not a URL",
 		"http://ana:hunter2%zz@proxy.example":   "set, but not a URL",
 	} {
 		if got := Network(Environ{"HTTPS_PROXY=" + proxy, "HTTP_PROXY=http://other"}); !reflect.DeepEqual(got, map[string]string{"proxy": want}) {
@@ -74,14 +81,21 @@ func TestCheckCertificates(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ vars, want string }{
-		{"SSL_CERT_FILE=DIR/good.pem SSL_CERT_DIR=DIR/good:DIR/gone", ""},
-		{"SSL_CERT_FILE=DIR/gone.pem", ""},
-		{"SSL_CERT_FILE=DIR/bad.pem", "certificates: DIR/bad.pem can be written by others (mode 0666); run: chmod go-w DIR/bad.pem"},
-		{"SSL_CERT_DIR=DIR/good:DIR/bad", "certificates: DIR/bad/b.pem can be written by others (mode 0602); run: chmod go-w DIR/bad/b.pem"},
+		{"SSL_CERT_FILE=HERE/good.pem SSL_CERT_DIR=HERE/good:HERE/gone", ""},
+		{"SSL_CERT_FILE=HERE/gone.pem", ""},
+		{"SSL_CERT_FILE=HERE/bad.pem", "certificates: HERE/bad.pem can be written by others (mode 0666); run: chmod go-w HERE/bad.pem"},
+		{"SSL_CERT_DIR=HERE/good:HERE/bad", "certificates: HERE/bad/b.pem can be written by others (mode 0602); run: chmod go-w HERE/bad/b.pem"},
 	} {
-		err := CheckCertificates(strings.Fields(strings.ReplaceAll(tt.vars, "DIR", dir)))
-		if want := strings.ReplaceAll(tt.want, "DIR", dir); (err == nil) != (want == "") || err != nil && err.Error() != want {
+		err := CheckCertificates(strings.Fields(strings.ReplaceAll(tt.vars, "HERE", dir)))
+		if want := strings.ReplaceAll(tt.want, "HERE", dir); (err == nil) != (want == "") || err != nil && err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
+	}
+}
+
+func TestVariables(t *testing.T) {
+	got := Variables(Environ{"KYC_PROD_ISSUER=x", "KYC_PROD_ENDPOINT=y", "KYC_PROD_ENDPOINT=z", "KYC_PROD_REGION=", "KYC_AGENT_SOCK=/x", "KYC_OTHER=1", "HOME=/h"})
+	if want := []string{"KYC_PROD_ENDPOINT", "KYC_PROD_ISSUER"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -92,6 +92,19 @@ func (c Config) applyVariables(vars Environ) (warnings []string, err error) {
 	return warnings, nil
 }
 
+// Variables returns the names of the variables that override keys of config.toml, sorted. An
+// environment that is not configured is not told apart: the log names such a variable.
+func Variables(vars Environ) (names []string) {
+	for _, kv := range vars {
+		name, value, _ := strings.Cut(kv, "=")
+		if value != "" && strings.HasPrefix(name, "KYC_") && !slices.Contains(reservedVariables, name) && maybeOurVariable(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // splitVariable finds the environment of a variable. It is the longest name that fits:
 // KYC_PROD_EU_REGION could belong to "prod-eu" and to "prod".
 func (c Config) splitVariable(variable string) (name, key string) {

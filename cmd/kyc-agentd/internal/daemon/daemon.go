@@ -86,11 +86,12 @@ type daemon struct {
 	agent *agent.Agent
 	sinks *sink.Manager
 
-	endpoints    atomic.Pointer[map[string]map[string]string] // by environment; see service.Status
-	environments atomic.Pointer[[]agent.Environment]          // see issued
+	settings     atomic.Pointer[settings]            // see service.Status
+	environments atomic.Pointer[[]agent.Environment] // see issued
 
-	reloading sync.Mutex
-	started   config.Config // the configuration at the start: a new store needs a restart
+	reloading    sync.Mutex
+	started      config.Config // the configuration at the start: a new store needs a restart
+	startedAgent agent.Config  // what it meant for the agent; see keepUnattended
 }
 
 // newDaemon returns a daemon that has its log, but no configuration and no agent yet.
@@ -180,7 +181,8 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.setEnvironments(agentConfig)
+	d.startedAgent = agentConfig
+	d.setEnvironments(agentConfig, nil)
 	d.logEndpoints(agentConfig)
 	d.checkUnattended(agentConfig)
 	if err := d.agent.Start(ctx); err != nil {
@@ -188,19 +190,6 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	}
 	d.sinks.Configure(sinks)
 	return nil
-}
-
-// checkUnattended warns early of what would make the first unattended sign-in fail. It is
-// not an error, because the file may be written after the start of the daemon.
-func (d *daemon) checkUnattended(c agent.Config) {
-	for _, e := range c.Environments {
-		if e.Unattended == nil {
-			continue
-		}
-		if _, err := e.Unattended.Credential(); err != nil {
-			d.log.Warn("the agent cannot sign in by itself yet", "env", e.Name, "error", err)
-		}
-	}
 }
 
 // serve answers on s until ctx ends, and then stops as [Serve] does.

@@ -2,14 +2,17 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
 // reloadOnHangup makes SIGHUP a reload, until ctx ends. `kyc-agentd reload` is better: it
@@ -34,6 +37,7 @@ func (d *daemon) reload(context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	l, err := d.load()
+	kept := d.keepUnattended(l.agent)
 	if err == nil {
 		err = d.agent.Configure(l.agent)
 	}
@@ -42,12 +46,12 @@ func (d *daemon) reload(context.Context) error {
 		return err
 	}
 	d.apply(l.config, l.warnings)
-	d.setEnvironments(l.agent)
+	d.setEnvironments(l.agent, kept)
 	d.sinks.Configure(l.sinks)
 	d.checkUnattended(l.agent)
 	d.log.Info("configuration reloaded")
 	d.logEndpoints(l.agent)
-	return d.checkRestart(l.config)
+	return d.checkRestart(l.config, kept)
 }
 
 // loaded is a configuration, and what it means for the parts of a daemon.
@@ -75,20 +79,24 @@ func (d *daemon) canStart() error {
 	return err
 }
 
-// checkRestart returns an error if c has a change that needs a restart.
-func (d *daemon) checkRestart(c config.Config) error {
-	var keys string
-	switch {
-	case c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile:
-		keys = "store and store_key_file need"
-	case !slices.Equal(c.ForwardEnvironments, d.started.ForwardEnvironments):
-		keys = "forward_environments needs"
-	default:
+// checkRestart returns an error if c has a change that needs a restart, or kept names one.
+func (d *daemon) checkRestart(c config.Config, kept map[string]map[string]string) error {
+	var changes []string
+	if c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile {
+		changes = append(changes, "store and store_key_file need a restart")
+	}
+	if !slices.Equal(c.ForwardEnvironments, d.started.ForwardEnvironments) {
+		changes = append(changes, "forward_environments needs a restart")
+	}
+	for _, name := range slices.Sorted(maps.Keys(kept)) {
+		changes = append(changes, name+", which signs in by itself, needs a restart to take "+statustext.NeedsRestart(kept[name]))
+	}
+	if len(changes) == 0 {
 		return nil
 	}
 	err := &agent.Error{
 		Code: agent.CodeConfiguration, Op: "reload",
-		Message: "configuration reloaded, but " + keys + " a restart", Hint: "run: systemctl --user restart kyc-agentd.service",
+		Message: "configuration reloaded, but " + strings.Join(changes, ", and "), Hint: "run: systemctl --user restart kyc-agentd.service",
 	}
 	d.log.Warn(err.Error())
 	return err

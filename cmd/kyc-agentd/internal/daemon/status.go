@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
@@ -20,24 +21,31 @@ type service struct {
 func (s service) Status(ctx context.Context) (agent.Status, error) {
 	st, err := s.Agent.Status(ctx)
 	st.Sinks = s.daemon.sinks.Status()
-	st.Network = config.Network(s.daemon.opts.Vars)
-	endpoints := *s.daemon.endpoints.Load()
+	st.Network, st.Variables = config.Network(s.daemon.opts.Vars), config.Variables(s.daemon.opts.Vars)
+	known := s.daemon.settings.Load()
 	for i := range st.Environments {
-		st.Environments[i].Endpoints = maps.Clone(endpoints[st.Environments[i].Name])
+		e := &st.Environments[i]
+		e.Endpoints, e.NeedsRestart = maps.Clone(known.endpoints[e.Name]), maps.Clone(known.needsRestart[e.Name])
 	}
 	return st, err
 }
 
+// settings are by environment, and then by key of config.toml.
+type settings struct {
+	endpoints    map[string]map[string]string // servers that are not AWS's own
+	needsRestart map[string]map[string]string // changes that a reload has not taken
+}
+
 // setEnvironments keeps the environments of c, and, for the status, the servers that are not AWS's
-// own.
-func (d *daemon) setEnvironments(c agent.Config) {
+// own and what a reload has not taken.
+func (d *daemon) setEnvironments(c agent.Config, needsRestart map[string]map[string]string) {
 	environments := slices.Clone(c.Environments)
 	d.environments.Store(&environments)
 	endpoints := map[string]map[string]string{}
 	for _, e := range c.Environments {
 		endpoints[e.Name] = config.Endpoints(e)
 	}
-	d.endpoints.Store(&endpoints)
+	d.settings.Store(&settings{endpoints, needsRestart})
 }
 
 // logEndpoints logs them, and what else decides whom the agent talks to and trusts.
@@ -46,6 +54,9 @@ func (d *daemon) logEndpoints(c agent.Config) {
 		d.logSettings("servers that are not AWS's own", config.Endpoints(e), "env", e.Name)
 	}
 	d.logSettings("the network goes by variables", config.Network(d.opts.Vars))
+	if names := config.Variables(d.opts.Vars); names != nil {
+		d.log.Info("variables override config.toml", "variables", sanitize.OneLine(strings.Join(names, " ")))
+	}
 }
 
 func (d *daemon) logSettings(message string, settings map[string]string, attrs ...any) {

@@ -39,7 +39,7 @@ func checkConfig(_ context.Context, p *probe) (found []Finding) {
 func (p *probe) settings() (found []Finding) {
 	st := p.status
 	if !p.answers() {
-		st.Network = config.Network(p.opts.Vars)
+		st.Network, st.Variables = config.Network(p.opts.Vars), config.Variables(p.opts.Vars)
 	}
 	for _, name := range p.names() {
 		e, ok := p.statusOf(name)
@@ -53,6 +53,9 @@ func (p *probe) settings() (found []Finding) {
 	if text := statustext.Network(st); text != "" {
 		found = append(found, info("config.network", "", "%s", text))
 	}
+	if text := statustext.Variables(st); text != "" {
+		found = append(found, info("config.variables", "", "these override config.toml: %s", text))
+	}
 	return found
 }
 
@@ -60,6 +63,10 @@ func (p *probe) settings() (found []Finding) {
 func (p *probe) notLoaded() (found []Finding) {
 	for _, name := range p.names() {
 		e, ok := p.statusOf(name)
+		if needs := statustext.NeedsRestart(e.NeedsRestart); needs != "" {
+			found = append(found, warning("config.restart", "run: systemctl --user restart "+serviceUnit,
+				"the agent signs in by itself here, and takes this at a restart: %s", needs).forEnv(name))
+		}
 		if p.answers() && (!ok || e.APIURL != p.config.Environments[name].BaseURL()) {
 			found = append(found, warning("config.not-loaded", "run: kyc-agentd reload",
 				"the agent has another configuration than this shell; it started before a change, or with other variables").forEnv(name))

@@ -5,6 +5,8 @@ package statustext
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,12 +51,24 @@ func Endpoints(e agent.EnvironmentStatus) string {
 	})
 }
 
+// NeedsRestart names the changes of an environment that need a restart, or is "".
+func NeedsRestart(changes map[string]string) string {
+	var all []setting
+	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		all = append(all, setting{key, sanitize.OneLine(key)})
+	}
+	return settings(changes, all)
+}
+
 // Network names the proxy and the CA certificates that variables set, or is "".
 func Network(st agent.Status) string {
 	return settings(st.Network, []setting{
 		{"proxy", "proxy"}, {"no_proxy", "no proxy for"}, {"ca_file", "CA certificates in"}, {"ca_dir", "CA certificates below"},
 	})
 }
+
+// Variables names the variables that override config.toml, or is "".
+func Variables(st agent.Status) string { return sanitize.OneLine(strings.Join(st.Variables, ", ")) }
 
 // A setting is a key and the words before its value.
 type setting struct{ key, words string }
