@@ -37,7 +37,7 @@ func (d *daemon) reload(context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	l, err := d.load()
-	kept := d.keepUnattended(l.agent)
+	kept := d.keepUnattended(l)
 	if err == nil {
 		err = d.agent.Configure(l.agent)
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -19,13 +20,13 @@ func (d *daemon) checkUnattended(c agent.Config) {
 	}
 }
 
-// keepUnattended changes c so that a password from a file goes only where it could go at the
+// keepUnattended changes l.agent so that a password from a file goes only where it could go at the
 // start of the daemon: a reload that moves such an environment would hand the password to
 // whatever has just written config.toml, with no person to notice. It returns what was not
 // taken, by environment and key of config.toml.
-func (d *daemon) keepUnattended(c agent.Config) map[string]map[string]string {
+func (d *daemon) keepUnattended(l loaded) map[string]map[string]string {
 	kept := map[string]map[string]string{}
-	for i, e := range c.Environments {
+	for i, e := range l.agent.Environments {
 		if e.Unattended == nil {
 			continue
 		}
@@ -33,14 +34,14 @@ func (d *daemon) keepUnattended(c agent.Config) map[string]map[string]string {
 		if at >= 0 {
 			started := d.startedAgent.Environments[at]
 			if moved := whereMoved(started, e); len(moved) > 0 {
-				c.Environments[i], kept[e.Name] = atPlaceOf(e, started), moved
+				l.agent.Environments[i], kept[e.Name] = atPlaceOf(e, started), moved
 			}
 			continue
 		}
 		known := func(s agent.Environment) bool { return len(whereMoved(s, e)) == 0 }
 		if !slices.ContainsFunc(d.startedAgent.Environments, known) {
-			c.Environments[i].Unattended = nil
-			kept[e.Name] = map[string]string{"username": "a new environment signs in by itself after a restart"}
+			l.agent.Environments[i].Unattended = nil
+			kept[e.Name] = map[string]string{"username": l.config.Environments[e.Name].Username.String()}
 		}
 	}
 	return kept
@@ -68,7 +69,7 @@ func whereMoved(was, e agent.Environment) map[string]string {
 		moved["client_id"] = e.ClientID
 	}
 	if showsPassword(e.AuthFlow) && !showsPassword(was.AuthFlow) {
-		moved["auth_flow"] = string(e.AuthFlow)
+		moved["auth_flow"] = string(cmp.Or(e.AuthFlow, agent.FlowPassword))
 	}
 	return moved
 }
