@@ -66,6 +66,7 @@ func launch(cmd *exec.Cmd, dir string) (*running, error) {
 	}
 	defer os.Remove(notify)
 	defer conn.Close()
+	_ = os.Chmod(notify, 0o666) // for a daemon of another user
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+notify)
 	r, err := start(cmd)
 	if err != nil {
@@ -128,10 +129,14 @@ func (h *fixture) socket() string { return filepath.Join(h.dir, "kyc-agentd", "a
 // daemon starts one that is killed at the end of the test.
 func (h *fixture) daemon(args ...string) *running {
 	h.t.Helper()
+	return h.launched(h.serve(args...))
+}
+
+// serve is the command of a daemon, which shows its log when the test fails.
+func (h *fixture) serve(args ...string) *exec.Cmd {
 	cmd := kycAgentd(append([]string{"serve"}, args...)...)
-	log := &logBuffer{t: h.t}
-	cmd.Env, cmd.Stderr = append([]string{}, h.env...), log
-	return h.launched(cmd)
+	cmd.Env, cmd.Stderr = append([]string{}, h.env...), &logBuffer{t: h.t}
+	return cmd
 }
 
 // launched starts cmd, a daemon, and kills it at the end of the test.
