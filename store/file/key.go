@@ -94,7 +94,11 @@ func readKey(path string, check func(fs.FileInfo, string) error) ([]age.Identity
 	if err != nil {
 		return nil, explainKey(err, path)
 	}
-	ids, err := age.ParseIdentities(bytes.NewReader(data))
+	if bytes.IndexByte(data, 0) >= 0 {
+		return nil, refuse("%s is UTF-16, or no text at all; write it as UTF-8", path)
+	}
+	// Editors of Windows put a byte order mark before the first line.
+	ids, err := age.ParseIdentities(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	if err != nil {
 		// age's own message is left out, because it may quote the line.
 		return nil, refuse("%s holds no age identity (lines that begin with AGE-SECRET-KEY-); make one elsewhere: kyc-agentd keygen", path)

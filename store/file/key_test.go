@@ -106,6 +106,18 @@ func TestFindIdentity(t *testing.T) {
 	}
 }
 
+// Editors of Windows put a byte order mark before the first line, and nobody sees it.
+func TestKeyWithAByteOrderMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.key")
+	if _, err := file.Keygen(path); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, append([]byte("\ufeff"), readFile(t, path)...), 0o600)
+	if ids, _, err := file.FindIdentity(func(string) string { return "" }, path); err != nil || len(ids) != 1 {
+		t.Errorf("%d identities, %v", len(ids), err)
+	}
+}
+
 func TestUnusableKeys(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.key")
 	if _, err := file.Keygen(good); err != nil {
@@ -124,6 +136,7 @@ func TestUnusableKeys(t *testing.T) {
 		{"open to others", regular(key, 0o644), "is open to others (mode 0644); run: chmod 600 "},
 		{"open to the group", regular(key, 0o640), "run: chmod 600 "},
 		{"empty", regular(nil, 0o600), "holds no age identity"},
+		{"UTF-16", regular([]byte("\xff\xfeA\x00G\x00"), 0o600), "is UTF-16, or no text at all; write it as UTF-8"},
 		{"comments only", regular([]byte("# a key\n"), 0o600), "holds no age identity"},
 		{"cut short", regular(key[:len(key)-3], 0o600), "holds no age identity"},
 		{"a public key", regular([]byte("age1qqqqqq\n"), 0o600), "holds no age identity"},

@@ -409,3 +409,26 @@ func plain(c Config) map[string]any {
 		"store_key_file": c.StoreKeyFile.s, "log_level": c.LogLevel.s, "environments": environments,
 	}
 }
+
+// What editors and shells of Windows, word processors and web pages make of a file, and nobody sees.
+func TestCharactersThatNobodySees(t *testing.T) {
+	const hidden = "; there is U+00A0, which nobody can see: write an ordinary space, or nothing"
+	for text, want := range map[string]string{
+		"\ufefflog_level = 'warn'\r\n":            "",
+		"\ufefflog_level = 'loud'":                ":1: log_level: unknown log level \"loud\"; want debug, info, warn or error",
+		"log_level = “warn”":                      ":1: unexpected character U+201C '“' at start of value; write straight quotes: \"",
+		"# é\nlog_level = ‘warn’":                 ":2: unexpected character U+2018 '‘' at start of value; write straight quotes: \"",
+		"log_level\u00a0= 'warn'":                 ":1: expected '=' after key" + hidden,
+		"log_level =\u00a0'warn'":                 ":1: unexpected character U+00A0 at start of value" + hidden,
+		"log_level = 'warn'\u00a0":                ":1: expected newline but got U+00A0" + hidden,
+		"[environments.prod]\nregion = us-east-2": ":2: strings must be quoted",
+		"\xff\xfel\x00o\x00":                      " is UTF-16; write it as UTF-8, for example with: iconv -f UTF-16 -t UTF-8",
+		"l\x00o\x00g\x00":                         " has NUL bytes in it, as UTF-16 has; write it as UTF-8, for example with: iconv -f UTF-16LE -t UTF-8",
+	} {
+		path := writeFile(t, "config.toml", text)
+		c, _, err := Load(path, nil)
+		if want == "" && (err != nil || c.LogLevel.String() != "warn") || want != "" && (err == nil || err.Error() != path+want) {
+			t.Errorf("%q: got %v\nwant %s", text, err, want)
+		}
+	}
+}

@@ -1,27 +1,30 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
 // tomlError returns a decoder's error in one line: file, line, key, what is wrong. Of
-// several unknown keys it names the first.
-func tomlError(file string, err error) error {
+// several unknown keys it names the first. data is what the file holds.
+func tomlError(file string, data []byte, err error) error {
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
 		first := &strict.Errors[0]
 		line, _ := first.Position()
 		return Errorf("%s:%d: unknown key %s%s", file, line, joinKey(first.Key()), secretHint(first.Key()))
 	}
 	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, _ := bad.Position()
-		return Errorf("%s:%d: %s", file, line, decodeMessage(bad))
+		line, column := bad.Position()
+		return Errorf("%s:%d: %s%s", file, line, withWholeCharacter(decodeMessage(bad), data, line, column), characterHint(data, line, column))
 	}
 	return Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "toml: "))
 }
@@ -52,11 +55,55 @@ func decodeMessage(bad *toml.DecodeError) string {
 			message = fmt.Sprintf("not a value for this key (%s); want a table [environments.NAME]", m[1])
 		}
 	}
+	if unquoted.MatchString(message) {
+		message = "strings must be quoted"
+	}
 	if len(bad.Key()) == 0 {
 		return message
 	}
 	return joinKey(bad.Key()) + ": " + message
 }
+
+// aByte is how go-toml shows one byte of a character that has several.
+var aByte = regexp.MustCompile(`U\+00[89A-F][0-9A-F]( '.*?')?`)
+
+// withWholeCharacter replaces a byte in a decoder's message by the character at that place.
+func withWholeCharacter(message string, data []byte, line, column int) string {
+	r := characterAt(data, line, column)
+	if r < utf8.RuneSelf {
+		return message
+	}
+	whole := fmt.Sprintf("%U", r)
+	if unicode.IsPrint(r) {
+		whole += fmt.Sprintf(" '%c'", r)
+	}
+	return aByte.ReplaceAllLiteralString(message, whole)
+}
+
+// characterHint says what to write in the place of a character that looks right to a person.
+func characterHint(data []byte, line, column int) string {
+	r := characterAt(data, line, column)
+	switch {
+	case strings.ContainsRune("“”„‟«»‘’‚‛″′", r):
+		return `; write straight quotes: "`
+	case r >= utf8.RuneSelf && unicode.IsSpace(r), unicode.Is(unicode.Cf, r):
+		return fmt.Sprintf("; there is %U, which nobody can see: write an ordinary space, or nothing", r)
+	}
+	return ""
+}
+
+// characterAt returns the character at a position as go-toml counts: from 1, columns in bytes.
+func characterAt(data []byte, line, column int) rune {
+	lines := bytes.Split(data, []byte("\n"))
+	if line < 1 || line > len(lines) || column < 1 || column > len(lines[line-1]) {
+		return 0
+	}
+	r, _ := utf8.DecodeRune(lines[line-1][column-1:])
+	return r
+}
+
+// unquoted is how go-toml begins the error for text without quotes.
+var unquoted = regexp.MustCompile(`^unexpected character U\+00.. '[A-Za-z~/_]' at start of value$`)
 
 var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 

@@ -80,9 +80,13 @@ func readTrusted(path string) ([]byte, error) {
 
 // parseConfig parses the text of config.toml. Keys that are left out stay zero.
 func parseConfig(file string, data []byte) (Config, error) {
+	if what, filter := wideEncoding(string(data)); what != "" {
+		return Config{}, Errorf("%s %s; write it as UTF-8, for example with: %s", file, what, filter)
+	}
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	var c Config
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c); err != nil {
-		return Config{}, tomlError(file, err)
+		return Config{}, tomlError(file, data, err)
 	}
 	for _, name := range c.Names() {
 		if !store.ValidKey(name) {
