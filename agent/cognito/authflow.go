@@ -18,14 +18,16 @@ type flow struct {
 	parameters func(*signIn) map[string]string
 	// passwordOptional says that the flow can begin without a password.
 	passwordOptional bool
+	// showsPassword says that Cognito may ask for the password itself.
+	showsPassword bool
 }
 
 // flows are the values of auth_flow.
 var flows = map[agent.AuthFlow]flow{
-	agent.FlowPassword: {types.AuthFlowTypeUserPasswordAuth, types.ExplicitAuthFlowsTypeAllowUserPasswordAuth, passwordParameters, false},
-	agent.FlowSRP:      {types.AuthFlowTypeUserSrpAuth, types.ExplicitAuthFlowsTypeAllowUserSrpAuth, srpParameters, false},
-	agent.FlowChoice:   {types.AuthFlowTypeUserAuth, types.ExplicitAuthFlowsTypeAllowUserAuth, choiceParameters, true},
-	agent.FlowCustom:   {types.AuthFlowTypeCustomAuth, types.ExplicitAuthFlowsTypeAllowCustomAuth, customParameters, true},
+	agent.FlowPassword: {types.AuthFlowTypeUserPasswordAuth, types.ExplicitAuthFlowsTypeAllowUserPasswordAuth, passwordParameters, false, true},
+	agent.FlowSRP:      {types.AuthFlowTypeUserSrpAuth, types.ExplicitAuthFlowsTypeAllowUserSrpAuth, srpParameters, false, false},
+	agent.FlowChoice:   {types.AuthFlowTypeUserAuth, types.ExplicitAuthFlowsTypeAllowUserAuth, choiceParameters, true, true},
+	agent.FlowCustom:   {types.AuthFlowTypeCustomAuth, types.ExplicitAuthFlowsTypeAllowCustomAuth, customParameters, true, false},
 }
 
 func passwordParameters(si *signIn) map[string]string {

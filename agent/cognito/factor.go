@@ -61,10 +61,11 @@ func (si *signIn) selectFactor(ctx context.Context, factor types.ChallengeNameTy
 		}
 		responses["SRP_A"] = si.startSRP()
 	case types.ChallengeNameTypePassword:
-		if err := si.ensurePassword(ctx); err != nil {
+		password, err := si.shownPassword(ctx)
+		if err != nil {
 			return nil, err
 		}
-		responses["PASSWORD"] = si.password.Reveal()
+		responses["PASSWORD"] = password
 	}
 	return responses, nil
 }

@@ -283,3 +283,28 @@ func TestProbeAndTriggers(t *testing.T) {
 		}
 	}
 }
+
+// A flow that only proves the password is not turned into one that shows it, whatever the
+// server answers.
+func TestServerAsksForThePasswordItself(t *testing.T) {
+	for _, flow := range []agent.AuthFlow{agent.FlowSRP, agent.FlowCustom} {
+		for _, answer := range []string{
+			`{"ChallengeName":"PASSWORD","Session":"s"}`,
+			`{"ChallengeName":"SELECT_CHALLENGE","Session":"s","AvailableChallenges":["PASSWORD"]}`,
+		} {
+			var got strings.Builder
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(&got, r.Body)
+				_, _ = io.WriteString(w, answer)
+			}))
+			t.Cleanup(srv.Close)
+			env := at(srv.URL)
+			env.AuthFlow = flow
+			_, err := cognito.New(cognito.Options{}).Login(t.Context(), env, ada(), unasked(t))
+			wantError(t, err, agent.CodeConfiguration, "asks for the password itself")
+			if password := ada().Password.Reveal(); strings.Contains(got.String(), password) {
+				t.Errorf("%s: the password was sent: %s", flow, got.String())
+			}
+		}
+	}
+}

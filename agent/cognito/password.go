@@ -6,6 +6,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/srp"
+	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
 )
 
 // This file answers the challenges that want the password, plain or as an SRP proof.
@@ -50,10 +51,24 @@ func (si *signIn) sendPasswordProof(ctx context.Context, s step) (step, error) {
 
 // sendPassword answers PASSWORD.
 func (si *signIn) sendPassword(ctx context.Context, s step) (step, error) {
-	if err := si.ensurePassword(ctx); err != nil {
+	password, err := si.shownPassword(ctx)
+	if err != nil {
 		return step{}, err
 	}
-	return si.respondWithPassword(ctx, s, map[string]string{"PASSWORD": si.password.Reveal()})
+	return si.respondWithPassword(ctx, s, map[string]string{"PASSWORD": password})
+}
+
+// shownPassword returns the password for a server that asks for it. With a flow that only
+// proves the password Cognito never does, so it must be another server.
+func (si *signIn) shownPassword(ctx context.Context) (string, error) {
+	if !si.op.flow.showsPassword {
+		return "", si.op.errorf(agent.CodeConfiguration, "check endpoint",
+			"%s asks for the password itself, and auth_flow %q only proves it", awscall.Host(si.op.env.EndpointURL()), si.op.env.AuthFlow)
+	}
+	if err := si.ensurePassword(ctx); err != nil {
+		return "", err
+	}
+	return si.password.Reveal(), nil
 }
 
 // sendSRPA answers PASSWORD_SRP; PASSWORD_VERIFIER comes next.
