@@ -15,6 +15,11 @@ package config
 // only a file named by --config must exist. It holds no secret: each secret is in a
 // separate file, which config.toml names.
 //
+// The file, and each folder and link on the way to it, must belong to you or to root, and
+// nobody else may be able to write it: it says where passwords are sent. The group may, if it
+// is your primary group and has no other member, and modes do not count on a file system that is
+// mounted read-only.
+//
 // A key that is left out, or is "", has its default. A key that is not listed here
 // is an error that names the file, the line and the key. Variables, KYC_<NAME>_<KEY>,
 // override the keys of an environment; the flags of `kyc-agentd serve` override store and
@@ -128,7 +133,8 @@ type Environment struct {
 	// one that begins with ~/. Default: the systemd credential kyc-<NAME>.password;
 	// it is an error when there is neither, and when there is no Username. It is read
 	// at each such sign-in. A file that is missing, open to others or not yours is an
-	// error then.
+	// error then. Where the agent signs in by itself, a change of Endpoint, Issuer, JWKSURL,
+	// Region, UserPoolID or ClientID, or to an AuthFlow that shows the password, needs a restart.
 	PasswordFile SecretPath `toml:"password_file"`
 
 	// HandOutAccessTokens lets programs of this user have the access token of the sign-in, too,
