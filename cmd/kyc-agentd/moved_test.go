@@ -40,17 +40,18 @@ func newThief(t *testing.T) *thief {
 // of ci, which signs in by itself with SRP. An empty value leaves a key out.
 func (h *fixture) configure(environments tables) {
 	h.t.Helper()
-	text := "default_environment = 'ci'\n"
+	var text strings.Builder
+	text.WriteString("default_environment = 'ci'\n")
 	for name, keys := range environments {
 		all := map[string]string{
 			"region": "us-east-2", "user_pool_id": h.cognito.PoolID, "client_id": h.cognito.ClientID, "api_url": "https://" + name + ".example",
 			"endpoint": h.cognito.URL, "auth_flow": "srp", "username": "ana", "password_file": filepath.Join(h.dir, "password"),
 		}
 		maps.Copy(all, keys)
-		text += "[environments." + name + "]\n"
+		fmt.Fprintf(&text, "[environments.%s]\n", name)
 		for key, value := range all {
 			if value != "" {
-				text += fmt.Sprintf("%s = %q\n", key, value)
+				fmt.Fprintf(&text, "%s = %q\n", key, value)
 			}
 		}
 	}
@@ -58,7 +59,7 @@ func (h *fixture) configure(environments tables) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
 }
