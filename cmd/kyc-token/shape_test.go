@@ -123,7 +123,9 @@ func TestShapesAreTheAgents(t *testing.T) {
 	odd := someToken()
 	odd.APIURL, odd.User, odd.Subject = `https://kyc.example/~'a"?b=<c>&d=$(e)`, `ana <"\> ü 𝒳`, "7d1f-22"
 	key := agent.Token{Environment: "a_b-1", IDToken: agent.NewSecret("sk_live.1-2_3")}
-	for _, token := range []agent.Token{someToken(), odd, key} {
+	foul := someToken()
+	foul.User, foul.Subject = " \x1b[2Jana\u202e\u2028\xff\u200d ", "\n"
+	for _, token := range []agent.Token{someToken(), odd, key, foul} {
 		path := serve(t, &service{token: token})
 		for _, format := range []string{"token", "header", "curl", "json", "env", "k8s", "google"} {
 			if o := run(t, nil, "-socket", path, "-f", format); o.exit != 0 || !strings.Contains(o.stdout, token.IDToken.Reveal()) {

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
@@ -141,8 +142,12 @@ func renderJSONWithAccess(t agent.Token, now time.Time) string {
 	return string(wire.Encode(body))
 }
 
+// bodyOf makes one line of the texts for a person: kyc-token prints no other.
 func bodyOf(t agent.Token, now time.Time) wire.TokenBody {
-	body := wire.TokenBody{Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL, User: t.User, Subject: t.Subject}
+	body := wire.TokenBody{
+		Token: t.IDToken.Reveal(), TokenType: "Bearer", Environment: t.Environment, APIURL: t.APIURL,
+		User: sanitize.OneLine(t.User), Subject: sanitize.OneLine(t.Subject),
+	}
 	if !t.ExpiresAt.IsZero() {
 		body.ExpiresAt = wire.RFC3339(t.ExpiresAt)
 		body.ExpiresIn = strconv.FormatInt(int64(max(0, left(t, now))/time.Second), 10)
