@@ -1,8 +1,10 @@
 package socket
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"sync"
@@ -20,17 +22,29 @@ const (
 
 // A Listener listens on a socket for the processes of one user, its owner.
 type Listener struct {
-	unix     *net.UnixListener
+	path     string
+	folders  []string // the private ones that hold the socket, the outermost first
+	lockFile string
 	owner    int
 	refusals chan struct{} // holds one value per refusal that is being written
-	release  func()        // undoes what Listen did; called before the socket closes
+	accepted chan accepted // closed after Close, when there is no connection left
 
-	close    sync.Once
-	closeErr error
+	mu       sync.Mutex
+	bindings []*binding  // the last one is that at path, if any is
+	seen     fs.FileInfo // what was at path when it was last known to lead here
+	lock     *os.File    // nil if the service manager made the socket
+	open     bool        // AcceptAny was called, so there is somebody to accept for
+	closed   bool
+	closing  chan struct{} // closed by Close
+	running  sync.WaitGroup
 }
 
-func newListener(ln *net.UnixListener, release func()) *Listener {
-	return &Listener{unix: ln, owner: os.Getuid(), refusals: make(chan struct{}, maxRefusals), release: release}
+// newListener returns a Listener without a binding.
+func newListener(path, lockFile string, folders ...string) *Listener {
+	return &Listener{
+		path: path, folders: folders, lockFile: lockFile, owner: os.Getuid(),
+		refusals: make(chan struct{}, maxRefusals), accepted: make(chan accepted), closing: make(chan struct{}),
+	}
 }
 
 // Accept returns the next connection from a process of the owner. It refuses those of
@@ -49,14 +63,19 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 // AcceptAny returns the next connection, whatever user it is from, for a caller that logs
-// refusals or has something for other users. The caller calls Refuse for the others.
+// refusals or has something for other users. The caller calls Refuse for the others. After
+// Close it returns the connections that were accepted before, and then [net.ErrClosed].
 func (l *Listener) AcceptAny() (*Conn, error) {
-	c, err := l.unix.AcceptUnix()
-	if err != nil {
-		return nil, err
+	l.acceptFromAll()
+	a, ok := <-l.accepted
+	if !ok {
+		return nil, net.ErrClosed
 	}
-	out := &Conn{UnixConn: c, Owner: l.owner, refusals: l.refusals}
-	if out.Peer, out.PeerErr = PeerOf(c); out.PeerErr != nil {
+	if a.err != nil {
+		return nil, a.err
+	}
+	out := &Conn{UnixConn: a.conn, Owner: l.owner, refusals: l.refusals}
+	if out.Peer, out.PeerErr = PeerOf(a.conn); out.PeerErr != nil {
 		out.Peer = Peer{UID: -1} // uid 0 would be root's
 	}
 	return out, nil
@@ -65,15 +84,32 @@ func (l *Listener) AcceptAny() (*Conn, error) {
 // Close stops listening. It removes what Listen made first, so that no client finds a
 // socket that nobody answers.
 func (l *Listener) Close() error {
-	l.close.Do(func() {
-		l.release()
-		l.closeErr = l.unix.Close()
-	})
-	return l.closeErr
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	close(l.closing)
+	for _, b := range l.bindings {
+		b.remove(l.path)
+	}
+	if l.lock != nil {
+		_ = l.lock.Close()
+	}
+	var failed error
+	for _, b := range l.bindings {
+		failed = errors.Join(failed, b.unix.Close())
+	}
+	go func() {
+		l.running.Wait()
+		close(l.accepted)
+	}()
+	return failed
 }
 
 // Addr returns the address of the socket: its path.
-func (l *Listener) Addr() net.Addr { return l.unix.Addr() }
+func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
 // A Conn is a connection that was accepted but not yet admitted.
 type Conn struct {

@@ -23,7 +23,7 @@ func TestForeignPeersDoNotBlockAccept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newListener(raw, func() {})
+	l := inherit(raw)
 	l.owner = os.Getuid() + 1 // so every process is another user's
 	served := make(chan error, 1)
 	go func() { _, err := l.Accept(); served <- err }()

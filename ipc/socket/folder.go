@@ -81,6 +81,16 @@ func checkFolder(f *os.File, dir string) error {
 
 func ownerOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
+// isAt reports whether path still names the open file f.
+func isAt(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Lstat(path)
+	return err == nil && os.SameFile(opened, named)
+}
+
 // takeLock locks the file called name, the lock of the socket at path, for as long as the
 // returned file is open. The error names the process that holds it, if that can be found
 // out.

@@ -15,7 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// Listen creates the agent's socket at path and returns a *[Listener] on it. It creates
+// Listen creates the agent's socket at path and returns a [Listener] on it. It creates
 // the folder of path (0700) if it is missing; an existing folder must belong to this user
 // and be closed to others. Listen leaves a socket alone that an agent answers on, and
 // replaces one that nobody answers on. The listener accepts processes of this user only,
@@ -23,33 +23,63 @@ import (
 //
 // Errors are [agent.Error]s: CodeConfiguration for a path or folder that cannot be used,
 // CodeUnavailable if another agent is there.
-func Listen(path string) (net.Listener, error) {
+func Listen(path string) (*Listener, error) {
 	path, err := socketFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return listenLocked(path, path+".lock")
+	return listenOn(path, path+".lock")
 }
 
-// listenLocked creates the socket at path, an absolute one, while it holds the lock file.
-func listenLocked(path, lockFile string) (net.Listener, error) {
-	dir, err := openFolder(filepath.Dir(path))
-	if err != nil {
+// listenOn returns a Listener that is bound to path, an absolute one.
+func listenOn(path, lockFile string, folders ...string) (*Listener, error) {
+	l := newListener(path, lockFile, folders...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.bindLocked(); err != nil {
 		return nil, err
+	}
+	return l, nil
+}
+
+// bindLocked makes the socket and, if they are missing, its folders.
+func (l *Listener) bindLocked() error {
+	for _, folder := range l.folders {
+		f, err := openFolder(folder)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+	}
+	dir, err := openFolder(filepath.Dir(l.path))
+	if err != nil {
+		return err
 	}
 	defer dir.Close()
 	// The lock decides between two agents that start at the same time. Its file stays:
 	// an agent that removed it would let a third one in.
-	lock, err := takeLock(path, lockFile)
-	if err != nil {
-		return nil, err
+	lock := l.lock
+	if lock == nil || !isAt(lock, l.lockFile) {
+		if lock, err = takeLock(l.path, l.lockFile); err != nil {
+			return err
+		}
 	}
-	l, err := bindIn(dir, path, lock)
-	if err != nil {
-		_ = lock.Close()
-		return nil, err
+	b, err := bindIn(dir, l.path)
+	if lock != l.lock {
+		unused := l.lock
+		if err != nil {
+			unused = lock
+		} else {
+			l.lock = lock
+		}
+		if unused != nil {
+			_ = unused.Close()
+		}
 	}
-	return l, nil
+	if err == nil {
+		l.addLocked(b)
+	}
+	return err
 }
 
 func listenError(code agent.Code, err error, hint, format string, args ...any) *agent.Error {
@@ -74,7 +104,7 @@ func socketFile(path string) (string, error) {
 
 // bindIn binds path. The caller has checked that its folder dir is private, and holds
 // the lock.
-func bindIn(dir *os.File, path string, lock *os.File) (*Listener, error) {
+func bindIn(dir *os.File, path string) (*binding, error) {
 	if err := clearStale(path); err != nil {
 		return nil, err
 	}
@@ -87,10 +117,7 @@ func bindIn(dir *os.File, path string, lock *os.File) (*Listener, error) {
 		_ = ln.Close()
 		return nil, err
 	}
-	return newListener(ln, func() {
-		removeIfSame(path, bound)
-		_ = lock.Close()
-	}), nil
+	return &binding{unix: ln, pid: os.Getpid(), file: bound}, nil
 }
 
 func bind(path string) (*net.UnixListener, error) {

@@ -325,12 +325,7 @@ func TestFolderSwappedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	mkdir(t, dir+"/mine", 0o700)
-	lock, err := takeLock(path, path+".lock")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	_, err = bindIn(opened, path, lock)
+	_, err = bindIn(opened, path)
 	fixture.WantError(t, err, agent.CodeConfiguration, "replaced meanwhile")
 }
 

@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"net"
 	"path/filepath"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -21,7 +20,7 @@ func NamedPath(agentSocket, name string) string {
 //
 // Close leaves the folder: a container that has it mounted sees the socket of the next
 // agent, and would not see another folder of the same name.
-func ListenNamed(agentSocket, name string) (net.Listener, error) {
+func ListenNamed(agentSocket, name string) (*Listener, error) {
 	if !store.ValidKey(name) { // the rule for names of environments
 		return nil, listenError(agent.CodeConfiguration, nil, anotherPath, "%q is no name for a socket", name)
 	}
@@ -30,10 +29,5 @@ func ListenNamed(agentSocket, name string) (net.Listener, error) {
 		return nil, err
 	}
 	folder := filepath.Dir(path)
-	parent, err := openFolder(filepath.Dir(folder))
-	if err != nil {
-		return nil, err
-	}
-	defer parent.Close()
-	return listenLocked(path, folder+".lock")
+	return listenOn(path, folder+".lock", filepath.Dir(folder))
 }

@@ -21,6 +21,10 @@ func PeerOf(c net.Conn) (Peer, error) {
 	if !ok {
 		return Peer{}, syscall.ENOTSOCK
 	}
+	return peerOf(sc)
+}
+
+func peerOf(sc syscall.Conn) (Peer, error) {
 	raw, err := sc.SyscallConn()
 	if err != nil {
 		return Peer{}, err

@@ -20,13 +20,13 @@ var (
 )
 
 // FromSystemd returns the listeners that systemd passed to this process: the agent's,
-// and the one for forwarding, each a *[Listener], or nil if it was not passed. Both are
+// and the one for forwarding, each nil if it was not passed. Both are
 // nil if LISTEN_FDS is absent or meant for another process (sd_listen_fds(3)). Anything
 // but one Unix stream socket of each name is an [agent.Error] with CodeConfiguration that
 // says what was found.
 //
 // The sockets belong to systemd: their mode is not changed, and Close leaves them in place.
-func FromSystemd() (ln, extra net.Listener, err error) {
+func FromSystemd() (ln, extra *Listener, err error) {
 	files := activation.Files(true)
 	if len(files) == 0 {
 		return nil, nil, nil
@@ -45,7 +45,7 @@ func FromSystemd() (ln, extra net.Listener, err error) {
 }
 
 // sortByName makes listeners of files and tells them apart by their names.
-func sortByName(files []*os.File) (ln, extra net.Listener, err error) {
+func sortByName(files []*os.File) (ln, extra *Listener, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(ln, extra)
@@ -67,7 +67,7 @@ func sortByName(files []*os.File) (ln, extra net.Listener, err error) {
 		if err != nil {
 			return ln, extra, err
 		}
-		*to = newListener(ul, func() {})
+		*to = inherit(ul)
 	}
 	if ln == nil {
 		return ln, extra, fmt.Errorf("%d came (%s), and one named %s is needed", len(files), fileNames(files), agentNames[0])
@@ -75,7 +75,7 @@ func sortByName(files []*os.File) (ln, extra net.Listener, err error) {
 	return ln, extra, nil
 }
 
-func closeAll(listeners ...net.Listener) {
+func closeAll(listeners ...*Listener) {
 	for _, ln := range listeners {
 		if ln != nil {
 			_ = ln.Close()

@@ -6,7 +6,7 @@
 // agent/awscreds, agent/sink, store/...), which do not know one another.
 //
 // sockets.go listens, for the agent and on the extra sockets of `ssh -R` and containers;
-// reload.go loads a changed configuration; refuse.go answers clients when the daemon cannot
+// keep.go makes a socket again that was removed; reload.go loads a changed configuration; refuse.go answers clients when the daemon cannot
 // start; notify.go talks to the service manager; metrics.go serves the metrics.
 package daemon
 
@@ -32,6 +32,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -200,11 +201,13 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 	defer background.Wait() // after stop
 	defer stop()
 	background.Go(func() { d.reloadOnHangup(serving) })
-	socket := s.agent.Addr().String()
-	background.Go(func() { feedWatchdog(serving, statusProbe(socket), d.probeFailed) })
+	background.Go(func() { feedWatchdog(serving, statusProbe(s.agent), d.probeFailed) })
+	for _, ln := range s.all() {
+		background.Go(func() { d.keep(serving, ln) })
+	}
 	background.Go(func() { d.serveRestricted(serving, s) })
 
-	d.log.Info("ready", "socket", socket, "store", store.Describe(d.store).Kind, "version", d.opts.Version)
+	d.log.Info("ready", "socket", s.agent.Addr().String(), "store", store.Describe(d.store).Kind, "version", d.opts.Version)
 	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))
 	err := d.server().Serve(serving, s.agent)
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
@@ -246,9 +249,10 @@ func (d *daemon) close() {
 	}
 }
 
-// statusProbe returns a function that asks the daemon for its status as every client does.
-func statusProbe(socket string) func(context.Context) error {
-	client := &ipc.Client{Socket: socket}
+// statusProbe returns a function that asks the daemon for its status as every client does,
+// or past the path if that was removed: the watchdog is for a daemon that hangs.
+func statusProbe(ln *socket.Listener) func(context.Context) error {
+	client := &ipc.Client{Socket: ln.Addr().String(), Dial: ln.Dial}
 	return func(ctx context.Context) error {
 		_, err := client.Status(ctx)
 		return err

@@ -36,6 +36,7 @@ func ServeWhile(o Options, do func(*agent.Agent) error) error {
 	defer closeStore(d.store)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = d.server().Serve(ctx, ln) })
+	serving.Go(func() { d.keep(ctx, ln) })
 	err = do(d.agent)
 	cancel()
 	serving.Wait()

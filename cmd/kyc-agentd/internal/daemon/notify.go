@@ -2,17 +2,53 @@ package daemon
 
 import (
 	"context"
+	"net"
+	"os"
 	"strings"
+	"sync"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
+// A manager is the connection to the service manager's socket at path. It stays open: if
+// that socket is removed together with the user's runtime folder, no new connection can be
+// made, and a manager that hears nothing more takes the daemon for one that hangs.
+type manager struct {
+	mu   sync.Mutex
+	path string
+	conn net.Conn
+}
+
+var serviceManager manager
+
 // notify sends assignments such as "READY=1" and "STATUS=…" to the service manager, in one
 // datagram (sd_notify(3)). It does nothing without a manager. It ignores errors, because the
 // daemon should go on without a manager.
 func notify(assignments ...string) {
-	_, _ = systemd.SdNotify(false, strings.Join(assignments, "\n"))
+	if path := os.Getenv("NOTIFY_SOCKET"); path != "" {
+		serviceManager.send(path, strings.Join(assignments, "\n"))
+	}
+}
+
+func (m *manager) send(path, message string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.conn != nil && m.path == path {
+		if _, err := m.conn.Write([]byte(message)); err == nil {
+			return
+		}
+	}
+	// This is the first message, or the manager listens on a new socket.
+	conn, err := net.Dial("unixgram", path)
+	if err != nil {
+		return
+	}
+	if m.conn != nil {
+		_ = m.conn.Close()
+	}
+	m.path, m.conn = path, conn
+	_, _ = conn.Write([]byte(message))
 }
 
 // feedWatchdog reports to the manager that the daemon works, if the manager has a watchdog:

@@ -3,13 +3,13 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 const (
@@ -28,7 +28,7 @@ const (
 // up and closes the socket. This way the client gets the reason, the unit fails, and the
 // next client triggers a new start. After the configuration was corrected, a reload ends it
 // at once: when usable returns nil.
-func refuse(ctx context.Context, listeners []net.Listener, cause error, log *slog.Logger, usable func() error) {
+func refuse(ctx context.Context, listeners []*socket.Listener, cause error, log *slog.Logger, usable func() error) {
 	notify("STATUS=cannot start: " + sanitize.OneLine(cause.Error()))
 	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
 	defer cancel()

@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -33,7 +32,7 @@ func TestRefuseUntilReload(t *testing.T) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		refuse(t.Context(), []net.Listener{ln}, broken, slog.New(slog.DiscardHandler), usable)
+		refuse(t.Context(), []*socket.Listener{ln}, broken, slog.New(slog.DiscardHandler), usable)
 		close(ended)
 	}()
 	client := &ipc.Client{Socket: path}

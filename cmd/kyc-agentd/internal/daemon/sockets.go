@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +15,8 @@ import (
 
 // sockets are the sockets on which a daemon listens.
 type sockets struct {
-	agent     net.Listener
-	extra     net.Listener // for `ssh -R`; nil if there is none
+	agent     *socket.Listener
+	extra     *socket.Listener // for `ssh -R`; nil if there is none
 	named     []namedSocket
 	inherited bool // the service manager passed the agent's
 }
@@ -25,7 +24,7 @@ type sockets struct {
 // A namedSocket is one in a folder of its own, for a container: socket.NamedPath.
 type namedSocket struct {
 	name string
-	ln   net.Listener
+	ln   *socket.Listener
 }
 
 // extraName is the name of the socket that forward_environments is about.
@@ -70,12 +69,12 @@ func (s *sockets) listenNamed(name string) error {
 	return nil
 }
 
-func (s *sockets) all() []net.Listener {
-	all := []net.Listener{s.agent, s.extra}
+func (s *sockets) all() []*socket.Listener {
+	all := []*socket.Listener{s.agent, s.extra}
 	for _, n := range s.named {
 		all = append(all, n.ln)
 	}
-	return slices.DeleteFunc(all, func(ln net.Listener) bool { return ln == nil })
+	return slices.DeleteFunc(all, func(ln *socket.Listener) bool { return ln == nil })
 }
 
 func (s *sockets) close() {
