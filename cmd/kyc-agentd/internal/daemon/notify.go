@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -22,6 +23,8 @@ type manager struct {
 
 var serviceManager manager
 
+const notifyWithin = 5 * time.Second
+
 // notify sends assignments such as "READY=1" and "STATUS=…" to the service manager, in one
 // datagram (sd_notify(3)). It does nothing without a manager. It ignores errors, because the
 // daemon should go on without a manager.
@@ -35,7 +38,7 @@ func (m *manager) send(path, message string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.conn != nil && m.path == path {
-		if _, err := m.conn.Write([]byte(message)); err == nil {
+		if err := write(m.conn, message); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
 	}
@@ -48,7 +51,14 @@ func (m *manager) send(path, message string) {
 		_ = m.conn.Close()
 	}
 	m.path, m.conn = path, conn
-	_, _ = conn.Write([]byte(message))
+	_ = write(conn, message)
+}
+
+// write gives up after a while: a manager that hangs must not keep the daemon from stopping.
+func write(conn net.Conn, message string) error {
+	_ = conn.SetWriteDeadline(time.Now().Add(notifyWithin))
+	_, err := conn.Write([]byte(message))
+	return err
 }
 
 // feedWatchdog reports to the manager that the daemon works, if the manager has a watchdog:
