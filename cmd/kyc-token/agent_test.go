@@ -97,7 +97,7 @@ func TestSocketIsWhereTheAgentListens(t *testing.T) {
 		p := process{uid: os.Getuid()}
 		environ(env...)(&p)
 		got, err := p.socket(options{})
-		if want := socket.Path(p.getenv); err != nil || filepath.Clean(got) != want {
+		if want := socket.Path(p.getenv); err != nil || filepath.Clean(got.path) != want {
 			t.Errorf("%q: %q, %v; the agent says %q", env, got, err, want)
 		}
 	}

@@ -103,7 +103,10 @@ func TestBinary(t *testing.T) {
 	finish(t, program(t, "--help")).wantSuccess(t, usage)
 	finish(t, program(t, "-x")).wantFailure(t, exitUsage, "", "no such flag")
 	finish(t, program(t, "-socket", agent.path+"x", "-f", "curl")).
-		wantFailure(t, exitUnavailable, failClosed, "no agent answers on "+agent.path+"x; run: "+startCommand)
+		wantFailure(t, exitUnavailable, failClosed, "no agent answers on "+agent.path+"x; run: kyc-agentd serve --socket ")
+	removed := program(t)
+	removed.Env = []string{"XDG_RUNTIME_DIR=" + filepath.Dir(agent.path)}
+	finish(t, removed).wantFailure(t, exitUnavailable, "", "/kyc-agentd/agent.sock; run: "+startCommand)
 
 	cmd := program(t)
 	cmd.Env = []string{"KYC_AGENT_SOCK=" + agent.path, "KYC_ENV=prod"}
@@ -254,7 +257,7 @@ func TestPermissionDenied(t *testing.T) {
 	cmd := exec.Command(copied, "-socket", agent.path)
 	cmd.Env = []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
-	finish(t, cmd).wantFailure(t, exitDenied, "", agent.path+": permission denied; check -socket")
+	finish(t, cmd).wantFailure(t, exitDenied, "", agent.path+": permission denied; check -socket", "(it belongs to user id 0)")
 }
 
 // TestCurl runs what the documentation tells people to type, with kyc-token as it is, and

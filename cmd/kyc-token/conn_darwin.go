@@ -24,3 +24,6 @@ func (c conn) peerUID() (int, error) {
 	}
 	return int(cred.Uid), nil
 }
+
+// foreignProgram would need libproc, and with it cgo.
+func (c conn) foreignProgram() string { return "" }

@@ -2,32 +2,31 @@ package main
 
 import (
 	"io"
-	"os"
 	"strconv"
 	"syscall"
 	"time"
 )
 
-// fetch sends request to the agent at path and returns the complete output and the
-// warning. The agent must run as uid. With mayBeEmpty there may be no output.
-func fetch(path, request string, uid int, mayBeEmpty bool, deadline time.Time) (output, error) {
-	c, err := dial(path, deadline)
+// fetch sends request to the agent at a and returns the complete output and the
+// warning. With mayBeEmpty there may be no output.
+func (p process) fetch(a address, request string, mayBeEmpty bool, deadline time.Time) (output, error) {
+	c, err := dial(a.path, deadline)
 	if err != nil {
-		return output{}, dialFailure(path, err)
+		return output{}, p.dialFailure(a, err)
 	}
 	defer c.close()
-	if err := checkPeer(c, path, uid); err != nil {
+	if err := checkPeer(c, a.path, p.uid); err != nil {
 		return output{}, err
 	}
-	a, err := exchange(c, request)
+	got, err := exchange(c, request)
 	if err != nil {
-		return output{}, answerFailure(path, err)
+		return output{}, c.failure(a.path, err)
 	}
-	text, err := a.result(mayBeEmpty)
-	if a.status == 200 && err != nil {
-		return output{}, answerFailure(path, err)
+	text, err := got.result(mayBeEmpty)
+	if got.status == 200 && err != nil {
+		return output{}, c.failure(a.path, err)
 	}
-	return output{text, a.warning}, err
+	return output{text, got.warning}, err
 }
 
 // exchange sends request and reads until the answer is complete.
@@ -70,33 +69,3 @@ func checkPeer(c conn, path string, uid int) error {
 
 // checkSocket is the next step when another program listens on the socket.
 const checkSocket = "check -socket and KYC_AGENT_SOCK"
-
-// dialFailure explains why kyc-token could not connect.
-func dialFailure(path string, err error) error {
-	switch err {
-	case syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED:
-		return failure{exitUnavailable, "no agent answers on " + path + "; run: " + startCommand}
-	case syscall.EACCES, syscall.EPERM:
-		return failure{exitDenied, path + ": permission denied; " + deniedHint()}
-	case syscall.EAGAIN:
-		return failure{exitTemporary, path + ": the agent accepted no connection in time; try again"}
-	}
-	if e, ok := err.(*os.SyscallError); ok { // from making the socket, so not the agent's fault
-		return failure{exitTemporary, "cannot make a socket: " + e.Err.Error() + "; close some programs, or raise the limit (ulimit -n), then try again"}
-	}
-	return failure{exitUnavailable, "no agent answers on " + path + ": " + err.Error() + "; run: " + startCommand}
-}
-
-// answerFailure explains why there is no usable answer.
-func answerFailure(path string, err error) error {
-	switch err {
-	case syscall.EAGAIN:
-		return failure{exitTemporary, path + ": the agent did not answer in time; try again, and see: kyc-agentd status"}
-	case syscall.ECONNRESET:
-		err = errIncomplete
-	}
-	if f, ok := err.(failure); ok {
-		return failure{f.exit, path + ": the answer " + f.text}
-	}
-	return failure{exitTemporary, path + ": " + err.Error() + "; try again"}
-}

@@ -100,11 +100,11 @@ func (p process) output(opts options) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	path, err := p.socket(opts)
+	at, err := p.socket(opts)
 	if err != nil {
 		return output{}, err
 	}
-	out, err := fetch(path, request, p.uid, opts.mayBeEmpty(), deadline)
+	out, err := p.fetch(at, request, opts.mayBeEmpty(), deadline)
 	if f, refused := err.(refusal); refused && f.exit == exitUsage && !opts.mode.mayAsk(body) {
 		err = refusal{opts.byHand()}
 	}
@@ -112,7 +112,7 @@ func (p process) output(opts options) (output, error) {
 		return output{}, p.whoAsks(opts, err)
 	}
 	if out.text, err = opts.checkShape(out.text); err != nil {
-		return output{}, answerFailure(path, err)
+		return output{}, answerFailure(at.path, err)
 	}
 	return out, nil
 }

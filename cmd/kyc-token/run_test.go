@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
 func TestPrintsTheAnswer(t *testing.T) {
@@ -278,16 +280,71 @@ func TestNoAgent(t *testing.T) {
 		"no file":        filepath.Join(dir, "agent.sock"),
 		"no folder":      filepath.Join(dir, "kyc-agentd", "agent.sock"),
 		"a file as such": filepath.Join(file, "agent.sock"),
-		"a plain file":   file,
 		"stale":          stale,
-		"a loop":         loop(t, dir),
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, nil, "-socket", path).
-				wantFailure(t, exitUnavailable, "", "no agent answers on "+path, "; run: "+startCommand)
+				wantFailure(t, exitUnavailable, "", "no agent answers on "+path, "; run: kyc-agentd serve --socket "+path)
+			run(t, environ("KYC_AGENT_SOCK", path)).
+				wantFailure(t, exitUnavailable, "", "no agent answers on "+path, "; run: kyc-agentd serve, or unset KYC_AGENT_SOCK")
 			run(t, nil, "-socket", path, "-f", "curl").wantFailure(t, exitUnavailable, failClosed)
 		})
 	}
+}
+
+// What is named as the agent's socket, and is none, is called what it is.
+func TestMisnamedSocket(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dangling := filepath.Join(dir, "dangling")
+	if err := os.Symlink(dir+"/gone", dangling); err != nil {
+		t.Fatal(err)
+	}
+	for path, what := range map[string]string{
+		dir:                           "is a folder; " + dir + "/agent.sock is meant",
+		dir + "/":                     "is a folder; " + dir + "/agent.sock is meant",
+		file:                          "is a file, not a socket",
+		pipe:                          "is a pipe, not a socket",
+		os.DevNull:                    "is a device, not a socket",
+		dangling:                      "is a symbolic link to nothing",
+		loop(t, dir):                  "is a symbolic link that leads to itself",
+		"~/x":                         "begins with ~, which is not replaced here",
+		"$XDG_RUNTIME_DIR/agent.sock": "begins with $, which",
+		"%t/kyc-agentd/agent.sock":    "begins with %, which",
+		"unix:///run/x/agent.sock":    "is a URL, and a path is needed",
+		"kyc-agentd/agent.sock":       "is a relative path",
+	} {
+		run(t, environ("KYC_AGENT_SOCK", path)).wantFailure(t, exitUnavailable, "", path+" "+what, "; check -socket and KYC_AGENT_SOCK")
+		run(t, nil, "-socket", path, "-f", "curl").wantFailure(t, exitUnavailable, failClosed, what)
+	}
+}
+
+// Another program's socket is named as such, whatever that program does with a request.
+func TestSocketOfAnotherProgram(t *testing.T) {
+	dir := testsocket.ShortDir(t)
+	ssh := testpeer.Program(t, "ssh-agent", "openssh-client")
+	path := filepath.Join(dir, "ssh")
+	cmd := exec.CommandContext(t.Context(), ssh, "-D", "-a", path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if _, err := out.Read(make([]byte, 1)); err != nil { // it listens by then
+		t.Fatal(err)
+	}
+	run(t, environ("KYC_AGENT_SOCK", path), "-f", "curl").
+		wantFailure(t, exitConfig, failClosed, path+" is not kyc-agentd's socket: ssh-agent answers there; check -socket and KYC_AGENT_SOCK")
 }
 
 // If the process has no file descriptor left, the message does not blame the agent.

@@ -32,15 +32,15 @@ func TestSocket(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := process{uid: 1000}
 			environ(test.env...)(&p)
-			path, err := p.socket(options{socket: test.flag})
+			at, err := p.socket(options{socket: test.flag})
 			if test.exit == 0 {
-				if path != test.want || err != nil {
-					t.Errorf("got %q, %v; want %q", path, err, test.want)
+				if at.path != test.want || err != nil {
+					t.Errorf("got %+v, %v; want %q", at, err, test.want)
 				}
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) || asFailure(err).exit != test.exit {
-				t.Errorf("got %q, %v; want exit %d and %q", path, err, test.exit, test.want)
+				t.Errorf("got %+v, %v; want exit %d and %q", at, err, test.exit, test.want)
 			}
 		})
 	}

@@ -3,7 +3,7 @@ package main
 import "strconv"
 
 // startCommand is the command to type when no agent runs.
-const startCommand = "systemctl --user start kyc-agentd.socket"
+const startCommand = "systemctl --user restart kyc-agentd.socket"
 
 // restartCommand is the command to type when another agent was installed than the one that runs.
 const restartCommand = "systemctl --user restart kyc-agentd.service"
