@@ -12,6 +12,8 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -95,9 +97,15 @@ func (c *Client) roundTrip(ctx context.Context, req *http.Request) (*http.Respon
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	req.Close = true
+	peer, _ := socket.PeerOf(conn) // while it is open; the zero Peer is not foreign
 	// An agent that refuses the request may answer before it has read everything.
 	go func() { _ = req.Write(conn) }()
-	return readResponse(conn, req)
+	resp, body, err := readResponse(conn, req)
+	if name := peer.Foreign(); err != nil && ctx.Err() == nil && name != "" {
+		err = &agent.Error{Code: agent.CodeConfiguration, Err: err, Hint: checkPath,
+			Message: c.socket() + " is not kyc-agentd's socket: " + name + " answers there"}
+	}
+	return resp, body, err
 }
 
 // readResponse reads an answer, and of its body at most one byte more than is allowed.
@@ -147,10 +155,26 @@ func (c *Client) dialError(ctx context.Context, err error) error {
 		return &agent.Error{Code: agent.CodeUsage, Err: err,
 			Message: fmt.Sprintf("socket path %s has %d bytes, and the system takes %d", path, len(path), socket.MaxPath)}
 	}
-	return &agent.Error{
-		Code: agent.CodeUnavailable, Err: err, Message: "no agent answers on " + path,
-		Hint: "run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)",
+	if what := socket.Misnamed(path); what != "" {
+		return &agent.Error{Code: agent.CodeUnavailable, Err: err, Message: path + " " + what, Hint: checkPath}
 	}
+	message := "no agent answers on " + path
+	if !filepath.IsAbs(path) {
+		message += ", a relative path, which names another socket in every folder"
+	}
+	return &agent.Error{Code: agent.CodeUnavailable, Err: err, Message: message, Hint: startHint(path)}
+}
+
+const checkPath = "check --socket and KYC_AGENT_SOCK"
+
+// startHint is the next step where nothing answers. At systemd's path a restart of the socket
+// unit helps also if the unit is active and the socket was removed, which a start does not.
+// Elsewhere it would only end the agent that runs.
+func startHint(path string) string {
+	if path == socket.StandardPath(os.Getenv) {
+		return "run: systemctl --user restart kyc-agentd.socket (or: kyc-agentd serve)"
+	}
+	return "run: kyc-agentd serve, or " + checkPath
 }
 
 // transportError returns the error for a request that got no answer.

@@ -91,7 +91,7 @@ func TestNoAgent(t *testing.T) {
 	for name, c := range map[string]*Client{"no socket": {Socket: none}, "stale": {Socket: stale}, "no folder": {Socket: dir + "/x/y"}, "dialer": {Socket: stale, Dial: closed.Dial}} {
 		_, err := c.Token(t.Context(), agent.TokenRequest{Environment: "prod"})
 		fixture.WantError(t, err, agent.CodeUnavailable, "no agent answers on "+c.Socket,
-			"run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)")
+			"run: kyc-agentd serve, or check --socket and KYC_AGENT_SOCK")
 		if t.Failed() {
 			t.Log(name)
 		}

@@ -183,7 +183,7 @@ func testHalfInstalled(s *service) {
 			}
 			return got.exit == 69
 		})
-		if got := s.run("", "kyc-token"); got.exit != 69 || !strings.HasSuffix(got.err, "; run: systemctl --user start kyc-agentd.socket\n") {
+		if got := s.run("", "kyc-token"); got.exit != 69 || !strings.HasSuffix(got.err, restartSocket) {
 			s.t.Errorf("%s: kyc-token: %+v", half, got)
 		}
 		s.expectDoctor(2, atHome("doctor"), c.finding)

@@ -46,7 +46,7 @@ func testFirstClient(s *service) {
 	if _, err := os.Stat(socketPath()); err == nil {
 		s.t.Error("the socket is left")
 	}
-	if got := s.run("", "kyc-token"); got.exit != 69 || !strings.Contains(got.err, "; run: systemctl --user start kyc-agentd.socket") {
+	if got := s.run("", "kyc-token"); got.exit != 69 || !strings.Contains(got.err, restartSocket) {
 		s.t.Errorf("kyc-token: %+v", got)
 	}
 	s.systemctl("start", socketName) // the command in the message

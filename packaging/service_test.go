@@ -52,6 +52,7 @@ func testService(t *testing.T) {
 		{"namespaces", testNamespaces},
 		{"token files", testTokenFiles},
 		{"the extra socket", testForwarding},
+		{"the socket is removed", testVanishedSocket},
 		{"no runtime directory", testRuntimeDirectory},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.test(newService(t)) })

@@ -207,7 +207,7 @@ func TestNoAgent(t *testing.T) {
 	socket := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	stale := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	leaveStaleSocket(t, stale)
-	const next = "; run: systemctl --user start kyc-agentd.socket (or: kyc-agentd serve)"
+	const next = "; run: kyc-agentd serve, or check --socket and KYC_AGENT_SOCK"
 	for _, verb := range []string{"login", "logout", "status", "reload", "api GET /"} {
 		args := strings.Fields(verb)
 		session{}.run(t, append(args, "--socket", socket)...).want(t, exitNoAgent, "no agent answers on "+socket+next)

@@ -34,6 +34,7 @@ type Listener struct {
 	seen     fs.FileInfo // what was at path when it was last known to lead here
 	lock     *os.File    // nil if the service manager made the socket
 	open     bool        // AcceptAny was called, so there is somebody to accept for
+	begin    sync.Once   // sets open
 	closed   bool
 	closing  chan struct{} // closed by Close
 	running  sync.WaitGroup
@@ -66,7 +67,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 // refusals or has something for other users. The caller calls Refuse for the others. After
 // Close it returns the connections that were accepted before, and then [net.ErrClosed].
 func (l *Listener) AcceptAny() (*Conn, error) {
-	l.acceptFromAll()
+	l.begin.Do(l.acceptFromAll)
 	a, ok := <-l.accepted
 	if !ok {
 		return nil, net.ErrClosed

@@ -30,13 +30,10 @@ type accepted struct {
 	err  error
 }
 
-// acceptFromAll begins to accept connections, at the first call.
+// acceptFromAll begins to accept connections.
 func (l *Listener) acceptFromAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open {
-		return
-	}
 	l.open = true
 	for _, b := range l.bindings {
 		l.acceptFromLocked(b)

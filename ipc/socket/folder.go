@@ -110,7 +110,7 @@ func takeLock(path, name string) (*os.File, error) {
 	}
 	if c, err := net.Dial("unix", path); err == nil {
 		defer c.Close()
-		return nil, alreadyAnswers(path, c)
+		return nil, held(path, c)
 	}
 	return nil, listenError(agent.CodeUnavailable, nil, "try again in a second",
 		"another agent is just starting or stopping on %s: it holds %s", path, filepath.Base(name))

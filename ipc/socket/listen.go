@@ -44,6 +44,12 @@ func listenOn(path, lockFile string, folders ...string) (*Listener, error) {
 
 // bindLocked makes the socket and, if they are missing, its folders.
 func (l *Listener) bindLocked() error {
+	// What is not an agent's is named as what it is, and gets no lock file beside it.
+	if _, err := os.Lstat(l.path); err == nil {
+		if _, err := isStale(l.path); err != nil {
+			return err
+		}
+	}
 	for _, folder := range l.folders {
 		f, err := openFolder(folder)
 		if err != nil {
@@ -91,6 +97,9 @@ const anotherPath = "choose another path with --socket or KYC_AGENT_SOCK"
 // socketFile makes path absolute. Go takes a path that begins with @ for a name in
 // Linux's abstract namespace, which has no owner. An absolute path does not begin with @.
 func socketFile(path string) (string, error) {
+	if what := misspelled(path); what != "" {
+		return "", listenError(agent.CodeConfiguration, nil, anotherPath, "%s %s", path, what)
+	}
 	abs, err := filepath.Abs(path)
 	if path == "" || strings.ContainsRune(path, 0) || err != nil {
 		return "", listenError(agent.CodeConfiguration, err, anotherPath, "%q is no path for a socket", path)
@@ -173,24 +182,9 @@ func removeIfSame(path string, info fs.FileInfo) {
 
 // clearStale removes the socket at path if nobody answers on it.
 func clearStale(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return listenError(agent.CodeConfiguration, err, anotherPath, "cannot look at %s: %s", path, reason(err))
-	case info.Mode().Type() != fs.ModeSocket:
-		return listenError(agent.CodeConfiguration, nil, "move it away, or "+anotherPath, "%s is there and is not a socket", path)
-	}
-	c, err := net.Dial("unix", path)
-	switch {
-	case err == nil:
-		defer c.Close()
-		return alreadyAnswers(path, c)
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case !errors.Is(err, syscall.ECONNREFUSED):
-		return listenError(agent.CodeUnavailable, err, anotherPath, "cannot tell whether an agent answers on %s: %s", path, reason(err))
+	stale, err := isStale(path)
+	if err != nil || !stale {
+		return err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return listenError(agent.CodeConfiguration, err, anotherPath, "cannot replace the stale socket %s: %s", path, reason(err))
@@ -198,26 +192,32 @@ func clearStale(path string) error {
 	return nil
 }
 
-// alreadyAnswers names the process at the other end of c.
-func alreadyAnswers(path string, c net.Conn) error {
-	p, err := PeerOf(c)
-	if err != nil || p.PID <= 0 {
-		return listenError(agent.CodeUnavailable, nil, "stop it with: systemctl --user stop kyc-agentd.service",
-			"an agent already answers on %s", path)
+// isStale reports whether there is a socket at path on which nobody listens. Its error says
+// what else is there.
+func isStale(path string) (bool, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, listenError(agent.CodeConfiguration, err, anotherPath, "cannot look at %s: %s", path, reason(err))
+	case info.IsDir():
+		return false, listenError(agent.CodeConfiguration, nil, "name a path in it, such as "+filepath.Join(path, "agent.sock"),
+			"%s is there and is not a socket but a folder", path)
+	case info.Mode().Type() != fs.ModeSocket:
+		return false, listenError(agent.CodeConfiguration, nil, "move it away, or "+anotherPath, "%s is there and is not a socket", path)
 	}
-	// Under socket activation the user's service manager listens, and killing it would
-	// end the user's session.
-	if isServiceManager(p.PID) {
-		return listenError(agent.CodeUnavailable, nil, "stop it with: systemctl --user stop kyc-agentd.socket kyc-agentd.service",
-			"systemd already listens on %s", path)
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		defer c.Close()
+		return false, held(path, c)
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return false, listenError(agent.CodeUnavailable, err, anotherPath, "cannot tell whether an agent answers on %s: %s", path, reason(err))
 	}
-	return listenError(agent.CodeUnavailable, nil, fmt.Sprintf("stop it with: systemctl --user stop kyc-agentd.service or kill %d", p.PID),
-		"an agent (pid %d) already answers on %s", p.PID, path)
-}
-
-func isServiceManager(pid int) bool {
-	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return pid == 1 || err == nil && string(comm) == "systemd\n"
+	return true, nil
 }
 
 // reason is the last part of an error's text: "permission denied".

@@ -29,5 +29,5 @@ func ListenNamed(agentSocket, name string) (*Listener, error) {
 		return nil, err
 	}
 	folder := filepath.Dir(path)
-	return listenOn(path, folder+".lock", filepath.Dir(folder))
+	return listenOn(path, folder+".lock", filepath.Dir(filepath.Dir(folder)), filepath.Dir(folder))
 }

@@ -13,6 +13,11 @@ func Path(getenv func(string) string) string {
 	if path := getenv("KYC_AGENT_SOCK"); path != "" {
 		return path
 	}
+	return StandardPath(getenv)
+}
+
+// StandardPath is [Path] without $KYC_AGENT_SOCK: the path of systemd's socket unit.
+func StandardPath(getenv func(string) string) string {
 	dir := getenv("XDG_RUNTIME_DIR")
 	if !filepath.IsAbs(dir) {
 		dir = runtimeDir(getenv)

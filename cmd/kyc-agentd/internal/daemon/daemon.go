@@ -130,7 +130,7 @@ func (d *daemon) start(ctx context.Context, s *sockets) error {
 	if err := d.configure(); err != nil {
 		return err
 	}
-	if err := s.listen(d.opts.Socket, d.started, d.log); err != nil {
+	if err := s.listen(d.opts.Socket, d.opts.Vars, d.started, d.log); err != nil {
 		return err
 	}
 	return d.makeAgent(ctx)

@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -37,8 +39,11 @@ func inheritSockets() (*sockets, error) {
 }
 
 // listen makes the sockets that the service manager did not pass.
-func (s *sockets) listen(path string, c config.Config, log *slog.Logger) (err error) {
+func (s *sockets) listen(path string, vars config.Environ, c config.Config, log *slog.Logger) (err error) {
 	if s.agent == nil {
+		if err := checkVariable(path, vars); err != nil {
+			return err
+		}
 		if s.agent, err = socket.Listen(path); err != nil {
 			return err
 		}
@@ -57,6 +62,18 @@ func (s *sockets) listen(path string, c config.Config, log *slog.Logger) (err er
 		log.Warn("there is no extra socket for containers; that for ssh works", "error", err)
 	}
 	return nil
+}
+
+// checkVariable refuses a relative $KYC_AGENT_SOCK, which means another socket to each client
+// in another folder.
+func checkVariable(path string, vars config.Environ) error {
+	if path != vars.Get("KYC_AGENT_SOCK") || filepath.IsAbs(path) {
+		return nil
+	}
+	return &agent.Error{
+		Code: agent.CodeConfiguration, Op: "listen", Message: fmt.Sprintf("KYC_AGENT_SOCK is %q, which is not an absolute path", path),
+		Hint: "set it to one in a folder of yours, or unset it",
+	}
 }
 
 // listenNamed makes the socket called name.
