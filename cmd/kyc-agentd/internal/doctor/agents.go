@@ -57,8 +57,13 @@ func (p *probe) binaryReplaced() (Finding, bool) {
 // folder refresh the same sign-in, and one may end it for the other.
 func checkOtherAgents(_ context.Context, p *probe) []Finding {
 	var found []Finding
+	own := p.status.PID
+	if a, ok := p.agentWithoutSocket(); ok {
+		own = a.pid
+		found = append(found, info("agents.unreachable", "", "process %d is your agent, without a socket that clients reach", a.pid))
+	}
 	for _, a := range p.processes() {
-		if a.uid == os.Getuid() && a.serves() && a.pid != p.status.PID {
+		if a.uid == os.Getuid() && a.serves() && a.pid != own {
 			found = append(found, warning("agents.second", fmt.Sprintf("if you did not start it on purpose, stop it: kill %d", a.pid),
 				"process %d is another agent%s", a.pid, a.socketArg()))
 		}
@@ -120,12 +125,19 @@ func (a process) serves() bool {
 
 // socketArg names the socket in the command line, if it has one.
 func (a process) socketArg() string {
+	if path := a.socket(); path != "" {
+		return " (on " + path + ")"
+	}
+	return ""
+}
+
+func (a process) socket() string {
 	for i, arg := range a.args {
 		if path, ok := strings.CutPrefix(arg, "--socket="); ok {
-			return " (on " + path + ")"
+			return path
 		}
 		if arg == "--socket" && i+1 < len(a.args) {
-			return " (on " + a.args[i+1] + ")"
+			return a.args[i+1]
 		}
 	}
 	return ""

@@ -62,7 +62,40 @@ var scenarios = []scenario{
 		w.must(os.Chown(filepath.Dir(w.socket()), 12345, -1))
 	}},
 	{"the socket is gone", "socket.missing", SeverityProblem, "enable --now kyc-agentd.socket", func(w *fixture) {
+		w.end()
 		w.must(os.Remove(w.socket()))
+	}},
+	{"the socket was removed, and systemd does not know", "socket.missing", SeverityProblem, "run: systemctl --user restart kyc-agentd.socket", func(w *fixture) {
+		w.end()
+		w.must(os.Remove(w.socket()))
+		w.unit(socketUnit, "Listen", w.socket()+" (Stream)")
+	}},
+	{"so was its folder", "socket.folder-missing", SeverityProblem, "run: systemctl --user restart kyc-agentd.socket", func(w *fixture) {
+		w.end()
+		w.must(os.RemoveAll(filepath.Dir(w.socket())))
+		w.unit(socketUnit, "Listen", w.socket()+" (Stream)")
+	}},
+	{"the socket was replaced by a dead one", "socket.stale", SeverityProblem, "run: systemctl --user restart kyc-agentd.socket", func(w *fixture) {
+		w.end()
+		w.unit(socketUnit, "Listen", w.socket()+" (Stream)")
+	}},
+	{"an agent whose socket was removed", "socket.missing", SeverityProblem, "the log says why", func(w *fixture) {
+		w.end()
+		w.must(os.Remove(w.socket()))
+		w.unit(socketUnit, "Listen", w.socket()+" (Stream)")
+		w.listening()
+		w.list(4712, os.Getuid(), "/usr/bin/kyc-agentd", "serve")
+	}},
+	{"is no other agent", "agents.unreachable", SeverityNote, "", func(w *fixture) {
+		w.end()
+		w.listening()
+		w.must(os.Remove(w.socket()))
+		w.list(4712, os.Getuid(), "/usr/bin/kyc-agentd", "serve")
+	}},
+	{"a folder in the socket's place", "socket.kind", SeverityProblem, "/agent.sock/agent.sock", func(w *fixture) {
+		w.end()
+		w.must(os.Remove(w.socket()))
+		w.must(os.Mkdir(w.socket(), 0o700))
 	}},
 	{"a file in the socket's place", "socket.kind", SeverityProblem, "move it away", func(w *fixture) {
 		w.must(os.Remove(w.socket()))
@@ -336,6 +369,12 @@ var scenarios = []scenario{
 	{"a sign-in that is over", "signin.over", SeverityProblem, "kyc-agentd login staging", func(w *fixture) {
 		w.pretend(staging(func(e *agent.EnvironmentStatus) { e.SignInEndsAt = time.Now().Add(-time.Hour) }))
 	}},
+}
+
+// listening has the kernel list the daemon's socket, as it does until the last process closes it.
+func (w *fixture) listening() {
+	w.write("proc/net/unix", "Num       RefCount Protocol Flags    Type St Inode Path\n"+
+		"0000000000000000: 00000002 00000000 00010000 0001 01 50661 "+w.socket()+"\n", 0o600)
 }
 
 // refresh has a daemon that was just started try to, and fail.

@@ -172,7 +172,7 @@ func (w *fixture) installSystemctl() {
 
 // wellUnits are units as `systemctl show` tells of them.
 func (w *fixture) wellUnits() string {
-	return "Id=kyc-agentd.socket\nLoadState=loaded\nActiveState=active\nResult=success\nUnitFileState=enabled\nNeedDaemonReload=no\n\n" +
+	return "Id=kyc-agentd.socket\nLoadState=loaded\nActiveState=active\nResult=success\nUnitFileState=enabled\nNeedDaemonReload=no\nListen=/elsewhere (Stream)\n\n" +
 		fmt.Sprintf("Id=kyc-agentd.service\nLoadState=loaded\nActiveState=active\nResult=success\nUnitFileState=static\nNeedDaemonReload=no\n"+
 			"ExecStart={ path=%s ; argv[]=%s serve ; ignore_errors=no }\nEnvironment=A=b\nMainPID=%d\n", w.path("bin/kyc-agentd"), w.path("bin/kyc-agentd"), w.daemon.Process.Pid)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -16,6 +17,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
+
+const restartSocket = "systemctl --user restart kyc-agentd.socket"
 
 const startAgent = "run: systemctl --user enable --now kyc-agentd.socket (or: kyc-agentd serve)"
 
@@ -39,12 +42,67 @@ func (p *probe) socketPath() []Finding {
 	return nil
 }
 
+// missing is the finding for a socket that is not there, or not even its folder. Somebody may
+// listen on it all the same, if it was removed. systemd's socket unit then still counts as
+// active, and to start or to enable it does nothing.
+func (p *probe) missing(id, message string) []Finding {
+	a, running := p.agentWithoutSocket()
+	switch {
+	case p.unitListens() && running:
+		return []Finding{problem(id, "wait 5 s; if it stays so, the log says why (kyc-agentd log), and this helps: "+restartSocket,
+			"%s was removed; process %d serves it and makes it again", p.opts.Socket, a.pid)}
+	case p.unitListens():
+		return []Finding{problem(id, "run: "+restartSocket, "%s was removed, and systemd, which listens on it, does not know", p.opts.Socket)}
+	case running:
+		return []Finding{problem(id, "wait 5 s; if it stays so, its log says why",
+			"%s was removed; process %d serves it and makes it again", p.opts.Socket, a.pid)}
+	}
+	return []Finding{problem(id, startAgent, "%s", message)}
+}
+
+// unitListens reports whether the socket unit is active, and for this socket.
+func (p *probe) unitListens() bool {
+	u, err := p.units()
+	return err == nil && u.socket.is("ActiveState", "active") && strings.HasPrefix(u.socket["Listen"], p.opts.Socket+" (")
+}
+
+// listening reports whether any process listens on the socket, also if it was removed.
+func (p *probe) listening() bool {
+	const acceptsConnections = "00010000"
+	sockets, _ := os.ReadFile(filepath.Join(p.proc, "net", "unix"))
+	for line := range strings.Lines(string(sockets)) {
+		if f := strings.Fields(line); len(f) > 7 && f[3] == acceptsConnections && f[7] == p.opts.Socket {
+			return true
+		}
+	}
+	return false
+}
+
+// agentWithoutSocket returns the process that serves the socket, as far as can be told, while
+// no client reaches it: that of the service unit, or one that was started for this path.
+func (p *probe) agentWithoutSocket() (process, bool) {
+	if p.answers() || !p.listening() {
+		return process{}, false
+	}
+	u, err := p.units()
+	for _, a := range p.processes() {
+		switch {
+		case a.uid != os.Getuid() || !a.serves():
+		case err == nil && u.service["MainPID"] == strconv.Itoa(a.pid) && p.unitListens():
+			return a, true
+		case a.socket() == p.opts.Socket, a.socket() == "" && p.opts.Socket == socket.StandardPath(p.opts.Vars.Get):
+			return a, true
+		}
+	}
+	return process{}, false
+}
+
 func (p *probe) socketFolder() (found []Finding) {
 	dir := filepath.Dir(p.opts.Socket)
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []Finding{problem("socket.folder-missing", startAgent, "there is no folder %s: no agent has run here", dir)}
+		return p.missing("socket.folder-missing", "there is no folder "+dir+": no agent has run here")
 	case err != nil:
 		return []Finding{problem("socket.folder-mode", "run: ls -ld "+shellquote.Quote(dir),
 			"cannot look at %s: %s", dir, config.PlainCause(err))}
@@ -63,7 +121,7 @@ func (p *probe) socketFolder() (found []Finding) {
 func (p *probe) socketFile() []Finding {
 	info, err := os.Lstat(p.opts.Socket)
 	if errors.Is(err, fs.ErrNotExist) {
-		return []Finding{problem("socket.missing", startAgent, "there is no %s: no agent runs, and systemd does not listen for one", p.opts.Socket)}
+		return p.missing("socket.missing", "there is no "+p.opts.Socket+": no agent runs, and systemd does not listen for one")
 	}
 	if err != nil {
 		return []Finding{problem("socket.mode", "run: ls -l "+shellquote.Quote(p.opts.Socket),
@@ -71,6 +129,9 @@ func (p *probe) socketFile() []Finding {
 	}
 	perm := info.Mode().Perm()
 	switch {
+	case info.IsDir():
+		return []Finding{problem("socket.kind", "set KYC_AGENT_SOCK to a path in a folder of your own, such as "+filepath.Join(p.opts.Socket, "agent.sock"),
+			"%s is a folder, not a socket", p.opts.Socket)}
 	case info.Mode().Type() != fs.ModeSocket:
 		return []Finding{problem("socket.kind", "move it away, then "+startAgent, "%s is not a socket", p.opts.Socket)}
 	case ownerOf(info) != os.Getuid():
@@ -92,6 +153,9 @@ func (p *probe) unanswered() []Finding {
 	switch {
 	case agent.CodeOf(p.statusErr) == agent.CodeDenied:
 		return []Finding{problem("socket.foreign", hint, "%s", message)}
+	case p.opts.NoAgent(p.statusErr) && p.unitListens():
+		return []Finding{problem("socket.stale", "run: "+restartSocket,
+			"%s is not the socket on which systemd listens: that was replaced", p.opts.Socket)}
 	case p.opts.NoAgent(p.statusErr):
 		return []Finding{problem("socket.stale", startAgent, "%s exists, and nothing answers on it: its agent is gone", p.opts.Socket)}
 	}
