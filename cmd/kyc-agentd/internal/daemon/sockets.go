@@ -1,8 +1,8 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -71,8 +71,8 @@ func checkVariable(path string, vars config.Environ) error {
 		return nil
 	}
 	return &agent.Error{
-		Code: agent.CodeConfiguration, Op: "listen", Message: fmt.Sprintf("KYC_AGENT_SOCK is %q, which is not an absolute path", path),
-		Hint: "set it to one in a folder of yours, or unset it",
+		Code: agent.CodeConfiguration, Op: "listen", Hint: "set KYC_AGENT_SOCK to an absolute path, or unset it",
+		Message: path + " " + cmp.Or(socket.Misnamed(path), "is a relative path, which names another socket in every folder"),
 	}
 }
 
