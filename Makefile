@@ -2,9 +2,15 @@
 
 SHELL  := /bin/bash
 GO     ?= go
-PREFIX ?= $(HOME)/.local
-override PREFIX := $(patsubst %/,%,$(PREFIX))
-BIN ?= bin
+# Neither make nor a shell may expand what comes from outside: git says what somebody has
+# called a tag. So these are taken as they are, and `variables` checks them.
+ifeq ($(origin PREFIX),undefined)
+PREFIX := $(HOME)/.local
+endif
+override PREFIX := $(patsubst %/,%,$(value PREFIX))
+override DESTDIR := $(value DESTDIR)
+override BIN := $(or $(value BIN),bin)
+override VERSION := $(or $(value VERSION),$(shell git describe --tags --always --dirty 2>/dev/null),(devel))
 FUZZTIME ?= 10s
 SOAK ?= 10m
 GRACE ?= 60s
@@ -21,7 +27,6 @@ RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
 # for themselves, in PREFIX/lib for everybody. packaging_test.go holds this true.
 UNITDIR = $(if $(filter $(HOME)/%,$(PREFIX)/),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
 BINARIES := kyc-agentd kyc-token
-VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),(devel))
 # The tools that run kyc-token as their helper find it by these names.
 LINKS    := git-credential-kyc terraform-credentials-kyc goauth-kyc
 UNITS    := kyc-agentd.socket kyc-agentd.service kyc-agentd-extra.socket
@@ -42,14 +47,15 @@ build: $(BINARIES) ## both binaries into bin/: static, stripped
 # The entry is in cmd/*/entry_linux.go.
 ENTRY = $(if $(filter linux/amd64 linux/arm64,$(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)),-E=main.entry)
 .PHONY: $(BINARIES)
-$(BINARIES):
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags='-s -w -buildid= $(ENTRY) -X main.version=$(VERSION)' -o $(BIN)/$@ ./cmd/$@
+$(BINARIES): export VERSION := $(VERSION)
+$(BINARIES): variables
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=exe -ldflags="-s -w -buildid= $(ENTRY) -X main.version=$$VERSION" -o $(BIN)/$@ ./cmd/$@
 
 # They are written by this machine's program, whichever one the binaries are for.
 .PHONY: share
 share: export GOOS :=
 share: export GOARCH :=
-share:
+share: variables
 	@$(GO) run ./packaging/share -o $(BIN)/share
 
 .PHONY: demo
@@ -115,7 +121,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	done
 
 .PHONY: install
-install: prefix build share ## binaries, links, units and manuals for PREFIX (~/.local); no root needed
+install: variables build share ## binaries, links, units and manuals for PREFIX (~/.local); no root needed
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)"
 	install -m 0755 $(BINARIES:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin/"
 	for link in $(LINKS); do ln -sfn kyc-token "$(DESTDIR)$(PREFIX)/bin/$$link" || exit 1; done
@@ -132,7 +138,7 @@ install: prefix build share ## binaries, links, units and manuals for PREFIX (~/
 .PHONY: package
 package: export GO := $(GO)
 package: export VERSION := $(VERSION)
-package: ## .deb, .rpm, formula, SBOM and checksums of this commit, into dist/
+package: variables ## .deb, .rpm, formula, SBOM and checksums of this commit, into dist/
 	@MAKE="$(MAKE)" packaging/package
 
 .PHONY: publish
@@ -140,14 +146,22 @@ publish: package ## a release on GitHub of the tag $TAG, with the packages; need
 	@gh release create "$$TAG" --verify-tag --title "$$TAG" --notes 'What changed is in CHANGELOG.md.' dist/*
 
 .PHONY: uninstall
-uninstall: prefix ## remove what install put there
+uninstall: variables ## remove what install put there
 	rm -f $(BINARIES:%="$(DESTDIR)$(PREFIX)/bin/%") $(LINKS:%="$(DESTDIR)$(PREFIX)/bin/%") $(UNITS:%="$(DESTDIR)$(UNITDIR)/%")
 	rm -f $(SHARED:%="$(DESTDIR)$(PREFIX)/share/%")
 	@printf '\nIf the agent was enabled, next:\n  systemctl --user disable --now kyc-agentd.socket\n'
 
-# The prefix is written into a unit file, where blanks, % and quotes have a meaning.
-.PHONY: prefix
-prefix: export PREFIX := $(PREFIX)
-prefix:
-	@[[ $$PREFIX =~ ^/[A-Za-z0-9._/+@-]*$$ ]] || \
-	{ echo "PREFIX must be an absolute path of letters, digits and ./_+@-, not: $$PREFIX" >&2; exit 64; }
+# The prefix is written into a unit file, where blanks, % and quotes have a meaning; the
+# version into programs, packages and a formula, by the shell and by sed.
+.PHONY: variables
+variables: export PREFIX := $(PREFIX)
+variables: export DESTDIR := $(DESTDIR)
+variables: export BIN := $(BIN)
+variables: export VERSION := $(VERSION)
+variables:
+	@refuse() { printf '%s, not: %q\n' "$$1" "$$2" >&2; exit 64; }; \
+	[[ $$PREFIX =~ ^/[A-Za-z0-9._/+@-]*$$ ]] || refuse 'PREFIX must be an absolute path of letters, digits and ./_+@-' "$$PREFIX"; \
+	[[ $$DESTDIR =~ ^[A-Za-z0-9._/+@:,=~\ -]*$$ ]] || refuse 'DESTDIR must be a path of letters, digits, blanks and ./_+@:,=~-' "$$DESTDIR"; \
+	[[ $$BIN =~ ^[A-Za-z0-9._/+@-]+$$ ]] || refuse 'BIN must be a path of letters, digits and ./_+@-' "$$BIN"; \
+	[[ $$VERSION == '(devel)' || $$VERSION =~ ^[A-Za-z0-9][A-Za-z0-9._/+~-]*$$ ]] || \
+	refuse 'VERSION (by default what git describe says) must be of letters, digits and ._/+~-, such as VERSION=v1.2.3' "$$VERSION"

@@ -20,6 +20,7 @@ type makeEnv struct {
 	make, home string
 	configDir  string // for files that Go writes
 	goVariable []string
+	extra      []string // more variables
 }
 
 func newMakeEnv(t *testing.T) *makeEnv {
@@ -41,9 +42,15 @@ func newMakeEnv(t *testing.T) *makeEnv {
 func (m *makeEnv) run(args ...string) (string, error) {
 	testpeer.Build(m.t, "kyc-token")
 	bin := filepath.Dir(testpeer.Build(m.t, "kyc-agentd"))
-	cmd := exec.CommandContext(m.t.Context(), m.make, append([]string{"BIN=" + bin}, args...)...)
-	cmd.Dir = testpeer.ModuleRoot()
+	return m.runIn(testpeer.ModuleRoot(), append([]string{"BIN=" + bin}, args...)...)
+}
+
+// runIn runs make with args in a copy of the module.
+func (m *makeEnv) runIn(dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(m.t.Context(), m.make, args...)
+	cmd.Dir = dir
 	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.configDir}, m.goVariable...)
+	cmd.Env = append(cmd.Env, m.extra...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -178,6 +185,44 @@ func TestInstallRefusesPrefix(t *testing.T) {
 	}
 	if found := files(t, m.home); len(found) != 0 {
 		t.Errorf("it installed %v", found)
+	}
+}
+
+// Whoever may push a tag chooses what `git describe` prints, and with it VERSION. No target
+// runs any of it, however it is quoted, nor what the other variables contain.
+func TestMakeRunsNoVariable(t *testing.T) {
+	m := newMakeEnv(t)
+	targets := []string{"build", "install", "uninstall", "share", "package", "variables"}
+	check := func(what, dir string, args ...string) {
+		t.Helper()
+		for _, target := range targets {
+			out, err := m.runIn(dir, append([]string{target}, args...)...)
+			if err == nil || !strings.Contains(out, " must be ") {
+				t.Errorf("%s: make %s: %v\n%s", what, target, err, out)
+			}
+		}
+		for _, folder := range []string{dir, m.home} {
+			ran, err := filepath.Glob(filepath.Join(folder, "*PWN*"))
+			if err != nil || ran != nil {
+				t.Errorf("%s: it made %q, %v", what, ran, err)
+			}
+		}
+	}
+	var dir string
+	for _, tag := range []string{
+		"v9';touch${IFS}PWN;echo'", `v9";touch${IFS}PWN;"`, "v9$(touch${IFS}PWN)", "v9`touch${IFS}PWN`",
+		"v9;touch${IFS}PWN", "v9|e;s|.|touch${IFS}PWN|e;s|", "v9$(eval${IFS}a)", "v9$(MAKE)", "v9&", "v9#{`touch${IFS}PWN`}",
+	} {
+		dir = clone(t, tag)
+		check("tag "+tag, dir)
+	}
+	for _, name := range []string{"VERSION", "PREFIX", "DESTDIR", "BIN"} {
+		for _, value := range []string{"$(shell touch PWN)", `/a"$$(touch PWN)"`, "/a`touch PWN`", "/a';touch PWN;'", "/a\ntouch PWN\n"} {
+			m.extra = nil
+			check("argument "+name+"="+value, dir, name+"="+value)
+			m.extra = []string{name + "=" + value}
+			check("variable "+name+"="+value, dir)
+		}
 	}
 }
 

@@ -17,13 +17,11 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer/roots"
 )
 
-// release copies this checkout, commits and tags the copy, makes the packages there and
-// returns its dist folder. The commit has a fixed time, and so have all files.
-func release(t *testing.T, tag string, args ...string) string {
+// clone copies this checkout, and commits and tags the copy. The commit has a fixed time.
+func clone(t *testing.T, tag string) (dir string) {
 	t.Helper()
-	m := newMakeEnv(t)
 	testpeer.Program(t, "git", "git")
-	dir := t.TempDir()
+	dir = t.TempDir()
 	git := func(dir string, args ...string) []byte {
 		cmd := exec.CommandContext(t.Context(), "git", args...)
 		cmd.Dir = dir
@@ -44,10 +42,15 @@ func release(t *testing.T, tag string, args ...string) string {
 	git(dir, "add", "--all")
 	git(dir, "commit", "--quiet", "--message=a release")
 	git(dir, "tag", tag)
-	cmd := exec.CommandContext(t.Context(), m.make, append([]string{"package"}, args...)...)
-	cmd.Dir = dir
-	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + m.configDir}, m.goVariable...)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	return dir
+}
+
+// release makes the packages in a clone and returns its dist folder. All files have the
+// time of the clone's commit.
+func release(t *testing.T, tag string, args ...string) string {
+	t.Helper()
+	m, dir := newMakeEnv(t), clone(t, tag)
+	if out, err := m.runIn(dir, append([]string{"package"}, args...)...); err != nil {
 		t.Fatalf("make package: %v\n%s", err, out)
 	}
 	return filepath.Join(dir, "dist")
