@@ -27,6 +27,10 @@ RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
 # for themselves, in PREFIX/lib for everybody. packaging_test.go holds this true.
 UNITDIR = $(if $(filter $(HOME)/%,$(PREFIX)/),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
 BINARIES := kyc-agentd kyc-token
+# Linux lets no process of the user read the memory of a program whose file that user cannot
+# read, from its first instruction on. kyc-agentd closes it only after the start of Go's
+# runtime. Root's file in a package is closed to everybody by 0711, a user's own by 0111.
+MODE := $(if $(DESTDIR),0711,0111)
 # The tools that run kyc-token as their helper find it by these names.
 LINKS    := git-credential-kyc terraform-credentials-kyc goauth-kyc
 UNITS    := kyc-agentd.socket kyc-agentd.service kyc-agentd-extra.socket
@@ -123,7 +127,8 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 .PHONY: install
 install: variables build share ## binaries, links, units and manuals for PREFIX (~/.local); no root needed
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)"
-	install -m 0755 $(BINARIES:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 0755 $(BIN)/kyc-token "$(DESTDIR)$(PREFIX)/bin/"
+	install -m $(MODE) $(BIN)/kyc-agentd "$(DESTDIR)$(PREFIX)/bin/"
 	for link in $(LINKS); do ln -sfn kyc-token "$(DESTDIR)$(PREFIX)/bin/$$link" || exit 1; done
 	@for unit in $(UNITS); do \
 		echo "install -m 0644 $$unit $(DESTDIR)$(UNITDIR)/"; \
@@ -133,6 +138,8 @@ install: variables build share ## binaries, links, units and manuals for PREFIX 
 	@for file in $(SHARED); do install -D -m 0644 $(BIN)/share/$$file "$(DESTDIR)$(PREFIX)/share/$$file" || exit 1; done
 	@echo 'install -m 0644 manuals and completions $(DESTDIR)$(PREFIX)/share/'
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo; echo 'Not on your PATH yet: $(PREFIX)/bin';; esac
+	@[ $(MODE) = 0711 ] || printf '\n%s\n%s\n' 'A program that runs as the owner of $(PREFIX)/bin/kyc-agentd can make that file readable' \
+	'or replace it, and then read the secrets of an agent that starts. Packages install it as root.'
 	@printf '\nNext:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n'
 
 .PHONY: package

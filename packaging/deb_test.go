@@ -78,6 +78,7 @@ func testDeb(s *bootedSystem) {
 	if !s.exists(enabledLink) {
 		s.t.Errorf("there is no %s", enabledLink)
 	}
+	s.match(s.root("stat -c '%A %U:%G' /usr/bin/kyc-agentd && dpkg --verify kyc-agent"), "-rwx--x--x root:root\n")
 	s.says("systemctl --user is-enabled kyc-agentd.socket", "enabled\n")
 	s.says("systemctl --user is-active kyc-agentd.socket", "active\n") // without another login
 	s.must(77, roots.User, "kyc-token prod", "")

@@ -94,7 +94,9 @@ var shared = []string{
 
 func TestInstall(t *testing.T) {
 	const next = "Next:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n"
+	const noPromise = "can make that file readable\nor replace it, and then read the secrets of an agent that starts."
 	for name, c := range map[string]struct {
+		mode    fs.FileMode // of kyc-agentd: nobody but root can read it, and in a stage whoever packs it
 		args    func(home, stage string) []string
 		root    func(home, stage string) string // where the files must be
 		bin     string                          // below root
@@ -102,6 +104,7 @@ func TestInstall(t *testing.T) {
 		command func(home string) string        // in ExecStart
 	}{
 		"default": {
+			mode:    0o111,
 			args:    func(_, _ string) []string { return nil },
 			root:    func(home, _ string) string { return home },
 			bin:     ".local/bin",
@@ -109,6 +112,7 @@ func TestInstall(t *testing.T) {
 			command: func(home string) string { return home + "/.local/bin/kyc-agentd" },
 		},
 		"elsewhere at home": {
+			mode:    0o111,
 			args:    func(home, _ string) []string { return []string{"PREFIX=" + home + "/tools/"} },
 			root:    func(home, _ string) string { return home },
 			bin:     "tools/bin",
@@ -116,6 +120,7 @@ func TestInstall(t *testing.T) {
 			command: func(home string) string { return home + "/tools/bin/kyc-agentd" },
 		},
 		"for a package": {
+			mode:    0o711,
 			args:    func(_, stage string) []string { return []string{"PREFIX=/usr", "DESTDIR=" + stage} },
 			root:    func(_, stage string) string { return stage },
 			bin:     "usr/bin",
@@ -130,8 +135,11 @@ func TestInstall(t *testing.T) {
 			if !strings.HasSuffix(out, next) {
 				t.Errorf("make install ends with:\n%s\nwant:\n%s", out, next)
 			}
+			if says := strings.Contains(out, noPromise); says != (c.mode == 0o111) {
+				t.Errorf("make install of mode %v says what it cannot promise: %t\n%s", c.mode, says, out)
+			}
 			want := map[string]fs.FileMode{
-				c.bin + "/kyc-agentd":                0o755,
+				c.bin + "/kyc-agentd":                c.mode,
 				c.bin + "/kyc-token":                 0o755,
 				c.units + "/kyc-agentd.service":      0o644,
 				c.units + "/kyc-agentd.socket":       0o644,

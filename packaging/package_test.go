@@ -234,7 +234,7 @@ func testContents(t *testing.T, dist string) {
 			t.Errorf("%s has\n%v\nand %s has\n%v", deb, inDeb, rpmFile, inRPM)
 		}
 		for name, mode := range map[string]string{
-			"/usr/bin/kyc-agentd": "-rwxr-xr-x", "/usr/bin/kyc-token": "-rwxr-xr-x", "/usr/bin/git-credential-kyc": "link-> kyc-token",
+			"/usr/bin/kyc-agentd": "-rwx--x--x", "/usr/bin/kyc-token": "-rwxr-xr-x", "/usr/bin/git-credential-kyc": "link-> kyc-token",
 			"/usr/lib/systemd/user/kyc-agentd.socket": "-rw-r--r--", "/usr/lib/systemd/user/kyc-agentd.service": "-rw-r--r--",
 			"/usr/share/doc/kyc-agent/50-namespaces.conf": "-rw-r--r--", "/usr/share/doc/kyc-agent/docs/security.md": "-rw-r--r--",
 			"/usr/share/doc/kyc-agent/examples/python/pyproject.toml": "-rw-r--r--", "/usr/share/doc/kyc-agent/examples/python/kyc_auth/__init__.py": "-rw-r--r--",

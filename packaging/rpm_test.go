@@ -37,6 +37,8 @@ func testRPM(t *testing.T, first, next string) {
 	s.root("mkdir -p /usr/share/licenses /usr/share/zsh/site-functions")
 	before := s.everything()
 	run("--install", "--nodeps", first) // rpm's database does not have Debian's packages
+	run("--verify", "--nodeps", "kyc-agent")
+	s.match(s.root("stat -c '%A %U:%G' /usr/bin/kyc-agentd"), "-rwx--x--x root:root\n")
 	if !s.exists(enabledLink) {
 		t.Error("the preset has no effect")
 	}
