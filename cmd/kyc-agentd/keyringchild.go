@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
@@ -17,8 +18,7 @@ func (c *cli) keyringChildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: keyringVerb, Hidden: true, Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_ = c.harden()
-			return exitStatus(keyring.Child(os.Stdin, os.Stdout))
+			return exitStatus(keyring.Child(daemon.Undumpable, os.Stdin, os.Stdout))
 		},
 	}
 }

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "keyring-child":
-			os.Exit(keyring.Child(os.Stdin, os.Stdout))
+			os.Exit(keyring.Child(unprotected, os.Stdin, os.Stdout))
 		case "fake-answer":
 			fmt.Println(os.Args[2])
 			return
@@ -24,3 +24,6 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// unprotected leaves this binary's memory readable: the tests of kyc-agentd close it.
+func unprotected() error { return nil }

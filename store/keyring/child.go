@@ -20,10 +20,18 @@ type backend interface {
 	keys() ([]string, error)
 }
 
-// Child is the body of the child process: it reads one request from in, performs it and
-// writes the answer to out. It returns the exit code: 0 if it wrote an answer. It calls
-// libraries that cannot be interrupted, so the process has to exit when Child returns.
-func Child(in io.Reader, out io.Writer) int {
+// Child is the body of the child process: it calls harden, reads one request from in, performs
+// it and writes the answer to out. harden closes the process's memory to the user's other
+// processes; if it fails, Child answers that and reads nothing. It returns the exit code: 0 if
+// it wrote an answer. It calls libraries that cannot be interrupted, so the process has to exit
+// when Child returns.
+func Child(harden func() error, in io.Reader, out io.Writer) int {
+	if err := harden(); err != nil {
+		return writeAnswer(out, answer{Code: codeFailed, Detail: "its memory stays readable: " + err.Error()})
+	}
+	if _, err := out.Write([]byte{hardened}); err != nil {
+		return 1
+	}
 	r, err := parseRequest(in)
 	if err != nil {
 		return writeAnswer(out, answer{Code: codeFailed, Detail: "request: " + err.Error()})

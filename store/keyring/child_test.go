@@ -229,17 +229,17 @@ func TestChildRefusesRequests(t *testing.T) {
 		"two":           `{"op":"keys","ready":1,"limit":1} {}`,
 	} {
 		var out strings.Builder
-		if exit := keyring.Child(strings.NewReader(request), &out); exit != 0 {
+		if exit := keyring.Child(unprotected, strings.NewReader(request), &out); exit != 0 {
 			t.Errorf("%s: exit code %d", name, exit)
 		}
-		if !strings.HasPrefix(out.String(), `{"code":"failed","detail":"request: `) || strings.Count(out.String(), "\n") != 1 {
+		if !strings.HasPrefix(out.String(), ` {"code":"failed","detail":"request: `) || strings.Count(out.String(), "\n") != 1 {
 			t.Errorf("%s: answer %q", name, out.String())
 		}
 	}
 }
 
 func TestChildWithoutAReader(t *testing.T) {
-	if exit := keyring.Child(strings.NewReader(""), brokenPipe{}); exit != 1 {
+	if exit := keyring.Child(unprotected, strings.NewReader(""), brokenPipe{}); exit != 1 {
 		t.Errorf("exit code %d, want 1", exit)
 	}
 }

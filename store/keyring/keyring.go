@@ -7,12 +7,13 @@
 //
 //	st := keyring.New(keyring.Options{Command: keyring.SelfCommand("keyring-child")})
 //	…
-//	os.Exit(keyring.Child(os.Stdin, os.Stdout)) // kyc-agentd keyring-child
+//	os.Exit(keyring.Child(daemon.Undumpable, os.Stdin, os.Stdout)) // kyc-agentd keyring-child
 //
 // Every operation runs in a new child process, because the library (go-keyring) has no
 // deadline, waits without limit for a keyring that hangs, and panics when the bus goes
-// away during a prompt. A child can be killed. Secrets are passed over pipes in both
-// directions, never in the child's arguments or environment.
+// away during a prompt. A child can be killed. Secrets are passed over a pair of sockets in both
+// directions, never in the child's arguments or environment, and only after the child has
+// said that no other process of the user can read its memory.
 //
 // A keyring protects less than store/file does: any process of the same user may read
 // every item, and on Linux values cross the session bus unencrypted.

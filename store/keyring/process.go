@@ -1,11 +1,12 @@
 package keyring
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -39,6 +40,9 @@ func (s *Store) run(ctx context.Context, r request, limit time.Duration) (answer
 	switch {
 	case err == errTooLong:
 		return answer{}, fmt.Errorf("keyring %w: its helper wrote more than %d bytes; reinstall kyc-agentd", store.ErrUnavailable, maxMessage)
+	case err == errNotHardened:
+		return answer{}, &unavailable{fmt.Sprintf("keyring %v: its helper did not say within %v that its memory is closed to other programs, and got no secret; try again",
+			store.ErrUnavailable, r.Ready), ErrTimeout}
 	case context.Cause(ctx) == errTimeLimit && err != nil:
 		return timedOut(r), nil
 	case ctx.Err() != nil && err != nil:
@@ -70,63 +74,88 @@ func (s *Store) exchange(ctx context.Context, r request) ([]byte, error) {
 	if len(s.options.Command) == 0 {
 		return nil, errors.New("no command to run it")
 	}
-	in, err := json.Marshal(r)
+	ours, childIn, childOut, err := newChannel()
 	if err != nil {
 		return nil, err
 	}
+	defer ours.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out := lineWriter{onComplete: cancel}
 	cmd := exec.CommandContext(ctx, s.options.Command[0], s.options.Command[1:]...)
 	cmd.Env = environ(s.options.Getenv)
 	cmd.Dir = os.TempDir() // so that the child does not depend on the daemon's working folder
-	cmd.Stdin, cmd.Stdout = bytes.NewReader(in), &out
-	cmd.WaitDelay = time.Second // a grandchild may hold the pipes open
+	cmd.Stdin, cmd.Stdout = childIn, childOut
 	detach(cmd)
 	// The kernel sends the parent-death signal when the thread that forked ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	err = cmd.Run()
-	return out.result(err)
+	err = cmd.Start()
+	_, _ = childIn.Close(), childOut.Close() // on Unix they are the same
+	if err != nil {
+		return nil, err
+	}
+	line, err := converse(ctx, ours, r)
+	if err != errNoAnswer {
+		cancel()
+	}
+	if ended := cmd.Wait(); err == errNoAnswer && ended != nil {
+		err = ended
+	}
+	return line, err
 }
 
 var (
-	errTooLong  = errors.New("answer too long")
-	errNoAnswer = errors.New("it ended without an answer")
+	errTooLong     = errors.New("answer too long")
+	errNoAnswer    = errors.New("it ended without an answer")
+	errNotHardened = errors.New("it did not say that its memory is closed")
 )
 
-// A lineWriter collects one line of at most maxMessage bytes from a child. It calls
-// onComplete when it has the whole line, or more bytes than that.
-type lineWriter struct {
-	data       []byte
-	onComplete func()
+// A channel is the store's end of the connection to a child.
+type channel interface {
+	io.ReadWriteCloser
+	CloseWrite() error
+	SetDeadline(t time.Time) error
 }
 
-func (l *lineWriter) Write(p []byte) (int, error) {
-	if l.complete() || l.tooLong() {
-		return len(p), nil
+// converse sends r as soon as the child says that it has closed its memory, and returns the
+// line that the child writes. A child that cannot close it answers without having got r. The
+// error is errNoAnswer if the child ended.
+func converse(ctx context.Context, child channel, r request) ([]byte, error) {
+	message, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
 	}
-	l.data = append(l.data, p...)
-	if l.complete() || l.tooLong() {
-		l.onComplete()
-	}
-	return len(p), nil
-}
-
-func (l *lineWriter) complete() bool { return bytes.IndexByte(l.data, '\n') >= 0 }
-
-func (l *lineWriter) tooLong() bool { return len(l.data) > maxMessage }
-
-// result returns the line, or the reason why there is none. err is how the child ended.
-func (l *lineWriter) result(err error) ([]byte, error) {
-	before, _, found := bytes.Cut(l.data, []byte("\n"))
+	// A grandchild may hold the connection open when the child has been killed.
+	interrupt := func() { _ = child.SetDeadline(time.Now()) }
+	defer context.AfterFunc(ctx, interrupt)()
+	start, cancel := context.WithTimeoutCause(ctx, r.Ready, errTimeLimit)
+	defer cancel()
+	started := context.AfterFunc(start, interrupt)
+	in := bufio.NewReader(io.LimitReader(child, maxMessage+2))
+	first, err := in.ReadByte()
 	switch {
-	case len(before) > maxMessage:
-		return nil, errTooLong
-	case found:
-		return before, nil
-	case err == nil:
+	case !started() && context.Cause(start) == errTimeLimit:
+		return nil, errNotHardened
+	case err != nil:
 		return nil, errNoAnswer
+	case first != hardened:
+		_ = in.UnreadByte()
+	default:
+		// An error means that the child has ended, and Wait says how.
+		_, _ = child.Write(message)
+		_ = child.CloseWrite()
 	}
-	return nil, err
+	return readLine(in)
+}
+
+// readLine reads a line of at most maxMessage bytes.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadBytes('\n')
+	switch {
+	case err == nil:
+		return line[:len(line)-1], nil
+	case len(line) > maxMessage:
+		return nil, errTooLong
+	}
+	return nil, errNoAnswer
 }

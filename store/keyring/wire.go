@@ -1,7 +1,8 @@
 package keyring
 
 // The protocol between the store and its child process: one JSON object each way, a
-// request on the child's standard input and an answer on its standard output.
+// request on the child's standard input and an answer on its standard output. Before that
+// the child writes the byte hardened, and the store sends the request only then.
 
 import (
 	"bytes"
@@ -16,6 +17,11 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
+
+// hardened says that no other process of the user can read the child's memory. A blank is no
+// part of the answer to an agent that does not wait for it: where SelfCommand names a path, an
+// upgrade lets an older agent start this program.
+const hardened = ' '
 
 const (
 	maxValue   = 64 << 10

@@ -15,7 +15,7 @@ const revokeWithin = 10 * time.Second
 // ServeWhile runs do while an agent answers on o.Socket, and ends every sign-in of that
 // agent afterwards. Signals do not end it: they are for do.
 func ServeWhile(o Options, do func(*agent.Agent) error) error {
-	notPrivate := undumpable()
+	notPrivate := Undumpable()
 	d := newDaemon(o)
 	if err := d.configure(); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 func Harden() error {
 	unix.Umask(0o077)
 	var failed []error
-	if err := undumpable(); err != nil {
+	if err := Undumpable(); err != nil {
 		failed = append(failed, err)
 	}
 	// Both limits: a soft one alone could be raised again.
@@ -26,9 +26,9 @@ func Harden() error {
 	return errors.Join(failed...)
 }
 
-// undumpable is the part of Harden that a child process does not inherit: execve(2) resets
-// it.
-func undumpable() error {
+// Undumpable is the part of Harden that a child process does not inherit, because execve(2)
+// resets it: it closes this process's memory to the other processes of its user.
+func Undumpable() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("PR_SET_DUMPABLE: %w", err)
 	}

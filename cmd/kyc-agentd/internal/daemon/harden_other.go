@@ -11,6 +11,6 @@ func Harden() error {
 	return syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 }
 
-// undumpable is the part of Harden that a child process does not inherit: there is none on
+// Undumpable is the part of Harden that a child process does not inherit: there is none on
 // this system.
-func undumpable() error { return nil }
+func Undumpable() error { return nil }
