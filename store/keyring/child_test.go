@@ -209,6 +209,44 @@ func TestWhatTheChildIsGiven(t *testing.T) {
 	}
 }
 
+// A child that does not say that its memory is closed gets nothing, and is not waited for as
+// long as a person at a prompt is.
+func TestChildThatIsNotHardened(t *testing.T) {
+	for _, prompt := range []bool{false, true} {
+		fifo := newFifo(t)
+		st := keyring.New(keyring.Options{
+			Command: keyring.SelfCommand("fake-unready", fifo.path),
+			Timeout: 2 * time.Second, PromptTimeout: longTimeout,
+		})
+		ctx := t.Context()
+		if prompt {
+			ctx = store.WithPrompt(ctx)
+		}
+		got := make(chan error)
+		go func() { got <- st.Put(ctx, "prod", []byte("a secret")) }()
+		fifo.awaitStart(t)
+		const want = "keyring unavailable: its helper did not say within 2s that its memory is closed to other programs, and got no secret; try again"
+		if err := <-got; err == nil || err.Error() != want || !errors.Is(err, store.ErrUnavailable) || !keyring.IsThere(err) {
+			t.Errorf("with a prompt %t: %v", prompt, err)
+		}
+		fifo.awaitEnd(t) // after nothing
+	}
+}
+
+// A child that cannot close its memory says so, and reads no request.
+func TestChildThatCannotHarden(t *testing.T) {
+	request, out := strings.NewReader(`{"op":"keys","ready":1,"limit":1}`), strings.Builder{}
+	exit := keyring.Child(func() error { return errors.New("PR_SET_DUMPABLE: not permitted") }, request, &out)
+	const want = `{"code":"failed","detail":"its memory stays readable: PR_SET_DUMPABLE: not permitted"}` + "\n"
+	if exit != 0 || out.String() != want || request.Len() == 0 {
+		t.Errorf("exit code %d, answer %q, %d bytes unread", exit, out.String(), request.Len())
+	}
+	if _, err := storeWithChild(longTimeout, "fake-exposed").Get(t.Context(), "prod"); err == nil ||
+		!strings.HasPrefix(err.Error(), "keyring unavailable: it failed (its memory stays readable: no); try again") {
+		t.Errorf("Get: %v", err)
+	}
+}
+
 func TestTooLargeAValue(t *testing.T) {
 	err := storeWithChild(longTimeout, "fake-answer", `{"code":"ok"}`).Put(t.Context(), "prod", make([]byte, 1<<16+1))
 	if err == nil || !strings.Contains(err.Error(), "a value of 65537 bytes is above the limit of 65536") {

@@ -5,6 +5,7 @@ package keyring_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,8 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch verb := os.Args[1]; {
+		case verb == "fake-exposed":
+			os.Exit(keyring.Child(func() error { return errors.New("no") }, os.Stdin, os.Stdout))
 		case verb == "keyring-child":
 			os.Exit(keyring.Child(unprotected, os.Stdin, os.Stdout))
 		case strings.HasPrefix(verb, "fake-"):
@@ -37,8 +40,14 @@ func fake(verb string, args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if verb == "fake-unready" {
-		hang(strings.Join(args, ""))
+	if verb == "fake-unready" { // hangs without a word, and says what it is sent all the same
+		fifo, err := os.OpenFile(args[0], os.O_WRONLY, 0)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintln(fifo, "here")
+		_, _ = io.Copy(fifo, os.Stdin)
+		return 0
 	}
 	fmt.Print(" ") // ready for the request
 	request, _ := io.ReadAll(os.Stdin)
