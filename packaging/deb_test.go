@@ -87,6 +87,9 @@ func testDeb(s *bootedSystem) {
 	token := s.says("kyc-token prod", aToken)
 	s.match(s.must(0, roots.User, "env -i /usr/bin/kyc-token prod", ""), regexp.QuoteMeta(token)) // as from cron
 	s.user("kyc-agentd status")
+	s.must(77, roots.User, "kyc-agentd login -u ana --password-stdin prod", "wrong\n")
+	// Linux does not tell the agent which program a process runs that cannot be read.
+	s.match(s.root("journalctl -o cat | grep '^request op=login '"), `request op=login .* exe="kyc-agentd, child of /[^"]+" .*\n`)
 
 	// An upgrade does not restart the agent. After a restart the new one has the same sign-in.
 	socket := s.inode()

@@ -37,7 +37,8 @@ func peerOf(sc syscall.Conn) (Peer, error) {
 	return p, credErr
 }
 
-// Program returns the path of the program that the peer runs, for a log only: the peer
+// Program returns the path of the program that the peer runs, or else its name and its parent's
+// program ("kyc-agentd, child of /usr/bin/bash"), for a log only: the peer
 // may have ended since, another process may have its number by now, and a process can
 // start as any program it likes. It is empty where the system does not tell.
 func (p Peer) Program() string {

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"bytes"
 	"os"
 	"strconv"
 	"syscall"
@@ -23,8 +24,40 @@ func peerOfSocket(fd int) (Peer, error) {
 // whole process.
 func restrictMode(fd int) error { return syscall.Fchmod(fd, 0o600) }
 
-// programOf returns the path of the program that a process runs, or "".
+// programOf returns the path of the program that a process runs, or "". Linux tells it of no
+// process whose memory is closed to this one, as that of an installed kyc-agentd is. Then it
+// is the name of the process and the program of its parent, without numbers: the log counts
+// failures by it.
 func programOf(pid int) string {
+	if path := exeOf(pid); path != "" {
+		return path
+	}
+	name, parent := statOf(pid)
+	of := exeOf(parent)
+	if of == "" {
+		of, _ = statOf(parent)
+	}
+	if name == "" || of == "" {
+		return name
+	}
+	return name + ", child of " + of
+}
+
+func exeOf(pid int) string {
 	path, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/exe")
 	return path
+}
+
+// statOf returns the name of a process and the number of its parent: PID (NAME) STATE PPID …,
+// and NAME may have parentheses and blanks in it (proc_pid_stat(5)).
+func statOf(pid int) (name string, parent int) {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	start, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	if start < 0 || end < start {
+		return "", 0
+	}
+	if rest := bytes.Fields(text[end+1:]); len(rest) > 1 {
+		parent, _ = strconv.Atoi(string(rest[1]))
+	}
+	return string(text[start+1 : end]), parent
 }
