@@ -88,6 +88,11 @@ func testDeb(s *bootedSystem) {
 	s.match(s.must(0, roots.User, "env -i /usr/bin/kyc-token prod", ""), regexp.QuoteMeta(token)) // as from cron
 	s.user("kyc-agentd status")
 	s.must(77, roots.User, "kyc-agentd login -u ana --password-stdin prod", "wrong\n")
+	// What starts itself again, or another program, can do so although it cannot be read.
+	const run = "kyc-agentd run -u ana --password-stdin prod -- kyc-token prod"
+	s.match(s.must(0, roots.User, run, "correct horse\n"), "(?s)(.*\n)?"+aToken)
+	const aside = "mkdir -m 0700 $XDG_RUNTIME_DIR/aside && KYC_AGENT_SOCK=$XDG_RUNTIME_DIR/aside/agent.sock "
+	s.match(s.user(aside+"timeout 5 kyc-agentd serve --store keyring 2>&1; rm -r $XDG_RUNTIME_DIR/aside"), "(?s).*no (session bus|secret service).*")
 	// Linux does not tell the agent which program a process runs that cannot be read.
 	s.match(s.root("journalctl -o cat | grep '^request op=login '"), `request op=login .* exe="kyc-agentd, child of /[^"]+" .*\n`)
 
@@ -125,7 +130,7 @@ func testDeb(s *bootedSystem) {
 	if !s.exists(filepath.Join("/home", roots.User, ".local/state/kyc-agent")) {
 		s.t.Error("purge took the sign-ins of the user")
 	}
-	if cognito.SignIns() != 1 {
+	if cognito.SignIns() != 2 { // the other one was that of run
 		s.t.Errorf("%d sign-ins, want the only one to be kept", cognito.SignIns())
 	}
 }

@@ -132,6 +132,9 @@ func stealOnce(program string) (opened map[string]bool, children int, err error)
 		}
 		select {
 		case <-ready.ready:
+			if !bytes.Contains(ready.text.Bytes(), []byte("no session bus")) {
+				return nil, 0, fmt.Errorf("the keyring's child did not answer: %s", ready.text.String())
+			}
 			return opened, len(seen), nil
 		case <-ended:
 			return nil, 0, fmt.Errorf("the agent ended: %s", ready.text.String())
