@@ -49,7 +49,7 @@ build: $(BINARIES) ## both binaries into bin/: static, stripped
 
 # Not PIE, whatever GOFLAGS say: relocation costs kyc-token a quarter of its time.
 # The entry is in cmd/*/entry_linux.go.
-ENTRY = $(if $(filter linux/amd64 linux/arm64,$(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)),-E=main.entry)
+ENTRY = $(if $(filter linux/amd64 linux/arm64,$(or $(GOOS),$(shell $(GO) env GOOS))/$(or $(GOARCH),$(shell $(GO) env GOARCH))),-E=main.entry)
 .PHONY: $(BINARIES)
 $(BINARIES): export VERSION := $(VERSION)
 $(BINARIES): variables
