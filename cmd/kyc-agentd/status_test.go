@@ -95,8 +95,8 @@ func TestStatusIsClean(t *testing.T) {
 			v.SetString(hostile)
 			texts++
 		case reflect.Struct:
-			for i := range v.NumField() {
-				if f := v.Field(i); f.CanSet() {
+			for _, f := range v.Fields() {
+				if f.CanSet() {
 					fill(f)
 				}
 			}
