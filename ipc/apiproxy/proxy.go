@@ -30,6 +30,7 @@ package apiproxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -217,16 +218,20 @@ func authorize(r *http.Request, t agent.Token) {
 }
 
 // modifyResponse removes from the API's answer the headers that only the agent may set, and
-// gives it up when it stands still. It refuses a status that HTTP does not have: net/http reads
-// it, and panics when it is to write it.
+// gives it up when it stands still. It refuses a status that HTTP does not have, which net/http
+// reads and panics to write, and a switch of protocols that nobody asked for, after which
+// [httputil.ReverseProxy] would leave the connection open.
 func (q *proxyRequest) modifyResponse(res *http.Response) error {
-	if res.StatusCode < 100 {
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		return errSwitched
+	case res.StatusCode < 100:
 		return &agent.Error{
 			Code: agent.CodeUnavailable, Op: "proxy", Environment: q.token.Environment,
 			Message: fmt.Sprintf("the API at %s answered with the status %03d, which there is not", res.Request.URL.Host, res.StatusCode), Hint: "try again",
 		}
 	}
-	if res.StatusCode != http.StatusSwitchingProtocols && !isStream(res.Header) {
+	if !isStream(res.Header) {
 		q.answer = newStallTimeoutAnswer(res.Body)
 		res.Body = q.answer
 	}
@@ -240,6 +245,8 @@ func (q *proxyRequest) modifyResponse(res *http.Response) error {
 	}
 	return nil
 }
+
+var errSwitched = errors.New("the API switched protocols")
 
 // streams are the media types of answers whose server may have nothing to say for long.
 var streams = []string{
