@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
 // Environ is a process's environment: "NAME=value", as os.Environ gives it.
@@ -79,7 +81,7 @@ func (c Config) applyVariables(vars Environ) (warnings []string, err error) {
 		name, key := c.splitVariable(variable)
 		if name == "" {
 			if maybeOurVariable(variable) {
-				warnings = append(warnings, variable+" is ignored: no such environment is configured")
+				warnings = append(warnings, sanitize.OneLine(variable)+" is ignored: no such environment is configured")
 			}
 			continue
 		}
