@@ -19,6 +19,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 )
 
 // hostile has one of each kind of character that a terminal or a reader of lines interprets:
@@ -64,7 +65,7 @@ func handlers() map[string]func(*testing.T, func(*slog.Logger)) string {
 			return all.String()
 		},
 		"without the journal": func(_ *testing.T, log func(*slog.Logger)) string {
-			var out bytes.Buffer
+			var out testlog.Buffer
 			gone := func(string, journal.Priority, map[string]string) error { return os.ErrNotExist }
 			log(slog.New(cleanHandler{newJournalHandler(slog.LevelDebug, withFallback(&out, gone))}))
 			return out.String()

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/slogtest"
 	"time"
@@ -27,9 +28,14 @@ type entry struct {
 	fields   map[string]string
 }
 
-type fakeJournal struct{ entries []entry }
+type fakeJournal struct {
+	mu      sync.Mutex
+	entries []entry
+}
 
 func (j *fakeJournal) send(message string, p journal.Priority, fields map[string]string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.entries = append(j.entries, entry{message, p, maps.Clone(fields)})
 	return nil
 }
@@ -125,7 +131,7 @@ func TestJournalHandlersAreApart(t *testing.T) {
 func TestJournalHandlerIsASlogHandler(t *testing.T) {
 	var j fakeJournal
 	slogtest.Run(t, func(t *testing.T) slog.Handler {
-		j = fakeJournal{}
+		j.entries = nil
 		return cleanHandler{newJournalHandler(slog.LevelInfo, j.send)}
 	}, func(t *testing.T) map[string]any {
 		e := j.last(t)
