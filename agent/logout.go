@@ -120,9 +120,13 @@ func (s *session) revokeForLogout(signIn *storedSignIn, scope LogoutScope) error
 	switch {
 	case signIn == nil || scope == LogoutLocal || !signIn.apiKey.IsZero():
 		return nil
-	case scope != LogoutAllDevices || !signIn.belongsTo(env):
+	case scope != LogoutAllDevices:
 		_ = s.revoke(env, signIn)
 		return nil
+	case !signIn.belongsTo(env):
+		e := s.errorf("logout", CodeLoginRequired, "%s", signIn.mismatch(env))
+		e.Hint = "configure environment " + s.name + " as it was and run: kyc-agentd reload, kyc-agentd login " + s.name + " and this again"
+		return s.notElsewhere(e)
 	}
 	ctx, cancel := context.WithTimeout(s.agent.ctx, revokeTimeout)
 	defer cancel()
@@ -134,7 +138,11 @@ func (s *session) revokeForLogout(signIn *storedSignIn, scope LogoutScope) error
 	rest := *signIn
 	rest.issued = latest
 	_ = s.revoke(env, &rest) // at least this one
-	e := s.wrap("logout", err)
+	return s.notElsewhere(s.wrap("logout", err))
+}
+
+// notElsewhere returns e as the reason why the other devices are still signed in.
+func (s *session) notElsewhere(e *Error) *Error {
 	s.agent.log.Warn("signed out here, but not elsewhere", "op", "logout", "env", s.name, "code", string(e.Code), "error", e.Error())
 	e.Message = "signed out here, but not elsewhere: " + e.Message
 	return e

@@ -90,7 +90,10 @@ func TestMovedEndpoint(t *testing.T) {
 						time.Sleep(2 * time.Hour)
 						f.must()
 						f.configure(at(endpointB, issuer))
-						_ = f.a.Logout(f.t.Context(), agent.LogoutRequest{Environment: "prod", Scope: scope})
+						err := f.a.Logout(f.t.Context(), agent.LogoutRequest{Environment: "prod", Scope: scope})
+						if told := err != nil && strings.Contains(err.Error(), "not elsewhere"); told != (scope == agent.LogoutAllDevices) {
+							t.Errorf("logout %s: %v", scope, err)
+						}
 					}
 					home := make(map[string]string)
 					for _, s := range f.p.Sent() {
