@@ -78,8 +78,8 @@ var guideMessages = []struct {
 var requestID = regexp.MustCompile(` \(request [^)]*\)`)
 
 func TestGuideMessages(t *testing.T) {
-	env := newEnv(t)
 	for _, m := range guideMessages {
+		env := newEnv(t)
 		message := m.code + ", says Cognito"
 		if m.code == "NotAuthorizedException" { // others of this code are not about the password
 			message = "Incorrect username or password."
@@ -87,7 +87,7 @@ func TestGuideMessages(t *testing.T) {
 		env.Pool.FailNext("InitiateAuth", -1, cognitotest.Refuse(m.code, message))
 		for _, botocore := range []string{"yes", "no"} {
 			t.Run(m.code+"/botocore "+botocore, func(t *testing.T) {
-				r := run(t, env, python("testdata/errors.py")(t), append(ana, "BOTOCORE="+botocore)...)
+				r := run(t, env, python("testdata/errors.py")(t), append(signIn(botocore, testenv.Password), "BOTOCORE="+botocore)...)
 				lines := strings.Split(requestID.ReplaceAllString(r.stdout, "")+"\n\n\n\n", "\n")
 				login := "Authentication failed: An error occurred (" + m.code + ") when calling the InitiateAuth operation: staging: " + m.login
 				if m.safe == "Invalid username or password" {
@@ -108,7 +108,6 @@ func TestGuideMessages(t *testing.T) {
 				t.Errorf("%+v, want %q", r, want)
 			}
 		})
-		env.Pool.ClearFaults()
 	}
 }
 

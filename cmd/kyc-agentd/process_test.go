@@ -534,7 +534,7 @@ func TestOutOfFileDescriptors(t *testing.T) {
 	}
 	h.stop(first)
 	log, seen := awaited(t, `"pause":"160ms"`) // it grows while nothing that was taken for a moment is given back
-	cmd := exec.Command("sh", "-c", `ulimit -n 32; exec "$0" serve --store file`, filepath.Join(linkAsKycAgentd(t), "kyc-agentd"))
+	cmd := exec.Command("sh", "-c", `ulimit -n 32; exec "$0" serve --store file --log-level debug`, filepath.Join(linkAsKycAgentd(t), "kyc-agentd"))
 	cmd.Env, cmd.Stderr = append([]string{}, h.env...), log
 	d := h.launched(cmd)
 	h.token("staging") // and nothing of prod is in memory

@@ -10,17 +10,23 @@ else:
     from botocore.exceptions import ClientError
 from kyc_auth import CognitoAuth, authenticate_user, safe_authenticate
 
-who = os.environ["USERNAME"], os.environ["PASSWORD"]
+
+
+def who(call):
+    # Another user for each call: the agent slows down wrong passwords of one user.
+    return os.environ["USERNAME"] + call, os.environ["PASSWORD"]
+
+
 auth = CognitoAuth(environment="staging")
 try:
-    auth.login(*who)
+    auth.login(*who("0"))
 except ClientError as e:
     print("code: " + e.response["Error"]["Code"], isinstance(e, getattr(auth.client.exceptions, e.response["Error"]["Code"])))
 except Exception as e:
     print("no code: " + type(e).__name__)
-for call in auth.login, authenticate_user, safe_authenticate:
+for n, call in enumerate((auth.login, authenticate_user, safe_authenticate), 1):
     try:
-        call(*who)
+        call(*who(str(n)))
         print("signed in")
     except Exception as e:
         print(e)
