@@ -55,14 +55,45 @@ func (s *session) revokeReplaced() {
 	s.replaced = nil
 	s.mu.Unlock()
 	revoked := len(replaced) > 0
+	var again []*storedSignIn
+	var failed *Error
 	for _, signIn := range replaced {
-		revoked = s.revoke(s.environment(), signIn) == nil && revoked
+		err := s.revoke(s.environment(), signIn)
+		if err == nil {
+			continue
+		}
+		revoked = false
+		if e := s.wrap("logout", err); e.Code == CodeUnavailable {
+			again, failed = append(again, signIn), e
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if revoked && len(s.replaced) == 0 {
 		s.replacedRecord.setLocked(nil, false)
 	}
+	s.replaced = append(s.replaced, again...)
+	if failed == nil {
+		s.revokeBackoff = backoff{}
+		return
+	}
+	s.revokeBackoff.recordFailure(failed, s.agent.now())
+	s.agent.wakeScheduler()
+}
+
+// revokeIfDue tries again to revoke what could not be revoked for a while, and returns how long
+// until the scheduler should call it again; 0 means not before it is woken.
+func (s *session) revokeIfDue() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.replaced) == 0 || s.revokeBackoff.err == nil || s.record.pendingLocked() {
+		return 0
+	}
+	if pause := s.revokeBackoff.remaining(s.agent.now(), false); pause > 0 {
+		return pause
+	}
+	s.agent.goTracked(s.revokeReplaced)
+	return 0
 }
 
 // resumeRevocation revokes the sign-in that an earlier agent was about to revoke.

@@ -313,6 +313,33 @@ func TestReplacedSignInIsEndedLater(t *testing.T) {
 	})
 }
 
+// A replaced sign-in that the provider does not revoke at once, because it throttles, is revoked
+// by and by.
+func TestReplacedSignInIsRevokedAgain(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		f.p.Set(func(r *agenttest.Rules) { r.Revoke = agenttest.Unavailable("prod", "Cognito throttles") })
+		agenttest.Login(t, f.a, "prod")
+		time.Sleep(10 * time.Minute)
+		calls := len(f.p.Sent())
+		if f.p.Live() != 2 || calls > 12 {
+			t.Errorf("%d live after %d calls", f.p.Live(), calls)
+		}
+		f.p.Set(func(r *agenttest.Rules) { r.Revoke = nil })
+		time.Sleep(5*time.Minute + time.Second)
+		if f.p.Live() != 1 {
+			t.Errorf("%d live", f.p.Live())
+		}
+		if _, err := f.store.Get(t.Context(), "prod--replaced"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the store still has it: %v", err)
+		}
+		before := len(f.p.Sent())
+		time.Sleep(time.Hour)
+		if after := len(f.p.Sent()); after != before {
+			t.Errorf("%d more calls", after-before)
+		}
+	})
+}
+
 // A takenStore loses all that it has, and says so.
 type takenStore struct {
 	*flakyStore

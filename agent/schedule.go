@@ -7,7 +7,8 @@ import "time"
 // minute, it notices a suspend soon after it ends.
 const tick = time.Minute
 
-// schedule refreshes credentials in demand ahead of their end, and saves what is unsaved.
+// schedule refreshes credentials in demand ahead of their end, saves what is unsaved, and revokes
+// what was replaced.
 // It blocks until woken when there is nothing to do.
 func (a *Agent) schedule() {
 	timer := time.NewTimer(0)
@@ -34,7 +35,7 @@ func (a *Agent) schedule() {
 func (a *Agent) startDue() time.Duration {
 	var next time.Duration
 	for _, s := range a.view.Load().byName {
-		for _, d := range []time.Duration{s.saveIfDue(), s.token.refreshIfDue(), s.aws.refreshIfDue()} {
+		for _, d := range []time.Duration{s.saveIfDue(), s.revokeIfDue(), s.token.refreshIfDue(), s.aws.refreshIfDue()} {
 			if d > 0 && (next == 0 || d < next) {
 				next = d
 			}

@@ -44,6 +44,7 @@ type session struct {
 	saving          bool            // a request waits for the store
 	saveBackoff     backoff         // after saves that failed
 	replaced        []*storedSignIn // the sign-ins to revoke: see replaced.go
+	revokeBackoff   backoff         // after revocations of them that failed for a while
 	replacedRecord  storedValue
 	unrotated       bool      // the last refresh brought no new refresh token
 	unanswered      time.Time // when the refresh began whose answer was lost; zero if none was

@@ -63,6 +63,8 @@ type Rules struct {
 	HoldLogin chan struct{}
 	// HoldRevoke does that with revocations.
 	HoldRevoke chan struct{}
+	// Revoke, if set, is the error of every revocation.
+	Revoke error
 	// Device is given to every new sign-in.
 	Device         agent.Device
 	AccessLifetime time.Duration // of access tokens; 0 says nothing
@@ -283,6 +285,9 @@ func (p *Authenticator) Revoke(_ context.Context, env agent.Environment, s agent
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.rules.Revoke != nil {
+		return p.rules.Revoke
+	}
 	p.revoked = append(p.revoked, s.RefreshToken.Reveal())
 	delete(p.live, s.RefreshToken.Reveal())
 	return nil
