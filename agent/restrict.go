@@ -5,32 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// Restrict returns a Service limited to what may be exposed to another machine: it hands
-// out tokens of the named environments and does nothing else. It is for a socket that is
-// forwarded to another machine, whose administrator can use it, too.
+// ForwardingSocket is the name of the socket for forwarding.
+const ForwardingSocket = "extra"
+
+// ForwardingPolicy returns the policy of a socket that is forwarded to another machine, whose
+// administrator can use it, too: it hands out tokens of the named environments and does
+// nothing else.
+func ForwardingPolicy(environments ...string) Policy {
+	return Policy{Socket: ForwardingSocket, Environments: environments, Allow: []Access{AccessToken}}
+}
+
+// Restrict returns what is behind a socket with [ForwardingPolicy].
+func Restrict(s Service, environments ...string) Service {
+	return ForwardingPolicy(environments...).Restrict(s)
+}
+
+// Restrict returns a Service that does what p allows, and nothing else.
 //
-// Everything else is CodeDenied, and so is the token of any other environment, an API key that
-// is stored instead of a sign-in, because it never expires, and a MinValid above
-// RestrictedMinValid. A token that has enough life left for most, but not for MinValid, is
-// refreshed once a minute; any earlier that is CodeThrottled. Status reports
+// Everything else is CodeDenied, and so are the token of any other environment, an access
+// token, an API key that is stored instead of a sign-in, because it never expires, and a
+// MinValid above RestrictedMinValid. A token that has enough life left for most, but not for
+// MinValid, is refreshed once a minute; any earlier that is CodeThrottled. Status reports
 // where the named environments are, their state, and which one is the default, but not who
 // is signed in.
-func Restrict(s Service, environments ...string) Service {
-	r := &restricted{service: s, environments: slices.Clone(environments), forced: map[string]*forcedRefresh{}}
-	for _, name := range environments {
-		r.forced[name] = &forcedRefresh{turn: make(chan struct{}, 1)}
+func (p Policy) Restrict(s Service) *Restricted {
+	r := &Restricted{policy: p, service: s, forced: map[string]*forcedRefresh{}, limiter: rateLimiter{rate: p.Rate}}
+	for _, name := range p.Environments {
+		for _, op := range []string{"token", "aws"} {
+			r.forced[op+name] = &forcedRefresh{turn: make(chan struct{}, 1)}
+		}
 	}
 	return r
 }
 
 const (
-	// RestrictedMinValid is the longest MinValid of a token by way of [Restrict]. It leaves
+	// RestrictedMinValid is the longest MinValid of a token by way of [Policy.Restrict]. It leaves
 	// room for a long job, and a token of an hour lasts twice as long as it.
 	RestrictedMinValid = 30 * time.Minute
 	// forcedInterval is the least time between two refreshes of an environment that were due
@@ -38,12 +52,15 @@ const (
 	forcedInterval = time.Minute
 )
 
-// restricted embeds no Service, so that a method added to Service later does not compile
-// until it is decided here what it may do.
-type restricted struct {
-	service      Service
-	environments []string
-	forced       map[string]*forcedRefresh // by environment
+// Restricted is a Service with a policy. Every socket that shares it shares its rate.
+//
+// It embeds no Service, so that a method added to Service later does not compile until it is
+// decided here what it may do.
+type Restricted struct {
+	policy  Policy
+	service Service
+	forced  map[string]*forcedRefresh // by operation and environment
+	limiter rateLimiter
 }
 
 // A forcedRefresh is the last refresh that a MinValid caused.
@@ -52,89 +69,160 @@ type forcedRefresh struct {
 	at   time.Time     // when it began, wall clock; whoever has the turn may use it
 }
 
-var _ Service = (*restricted)(nil)
+var _ Service = (*Restricted)(nil)
 
-func (r *restricted) Token(ctx context.Context, req TokenRequest) (Token, error) {
+// Policy returns the policy of r.
+func (r *Restricted) Policy() Policy { return r.policy }
+
+// Admit counts a request. If it is one more than the policy's rate, it is CodeThrottled.
+func (r *Restricted) Admit() error {
+	wait := r.limiter.allow()
+	if wait == 0 {
+		return nil
+	}
+	return &Error{
+		Code: CodeThrottled, Op: "request", RetryAfter: wait,
+		Message: fmt.Sprintf("the socket %s answers %s requests", r.policy.Socket, r.policy.Rate),
+		Hint:    fmt.Sprintf("try again in %s", max(wait, time.Second).Round(time.Second)),
+	}
+}
+
+// Denied returns the error for what no policy allows, such as "reloads".
+func (r *Restricted) Denied(op, what string) error { return r.policy.denied(op, what) }
+
+// Token implements [Service].
+func (r *Restricted) Token(ctx context.Context, req TokenRequest) (Token, error) {
+	if !r.policy.Allows(AccessToken) {
+		return Token{}, r.policy.denied("token", "tokens")
+	}
+	if err := r.check(ctx, "token", "tokens", &req); err != nil {
+		return Token{}, err
+	}
+	if req.Type != TypeID {
+		return Token{}, r.policy.denied("token", "access tokens")
+	}
+	t, err := r.token(ctx, req)
+	if err == nil && t.ExpiresAt.IsZero() {
+		return Token{}, r.policy.denied("token", "API keys, which never expire,")
+	}
+	return t, hideUser(req, err)
+}
+
+// APIToken returns the token for a request that the policy's CheckAPI allows. It must not
+// reach the client. An API key is among them, because the client does not get it.
+func (r *Restricted) APIToken(ctx context.Context, req TokenRequest) (Token, error) {
+	if !r.policy.Allows(AccessAPI) || !slices.Contains(r.policy.Environments, req.Environment) || req.Type != TypeID {
+		return Token{}, r.policy.denied("proxy", "requests to the API of "+sanitize.Cut(req.Environment, maxQuoted))
+	}
+	return r.token(ctx, req)
+}
+
+// check fills in the environment of req, and refuses one that is not among the policy's, and
+// more life than a Restricted gives.
+func (r *Restricted) check(ctx context.Context, op, plural string, req *TokenRequest) error {
 	if req.Environment == "" {
 		st, err := r.service.Status(ctx)
 		if err != nil {
-			return Token{}, err
+			return err
 		}
 		req.Environment = st.DefaultEnvironment
 	}
-	if !slices.Contains(r.environments, req.Environment) {
-		return Token{}, r.denied("token", "tokens of %s", sanitize.Cut(req.Environment, maxQuoted))
-	}
-	if req.Type != TypeID {
-		return Token{}, r.denied("token", "access tokens")
+	if !slices.Contains(r.policy.Environments, req.Environment) {
+		return r.policy.denied(op, plural+" of "+sanitize.Cut(req.Environment, maxQuoted))
 	}
 	if req.MinValid > RestrictedMinValid {
-		return Token{}, &Error{
-			Code: CodeDenied, Op: "token", Environment: req.Environment,
-			Message: fmt.Sprintf("min_valid %s is more than this socket, which is for forwarding, allows", req.MinValid),
+		return &Error{
+			Code: CodeDenied, Op: op, Environment: req.Environment,
+			Message: fmt.Sprintf("min_valid %s is more than this socket, which is for %s, allows", req.MinValid, r.policy.purpose()),
 			Hint:    fmt.Sprintf("ask for at most %s", RestrictedMinValid),
 		}
 	}
-	t, err := r.token(ctx, req)
-	if req.User != "" && errors.Is(err, CodeDenied) { // who is signed in is not told here
-		return Token{}, &Error{Code: CodeDenied, Op: "token", Environment: req.Environment, Message: fmt.Sprintf("not signed in as %q", sanitize.Cut(req.User, maxQuoted))}
-	}
-	if err == nil && t.ExpiresAt.IsZero() {
-		return Token{}, r.denied("token", "API keys, which never expire,")
-	}
-	return t, err
+	return nil
 }
 
-// token returns a token of one of the environments. It asks for MinValid only if the token that
-// everybody gets has less.
-func (r *restricted) token(ctx context.Context, req TokenRequest) (Token, error) {
+// hideUser returns err, but does not tell who is signed in.
+func hideUser(req TokenRequest, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && req.User != "" && e.Code == CodeDenied {
+		return &Error{Code: CodeDenied, Op: e.Op, Environment: req.Environment, Message: fmt.Sprintf("not signed in as %q", sanitize.Cut(req.User, maxQuoted))}
+	}
+	return err
+}
+
+// token returns a token of one of the environments.
+func (r *Restricted) token(ctx context.Context, req TokenRequest) (Token, error) {
+	return boundForced(ctx, r, "token", req, r.service.Token, func(t Token) time.Time { return t.ExpiresAt })
+}
+
+// awsCredentials returns AWS credentials of one of the environments.
+func (r *Restricted) awsCredentials(ctx context.Context, req TokenRequest) (AWSCredentials, error) {
+	return boundForced(ctx, r, "aws", req, r.service.AWSCredentials, func(c AWSCredentials) time.Time { return c.ExpiresAt })
+}
+
+// boundForced calls get. It asks for MinValid only if what everybody gets has less, and then
+// once a minute.
+func boundForced[T any](ctx context.Context, r *Restricted, op string, req TokenRequest, get func(context.Context, TokenRequest) (T, error), expires func(T) time.Time) (T, error) {
 	usual := req
 	usual.MinValid = min(req.MinValid, 0)
-	enough := func(t Token, err error) bool {
-		return err != nil || t.ExpiresAt.IsZero() || t.ExpiresAt.Round(0).Sub(time.Now().Round(0)) >= req.MinValid
+	enough := func(t T, err error) bool {
+		return err != nil || expires(t).IsZero() || expires(t).Round(0).Sub(time.Now().Round(0)) >= req.MinValid
 	}
-	if t, err := r.service.Token(ctx, usual); enough(t, err) {
+	if t, err := get(ctx, usual); enough(t, err) {
 		return t, err
 	}
-	forced := r.forced[req.Environment]
+	var none T
+	forced := r.forced[op+req.Environment]
 	select {
 	case forced.turn <- struct{}{}:
 		defer func() { <-forced.turn }()
 	case <-ctx.Done():
-		return Token{}, &Error{Code: CodeUnavailable, Op: "token", Environment: req.Environment, Message: "the refresh is still going on; try again", RetryAfter: time.Second, Err: ctx.Err()}
+		return none, &Error{Code: CodeUnavailable, Op: op, Environment: req.Environment, Message: "the refresh is still going on; try again", RetryAfter: time.Second, Err: ctx.Err()}
 	}
-	if t, err := r.service.Token(ctx, usual); enough(t, err) { // the one before brought it
+	if t, err := get(ctx, usual); enough(t, err) { // the one before brought it
 		return t, err
 	}
 	now := time.Now().Round(0)
 	if pause := forced.at.Add(forcedInterval).Sub(now); pause > 0 && pause <= forcedInterval {
-		return Token{}, &Error{
-			Code: CodeThrottled, Op: "token", Environment: req.Environment, RetryAfter: pause,
-			Message: fmt.Sprintf("min_valid %s needs a refresh, and this socket, which is for forwarding, allows one a minute", req.MinValid),
-			Hint:    fmt.Sprintf("try again in %s, or ask for less", max(pause, time.Second).Round(time.Second)),
-		}
+		return none, r.tooSoon(op, req, pause)
 	}
 	before := forced.at
 	forced.at = now
-	t, err := r.service.Token(ctx, req)
+	t, err := get(ctx, req)
 	if errors.Is(err, CodeUsage) {
-		forced.at = before // it is more than a new token has, so nothing was refreshed
+		forced.at = before // it is more than a new one has, so nothing was refreshed
 	}
 	return t, err
 }
 
-func (r *restricted) AWSCredentials(context.Context, TokenRequest) (AWSCredentials, error) {
-	return AWSCredentials{}, r.denied("aws", "AWS credentials")
+// tooSoon returns the error for a refresh that was forced less than a minute after another.
+func (r *Restricted) tooSoon(op string, req TokenRequest, pause time.Duration) error {
+	return &Error{
+		Code: CodeThrottled, Op: op, Environment: req.Environment, RetryAfter: pause,
+		Message: fmt.Sprintf("min_valid %s needs a refresh, and this socket, which is for %s, allows one a minute", req.MinValid, r.policy.purpose()),
+		Hint:    fmt.Sprintf("try again in %s, or ask for less", max(pause, time.Second).Round(time.Second)),
+	}
 }
 
-func (r *restricted) Status(ctx context.Context) (Status, error) {
+// AWSCredentials implements [Service].
+func (r *Restricted) AWSCredentials(ctx context.Context, req TokenRequest) (AWSCredentials, error) {
+	if !r.policy.Allows(AccessAWS) {
+		return AWSCredentials{}, r.policy.denied("aws", "AWS credentials")
+	}
+	if err := r.check(ctx, "aws", "AWS credentials", &req); err != nil {
+		return AWSCredentials{}, err
+	}
+	c, err := r.awsCredentials(ctx, req)
+	return c, hideUser(req, err)
+}
+
+// Status implements [Service].
+func (r *Restricted) Status(ctx context.Context) (Status, error) {
 	st, err := r.service.Status(ctx)
 	if err != nil {
 		return Status{}, err
 	}
 	shown := Status{Version: st.Version, DefaultEnvironment: st.DefaultEnvironment, Environments: []EnvironmentStatus{}}
 	for _, e := range st.Environments {
-		if slices.Contains(r.environments, e.Name) {
+		if slices.Contains(r.policy.Environments, e.Name) {
 			shown.Environments = append(shown.Environments, EnvironmentStatus{
 				Name: e.Name, APIURL: e.APIURL, AllowedHosts: e.AllowedHosts, State: e.State, ExpiresAt: e.ExpiresAt,
 			})
@@ -143,26 +231,17 @@ func (r *restricted) Status(ctx context.Context) (Status, error) {
 	return shown, nil
 }
 
-func (r *restricted) Login(context.Context, LoginRequest, Prompter) error {
-	return r.denied("login", "sign-ins")
+// Login implements [Service].
+func (r *Restricted) Login(context.Context, LoginRequest, Prompter) error {
+	return r.policy.denied("login", "sign-ins")
 }
 
-func (r *restricted) Logout(context.Context, LogoutRequest) error {
-	return r.denied("logout", "sign-outs")
+// Logout implements [Service].
+func (r *Restricted) Logout(context.Context, LogoutRequest) error {
+	return r.policy.denied("logout", "sign-outs")
 }
 
-func (r *restricted) Recover(context.Context, RecoverRequest, Prompter) error {
-	return r.denied("recover", "changes of an account")
-}
-
-func (r *restricted) denied(op, format string, args ...any) error {
-	e := &Error{Code: CodeDenied, Op: op, Message: fmt.Sprintf(format, args...) + " are not for this socket, which is for forwarding: it hands out "}
-	if len(r.environments) == 0 {
-		e.Message += "nothing"
-		e.Hint = "name environments in forward_environments of config.toml"
-	} else {
-		e.Message += "only tokens of " + strings.Join(r.environments, ", ")
-		e.Hint = "do that on the agent's own machine"
-	}
-	return e
+// Recover implements [Service].
+func (r *Restricted) Recover(context.Context, RecoverRequest, Prompter) error {
+	return r.policy.denied("recover", "changes of an account")
 }

@@ -39,8 +39,8 @@ var floors = map[string][]string{
 
 	"ipc/tokensource":      {"agent", "ipc", "internal/discard", "internal/origin"},
 	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
-	"ipc/apiproxy":         {"agent", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},
+	"ipc/apiproxy":         {"agent", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize", "internal/urlpath"},
 	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize"},
 	"ipc/socket":           {"agent", "store", "internal/sanitize", "internal/shellquote"},
 	"ipc/internal/wire":    {"agent", "internal/sanitize"},
@@ -52,7 +52,7 @@ var floors = map[string][]string{
 
 	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
-	"agent":           {"store", "internal/origin", "internal/sanitize"},
+	"agent":           {"store", "internal/origin", "internal/sanitize", "internal/urlpath"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
 	"store/file":                {"store", "store/internal/validate", "internal/durable", "internal/shellquote"},

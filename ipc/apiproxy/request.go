@@ -5,27 +5,20 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/origin"
+	"github.com/legaltalent/kyc-agent/internal/urlpath"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
-
-// methods are the methods that are forwarded. CONNECT would make a tunnel, and the answer
-// to TRACE is the request itself, with the token.
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
-}
 
 // checkRequest refuses a request that is meant for another kind of proxy, or that would
 // change what the agent adds.
 func checkRequest(r *http.Request) error {
 	switch {
-	case r.Method == http.MethodConnect || !slices.Contains(methods, r.Method):
-		err := wire.NewStatusError(http.StatusMethodNotAllowed, "method %s is not forwarded; use %s", wire.Quote(r.Method), strings.Join(methods, ", "))
-		err.Allow = strings.Join(methods, ", ")
+	case r.Method == http.MethodConnect || !slices.Contains(agent.APIMethods, r.Method):
+		err := wire.NewStatusError(http.StatusMethodNotAllowed, "method %s is not forwarded; use %s", wire.Quote(r.Method), strings.Join(agent.APIMethods, ", "))
+		err.Allow = strings.Join(agent.APIMethods, ", ")
 		return err
 	case r.URL.Scheme != "" || r.URL.Host != "":
 		return wire.UsageError("a request for a whole URL is refused: name the environment as the host, and the path alone")
@@ -84,43 +77,10 @@ func forwardURL(base, target *url.URL) (*url.URL, error) {
 	}, nil
 }
 
-func badPath(what string) error { return wire.UsageError("the path %s", what) }
-
-// checkPath refuses an escaped path that a server could take for one above or beside it.
-// The agent does not know which servers decode twice, take a backslash for a slash, fold
-// "//" or cut "..;x" at the semicolon, so it refuses all of these.
+// checkPath refuses a path that could lead out of the path of api_url.
 func checkPath(escaped string) error {
-	if !strings.HasPrefix(escaped, "/") {
-		return badPath("does not begin with /")
-	}
-	segments := strings.Split(escaped[1:], "/")
-	for i, segment := range segments {
-		if segment == "" && i < len(segments)-1 {
-			return badPath("has an empty part: //")
-		}
-		if err := checkSegment(segment); err != nil {
-			return err
-		}
+	if err := urlpath.Check(escaped); err != nil {
+		return wire.UsageError("the path %s", err)
 	}
 	return nil
-}
-
-// checkSegment checks a segment as it is, and as it is after each decoding.
-func checkSegment(segment string) error {
-	for {
-		name, _, _ := strings.Cut(segment, ";")
-		switch {
-		case name == "." || name == "..":
-			return badPath("has a part . or ..")
-		case strings.ContainsAny(segment, `/\`):
-			return badPath(`has an encoded slash, or a backslash`)
-		case strings.ContainsFunc(segment, unicode.IsControl) || !utf8.ValidString(segment):
-			return badPath("has control characters or is not UTF-8")
-		}
-		decoded, err := url.PathUnescape(segment)
-		if err != nil || decoded == segment {
-			return nil // the second decoding of "100%25" fails, and the path is valid nevertheless
-		}
-		segment = decoded
-	}
 }
