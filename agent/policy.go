@@ -213,12 +213,13 @@ func (p Policy) purpose() string {
 
 // denied returns the error for a kind of request that p does not allow.
 func (p Policy) denied(op, what string) *Error {
-	e := &Error{Code: CodeDenied, Op: op, Message: what + " are not for this socket, which is for forwarding: it hands out " + p.summary(), Hint: "do that on the agent's own machine"}
+	e := &Error{Code: CodeDenied, Op: op, Message: what + " are not for this socket, which is for forwarding: it hands out only " + p.summary(), Hint: "do that on the agent's own machine"}
 	if p.Socket != ForwardingSocket {
-		e.Message = what + " are not for this socket, " + p.Socket + ": it is for " + p.summary()
+		e.Message = what + " are not for this socket, " + p.Socket + ": it is only for " + p.summary()
 		e.Hint = "use the agent's own socket"
 	}
 	if len(p.Environments) == 0 {
+		e.Message = what + " are not for this socket, which is for forwarding: it hands out nothing"
 		e.Hint = "name environments in forward_environments of config.toml"
 	}
 	return e
@@ -232,10 +233,7 @@ func (p Policy) summary() string {
 			kinds = append(kinds, a.plural)
 		}
 	}
-	if len(kinds) == 0 || len(p.Environments) == 0 {
-		return "nothing"
-	}
-	return "only " + strings.Join(kinds, " and ") + " of " + strings.Join(p.Environments, ", ")
+	return strings.Join(kinds, " and ") + " of " + strings.Join(p.Environments, ", ")
 }
 
 // deniedRequest returns the error for a request to the API that is none of those in list.

@@ -38,6 +38,7 @@ const (
 // A handler answers the requests of one [Server.Serve].
 type handler struct {
 	service        agent.Service
+	restricted     *agent.Restricted // nil on the agent's own socket; else it is service, too
 	reload         func(context.Context) error
 	metrics        http.Handler
 	version        string
@@ -58,6 +59,7 @@ type route struct {
 	query        []string // the parameters that it has
 	media        string   // of the body of a POST
 	op           string   // its name in the log
+	open         bool     // on sockets with a policy, too, whose service decides about it
 	serve        func(h *handler, r *request) (response, error)
 }
 
@@ -69,17 +71,17 @@ const (
 )
 
 var routes = []route{
-	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid", "type", "user"}, "", "token", (*handler).serveToken},
-	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation", "user"}, wire.MediaBytes, "helper", (*handler).serveHelper},
-	{http.MethodGet, "/v1/status", nil, "", "status", (*handler).serveStatus},
-	{http.MethodPost, "/v1/login", nil, wire.MediaJSON, "login", (*handler).serveLogin},
-	{http.MethodGet, loginPath, nil, "", "login-wait", (*handler).serveLoginWait},
-	{http.MethodPost, loginPath, nil, wire.MediaJSON, "login-answer", (*handler).serveLoginAnswer},
-	{http.MethodDelete, loginPath, nil, "", "login-cancel", (*handler).serveLoginCancel},
-	{http.MethodPost, "/v1/account", nil, wire.MediaJSON, "account", (*handler).serveAccount},
-	{http.MethodPost, "/v1/logout", nil, wire.MediaJSON, "logout", (*handler).serveLogout},
-	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", (*handler).serveReload},
-	{http.MethodGet, "/v1/metrics", nil, "", "metrics", (*handler).serveMetrics},
+	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid", "type", "user"}, "", "token", true, (*handler).serveToken},
+	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation", "user"}, wire.MediaBytes, "helper", true, (*handler).serveHelper},
+	{http.MethodGet, "/v1/status", nil, "", "status", true, (*handler).serveStatus},
+	{http.MethodPost, "/v1/login", nil, wire.MediaJSON, "login", false, (*handler).serveLogin},
+	{http.MethodGet, loginPath, nil, "", "login-wait", false, (*handler).serveLoginWait},
+	{http.MethodPost, loginPath, nil, wire.MediaJSON, "login-answer", false, (*handler).serveLoginAnswer},
+	{http.MethodDelete, loginPath, nil, "", "login-cancel", false, (*handler).serveLoginCancel},
+	{http.MethodPost, "/v1/account", nil, wire.MediaJSON, "account", false, (*handler).serveAccount},
+	{http.MethodPost, "/v1/logout", nil, wire.MediaJSON, "logout", false, (*handler).serveLogout},
+	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", false, (*handler).serveReload},
+	{http.MethodGet, "/v1/metrics", nil, "", "metrics", false, (*handler).serveMetrics},
 }
 
 // A request is a parsed request.
@@ -126,6 +128,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) (res response, o
 			err = h.logPanic(v)
 		}
 	}()
+	if err := h.admit(); err != nil {
+		return response{}, "", "", err
+	}
 	if err := checkHost(r); err != nil {
 		return response{}, "", "", err
 	}
@@ -135,6 +140,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) (res response, o
 	rt, param, err := routeOf(r)
 	if err != nil {
 		return response{}, "", "", err
+	}
+	if err := h.checkOpen(rt); err != nil {
+		return response{}, rt.op, "", err
 	}
 	req, err := rt.parse(w, r)
 	if err != nil {

@@ -33,6 +33,9 @@ var discard = slog.New(slog.DiscardHandler)
 // of Serve.
 type Server struct {
 	Service agent.Service
+	// Restricted takes the place of Service on a socket with a policy: what the policy allows
+	// is answered, at its rate, and nothing else, whatever the other fields are.
+	Restricted *agent.Restricted
 	// Reload reloads the configuration for POST /v1/reload; nil refuses that call.
 	Reload func(context.Context) error
 	Logger *slog.Logger // nil discards
@@ -98,14 +101,17 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // newHandler returns the handler of one Serve.
 func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
-		service: s.Service, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
+		service: s.Service, restricted: s.Restricted, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
 		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
 	}
 	h.conversations = newConversations(serving, h.logPanic)
 	if s.Proxy {
-		h.proxy = &apiproxy.Proxy{
-			Service: s.Service, Transport: apiproxy.NewTransport(s.dialAPI), TokenTimeout: tokenTimeout, Serving: serving, OnPanic: h.logPanic,
-		}
+		h.proxy = &apiproxy.Proxy{Transport: apiproxy.NewTransport(s.dialAPI), TokenTimeout: tokenTimeout, Serving: serving, OnPanic: h.logPanic}
+	}
+	if s.Restricted != nil {
+		h.restrict(s.Restricted)
+	} else if s.Proxy {
+		h.proxy.Token = s.Service.Token
 	}
 	return h
 }

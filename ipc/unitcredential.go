@@ -110,6 +110,9 @@ func (s *unitCredentialServer) token(env string) (token agent.Token, err error) 
 			err = s.handler.logPanic(v)
 		}
 	}()
+	if err := s.handler.admit(); err != nil {
+		return agent.Token{}, err
+	}
 	return s.handler.token(agent.TokenRequest{Environment: env}, tokenTimeout)
 }
 

@@ -1,7 +1,7 @@
 // Package apiproxy forwards HTTP requests to an environment's API and adds the
 // Authorization header.
 //
-//	p := &apiproxy.Proxy{Service: service, Transport: apiproxy.NewTransport(nil), …}
+//	p := &apiproxy.Proxy{Token: service.Token, Transport: apiproxy.NewTransport(nil), …}
 //	environment, user, began, err := p.Forward(w, r)
 //
 // The host of a request names the environment. Bodies of any size are passed on as they
@@ -18,7 +18,8 @@
 // refused, which is one with "." or ".." in it, "//", a backslash, or a slash or control
 // character in some encoding. Also refused are an Authorization of the client's, Upgrade,
 // CONNECT, TRACE, whole URLs, trailers, and HTTP/1.0, whose clients cannot tell an answer
-// that was cut off from a complete one.
+// that was cut off from a complete one. With a Policy, methods and paths that it does not allow
+// are refused, and headers that name another method or path are removed.
 //
 // A client or an API that sends or takes nothing for a minute in the middle of a body is
 // disconnected; if one of them disconnects, the request ends at the other side too. Only an
@@ -34,6 +35,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httputil"
@@ -58,7 +60,10 @@ const (
 // A Proxy forwards requests to the API of the environment that is their host. Set the
 // fields before the first call.
 type Proxy struct {
-	Service   agent.Service
+	// Token returns the token of an environment; it is that of an [agent.Service].
+	Token func(context.Context, agent.TokenRequest) (agent.Token, error)
+	// Policy decides what is forwarded; nil allows everything.
+	Policy    *agent.Policy
 	Transport *http.Transport // of NewTransport
 	// TokenTimeout bounds the wait for a token.
 	TokenTimeout time.Duration
@@ -113,6 +118,9 @@ type proxyRequest struct {
 // forward returns an error if there is no answer of the API's to pass on.
 func (q *proxyRequest) forward() (err error) {
 	if err := checkRequest(q.in); err != nil {
+		return err
+	}
+	if err := q.checkPolicy(); err != nil {
 		return err
 	}
 	if err := q.readSmallBody(); err != nil {
@@ -179,7 +187,7 @@ func errIncompleteBody() error { return wire.UsageError("the body did not arrive
 func (q *proxyRequest) getToken(minValid time.Duration) (agent.Token, error) {
 	ctx, cancel := context.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
 	defer cancel()
-	t, err := q.proxy.Service.Token(ctx, agent.TokenRequest{Environment: q.in.Host, MinValid: minValid})
+	t, err := q.proxy.Token(ctx, agent.TokenRequest{Environment: q.in.Host, MinValid: minValid})
 	if err == nil {
 		err = wire.CheckToken(t)
 	}
@@ -205,6 +213,9 @@ func (q *proxyRequest) liftDeadlines() {
 // header can remove what it adds.
 func (q *proxyRequest) rewrite(out *http.Request) {
 	out.URL.RawQuery = q.in.URL.RawQuery // including what net/http cannot parse
+	if q.proxy.Policy != nil {
+		maps.DeleteFunc(out.Header, func(name string, _ []string) bool { return agent.IsOverride(name) })
+	}
 	authorize(out, q.token)
 	if q.body != nil {
 		out.Header.Del("Expect") // the body is here already

@@ -34,6 +34,15 @@ func checkRequest(r *http.Request) error {
 	return checkPath(r.URL.EscapedPath())
 }
 
+// checkPolicy refuses what the policy does not allow. The path is the one that is sent: it has
+// passed checkRequest and is not changed any more.
+func (q *proxyRequest) checkPolicy() error {
+	if q.proxy.Policy == nil {
+		return nil
+	}
+	return q.proxy.Policy.CheckAPI(q.in.Host, q.in.Method, q.in.URL.EscapedPath(), q.in.URL.RawQuery)
+}
+
 func checkHeader(r *http.Request) error {
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
 		if _, ok := r.Header[name]; ok {
