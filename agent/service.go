@@ -178,11 +178,29 @@ type Status struct {
 	// them empty: the daemon, which writes the files, adds them to the status it serves. They
 	// are here so that every client of the socket gets them in the same answer.
 	Sinks []SinkStatus `json:"sinks,omitempty"`
+	// Sockets are the sockets with a policy, in ascending order of name. They are the daemon's,
+	// as are Sinks.
+	Sockets []SocketStatus `json:"sockets,omitempty"`
 	// Network is what decides whom the agent talks to and trusts, if it is set: "proxy",
 	// "no_proxy", "ca_file" and "ca_dir". It is the daemon's, as are Sinks.
 	Network map[string]string `json:"network,omitempty"`
 	// Variables are the names of the daemon's variables that override keys of config.toml.
 	Variables []string `json:"variables,omitempty"`
+}
+
+// SocketStatus describes a socket with a policy.
+type SocketStatus struct {
+	Name string `json:"name"`
+	// Paths are where it is. There is more than one if the service manager made another, and
+	// none if it could not be made.
+	Paths        []string `json:"paths"`
+	Environments []string `json:"environments"`
+	Allow        []Access `json:"allow"`
+	Methods      []string `json:"methods,omitempty"`   // empty means all
+	APIPaths     []string `json:"api_paths,omitempty"` // empty means all
+	Rate         string   `json:"rate,omitempty"`
+	// Error is why it is not there, or not in each of its places.
+	Error string `json:"error,omitempty"`
 }
 
 // SinkStatus describes one token file. The times are left out while there is no file.

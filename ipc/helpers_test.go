@@ -151,12 +151,19 @@ type answer struct {
 func exchangeOn(t testing.TB, c net.Conn, raw string) answer {
 	t.Helper()
 	go func() { _, _ = io.WriteString(c, raw) }()
-	return readAnswer(t, c)
+	method, _, _ := strings.Cut(raw, " ")
+	return readAnswerTo(t, c, method)
 }
 
 func readAnswer(t testing.TB, c net.Conn) answer {
 	t.Helper()
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	return readAnswerTo(t, c, http.MethodGet)
+}
+
+// readAnswerTo reads the answer to a request with that method: one to HEAD has no body.
+func readAnswerTo(t testing.TB, c net.Conn, method string) answer {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		t.Fatalf("no response: %v", err)
 	}
