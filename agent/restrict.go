@@ -87,7 +87,7 @@ func (r *Restricted) Admit() error {
 	}
 }
 
-// Denied returns the error for what no policy allows, such as "reloads".
+// Denied returns the error for what no policy allows, such as "sign-outs".
 func (r *Restricted) Denied(op, what string) error { return r.policy.denied(op, what) }
 
 // Token implements [Service].

@@ -59,7 +59,7 @@ type route struct {
 	query        []string // the parameters that it has
 	media        string   // of the body of a POST
 	op           string   // its name in the log
-	open         bool     // on sockets with a policy, too, whose service decides about it
+	open         bool     // on sockets with a policy, too, where what is behind it decides
 	serve        func(h *handler, r *request) (response, error)
 }
 
@@ -80,8 +80,8 @@ var routes = []route{
 	{http.MethodDelete, loginPath, nil, "", "login-cancel", false, (*handler).serveLoginCancel},
 	{http.MethodPost, "/v1/account", nil, wire.MediaJSON, "account", false, (*handler).serveAccount},
 	{http.MethodPost, "/v1/logout", nil, wire.MediaJSON, "logout", false, (*handler).serveLogout},
-	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", false, (*handler).serveReload},
-	{http.MethodGet, "/v1/metrics", nil, "", "metrics", false, (*handler).serveMetrics},
+	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", true, (*handler).serveReload},
+	{http.MethodGet, "/v1/metrics", nil, "", "metrics", true, (*handler).serveMetrics},
 }
 
 // A request is a parsed request.

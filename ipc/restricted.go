@@ -1,11 +1,16 @@
 package ipc
 
-import "github.com/legaltalent/kyc-agent/agent"
+import (
+	"cmp"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
 
 // restrict makes h the handler of a socket with a policy.
 func (h *handler) restrict(r *agent.Restricted) {
 	policy := r.Policy()
 	h.service, h.restricted = r, r
+	h.reload, h.metrics = nil, nil
 	if !policy.Allows(agent.AccessAPI) {
 		h.proxy = nil
 	}
@@ -22,11 +27,17 @@ func (h *handler) admit() error {
 	return h.restricted.Admit()
 }
 
-// checkOpen refuses a route that no policy opens. A new route is none of them until its line
-// in the table says so.
+// closed are the words for what routes that are not open do.
+var closed = map[string]string{
+	"login": "sign-ins", "login-wait": "sign-ins", "login-answer": "sign-ins", "login-cancel": "sign-ins",
+	"account": "changes of an account", "logout": "sign-outs",
+}
+
+// checkOpen refuses a route that is not open. A new route is not, until its line in the table
+// says so.
 func (h *handler) checkOpen(rt route) error {
 	if h.restricted == nil || rt.open {
 		return nil
 	}
-	return h.restricted.Denied(rt.op, "requests to "+rt.path)
+	return h.restricted.Denied(rt.op, cmp.Or(closed[rt.op], "requests to "+rt.path))
 }
