@@ -76,8 +76,8 @@ func (p Policy) Check() error {
 		return errors.New(`methods and paths are about requests to the API; add "api" to allow, or leave them out`)
 	}
 	for _, m := range p.Methods {
-		if err := checkMethod(m); err != nil {
-			return err
+		if err := CheckMethod(m); err != nil {
+			return fmt.Errorf("methods: %w", err)
 		}
 	}
 	if again := repeated(p.Methods); again != "" {
@@ -87,16 +87,12 @@ func (p Policy) Check() error {
 }
 
 func (p Policy) checkAllow() error {
-	var known []string
-	for _, a := range accesses {
-		known = append(known, string(a.access))
-	}
 	if len(p.Allow) == 0 {
-		return fmt.Errorf("allow is missing; want some of: %s", strings.Join(known, ", "))
+		return fmt.Errorf("allow is missing; want some of: %s", accessNames())
 	}
 	for _, a := range p.Allow {
-		if !slices.Contains(known, string(a)) {
-			return fmt.Errorf("allow: unknown %q; want some of: %s", a, strings.Join(known, ", "))
+		if err := a.Check(); err != nil {
+			return fmt.Errorf("allow: %w", err)
 		}
 	}
 	if again := repeated(p.Allow); again != "" {
@@ -105,14 +101,33 @@ func (p Policy) checkAllow() error {
 	return nil
 }
 
-func checkMethod(m string) error {
+// Check returns an error if there is no such access.
+func (a Access) Check() error {
+	for _, known := range accesses {
+		if a == known.access {
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown %q; want some of: %s", string(a), accessNames())
+}
+
+func accessNames() string {
+	var names []string
+	for _, a := range accesses {
+		names = append(names, string(a.access))
+	}
+	return strings.Join(names, ", ")
+}
+
+// CheckMethod returns an error unless m is one of APIMethods.
+func CheckMethod(m string) error {
 	if slices.Contains(APIMethods, m) {
 		return nil
 	}
 	if upper := strings.ToUpper(m); slices.Contains(APIMethods, upper) {
-		return fmt.Errorf("methods: bad method %q; write %s", m, upper)
+		return fmt.Errorf("bad method %q; write %s", m, upper)
 	}
-	return fmt.Errorf("methods: bad method %q; want some of: %s", m, strings.Join(APIMethods, ", "))
+	return fmt.Errorf("bad method %q; want some of: %s", m, strings.Join(APIMethods, ", "))
 }
 
 // repeated returns the first value that is in list twice, or the zero value.

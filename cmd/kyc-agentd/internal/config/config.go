@@ -51,7 +51,8 @@ type Config struct {
 	// ForwardEnvironments are the environments of the extra socket, agent.extra.sock beside
 	// the agent's own: ["staging"]. That socket hands out their tokens and refuses everything
 	// else, so `ssh -R` can forward it to a machine whose administrator is somebody else. It
-	// is also at sockets/extra/agent.sock, in a folder of its own for a container to mount.
+	// is also at sockets/extra/agent.sock, in a folder of its own for a container to mount:
+	// the same as one of the Sockets with the name "extra" and allow = ["token"].
 	// Default: none, and no such socket. An environment that is not configured is an error.
 	// A change needs a restart.
 	ForwardEnvironments []string `toml:"forward_environments"`
@@ -66,6 +67,10 @@ type Config struct {
 
 	// Sinks are files in which the daemon keeps a fresh token: [[sinks]]. Default: none.
 	Sinks []Sink `toml:"sinks"`
+
+	// Sockets are sockets for programs that may not have everything: [[sockets]]. Default:
+	// none.
+	Sockets []Socket `toml:"sockets"`
 }
 
 // Environment is one deployment of the KYC API, and the Cognito user pool of its users:

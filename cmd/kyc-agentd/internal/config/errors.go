@@ -48,8 +48,11 @@ func decodeMessage(bad *toml.DecodeError) string {
 		if key := bad.Key(); len(key) > 0 && key[len(key)-1] == "allowed_hosts" {
 			message = fmt.Sprintf(`not a value for this key (%s); want a list: ["files.kyc.example"]`, m[1])
 		}
-		if key := bad.Key(); len(key) == 1 && key[0] == "sinks" {
-			message = fmt.Sprintf("not a value for this key (%s); want tables [[sinks]]", m[1])
+		if key := bad.Key(); len(key) == 1 && (key[0] == "sinks" || key[0] == "sockets") {
+			message = fmt.Sprintf("not a value for this key (%s); want tables [[%s]]", m[1], key[0])
+		}
+		if key := bad.Key(); len(key) == 2 && key[0] == "sockets" && key[1] != "name" && key[1] != "rate" {
+			message = fmt.Sprintf(`not a value for this key (%s); want a list of texts: ["…"]`, m[1])
 		}
 		if len(bad.Key()) > 0 && len(bad.Key()) < 3 && bad.Key()[0] == "environments" {
 			message = fmt.Sprintf("not a value for this key (%s); want a table [environments.NAME]", m[1])

@@ -88,6 +88,7 @@ func parseConfig(file string, data []byte) (Config, error) {
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&c); err != nil {
 		return Config{}, tomlError(file, data, err)
 	}
+	c.locateSockets(file, data)
 	for _, name := range c.Names() {
 		if !store.ValidKey(name) {
 			return Config{}, Errorf("%s: environment %q: a name is lower-case letters, digits, '-' and '_', at most 63 bytes", file, name)
@@ -142,6 +143,9 @@ func (c Config) check() error {
 		}
 	}
 	if err := c.checkForwardEnvironments(); err != nil {
+		return err
+	}
+	if err := c.checkSockets(); err != nil {
 		return err
 	}
 	return c.checkHosts()

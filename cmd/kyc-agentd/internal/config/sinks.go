@@ -216,6 +216,8 @@ func (c Config) pathOwner(vars Environ, configFile, socket string) func(path str
 			if strings.HasSuffix(strings.TrimSuffix(name, ".lock"), ".sock") || path == socket || path == socket+".lock" {
 				return "the daemon's socket or its lock"
 			}
+		case filepath.Join(sockets, "sockets"), filepath.Join(sockets, "sockets", filepath.Base(dir)):
+			return "in a folder of the daemon's sockets"
 		case records:
 			return "in the file store's folder"
 		}
