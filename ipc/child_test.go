@@ -87,10 +87,11 @@ func childAnswer(path string) error {
 // childServe serves the listener that was passed on, until its stdin ends.
 func childServe() error {
 	_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
-	ln, _, err := socket.FromSystemd()
+	passed, err := socket.FromSystemd()
 	if err != nil {
 		return err
 	}
+	ln := passed.Agent[0]
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); stop() }()
 	return (&Server{Service: &scripted{}}).Serve(ctx, ln)

@@ -100,6 +100,10 @@ func takeLock(path, name string) (*os.File, error) {
 		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot open the lock file %s: %s", name, reason(err))
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil && !isAt(f, name) { // RemoveNamed removed it meanwhile
+		_ = f.Close()
+		return takeLock(path, name)
+	}
 	if err == nil {
 		_ = f.Chmod(0o600) // in spite of the umask: the next agent must be able to open it
 		return f, nil

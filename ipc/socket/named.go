@@ -1,7 +1,10 @@
 package socket
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/store"
@@ -30,4 +33,44 @@ func ListenNamed(agentSocket, name string) (*Listener, error) {
 	}
 	folder := filepath.Dir(path)
 	return listenOn(path, folder+".lock", filepath.Dir(filepath.Dir(folder)), filepath.Dir(folder))
+}
+
+// RemoveNamed removes the folders that ListenNamed made for other sockets than those in keep,
+// and on which nobody listens: of a daemon that was killed, or of a socket that is not
+// configured any more. It leaves what is not such a folder, or has anything else in it. It
+// returns the names of those that it removed.
+func RemoveNamed(agentSocket string, keep []string) (removed []string) {
+	sockets := filepath.Dir(filepath.Dir(NamedPath(agentSocket, "x")))
+	f, err := os.OpenFile(sockets, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if checkFolder(f, sockets) != nil {
+		return nil
+	}
+	entries, _ := f.ReadDir(-1)
+	for _, e := range entries {
+		name := e.Name()
+		if e.IsDir() && store.ValidKey(name) && !slices.Contains(keep, name) && removeNamed(NamedPath(agentSocket, name)) {
+			removed = append(removed, name)
+		}
+	}
+	return removed
+}
+
+// removeNamed removes the folder of the socket at path while it holds the lock of that, and
+// then the lock: takeLock looks whether the file that it locked is still there.
+func removeNamed(path string) bool {
+	folder := filepath.Dir(path)
+	lock, err := takeLock(path, folder+".lock")
+	if err != nil {
+		return false
+	}
+	defer lock.Close()
+	if clearStale(path) != nil || os.Remove(folder) != nil {
+		return false
+	}
+	_ = os.Remove(folder + ".lock")
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,4 +103,50 @@ func TestNamedSocketRefuses(t *testing.T) {
 	}
 	_, err = ListenNamed(agentSocket, "extra")
 	fixture.WantError(t, err, agent.CodeConfiguration, "extra has mode 0777; run: chmod 700 ")
+}
+
+func TestRemoveNamed(t *testing.T) {
+	agentSocket := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
+	if got := RemoveNamed(agentSocket, nil); got != nil {
+		t.Errorf("without a folder: %v", got)
+	}
+	listen(t, agentSocket)
+	lns := map[string]*Listener{}
+	for _, name := range []string{"ai", "ci", "killed", "kept", "notes"} {
+		ln, err := ListenNamed(agentSocket, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lns[name] = ln
+	}
+	sockets := filepath.Join(filepath.Dir(agentSocket), "sockets")
+	for _, name := range []string{"ai", "kept", "notes"} {
+		_ = lns[name].Close()
+	}
+	// A killed agent leaves its socket and its lock file.
+	_ = lns["killed"].Close()
+	stale := fixture.StaleSocket(t, filepath.Join(sockets, "killed"))
+	if err := os.Rename(stale, filepath.Join(sockets, "killed", "agent.sock")); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(sockets, "notes", "mine"))
+	mkdir(t, filepath.Join(sockets, "Other"), 0o700)
+	mkdir(t, filepath.Join(filepath.Dir(agentSocket), "away"), 0o700)
+	if err := os.Symlink("../away", filepath.Join(sockets, "link")); err != nil {
+		t.Fatal(err)
+	}
+	got := RemoveNamed(agentSocket, []string{"kept"})
+	slices.Sort(got)
+	if strings.Join(got, " ") != "ai killed" {
+		t.Errorf("removed %v", got)
+	}
+	if got, want := names(t, sockets), "Other ci ci.lock kept kept.lock link notes notes.lock"; got != want {
+		t.Errorf("left %s\nwant %s", got, want)
+	}
+	again, err := ListenNamed(agentSocket, "ai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+	_ = lns["ci"].Close()
 }

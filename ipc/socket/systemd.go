@@ -19,67 +19,71 @@ var (
 	extraNames = []string{"extra", "kyc-agentd-extra.socket"}
 )
 
-// FromSystemd returns the listeners that systemd passed to this process: the agent's,
-// and the one for forwarding, each nil if it was not passed. Both are
-// nil if LISTEN_FDS is absent or meant for another process (sd_listen_fds(3)). Anything
-// but one Unix stream socket of each name is an [agent.Error] with CodeConfiguration that
-// says what was found.
+// Inherited are the listeners that the service manager passed, by their names. There are
+// several of one name if its unit has several lines ListenStream=.
+type Inherited struct {
+	Agent, Extra []*Listener
+	// Unknown are names that no socket of this version has. They are for a warning: a unit of
+	// another version must not keep this one from starting.
+	Unknown []string
+}
+
+// FromSystemd returns the listeners that systemd passed to this process: the agent's, and
+// those for forwarding. There are none if LISTEN_FDS is absent or meant for another process
+// (sd_listen_fds(3)). Anything but Unix stream sockets, and none for the agent among them, is
+// an [agent.Error] with CodeConfiguration that says what was found.
 //
 // The sockets belong to systemd: their mode is not changed, and Close leaves them in place.
-func FromSystemd() (ln, extra *Listener, err error) {
+func FromSystemd() (Inherited, error) {
 	files := activation.Files(true)
-	if len(files) == 0 {
-		return nil, nil, nil
-	}
 	// net.FileListener duplicates the descriptor that it gets.
 	defer func() {
 		for _, f := range files {
 			_ = f.Close()
 		}
 	}()
-	if ln, extra, err = sortByName(files); err != nil {
-		return nil, nil, listenError(agent.CodeConfiguration, err, "see: systemctl --user cat kyc-agentd.socket",
+	all, err := sortByName(files)
+	if err != nil {
+		return Inherited{}, listenError(agent.CodeConfiguration, err, "see: systemctl --user cat kyc-agentd.socket",
 			"the sockets passed by the service manager are not right: %s", err)
 	}
-	return ln, extra, nil
+	return all, nil
 }
 
 // sortByName makes listeners of files and tells them apart by their names.
-func sortByName(files []*os.File) (ln, extra *Listener, err error) {
+func sortByName(files []*os.File) (all Inherited, err error) {
 	defer func() {
 		if err != nil {
-			closeAll(ln, extra)
+			all.Close()
 		}
 	}()
 	for _, f := range files {
-		to := &ln
+		var to *[]*Listener
 		switch {
 		case slices.Contains(agentNames, f.Name()):
+			to = &all.Agent
 		case slices.Contains(extraNames, f.Name()):
-			to = &extra
+			to = &all.Extra
 		default:
-			return ln, extra, fmt.Errorf("one is named %q, and FileDescriptorName=%s is needed", f.Name(), agentNames[0])
-		}
-		if *to != nil {
-			return ln, extra, fmt.Errorf("two of one kind came (%s)", fileNames(files))
+			all.Unknown = append(all.Unknown, f.Name())
+			continue
 		}
 		ul, err := listenerOf(f)
 		if err != nil {
-			return ln, extra, err
+			return all, err
 		}
-		*to = inherit(ul)
+		*to = append(*to, inherit(ul))
 	}
-	if ln == nil {
-		return ln, extra, fmt.Errorf("%d came (%s), and one named %s is needed", len(files), fileNames(files), agentNames[0])
+	if len(all.Agent) == 0 && len(all.Extra) > 0 {
+		return all, fmt.Errorf("%d came (%s), and one named %s is needed", len(files), fileNames(files), agentNames[0])
 	}
-	return ln, extra, nil
+	return all, nil
 }
 
-func closeAll(listeners ...*Listener) {
-	for _, ln := range listeners {
-		if ln != nil {
-			_ = ln.Close()
-		}
+// Close closes all of them.
+func (all Inherited) Close() {
+	for _, ln := range slices.Concat(all.Agent, all.Extra) {
+		_ = ln.Close()
 	}
 }
 

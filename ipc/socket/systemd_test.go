@@ -62,28 +62,35 @@ func childInherited() error {
 	if os.Getenv("LISTEN_PID") == "self" {
 		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
-	ln, extra, err := FromSystemd()
+	passed, err := FromSystemd()
 	if err != nil {
 		return err
 	}
 	if os.Getenv("LISTEN_FDS") != "" {
 		fmt.Println("LISTEN_FDS is still there")
 	}
-	if ln == nil {
+	for _, name := range passed.Unknown {
+		fmt.Printf("not %s, ", name)
+	}
+	if len(passed.Agent) == 0 {
 		fmt.Println("none")
 		return nil
 	}
-	if extra != nil {
+	if n := len(passed.Agent); n > 1 {
+		fmt.Printf("%d times ", n)
+	}
+	if passed.Extra != nil {
 		fmt.Print("twice ")
 	}
 	fmt.Println("listening")
-	c, err := ln.Accept()
+	c, err := passed.Agent[0].Accept()
 	if err != nil {
 		return err
 	}
 	_, _ = io.WriteString(c, "hello")
 	_ = c.Close()
-	return ln.Close()
+	passed.Close()
+	return nil
 }
 
 func TestInherited(t *testing.T) {
@@ -98,9 +105,12 @@ func TestInherited(t *testing.T) {
 		"zero":            {"self", "0", "", nil, "none\n"},
 		"named agent":     {"self", "1", "agent", oneUnix, "listening\n"},
 		"named as unit":   {"self", "1", "kyc-agentd.socket", oneUnix, "listening\n"},
-		"other name":      {"self", "1", "dbus.socket", oneUnix, `one is named "dbus.socket", and FileDescriptorName=agent is needed`},
-		"no name":         {"self", "1", "", oneUnix, `one is named "LISTEN_FD_3"`},
-		"two":             {"self", "2", "agent:agent", twoUnix, "two of one kind came (agent, agent)"},
+		"other name":      {"self", "1", "dbus.socket", oneUnix, "not dbus.socket, none\n"},
+		"beside another":  {"self", "2", "agent:dbus.socket", twoUnix, "not dbus.socket, listening\n"},
+		"before another":  {"self", "2", "future:extra", twoUnix, "2 came (future, extra), and one named agent is needed"},
+		"no name":         {"self", "1", "", oneUnix, "not LISTEN_FD_3, none\n"},
+		"two":             {"self", "2", "agent:agent", twoUnix, "2 times listening\n"},
+		"three":           {"self", "3", "agent:extra:agent", func(t *testing.T) []*os.File { return append(twoUnix(t), oneUnix(t)...) }, "2 times twice listening\n"},
 		"one to forward":  {"self", "2", "agent:extra", twoUnix, "twice listening\n"},
 		"as another unit": {"self", "2", "agent:kyc-agentd-extra.socket", twoUnix, "twice listening\n"},
 		"forward alone":   {"self", "1", "extra", oneUnix, "1 came (extra), and one named agent is needed"},
@@ -124,7 +134,7 @@ func TestInherited(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if strings.HasSuffix(test.want, "listening\n") {
+			if strings.HasSuffix(test.want, "listening\n") { // the first
 				speakTo(t, cmd.ExtraFiles[0])
 			}
 			got, _ := io.ReadAll(out)
