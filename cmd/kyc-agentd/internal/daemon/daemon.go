@@ -5,7 +5,7 @@
 // command. This is the only package that knows all adapters (ipc, agent/cognito,
 // agent/awscreds, agent/sink, store/...), which do not know one another.
 //
-// sockets.go listens, for the agent and on the extra sockets of `ssh -R` and containers;
+// sockets.go listens; policysockets.go serves the sockets with a policy;
 // keep.go makes a socket again that was removed; reload.go loads a changed configuration; refuse.go answers clients when the daemon cannot
 // start; notify.go talks to the service manager; metrics.go serves the metrics.
 package daemon
@@ -87,6 +87,8 @@ type daemon struct {
 	agent *agent.Agent
 	sinks *sink.Manager
 
+	policySockets *policySockets
+
 	settings     atomic.Pointer[settings]            // see service.Status
 	environments atomic.Pointer[[]agent.Environment] // see issued
 
@@ -99,6 +101,7 @@ type daemon struct {
 func newDaemon(o Options) *daemon {
 	logging.IgnoreSIGPIPE()
 	d := &daemon{opts: o, level: new(slog.LevelVar)}
+	d.policySockets = &policySockets{daemon: d}
 	d.log = logging.New(o.Log, d.level, o.Vars)
 	return d
 }
@@ -107,7 +110,7 @@ func newDaemon(o Options) *daemon {
 func Serve(ctx context.Context, o Options) error {
 	notHardened := o.Harden()
 	d := newDaemon(o)
-	s, err := inheritSockets()
+	s, err := inheritSockets(d.log)
 	if err != nil {
 		return err
 	}
@@ -130,7 +133,7 @@ func (d *daemon) start(ctx context.Context, s *sockets) error {
 	if err := d.configure(); err != nil {
 		return err
 	}
-	if err := s.listen(d.opts.Socket, d.opts.Vars, d.started, d.log); err != nil {
+	if err := s.listen(d.opts.Socket, d.opts.Vars, d.started); err != nil {
 		return err
 	}
 	return d.makeAgent(ctx)
@@ -201,15 +204,20 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 	defer background.Wait() // after stop
 	defer stop()
 	background.Go(func() { d.reloadOnHangup(serving) })
-	background.Go(func() { feedWatchdog(serving, statusProbe(s.agent), d.probeFailed) })
-	for _, ln := range s.all() {
+	background.Go(func() { feedWatchdog(serving, statusProbe(s.agent[0]), d.probeFailed) })
+	for _, ln := range s.agent {
 		background.Go(func() { d.keep(serving, ln) })
 	}
-	background.Go(func() { d.serveRestricted(serving, s) })
+	d.policySockets.begin(serving, s, d.started)
+	background.Go(func() { <-serving.Done(); d.policySockets.wait() })
+	server := d.server()
+	for _, ln := range s.agent[1:] {
+		background.Go(func() { _ = server.Serve(serving, ln) })
+	}
 
-	d.log.Info("ready", "socket", s.agent.Addr().String(), "store", store.Describe(d.store).Kind, "version", d.opts.Version)
+	d.log.Info("ready", "socket", s.agent[0].Addr().String(), "store", store.Describe(d.store).Kind, "version", d.opts.Version)
 	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))
-	err := d.server().Serve(serving, s.agent)
+	err := server.Serve(serving, s.agent[0])
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()
 	d.log.Info("stopped")

@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"os/signal"
@@ -49,9 +51,10 @@ func (d *daemon) reload(context.Context) error {
 	d.setEnvironments(l.agent, kept)
 	d.sinks.Configure(l.sinks)
 	d.checkUnattended(l.agent)
+	sockets := d.policySockets.configure(l.config)
 	d.log.Info("configuration reloaded")
 	d.logEndpoints(l.agent)
-	return d.checkRestart(l.config, kept)
+	return cmp.Or(d.checkRestart(l.config, kept), reloadedBut(sockets))
 }
 
 // loaded is a configuration, and what it means for the parts of a daemon.
@@ -79,6 +82,15 @@ func (d *daemon) canStart() error {
 	return err
 }
 
+// reloadedBut returns the error of a reload after which a socket is missing.
+func reloadedBut(err error) error {
+	e, ok := errors.AsType[*agent.Error](err)
+	if !ok {
+		return err
+	}
+	return &agent.Error{Code: e.Code, Op: "reload", Message: "configuration reloaded, but " + e.Message, Hint: "correct that, then run: kyc-agentd reload"}
+}
+
 // checkRestart returns an error if c has a change that needs a restart, or kept names one.
 func (d *daemon) checkRestart(c config.Config, kept map[string]map[string]string) error {
 	var changes []string
@@ -87,6 +99,8 @@ func (d *daemon) checkRestart(c config.Config, kept map[string]map[string]string
 	}
 	if !slices.Equal(c.ForwardEnvironments, d.started.ForwardEnvironments) {
 		changes = append(changes, "forward_environments needs a restart")
+	} else if d.policySockets.fixed(c) {
+		changes = append(changes, "the socket "+agent.ForwardingSocket+", which the service manager made, needs a restart")
 	}
 	for _, name := range slices.Sorted(maps.Keys(kept)) {
 		changes = append(changes, name+", which signs in by itself, needs a restart to take "+statustext.NeedsRestart(kept[name]))

@@ -21,6 +21,7 @@ type service struct {
 func (s service) Status(ctx context.Context) (agent.Status, error) {
 	st, err := s.Agent.Status(ctx)
 	st.Sinks = s.daemon.sinks.Status()
+	st.Sockets = s.daemon.policySockets.status()
 	st.Network, st.Variables = config.Network(s.daemon.opts.Vars), config.Variables(s.daemon.opts.Vars)
 	known := s.daemon.settings.Load()
 	for i := range st.Environments {
