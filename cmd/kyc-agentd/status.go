@@ -72,6 +72,9 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	if err := writeSinks(w, st.Sinks, now); err != nil {
 		return err
 	}
+	if err := writeSockets(w, st.Sockets); err != nil {
+		return err
+	}
 	if err := writeSettings(w, st); err != nil {
 		return err
 	}
@@ -112,6 +115,23 @@ func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
 	return table.Flush()
 }
 
+// writeSockets writes the sockets with a policy, if there are any.
+func writeSockets(w io.Writer, sockets []agent.SocketStatus) error {
+	if len(sockets) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nSOCKET\tENVIRONMENTS\tALLOWS\tRATE\tPATH")
+	for _, s := range sockets {
+		fmt.Fprintln(table, strings.Join([]string{
+			sanitize.OneLine(s.Name), list(s.Environments), statustext.Allowed(s), cmp.Or(sanitize.OneLine(s.Rate), "-"), list(s.Paths),
+		}, "\t"))
+	}
+	return table.Flush()
+}
+
+func list(texts []string) string { return cmp.Or(sanitize.OneLine(strings.Join(texts, ", ")), "-") }
+
 // writeErrors writes a line for each error and warning.
 func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 	before := "\n"
@@ -138,6 +158,11 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 		}
 		if skew := time.Duration(e.SkewSeconds * float64(time.Second)); math.Abs(e.SkewSeconds) > statustext.MaxClockSkew.Seconds() {
 			line("%s: this machine's clock is %s; set it right", e.Name, statustext.Clock(skew))
+		}
+	}
+	for _, s := range st.Sockets {
+		if s.Error != "" {
+			line("socket %s: %s", s.Name, s.Error)
 		}
 	}
 	for _, s := range st.Sinks {

@@ -67,6 +67,7 @@ var checks = []check{
 	{id: "issuer", area: "network", network: true, run: checkIssuer},
 	{id: "signin", area: "sign-in", run: checkSignIns},
 	{id: "sinks", area: "sign-in", run: checkSinks},
+	{id: "sockets", area: "service", run: checkPolicySockets},
 }
 
 // A person should not wait for longer than 10 s.

@@ -366,6 +366,11 @@ var scenarios = []scenario{
 			st.Sinks = []agent.SinkStatus{{Path: "/home/ana/token", Environment: "staging", Error: "staging: not signed in; run: kyc-agentd login staging"}}
 		})
 	}},
+	{"a socket that cannot be made", "sockets.failed", SeverityWarning, "kyc-agentd reload", func(w *fixture) {
+		w.pretend(func(st *agent.Status) {
+			st.Sockets = []agent.SocketStatus{{Name: "ai", Environments: []string{"staging"}, Allow: []agent.Access{agent.AccessAPI}, Error: "socket path x has 200 bytes"}}
+		})
+	}},
 	{"a sign-in that is over", "signin.over", SeverityProblem, "kyc-agentd login staging", func(w *fixture) {
 		w.pretend(staging(func(e *agent.EnvironmentStatus) { e.SignInEndsAt = time.Now().Add(-time.Hour) }))
 	}},

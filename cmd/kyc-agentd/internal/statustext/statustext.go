@@ -127,3 +127,16 @@ func Duration(d time.Duration) string {
 	}
 	return fmt.Sprintf("%ds", d/time.Second)
 }
+
+// Allowed says what a socket with a policy allows: "token, api (GET, POST of /kyc)".
+func Allowed(s agent.SocketStatus) string {
+	var all []string
+	for _, a := range s.Allow {
+		text := string(a)
+		if methods, paths := strings.Join(s.Methods, ", "), strings.Join(s.APIPaths, ", "); a == agent.AccessAPI && methods+paths != "" {
+			text += " (" + cmp.Or(methods, "any method") + " of " + cmp.Or(paths, "any path") + ")"
+		}
+		all = append(all, text)
+	}
+	return cmp.Or(sanitize.OneLine(strings.Join(all, ", ")), "nothing")
+}
