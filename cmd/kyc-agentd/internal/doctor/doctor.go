@@ -53,6 +53,7 @@ var checks = []check{
 	{id: "variables", area: "agent", run: checkVariables},
 	{id: "units", area: "service", run: checkUnits},
 	{id: "linger", area: "service", run: checkLinger},
+	{id: "sockets", area: "service", run: checkPolicySockets},
 	{id: "config", area: "configuration", run: checkConfig},
 	{id: "secrets", area: "configuration", run: checkSecrets},
 	{id: "store", area: "store", run: checkStore},
@@ -67,7 +68,6 @@ var checks = []check{
 	{id: "issuer", area: "network", network: true, run: checkIssuer},
 	{id: "signin", area: "sign-in", run: checkSignIns},
 	{id: "sinks", area: "sign-in", run: checkSinks},
-	{id: "sockets", area: "service", run: checkPolicySockets},
 }
 
 // A person should not wait for longer than 10 s.
