@@ -80,8 +80,19 @@ func TestExtraSocketOnRawBytes(t *testing.T) {
 	}
 }
 
-// attackExtraSocket sends what must get nothing.
+// attackExtraSocket sends what must get nothing, and asks for what it does give.
 func attackExtraSocket(t *testing.T, extra string) {
+	t.Helper()
+	attackSocket(t, extra)
+	for id, wanted := range map[string]bool{"kyc-token": true, "kyc-token.staging": true, "kyc-token.prod": false, "kyc-token.": false} {
+		if got := sendRaw(t, extra, "@1a/unit/x.service/"+id, ""); strings.HasPrefix(got, "eyJ") != wanted || got != "" && !wanted {
+			t.Errorf("%s: %q", id, got)
+		}
+	}
+}
+
+// attackSocket sends what must get nothing from any socket with a policy.
+func attackSocket(t *testing.T, extra string) {
 	t.Helper()
 	const asJSON, asBytes = "Content-Type: application/json", "Content-Type: application/octet-stream"
 	const git = "capability[]=authtype\nprotocol=https\nhost=kyc.legaltalent.ai\n"
@@ -139,11 +150,6 @@ func attackExtraSocket(t *testing.T, extra string) {
 			if strings.Contains(got, secret) {
 				t.Errorf("%s: %s in %s", name, secret, got)
 			}
-		}
-	}
-	for id, wanted := range map[string]bool{"kyc-token": true, "kyc-token.staging": true, "kyc-token.prod": false, "kyc-token.": false} {
-		if got := sendRaw(t, extra, "@1a/unit/x.service/"+id, ""); strings.HasPrefix(got, "eyJ") != wanted || got != "" && !wanted {
-			t.Errorf("%s: %q", id, got)
 		}
 	}
 }
