@@ -127,11 +127,15 @@
 //
 // A daemon needs two calls, [socket.Listen] (or [socket.FromSystemd]) and [Server.Serve].
 //
-// The socket for forwarding, agent.extra.sock beside the agent's own, is for `ssh -R` to a
-// machine with another administrator. It is a [Server] over [agent.Restrict]: it answers
-// with tokens of the environments in forward_environments, in every format but aws and for
-// every helper, and with their status, and refuses everything else. A min_valid above 30
-// minutes is denied, and one that needs a refresh is throttled to one a minute. The same
-// server is at sockets/extra/agent.sock ([socket.ListenNamed]), in a folder for a container
-// to mount.
+// A server with [Server.Restricted] is for somebody else's code: a socket of [[sockets]] in
+// config.toml. It answers with the status of the policy's environments and with what the
+// [agent.Policy] allows: tokens, AWS credentials, or requests to the API, of which methods and
+// paths can be chosen. It refuses everything else, and more requests than the policy's rate.
+// A min_valid above 30 minutes is denied, and one that needs a refresh is throttled to one a
+// minute. Each such socket is at sockets/NAME/agent.sock ([socket.ListenNamed]), in a folder
+// for a container to mount.
+//
+// The socket for forwarding is one of these, called extra, with [agent.ForwardingPolicy] for the
+// environments in forward_environments. It is also agent.extra.sock beside the agent's own,
+// for `ssh -R` to a machine with another administrator.
 package ipc
