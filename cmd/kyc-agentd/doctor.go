@@ -11,6 +11,7 @@ import (
 type doctorOptions struct {
 	configFile    string
 	json, offline bool
+	fixes, yes    bool
 }
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -18,17 +19,34 @@ func (c *cli) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Long: usageDoctor, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report := doctor.Run(cmd.Context(), doctor.Options{
-				ConfigFile: o.configFile, Environment: c.environment(args), Offline: o.offline,
-				Vars: c.vars, Socket: c.socketPath(), Version: programVersion(),
-				KeyringCommand: keyring.SelfCommand(keyringVerb), NoAgent: noAgent,
-			})
+			if o.yes && !o.fixes {
+				return usageError("leave it out", "--yes goes with --fix: nothing else asks first")
+			}
+			look := func() doctor.Report {
+				return doctor.Run(cmd.Context(), doctor.Options{
+					ConfigFile: o.configFile, Environment: c.environment(args), Offline: o.offline,
+					Vars: c.vars, Socket: c.socketPath(), Version: programVersion(),
+					KeyringCommand: keyring.SelfCommand(keyringVerb), NoAgent: noAgent,
+				})
+			}
+			report := look()
+			if o.fixes {
+				ran, err := o.fix(cmd.Context(), c, report)
+				if err != nil {
+					return err
+				}
+				if ran > 0 {
+					report = look()
+				}
+			}
 			return c.writeReport(report, o.json)
 		},
 	}
 	cmd.Flags().StringVar(&o.configFile, "config", "", "")
 	cmd.Flags().BoolVar(&o.json, "json", false, "")
 	cmd.Flags().BoolVar(&o.offline, "offline", false, "")
+	cmd.Flags().BoolVar(&o.fixes, "fix", false, "")
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "")
 	return cmd
 }
 

@@ -78,6 +78,7 @@ func (c *cli) envCommand() *cobra.Command {
 		named[name] = cmd.Flags().Bool(name, false, "")
 	}
 	cmd.Flags().BoolVar(&unset, "unset", false, "")
+	cmd.AddCommand(c.environmentListCommand(usageEnvList))
 	return cmd
 }
 

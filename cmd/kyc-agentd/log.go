@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,25 +19,50 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
+// logOptions are the options of `log`.
+type logOptions struct {
+	follow, json bool
+	lines        uint
+	since        string
+}
+
+// journalctl returns the flags for journalctl. --since shows all lines unless it is told how many.
+func (o logOptions) journalctl(linesGiven bool) (args []string) {
+	if o.since == "" || linesGiven {
+		args = append(args, "-n", strconv.FormatUint(uint64(o.lines), 10))
+	}
+	if o.since != "" {
+		args = append(args, "--since="+sinceTime(o.since))
+	}
+	if o.follow {
+		args = append(args, "-f")
+	}
+	if o.json {
+		args = append(args, "-o", "json")
+	}
+	return args
+}
+
+// sinceTime makes "2h" what journalctl calls "-2h". The rest is journalctl's own.
+func sinceTime(since string) string {
+	if d, err := time.ParseDuration(since); err == nil && d > 0 {
+		return fmt.Sprintf("-%ds", max(1, int64(d.Seconds())))
+	}
+	return since
+}
+
 func (c *cli) logCommand() *cobra.Command {
-	var follow, asJSON bool
-	var lines uint
+	var o logOptions
 	cmd := &cobra.Command{
 		Use: "log", Long: usageLog, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			args := []string{"-n", strconv.FormatUint(uint64(lines), 10)}
-			if follow {
-				args = append(args, "-f")
-			}
-			if asJSON {
-				args = append(args, "-o", "json")
-			}
-			return c.showLog(cmd.Context(), args)
+			return c.showLog(cmd.Context(), o.journalctl(cmd.Flags().Changed("lines")))
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "")
-	cmd.Flags().UintVarP(&lines, "lines", "n", 50, "")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "")
+	cmd.Flags().UintVarP(&o.lines, "lines", "n", 50, "")
+	cmd.Flags().StringVar(&o.since, "since", "", "")
+	cmd.Flags().BoolVar(&o.json, "json", false, "")
 	return cmd
 }
 
@@ -51,6 +79,13 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 	if running {
 		match = append(match, fmt.Sprintf("_PID=%d", st.PID))
 	}
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "--since=") {
+			if err := c.checkTime(ctx, program, arg); err != nil {
+				return err
+			}
+		}
+	}
 	if err := hasEntries(ctx, program, match); err != nil {
 		if running {
 			return noJournal(fmt.Sprintf("the journal has no entry of the agent (process %d): %v", st.PID, err))
@@ -61,6 +96,17 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 	argv := append([]string{program, "--user", "-t", "kyc-agentd"}, args...)
 	if err := syscall.Exec(program, argv, c.vars); err != nil {
 		return &agent.Error{Code: agent.CodeInternal, Op: "log", Message: "cannot run " + program + ": " + config.PlainCause(err), Err: err}
+	}
+	return nil
+}
+
+// checkTime has journalctl read the time, before it prints anything.
+func (c *cli) checkTime(ctx context.Context, program, since string) error {
+	cmd := exec.CommandContext(ctx, program, "--user", since, "-q", "-n", "0")
+	cmd.Env = append(slices.Clone(c.vars), "LC_ALL=C")
+	_, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && bytes.Contains(exit.Stderr, []byte("parse")) {
+		return usageError(`want one such as 2h, today or "2026-01-31 14:00"`, "--since takes no such time")
 	}
 	return nil
 }

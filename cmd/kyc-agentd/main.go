@@ -3,8 +3,9 @@
 // `login` signs in to it; kyc-token then prints a token.
 //
 // Package main has the verbs, one in each file: serve.go, login.go, logout.go, recover.go
-// (password and confirm), status.go, doctor.go, log.go, reload.go, api.go, run.go, env.go,
-// keygen.go, completion.go, version.go. root.go puts them together; usage.go has their help
+// (password and confirm), status.go, doctor.go, log.go, service.go (start, stop and restart),
+// reload.go, config.go, use.go, environment.go, api.go, run.go, env.go, keygen.go,
+// completion.go, version.go. root.go puts them together; usage.go has their help
 // texts, exit.go the exit codes, output.go the rules for what they print. prompt.go and
 // challenge.go ask a person; secretinput.go reads secrets from standard input.
 //
@@ -13,6 +14,8 @@
 //   - config: config.toml and its manual, the type Config
 //   - daemon: the agent with its store, sockets and token files; only it knows all adapters
 //   - doctor: the checks, one file for each area
+//   - service: systemd, launchd or a process, to start and stop the agent
+//   - tomledit: changes one value of a TOML file
 //   - terminal: prompts on /dev/tty, QR codes
 //   - logging: what the daemon logs, and where to
 //   - statustext: words for times, stores and users, shared by verbs

@@ -81,6 +81,8 @@ func (c *cli) root() *cobra.Command {
 		c.serveCommand(), c.loginCommand(), c.logoutCommand(), c.passwordCommand(), c.confirmCommand(),
 		c.statusCommand(), c.doctorCommand(), c.logCommand(),
 		c.reloadCommand(), c.apiCommand(), c.runCommand(), c.envCommand(), c.keygenCommand(), c.completionCommand(), c.versionCommand(),
+		c.useCommand(), c.configCommand(), c.environmentCommand(),
+		c.startCommand(), c.stopCommand(), c.restartCommand(),
 		c.keyringChildCommand(),
 	)
 	c.addCompletions(root)

@@ -16,7 +16,13 @@ programs of the same user over a Unix socket. kyc-token prints one.
   status      show what the daemon holds
   doctor      find what is wrong, and say how to fix it
   log         show the daemon's log
+  start       start the daemon in the background
+  stop        stop the daemon
+  restart     restart the daemon
   reload      make the daemon reload its configuration
+  config      show and change the configuration
+  use         choose the default environment
+  environment list the environments
   api         send a request to the KYC API; the daemon adds the token
   run         run one command with a private agent
   env         print the line that tells a shell the agent's socket
@@ -129,12 +135,19 @@ exit status is 0 when the daemon answers, whatever it says.
 `
 
 const usageDoctor = `Usage: kyc-agentd doctor [--json] [--offline] [--config FILE] [ENVIRONMENT]
+       kyc-agentd doctor --fix [--yes] [--offline] [--config FILE] [ENVIRONMENT]
 
 Finds what keeps the agent from working, here and on the way to Cognito, and
-says what to do about each finding. It changes nothing, shows no secret, and
-ends within 10 seconds.
+says what to do about each finding. It changes nothing without --fix, shows no
+secret, and ends within 10 seconds.
 
   ENVIRONMENT    the only one to check; else $KYC_ENV, else all of them
+  --fix          do what the fixes say, and ask before each one: start, restart
+                 or reload the agent, systemctl's daemon-reload, enable and
+                 reset-failed, chmod of your own socket and folders. Then the
+                 checks run again. It deletes nothing, makes no key, kills no
+                 process, needs no root and signs nobody in or out
+  --yes          do not ask
   --json         as JSON, for programs; the ids of the findings stay the same
   --offline      do not use the network
   --config FILE  as for serve
@@ -148,16 +161,94 @@ Exit status: 0 all is well, 1 there are warnings, 2 there are problems,
 64 wrong usage.
 `
 
-const usageLog = `Usage: kyc-agentd log [-f] [-n LINES] [--json]
+const usageLog = `Usage: kyc-agentd log [-f] [-n LINES] [--since TIME] [--json]
 
 Shows the daemon's log with journalctl: the entries of kyc-agentd in the systemd
 journal of the user. A daemon that systemd did not start logs to its standard
 error.
 
   -f, --follow       keep showing new lines
-  -n, --lines LINES  how many of the last lines; 50 by default
+  -n, --lines LINES  how many of the last lines; 50 by default, and all of them
+                     with --since
+  --since TIME       only what is newer: 2h, 30m, today, "2026-01-31 14:00", or
+                     what else systemd.time(7) has
   --json             as JSON, with the fields KYC_ENV, KYC_OP, KYC_CODE and more
   --socket PATH      the daemon's socket
+`
+
+const usageStart = `Usage: kyc-agentd start
+
+Starts the daemon in the background and waits until it answers: with systemd if
+its user units are installed, with launchd if its job is there, else as a
+process that outlives the terminal and logs to
+~/.local/state/kyc-agent/kyc-agentd.log. It says which.
+
+  --socket PATH  the daemon's socket
+`
+
+const usageStop = `Usage: kyc-agentd stop
+
+Stops the daemon and what would start it at the next request, until the next
+start of the session, and waits for its end: systemd's user units, launchd's
+job, or a process. If a refresh is under way, that takes up to 65 s: without
+its end the sign-in could be lost. Sign-ins stay where they are kept.
+
+  --socket PATH  the daemon's socket
+`
+
+const usageRestart = `Usage: kyc-agentd restart
+
+Stops the daemon, as kyc-agentd stop does, and starts it again. Under systemd
+clients wait meanwhile. A daemon that no service manager has started gets the
+flags that it had, and the variables of this shell.
+
+  --socket PATH  the daemon's socket
+`
+
+const usageUse = `Usage: kyc-agentd use ENVIRONMENT
+
+Makes ENVIRONMENT the default one: sets default_environment in config.toml and
+makes the daemon reload it. $KYC_ENV overrides it in a shell.
+
+  --socket PATH  the daemon's socket
+`
+
+const usageEnvironment = `Usage: kyc-agentd environment list
+
+Lists the environments, with the API and the user of each: those of the daemon,
+or those of the configuration if no daemon answers.
+
+  --socket PATH  the daemon's socket
+`
+
+const usageEnvList = `Usage: kyc-agentd env list
+
+Lists the environments, as kyc-agentd environment list does.
+
+  --socket PATH  the daemon's socket
+`
+
+const usageConfig = `Usage: kyc-agentd config path
+       kyc-agentd config show [--json]
+       kyc-agentd config get KEY
+       kyc-agentd config set KEY VALUE [KEY VALUE]...
+       kyc-agentd config check
+
+path prints where config.toml is. show prints each value that is in force and
+where it is from: the file and the line, a KYC_* variable, the environment that
+is extended, or default. get prints one value, and an empty line if it has none.
+set changes the file and keeps its comments and layout; it refuses what check
+would refuse. check says what a daemon that starts now would not accept.
+
+  KEY            default_environment, environments.prod.region, …: man
+                 kyc-agent.toml lists them
+  VALUE          a list has commas: staging,prod; "" means the default
+  --config FILE  as for serve
+  --json         of show: as JSON, for programs
+  --socket PATH  not used
+
+A secret is no value: it is in a file that a key names. Example:
+  kyc-agentd config set environments.ci.extends prod log_level debug
 `
 
 const usageReload = `Usage: kyc-agentd reload
@@ -223,11 +314,12 @@ kyc-agentd --help says, and COMMAND was not started. Example:
 `
 
 const usageEnv = `Usage: kyc-agentd env [--sh] [--csh] [--fish] [--unset]
+       kyc-agentd env list
 
 Prints the line that sets KYC_AGENT_SOCK in a shell to the agent's socket, for
 programs that do not find it themselves, and for an agent that listens
 elsewhere. It prints the line even if no agent answers, with a warning on
-standard error. Example:
+standard error. env list is kyc-agentd environment list. Example:
   eval "$(kyc-agentd env)"
 
   --sh, --csh, --fish  for that family of shells; by default that of $SHELL

@@ -70,10 +70,21 @@ func TestUsageFitsATerminal(t *testing.T) {
 				t.Errorf("%s: %q", cmd.Name(), line)
 			}
 		}
-		if cmd != root && !cmd.Hidden && !strings.HasPrefix(cmd.Long, "Usage: "+strings.TrimSuffix(cmd.CommandPath(), " change")) {
+		if cmd != root && !cmd.Hidden && !hasSynopsis(cmd) {
 			t.Errorf("%s begins %.40q", cmd.Name(), cmd.Long)
 		}
 	}
+}
+
+// hasSynopsis reports whether a line of the synopsis begins with the command.
+func hasSynopsis(cmd *cobra.Command) bool {
+	synopsis, _, _ := strings.Cut(cmd.Long, "\n\n")
+	for line := range strings.Lines(strings.TrimPrefix(synopsis, "Usage: ")) {
+		if strings.HasPrefix(strings.TrimLeft(line, " "), cmd.CommandPath()) && strings.HasPrefix(cmd.Long, "Usage: ") {
+			return true
+		}
+	}
+	return false
 }
 
 // --help is asked for, so it goes to stdout and is a success.

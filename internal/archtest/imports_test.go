@@ -19,14 +19,15 @@ import (
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
-		"cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
+		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
 	},
-	"cmd/kyc-agentd/internal/caller": {"ipc/socket", "agent"},
+	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
+	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/doctor": {
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
 		"ipc", "ipc/socket", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
@@ -35,7 +36,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/terminal":    {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/logging":     {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/strictmodes": {"internal/shellquote"},
-	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/tokensource":      {"agent", "ipc", "internal/discard", "internal/origin"},
 	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},

@@ -24,8 +24,16 @@ import (
 // Load reads the configuration: the file, then the environment variables. file is the
 // value of --config, or "" for the default file. warnings are for the log.
 func Load(file string, vars Environ) (c Config, warnings []string, err error) {
-	c, err = readConfigFile(file, vars)
+	data, err := readConfigFile(file, vars)
 	if err != nil {
+		return Config{}, nil, err
+	}
+	return load(cmp.Or(file, vars.configPath("config.toml")), data, vars)
+}
+
+// load is Load for the text of the file.
+func load(file string, data []byte, vars Environ) (c Config, warnings []string, err error) {
+	if c, err = parseConfig(file, data); err != nil {
 		return Config{}, nil, err
 	}
 	c = c.withDefaults(builtin())
@@ -44,24 +52,25 @@ func Load(file string, vars Environ) (c Config, warnings []string, err error) {
 // maxConfig is the largest config.toml, in bytes. A real one has a few hundred.
 const maxConfig = 1 << 20
 
-func readConfigFile(file string, vars Environ) (Config, error) {
+// readConfigFile returns nothing if there is no file and --config names none.
+func readConfigFile(file string, vars Environ) ([]byte, error) {
 	named := file != ""
 	if !named {
 		if file = vars.configPath("config.toml"); file == "" {
-			return Config{}, nil
+			return nil, nil
 		}
 	}
 	data, err := readTrusted(file)
 	if !named && errors.Is(err, fs.ErrNotExist) {
-		return Config{}, nil
+		return nil, nil
 	}
 	if isPathError(err) {
-		return Config{}, Errorf("cannot read %s: %s", file, PlainCause(err))
+		return nil, Errorf("cannot read %s: %s", file, PlainCause(err))
 	}
 	if err != nil {
-		return Config{}, Errorf("%v", err)
+		return nil, Errorf("%v", err)
 	}
-	return parseConfig(file, data)
+	return data, nil
 }
 
 // readTrusted reads a file that no other user can change.

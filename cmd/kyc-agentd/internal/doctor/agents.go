@@ -14,7 +14,16 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
-const restartAgent = "run: systemctl --user restart kyc-agentd.service (or start it again as you did)"
+const restartAgent = "run: kyc-agentd restart (systemctl --user restart kyc-agentd.service)"
+
+// restarted returns f, which a restart fixes. That is safe unless the sign-ins end with the
+// agent.
+func (p *probe) restarted(f Finding) Finding {
+	if p.status.Store.Lasting {
+		return f.safe("kyc-agentd", "restart")
+	}
+	return f
+}
 
 // checkAgent compares the running agent with the installed program.
 func checkAgent(_ context.Context, p *probe) []Finding {
@@ -22,11 +31,11 @@ func checkAgent(_ context.Context, p *probe) []Finding {
 		return nil // checkSocket says so
 	}
 	if p.status.Version != p.opts.Version {
-		return []Finding{warning("agent.version", restartAgent,
-			"the agent is version %s, and this program is %s", p.status.Version, p.opts.Version)}
+		return []Finding{p.restarted(warning("agent.version", restartAgent,
+			"the agent is version %s, and this program is %s", p.status.Version, p.opts.Version))}
 	}
 	if f, ok := p.binaryReplaced(); ok {
-		return []Finding{f}
+		return []Finding{p.restarted(f)}
 	}
 	up := time.Duration(p.status.UptimeSeconds) * time.Second
 	return []Finding{ok("agent", "version %s, up %s", p.status.Version, statustext.Duration(up))}

@@ -64,12 +64,13 @@ func (p *probe) notLoaded() (found []Finding) {
 	for _, name := range p.names() {
 		e, ok := p.statusOf(name)
 		if needs := statustext.NeedsRestart(e.NeedsRestart); needs != "" {
-			found = append(found, warning("config.restart", "run: systemctl --user restart "+serviceUnit,
-				"the agent signs in by itself here, and takes this at a restart: %s", needs).forEnv(name))
+			found = append(found, p.restarted(warning("config.restart", "run: systemctl --user restart "+serviceUnit,
+				"the agent signs in by itself here, and takes this at a restart: %s", needs).forEnv(name)))
 		}
 		if p.answers() && (!ok || e.APIURL != p.config.Environments[name].BaseURL()) {
 			found = append(found, warning("config.not-loaded", "run: kyc-agentd reload",
-				"the agent has another configuration than this shell; it started before a change, or with other variables").forEnv(name))
+				"the agent has another configuration than this shell; it started before a change, or with other variables").forEnv(name).
+				safe("kyc-agentd", "reload"))
 		}
 	}
 	return found

@@ -45,6 +45,9 @@ type check struct {
 	run      func(context.Context, *probe) []Finding
 }
 
+// areaNetwork is the area of what is between this machine and Cognito.
+const areaNetwork = "network"
+
 // checks are in the order of the report.
 var checks = []check{
 	{id: "socket", area: "agent", run: checkSocket},
@@ -59,13 +62,13 @@ var checks = []check{
 	{id: "store", area: "store", run: checkStore},
 	{id: "keyring", area: "store", run: checkKeyring},
 	{id: "state", area: "store", run: checkStateFolder},
-	{id: "clock", area: "network", run: checkClock},
-	{id: "proxy", area: "network", run: checkProxy},
-	{id: "ca", area: "network", run: checkCertificates},
-	{id: "dns", area: "network", network: true, run: checkDNS},
-	{id: "cognito", area: "network", network: true, run: checkCognito},
-	{id: "jwks", area: "network", network: true, run: checkKeys},
-	{id: "issuer", area: "network", network: true, run: checkIssuer},
+	{id: "clock", area: areaNetwork, run: checkClock},
+	{id: "proxy", area: areaNetwork, run: checkProxy},
+	{id: "ca", area: areaNetwork, run: checkCertificates},
+	{id: "dns", area: areaNetwork, network: true, run: checkDNS},
+	{id: "cognito", area: areaNetwork, network: true, run: checkCognito},
+	{id: "jwks", area: areaNetwork, network: true, run: checkKeys},
+	{id: "issuer", area: areaNetwork, network: true, run: checkIssuer},
 	{id: "signin", area: "sign-in", run: checkSignIns},
 	{id: "sinks", area: "sign-in", run: checkSinks},
 }
@@ -96,6 +99,11 @@ func (p *probe) run(ctx context.Context, checks []check) []Finding {
 	var all []Finding
 	for i, c := range checks {
 		all = append(all, c.await(results[i], last, p.limit)...)
+	}
+	for i, f := range all {
+		if f.Area == areaNetwork && f.Environment != "" && !p.used(f.Environment) {
+			all[i] = f.unused("nobody is signed in to " + f.Environment)
+		}
 	}
 	return all
 }

@@ -114,9 +114,17 @@ func checkDNS(_ context.Context, p *probe) []Finding {
 			"%s cannot be resolved: no answer from DNS", host)
 	}, func(o *poolProbe, f Finding) { byHost[hostOf(o.env.EndpointURL())] = f })
 	var found []Finding
+	used := map[string]bool{}
+	for _, o := range p.readyPools() {
+		host := hostOf(o.env.EndpointURL())
+		used[host] = used[host] || p.used(o.name)
+	}
 	for _, o := range p.readyPools() {
 		host := hostOf(o.env.EndpointURL())
 		if f, ok := byHost[host]; ok {
+			if !used[host] {
+				f = f.unused("nobody is signed in there")
+			}
 			found = append(found, f)
 			delete(byHost, host)
 		}
@@ -207,7 +215,7 @@ var fixes = map[cognito.ProblemKind]string{
 	cognito.ProblemProxy:      "check HTTPS_PROXY and NO_PROXY, and that the proxy lets this host through",
 	cognito.ProblemTLS: "check this machine's clock and its certificates; for a proxy that opens TLS name the file with its CA " +
 		"in SSL_CERT_FILE of the agent (run: systemctl --user edit " + serviceUnit + ", write [Service] and " +
-		"Environment=SSL_CERT_FILE=FILE, then restart it), or put the CA in /usr/local/share/ca-certificates (update-ca-certificates)",
+		"Environment=SSL_CERT_FILE=FILE, then restart it), or put the CA in /usr/local/share/ca-certificates (sudo update-ca-certificates)",
 }
 
 func problemFinding(check string, f *cognito.Problem, url string) Finding {

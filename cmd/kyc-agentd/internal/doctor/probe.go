@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,6 +91,20 @@ func (p *probe) statusOf(environment string) (agent.EnvironmentStatus, bool) {
 		}
 	}
 	return agent.EnvironmentStatus{}, false
+}
+
+// used reports whether somebody uses an environment, as far as can be told: staging and prod
+// are configured on every machine, and most people need one of them. Only an agent that
+// answers knows that there is no sign-in.
+func (p *probe) used(environment string) bool {
+	e, ok := p.statusOf(environment)
+	switch {
+	case !ok || e.State != agent.StateAbsent || e.Unattended:
+		return true
+	case environment == p.opts.Environment || environment == p.config.DefaultEnvironment || environment == p.status.DefaultEnvironment:
+		return true
+	}
+	return slices.ContainsFunc(p.config.Sinks, func(s config.Sink) bool { return s.Environment.String() == environment })
 }
 
 // lookPath finds a program as the shell does, or returns "".

@@ -19,6 +19,8 @@ type Finding struct {
 	// Fix is what to do about it; empty when nothing has to be done.
 	Fix      string `json:"fix,omitempty"`
 	Duration int64  `json:"duration_ms"` // of the check, in milliseconds
+	// Command is what `doctor --fix` may run: the fix, where it is safe. Else it is empty.
+	Command []string `json:"-"`
 }
 
 // A Severity is how bad a finding is.
@@ -46,6 +48,21 @@ func warning(id, fix, format string, args ...any) Finding {
 
 func problem(id, fix, format string, args ...any) Finding {
 	return Finding{ID: id, Severity: SeverityProblem, Fix: fix, Message: fmt.Sprintf(format, args...)}
+}
+
+// safe returns f with the command of its fix, which --fix may run: it deletes nothing, kills
+// nothing, makes no key, needs no root, and does not end what is only in memory.
+func (f Finding) safe(command ...string) Finding {
+	f.Command = command
+	return f
+}
+
+// unused returns f as a note if it is about something that nobody uses.
+func (f Finding) unused(why string) Finding {
+	if f.Severity == SeverityProblem || f.Severity == SeverityWarning {
+		f.Severity, f.Message = SeverityNote, f.Message+" ("+why+")"
+	}
+	return f
 }
 
 // forEnv returns f as a finding about an environment.

@@ -20,7 +20,15 @@ import (
 
 const restartSocket = "systemctl --user restart kyc-agentd.socket"
 
-const startAgent = "run: systemctl --user enable --now kyc-agentd.socket (or: kyc-agentd serve)"
+const startAgent = "run: systemctl --user enable --now kyc-agentd.socket (or: kyc-agentd start)"
+
+// started returns f, which a start of the agent fixes.
+func (p *probe) started(f Finding) Finding {
+	if u, err := p.units(); err == nil && !u.socket.missing() {
+		return f.safe(enableSocket...)
+	}
+	return f.safe("kyc-agentd", "start")
+}
 
 // checkSocket checks the way to the agent: the path, the folder, the socket, and whether the
 // agent answers on it.
@@ -52,12 +60,13 @@ func (p *probe) missing(id, message string) []Finding {
 		return []Finding{problem(id, "wait 5 s; if it stays so, the log says why (kyc-agentd log), and this helps: "+restartSocket,
 			"%s was removed; process %d serves it and makes it again", p.opts.Socket, a.pid)}
 	case p.unitListens():
-		return []Finding{problem(id, "run: "+restartSocket, "%s was removed, and systemd, which listens on it, does not know", p.opts.Socket)}
+		return []Finding{problem(id, "run: "+restartSocket, "%s was removed, and systemd, which listens on it, does not know", p.opts.Socket).
+			safe(strings.Fields(restartSocket)...)}
 	case running:
 		return []Finding{problem(id, "wait 5 s; if it stays so, its log says why",
 			"%s was removed; process %d serves it and makes it again", p.opts.Socket, a.pid)}
 	}
-	return []Finding{problem(id, startAgent, "%s", message)}
+	return []Finding{p.started(problem(id, startAgent, "%s", message))}
 }
 
 // unitListens reports whether the socket unit is active, and for this socket.
@@ -112,8 +121,12 @@ func (p *probe) socketFolder() (found []Finding) {
 			"folder %s belongs to uid %d, and you are uid %d", dir, uid, os.Getuid()))
 	}
 	if perm := info.Mode().Perm(); perm&0o077 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		found = append(found, problem("socket.folder-mode", "run: chmod 700 "+shellquote.Quote(dir),
-			"folder %s is open to others (mode %04o); the agent does not start in it", dir, perm))
+		f := problem("socket.folder-mode", "run: chmod 700 "+shellquote.Quote(dir),
+			"folder %s is open to others (mode %04o); the agent does not start in it", dir, perm)
+		if filepath.Base(dir) == "kyc-agentd" && ownerOf(info) == os.Getuid() { // other folders may have another use
+			f = f.safe("chmod", "700", dir)
+		}
+		found = append(found, f)
 	}
 	return found
 }
@@ -139,7 +152,7 @@ func (p *probe) socketFile() []Finding {
 			"%s belongs to uid %d, and you are uid %d", p.opts.Socket, ownerOf(info), os.Getuid())}
 	case perm&0o077 != 0:
 		return []Finding{problem("socket.mode", "run: chmod 600 "+shellquote.Quote(p.opts.Socket),
-			"%s is open to others (mode %04o)", p.opts.Socket, perm)}
+			"%s is open to others (mode %04o)", p.opts.Socket, perm).safe("chmod", "600", p.opts.Socket)}
 	}
 	return nil
 }
@@ -155,9 +168,9 @@ func (p *probe) unanswered() []Finding {
 		return []Finding{problem("socket.foreign", hint, "%s", message)}
 	case p.opts.NoAgent(p.statusErr) && p.unitListens():
 		return []Finding{problem("socket.stale", "run: "+restartSocket,
-			"%s is not the socket on which systemd listens: that was replaced", p.opts.Socket)}
+			"%s is not the socket on which systemd listens: that was replaced", p.opts.Socket).safe(strings.Fields(restartSocket)...)}
 	case p.opts.NoAgent(p.statusErr):
-		return []Finding{problem("socket.stale", startAgent, "%s exists, and nothing answers on it: its agent is gone", p.opts.Socket)}
+		return []Finding{p.started(problem("socket.stale", startAgent, "%s exists, and nothing answers on it: its agent is gone", p.opts.Socket))}
 	}
 	return []Finding{problem("socket.silent",
 		"run: systemctl --user restart kyc-agentd.service; if that does not help: journalctl --user -u kyc-agentd -n 50",
@@ -244,7 +257,7 @@ func (p *probe) runtimeVariable(context.Context) (Finding, bool) {
 	again := fmt.Sprintf("run: export XDG_RUNTIME_DIR=%s, or log in again", standard)
 	if set == "" {
 		if _, err := os.Stat(standard); err != nil && p.opts.Vars.Get("KYC_AGENT_SOCK") == "" {
-			return warning(id, "log in by ssh or at the console (not su), or run: loginctl enable-linger",
+			return warning(id, "log in by ssh or at the console (not su), or run: sudo loginctl enable-linger "+strconv.Itoa(os.Getuid()),
 				"XDG_RUNTIME_DIR is not set, and there is no %s", standard), true
 		}
 		return Finding{}, false

@@ -146,11 +146,11 @@ func checkStateFolder(_ context.Context, p *probe) []Finding {
 	case !info.IsDir():
 		return []Finding{problem("state.mode", "move it away", "%s is not a folder", dir)}
 	case ownerOf(info) != os.Getuid():
-		return []Finding{problem("state.owner", fmt.Sprintf("run as root: chown -R %d %s", os.Getuid(), shellquote.Quote(dir)),
+		return []Finding{problem("state.owner", fmt.Sprintf("run: sudo chown -R %d %s", os.Getuid(), shellquote.Quote(dir)),
 			"%s belongs to uid %d, and you are uid %d", dir, ownerOf(info), os.Getuid())}
 	case info.Mode().Perm()&0o077 != 0:
 		return []Finding{problem("state.mode", "run: chmod 700 "+shellquote.Quote(dir),
-			"%s is open to others (mode %04o)", dir, info.Mode().Perm())}
+			"%s is open to others (mode %04o)", dir, info.Mode().Perm()).safe("chmod", "700", dir)}
 	}
 	if f, ok := diskFinding(dir); ok {
 		return []Finding{f}

@@ -16,6 +16,8 @@ const (
 	serviceUnit = "kyc-agentd.service"
 )
 
+var enableSocket = []string{"systemctl", "--user", "enable", "--now", socketUnit}
+
 // units is what the user's service manager knows about the agent.
 type units struct {
 	socket, service unit
@@ -159,10 +161,10 @@ func (u units) unitFaults(name string, x unit) []Finding {
 	case x.is("ActiveState", "failed"):
 		return []Finding{problem("units.failed", "see: journalctl --user -u kyc-agentd -n 50; then run: "+
 			"systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
-			"%s has failed (%s)", name, x["Result"])}
+			"%s has failed (%s)", name, x["Result"]).safe("kyc-agentd", "start")}
 	case x.is("NeedDaemonReload", "yes"):
 		return []Finding{warning("units.reload", "run: systemctl --user daemon-reload",
-			"%s was changed on the disk, and systemd still has the old one", name)}
+			"%s was changed on the disk, and systemd still has the old one", name).safe("systemctl", "--user", "daemon-reload")}
 	}
 	return nil
 }
@@ -176,10 +178,10 @@ func (u units) inactive(answered bool) []Finding {
 		return []Finding{info("units.inactive", "", "%s is %s; the agent that answers runs without it", socketUnit, u.socket["ActiveState"])}
 	case !u.socket.is("ActiveState", "active"):
 		return []Finding{problem("units.inactive", "run: systemctl --user enable --now "+socketUnit,
-			"%s is %s: nothing starts the agent", socketUnit, u.socket["ActiveState"])}
+			"%s is %s: nothing starts the agent", socketUnit, u.socket["ActiveState"]).safe(enableSocket...)}
 	case state == "disabled":
 		return []Finding{warning("units.disabled", "run: systemctl --user enable "+socketUnit,
-			"%s is not enabled: it will be gone after the next start", socketUnit)}
+			"%s is not enabled: it will be gone after the next start", socketUnit).safe("systemctl", "--user", "enable", socketUnit)}
 	}
 	return nil
 }
@@ -191,7 +193,7 @@ func checkLinger(ctx context.Context, p *probe) []Finding {
 	case err != nil:
 		return nil
 	case strings.TrimSpace(out) == "Linger=no":
-		return []Finding{info("linger.off", "for cron and the like, run: loginctl enable-linger",
+		return []Finding{info("linger.off", "for cron and the like, run: sudo loginctl enable-linger "+strconv.Itoa(os.Getuid()),
 			"the agent ends with your last session, and starts with the next one")}
 	}
 	return []Finding{ok("linger", "the agent keeps running after you log out")}

@@ -1,0 +1,239 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/tomledit"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
+)
+
+// A Setting is one key and its value, which is never a secret: config.toml has none.
+type Setting struct {
+	Key   string `json:"key"`   // "environments.prod.region"
+	Value string `json:"value"` // a list has commas between its items; "" is not set
+	From  string `json:"from"`  // "config.toml:3", "KYC_PROD_REGION", "default", or "prod", which it extends
+}
+
+// topKeys are the keys of config.toml that belong to no table.
+var topKeys = []struct {
+	key     string
+	restart bool // a change needs one
+	list    bool
+	get     func(Config) string
+}{
+	{"default_environment", false, false, func(c Config) string { return c.DefaultEnvironment }},
+	{"refresh_margin", false, false, func(c Config) string { return c.RefreshMargin.s }},
+	{"store", true, false, func(c Config) string { return c.Store.s }},
+	{"store_key_file", true, false, func(c Config) string { return c.StoreKeyFile.s }},
+	{"forward_environments", true, true, func(c Config) string { return strings.Join(c.ForwardEnvironments, ",") }},
+	{"log_level", false, false, func(c Config) string { return c.LogLevel.s }},
+}
+
+// constantDefaults are the defaults that the agent has, and not builtin.
+var constantDefaults = map[string]string{"auth_flow": "password", "refresh_token_validity": "30d", "hand_out_access_tokens": "false"}
+
+// FilePath returns the path of config.toml: file, the value of --config, else the default one.
+func FilePath(file string, vars Environ) (string, error) {
+	if file == "" {
+		file = vars.configPath("config.toml")
+	}
+	if file == "" {
+		return "", Errorf("there is no folder for config.toml; set XDG_CONFIG_HOME or HOME to an absolute path")
+	}
+	return file, nil
+}
+
+// Check returns the configuration if a daemon that starts now would accept it. It reads the
+// secrets in the files that config.toml names, and not systemd credentials, which only the
+// daemon sees.
+func Check(file string, vars Environ) (c Config, warnings []string, err error) {
+	c, warnings, err = Load(file, vars)
+	if err == nil {
+		warnings = append(warnings, c.needsCredential()...)
+		err = c.checkFiles(file, vars)
+	}
+	return c, warnings, err
+}
+
+// needsCredential warns of environments that no daemon accepts without a systemd credential.
+func (c Config) needsCredential() (warnings []string) {
+	for _, name := range c.Names() {
+		if e := c.Environments[name]; e.Username.s != "" && e.PasswordFile.s == "" {
+			warnings = append(warnings, fmt.Sprintf(
+				"environments.%s: username is set and password_file is not: the daemon starts only with the systemd credential kyc-%[1]s.password", name))
+		}
+	}
+	return warnings
+}
+
+func (c Config) checkFiles(file string, vars Environ) error {
+	for _, name := range c.Names() {
+		e := c.Environments[name]
+		if e.ClientSecretFile.s != "" {
+			if _, err := e.ClientSecret(name, vars); err != nil {
+				return err
+			}
+		}
+		if e.PasswordFile.s == "" {
+			continue
+		}
+		if source, err := e.Unattended(name, vars); err != nil {
+			return err
+		} else if _, err := source.Credential(); err != nil {
+			return err
+		}
+	}
+	_, err := c.ResolveSinks(vars, file, socket.Path(vars.Get))
+	return err
+}
+
+// Settings returns every key that has a value, and where the value is from.
+func Settings(file string, vars Environ) ([]Setting, error) {
+	path, err := FilePath(file, vars)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := Load(file, vars)
+	if err != nil {
+		return nil, err
+	}
+	data, _ := readTrusted(path) // Load has read it, or it is not there
+	return settings{c, path, data, vars}.all(), nil
+}
+
+// settings is a configuration, and what it was read from.
+type settings struct {
+	config Config
+	path   string
+	data   []byte
+	vars   Environ
+}
+
+func (s settings) all() (all []Setting) {
+	for _, k := range topKeys {
+		all = append(all, s.setting([]string{k.key}, k.get(s.config), "default"))
+	}
+	for _, name := range s.config.Names() {
+		e := s.config.Environments[name]
+		for _, f := range environmentFields {
+			all = append(all, s.ofEnvironment(name, f.key, f.in(&e).String()))
+		}
+	}
+	for i, sink := range s.config.Sinks {
+		for _, k := range []struct{ key, value string }{
+			{"environment", sink.Environment.s}, {"format", sink.Format.s}, {"path", sink.Path.s}, {"mode", sink.Mode.s},
+		} {
+			all = append(all, s.setting([]string{"sinks", strconv.Itoa(i + 1), k.key}, k.value, "default"))
+		}
+	}
+	return slices.DeleteFunc(all, func(x Setting) bool { return x.Value == "" })
+}
+
+func (s settings) ofEnvironment(name, key, value string) Setting {
+	from := "default"
+	switch parent := s.config.Environments[name].Extends.s; {
+	case value == "":
+		value = constantDefaults[key]
+	case parent != "" && key != "extends":
+		from = parent
+	}
+	x := s.setting([]string{"environments", name, key}, value, from)
+	if variable := variablePrefix(name) + strings.ToUpper(key); s.vars.Get(variable) != "" {
+		x.From = variable
+	}
+	return x
+}
+
+// setting returns the setting of key; from is where its value is from if the file has none.
+func (s settings) setting(key []string, value, from string) Setting {
+	if line := tomledit.Line(s.data, key); line > 0 {
+		from = fmt.Sprintf("%s:%d", filepath.Base(s.path), line)
+	}
+	return Setting{tomledit.Key(key), value, from}
+}
+
+// Get returns the value of one key, which is "" if it has none.
+func Get(file string, vars Environ, key string) (string, error) {
+	all, err := Settings(file, vars)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range all {
+		if s.Key == key {
+			return s.Value, nil
+		}
+	}
+	known, err := findKey(key)
+	if err != nil || len(known.path) == 1 {
+		return "", err
+	}
+	c, _, err := Load(file, vars)
+	if _, ok := c.Environments[known.path[1]]; err == nil && !ok {
+		err = Errorf("no environment %.63q is configured; configured: %s", known.path[1], strings.Join(c.Names(), ", "))
+	}
+	return "", err
+}
+
+// Words returns the words that the value of a key may be, or nil if it is no word.
+func Words(key string) []string {
+	return map[string][]string{
+		"store":                  {"auto", "keyring", "file", "memory"},
+		"log_level":              {"debug", "info", "warn", "error"},
+		"auth_flow":              {"password", "srp", "choice", "custom"},
+		"hand_out_access_tokens": {"true", "false"},
+	}[key]
+}
+
+// Keys returns the keys that can be set, for the environments of c.
+func (c Config) Keys() (keys []string) {
+	for _, k := range topKeys {
+		keys = append(keys, k.key)
+	}
+	for _, name := range c.Names() {
+		for _, f := range environmentFields {
+			keys = append(keys, tomledit.Key([]string{"environments", name, f.key}))
+		}
+	}
+	return keys
+}
+
+// A knownKey is a key that a person has named.
+type knownKey struct {
+	path          []string
+	list, restart bool
+}
+
+// variable returns the variable that overrides the key, or "".
+func (k knownKey) variable() string {
+	if len(k.path) < 3 {
+		return ""
+	}
+	return variablePrefix(k.path[1]) + strings.ToUpper(k.path[2])
+}
+
+// findKey returns the key that name names. Its error never shows a value.
+func findKey(name string) (knownKey, error) {
+	parts := strings.Split(name, ".")
+	if len(parts) == 1 {
+		for _, k := range topKeys {
+			if k.key == name {
+				return knownKey{parts, k.list, k.restart}, nil
+			}
+		}
+	}
+	if len(parts) == 3 && parts[0] == "environments" {
+		for _, f := range environmentFields {
+			if f.key == parts[2] {
+				return knownKey{parts, f.key == "allowed_hosts", false}, nil
+			}
+		}
+	}
+	if parts[0] == "sinks" {
+		return knownKey{}, Errorf("sinks are tables, which this command does not change; write them into config.toml")
+	}
+	return knownKey{}, Errorf("unknown key %.100q%s; run: kyc-agentd config show, or man kyc-agent.toml for all keys", name, secretHint(parts))
+}
