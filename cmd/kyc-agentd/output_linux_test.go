@@ -16,10 +16,11 @@ func TestOddStdout(t *testing.T) {
 	h.daemon()
 	program := testpeer.Build(t, "kyc-agentd")
 	for _, verb := range []string{
-		"--help", "--version", "version", "status", "status --json", "doctor --offline", "doctor --offline --json", "env", "env --unset",
+		"--help", "--version", "version", "status", "status --json", "doctor --offline", "doctor --offline --json", "env", "config show", "config show --json", "config get store", "config path", "environment list",
+		"env --unset",
 		"completion bash", "completion fish", "completion zsh", "__complete login ''",
 		"serve --help", "login --help", "logout --help", "password --help", "password reset --help", "confirm --help", "status --help",
-		"doctor --help", "log --help", "reload --help", "api --help", "run --help", "env --help", "keygen --help", "completion --help", "version --help",
+		"doctor --help", "config --help", "config set --help", "environment --help", "use --help", "start --help", "stop --help", "restart --help", "log --help", "reload --help", "api --help", "run --help", "env --help", "keygen --help", "completion --help", "version --help",
 	} {
 		for redirect, why := range map[string]string{">/dev/full": "no space left on device", ">&-": "bad file descriptor", "<&- >&-": "bad file descriptor"} {
 			cmd := exec.Command(sh, "-c", program+" "+verb+" "+redirect)
