@@ -53,7 +53,13 @@ func (c *cli) startAgent(ctx context.Context) error {
 		return err
 	}
 	if m.PID() != 0 {
-		return c.sayRuns(ctx, "runs already", m)
+		// One that refuses to start with a wrong configuration ends if that is right by now.
+		if _, err := c.client().Status(ctx); agent.CodeOf(err) != agent.CodeConfiguration {
+			return c.sayRuns(ctx, "runs already", m)
+		}
+		if err := c.client().Reload(ctx); err != nil {
+			return err
+		}
 	}
 	if err := m.Start(ctx); err != nil {
 		return err
