@@ -2,6 +2,7 @@ package packaging_test
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -34,6 +35,13 @@ func testVerbs(s *service) {
 	started := s.property("ExecMainStartTimestampMonotonic")
 	s.expectVerb(0, "stop", "the agent is stopped")
 	s.expectProperty("ExecMainStartTimestampMonotonic", started)
+	s.expectVerb(0, "start", "the agent is started: process ")
+
+	// A socket that was removed is made again.
+	s.systemctl("stop", serviceName)
+	if err := os.Remove(socketPath()); err != nil {
+		s.t.Fatal(err)
+	}
 	s.expectVerb(0, "start", "the agent is started: process ")
 
 	s.configure("no_such_key = 1")

@@ -16,7 +16,9 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/service"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // logOptions are the options of `log`.
@@ -71,7 +73,7 @@ func (c *cli) logCommand() *cobra.Command {
 func (c *cli) showLog(ctx context.Context, args []string) error {
 	program, err := exec.LookPath("journalctl")
 	if err != nil {
-		return noJournal("there is no journalctl on this machine")
+		return c.noJournal("there is no journalctl on this machine")
 	}
 	match := []string{"--user", "-t", "kyc-agentd"}
 	st, err := c.client().Status(ctx)
@@ -88,9 +90,9 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 	}
 	if err := hasEntries(ctx, program, match); err != nil {
 		if running {
-			return noJournal(fmt.Sprintf("the journal has no entry of the agent (process %d): %v", st.PID, err))
+			return c.noJournal(fmt.Sprintf("the journal has no entry of the agent (process %d): %v", st.PID, err))
 		}
-		return noJournal(fmt.Sprintf("the journal has no entry of kyc-agentd: %v", err))
+		return c.noJournal(fmt.Sprintf("the journal has no entry of kyc-agentd: %v", err))
 	}
 	// Entries of earlier agents are shown too.
 	argv := append([]string{program, "--user", "-t", "kyc-agentd"}, args...)
@@ -126,9 +128,13 @@ func hasEntries(ctx context.Context, program string, match []string) error {
 	return errors.New("it is empty")
 }
 
-func noJournal(why string) error {
-	return &agent.Error{
+func (c *cli) noJournal(why string) error {
+	e := &agent.Error{
 		Code: agent.CodeUnavailable, Op: "log", Message: why,
 		Hint: "an agent that systemd did not start logs to its standard error; look where that went",
 	}
+	if path := service.LogFile(c.vars); path != "" {
+		e.Hint = "see " + shellquote.Quote(path) + ", the log of an agent that `kyc-agentd start` started"
+	}
+	return e
 }

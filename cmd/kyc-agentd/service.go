@@ -104,17 +104,20 @@ func stopError(ctx context.Context, err error) error {
 	return &agent.Error{Code: agent.CodeUnavailable, Op: "stop", Message: "cancelled; the agent goes on ending", Hint: "see: kyc-agentd status", Err: ctx.Err()}
 }
 
-// sayMemory warns that sign-ins end with the agent.
+// sayMemory warns of sign-ins that end with the agent.
 func (c *cli) sayMemory(ctx context.Context, m service.Manager) {
 	if m.PID() == 0 {
 		return // to ask would start it
 	}
 	st, err := c.client().Status(ctx)
-	if err != nil || st.Store.Lasting {
+	if err != nil {
 		return
 	}
 	for _, e := range st.Environments {
-		if e.User != "" || e.APIKey {
+		switch {
+		case e.State == agent.StateUnsaved:
+			c.io.say("warning: %s: the newest refresh token could not be saved and ends with the agent; afterwards, run: kyc-agentd login %[1]s", e.Name)
+		case !st.Store.Lasting && (e.User != "" || e.APIKey):
 			c.io.say("warning: sign-ins are kept in memory and end with the agent; afterwards, run: kyc-agentd login %s", e.Name)
 		}
 	}

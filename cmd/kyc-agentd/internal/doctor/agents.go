@@ -11,15 +11,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
 const restartAgent = "run: kyc-agentd restart (systemctl --user restart kyc-agentd.service)"
 
-// restarted returns f, which a restart fixes. That is safe unless the sign-ins end with the
-// agent.
+// restarted returns f, which a restart fixes. That is safe unless something that only the agent
+// has in memory ends with it: every sign-in, or the newest refresh token of one.
 func (p *probe) restarted(f Finding) Finding {
-	if p.status.Store.Lasting {
+	unsaved := slices.ContainsFunc(p.status.Environments, func(e agent.EnvironmentStatus) bool { return e.State == agent.StateUnsaved })
+	if p.status.Store.Lasting && !unsaved {
 		return f.safe("kyc-agentd", "restart")
 	}
 	return f

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -303,6 +304,20 @@ var scenarios = []scenario{
 	{"too many calls", "cognito.throttled", SeverityWarning, "wait", func(w *fixture) {
 		w.cognito.FailNext("InitiateAuth", -1, cognitotest.Throttle())
 	}},
+	{"a wrong app client of an environment that nobody uses", "cognito.client-id", SeverityNote, "check client_id", func(w *fixture) {
+		w.set("KYC_PROD_CLIENT_ID=5v3ryd1ffer3ntcl1entid0000")
+	}},
+	{"a host of an environment that nobody uses", "dns.unknown", SeverityNote, "getent hosts", func(w *fixture) {
+		w.set("KYC_PROD_ENDPOINT=https://cognito.invalid")
+	}},
+	{"nobody uses it, and it is the one that was asked about", "cognito.client-id", SeverityProblem, "check client_id", func(w *fixture) {
+		w.set("KYC_PROD_CLIENT_ID=5v3ryd1ffer3ntcl1entid0000")
+		w.look = func(p *probe) { p.opts.Environment = "prod" }
+	}},
+	{"no sign-in, and a token file waits for one", "cognito.client-id", SeverityProblem, "check client_id", func(w *fixture) {
+		w.set("KYC_PROD_CLIENT_ID=5v3ryd1ffer3ntcl1entid0000")
+		w.write(".config/kyc-agent/config.toml", "store = \"file\"\n[[sinks]]\nenvironment = \"prod\"\n", 0o600)
+	}},
 	{"a wrong app client", "cognito.client-id", SeverityProblem, "check client_id", func(w *fixture) {
 		w.set("KYC_STAGING_CLIENT_ID=5v3ryd1ffer3ntcl1entid0000")
 	}},
@@ -415,11 +430,35 @@ func TestDoctorFinds(t *testing.T) {
 			if want := map[Severity]int{SeverityProblem: 2, SeverityWarning: 1}[f.Severity]; worst < want {
 				t.Errorf("worst is %d with a %s", worst, f.Severity)
 			}
+			for _, f := range found {
+				if command := strings.Join(f.Command, " "); command != "" && !safeCommand.MatchString(command) {
+					t.Errorf("%s: --fix would run %s", f.ID, command)
+				}
+			}
 			fmt.Fprintf(tab, "%d\t%s\t%s\t%s\t%s | fix: %s\n", i+1, s.name, f.Severity, f.ID, strings.ReplaceAll(f.Message, w.dir, "~"), strings.ReplaceAll(f.Fix, w.dir, "~"))
 		})
 	}
 	_ = tab.Flush()
 	t.Logf("%d broken set-ups:\n%s", len(scenarios), table.String())
+}
+
+// safeCommand is all that `doctor --fix` may run.
+var safeCommand = regexp.MustCompile(`^kyc-agentd (start|restart|reload)$` +
+	`|^systemctl --user (daemon-reload|enable (--now )?kyc-agentd\.socket|restart kyc-agentd\.socket)$` +
+	`|^chmod (600|700) /[^ ]+$`)
+
+// A restart is safe where all sign-ins outlive the agent.
+func TestDoctorRestartsNoMemory(t *testing.T) {
+	for _, c := range []struct{ lasting, unsaved, safe bool }{{true, false, true}, {false, false, false}, {true, true, false}} {
+		p := newProbe(Options{Version: "v2"})
+		p.status.Version, p.status.Store.Lasting = "v1", c.lasting
+		if c.unsaved {
+			p.status.Environments = []agent.EnvironmentStatus{{Name: "prod", State: agent.StateUnsaved}}
+		}
+		if found := checkAgent(t.Context(), p); len(found) != 1 || len(found[0].Command) > 0 != c.safe {
+			t.Errorf("%+v: %+v", c, found)
+		}
+	}
 }
 
 // in returns the finding that s must have.

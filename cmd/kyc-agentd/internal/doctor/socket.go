@@ -30,6 +30,15 @@ func (p *probe) started(f Finding) Finding {
 	return f.safe("kyc-agentd", "start")
 }
 
+// listensAgain returns f, which a restart of the socket unit fixes. That would also end a
+// service that runs, and what only that has in memory.
+func (p *probe) listensAgain(f Finding) Finding {
+	if u, err := p.units(); err == nil && u.service.is("MainPID", "0") {
+		return f.safe(strings.Fields(restartSocket)...)
+	}
+	return f
+}
+
 // checkSocket checks the way to the agent: the path, the folder, the socket, and whether the
 // agent answers on it.
 func checkSocket(_ context.Context, p *probe) []Finding {
@@ -60,8 +69,8 @@ func (p *probe) missing(id, message string) []Finding {
 		return []Finding{problem(id, "wait 5 s; if it stays so, the log says why (kyc-agentd log), and this helps: "+restartSocket,
 			"%s was removed; process %d serves it and makes it again", p.opts.Socket, a.pid)}
 	case p.unitListens():
-		return []Finding{problem(id, "run: "+restartSocket, "%s was removed, and systemd, which listens on it, does not know", p.opts.Socket).
-			safe(strings.Fields(restartSocket)...)}
+		return []Finding{p.listensAgain(problem(id, "run: "+restartSocket,
+			"%s was removed, and systemd, which listens on it, does not know", p.opts.Socket))}
 	case running:
 		return []Finding{problem(id, "wait 5 s; if it stays so, its log says why",
 			"%s was removed; process %d serves it and makes it again", p.opts.Socket, a.pid)}
@@ -167,8 +176,8 @@ func (p *probe) unanswered() []Finding {
 	case agent.CodeOf(p.statusErr) == agent.CodeDenied:
 		return []Finding{problem("socket.foreign", hint, "%s", message)}
 	case p.opts.NoAgent(p.statusErr) && p.unitListens():
-		return []Finding{problem("socket.stale", "run: "+restartSocket,
-			"%s is not the socket on which systemd listens: that was replaced", p.opts.Socket).safe(strings.Fields(restartSocket)...)}
+		return []Finding{p.listensAgain(problem("socket.stale", "run: "+restartSocket,
+			"%s is not the socket on which systemd listens: that was replaced", p.opts.Socket))}
 	case p.opts.NoAgent(p.statusErr):
 		return []Finding{p.started(problem("socket.stale", startAgent, "%s exists, and nothing answers on it: its agent is gone", p.opts.Socket))}
 	}

@@ -85,7 +85,7 @@ func (p *process) openLog() (*os.File, error) {
 		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	}
 	err := os.MkdirAll(dir, 0o700)
-	path := filepath.Join(dir, "kyc-agentd.log")
+	path := filepath.Join(dir, logName)
 	if err == nil {
 		var f *os.File
 		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND|syscall.O_NOFOLLOW, 0o600); err == nil {
@@ -103,6 +103,17 @@ func endedAtOnce(exit int, why string) error {
 		code = agent.CodeConfiguration
 	}
 	return &agent.Error{Code: code, Op: "service", Message: "the agent ended at once: " + why}
+}
+
+const logName = "kyc-agentd.log"
+
+// LogFile returns the log of an agent that was started as a plain process, or "".
+func LogFile(vars config.Environ) string {
+	path := filepath.Join(config.StateDir(vars), logName)
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return path
 }
 
 func lastLine(path string) string {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -63,7 +64,16 @@ func (u *units) PID() int { return u.pid }
 
 func (u *units) Runs() bool { return u.active }
 
-func (u *units) Start(ctx context.Context) error { return u.do(ctx, "start", socketUnit, serviceUnit) }
+// Start starts both units. To a socket unit that counts as active "start" does nothing, also
+// if its socket was removed.
+func (u *units) Start(ctx context.Context) error {
+	if _, err := os.Lstat(u.opts.Socket); err != nil && u.active && u.pid == 0 {
+		if err := u.do(ctx, "restart", socketUnit); err != nil {
+			return err
+		}
+	}
+	return u.do(ctx, "start", socketUnit, serviceUnit)
+}
 
 // Stop stops the sockets, too, because a request would start the service again.
 func (u *units) Stop(ctx context.Context) error {
