@@ -244,7 +244,7 @@ func (w *witness) commands() {
 		{"kyc-agentd", "confirm", "-u", "ada", "prod"}, {"kyc-agentd", "confirm", "-u", "ada", "--resend", "prod"},
 		{"kyc-agentd", "doctor"}, {"kyc-agentd", "doctor", "--json", "prod"}, {"kyc-agentd", "log"}, {"kyc-agentd", "env"},
 		{"kyc-agentd", "config", "show"}, {"kyc-agentd", "config", "get", "environments.prod.client_secret_file"}, {"kyc-agentd", "config", "check"},
-		{"kyc-agentd", "config", "set", "environments.moon.extends", "prod"}, {"kyc-agentd", "use", "moon"}, {"kyc-agentd", "environment", "list"},
+		{"kyc-agentd", "config", "set", "log_level", "nonsense"}, {"kyc-agentd", "use", "moon"}, {"kyc-agentd", "environment", "list"},
 		{"kyc-agentd", "doctor", "--fix", "--yes", "--offline"}, {"kyc-agentd", "start"},
 		{"kyc-agentd", "api", "-i", "prod", "POST", "/kyc", "-d", "{}"}, {"kyc-agentd", "completion", "bash"},
 		{"kyc-agentd", "run", "-u", "ada", "--password-stdin", "--log-level", "debug", "prod", "--", "kyc-agentd", "status"},
