@@ -123,14 +123,33 @@ func (s settings) all() (all []Setting) {
 			all = append(all, s.ofEnvironment(name, f.key, f.in(&e).String()))
 		}
 	}
-	for i, sink := range s.config.Sinks {
-		for _, k := range []struct{ key, value string }{
-			{"environment", sink.Environment.s}, {"format", sink.Format.s}, {"path", sink.Path.s}, {"mode", sink.Mode.s},
-		} {
-			all = append(all, s.setting([]string{"sinks", strconv.Itoa(i + 1), k.key}, k.value, "default"))
-		}
+	for i, x := range s.config.Sinks {
+		all = append(all, s.ofTable("sinks", i,
+			[2]string{"environment", x.Environment.s}, [2]string{"format", x.Format.s}, [2]string{"path", x.Path.s}, [2]string{"mode", x.Mode.s})...)
+	}
+	for i, x := range s.config.Sockets {
+		all = append(all, s.ofTable("sockets", i,
+			[2]string{"name", x.Name.s}, [2]string{"environments", strings.Join(x.Environments, ",")}, [2]string{"allow", joined(x.Allow)},
+			[2]string{"methods", joined(x.Methods)}, [2]string{"paths", joined(x.Paths)}, [2]string{"rate", x.Rate.s})...)
 	}
 	return slices.DeleteFunc(all, func(x Setting) bool { return x.Value == "" })
+}
+
+// ofTable returns the settings of a [[table]]; i is its index.
+func (s settings) ofTable(table string, i int, pairs ...[2]string) (all []Setting) {
+	for _, pair := range pairs {
+		all = append(all, s.setting([]string{table, strconv.Itoa(i + 1), pair[0]}, pair[1], "default"))
+	}
+	return all
+}
+
+// joined writes a list as Value has it.
+func joined[K kind](list []Text[K]) string {
+	words := make([]string, len(list))
+	for i, x := range list {
+		words[i] = x.s
+	}
+	return strings.Join(words, ",")
 }
 
 func (s settings) ofEnvironment(name, key, value string) Setting {
@@ -232,8 +251,8 @@ func findKey(name string) (knownKey, error) {
 			}
 		}
 	}
-	if parts[0] == "sinks" {
-		return knownKey{}, Errorf("sinks are tables, which this command does not change; write them into config.toml")
+	if parts[0] == "sinks" || parts[0] == "sockets" {
+		return knownKey{}, Errorf("%s are tables, which this command does not change; write them into config.toml", parts[0])
 	}
 	return knownKey{}, Errorf("unknown key %.100q%s; run: kyc-agentd config show, or man kyc-agent.toml for all keys", name, secretHint(parts))
 }
