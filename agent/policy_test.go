@@ -101,7 +101,7 @@ func TestRate(t *testing.T) {
 			if r.Admit() == nil {
 				t.Fatal("it was earlier than it said")
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 		}
 		for i := range len(admitted) - 3 {
 			if span := admitted[i+3].Sub(admitted[i]); span < time.Minute {

@@ -4,6 +4,7 @@ package urlpath
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"unicode"
@@ -21,7 +22,7 @@ func Check(escaped string) error {
 	segments := strings.Split(escaped[1:], "/")
 	for i, segment := range segments {
 		if segment == "" && i < len(segments)-1 {
-			return errors.New("has an empty part: //")
+			return fmt.Errorf("has an empty part: %s", "//")
 		}
 		if err := checkSegment(segment); err != nil {
 			return err

@@ -18,7 +18,7 @@
 //
 //	ready, stopping, stopped           the daemon: socket, store, version; reason
 //	configuration reloaded           a reload; error when it cannot be used
-//	serving the extra socket           socket, environments
+//	serving a socket with a policy     socket, path, environments; info: removed a socket with …
 //	signed in, signed in unattended    op login; warn: not signed in
 //	ID token refreshed                 op refresh; warn: ID token not refreshed
 //	signed out                         op logout, scope
