@@ -44,6 +44,26 @@ func (c *Client) Forward(req *http.Request, environment string) (*http.Response,
 	return nil, c.read(call, resp, body, nil)
 }
 
+// Relay returns what forwards the requests of a server to APIs through the agent, as Forward
+// does for one. The host of a request names the environment. policy decides here, before the
+// agent hears of a request; nil allows everything. serving ends when the server cuts requests
+// off, and onPanic returns the error for a panic.
+func (c *Client) Relay(serving context.Context, policy *agent.Policy, onPanic func(v any) error) *apiproxy.Proxy {
+	return &apiproxy.Proxy{Policy: policy, Transport: c.relayTransport(), Serving: serving, OnPanic: onPanic}
+}
+
+// relayTransport is forwardTransport for bodies that may stop arriving in the middle. It waits
+// for the agent to begin its answer as long as the agent waits.
+func (c *Client) relayTransport() *http.Transport {
+	t := apiproxy.NewTransport(func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) })
+	t.Proxy = nil // HTTP_PROXY is about networks
+	t.ResponseHeaderTimeout = 0
+	t.MaxResponseHeaderBytes = 2 * maxAnswerHead
+	t.ExpectContinueTimeout = apiproxy.ResponseTimeout
+	t.DisableKeepAlives = true
+	return t
+}
+
 // environmentHost returns the environment that call is for, as a host.
 func (c *Client) environmentHost(ctx context.Context, call call) (string, error) {
 	name := call.environment

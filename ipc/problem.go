@@ -29,6 +29,9 @@ func renderError(r *http.Request, err error) response {
 	return res
 }
 
+// WriteError answers with err as a Server does: a problem, whose code is in Kyc-Error as well.
+func WriteError(w http.ResponseWriter, err error) { problemResponse(err).write(w) }
+
 // problemResponse renders err as a problem.
 func problemResponse(err error) response {
 	e := wire.Sanitized(err)

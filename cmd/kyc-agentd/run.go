@@ -14,6 +14,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
+	"github.com/legaltalent/kyc-agent/ipc"
 )
 
 // runOptions are the options of `run`: an agent that lives as long as one command.
@@ -24,6 +25,7 @@ type runOptions struct {
 	passwordFile  string
 	passwordStdin bool
 	apiKeyStdin   bool
+	api           apiOnlyOptions
 	environment   string // "" is the configuration's default
 	command       []string
 }
@@ -48,6 +50,7 @@ func (c *cli) runCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.apiKeyStdin, "api-key-stdin", false, "")
 	cmd.Flags().StringVar(&o.daemon.ConfigFile, "config", "", "")
 	cmd.Flags().Var(&o.daemon.Level, "log-level", "")
+	o.api.addFlags(cmd)
 	addSecretFlags(cmd)
 	return cmd
 }
@@ -71,6 +74,9 @@ func (o *runOptions) parseArgs(dash int, args []string) error {
 // checkFlags checks that the flags name one way to sign in, or none.
 func (o *runOptions) checkFlags(cmd *cobra.Command) error {
 	if err := rejectSecretFlags(cmd, " or --password-file"); err != nil {
+		return err
+	}
+	if err := o.api.check(); err != nil {
 		return err
 	}
 	password := o.passwordFile != "" || o.passwordStdin
@@ -101,6 +107,9 @@ func (o *runOptions) run(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, relayed...)
 	defer stop()
 
+	if o.api.on && !o.signsIn() {
+		return o.runWithAPI(ctx, program, o.cli.client(), signals)
+	}
 	dir, err := makeRuntimeDir(o.cli.vars)
 	if err != nil {
 		return err
@@ -111,8 +120,17 @@ func (o *runOptions) run(ctx context.Context) error {
 		if err := o.signIn(ctx, a); err != nil {
 			return hintForRun(err)
 		}
-		return o.runChild(ctx, program, socket, signals)
+		if o.api.on {
+			return o.runWithAPI(ctx, program, &ipc.Client{Socket: socket, Version: programVersion()}, signals)
+		}
+		return o.runChild(ctx, program, o.childEnv(socket), signals)
 	})
+}
+
+// signsIn reports whether the flags ask for an agent with a sign-in of its own. With --api-only
+// the user's agent serves otherwise.
+func (o *runOptions) signsIn() bool {
+	return o.user.String() != "" || o.apiKeyStdin || o.daemon.ConfigFile != ""
 }
 
 // daemonOptions makes the agent keep nothing, and log only errors unless a flag says

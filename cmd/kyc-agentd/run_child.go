@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -17,18 +18,23 @@ var relayedSignals = []os.Signal{
 	syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// runChild runs the command with the socket in its environment, and returns how it ended.
-func (o *runOptions) runChild(ctx context.Context, program, socket string, signals <-chan os.Signal) error {
+// runChild runs the command with the environment env, and returns how it ended.
+func (o *runOptions) runChild(ctx context.Context, program string, env []string, signals <-chan os.Signal) error {
 	if ctx.Err() != nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "run", Message: "cancelled; the command was not started", Err: ctx.Err()}
 	}
 	io := o.cli.io
-	child := exec.Cmd{Path: program, Args: o.command, Env: o.childEnv(socket), Stdin: io.in, Stdout: io.out, Stderr: io.err}
+	child := exec.Cmd{Path: program, Args: o.command, Env: env, Stdin: io.in, Stdout: io.out, Stderr: io.err}
 	if io.out == (closedStdout{}) {
 		child.Stdout = nil // /dev/null: the command can write, as without this program
 	}
 	if o.passwordStdin || o.apiKeyStdin {
 		child.Stdin = nil // /dev/null: the command must not read the rest of the secret's input
+	}
+	if o.api.on {
+		runtime.LockOSThread() // dieWithParent is about the thread that starts the child
+		defer runtime.UnlockOSThread()
+		dieWithParent(&child)
 	}
 	cmd, err := startChild(child)
 	if err != nil {
@@ -36,7 +42,7 @@ func (o *runOptions) runChild(ctx context.Context, program, socket string, signa
 	}
 	ended := make(chan struct{})
 	go relaySignals(signals, cmd.Process, ended)
-	if os.Getpid() == 1 {
+	if os.Getpid() == 1 || o.api.on {
 		go reapOrphans(cmd.Process.Pid, ended)
 	}
 	err = cmd.Wait()

@@ -63,7 +63,7 @@ func startOnly(t *testing.T, command ...string) (exit int, stdout, stderr string
 	if err != nil {
 		err = o.cannotRun("", err)
 	} else {
-		err = o.runChild(t.Context(), program, "/nowhere", nil)
+		err = o.runChild(t.Context(), program, nil, nil)
 	}
 	status, _ := err.(exitStatus)
 	return int(status), out.String(), errs.String()

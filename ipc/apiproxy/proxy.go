@@ -39,6 +39,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -60,7 +61,9 @@ const (
 // A Proxy forwards requests to the API of the environment that is their host. Set the
 // fields before the first call.
 type Proxy struct {
-	// Token returns the token of an environment; it is that of an [agent.Service].
+	// Token returns the token of an environment; it is that of an [agent.Service]. Nil makes p
+	// a relay: Transport leads to another agent, which adds the token, and whose own headers
+	// are kept.
 	Token func(context.Context, agent.TokenRequest) (agent.Token, error)
 	// Policy decides what is forwarded; nil allows everything.
 	Policy    *agent.Policy
@@ -126,14 +129,7 @@ func (q *proxyRequest) forward() (err error) {
 	if err := q.readSmallBody(); err != nil {
 		return err
 	}
-	if q.token, err = q.getToken(0); err != nil {
-		return err
-	}
-	base, err := baseURL(q.token)
-	if err != nil {
-		return err
-	}
-	target, err := forwardURL(base, q.in.URL)
+	target, err := q.target()
 	if err != nil {
 		return err
 	}
@@ -146,7 +142,7 @@ func (q *proxyRequest) forward() (err error) {
 		},
 		Transport:    q,
 		BufferPool:   &q.proxy.buffers,
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { q.err = q.transportError(base.Host, err) },
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { q.err = q.transportError(target.Host, err) },
 		ErrorLog:     log.New(io.Discard, "", 0), // it would quote the API; the caller logs err
 	}
 	reverse.ModifyResponse = func(res *http.Response) error {
@@ -156,6 +152,23 @@ func (q *proxyRequest) forward() (err error) {
 	reverse.ServeHTTP(q.out, q.in)
 	q.out.extendDeadline() // the end of a body may come long after its last piece
 	return q.err
+}
+
+// target returns where the request goes, and gets the token for it.
+func (q *proxyRequest) target() (*url.URL, error) {
+	if q.proxy.Token == nil {
+		q.token.Environment = q.in.Host
+		return forwardURL(&url.URL{Scheme: "http", Host: q.in.Host}, q.in.URL)
+	}
+	var err error
+	if q.token, err = q.getToken(0); err != nil {
+		return nil, err
+	}
+	base, err := baseURL(q.token)
+	if err != nil {
+		return nil, err
+	}
+	return forwardURL(base, q.in.URL)
 }
 
 // flushInterval returns how long a piece of an answer may wait for the next one. Only a
@@ -216,7 +229,9 @@ func (q *proxyRequest) rewrite(out *http.Request) {
 	if q.proxy.Policy != nil {
 		maps.DeleteFunc(out.Header, func(name string, _ []string) bool { return agent.IsOverride(name) })
 	}
-	authorize(out, q.token)
+	if q.proxy.Token != nil {
+		authorize(out, q.token)
+	}
 	if q.body != nil {
 		out.Header.Del("Expect") // the body is here already
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(q.body)), nil }
@@ -247,7 +262,7 @@ func (q *proxyRequest) modifyResponse(res *http.Response) error {
 		res.Body = q.answer
 	}
 	for name := range res.Header {
-		if strings.HasPrefix(name, wire.HeaderPrefix) {
+		if q.proxy.Token != nil && strings.HasPrefix(name, wire.HeaderPrefix) {
 			res.Header.Del(name)
 		}
 	}

@@ -186,10 +186,14 @@ func (q *proxyRequest) transportError(apiHost string, err error) error {
 	if e, ok := errors.AsType[*agent.Error](err); ok {
 		return e
 	}
+	server := "the API at " + apiHost
+	if q.proxy.Token == nil {
+		server = "the agent"
+	}
 	fail := func(what string) error {
 		return &agent.Error{
 			Code: agent.CodeUnavailable, Op: "proxy", Environment: q.token.Environment,
-			Message: "the API at " + apiHost + " " + what, Hint: "try again", Err: err,
+			Message: server + " " + what, Hint: "try again", Err: err,
 		}
 	}
 	failed, gaveUp := q.streamed.failure()
