@@ -83,7 +83,7 @@ func (c *cli) root() *cobra.Command {
 		c.reloadCommand(), c.apiCommand(), c.runCommand(), c.envCommand(), c.keygenCommand(), c.completionCommand(), c.versionCommand(),
 		c.useCommand(), c.configCommand(), c.environmentCommand(),
 		c.startCommand(), c.stopCommand(), c.restartCommand(),
-		c.keyringChildCommand(),
+		c.keyringChildCommand(), c.sandboxChildCommand(),
 	)
 	c.addCompletions(root)
 	return root

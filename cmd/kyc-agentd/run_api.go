@@ -79,31 +79,56 @@ func (o *runOptions) runWithAPI(ctx context.Context, program string, client *ipc
 	if err != nil {
 		return err
 	}
-	ln, err := phantom.Listen()
+	adoptOrphans()
+	lent := lentAPI{client: client, policy: policy}
+	defer lent.end()
+	if o.api.sandbox {
+		err = o.runSandboxed(ctx, &lent, st, signals)
+	} else if err = lent.begin(phantom.Listen); err == nil {
+		err = o.runChild(ctx, program, append(o.apiEnv(env.Name), lent.server.Environ()...), signals)
+	}
+	if left := endDescendants(); len(left) > 0 {
+		o.cli.io.say("warning: these processes of the command cannot be ended: %v", left)
+	}
+	return err
+}
+
+// A lentAPI is the port on loopback.
+type lentAPI struct {
+	client *ipc.Client
+	policy agent.Policy
+	server *phantom.Server
+	stop   context.CancelFunc
+	served sync.WaitGroup
+}
+
+// begin serves on the listener that listen returns.
+func (l *lentAPI) begin(listen func() (*phantom.Listener, error)) error {
+	ln, err := listen()
 	if err != nil {
 		return err
 	}
-	server, err := phantom.NewServer(client, policy, ln)
-	if err != nil {
+	if l.server, err = phantom.NewServer(l.client, l.policy, ln); err != nil {
 		_ = ln.Close()
 		return err
 	}
 	serving, stop := context.WithCancel(context.Background())
-	var served sync.WaitGroup
-	served.Go(func() { _ = server.Serve(serving) })
-	adoptOrphans()
-	err = o.runChild(ctx, program, o.apiEnv(env.Name, server), signals)
-	if left := endDescendants(); len(left) > 0 {
-		o.cli.io.say("warning: these processes of the command cannot be ended: %v", left)
+	l.stop = stop
+	l.served.Go(func() { _ = l.server.Serve(serving) })
+	return nil
+}
+
+// end closes the listener, if there is one.
+func (l *lentAPI) end() {
+	if l.stop != nil {
+		l.stop()
+		l.served.Wait()
 	}
-	stop()
-	served.Wait()
-	return err
 }
 
 // apiEnv is this process's environment without the variables of KYC, which may hold a token or
-// lead to one, and with the port and the phantom.
-func (o *runOptions) apiEnv(environment string, server *phantom.Server) []string {
+// lead to one.
+func (o *runOptions) apiEnv(environment string) []string {
 	env := slices.DeleteFunc(slices.Clone([]string(o.cli.vars)), func(v string) bool { return strings.HasPrefix(v, "KYC_") })
-	return append(append(env, "KYC_ENV="+environment), server.Environ()...)
+	return append(env, "KYC_ENV="+environment)
 }

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // An apiFixture has an API that answers with what it was sent, and with whose token.
@@ -37,6 +39,17 @@ func TestRunAPIOnly(t *testing.T) {
 	h.daemon("--store", "memory")
 	h.login()
 	got := h.apiOnly(callAPI + `env | grep ^KYC_ | sed 's/=.*//' | sort; exit 5`)
+	if want := "POST /kyc?x=1 {} token=true\nKYC_API_URL\nKYC_ENV\nKYC_TOKEN\n"; got.exit != 5 || got.out != want || got.errOut != "" {
+		t.Errorf("%+v, want %q", got, want)
+	}
+}
+
+func TestRunSandboxed(t *testing.T) {
+	testpeer.Program(t, "bwrap", "bubblewrap")
+	h := apiFixture(t)
+	h.daemon("--store", "memory")
+	h.login()
+	got := h.apiOnly(callAPI+`env | grep ^KYC_ | sed 's/=.*//' | sort; exit 5`, "--sandbox")
 	if want := "POST /kyc?x=1 {} token=true\nKYC_API_URL\nKYC_ENV\nKYC_TOKEN\n"; got.exit != 5 || got.out != want || got.errOut != "" {
 		t.Errorf("%+v, want %q", got, want)
 	}

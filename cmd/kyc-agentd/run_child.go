@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -23,14 +24,7 @@ func (o *runOptions) runChild(ctx context.Context, program string, env []string,
 	if ctx.Err() != nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "run", Message: "cancelled; the command was not started", Err: ctx.Err()}
 	}
-	io := o.cli.io
-	child := exec.Cmd{Path: program, Args: o.command, Env: env, Stdin: io.in, Stdout: io.out, Stderr: io.err}
-	if io.out == (closedStdout{}) {
-		child.Stdout = nil // /dev/null: the command can write, as without this program
-	}
-	if o.passwordStdin || o.apiKeyStdin {
-		child.Stdin = nil // /dev/null: the command must not read the rest of the secret's input
-	}
+	child := exec.Cmd{Path: program, Args: o.command, Env: env, Stdin: o.stdin(), Stdout: o.stdout(), Stderr: o.cli.io.err}
 	if o.api.on {
 		runtime.LockOSThread() // dieWithParent is about the thread that starts the child
 		defer runtime.UnlockOSThread()
@@ -48,6 +42,24 @@ func (o *runOptions) runChild(ctx context.Context, program string, env []string,
 	err = cmd.Wait()
 	close(ended)
 	return exitOf(err, cmd.ProcessState)
+}
+
+// stdin is the command's. If it is nil, that is /dev/null: the command must not read the rest
+// of the secret's input.
+func (o *runOptions) stdin() io.Reader {
+	if o.passwordStdin || o.apiKeyStdin {
+		return nil
+	}
+	return o.cli.io.in
+}
+
+// stdout is the command's. If it is nil, that is /dev/null: the command can write, as without
+// this program.
+func (o *runOptions) stdout() io.Writer {
+	if o.cli.io.out == (closedStdout{}) {
+		return nil
+	}
+	return o.cli.io.out
 }
 
 // startChild starts the child. As execvp(3), it has the shell run a script whose first line names

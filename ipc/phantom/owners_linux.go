@@ -109,3 +109,33 @@ func (o *owners) exchange(request []byte) ([]byte, error) {
 	}
 	return buf[unix.NLMSG_HDRLEN:n], nil
 }
+
+// Files returns duplicates of what a Listener consists of, for a process in another network name
+// space, which gets one like it from [FromFiles].
+func (l *Listener) Files() (tcp, netlink *os.File, err error) {
+	if tcp, err = l.tcp.File(); err != nil {
+		return nil, nil, err
+	}
+	fd, err := unix.FcntlInt(l.owners.netlink.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		_ = tcp.Close()
+		return nil, nil, err
+	}
+	return tcp, os.NewFile(uintptr(fd), "sock_diag"), nil
+}
+
+// FromFiles returns the Listener whose Files these are. They are its own from then on.
+func FromFiles(tcp, netlink *os.File) (*Listener, error) {
+	defer tcp.Close()
+	ln, err := net.FileListener(tcp)
+	if err != nil {
+		_ = netlink.Close()
+		return nil, err
+	}
+	l, ok := ln.(*net.TCPListener)
+	if !ok {
+		_ = netlink.Close()
+		return nil, errors.Join(errors.New("not a TCP listener"), ln.Close())
+	}
+	return &Listener{tcp: l, owners: &owners{netlink: netlink}, uid: os.Getuid()}, nil
+}

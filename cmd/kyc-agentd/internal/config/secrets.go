@@ -2,7 +2,9 @@ package config
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
@@ -75,6 +77,30 @@ func (p passwordFile) Credential() (agent.Credential, error) {
 		}
 	}
 	return agent.Credential{Username: p.username, Password: password, Stamp: p.username + " " + stamp}, nil
+}
+
+// SecretFiles returns the paths of the files that hold the secrets of a configuration: what
+// [Load] reads of file.
+func SecretFiles(file string, vars Environ) (paths []string, err error) {
+	c, _, err := Load(file, vars)
+	if err != nil {
+		return nil, err
+	}
+	paths = append(paths, c.KeyFile(vars))
+	for _, name := range c.Names() {
+		for _, named := range []SecretPath{c.Environments[name].ClientSecretFile, c.Environments[name].PasswordFile} {
+			paths = append(paths, underHome(named.s, vars.Get("HOME")))
+		}
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" }), nil
+}
+
+// Dir returns the user's configuration folder, or "" if there is no home.
+func Dir(vars Environ) string {
+	if file := vars.configPath("config.toml"); file != "" {
+		return filepath.Dir(file)
+	}
+	return ""
 }
 
 // StateDir returns the folder for what outlives the daemon, where the file store is, too, or "".
