@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/phantom"
 )
@@ -126,9 +127,12 @@ func (l *lentAPI) end() {
 	}
 }
 
-// apiEnv is this process's environment without the variables of KYC, which may hold a token or
-// lead to one.
+// apiEnv is this process's environment for the command.
 func (o *runOptions) apiEnv(environment string) []string {
-	env := slices.DeleteFunc(slices.Clone([]string(o.cli.vars)), func(v string) bool { return strings.HasPrefix(v, "KYC_") })
-	return append(env, "KYC_ENV="+environment)
+	return append(withoutKYC(o.cli.vars), "KYC_ENV="+environment)
+}
+
+// withoutKYC returns vars without those of KYC, which may hold a token or lead to one.
+func withoutKYC(vars config.Environ) config.Environ {
+	return slices.DeleteFunc(slices.Clone(vars), func(v string) bool { return strings.HasPrefix(v, "KYC_") })
 }

@@ -133,6 +133,9 @@ func (o *runOptions) sandboxArgs(lent *lentAPI, st agent.Status) ([]string, erro
 		p.Secrets = append(p.Secrets, s.Path)
 	}
 	files, err := config.SecretFiles(o.daemon.ConfigFile, vars)
+	if err != nil && !o.signsIn() { // the variables of this shell need not be the daemon's
+		files, err = config.SecretFiles("", withoutKYC(vars))
+	}
 	if err != nil {
 		return nil, err
 	}

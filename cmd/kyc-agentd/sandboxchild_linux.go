@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,8 +34,9 @@ func (o *runOptions) runInSandbox() error {
 	unix.CloseOnExec(sandboxControlFD)
 	// The command has this process's user id, and must not get at the connection that is open here.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	_, _ = unix.KeyctlJoinSessionKeyring("") // that of the caller would be inherited
-
+	if err := newSessionKeyring(); err != nil {
+		return sandboxError("the session keyring of the caller cannot be left", "", err)
+	}
 	control, err := newSandboxControl(sandboxControlFD)
 	if err != nil {
 		return err
@@ -60,6 +62,17 @@ func (o *runOptions) runInSandbox() error {
 	err = cmd.Wait()
 	close(ended)
 	return exitOf(err, cmd.ProcessState)
+}
+
+// newSessionKeyring leaves the kernel's session keyring of the caller. It is that of a thread,
+// and of what this thread starts.
+func newSessionKeyring() error {
+	runtime.LockOSThread()
+	_, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // then the command cannot read one either
+		return nil
+	}
+	return err
 }
 
 // handOutListener returns the variables of the command, which come back for the listener.
