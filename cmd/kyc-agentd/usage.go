@@ -284,6 +284,8 @@ const usageRun = `Usage: kyc-agentd run -u USER --password-file FILE [ENVIRONMEN
        kyc-agentd run -u USER --password-stdin [ENVIRONMENT] -- COMMAND
        kyc-agentd run --api-key-stdin [ENVIRONMENT] -- COMMAND
        kyc-agentd run [--config FILE] [--log-level LEVEL] [ENVIRONMENT] -- …
+       kyc-agentd run --api-only [--sandbox] [--allow-path PATH]...
+                      [--allow-method METHOD]... [-u …] [ENVIRONMENT] -- …
 
 Signs in, without a person, to an agent that lives as long as COMMAND: for CI
 jobs and containers. The agent keeps the sign-in in memory and listens on a
@@ -300,7 +302,27 @@ sign-in is revoked. If the sign-in fails, COMMAND is not started.
                         from standard input, one line
   --config FILE         as for serve
   --log-level LEVEL     of the agent, on standard error; error by default
-  --socket PATH         not used
+  --socket PATH         with --api-only, the daemon's socket; else not used
+
+With --api-only, COMMAND gets no socket and no token, but KYC_API_URL, a port on
+127.0.0.1, and as KYC_TOKEN a random word that is worth nothing anywhere else.
+Requests there with "Authorization: Bearer $KYC_TOKEN" go to the API, and the
+agent adds the token. Without -u, --api-key-stdin and --config that is the
+daemon, which is signed in. No other KYC_ variable but KYC_ENV is handed on. The
+port is closed when COMMAND and all that it started have ended; what does not
+end with COMMAND is ended.
+
+  --allow-path PATH     only this path of the API; * is one part of it; may be
+                        repeated
+  --allow-method METHOD only this method, such as GET, which includes HEAD; may
+                        be repeated
+  --sandbox             run COMMAND in bubblewrap: without your other processes,
+                        their sockets and the network, and with a home folder
+                        that is read-only and has no keys in it. It can write
+                        the working folder, /tmp and /var/tmp. Linux only.
+
+Without --sandbox, --api-only is a convenience: COMMAND has your user id and can
+ask the daemon itself. security.md of the documentation lists the ways.
 
 COMMAND gets standard input, or /dev/null if one of the two flags above reads
 it. Signals are relayed to COMMAND. As the first process of a container it also

@@ -19,8 +19,8 @@ import (
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
-		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
+		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
+		"ipc", "ipc/phantom", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
@@ -38,6 +38,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/strictmodes": {"internal/shellquote"},
 	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
+	"ipc/phantom":          {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire"},
 	"ipc/tokensource":      {"agent", "ipc", "internal/discard", "internal/origin"},
 	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},
