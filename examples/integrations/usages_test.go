@@ -27,9 +27,10 @@ var usages = []usage{
 	{title: "Files", tools: all(program("kubectl", "kubernetes-client", "version", "--client"), program("aws", "awscli")), calls: 1, says: callerARN},
 	{title: "systemd", elsewhere: "packaging, with a real user manager"},
 	{title: "The API without the token", tools: program("curl", "curl"), calls: 2, says: `"is_match":true`},
+	{title: "One command without the token", tools: all(program("curl", "curl"), pythonPackage("requests"), node, program("bwrap", "bubblewrap")), calls: 3, says: "True\ntrue\n"},
 	{title: "cron", tools: cron, calls: 1, says: `"is_match":true`},
 	{title: "ssh", tools: ssh, calls: 1, says: `"is_match":true`},
-	{title: "Containers", tools: container, calls: 1, says: `"is_match":true`},
+	{title: "Containers", tools: container, calls: 2, says: `"is_match":true`},
 }
 
 // callerARN is the beginning of the caller's ARN, as STS reports it.
