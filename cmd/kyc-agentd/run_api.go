@@ -30,6 +30,7 @@ func (a *apiOnlyOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.sandbox, "sandbox", false, "")
 	cmd.Flags().StringArrayVar(&a.paths, "allow-path", nil, "")
 	cmd.Flags().StringArrayVar(&a.methods, "allow-method", nil, "")
+	_ = cmd.RegisterFlagCompletionFunc("allow-method", completeValues(agent.APIMethods...))
 }
 
 const runHelp = "run: kyc-agentd run --help"

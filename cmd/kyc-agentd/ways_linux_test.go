@@ -305,7 +305,7 @@ func (w *world) try(args ...string) (ways []string, tried string) {
 	token, err := os.Open(w.fact("sink")) // which the caller has left open
 	must(t, err)
 	defer token.Close()
-	cmd.ExtraFiles = []*os.File{token}
+	cmd.ExtraFiles = slices.Repeat([]*os.File{token}, 8) // more than `run` replaces by its own
 	var out, errOut strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := runWithKey(cmd); err != nil {

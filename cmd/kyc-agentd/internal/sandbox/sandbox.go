@@ -81,12 +81,15 @@ func (p Plan) Args() ([]string, error) {
 	for _, dir := range p.Fresh {
 		args = append(args, "--tmpfs", dir)
 	}
-	for _, home := range p.Homes { // it may lie in a fresh folder
+	for _, home := range p.Homes {
+		if !slices.ContainsFunc(p.Fresh, func(dir string) bool { return within(home, dir) }) {
+			continue // it is there, and to show it again would show what is fresh in it
+		}
 		args = append(args, "--ro-bind", home, home)
-	}
-	for _, dir := range p.Fresh {
-		if slices.ContainsFunc(p.Homes, func(home string) bool { return dir != home && within(dir, home) }) {
-			args = append(args, "--tmpfs", dir) // again, in the home folder
+		for _, dir := range p.Fresh {
+			if dir != home && within(dir, home) {
+				args = append(args, "--tmpfs", dir)
+			}
 		}
 	}
 	args = append(args, "--bind", p.Work, p.Work)
@@ -111,7 +114,7 @@ func (p Plan) checkWork() error {
 		if within(home, p.Work) {
 			return fmt.Errorf("the working folder %s has your home folder in it, and so the start-up files of your programs", p.Work)
 		}
-		if within(p.Work, home) && strings.HasPrefix(strings.TrimPrefix(p.Work, home+"/"), ".") {
+		if rel, err := filepath.Rel(home, p.Work); err == nil && within(p.Work, home) && strings.HasPrefix(rel, ".") {
 			return fmt.Errorf("the working folder %s is where programs keep their settings", p.Work)
 		}
 	}
