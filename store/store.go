@@ -77,6 +77,9 @@ type Info struct {
 	Detail string `json:"detail,omitempty"`
 	// Lasting is whether values survive the end of the daemon.
 	Lasting bool `json:"lasting"`
+	// NewKey is where `kyc-agentd keygen` would make the key for which the values would be kept
+	// in files, by a reload. It is empty if that would not help.
+	NewKey string `json:"new_key,omitempty"`
 	// Advice is what a person can do to get a better store; empty for none.
 	Advice string `json:"advice,omitempty"`
 }

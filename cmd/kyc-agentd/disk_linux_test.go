@@ -32,7 +32,7 @@ func TestReadOnlyHome(t *testing.T) {
 	d := h.daemon()
 	h.login()
 	h.token("staging")
-	if got := h.run("", kycAgentd("status")); !strings.Contains(got.out, "sign-ins are kept in memory, only until the daemon stops\nsign-ins end with the daemon: ") {
+	if got := h.run("", kycAgentd("status")); !strings.Contains(got.out, "sign-ins are kept in memory, only until the daemon stops\nsign-ins end with the daemon; to keep them in files, run: kyc-agentd keygen") {
 		t.Errorf("%+v", got)
 	}
 	_ = d.Process.Kill()

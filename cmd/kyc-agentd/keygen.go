@@ -34,9 +34,11 @@ func (c *cli) keygenCommand() *cobra.Command {
 			if path != standard {
 				abs, err := filepath.Abs(path)
 				c.io.say("next, in config.toml: store_key_file = %s", strconv.Quote(cmp.Or(abs, path)))
-				return err
+				if err != nil {
+					return err
+				}
 			}
-			c.io.say("next: restart the daemon with store = \"file\", or \"auto\" if there is no keyring")
+			c.io.say("then: kyc-agentd reload, which moves sign-ins that are only in memory into files")
 			return nil
 		},
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,6 +50,7 @@ func (o *loginOptions) checkFlags(cmd *cobra.Command) error {
 
 func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 	req := agent.LoginRequest{Environment: in.env.Name}
+	in.quiet = o.apiKeyStdin || o.passwordStdin // which a script uses
 	if o.apiKeyStdin {
 		req.APIKey, err = o.cli.io.readAPIKey(ctx, "run: kyc-agentd login --api-key-stdin "+in.env.Name+" < FILE")
 	} else {
@@ -88,27 +90,32 @@ func (o *loginOptions) credentials(ctx context.Context, in *interaction) (user s
 	return user, password, err
 }
 
-// reportLogin says who is signed in now and where the sign-in is kept.
+// reportLogin says who is signed in now and where the sign-in is kept. At a terminal it first
+// offers to keep one that would end with the agent.
 func (in *interaction) reportLogin(ctx context.Context) error {
 	st, err := in.service.Status(ctx)
 	if err != nil {
 		return errors.Join(errors.New("signed in, but"), err)
 	}
+	st, cancelled := in.offerKey(ctx, st)
 	env, err := findEnvironment(st, in.env.Name)
 	if err != nil {
 		return err
 	}
-	io := in.cli.io
+	io, signedIn := in.cli.io, "signed in as "+env.User+", kept "
 	if env.APIKey {
-		io.say("%s: API key kept %s", env.Name, statustext.Store(st.Store))
-	} else {
-		io.say("%s: signed in as %s, kept %s", env.Name, env.User, statustext.Store(st.Store))
+		signedIn = "API key kept "
 	}
+	if keep := howToKeep(st); keep != "" {
+		io.say("%s: %suntil the agent stops; %s", env.Name, signedIn, keep)
+		return cancelled
+	}
+	io.say("%s: %s%s", env.Name, signedIn, statustext.Store(st.Store))
 	if env.State == agent.StateUnsaved {
 		io.say("%s: warning: the sign-in could not be saved and ends with the daemon: %s", env.Name, statustext.LastError(env))
 	}
-	if st.Store.Advice != "" {
+	if st.Store.Lasting && !strings.Contains(env.LastError, st.Store.Advice) {
 		io.say("%s", st.Store.Advice)
 	}
-	return nil
+	return cancelled
 }

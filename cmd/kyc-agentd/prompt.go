@@ -21,6 +21,7 @@ type interaction struct {
 	service     agent.Service
 	env         agent.EnvironmentStatus // of the environment that the command applies to
 	terminal    *terminal.Terminal      // nil if there is none
+	quiet       bool                    // ask only what cannot be done without
 	shownSecret string                  // the TOTP secret that is on the screen
 }
 

@@ -71,7 +71,8 @@ Signs in: asks for user and password at the terminal, then for what Cognito asks
 (a code, a new password, the set-up of an authenticator app, a reset, a
 confirmation). The daemon keeps the sign-in, never the password. If auth_flow is
 "choice" or "custom", an empty password leads to other ways to sign in, such as
-a code.
+a code. Where there is neither a keyring nor a key for files, it offers to make
+a key; without one the sign-in ends with the daemon.
 
   ENVIRONMENT        staging, prod or another that the daemon knows;
                      else $KYC_ENV, else the daemon's default
@@ -254,7 +255,8 @@ A secret is no value: it is in a file that a key names. Example:
 const usageReload = `Usage: kyc-agentd reload
 
 Makes the daemon reload its configuration, and waits for the result. If anything
-in it is wrong, the daemon keeps the old one, and this command says why.
+in it is wrong, the daemon keeps the old one, and this command says why. Sign-ins
+that are only in memory are moved into the store that there is now.
 
   --socket PATH  the daemon's socket
 `
@@ -352,7 +354,8 @@ standard error. env list is kyc-agentd environment list. Example:
 const usageKeygen = `Usage: kyc-agentd keygen [PATH]
 
 Makes the key with which the file store encrypts sign-ins, readable only by its
-owner. It never overwrites a file.
+owner. It never overwrites a file. A reload then moves sign-ins that are only in
+memory into files.
 
   PATH           else $XDG_CONFIG_HOME/kyc-agent/store.key
                  (~/.config/kyc-agent/store.key), where serve looks for it

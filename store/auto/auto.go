@@ -1,6 +1,7 @@
 // Package auto opens the store that the configuration names, or the best one that is
 // available: the keyring, else encrypted files, else memory. The latter two look for the
-// keyring again while the daemon runs, and use what is in it.
+// keyring again while the daemon runs, and use what is in it. Reopen moves what is in memory
+// to a store that can be opened now.
 //
 //	st, err := auto.Open(ctx, auto.Options{
 //		Kind: cfg.Store, KeyFile: cfg.StoreKeyFile,
@@ -24,7 +25,6 @@ import (
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/file"
 	"github.com/legaltalent/kyc-agent/store/keyring"
-	"github.com/legaltalent/kyc-agent/store/memory"
 )
 
 // The kinds of store that Options.Kind can name.
@@ -44,6 +44,8 @@ type Options struct {
 	// KeyFile is the file with the file store's key (store_key_file). If it is empty,
 	// only $CREDENTIALS_DIRECTORY/kyc-agentd.key is tried.
 	KeyFile string
+	// NewKeyFile is where a key would be found if somebody made one: see store.Info.NewKey.
+	NewKeyFile string
 	// Getenv looks up the environment. Nil means os.Getenv.
 	Getenv func(string) string
 	// KeyringCommand is the argv of a program that calls keyring.Child.
@@ -77,7 +79,7 @@ func Open(ctx context.Context, o Options) (store.Store, error) {
 		}
 		return st, err
 	case Memory:
-		return memory.New(), nil
+		return newMemoryFallback(nil, "", o.Logger), nil
 	}
 	return nil, fmt.Errorf("store = %.80q is unknown; set it to auto, keyring, file or memory", o.Kind)
 }
@@ -106,7 +108,7 @@ func choose(ctx context.Context, o Options) (store.Store, error) {
 	if !errors.Is(err, file.ErrNoKey) {
 		return nil, err
 	}
-	return o.logChoice(newMemoryFallback(late, o.Logger), unusable), nil
+	return o.logChoice(newMemoryFallback(late, o.NewKeyFile, o.Logger), unusable), nil
 }
 
 // Close releases the folder of a file store.

@@ -12,7 +12,7 @@ import (
 func FallbackForTest(kr, file store.Store, because error, interval time.Duration) store.Store {
 	late := &lateKeyring{keyring: kr, interval: interval, tried: time.Now(), because: because}
 	if file == nil {
-		return newMemoryFallback(late, slog.New(slog.DiscardHandler))
+		return newMemoryFallback(late, "", slog.New(slog.DiscardHandler))
 	}
 	return newFileFallback(file, late)
 }

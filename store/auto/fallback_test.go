@@ -125,6 +125,9 @@ func TestFallbackConformance(t *testing.T) {
 			return st
 		}, lasting)
 	})
+	t.Run("asked for", func(t *testing.T) {
+		storetest.Run(t, func(t *testing.T) store.Store { return openStore(t, auto.Options{Kind: auto.Memory}) })
+	})
 	t.Run("file", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) store.Store {
 			return auto.FallbackForTest(memory.New(), newFile(), nil, 0)

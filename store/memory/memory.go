@@ -17,7 +17,7 @@ import (
 )
 
 // Advice tells a person how to get a store that outlives the daemon.
-const Advice = `sign-ins end with the daemon; to keep them run kyc-agentd keygen, set store = "auto", restart kyc-agentd and sign in again`
+const Advice = `sign-ins end with the daemon; to keep them, run kyc-agentd keygen, set store = "auto" in config.toml and run kyc-agentd reload`
 
 // Store is a [store.Store] in memory.
 type Store struct {

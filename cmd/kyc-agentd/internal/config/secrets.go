@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -116,4 +117,9 @@ func (c Config) KeyFile(vars Environ) string {
 		return ""
 	}
 	return path
+}
+
+// NewKeyFile returns where KeyFile would find a key that somebody makes, or "".
+func (c Config) NewKeyFile(vars Environ) string {
+	return cmp.Or(underHome(c.StoreKeyFile.s, vars.Get("HOME")), file.DefaultKeyFile(vars.Get))
 }

@@ -35,7 +35,7 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 
 // reload loads the configuration again. An error means that nothing has changed, unless
 // its message says otherwise.
-func (d *daemon) reload(context.Context) error {
+func (d *daemon) reload(ctx context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	l, err := d.load()
@@ -54,7 +54,8 @@ func (d *daemon) reload(context.Context) error {
 	sockets := d.policySockets.configure(l.config)
 	d.log.Info("configuration reloaded")
 	d.logEndpoints(l.agent)
-	return cmp.Or(d.checkRestart(l.config, kept), reloadedBut(sockets))
+	unkept := d.keepInFiles(ctx, l.config)
+	return cmp.Or(unkept, d.checkRestart(l.config, kept), reloadedBut(sockets))
 }
 
 // loaded is a configuration, and what it means for the parts of a daemon.

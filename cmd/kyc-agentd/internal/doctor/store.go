@@ -21,8 +21,6 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
-const lastingStore = "run: kyc-agentd keygen, then: systemctl --user restart kyc-agentd.service"
-
 // askKeyring lists the keys in the keyring, in a child process that is killed if the keyring
 // does not answer. It reads no secret and shows no prompt.
 func (p *probe) askKeyring(ctx context.Context) error {
@@ -78,7 +76,11 @@ func checkStore(_ context.Context, p *probe) []Finding {
 	case p.config.Store.String() == auto.Memory:
 		return []Finding{info("store.memory", "", "sign-ins are kept %s, as store = \"memory\" asks", statustext.Store(kept))}
 	}
-	return []Finding{warning("store.memory", lastingStore,
+	if _, err := os.Lstat(kept.NewKey); err == nil {
+		return []Finding{warning("store.memory", "run: kyc-agentd reload",
+			"sign-ins are kept %s, although there is a key for files now: %s", statustext.Store(kept), kept.NewKey)}
+	}
+	return []Finding{warning("store.memory", "run: kyc-agentd keygen && kyc-agentd reload",
 		"sign-ins are kept %s: there is neither a keyring nor a key for files", statustext.Store(kept))}
 }
 
