@@ -20,7 +20,7 @@ func TestOddStdout(t *testing.T) {
 		"env --unset",
 		"completion bash", "completion fish", "completion zsh", "__complete login ''",
 		"serve --help", "login --help", "logout --help", "password --help", "password reset --help", "confirm --help", "status --help",
-		"doctor --help", "config --help", "config set --help", "environment --help", "use --help", "start --help", "stop --help", "restart --help", "log --help", "reload --help", "api --help", "run --help", "env --help", "keygen --help", "completion --help", "version --help",
+		"doctor --help", "config --help", "config set --help", "environment --help", "use --help", "start --help", "stop --help", "restart --help", "log --help", "support --help", "reload --help", "api --help", "run --help", "env --help", "keygen --help", "completion --help", "version --help",
 	} {
 		for redirect, why := range map[string]string{">/dev/full": "no space left on device", ">&-": "bad file descriptor", "<&- >&-": "bad file descriptor"} {
 			cmd := exec.Command(sh, "-c", program+" "+verb+" "+redirect)

@@ -79,7 +79,7 @@ func (c *cli) root() *cobra.Command {
 	root.Flags().Bool("version", false, "") // cobra's own would also be -v
 	root.AddCommand(
 		c.serveCommand(), c.loginCommand(), c.logoutCommand(), c.passwordCommand(), c.confirmCommand(),
-		c.statusCommand(), c.doctorCommand(), c.logCommand(),
+		c.statusCommand(), c.doctorCommand(), c.logCommand(), c.supportCommand(),
 		c.reloadCommand(), c.apiCommand(), c.runCommand(), c.envCommand(), c.keygenCommand(), c.completionCommand(), c.versionCommand(),
 		c.useCommand(), c.configCommand(), c.environmentCommand(),
 		c.startCommand(), c.stopCommand(), c.restartCommand(),

@@ -246,6 +246,7 @@ func (w *witness) commands() {
 		{"kyc-agentd", "config", "show"}, {"kyc-agentd", "config", "get", "environments.prod.client_secret_file"}, {"kyc-agentd", "config", "check"},
 		{"kyc-agentd", "config", "set", "log_level", "nonsense"}, {"kyc-agentd", "use", "moon"}, {"kyc-agentd", "environment", "list"},
 		{"kyc-agentd", "doctor", "--fix", "--yes", "--offline"}, {"kyc-agentd", "start"},
+		{"kyc-agentd", "support", "--offline", filepath.Join(w.dir, "support.txt")},
 		{"kyc-agentd", "api", "-i", "prod", "POST", "/kyc", "-d", "{}"}, {"kyc-agentd", "completion", "bash"},
 		{"kyc-agentd", "run", "-u", "ada", "--password-stdin", "--log-level", "debug", "prod", "--", "kyc-agentd", "status"},
 		{"kyc-token", "moon"}, {"kyc-token", "-f", "yaml"}, {"kyc-token", "-min-valid", "48h", "prod"}, {"kyc-token", "staging"},

@@ -16,6 +16,7 @@ programs of the same user over a Unix socket. kyc-token prints one.
   status      show what the daemon holds
   doctor      find what is wrong, and say how to fix it
   log         show the daemon's log
+  support     write a file for a report of a problem
   start       start the daemon in the background
   stop        stop the daemon
   restart     restart the daemon
@@ -252,11 +253,25 @@ A secret is no value: it is in a file that a key names. Example:
   kyc-agentd config set environments.ci.extends prod log_level debug
 `
 
+const usageSupport = `Usage: kyc-agentd support [--offline] [-n LINES] [FILE]
+
+Writes a text file for a report of a problem: versions, status, doctor, units,
+the last lines of the log, and config.toml without comments. No secret is in it,
+and names of users are replaced. It needs no agent and no systemd. Look through
+it before you send it.
+
+  FILE             a new file, mode 0600; else kyc-agentd-support-TIME.txt here
+  --config FILE    as of serve
+  --offline        leave out what needs the network
+  -n, --lines N    of the log; 200 without the flag
+  --socket PATH    the daemon's socket
+`
+
 const usageReload = `Usage: kyc-agentd reload
 
 Makes the daemon reload its configuration, and waits for the result. If anything
-in it is wrong, the daemon keeps the old one, and this command says why. Sign-ins
-that are only in memory are moved into the store that there is now.
+in it is wrong, the daemon keeps the old one, and this command says why.
+Sign-ins that are only in memory are moved into the store that there is now.
 
   --socket PATH  the daemon's socket
 `
@@ -354,8 +369,8 @@ standard error. env list is kyc-agentd environment list. Example:
 const usageKeygen = `Usage: kyc-agentd keygen [PATH]
 
 Makes the key with which the file store encrypts sign-ins, readable only by its
-owner. It never overwrites a file. A reload then moves sign-ins that are only in
-memory into files.
+owner. It never overwrites a file. A reload then moves sign-ins that are only
+in memory into files.
 
   PATH           else $XDG_CONFIG_HOME/kyc-agent/store.key
                  (~/.config/kyc-agent/store.key), where serve looks for it

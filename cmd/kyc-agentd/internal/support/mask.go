@@ -1,0 +1,62 @@
+package support
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Whatever else goes wrong, these are in no bundle. Programs that log do not always know that
+// they log a secret.
+var secretPatterns = []*regexp.Regexp{
+	regexp.MustCompile(`eyJ[\w-]{6,}(\.[\w-]*){1,4}`), // a token
+	regexp.MustCompile(`AGE-SECRET-KEY-[\w-]+`),
+	regexp.MustCompile(`\bsk_\w+`), // a service key of the KYC API
+	regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)`),
+	regexp.MustCompile(`(?i)\b(bearer|basic) [\w+/=.~-]{8,}`),
+	regexp.MustCompile(`(?i)\b(password|secret|passwd|token)(\s*=\s*|["']\s*:\s*|:\s+)["']?[^\s"'(]+`),
+}
+
+var (
+	userInfo = regexp.MustCompile(`(\w+://)[^/\s"']+@`) // of a URL
+	eMail    = regexp.MustCompile(`[\w.+%-]+@[\w-]+(\.[\w-]+)+`)
+	logged   = regexp.MustCompile(`\b(?:KYC_USER|user)="?([^\s"]+)`)
+)
+
+// A masker replaces names of users, the same name by the same words, and secrets.
+type masker struct {
+	home  string
+	users []string
+}
+
+// add has names replaced wherever they are.
+func (m *masker) add(names ...string) {
+	for _, name := range names {
+		if name != "" && !slices.Contains(m.users, name) {
+			m.users = append(m.users, name)
+		}
+	}
+}
+
+// mask returns text without what it should not have.
+func (m *masker) mask(text string) string {
+	for _, p := range secretPatterns {
+		text = p.ReplaceAllString(text, "(removed)")
+	}
+	if len(m.home) > 1 {
+		text = strings.ReplaceAll(text, m.home, "~")
+	}
+	text = userInfo.ReplaceAllString(text, "$1(removed)@")
+	for _, found := range logged.FindAllStringSubmatch(text, -1) {
+		m.add(found[1])
+	}
+	m.add(eMail.FindAllString(text, -1)...)
+	for i, name := range m.users {
+		word := regexp.MustCompile(`(^|[^\w.+-])` + regexp.QuoteMeta(name) + `($|[^\w+-])`)
+		for range 2 { // names that share the character between them
+			text = word.ReplaceAllString(text, fmt.Sprintf("${1}user-%d${2}", i+1))
+		}
+	}
+	return text
+}
