@@ -42,6 +42,8 @@ func testService(t *testing.T) {
 		{"half-installed", testHalfInstalled},
 		{"a credential from the socket", testCredential},
 		{"the agent's own credentials", testOwnCredentials},
+		{"the documented credentials", testDocumentedCredentials},
+		{"credentials that are missing", testMissingCredentials},
 		{"the watchdog", testWatchdog},
 		{"killed again and again", testKilled},
 		{"killed under 50 clients", testCrash},
@@ -70,12 +72,8 @@ func newHome(t *testing.T) string {
 	home := filepath.Join(stage, usermanager.Home)
 	m.mustRun("install", "DESTDIR="+stage, "HOME="+usermanager.Home)
 	m.mustRun("kyc-agentd", "BIN="+filepath.Join(home, "next"), "VERSION="+nextVersion)
-	text, err := os.ReadFile(namespaceDropIn)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(home, filepath.Base(namespaceDropIn)), text, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{namespaceDropIn, "../docs/operations.md"} {
+		copyFile(t, file, filepath.Join(home, filepath.Base(file)))
 	}
 	return home
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/doctor"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/service"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
@@ -78,6 +79,11 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 	match := []string{"--user", "-t", "kyc-agentd"}
 	st, err := c.client().Status(ctx)
 	running := err == nil
+	if noAgent(err) {
+		if err := doctor.CredentialError(ctx, c.vars); err != nil {
+			return err
+		}
+	}
 	if running {
 		match = append(match, fmt.Sprintf("_PID=%d", st.PID))
 	}

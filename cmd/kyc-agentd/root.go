@@ -15,6 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/caller"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/doctor"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -47,6 +48,9 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		return int(exit)
 	}
 	if err != nil {
+		if noAgent(err) && c.socket == "" {
+			err = cmp.Or(doctor.CredentialError(ctx, c.vars), err)
+		}
 		err = c.caller().Explain(err)
 		c.io.say("%s", unknownCommand(root, args, err))
 	}

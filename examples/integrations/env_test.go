@@ -116,6 +116,7 @@ func (e *env) localize(text string) string {
 	host := strings.TrimPrefix(e.base.APIURL, "https://")
 	run, _ := strings.CutPrefix(e.base.Environ[2], "XDG_RUNTIME_DIR=")
 	return strings.NewReplacer(
+		`{server: "https://stg.kyc.legaltalent.ai"}`, `{server: "https://`+host+`", certificate-authority: `+e.base.CAFile+`}`,
 		"stg.kyc.legaltalent.ai", host,
 		"/etc/ssl/certs/kyc-ca.pem", e.base.CAFile,
 		"/run/user/1000/kyc-agentd", filepath.Join(run, "kyc-agentd"),

@@ -97,6 +97,9 @@ func readKey(path string, check func(fs.FileInfo, string) error) ([]age.Identity
 	if bytes.IndexByte(data, 0) >= 0 {
 		return nil, refuse("%s is UTF-16, or no text at all; write it as UTF-8", path)
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, refuse("%s is empty; make a key elsewhere: kyc-agentd keygen PATH", path)
+	}
 	// Editors of Windows put a byte order mark before the first line.
 	ids, err := age.ParseIdentities(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	if err != nil {

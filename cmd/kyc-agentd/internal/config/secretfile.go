@@ -82,6 +82,15 @@ func (f secretFile) read() (secret agent.Secret, stamp string, err error) {
 	return agent.NewSecret(line), stampOf(info), nil
 }
 
+// label returns what the file is to a person: key, by which the configuration names it, or a
+// credential.
+func (f secretFile) label(key string) string {
+	if f.credential {
+		return "the systemd credential " + filepath.Base(f.path)
+	}
+	return key
+}
+
 func (f secretFile) hint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

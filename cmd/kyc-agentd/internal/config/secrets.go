@@ -38,7 +38,7 @@ func (e Environment) ClientSecret(name string, vars Environ) (*agent.ClientSecre
 func readClientSecret(name string, file secretFile) (agent.Secret, error) {
 	secret, _, err := file.read()
 	if err != nil {
-		return agent.Secret{}, Errorf("environments.%s: client_secret_file: %v", name, err)
+		return agent.Secret{}, Errorf("environments.%s: %s: %v", name, file.label("client_secret_file"), err)
 	}
 	if !clientSecretShape.MatchString(secret.Reveal()) {
 		return agent.Secret{}, Errorf("environments.%s: client_secret_file: %s does not hold a client secret; copy it from the app client's page",
@@ -74,7 +74,7 @@ func (p passwordFile) Credential() (agent.Credential, error) {
 	if err != nil {
 		return agent.Credential{}, &agent.Error{
 			Code: agent.CodeConfiguration, Op: "login", Environment: p.environment,
-			Message: sanitize.OneLine("password_file: " + err.Error()), Err: err,
+			Message: sanitize.OneLine(p.file.label("password_file") + ": " + err.Error()), Err: err,
 		}
 	}
 	return agent.Credential{Username: p.username, Password: password, Stamp: p.username + " " + stamp}, nil

@@ -55,6 +55,7 @@ var checks = []check{
 	{id: "agents", area: "agent", run: checkOtherAgents},
 	{id: "variables", area: "agent", run: checkVariables},
 	{id: "units", area: "service", run: checkUnits},
+	{id: "credentials", area: "service", run: checkCredentials},
 	{id: "linger", area: "service", run: checkLinger},
 	{id: "sockets", area: "service", run: checkPolicySockets},
 	{id: "config", area: "configuration", run: checkConfig},

@@ -32,7 +32,7 @@ func (u unit) missing() bool { return u["LoadState"] == "not-found" }
 
 func (u unit) is(property, value string) bool { return u[property] == value }
 
-const unitProperties = "Id,LoadState,ActiveState,Result,UnitFileState,NeedDaemonReload,ExecStart,Environment,MainPID,Listen"
+const unitProperties = "Id,LoadState,ActiveState,Result,UnitFileState,NeedDaemonReload,ExecStart,Environment,MainPID,Listen,FragmentPath,DropInPaths"
 
 // askUnits asks systemctl. Its error says why there is no service manager to ask.
 func (p *probe) askUnits(ctx context.Context) (units, error) {
