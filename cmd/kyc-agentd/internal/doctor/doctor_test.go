@@ -165,6 +165,15 @@ var scenarios = []scenario{
 	{"units without their program", "units.binary", SeverityProblem, "install kyc-agentd again", func(w *fixture) {
 		w.unit(serviceUnit, "ExecStart", "{ path=/nowhere/kyc-agentd ; argv[]=/nowhere/kyc-agentd serve }")
 	}},
+	{"a credential that is not there", "credentials.missing", SeverityProblem, "make that file", func(w *fixture) { w.credential("missing") }},
+	{"a credential that is empty", "credentials.empty", SeverityProblem, "write that file", func(w *fixture) {
+		w.write("empty", "", 0o600)
+		w.credential("empty")
+	}},
+	{"a credential below what is no folder", "credentials.unreadable", SeverityProblem, "run: ls -l ", func(w *fixture) {
+		w.write("file", "x", 0o600)
+		w.credential("file/key")
+	}},
 	{"a masked unit", "units.masked", SeverityProblem, "unmask kyc-agentd.socket", func(w *fixture) {
 		w.unit(socketUnit, "LoadState", "masked")
 	}},

@@ -174,7 +174,7 @@ func (w *fixture) installSystemctl() {
 func (w *fixture) wellUnits() string {
 	return "Id=kyc-agentd.socket\nLoadState=loaded\nActiveState=active\nResult=success\nUnitFileState=enabled\nNeedDaemonReload=no\nListen=/elsewhere (Stream)\n\n" +
 		fmt.Sprintf("Id=kyc-agentd.service\nLoadState=loaded\nActiveState=active\nResult=success\nUnitFileState=static\nNeedDaemonReload=no\n"+
-			"ExecStart={ path=%s ; argv[]=%s serve ; ignore_errors=no }\nEnvironment=A=b\nMainPID=%d\n", w.path("bin/kyc-agentd"), w.path("bin/kyc-agentd"), w.daemon.Process.Pid)
+			"ExecStart={ path=%s ; argv[]=%s serve ; ignore_errors=no }\nEnvironment=A=b\nDropInPaths=\nMainPID=%d\n", w.path("bin/kyc-agentd"), w.path("bin/kyc-agentd"), w.daemon.Process.Pid)
 }
 
 // unit changes a property of the socket unit, or of the service unit.
@@ -192,6 +192,12 @@ func (w *fixture) unit(id, property, value string) {
 	}
 	*which = strings.Join(lines, "\n")
 	w.units = socket + "\n\n" + service
+}
+
+// credential has the service load a credential from the file called name.
+func (w *fixture) credential(name string) {
+	w.write("drop-in.conf", "[Service]\nLoadCredential=x:/nonexistent\nLoadCredential=\nLoadCredential=kyc-agentd.key:%h/"+name+"\n", 0o600)
+	w.unit(serviceUnit, "DropInPaths", w.path("drop-in.conf"))
 }
 
 // list makes the doctor's kernel list a process.
