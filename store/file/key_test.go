@@ -135,7 +135,7 @@ func TestUnusableKeys(t *testing.T) {
 		{"missing", func(*testing.T, string) {}, "no such file or directory; make one: kyc-agentd keygen"},
 		{"open to others", regular(key, 0o644), "is open to others (mode 0644); run: chmod 600 "},
 		{"open to the group", regular(key, 0o640), "run: chmod 600 "},
-		{"empty", regular(nil, 0o600), "holds no age identity"},
+		{"empty", regular(nil, 0o600), "is empty; make a key elsewhere: kyc-agentd keygen"},
 		{"UTF-16", regular([]byte("\xff\xfeA\x00G\x00"), 0o600), "is UTF-16, or no text at all; write it as UTF-8"},
 		{"comments only", regular([]byte("# a key\n"), 0o600), "holds no age identity"},
 		{"cut short", regular(key[:len(key)-3], 0o600), "holds no age identity"},
