@@ -22,7 +22,7 @@ func Check(escaped string) error {
 	segments := strings.Split(escaped[1:], "/")
 	for i, segment := range segments {
 		if segment == "" && i < len(segments)-1 {
-			return fmt.Errorf("has an empty part: %s", "//")
+			return errors.New("has an empty part: //")
 		}
 		if err := checkSegment(segment); err != nil {
 			return err
@@ -37,7 +37,7 @@ func checkSegment(segment string) error {
 		name, _, _ := strings.Cut(s, ";")
 		switch {
 		case name == "." || name == "..":
-			return errors.New("has a part . or ..")
+			return fmt.Errorf("has a part %s or %s", ".", "..")
 		case strings.ContainsAny(s, `/\`):
 			return errors.New("has an encoded slash, or a backslash")
 		case strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s):
