@@ -52,7 +52,7 @@ func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 	req := agent.LoginRequest{Environment: in.env.Name}
 	in.quiet = o.apiKeyStdin || o.passwordStdin // which a script uses
 	if o.apiKeyStdin {
-		req.APIKey, err = o.cli.io.readAPIKey(ctx, "run: kyc-agentd login --api-key-stdin "+in.env.Name+" < FILE")
+		req.APIKey, err = o.apiKey(ctx, in)
 	} else {
 		req.Username, req.Password, err = o.credentials(ctx, in)
 	}
@@ -64,6 +64,19 @@ func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 		return err
 	}
 	return in.reportLogin(ctx)
+}
+
+// apiKey reads the key from standard input, and asks for it if that is the terminal, which
+// would show what is typed.
+func (o *loginOptions) apiKey(ctx context.Context, in *interaction) (agent.Secret, error) {
+	if in.terminal == nil || !isTerminal(o.cli.io.in) {
+		return o.cli.io.readAPIKey(ctx, "run: kyc-agentd login --api-key-stdin "+in.env.Name+" < FILE")
+	}
+	typed, err := in.terminal.Ask(ctx, "API key for "+in.env.Name, true)
+	if err == nil && !strings.HasPrefix(typed, "sk_") {
+		err = usageError("", "that is no API key: they begin with sk_")
+	}
+	return agent.NewSecret(typed), err
 }
 
 // credentials returns what the flags give, and asks for the rest.

@@ -4,11 +4,9 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
@@ -47,7 +45,7 @@ func (s stdio) readAPIKey(ctx context.Context, hint string) (agent.Secret, error
 // readSecret reads one line of standard input, without its end. It refuses a terminal,
 // which would show what is typed; hint says what to do then.
 func (s stdio) readSecret(ctx context.Context, what, hint string) (agent.Secret, error) {
-	if f, ok := s.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(s.in) {
 		return agent.Secret{}, usageError(hint, "standard input is a terminal and would show the %s", what)
 	}
 	data, err := firstLine(ctx, io.LimitReader(s.in, config.MaxLine+3))

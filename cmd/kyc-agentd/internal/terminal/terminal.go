@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
@@ -28,22 +31,35 @@ var ErrCancelled error = &agent.Error{Code: agent.CodeUnavailable, Op: "login", 
 type Terminal struct {
 	f       *os.File
 	pending []byte // read beyond the line that was asked for
+
+	mu      sync.Mutex
+	prompt  *prompt        // the one that waits for an answer, or nil
+	signals chan os.Signal // of job control
+	closed  chan struct{}
 }
 
-// Open opens /dev/tty.
+// Open opens /dev/tty, and makes Ctrl-Z and fg work at its prompts.
 func Open() (*Terminal, error) {
 	f, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	return New(f), nil
+	t := New(f)
+	t.followJobControl()
+	return t, nil
 }
 
 // New returns the terminal that f is open on. Close closes f.
-func New(f *os.File) *Terminal { return &Terminal{f: f} }
+func New(f *os.File) *Terminal { return &Terminal{f: f, closed: make(chan struct{})} }
 
 // Close closes the terminal. It also ends a read that is still waiting.
-func (t *Terminal) Close() error { return t.f.Close() }
+func (t *Terminal) Close() error {
+	if t.signals != nil {
+		signal.Stop(t.signals)
+	}
+	close(t.closed)
+	return t.f.Close()
+}
 
 // Printf writes one line.
 func (t *Terminal) Printf(format string, args ...any) {
@@ -54,34 +70,80 @@ func (t *Terminal) Printf(format string, args ...any) {
 // shown. Ask returns at once when ctx ends (Ctrl-C, SIGTERM) and at end of file. It always
 // restores the terminal.
 func (t *Terminal) Ask(ctx context.Context, label string, secret bool) (string, error) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !t.awaitForeground(ctx) {
 		return "", ErrCancelled
 	}
-	if secret {
-		restore, err := t.echoOff()
-		if err != nil {
-			return "", fmt.Errorf("cannot turn the terminal's echo off: %w", err)
-		}
-		defer restore()
+	p := &prompt{t: t, ctx: ctx, label: sanitize.OneLine(label), secret: secret}
+	if err := t.begin(p); err != nil {
+		return "", fmt.Errorf("cannot turn the terminal's echo off: %w", err)
 	}
-	fmt.Fprintf(t.f, "%s: ", sanitize.OneLine(label))
 	line, err := t.readLine(ctx)
-	if secret || err != nil {
-		fmt.Fprint(t.f, "\n") // the line break that was typed is not shown
-	}
+	t.end(err != nil)
 	return line, err
 }
 
-// echoOff hides what is typed until restore is called.
-func (t *Terminal) echoOff() (restore func(), err error) {
-	before, err := t.attributes()
-	if err != nil {
-		return nil, err
+// begin makes p the prompt that waits for an answer.
+func (t *Terminal) begin(p *prompt) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.prompt = p
+	return p.show()
+}
+
+// end ends the prompt. If it was given up, what was typed so far is discarded: a shell would
+// take the beginning of a password for the beginning of a command, and show it.
+func (t *Terminal) end(givenUp bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.prompt.secret || givenUp {
+		fmt.Fprint(t.f, "\n") // the line break that was typed is not shown
 	}
-	if err := t.setAttributes(hidden(before)); err != nil {
-		return nil, err
+	t.prompt.restore(givenUp)
+	t.prompt = nil
+}
+
+// A prompt is a question that waits for an answer.
+type prompt struct {
+	t      *Terminal
+	ctx    context.Context
+	label  string
+	secret bool
+	before *unix.Termios // what restore sets; nil if the terminal is as it was
+}
+
+// show turns the echo off if the answer is secret, and prints the question. After a stop that
+// nobody can prepare for (SIGSTOP), the shell has turned the echo on.
+func (p *prompt) show() error {
+	if p.secret && p.before == nil {
+		before, err := p.t.attributes()
+		if err != nil {
+			return err
+		}
+		p.before = before
 	}
-	return sync.OnceFunc(func() { _ = t.setAttributes(before) }), nil
+	if p.secret {
+		if err := p.t.setAttributes(setTermios, hidden(p.before)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(p.t.f, "%s: ", p.label)
+	return nil
+}
+
+// restore sets the terminal as it was before show. From the background the terminal of
+// others is left alone: the shell has set it as it wants it.
+func (p *prompt) restore(discard bool) {
+	if p.before == nil {
+		return
+	}
+	request := uint(setTermios)
+	if discard {
+		request = flushTermios
+	}
+	if p.t.inForeground() {
+		_ = p.t.setAttributes(request, p.before)
+	}
+	p.before = nil
 }
 
 // readLine reads in another goroutine, because a read of a terminal cannot be given a

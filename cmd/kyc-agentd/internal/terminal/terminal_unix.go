@@ -14,8 +14,10 @@ func (t *Terminal) attributes() (a *unix.Termios, err error) {
 	return a, err
 }
 
-func (t *Terminal) setAttributes(a *unix.Termios) (err error) {
-	if ioErr := t.control(func(fd int) { err = unix.IoctlSetTermios(fd, setTermios, a) }); ioErr != nil {
+// setAttributes sets a. request is setTermios, or flushTermios to discard what was typed and
+// not read yet.
+func (t *Terminal) setAttributes(request uint, a *unix.Termios) (err error) {
+	if ioErr := t.control(func(fd int) { err = unix.IoctlSetTermios(fd, request, a) }); ioErr != nil {
 		return ioErr
 	}
 	return err
@@ -46,19 +48,4 @@ func hidden(a *unix.Termios) *unix.Termios {
 	h.Lflag |= unix.ICANON | unix.ISIG
 	h.Iflag |= unix.ICRNL
 	return &h
-}
-
-// InForeground reports whether the terminal sends the signals of its keys (Ctrl-C) to this
-// process and to every other one of its group.
-func InForeground() bool {
-	tty, err := Open()
-	if err != nil {
-		return false
-	}
-	defer tty.Close()
-	group, err := 0, error(nil)
-	if ioErr := tty.control(func(fd int) { group, err = unix.IoctlGetInt(fd, unix.TIOCGPGRP) }); ioErr != nil {
-		return false
-	}
-	return err == nil && group == unix.Getpgrp()
 }
