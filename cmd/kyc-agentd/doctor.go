@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/doctor"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/store/keyring"
 )
 
@@ -38,6 +39,9 @@ func (c *cli) doctorCommand() *cobra.Command {
 				if ran > 0 {
 					report = look()
 				}
+			}
+			if cmd.Context().Err() != nil {
+				return terminal.ErrCancelled
 			}
 			return c.writeReport(report, o.json)
 		},

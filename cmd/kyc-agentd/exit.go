@@ -25,13 +25,16 @@ const (
 	exitProblems = 2
 )
 
-// Only run has these, for a command that it did not start or that a signal ended. They are
-// those of a shell and of env(1).
+// Only run has these, for a command that it did not start. They are those of a shell and of
+// env(1).
 const (
-	exitCannotRun  = 126
-	exitNotFound   = 127
-	exitSignalBase = 128 // and the number of the signal
+	exitCannotRun = 126
+	exitNotFound  = 127
 )
+
+// exitSignalBase and the number of a signal are the exit code of a verb that the signal
+// ended, and of run if it ended the command.
+const exitSignalBase = 128
 
 var exitCodes = map[agent.Code]int{
 	agent.CodeUsage:              exitUsage,
@@ -48,6 +51,9 @@ var exitCodes = map[agent.Code]int{
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK
+	}
+	if i, ok := errors.AsType[*interruption](err); ok {
+		return exitSignalBase + int(i.signal)
 	}
 	if noAgent(err) {
 		return exitNoAgent

@@ -6,8 +6,8 @@
 // (password and confirm), status.go, doctor.go, log.go, service.go (start, stop and restart),
 // reload.go, config.go, use.go, environment.go, api.go, run.go, env.go, keygen.go,
 // completion.go, version.go. root.go puts them together; usage.go has their help
-// texts, exit.go the exit codes, output.go the rules for what they print. prompt.go and
-// challenge.go ask a person; secretinput.go reads secrets from standard input.
+// texts, exit.go the exit codes, interrupt.go what a signal does to them, output.go the rules
+// for what they print. prompt.go and challenge.go ask a person; secretinput.go reads secrets from standard input.
 //
 // The rest is below internal:
 //
@@ -27,7 +27,6 @@ import (
 	"io"
 	"log"
 	"os"
-	"os/signal"
 	"syscall"
 )
 
@@ -37,7 +36,7 @@ func main() {
 	// No setting of a Transport prevents that, and such bytes may quote a token. An error
 	// tells a verb all that it needs to know about a request.
 	log.SetOutput(io.Discard)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background(), os.Interrupt, syscall.SIGTERM)
 	exit := run(ctx, os.Args[1:], systemStdio(), os.Environ())
 	stop()
 	os.Exit(exit)

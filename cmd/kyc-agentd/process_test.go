@@ -267,17 +267,20 @@ func TestLoginAsksForTheCode(t *testing.T) {
 
 // However a person leaves a prompt, their shell echoes again.
 func TestLoginLeavesTheTerminalAsItWas(t *testing.T) {
-	leave := map[string]func(*terminaltest.Person, *running){
-		"Ctrl-C":   func(p *terminaltest.Person, _ *running) { p.Types("\x03") },
-		`Ctrl-\`:   func(p *terminaltest.Person, _ *running) { p.Types("\x1c") },
-		"Ctrl-D":   func(p *terminaltest.Person, _ *running) { p.Types("\x04") },
-		"SIGTERM":  func(_ *terminaltest.Person, r *running) { _ = r.Process.Signal(syscall.SIGTERM) },
-		"SIGHUP":   func(_ *terminaltest.Person, r *running) { _ = r.Process.Signal(syscall.SIGHUP) },
-		"in a row": func(p *terminaltest.Person, _ *running) { p.Types("\x03\x03\x03") },
+	leave := map[string]struct {
+		leaves func(*terminaltest.Person, *running)
+		exit   int
+	}{
+		"Ctrl-C":   {func(p *terminaltest.Person, _ *running) { p.Types("\x03") }, 130},
+		`Ctrl-\`:   {func(p *terminaltest.Person, _ *running) { p.Types("\x1c") }, 131},
+		"Ctrl-D":   {func(p *terminaltest.Person, _ *running) { p.Types("\x04") }, exitTemporary},
+		"SIGTERM":  {func(_ *terminaltest.Person, r *running) { _ = r.Process.Signal(syscall.SIGTERM) }, 143},
+		"SIGHUP":   {func(_ *terminaltest.Person, r *running) { _ = r.Process.Signal(syscall.SIGHUP) }, 129},
+		"in a row": {func(p *terminaltest.Person, _ *running) { p.Types("\x03\x03\x03") }, 130},
 	}
 	h := newFixture(t)
 	h.daemon("--store", "memory")
-	for name, leaves := range leave {
+	for name, tt := range leave {
 		t.Run(name, func(t *testing.T) {
 			p := terminaltest.New(t)
 			r := h.sessionOn(p, kycAgentd("login", "-u", "ana"))
@@ -285,13 +288,13 @@ func TestLoginLeavesTheTerminalAsItWas(t *testing.T) {
 			if p.Echoes() {
 				t.Error("the prompt echoes")
 			}
-			leaves(p, r)
+			tt.leaves(p, r)
 			exit := h.ended(r)
 			if !p.Echoes() {
 				t.Error("the terminal is left without echo")
 			}
-			if exit != exitTemporary {
-				t.Errorf("exit %d", exit)
+			if exit != tt.exit {
+				t.Errorf("exit %d, want %d", exit, tt.exit)
 			}
 		})
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,7 +27,7 @@ type interaction struct {
 // withEnvironment resolves the environment, opens the terminal and calls do.
 func (c *cli) withEnvironment(cmd *cobra.Command, args []string, do func(context.Context, *interaction) error) error {
 	// At a prompt these signals would end the process while the echo is off.
-	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP, syscall.SIGQUIT)
+	ctx, stop := untilSignal(cmd.Context(), syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	in := &interaction{cli: c, service: c.client()}
 	before, err := in.service.Status(ctx)
@@ -41,7 +40,7 @@ func (c *cli) withEnvironment(cmd *cobra.Command, args []string, do func(context
 	if in.terminal, err = c.io.tty(); err == nil {
 		defer in.terminal.Close()
 	}
-	return do(ctx, in)
+	return interrupted(ctx, do(ctx, in))
 }
 
 // findEnvironment fails before a person has typed a password for an unknown environment.

@@ -140,7 +140,7 @@ func TestPasswordChange(t *testing.T) {
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "password", "change", "-u", "bob", "staging")
 	p.Answers(
-		terminaltest.Answer{"Present password for bob (staging): ", "Correct-horse-7"},
+		terminaltest.Answer{"Current password for bob (staging): ", "Correct-horse-7"},
 		terminaltest.Answer{"New password: ", "Brand-new-8"},
 		terminaltest.Answer{"New password, again: ", "Brand-new-8"},
 	)
@@ -287,7 +287,7 @@ func TestVerbsCancelled(t *testing.T) {
 		all  []terminaltest.Answer
 	}{
 		{"password reset", []terminaltest.Answer{user, code, first, second, {"yes or no: ", ""}}},
-		{"password change", []terminaltest.Answer{user, {"Present password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
+		{"password change", []terminaltest.Answer{user, {"Current password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
 		{"confirm", []terminaltest.Answer{user, code, first, second, {"yes or no: ", ""}}},
 		{"login", []terminaltest.Answer{user, {"Password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
 		{"logout --all-devices", []terminaltest.Answer{{"[yes/no]: ", ""}}},

@@ -185,7 +185,7 @@ func TestRecordedRecoveries(t *testing.T) {
 	})
 	t.Run("a change by the verb", func(t *testing.T) {
 		p, r := h.atTerminal("password", "change", "-u", "dora")
-		p.Answers(append([]terminaltest.Answer{{"Present password for dora (staging): ", "Brand-new-8"}}, newPasswordLines("Still-newer-9")...)...)
+		p.Answers(append([]terminaltest.Answer{{"Current password for dora (staging): ", "Brand-new-8"}}, newPasswordLines("Still-newer-9")...)...)
 		h.ends(p, r, "staging: password changed")
 		p.SawNone("Brand-new-8", "Still-newer-9")
 		if got := h.run("Still-newer-9\n", kycAgentd("login", "-u", "dora", "--password-stdin")); got.exit != exitOK {
@@ -194,7 +194,7 @@ func TestRecordedRecoveries(t *testing.T) {
 	})
 	t.Run("a change with the wrong password", func(t *testing.T) {
 		p, r := h.atTerminal("password", "change", "-u", "dora")
-		p.Answers(terminaltest.Answer{"Present password for dora (staging): ", "Brand-new-8"})
+		p.Answers(terminaltest.Answer{"Current password for dora (staging): ", "Brand-new-8"})
 		p.Sees("kyc-agentd: staging: Invalid username or password; ")
 		p.Sees("\n")
 		if exit := h.ended(r); exit != exitDenied {

@@ -58,7 +58,7 @@ func (o *passwordOptions) change(ctx context.Context, in *interaction) (err erro
 			return err
 		}
 	}
-	current, err := in.askPassword(ctx, "Present password", user)
+	current, err := in.askPassword(ctx, "Current password", user)
 	if err == nil && current.IsZero() {
 		err = usageError("", "the password is empty")
 	}

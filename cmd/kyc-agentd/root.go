@@ -43,7 +43,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root, out := c.root(), &checkedOutput{w: c.io.out}
 	root.SetOut(out)
 	root.SetArgs(append([]string{}, args...)) // never nil: cobra takes os.Args for that
-	err := cmp.Or(root.ExecuteContext(ctx), out.err)
+	err := interrupted(ctx, cmp.Or(root.ExecuteContext(ctx), out.err))
 	if exit, ok := errors.AsType[exitStatus](err); ok {
 		return int(exit)
 	}

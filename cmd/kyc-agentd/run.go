@@ -104,7 +104,7 @@ func (o *runOptions) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, relayed...)
 	defer signal.Stop(signals)
-	ctx, stop := signal.NotifyContext(ctx, relayed...)
+	ctx, stop := untilSignal(ctx, relayed...)
 	defer stop()
 
 	if o.api.on && !o.signsIn() {
@@ -118,7 +118,7 @@ func (o *runOptions) run(ctx context.Context) error {
 	socket := filepath.Join(dir, "agent.sock")
 	return daemon.ServeWhile(o.daemonOptions(socket), func(a *agent.Agent) error {
 		if err := o.signIn(ctx, a); err != nil {
-			return hintForRun(err)
+			return interrupted(ctx, hintForRun(err))
 		}
 		if o.api.on {
 			return o.runWithAPI(ctx, program, &ipc.Client{Socket: socket, Version: programVersion()}, signals)

@@ -42,7 +42,7 @@ Example:
 
 Exit status: 0 done, 64 wrong usage, 69 no agent, 70 internal error,
 75 temporary failure or cancelled, 77 sign-in needed, locked or denied,
-78 unknown environment or wrong configuration.
+78 unknown environment or wrong configuration, 130 ended by Ctrl-C.
 `
 
 const usageServe = `Usage: kyc-agentd serve [--config FILE] [--socket PATH] [--store STORE]
