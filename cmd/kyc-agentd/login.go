@@ -49,21 +49,33 @@ func (o *loginOptions) checkFlags(cmd *cobra.Command) error {
 }
 
 func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
-	req := agent.LoginRequest{Environment: in.env.Name}
 	in.quiet = o.apiKeyStdin || o.passwordStdin // which a script uses
-	if o.apiKeyStdin {
-		req.APIKey, err = o.apiKey(ctx, in)
-	} else {
-		req.Username, req.Password, err = o.credentials(ctx, in)
+	switch {
+	case o.apiKeyStdin:
+		err = o.withAPIKey(ctx, in)
+	case o.passwordStdin:
+		err = o.withPasswordOfStdin(ctx, in)
+	default:
+		err = o.withTypedPassword(ctx, in)
 	}
-	if err != nil {
-		return err
-	}
-	err = in.sayIfSlow(func(ask agent.Prompter) error { return in.service.Login(ctx, req, ask) })
 	if err != nil {
 		return err
 	}
 	return in.reportLogin(ctx)
+}
+
+// signIn sends req to the agent, which may ask for more.
+func (in *interaction) signIn(ctx context.Context, req agent.LoginRequest) error {
+	req.Environment = in.env.Name
+	return in.sayIfSlow(func(ask agent.Prompter) error { return in.service.Login(ctx, req, ask) })
+}
+
+func (o *loginOptions) withAPIKey(ctx context.Context, in *interaction) error {
+	key, err := o.apiKey(ctx, in)
+	if err != nil {
+		return err
+	}
+	return in.signIn(ctx, agent.LoginRequest{APIKey: key})
 }
 
 // apiKey reads the key from standard input, and asks for it if that is the terminal, which
@@ -79,28 +91,33 @@ func (o *loginOptions) apiKey(ctx context.Context, in *interaction) (agent.Secre
 	return agent.NewSecret(typed), err
 }
 
-// credentials returns what the flags give, and asks for the rest.
-func (o *loginOptions) credentials(ctx context.Context, in *interaction) (user string, password agent.Secret, err error) {
-	user = o.user.String()
-	if o.passwordStdin {
-		if user == "" {
-			return "", agent.Secret{}, usageError("add -u USER", "--password-stdin needs the user's name")
-		}
-		password, err = o.cli.io.readSecret(ctx, "password", "leave --password-stdin out to be asked")
-		return user, password, err
+func (o *loginOptions) withPasswordOfStdin(ctx context.Context, in *interaction) error {
+	user := o.user.String()
+	if user == "" {
+		return usageError("add -u USER", "--password-stdin needs the user's name")
 	}
+	password, err := o.cli.io.readSecret(ctx, "password", "leave --password-stdin out to be asked")
+	if err != nil {
+		return err
+	}
+	return in.signIn(ctx, agent.LoginRequest{Username: user, Password: password})
+}
+
+// withTypedPassword asks for what the flags do not give. An empty password is allowed: the
+// pool may offer another way to sign in, such as a code.
+func (o *loginOptions) withTypedPassword(ctx context.Context, in *interaction) (err error) {
 	if in.terminal == nil {
-		return "", agent.Secret{}, usageError("run: kyc-agentd login -u USER --password-stdin "+in.env.Name+" < FILE",
-			"no terminal to ask for the password")
+		return usageError("run: kyc-agentd login -u USER --password-stdin "+in.env.Name+" < FILE", "no terminal to ask for the password")
 	}
+	user := o.user.String()
 	if user == "" {
 		if user, err = in.askUser(ctx); err != nil {
-			return "", agent.Secret{}, err
+			return err
 		}
 	}
-	// An empty password is allowed: the pool may offer another way to sign in, such as a code.
-	password, err = in.askPassword(ctx, "Password", user)
-	return user, password, err
+	return in.tryPasswords(ctx, "Password", user, func(password agent.Secret) error {
+		return in.signIn(ctx, agent.LoginRequest{Username: user, Password: password})
+	})
 }
 
 // reportLogin says who is signed in now and where the sign-in is kept. At a terminal it first

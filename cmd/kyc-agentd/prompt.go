@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"syscall"
@@ -82,6 +83,25 @@ func (in *interaction) askUser(ctx context.Context) (string, error) {
 func (in *interaction) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
 	typed, err := in.terminal.Ask(ctx, what+" for "+user+" ("+in.env.Name+")", true)
 	return agent.NewSecret(typed), err
+}
+
+// passwordTries is how often a person may type a password, as with sudo(8) and ssh(1). Cognito
+// locks an account after five wrong ones, and the agent slows down after three.
+const passwordTries = 3
+
+// tryPasswords asks for a password and calls do with it, again if it was wrong.
+func (in *interaction) tryPasswords(ctx context.Context, what, user string, do func(agent.Secret) error) error {
+	for try := 1; ; try++ {
+		password, err := in.askPassword(ctx, what, user)
+		if err == nil {
+			err = do(password)
+		}
+		wrong, ok := errors.AsType[*agent.Error](err)
+		if !ok || !errors.Is(err, agent.ErrBadCredential) || try == passwordTries {
+			return err
+		}
+		in.terminal.Printf("%s; please try again", wrong.Message)
+	}
 }
 
 // askYesNo asks until the answer is yes or no.

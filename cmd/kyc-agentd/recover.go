@@ -58,14 +58,14 @@ func (o *passwordOptions) change(ctx context.Context, in *interaction) (err erro
 			return err
 		}
 	}
-	current, err := in.askPassword(ctx, "Current password", user)
-	if err == nil && current.IsZero() {
-		err = usageError("", "the password is empty")
-	}
-	if err != nil {
+	err = in.tryPasswords(ctx, "Current password", user, func(current agent.Secret) error {
+		if current.IsZero() {
+			return usageError("", "the password is empty")
+		}
+		_, err := in.recoverAccount(ctx, user, agent.RecoverRequest{Action: agent.RecoverChange, Password: current})
 		return err
-	}
-	if _, err := in.recoverAccount(ctx, user, agent.RecoverRequest{Action: agent.RecoverChange, Password: current}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	in.cli.io.say("%s: password changed", in.env.Name)

@@ -53,7 +53,8 @@ func InEnvironment(environment string, err error) error {
 }
 
 // Sanitized returns the part of err that a client may read: its message and hint as one
-// line each, and never its cause, which may quote anything.
+// line each, and never its cause, which may quote anything. Only [agent.ErrBadCredential]
+// is kept.
 func Sanitized(err error) *agent.Error {
 	out := agent.Error{Code: agent.CodeOf(err)}
 	if e, ok := errors.AsType[*agent.Error](err); ok {
@@ -61,6 +62,9 @@ func Sanitized(err error) *agent.Error {
 			Code: e.Code, Environment: sanitize.OneLine(e.Environment), RetryAfter: e.RetryAfter,
 			Message: sanitize.OneLine(e.Message), Hint: sanitize.OneLine(e.Hint),
 		}
+	}
+	if errors.Is(err, agent.ErrBadCredential) {
+		out.Err = agent.ErrBadCredential
 	}
 	if out.Message == "" {
 		out.Message = infoOf(out.Code).defaultMessage

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"time"
@@ -73,6 +74,9 @@ type Problem struct {
 	Hint        string     `json:"hint,omitempty"`
 	// RetryAfter is in seconds, and not rounded as the Retry-After header is.
 	RetryAfter float64 `json:"retry_after,omitempty"`
+	// BadCredential says that the user name or the password was wrong: a person may be asked
+	// again.
+	BadCredential bool `json:"bad_credential,omitempty"`
 }
 
 // NewProblem describes an error that is answered with status.
@@ -80,14 +84,18 @@ func NewProblem(status int, e *agent.Error) Problem {
 	return Problem{
 		Type: "urn:kyc-agent:problem:" + string(e.Code), Title: infoOf(e.Code).title, Status: status,
 		Detail: e.Message, Code: e.Code, Environment: e.Environment, Hint: e.Hint,
-		RetryAfter: e.RetryAfter.Seconds(),
+		RetryAfter: e.RetryAfter.Seconds(), BadCredential: errors.Is(e, agent.ErrBadCredential),
 	}
 }
 
 // AgentError returns the [agent.Error] that the problem was made of.
 func (p Problem) AgentError(op string) *agent.Error {
-	return &agent.Error{
+	e := &agent.Error{
 		Code: p.Code, Op: op, Environment: sanitize.OneLine(p.Environment), Message: sanitize.OneLine(p.Detail), Hint: sanitize.OneLine(p.Hint),
 		RetryAfter: time.Duration(math.Round(p.RetryAfter * float64(time.Second))),
 	}
+	if p.BadCredential {
+		e.Err = agent.ErrBadCredential
+	}
+	return e
 }
