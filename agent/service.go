@@ -142,6 +142,9 @@ type Field struct {
 	Name   string `json:"name"`   // the key in Answers
 	Label  string `json:"label"`  // "New password"
 	Secret bool   `json:"secret"` // do not echo
+	// Given says that the previous answer was refused for another field: this one counts as
+	// before if it is left out.
+	Given bool `json:"given,omitempty"`
 }
 
 // Answers maps the Name of a Field to what the person typed.

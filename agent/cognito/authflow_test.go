@@ -72,7 +72,7 @@ func TestFlows(t *testing.T) {
 			calls: append([]string{"InitiateAuth USER_AUTH"}, respondTo("SELECT_CHALLENGE")...), shown: true},
 		{name: "choice of codes", flow: agent.FlowChoice, settings: []cognitotest.Setting{cognitotest.FirstFactors("EMAIL_OTP", "SMS_OTP")},
 			turns: []turn{
-				{"SELECT_CHALLENGE", "Choose how to sign in: 1 = code by e-mail (EMAIL_OTP), 2 = code by SMS (SMS_OTP)", "", "choice", map[string]string{"choice": "3"}},
+				{"SELECT_CHALLENGE", "How do you want to sign in? 1 = code by e-mail (EMAIL_OTP), 2 = code by SMS (SMS_OTP)", "", "choice", map[string]string{"choice": "3"}},
 				{"SELECT_CHALLENGE", "", "not one of the choices", "choice", map[string]string{"choice": "2"}},
 				{"SMS_OTP", "Code sent by SMS (+******4567)", "", "code", code("1")},
 				{"SMS_OTP", "", "wrong code", "code", code("123456")},

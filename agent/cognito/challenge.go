@@ -64,7 +64,7 @@ var challengePattern = regexp.MustCompile(`^[A-Z0-9_]{1,64}$`)
 // problem. try may change c for the next time.
 func (o *operation) promptUntilAccepted(ctx context.Context, c *agent.Challenge, try func(agent.Answers) (problem string, err error)) error {
 	for range maxAnswers {
-		given, err := o.ask(ctx, *c)
+		given, err := o.ask(ctx, o.withRules(*c))
 		if err != nil {
 			return o.promptError(*c, err)
 		}
@@ -84,9 +84,12 @@ func (si *signIn) askQuestion(ctx context.Context, q question, s step) (next ste
 	if err != nil {
 		return step{}, err
 	}
-	err = si.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (string, error) {
+	var kept agent.Answers
+	err = si.op.promptUntilAccepted(ctx, &c, func(typed agent.Answers) (string, error) {
+		given := merged(kept, typed)
 		responses, problem := q.responses(s, given)
 		if problem != "" {
+			kept = keepAnswers(&c, given, incompletePart(given))
 			return problem, nil
 		}
 		var fail *failure
@@ -97,6 +100,8 @@ func (si *signIn) askQuestion(ctx context.Context, q question, s step) (next ste
 			return "", nil
 		}
 		if problem := problemFor(q.problems, fail); problem != "" {
+			si.op.learnRule(fail)
+			kept = keepAnswers(&c, given, refusedPart(fail))
 			return problem, nil
 		}
 		return "", si.challengeError(answerMapping, s, fail)

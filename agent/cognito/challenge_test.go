@@ -129,6 +129,25 @@ func TestChallenges(t *testing.T) {
 			{"SELECT_MFA_TYPE", "", "", "choice", map[string]string{"choice": "email_otp"}},
 			{mail, "", "", "code", code("123456")},
 		}},
+		{"a choice by the words of the list", cognitotest.User{MFA: []string{app, sms, mail}}, []turn{
+			{"SELECT_MFA_TYPE", "Which second factor do you want to use?", "", "choice", map[string]string{"choice": "factor"}},
+			{"SELECT_MFA_TYPE", "", "not one of the choices", "choice", map[string]string{"choice": ""}},
+			{"SELECT_MFA_TYPE", "", "not one of the choices", "choice", map[string]string{"choice": " Email"}},
+			{mail, "", "", "code", code("123456")},
+		}},
+		{"a choice by a word of the list", cognitotest.User{MFA: []string{app, sms}}, []turn{
+			{"SELECT_MFA_TYPE", "", "", "choice", map[string]string{"choice": "app"}},
+			{app, "", "", "code", code(good)},
+		}},
+		{"rules are remembered", cognitotest.User{Status: cognitotest.ForceChangePassword}, []turn{
+			{"NEW_PASSWORD_REQUIRED", "(rules known so far: 6 to 256 characters, no space at either end)", "", passwords, newPassword("short", "short")},
+			{"NEW_PASSWORD_REQUIRED", "at either end, longer than the one that was refused)", "shorter", passwords, newPassword("", "")},
+			{"NEW_PASSWORD_REQUIRED", "at either end, longer than the one that was refused)", "no new password", passwords, newPassword("longer than that", "longer than that")},
+		}},
+		{"attributes are kept", cognitotest.User{Status: cognitotest.ForceChangePassword, RequiredAttributes: []string{"name"}}, []turn{
+			{"NEW_PASSWORD_REQUIRED", "", "", passwords + " userAttributes.name", newPassword("short", "short", "name", "Ada")},
+			{"NEW_PASSWORD_REQUIRED", "", "shorter", passwords + " userAttributes.name", newPassword("longer than that", "longer than that")},
+		}},
 		{"a new password", cognitotest.User{Status: cognitotest.ForceChangePassword}, []turn{
 			{"NEW_PASSWORD_REQUIRED", "A new password is needed", "", passwords, newPassword("", "")},
 			{"NEW_PASSWORD_REQUIRED", "", "no new password was given", passwords, newPassword("longer than that", "longer than this")},

@@ -116,7 +116,8 @@ type operation struct {
 	ask     agent.Prompter // nil if there is nobody to ask
 	api     *cip.Client
 
-	allSignIns bool // a revocation of all sign-ins
+	allSignIns bool     // a revocation of all sign-ins
+	rules      []string // for a new password, as far as Cognito has named them
 }
 
 // newOperation checks the environment before anything is sent, and makes the SDK's client for

@@ -85,7 +85,7 @@ func (si *signIn) askFactor(ctx context.Context, s step) (types.ChallengeNameTyp
 	}
 	var factor types.ChallengeNameType
 	err := si.op.promptUntilAccepted(ctx, &c, func(given agent.Answers) (problem string, _ error) {
-		factor, problem = pick(usable, given["choice"])
+		factor, problem = pick(usable, factorNames, given["choice"])
 		return problem, nil
 	})
 	return factor, err
@@ -96,20 +96,37 @@ func factorPrompt(usable []types.ChallengeNameType, passkey bool) string {
 	for i, factor := range usable {
 		list[i] = fmt.Sprintf("%d = %s (%s)", i+1, factorNames[factor], factor)
 	}
-	prompt := "Choose how to sign in: " + strings.Join(list, ", ")
+	prompt := "How do you want to sign in? " + strings.Join(list, ", ")
 	if passkey {
 		prompt += "; the passkey (WEB_AUTHN) is not possible in a terminal"
 	}
 	return prompt
 }
 
-// pick returns the entry of a list whose number or name was typed.
-func pick[Name ~string](list []Name, typed agent.Secret) (name Name, problem string) {
-	answer := strings.TrimSpace(typed.Reveal())
+// pick returns the entry of a list whose number, name or description was typed. A word
+// of a description is enough if no other one has it.
+func pick[Name ~string](list []Name, descriptions map[Name]string, typed agent.Secret) (name Name, problem string) {
+	answer := plainWords(typed.Reveal())
 	for i, name := range list {
-		if answer == strconv.Itoa(i+1) || strings.EqualFold(answer, string(name)) {
+		if answer == strconv.Itoa(i+1) || strings.EqualFold(strings.TrimSpace(typed.Reveal()), string(name)) || answer == plainWords(descriptions[name]) {
 			return name, ""
 		}
 	}
-	return "", "not one of the choices"
+	var like []Name
+	for _, name := range list {
+		if answer != "" && strings.Contains(" "+plainWords(descriptions[name])+" ", " "+answer+" ") {
+			like = append(like, name)
+		}
+	}
+	if len(like) != 1 {
+		return "", "not one of the choices"
+	}
+	return like[0], ""
+}
+
+// plainWords returns s as people type it: in lower case, "email" and "e-mail" alike, and
+// without other punctuation.
+func plainWords(s string) string {
+	s = strings.NewReplacer("-", "", ",", "").Replace(strings.ToLower(s))
+	return strings.Join(strings.Fields(s), " ")
 }

@@ -25,12 +25,12 @@ func mfaTypePrompt(s step) (string, []agent.Field, error) {
 	for i, name := range types {
 		list[i] = fmt.Sprintf("%d = %s (%s)", i+1, mfaTypeNames[name], name)
 	}
-	return "Choose a second factor: " + strings.Join(list, ", "), []agent.Field{{Name: "choice", Label: "Number or name"}}, nil
+	return "Which second factor do you want to use? " + strings.Join(list, ", "), []agent.Field{{Name: "choice", Label: "Number or name"}}, nil
 }
 
 func mfaTypeResponses(s step, given agent.Answers) (map[string]string, string) {
 	types, _ := mfaChoices(s)
-	name, problem := pick(types, given["choice"])
+	name, problem := pick(types, mfaTypeNames, given["choice"])
 	return map[string]string{"ANSWER": name}, problem
 }
 

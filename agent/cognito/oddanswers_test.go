@@ -153,7 +153,7 @@ func TestUnknownChoicesAreLeftOut(t *testing.T) {
 		prompt = c.Prompt
 		return nil, errors.New("enough")
 	})
-	if err == nil || prompt != "Choose a second factor: 1 = SMS (SMS_MFA)" {
+	if err == nil || prompt != "Which second factor do you want to use? 1 = SMS (SMS_MFA)" {
 		t.Errorf("%q, %v", prompt, err)
 	}
 	env = challenger(t, "MFA_SETUP", map[string]string{"MFAS_CAN_SETUP": `["SMS_MFA","x y"]`})

@@ -103,6 +103,7 @@ func (o *operation) problemOrError(table mappingTable, problems map[string]strin
 		return "", nil
 	}
 	if problem := problemFor(problems, fail); problem != "" {
+		o.learnRule(fail)
 		return problem, nil
 	}
 	return "", o.errorFor(table, fail)

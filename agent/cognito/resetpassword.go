@@ -118,8 +118,9 @@ var sentCodeProblems = map[string]string{
 
 var resetProblems = merged(passwordProblems, sentCodeProblems)
 
-func merged(a, b map[string]string) map[string]string {
-	m := maps.Clone(a)
+func merged[M ~map[string]V, V any](a, b M) M {
+	m := M{}
+	maps.Copy(m, a)
 	maps.Copy(m, b)
 	return m
 }

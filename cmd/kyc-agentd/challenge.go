@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -26,7 +27,7 @@ func (in *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (
 	in.showChallenge(c)
 	answers := agent.Answers{}
 	for _, field := range c.Fields {
-		if _, done := answers[field.Name]; done {
+		if _, done := answers[field.Name]; done || field.Given {
 			continue
 		}
 		typed, err := in.askField(ctx, field)
@@ -91,8 +92,36 @@ func (in *interaction) askField(ctx context.Context, field agent.Field) (agent.S
 	if field.Name == newPassword && field.Secret {
 		return in.askTwice(ctx, label)
 	}
+	if attribute, ok := strings.CutPrefix(field.Name, attributePrefix); ok {
+		return in.askAttribute(ctx, cmp.Or(attributeLabels[attribute], label))
+	}
 	typed, err := in.terminal.Ask(ctx, label, field.Secret)
 	return agent.NewSecret(typed), err
+}
+
+// attributePrefix is of the fields for what the user pool wants to know about a new user.
+const attributePrefix = "userAttributes."
+
+// attributeLabels are the questions for Cognito's standard attributes, which are those of
+// OpenID Connect, where the name alone does not say what to type.
+var attributeLabels = map[string]string{
+	"address": "Your address", "birthdate": "Your date of birth (YYYY-MM-DD)", "email": "Your e-mail address",
+	"family_name": "Your family name", "gender": "Your gender", "given_name": "Your given name", "locale": "Your locale, such as en-US",
+	"middle_name": "Your middle name", "name": "Your name", "nickname": "Your nickname",
+	"phone_number": "Your phone number, such as +15551234567", "picture": "The URL of your picture",
+	"preferred_username": "Your preferred user name", "profile": "The URL of your profile", "website": "The URL of your website",
+	"zoneinfo": "Your time zone, such as Europe/Berlin",
+}
+
+// askAttribute asks until there is an answer: the user pool requires one.
+func (in *interaction) askAttribute(ctx context.Context, label string) (agent.Secret, error) {
+	for {
+		typed, err := in.terminal.Ask(ctx, label, false)
+		if err != nil || strings.TrimSpace(typed) != "" {
+			return agent.NewSecret(typed), err
+		}
+		in.terminal.Printf("this is needed; Ctrl-C gives up")
+	}
 }
 
 // askTwice asks for a new secret until both answers are the same.

@@ -165,7 +165,7 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
 	p.Answers(
-		terminaltest.Answer{"(prod): ", "Temporary-1"}, terminaltest.Answer{"New password: ", "Brand-new-8"}, terminaltest.Answer{"New password, again: ", "Brand-new-8"}, terminaltest.Answer{"name: ", "Ana"},
+		terminaltest.Answer{"(prod): ", "Temporary-1"}, terminaltest.Answer{"New password: ", "Brand-new-8"}, terminaltest.Answer{"New password, again: ", "Brand-new-8"}, terminaltest.Answer{"Your name: ", "Ana"},
 	)
 	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
 	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8", "new_password_again": "Brand-new-8", "userAttributes.name": "Ana"})

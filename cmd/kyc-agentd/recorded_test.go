@@ -80,10 +80,11 @@ func TestRecordedSignIns(t *testing.T) {
 	p, r := h.atTerminal("login")
 	p.Answers(
 		terminaltest.Answer{"User: ", "grace"}, terminaltest.Answer{"Password for grace (staging): ", "Temporary-1"},
-		terminaltest.Answer{"New password: ", "Short-1"}, terminaltest.Answer{"New password, again: ", "Short-1"}, terminaltest.Answer{"name: ", "Grace"},
+		terminaltest.Answer{"New password: ", "Short-1"}, terminaltest.Answer{"New password, again: ", "Short-1"}, terminaltest.Answer{"Your name: ", "Grace"},
 	)
 	p.Sees("shorter than the user pool's rules ask for\r\n")
-	p.Answers(terminaltest.Answer{"New password: ", "Amazing-grace-2"}, terminaltest.Answer{"New password, again: ", "Amazing-grace-2"}, terminaltest.Answer{"name: ", "Grace"})
+	p.Sees("longer than the one that was refused)\r\n")
+	p.Answers(terminaltest.Answer{"New password: ", "Amazing-grace-2"}, terminaltest.Answer{"New password, again: ", "Amazing-grace-2"})
 	p.Sees("Secret: ")
 	p.Sees("\r\n")
 	p.Sees("▀▀▀▀▀▀▀")
