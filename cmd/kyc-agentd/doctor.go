@@ -60,7 +60,7 @@ func (c *cli) writeReport(r doctor.Report, asJSON bool) error {
 	if asJSON {
 		err = r.WriteJSON(c.io.shown())
 	} else {
-		err = r.WriteText(c.io.out, isTerminal(c.io.out) && !c.vars.NoColor())
+		err = r.WriteText(c.io.out, isTerminal(c.io.out) && !c.vars.NoColor(), terminal.Columns(c.io.out))
 	}
 	if err != nil {
 		return err

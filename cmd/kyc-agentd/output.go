@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
@@ -31,6 +32,7 @@ type stdio struct {
 	in       io.Reader
 	out, err io.Writer
 	tty      func() (*terminal.Terminal, error)
+	ascii    bool // the locale is not UTF-8
 }
 
 func systemStdio() stdio {
@@ -49,21 +51,30 @@ func (closedStdout) Write([]byte) (int, error) {
 }
 
 // checkedOutput keeps the first error of writing: cobra prints it without the program's name
-// and goes on.
+// and goes on. It writes help texts.
 type checkedOutput struct {
+	io  stdio
 	w   io.Writer
 	err error
 }
 
 func (o *checkedOutput) Write(p []byte) (int, error) {
-	_, err := o.w.Write(p)
+	_, err := io.WriteString(o.w, o.io.spelled(o.w, string(p)))
 	o.err = cmp.Or(o.err, err)
 	return len(p), nil
 }
 
 // say prints one line on stderr.
 func (s stdio) say(format string, args ...any) {
-	fmt.Fprintf(s.err, "kyc-agentd: %s\n", sanitize.OneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.err, "kyc-agentd: %s\n", s.spelled(s.err, sanitize.OneLine(fmt.Sprintf(format, args...))))
+}
+
+// spelled returns text as w can show it: a terminal whose locale is not UTF-8 has no "…".
+func (s stdio) spelled(w io.Writer, text string) string {
+	if s.ascii && isTerminal(w) {
+		return strings.ReplaceAll(text, "…", "...")
+	}
+	return text
 }
 
 // shown returns where to write what others wrote: standard output, by way of a

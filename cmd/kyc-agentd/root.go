@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/doctor"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -40,7 +42,8 @@ func run(ctx context.Context, args []string, io stdio, vars []string) int {
 }
 
 func (c *cli) run(ctx context.Context, args []string) int {
-	root, out := c.root(), &checkedOutput{w: c.io.out}
+	c.io.ascii = !terminal.UTF8(c.vars.Get)
+	root, out := c.root(), &checkedOutput{io: c.io, w: c.io.out}
 	root.SetOut(out)
 	root.SetArgs(append([]string{}, args...)) // never nil: cobra takes os.Args for that
 	err := interrupted(ctx, cmp.Or(root.ExecuteContext(ctx), out.err))
@@ -95,7 +98,7 @@ func (c *cli) root() *cobra.Command {
 
 // needsCommand runs a command that needs another word after it: it prints the help.
 func (c *cli) needsCommand(cmd *cobra.Command, _ []string) error {
-	_, _ = c.io.err.Write([]byte(cmp.Or(cmd.Long, usageRoot)))
+	_, _ = io.WriteString(c.io.err, c.io.spelled(c.io.err, cmp.Or(cmd.Long, usageRoot)))
 	return exitStatus(exitUsage)
 }
 

@@ -7,13 +7,13 @@ import (
 	"io"
 	"math"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -46,30 +46,31 @@ func writeJSON(w io.Writer, st agent.Status) error {
 	return e.Encode(st)
 }
 
-// writeStatus writes st for a person, who reads it at now.
+// writeStatus writes st for a person, who reads it at now, as wide as the terminal is.
 func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
+	width := terminal.Columns(w)
+	w = statustext.Wrapped(w, width)
 	fmt.Fprintf(w, "kyc-agentd %s, process %d, up %s; sign-ins are kept %s\n",
 		sanitize.OneLine(st.Version), st.PID, statustext.Duration(time.Duration(st.UptimeSeconds)*time.Second), statustext.Store(st.Store))
 	if st.Store.Advice != "" {
 		fmt.Fprintln(w, sanitize.OneLine(st.Store.Advice))
 	}
 	fmt.Fprintln(w)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ENVIRONMENT\tSTATE\tUSER\tTOKEN EXPIRES\tNEXT REFRESH\tSIGN-IN ENDS")
+	table := statustext.Table{Header: []string{"ENVIRONMENT", "STATE", "USER", "TOKEN EXPIRES", "NEXT REFRESH", "SIGN-IN ENDS"}}
 	for _, e := range st.Environments {
 		name := sanitize.OneLine(e.Name)
 		if e.Name == st.DefaultEnvironment {
 			name += " (default)"
 		}
-		fmt.Fprintln(table, strings.Join([]string{
+		table.Rows = append(table.Rows, []string{
 			name, state(e), statustext.User(e),
 			statustext.Time(e.ExpiresAt, now), statustext.Time(e.NextRefresh, now), statustext.Time(e.SignInEndsAt, now),
-		}, "\t"))
+		})
 	}
-	if err := table.Flush(); err != nil {
+	if err := table.Write(w, width); err != nil {
 		return err
 	}
-	if err := writeSinks(w, st.Sinks, now); err != nil {
+	if err := writeSinks(w, width, st.Sinks, now); err != nil {
 		return err
 	}
 	if err := writeSockets(w, st.Sockets); err != nil {
@@ -100,19 +101,19 @@ func writeSettings(w io.Writer, st agent.Status) (err error) {
 }
 
 // writeSinks writes the token files, if there are any.
-func writeSinks(w io.Writer, sinks []agent.SinkStatus, now time.Time) error {
+func writeSinks(w io.Writer, width int, sinks []agent.SinkStatus, now time.Time) error {
 	if len(sinks) == 0 {
 		return nil
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nTOKEN FILE\tENVIRONMENT\tFORMAT\tWRITTEN\tTOKEN EXPIRES")
+	table := statustext.Table{Header: []string{"TOKEN FILE", "ENVIRONMENT", "FORMAT", "WRITTEN", "TOKEN EXPIRES"}}
 	for _, s := range sinks {
-		fmt.Fprintln(table, strings.Join([]string{
+		table.Rows = append(table.Rows, []string{
 			sanitize.OneLine(s.Path), sanitize.OneLine(s.Environment), sanitize.OneLine(s.Format),
 			statustext.Time(s.WrittenAt, now), statustext.Time(s.ExpiresAt, now),
-		}, "\t"))
+		})
 	}
-	return table.Flush()
+	fmt.Fprintln(w)
+	return table.Write(w, width)
 }
 
 // writeSockets writes the sockets with a policy, if there are any.

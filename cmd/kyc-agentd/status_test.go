@@ -10,6 +10,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store"
 )
@@ -76,6 +77,26 @@ func TestStatusTable(t *testing.T) {
 	}
 	if out.String() != fullText {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), fullText)
+	}
+}
+
+// On a narrow terminal nothing is broken in the midst of a word, and no table runs into the
+// next line.
+func TestStatusOnANarrowTerminal(t *testing.T) {
+	p := terminaltest.New(t)
+	p.Resize(40, 24)
+	go func() { _ = writeStatus(p.TTY, fullStatus, noon); _, _ = p.TTY.WriteString("the end") }()
+	p.Sees("the end")
+	for _, want := range []string{"\r\nstaging (default)\r\n  state          fresh\r\n  user           ana@example.com\r\n  token expires  in 54m10s\r\n",
+		"\r\nqa: last error, 2d1h ago: the sign-in\r\n  has expired; run: kyc-agentd login qa\r\n"} {
+		if !strings.Contains(p.Seen(), want) {
+			t.Errorf("no %q in:\n%s", want, p.Seen())
+		}
+	}
+	for line := range strings.SplitSeq(p.Seen(), "\r\n") {
+		if len(line) > 40 && strings.Contains(strings.TrimSpace(line), " ") {
+			t.Errorf("%q", line)
+		}
 	}
 }
 

@@ -585,7 +585,7 @@ func TestDoctorWritesForAPerson(t *testing.T) {
 		{ID: "signin.ends", Area: "sign-in", Severity: SeverityWarning, Environment: "prod", Message: "it ends", Fix: "run: login"},
 	}}
 	var b bytes.Buffer
-	if err := r.WriteText(&b, false); err != nil {
+	if err := r.WriteText(&b, false, 0); err != nil {
 		t.Fatal(err)
 	}
 	const want = `agent
@@ -602,8 +602,26 @@ sign-in
 	if b.String() != want {
 		t.Errorf("%s", b.String())
 	}
+	const narrow = `agent
+  ok       socket
+    it is there
+service
+  problem  units.masked
+    it is masked
+    fix: run: unmask
+sign-in
+  warning  signin.ends
+    prod: it ends
+    fix: run: login
+
+1 problem, 1 warning
+`
 	b.Reset()
-	if _ = r.WriteText(&b, true); !strings.Contains(b.String(), "\x1b[31mproblem\x1b[0m") {
+	if _ = r.WriteText(&b, false, 24); b.String() != narrow {
+		t.Errorf("%s", b.String())
+	}
+	b.Reset()
+	if _ = r.WriteText(&b, true, 0); !strings.Contains(b.String(), "\x1b[31mproblem\x1b[0m") {
 		t.Errorf("no colour: %q", b.String())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -113,8 +114,9 @@ var colours = map[Severity]string{
 	SeverityOK: "\x1b[32m", SeverityNote: "\x1b[36m", SeverityWarning: "\x1b[33m", SeverityProblem: "\x1b[31m",
 }
 
-// WriteText writes r for a person: a line for each finding, and one for its fix.
-func (r Report) WriteText(w io.Writer, colour bool) error {
+// WriteText writes r for a person: a line for each finding, and one for its fix. Lines are
+// broken for a terminal of columns, if that is not 0.
+func (r Report) WriteText(w io.Writer, colour bool, columns int) error {
 	var b strings.Builder
 	area, width := "", 0
 	for _, f := range r.Findings {
@@ -125,25 +127,37 @@ func (r Report) WriteText(w io.Writer, colour bool) error {
 			area = f.Area
 			fmt.Fprintf(&b, "%s\n", area)
 		}
-		f.write(&b, width, colour)
+		f.write(&b, width, colour, columns)
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (f Finding) write(b *strings.Builder, width int, colour bool) {
+// minMessage is how many columns a message needs beside the id of its finding. On a narrower
+// terminal it stands below.
+const minMessage = 40
+
+func (f Finding) write(b *strings.Builder, width int, colour bool, columns int) {
 	word := fmt.Sprintf("%-7s", f.Severity)
-	if colour {
-		word = colours[f.Severity] + word + "\x1b[0m"
-	}
 	where := ""
 	if f.Environment != "" {
 		where = f.Environment + ": "
 	}
-	fmt.Fprintf(b, "  %s  %-*s  %s\n", word, width, f.ID, sanitize.OneLine(where+f.Message))
+	message := sanitize.OneLine(where + f.Message)
+	head, indent := fmt.Sprintf("  %s  %-*s  ", word, width, f.ID), 13+width
+	if columns > 0 && columns < indent+minMessage {
+		head, indent = fmt.Sprintf("  %s  %s\n    ", word, f.ID), 4
+	}
+	above := strings.LastIndexByte(head, '\n') + 1 // what of head has lines already
+	text := head[:above] + statustext.Wrap(head[above:]+message, columns, indent)
+	if colour {
+		text = strings.Replace(text, word, colours[f.Severity]+word+"\x1b[0m", 1)
+	}
+	fmt.Fprintf(b, "%s\n", text)
 	if f.Fix != "" {
-		fmt.Fprintf(b, "           fix: %s\n", sanitize.OneLine(f.Fix))
+		indent = min(indent, 11)
+		fmt.Fprintf(b, "%s\n", statustext.Wrap(strings.Repeat(" ", indent)+"fix: "+sanitize.OneLine(f.Fix), columns, indent+5))
 	}
 }
 

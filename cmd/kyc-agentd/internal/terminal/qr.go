@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -22,16 +23,28 @@ func (t *Terminal) ShowTOTP(c agent.Challenge, getenv func(string) string) {
 	if err != nil { // too long for a QR code
 		return
 	}
-	if !isUTF8(getenv) || getenv("TERM") == "dumb" {
-		return
-	}
 	drawing := drawQR(code)
-	columns, rows := t.size()
-	if width := code.Size + 2*quietZone; columns < width || rows <= len(drawing) {
-		t.Printf("(in a terminal of %d columns and %d lines this would be a QR code as well)", width, len(drawing)+1)
+	if why := t.cannotShow(code.Size+2*quietZone, len(drawing)+1, getenv); why != "" {
+		t.Printf("(no QR code: %s)", why)
 		return
 	}
 	_, _ = io.WriteString(t.f, strings.Join(drawing, "\n")+"\n")
+}
+
+// cannotShow returns why there can be no drawing of that size, or "".
+func (t *Terminal) cannotShow(width, height int, getenv func(string) string) string {
+	columns, rows := t.size()
+	switch {
+	case getenv("TERM") == "dumb":
+		return "TERM is dumb"
+	case getenv("NO_COLOR") != "":
+		return "it needs black and white, and NO_COLOR is set"
+	case !UTF8(getenv):
+		return "the locale (LANG) is not UTF-8"
+	case columns < width || rows < height:
+		return fmt.Sprintf("it needs a terminal of %d columns and %d lines", width, height)
+	}
+	return ""
 }
 
 // inFours writes a secret in groups of four, which are easy to type.
@@ -43,8 +56,8 @@ func inFours(s string) string {
 	return strings.Join(groups, " ")
 }
 
-// isUTF8 reports whether the locale is UTF-8. POSIX defines the order of the variables.
-func isUTF8(getenv func(string) string) bool {
+// UTF8 reports whether the locale is UTF-8. POSIX defines the order of the variables.
+func UTF8(getenv func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToLower(getenv(name)); v != "" {
 			return strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")

@@ -128,7 +128,7 @@ func TestIsUTF8(t *testing.T) {
 		{config.Environ{"LANG=C.UTF-8", "LC_ALL="}, true},
 	}
 	for _, tt := range tests {
-		if got := isUTF8(tt.vars.Get); got != tt.want {
+		if got := UTF8(tt.vars.Get); got != tt.want {
 			t.Errorf("%s: %t", tt.vars, got)
 		}
 	}
@@ -137,7 +137,7 @@ func TestIsUTF8(t *testing.T) {
 func TestShowTOTP(t *testing.T) {
 	const (
 		text = "Secret: JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP JBSW\r\nURL: " + totpURL + "\r\n"
-		hint = "(in a terminal of 45 columns and 24 lines this would be a QR code as well)\r\n"
+		hint = "(no QR code: it needs a terminal of 45 columns and 24 lines)\r\n"
 	)
 	tests := []struct {
 		name          string
@@ -151,8 +151,9 @@ func TestShowTOTP(t *testing.T) {
 		{"too narrow", 44, 50, "LANG=C.UTF-8", false, hint},
 		{"too low", 80, 23, "LANG=C.UTF-8", false, hint},
 		{"of unknown size", 0, 0, "LANG=C.UTF-8", false, hint},
-		{"not UTF-8", 80, 50, "LANG=C", false, ""},
-		{"dumb", 80, 50, "TERM=dumb", false, ""},
+		{"not UTF-8", 80, 50, "LANG=C", false, "(no QR code: the locale (LANG) is not UTF-8)\r\n"},
+		{"dumb", 80, 50, "TERM=dumb", false, "(no QR code: TERM is dumb)\r\n"},
+		{"without colours", 80, 50, "NO_COLOR=1", false, "(no QR code: it needs black and white, and NO_COLOR is set)\r\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

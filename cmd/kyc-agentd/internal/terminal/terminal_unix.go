@@ -2,7 +2,12 @@
 
 package terminal
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
 
 // attributes and setAttributes use SyscallConn because Fd would make the file blocking,
 // and Close could no longer end a read.
@@ -25,12 +30,19 @@ func (t *Terminal) setAttributes(request uint, a *unix.Termios) (err error) {
 
 // size returns 0, 0 where the terminal does not know its size, as on a serial line.
 func (t *Terminal) size() (columns, rows int) {
-	_ = t.control(func(fd int) {
-		if s, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil {
-			columns, rows = int(s.Col), int(s.Row)
-		}
-	})
+	_ = t.control(func(fd int) { columns, rows, _ = term.GetSize(fd) })
 	return columns, rows
+}
+
+// Columns returns the width of the terminal that stream is, or 0 if it is none or does not
+// know its size: then there is no width to lay text out for.
+func Columns(stream any) int {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _ := New(f).size()
+	return columns
 }
 
 func (t *Terminal) control(do func(fd int)) error {
