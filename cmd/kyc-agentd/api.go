@@ -21,6 +21,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
 const (
@@ -76,7 +77,10 @@ func (a *apiOptions) run(ctx context.Context, env, method, path string, hasData 
 		}
 		defer body.Close()
 	}
+	stop := a.showUpload(req, body)
+	defer stop()
 	resp, err := a.cli.client().Forward(req, env)
+	stop()
 	if err == nil {
 		defer resp.Body.Close()
 		err = a.writeResponse(resp)
@@ -127,10 +131,15 @@ type requestBody struct {
 	io.Reader
 	close  func() error
 	failed atomic.Pointer[error]
+	sent   terminal.Transfer
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
+	b.sent.Done.Add(int64(n))
+	if err != nil {
+		b.sent.Ended.Store(true)
+	}
 	if err != nil && err != io.EOF && !errors.Is(err, fs.ErrClosed) { // net/http closes it
 		b.failed.Store(&err)
 	}
@@ -201,7 +210,11 @@ func (a *apiOptions) writeResponse(resp *http.Response) error {
 		}
 	}
 	w := &stickyWriter{Writer: a.cli.io.shown()}
-	if _, err := io.Copy(w, body); err != nil && w.err == nil {
+	received := &terminal.Transfer{What: "download", Total: resp.ContentLength}
+	stop := a.showDownload(received)
+	_, err := io.Copy(w, io.TeeReader(body, counter{received}))
+	stop()
+	if err != nil && w.err == nil {
 		return &agent.Error{Code: agent.CodeUnavailable, Op: "api", Message: "the answer was cut off", Hint: "try again", Err: err}
 	}
 	return w.err

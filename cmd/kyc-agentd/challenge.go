@@ -45,18 +45,22 @@ func (in *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (
 	return answers, nil
 }
 
-// sayIfSlow makes a call that may put challenges, and prints a line at the terminal whenever
-// Cognito takes long to answer: it may, for a user pool can have functions that are slow.
-func (in *interaction) sayIfSlow(call func(agent.Prompter) error) error {
+// waitFor makes a call that may put challenges, and shows at the terminal how long Cognito
+// takes to answer, if that is long: it may be, for a user pool can have functions that are
+// slow.
+func (in *interaction) waitFor(call func(agent.Prompter) error) error {
 	if in.terminal == nil {
 		return call(in.answerChallenge)
 	}
-	slowAfter := cmp.Or(in.cli.slowAfter, 5*time.Second)
-	slow := time.AfterFunc(slowAfter, func() { in.terminal.Printf("Cognito has not answered yet; Ctrl-C cancels") })
-	defer slow.Stop()
+	spin := func() (stop func()) {
+		const what = "Cognito has not answered yet; Ctrl-C cancels"
+		return in.terminal.Spin(what, cmp.Or(in.cli.slowAfter, time.Second), in.cli.vars.Get("TERM") == "dumb")
+	}
+	stop := spin()
+	defer func() { stop() }()
 	return call(func(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
-		slow.Stop()
-		defer slow.Reset(slowAfter)
+		stop()
+		defer func() { stop = spin() }()
 		return in.answerChallenge(ctx, c)
 	})
 }

@@ -67,7 +67,7 @@ func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 // signIn sends req to the agent, which may ask for more.
 func (in *interaction) signIn(ctx context.Context, req agent.LoginRequest) error {
 	req.Environment = in.env.Name
-	return in.sayIfSlow(func(ask agent.Prompter) error { return in.service.Login(ctx, req, ask) })
+	return in.waitFor(func(ask agent.Prompter) error { return in.service.Login(ctx, req, ask) })
 }
 
 func (o *loginOptions) withAPIKey(ctx context.Context, in *interaction) error {

@@ -187,10 +187,10 @@ func TestLoginThatTakesLong(t *testing.T) {
 	}})
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY, stdin: "hunter2", slow: time.Millisecond}.begin(t.Context(), "login", "-u", "ana", "--password-stdin")
-	const line = "Cognito has not answered yet; Ctrl-C cancels\r\n"
+	const line = "Cognito has not answered yet; Ctrl-C cancels (0s)\x1b[K"
 	p.Sees(line)
 	said <- struct{}{}
-	p.Sees("Code: ")
+	p.Sees("\r\x1b[K\rCode: ") // and the line is gone
 	p.Types("123456\n")
 	p.Sees(line)
 	said <- struct{}{}

@@ -46,7 +46,7 @@ func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
 			return err
 		}
 	}
-	err := in.service.Logout(ctx, req)
+	err := in.waitFor(func(agent.Prompter) error { return in.service.Logout(ctx, req) })
 	if err == nil {
 		in.cli.io.say(done, in.env.Name)
 		if in.env.Unattended {

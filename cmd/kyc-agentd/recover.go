@@ -128,7 +128,7 @@ func (in *interaction) recoverAccount(ctx context.Context, user string, req agen
 		}
 	}
 	req.Environment, req.Username = in.env.Name, user
-	return user, in.sayIfSlow(func(ask agent.Prompter) error { return in.service.Recover(ctx, req, ask) })
+	return user, in.waitFor(func(ask agent.Prompter) error { return in.service.Recover(ctx, req, ask) })
 }
 
 var recoveryVerbs = map[agent.RecoverAction]string{

@@ -30,7 +30,7 @@ type cli struct {
 	// harden is the process-wide part of serve. It cannot be taken back, so tests
 	// that run in their own process leave it out.
 	harden func() error
-	// slowAfter is when a person is told that Cognito has not answered; 0 means 5 s.
+	// slowAfter is when a person is shown what takes long; 0 means 1 s.
 	slowAfter time.Duration
 }
 
