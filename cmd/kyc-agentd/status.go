@@ -73,7 +73,7 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	if err := writeSinks(w, width, st.Sinks, now); err != nil {
 		return err
 	}
-	if err := writeSockets(w, st.Sockets); err != nil {
+	if err := writeSockets(w, width, st.Sockets); err != nil {
 		return err
 	}
 	if err := writeSettings(w, st); err != nil {
@@ -117,18 +117,18 @@ func writeSinks(w io.Writer, width int, sinks []agent.SinkStatus, now time.Time)
 }
 
 // writeSockets writes the sockets with a policy, if there are any.
-func writeSockets(w io.Writer, sockets []agent.SocketStatus) error {
+func writeSockets(w io.Writer, width int, sockets []agent.SocketStatus) error {
 	if len(sockets) == 0 {
 		return nil
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nSOCKET\tENVIRONMENTS\tALLOWS\tRATE\tPATH")
+	table := statustext.Table{Header: []string{"SOCKET", "ENVIRONMENTS", "ALLOWS", "RATE", "PATH"}}
 	for _, s := range sockets {
-		fmt.Fprintln(table, strings.Join([]string{
+		table.Rows = append(table.Rows, []string{
 			sanitize.OneLine(s.Name), list(s.Environments), statustext.Allowed(s), cmp.Or(sanitize.OneLine(s.Rate), "-"), list(s.Paths),
-		}, "\t"))
+		})
 	}
-	return table.Flush()
+	fmt.Fprintln(w)
+	return table.Write(w, width)
 }
 
 func list(texts []string) string { return cmp.Or(sanitize.OneLine(strings.Join(texts, ", ")), "-") }
