@@ -160,7 +160,7 @@ func TestRunIsCancelledDuringTheSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = r.Process.Signal(syscall.SIGTERM)
-	if exit := h.ended(r); exit != exitTemporary || out.Len() > 0 || strings.Count(errOut.String(), "\n") != 1 {
+	if exit := h.ended(r); exit != exitSignalBase+int(syscall.SIGTERM) || out.Len() > 0 || strings.Count(errOut.String(), "\n") != 1 {
 		t.Errorf("exit %d, stdout %q, stderr %q", exit, out.String(), errOut.String())
 	}
 	if left, _ := filepath.Glob(filepath.Join(h.dir, "kyc-run-*")); len(left) > 0 {
