@@ -134,7 +134,7 @@ func statusText(st agent.Status, err error) string {
 
 func (o Options) doctorText(ctx context.Context) string {
 	var b strings.Builder
-	_ = doctor.Run(ctx, o.Doctor).WriteText(&b, false)
+	_ = doctor.Run(ctx, o.Doctor).WriteText(&b, false, 0)
 	return b.String()
 }
 
