@@ -18,6 +18,9 @@ type Environment struct {
 	// sent over HTTPS, as "host" or "host:port" in lower case. A credential helper that is
 	// asked for a URL checks it against them.
 	AllowedHosts []string
+	// APIRate bounds the requests that are forwarded to the API; zero means that only the
+	// API's own limit does.
+	APIRate Rate
 
 	// AuthFlow is how a sign-in begins; empty means FlowPassword.
 	AuthFlow AuthFlow

@@ -184,6 +184,9 @@ type Status struct {
 	// Sockets are the sockets with a policy, in ascending order of name. They are the daemon's,
 	// as are Sinks.
 	Sockets []SocketStatus `json:"sockets,omitempty"`
+	// APIBudgets are what is known of the limits of the APIs. They are the daemon's, as are
+	// Sinks.
+	APIBudgets []APIBudget `json:"api_budgets,omitempty"`
 	// Network is what decides whom the agent talks to and trusts, if it is set: "proxy",
 	// "no_proxy", "ca_file" and "ca_dir". It is the daemon's, as are Sinks.
 	Network map[string]string `json:"network,omitempty"`
@@ -204,6 +207,30 @@ type SocketStatus struct {
 	Rate         string   `json:"rate,omitempty"`
 	// Error is why it is not there, or not in each of its places.
 	Error string `json:"error,omitempty"`
+}
+
+// An APIBudget describes the limit of one API, which all clients and environments share, and
+// what is left of it. Requests that do not go through the agent count only when an answer
+// of the API tells of them.
+type APIBudget struct {
+	// API is the scheme, host and port of api_url, and Environments are those that have it.
+	API          string   `json:"api"`
+	Environments []string `json:"environments,omitempty"`
+	// Rate is the api_rate that is in force, "900/5m"; empty if there is none.
+	Rate string `json:"rate,omitempty"`
+	// Limit is how many requests the API, or Rate, allows in a window, Remaining how many may
+	// still be sent, and ResetsAt when there will be more. Limit is 0 if it is not known.
+	Limit     int       `json:"limit"`
+	Remaining int       `json:"remaining"`
+	ResetsAt  time.Time `json:"resets_at,omitzero"`
+	// SpentUntil is set while no request is sent.
+	SpentUntil time.Time `json:"spent_until,omitzero"`
+	Waiting    int       `json:"waiting"`   // requests that wait for their turn
+	InFlight   int       `json:"in_flight"` // requests that the API has not answered
+	// RefusedHere and RefusedByAPI count answers of 429 since the start: those that the agent
+	// gave without a call, and the API's own.
+	RefusedHere  int `json:"refused_here"`
+	RefusedByAPI int `json:"refused_by_api"`
 }
 
 // SinkStatus describes one token file. The times are left out while there is no file.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -11,6 +14,7 @@ import (
 // A connection is what the requests of one connection share. They come one after the other,
 // in one goroutine.
 type connection struct {
+	conn      net.Conn
 	peer      socket.Peer // zero if the kernel does not say
 	forwarded bool        // one of them was forwarded to an API
 }
@@ -20,7 +24,7 @@ type connectionKey struct{}
 // withConnection puts a new connection, with the process that connected, into the context of
 // the requests on c.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
-	shared := &connection{}
+	shared := &connection{conn: c}
 	if p, err := socket.PeerOf(c); err == nil {
 		shared.peer = p
 	}
@@ -39,4 +43,30 @@ func peerOf(r *http.Request) socket.Peer {
 		return c.peer
 	}
 	return socket.Peer{}
+}
+
+// hungUp reports whether the client of r has closed its connection. net/http notices that by
+// itself once it has read the body of a request, but not before.
+func hungUp(r *http.Request) bool {
+	c, ok := connectionOf(r)
+	if !ok {
+		return false
+	}
+	raw, ok := c.conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	rc, err := raw.SyscallConn()
+	if err != nil {
+		return true // it is closed on this side
+	}
+	gone := false
+	err = rc.Control(func(fd uintptr) {
+		// POLLHUP needs no request. A client that has only closed its sending half has not
+		// hung up.
+		poll := []unix.PollFd{{Fd: int32(fd)}}
+		n, err := unix.Poll(poll, 0)
+		gone = err == nil && n > 0 && poll[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone || err != nil
 }

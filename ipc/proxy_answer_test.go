@@ -41,7 +41,6 @@ func TestProxyPassesAnswersOn(t *testing.T) {
 			followed++
 		}
 	})
-	client := throughProxy(t, serveProxy(t, tokenFor(u.URL, "staging")))
 	for path, want := range map[string]struct {
 		status       int
 		header, text string
@@ -49,6 +48,7 @@ func TestProxyPassesAnswersOn(t *testing.T) {
 		"/moved": {307, "Location", "https://elsewhere.example/x"}, "/slow-down": {429, "Retry-After", "17"},
 		"/broken": {500, "X-Content-Type-Options", "nosniff"}, "/trailer": {200, "", ""},
 	} {
+		client := throughProxy(t, serveProxy(t, tokenFor(u.URL, "staging"))) // a new one: the next request after a 429 is not sent
 		res, err := client.Get("http://staging" + path)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
 )
 
 const (
@@ -42,6 +43,11 @@ type Server struct {
 	// Proxy forwards requests for a host that names an environment to its API, and adds
 	// the Authorization header. Without it they are refused.
 	Proxy bool
+	// Pace keeps forwarded requests within the APIs' limits. All servers of a machine should
+	// have the same one; nil is one for this server alone.
+	Pace *pace.Pacer
+	// Name is that of the socket, "" for the agent's own. The sockets take turns at an API.
+	Name string
 	// Version is sent to clients so that they can detect a mismatch; empty omits it.
 	Version string
 	// BinaryReplaced reports whether the binary on disk has been replaced since the start;
@@ -70,6 +76,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	h := s.newHandler(serving)
 	if h.proxy != nil {
+		h.proxy.Stopping = ctx.Done()
 		defer h.proxy.Transport.CloseIdleConnections()
 	}
 	live := &liveConns{conns: map[net.Conn]bool{}}
@@ -106,7 +113,10 @@ func (s *Server) newHandler(serving context.Context) *handler {
 	}
 	h.conversations = newConversations(serving, h.logPanic)
 	if s.Proxy {
-		h.proxy = &apiproxy.Proxy{Transport: apiproxy.NewTransport(s.dialAPI), TokenTimeout: tokenTimeout, Serving: serving, OnPanic: h.logPanic}
+		h.proxy = &apiproxy.Proxy{
+			Transport: apiproxy.NewTransport(s.dialAPI), TokenTimeout: tokenTimeout, Serving: serving, OnPanic: h.logPanic,
+			Pace: cmp.Or(s.Pace, pace.New(h.log)), Client: s.clientOf, HungUp: hungUp,
+		}
 	}
 	if s.Restricted != nil {
 		h.restrict(s.Restricted)
@@ -114,6 +124,11 @@ func (s *Server) newHandler(serving context.Context) *handler {
 		h.proxy.Token = s.Service.Token
 	}
 	return h
+}
+
+// clientOf says who sends a request.
+func (s *Server) clientOf(r *http.Request) pace.Client {
+	return pace.Client{Socket: s.Name, PID: peerOf(r).PID}
 }
 
 func newHTTPServer(h *handler, live *liveConns) *http.Server {

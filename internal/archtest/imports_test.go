@@ -24,7 +24,7 @@ var floors = map[string][]string{
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
+		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
 	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},
@@ -41,9 +41,10 @@ var floors = map[string][]string{
 
 	"ipc/phantom":          {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire"},
 	"ipc/tokensource":      {"agent", "ipc", "internal/discard", "internal/origin"},
-	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
+	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
+	"ipc/apiproxy/pace":    {"agent", "internal/origin"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},
-	"ipc/apiproxy":         {"agent", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize", "internal/urlpath"},
+	"ipc/apiproxy":         {"agent", "ipc/apiproxy/pace", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize", "internal/urlpath"},
 	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize"},
 	"ipc/socket":           {"agent", "store", "internal/sanitize", "internal/shellquote"},
 	"ipc/internal/wire":    {"agent", "internal/sanitize"},

@@ -26,6 +26,11 @@
 // answer that is a stream by its Content-Type (text/event-stream, application/x-ndjson,
 // application/jsonl, application/json-seq, multipart/x-mixed-replace) may pause for any time.
 // An API may take two minutes to begin its answer, which is enough for long polling.
+//
+// The requests of all clients stay within the API's limit: see package pace. While it is used
+// up a request is answered 429 without a call, unless it has the header Prefer: wait=N: then it
+// waits for its turn, up to N seconds, and a 429 of the API puts it back into the queue if it
+// can be sent again. While a request waits, its body is not read, unless it is a small one.
 package apiproxy
 
 import (
@@ -47,6 +52,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
@@ -72,6 +78,14 @@ type Proxy struct {
 	TokenTimeout time.Duration
 	// Serving ends when the server cuts off the requests that it still answers.
 	Serving context.Context
+	// Pace keeps the requests within the API's limit. One Pacer serves all sockets.
+	Pace *pace.Pacer
+	// Client says who sends a request, for fair turns; nil makes all requests one client's.
+	Client func(*http.Request) pace.Client
+	// HungUp reports whether a client is gone whose body is not read yet; nil cannot tell.
+	HungUp func(*http.Request) bool
+	// Stopping is closed when nothing may wait for its turn any longer; nil never is.
+	Stopping <-chan struct{}
 	// OnPanic logs the value of a panic and returns the error for the client.
 	OnPanic func(v any) error
 
@@ -93,6 +107,7 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment, us
 		default:
 			err = p.OnPanic(v)
 		}
+		q.endTurn(nil) // unless it has ended
 		environment, user, began = q.token.Environment, q.token.User, q.out.began
 		switch {
 		case err == nil:
@@ -100,6 +115,7 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment, us
 			_ = q.out.control.Flush() // or the client would see no answer instead of an incomplete one
 		default:
 			clear(w.Header()) // those of an answer that was not written
+			q.setPreferenceApplied(w.Header())
 			q.streamed.closeUnlessRead(w.Header())
 		}
 	}()
@@ -116,6 +132,10 @@ type proxyRequest struct {
 	streamed *stallTimeoutBody // otherwise, the body that is copied as it arrives
 	answer   *stallTimeoutAnswer
 	err      error // why there is no answer of the API's
+
+	wait     time.Duration // how long it may wait for its turn
+	waitEnds time.Time
+	turn     pace.Turn
 }
 
 // forward returns an error if there is no answer of the API's to pass on.
@@ -154,7 +174,8 @@ func (q *proxyRequest) forward() (err error) {
 	return q.err
 }
 
-// target returns where the request goes, and gets the token for it.
+// target returns where the request goes. It gets the token for it and waits for its turn; a
+// relay leaves both to the agent.
 func (q *proxyRequest) target() (*url.URL, error) {
 	if q.proxy.Token == nil {
 		q.token.Environment = q.in.Host
@@ -162,6 +183,10 @@ func (q *proxyRequest) target() (*url.URL, error) {
 	}
 	var err error
 	if q.token, err = q.getToken(0); err != nil {
+		return nil, err
+	}
+	q.readPreference()
+	if err := q.takeTurn(false); err != nil {
 		return nil, err
 	}
 	base, err := baseURL(q.token)
@@ -261,6 +286,7 @@ func (q *proxyRequest) modifyResponse(res *http.Response) error {
 		q.answer = newStallTimeoutAnswer(res.Body)
 		res.Body = q.answer
 	}
+	q.setPreferenceApplied(res.Header)
 	for name := range res.Header {
 		if q.proxy.Token != nil && strings.HasPrefix(name, wire.HeaderPrefix) {
 			res.Header.Del(name)

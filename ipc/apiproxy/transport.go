@@ -142,23 +142,54 @@ func (w *stallTimeoutWriter) extendDeadline() {
 	_ = w.control.SetWriteDeadline(time.Now().Add(StallTimeout))
 }
 
-// RoundTrip sends a request once. If the API answers 401, the body is still there and there
-// is a newer token, it sends the request once more.
+// RoundTrip sends a request. If its body is still there, it is sent again after a 401, once
+// and if there is a newer token, and after a 429 if it may wait for another turn.
 func (q *proxyRequest) RoundTrip(out *http.Request) (*http.Response, error) {
 	if q.streamed != nil {
 		out = q.streamed.traceConn(out)
 	}
-	res, err := q.proxy.Transport.RoundTrip(out)
-	if err != nil || res.StatusCode != http.StatusUnauthorized || q.streamed != nil || !q.renewToken() {
-		return res, err
+	renewed := false
+	for {
+		res, err := q.send(out)
+		if err != nil || q.streamed != nil {
+			return res, err
+		}
+		again := false
+		switch res.StatusCode {
+		case http.StatusUnauthorized:
+			again = !renewed && q.renewToken()
+			renewed = true
+		case http.StatusTooManyRequests:
+			again = q.mayWaitAgain()
+		}
+		if !again {
+			return res, nil
+		}
+		discard.Body(res.Body)
+		if err := q.takeTurn(true); err != nil {
+			return nil, err
+		}
+		if out, err = q.copyOf(out); err != nil {
+			return nil, err
+		}
 	}
-	discard.Body(res.Body)
+}
+
+// send sends the request once, for which it has its turn.
+func (q *proxyRequest) send(out *http.Request) (*http.Response, error) {
+	res, err := q.proxy.Transport.RoundTrip(out)
+	q.endTurn(res)
+	return res, err
+}
+
+// copyOf returns a request to send out again, with the newest token.
+func (q *proxyRequest) copyOf(out *http.Request) (_ *http.Request, err error) {
 	again := out.Clone(out.Context())
 	if out.GetBody != nil {
-		again.Body, _ = out.GetBody()
+		again.Body, err = out.GetBody()
 	}
 	authorize(again, q.token)
-	return q.proxy.Transport.RoundTrip(again)
+	return again, err
 }
 
 // renewToken asks for a token that is newer than the refused one, by asking for more
