@@ -21,7 +21,7 @@ const (
 	CodeUnknownEnvironment Code = "unknown_environment" // 404, 78: no such environment is configured
 	CodeConfiguration      Code = "configuration"       // 422, 78: the environment's configuration cannot work
 	CodeLocked             Code = "locked"              // 423, 77: the store is locked
-	CodeThrottled          Code = "throttled"           // 429, 75: Cognito asks to slow down
+	CodeThrottled          Code = "throttled"           // 429, 75: Cognito asks to slow down, or the API's limit is used up
 	CodeInternal           Code = "internal"            // 500, 70: a bug, or an answer that makes no sense
 	CodeUnavailable        Code = "unavailable"         // 503, 75: network, timeout, Cognito down: try again later
 )

@@ -71,7 +71,7 @@
 //	404 unknown_environment   no such environment is configured
 //	422 configuration         the environment's configuration cannot work
 //	423 locked                the store is locked
-//	429 throttled             Cognito asks to slow down
+//	429 throttled             Cognito asks to slow down, or the API's limit is used up
 //	500 internal              a bug; the agent's log says more
 //	503 unavailable           try again later; Retry-After says when
 //
@@ -108,7 +108,9 @@
 //	curl --unix-socket "$SOCK" http://staging/kyc --json @body.json
 //
 // In Go this is [Client.Forward], on a command line `kyc-agentd api`. Package apiproxy says
-// what is forwarded and what is refused.
+// what is forwarded and what is refused, and package pace how the requests of all programs
+// stay within the API's limit: 429 and Retry-After while it is used up, and a turn in a fair
+// order for a request with Prefer: wait=N, which is answered with Preference-Applied.
 //
 // # Credentials of systemd units
 //

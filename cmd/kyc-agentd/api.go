@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +32,8 @@ const (
 	maxBuffered = 64 << 10
 	// maxPretty is the longest answer, in bytes, that is indented for a person.
 	maxPretty = 1 << 20
+	// maxWait is the longest wait that the agent grants.
+	maxWait = time.Hour
 )
 
 // apiOptions are the options of `api`.
@@ -38,6 +42,7 @@ type apiOptions struct {
 	data    string
 	headers []string
 	include bool
+	wait    time.Duration
 }
 
 func (c *cli) apiCommand() *cobra.Command {
@@ -53,6 +58,7 @@ func (c *cli) apiCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&a.data, "data", "d", "", "")
 	cmd.Flags().StringArrayVarP(&a.headers, "header", "H", nil, "")
 	cmd.Flags().BoolVarP(&a.include, "include", "i", false, "")
+	cmd.Flags().DurationVar(&a.wait, "wait", 0, "")
 	return cmd
 }
 
@@ -111,6 +117,12 @@ func (a *apiOptions) request(ctx context.Context, method, path string) (*http.Re
 			return nil, usageError(apiHelp, "--header takes one header, 'Name: value', and not the host")
 		}
 		req.Header.Add(name, value)
+	}
+	switch {
+	case a.wait < 0 || a.wait > maxWait:
+		return nil, usageError(apiHelp, "--wait takes a time of at most 1h, such as 10m")
+	case a.wait > 0:
+		req.Header.Add("Prefer", fmt.Sprintf("wait=%d", int(math.Ceil(a.wait.Seconds()))))
 	}
 	return req, nil
 }
@@ -276,6 +288,9 @@ func (a *apiOptions) exitFromStatus(resp *http.Response) error {
 	again := ""
 	if wait := resp.Header.Get("Retry-After"); wait != "" {
 		again = "; Retry-After: " + wait
+	}
+	if a.wait > 0 && resp.Header.Get("Preference-Applied") == "" {
+		again += "; the daemon is too old for --wait; run: systemctl --user restart kyc-agentd.service"
 	}
 	a.cli.io.say("the API answered %s%s", resp.Status, again)
 	return exitStatus(class)

@@ -76,6 +76,9 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	if err := writeSockets(w, width, st.Sockets); err != nil {
 		return err
 	}
+	if err := writeBudgets(w, st.APIBudgets, now); err != nil {
+		return err
+	}
 	if err := writeSettings(w, st); err != nil {
 		return err
 	}
@@ -132,6 +135,19 @@ func writeSockets(w io.Writer, width int, sockets []agent.SocketStatus) error {
 }
 
 func list(texts []string) string { return cmp.Or(sanitize.OneLine(strings.Join(texts, ", ")), "-") }
+
+// writeBudgets writes a line for each API whose limit is known.
+func writeBudgets(w io.Writer, budgets []agent.APIBudget, now time.Time) error {
+	before := "\n"
+	for _, b := range budgets {
+		if _, err := fmt.Fprintf(w, "%s%s (%s): %s\n", before,
+			sanitize.OneLine(b.API), sanitize.OneLine(strings.Join(b.Environments, ", ")), statustext.APIBudget(b, now)); err != nil {
+			return err
+		}
+		before = ""
+	}
+	return nil
+}
 
 // writeErrors writes a line for each error and warning.
 func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {

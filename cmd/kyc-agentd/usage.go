@@ -276,7 +276,8 @@ Sign-ins that are only in memory are moved into the store that there is now.
   --socket PATH  the daemon's socket
 `
 
-const usageAPI = `Usage: kyc-agentd api [-d DATA] [-H HEADER]... [-i] [ENVIRONMENT] METHOD PATH
+const usageAPI = `Usage: kyc-agentd api [-d DATA] [-H HEADER]... [-i] [--wait TIME]
+                      [ENVIRONMENT] METHOD PATH
 
 Sends a request to the KYC API through the daemon, which adds the token: this
 command never sees it. The answer goes to stdout as it arrives; on a terminal
@@ -290,6 +291,8 @@ JSON is indented. Redirects are not followed.
   -H, --header HEADER  'Name: value'; may be repeated; a body has Content-Type:
                        application/json unless this says otherwise
   -i, --include        print the answer's status and headers before it
+  --wait TIME          wait up to TIME (10m; at most 1h) for a turn while the
+                       API's rate limit is used up
   --socket PATH        the daemon's socket
 
 Exit status: 0 for an answer of 2xx or 3xx, 4 for 4xx, 5 for 5xx, in each case

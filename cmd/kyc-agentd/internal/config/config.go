@@ -109,6 +109,12 @@ type Environment struct {
 	// separated by commas.
 	AllowedHosts Hosts `toml:"allowed_hosts"`
 
+	// APIRate bounds the requests that the agent forwards to the API, for all programs and all
+	// environments with the same API together: "900/5m" is 900 requests in any 5 minutes. If
+	// such environments have different rates, the smallest holds. Default: only the limit of
+	// the API itself, which its answers name. From 1 to 100000 requests, in 1s to 24h.
+	APIRate Rate `toml:"api_rate"`
+
 	// AuthFlow is how users sign in at Cognito: "password" sends user name and password
 	// (USER_PASSWORD_AUTH), "srp" proves the password without sending it (USER_SRP_AUTH),
 	// with "choice" Cognito offers the ways that the user may sign in (USER_AUTH), with

@@ -172,6 +172,13 @@ func TestConfigErrors(t *testing.T) {
 		{"pool", "[environments.prod]\nuser_pool_id = 'L37NAaTbI'", `bad user pool id "L37NAaTbI"`},
 		{"long pool", "[environments.prod]\nuser_pool_id = 'us-east-2_" + strings.Repeat("x", 50) + "'", "bad user pool id"},
 		{"access tokens", "[environments.prod]\nhand_out_access_tokens = 'yes'", `:2: environments.prod.hand_out_access_tokens: bad value "yes"; want true or false`},
+		{"rate without a time", "[environments.prod]\napi_rate = '900'", `:2: environments.prod.api_rate: bad rate "900"; want requests in a time, such as "60/1m"`},
+		{"rate of none", "[environments.prod]\napi_rate = '0/5m'", `bad rate "0/5m"`},
+		{"rate below none", "[environments.prod]\napi_rate = '-1/5m'", `bad rate "-1/5m"`},
+		{"rate in no time", "[environments.prod]\napi_rate = '900/0s'", `bad rate "900/0s"`},
+		{"rate in years", "[environments.prod]\napi_rate = '900/8760h'", `bad rate "900/8760h"`},
+		{"rate in words", "[environments.prod]\napi_rate = '900 per 5m'", `bad rate "900 per 5m"`},
+		{"rate as a number", "[environments.prod]\napi_rate = 900", `api_rate`},
 		{"client", "[environments.prod]\nclient_id = 'a b'", `bad client id "a b"`},
 	}
 	for _, tt := range tests {
@@ -277,7 +284,7 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, HAND_OUT_ACCESS_TOKENS, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, API_RATE, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, HAND_OUT_ACCESS_TOKENS, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},
 	}

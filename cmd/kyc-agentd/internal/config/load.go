@@ -207,6 +207,7 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 		return agent.Environment{}, err
 	}
 	validity, _ := parseDays(e.RefreshTokenValidity.s) // checked before; 0 is the default
+	rate, _ := agent.ParseRate(e.APIRate.s)            // the same
 	return agent.Environment{
 		Name:                 name,
 		Region:               e.Region.s,
@@ -214,6 +215,7 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 		ClientID:             e.ClientID.s,
 		APIURL:               withoutSlash(e.APIURL),
 		AllowedHosts:         e.AllowedHosts.list(),
+		APIRate:              rate,
 		AuthFlow:             agent.AuthFlow(e.AuthFlow.s),
 		ClientSecret:         secret,
 		RefreshTokenValidity: validity,

@@ -54,6 +54,8 @@ type (
 	AuthFlow = Text[flowKind]
 	// Validity is a duration that may have days: "30d", "12h".
 	Validity = Text[validityKind]
+	// Rate is a number of requests in a time: "900/5m".
+	Rate = Text[rateKind]
 	// Bool is true or false.
 	Bool = Text[boolKind]
 	// Username is the name of a user in a Cognito user pool.

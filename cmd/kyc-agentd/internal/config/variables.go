@@ -49,6 +49,7 @@ var environmentFields = []struct {
 	{"client_id", true, false, func(e *Environment) value { return &e.ClientID }},
 	{"api_url", true, false, func(e *Environment) value { return &e.APIURL }},
 	{"allowed_hosts", false, true, func(e *Environment) value { return hostList{&e.AllowedHosts} }},
+	{"api_rate", false, false, func(e *Environment) value { return &e.APIRate }},
 	{"auth_flow", false, false, func(e *Environment) value { return &e.AuthFlow }},
 	{"client_secret_file", false, false, func(e *Environment) value { return &e.ClientSecretFile }},
 	{"refresh_token_validity", false, false, func(e *Environment) value { return &e.RefreshTokenValidity }},

@@ -32,6 +32,7 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
 	"github.com/legaltalent/kyc-agent/ipc"
+	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 	"github.com/legaltalent/kyc-agent/store"
 )
@@ -86,6 +87,7 @@ type daemon struct {
 	store store.Store
 	agent *agent.Agent
 	sinks *sink.Manager
+	pace  *pace.Pacer // for the API on all sockets
 
 	policySockets *policySockets
 
@@ -103,6 +105,7 @@ func newDaemon(o Options) *daemon {
 	d := &daemon{opts: o, level: new(slog.LevelVar)}
 	d.policySockets = &policySockets{daemon: d}
 	d.log = logging.New(o.Log, d.level, o.Vars)
+	d.pace = pace.New(d.log)
 	return d
 }
 
@@ -229,7 +232,7 @@ func (d *daemon) server() *ipc.Server {
 	all := service{d.agent, d}
 	m := newMetrics(all.Status)
 	return &ipc.Server{
-		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI,
+		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI, Pace: d.pace,
 		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.handler(), OnRequest: m.observe,
 	}
 }

@@ -31,8 +31,15 @@ var (
 	refreshTotal     = desc("refreshes_total", "Refreshes since the sign-in or the start.", "env", "outcome")
 	clockSkew        = desc("clock_skew_seconds", "How far Cognito's clock is ahead of this machine's.", "env")
 
+	apiLimit     = desc("api_limit_requests", "How many requests the API, or api_rate, allows in a window.", "env")
+	apiRemaining = desc("api_remaining_requests", "How many of them are left. Environments with one API share them.", "env")
+	apiReset     = desc("api_reset_timestamp_seconds", "When there will be more, in seconds since 1970.", "env")
+	apiWaiting   = desc("api_waiting_requests", "Requests that wait for their turn at the API.", "env")
+	apiRefused   = desc("api_refused_requests_total", "Answers of 429 since the start, by who gave them.", "env", "by")
+
 	allDescs = []*prometheus.Desc{
 		buildInfo, startTime, storeInfo, environmentState, degraded, tokenExpiry, awsExpiry, signInEnd, refreshTotal, clockSkew,
+		apiLimit, apiRemaining, apiReset, apiWaiting, apiRefused,
 	}
 )
 
@@ -101,6 +108,9 @@ func (c statusCollector) Collect(to chan<- prometheus.Metric) {
 	gauge(buildInfo, 1, st.Version, runtime.Version())
 	gauge(startTime, float64(st.StartedAt.Unix()))
 	gauge(storeInfo, 1, st.Store.Kind, strconv.FormatBool(st.Store.Lasting))
+	for _, b := range st.APIBudgets {
+		collectBudget(b, to, gauge)
+	}
 	for _, e := range st.Environments {
 		collectEnvironment(e, gauge)
 		to <- prometheus.MustNewConstMetric(refreshTotal, prometheus.CounterValue, float64(e.Refreshes), e.Name, "success")
@@ -118,6 +128,23 @@ func collectEnvironment(e agent.EnvironmentStatus, gauge func(*prometheus.Desc, 
 		if !t.IsZero() {
 			gauge(d, float64(t.UnixMilli())/1000, e.Name)
 		}
+	}
+}
+
+// collectBudget repeats the numbers of an API for each of its environments, because no label
+// is an address.
+func collectBudget(b agent.APIBudget, to chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
+	for _, env := range b.Environments {
+		if b.Limit > 0 {
+			gauge(apiLimit, float64(b.Limit), env)
+			gauge(apiRemaining, float64(b.Remaining), env)
+		}
+		if !b.ResetsAt.IsZero() {
+			gauge(apiReset, float64(b.ResetsAt.UnixMilli())/1000, env)
+		}
+		gauge(apiWaiting, float64(b.Waiting), env)
+		to <- prometheus.MustNewConstMetric(apiRefused, prometheus.CounterValue, float64(b.RefusedHere), env, "agent")
+		to <- prometheus.MustNewConstMetric(apiRefused, prometheus.CounterValue, float64(b.RefusedByAPI), env, "api")
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// service adds to the status of the agent what only the daemon knows: the token files, and
-// the servers that are not AWS's own.
+// service adds to the status of the agent what only the daemon knows: the token files, the
+// budgets of the APIs, and the servers that are not AWS's own.
 type service struct {
 	*agent.Agent
 	daemon *daemon
@@ -22,6 +22,7 @@ func (s service) Status(ctx context.Context) (agent.Status, error) {
 	st, err := s.Agent.Status(ctx)
 	st.Sinks = s.daemon.sinks.Status()
 	st.Sockets = s.daemon.policySockets.status()
+	st.APIBudgets = s.daemon.pace.Status()
 	st.Network, st.Variables = config.Network(s.daemon.opts.Vars), config.Variables(s.daemon.opts.Vars)
 	known := s.daemon.settings.Load()
 	for i := range st.Environments {
@@ -38,10 +39,11 @@ type settings struct {
 }
 
 // setEnvironments keeps the environments of c, and, for the status, the servers that are not AWS's
-// own and what a reload has not taken.
+// own and what a reload has not taken. The rates of their APIs are in force from now on.
 func (d *daemon) setEnvironments(c agent.Config, needsRestart map[string]map[string]string) {
 	environments := slices.Clone(c.Environments)
 	d.environments.Store(&environments)
+	d.pace.Configure(environments)
 	endpoints := map[string]map[string]string{}
 	for _, e := range c.Environments {
 		endpoints[e.Name] = config.Endpoints(e)

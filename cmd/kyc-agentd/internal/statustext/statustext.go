@@ -70,6 +70,31 @@ func Network(st agent.Status) string {
 // Variables names the variables that override config.toml, or is "".
 func Variables(st agent.Status) string { return sanitize.OneLine(strings.Join(st.Variables, ", ")) }
 
+// APIBudget says what is left of an API's limit: "153 of 1000 requests left, more in 2m51s".
+func APIBudget(b agent.APIBudget, now time.Time) string {
+	var parts []string
+	if b.Limit > 0 {
+		left := fmt.Sprintf("%d of %d requests left", b.Remaining, b.Limit)
+		if !b.ResetsAt.IsZero() {
+			left += ", more " + Time(b.ResetsAt, now)
+		}
+		parts = append(parts, left)
+	}
+	if !b.SpentUntil.IsZero() {
+		parts = append(parts, "the next is sent "+Time(b.SpentUntil, now))
+	}
+	if b.Rate != "" {
+		parts = append(parts, "api_rate "+sanitize.OneLine(b.Rate))
+	}
+	if b.Waiting > 0 {
+		parts = append(parts, fmt.Sprintf("%d waiting", b.Waiting))
+	}
+	if n := b.RefusedHere + b.RefusedByAPI; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d answered 429", n))
+	}
+	return strings.Join(parts, "; ")
+}
+
 // A setting is a key and the words before its value.
 type setting struct{ key, words string }
 
