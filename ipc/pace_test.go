@@ -294,7 +294,8 @@ func TestPreferences(t *testing.T) {
 // What pace costs for an API without limits.
 func BenchmarkProxy(b *testing.B) {
 	h := (&Server{Service: tokenFor("http://127.0.0.1:1", "staging"), Proxy: true}).newHandler(b.Context())
-	h.proxy.Transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return &cannedConn{}, nil }
+	defer h.proxy.Transport.CloseIdleConnections()
+	h.proxy.Transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return newCannedConn(), nil }
 	b.ReportAllocs()
 	for b.Loop() {
 		w := &nullWriter{header: http.Header{}}
@@ -316,11 +317,34 @@ func (w *nullWriter) WriteHeader(status int)      { w.status = status }
 func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
 
 // A cannedConn answers every request that is written to it.
-type cannedConn struct{ net.Conn }
+type cannedConn struct {
+	net.Conn
+	requests, closed chan struct{}
+}
 
-const canned = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+const canned = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-func (c *cannedConn) Read(p []byte) (int, error)       { return copy(p, canned), io.EOF }
-func (c *cannedConn) Write(p []byte) (int, error)      { return len(p), nil }
-func (c *cannedConn) Close() error                     { return nil }
+func newCannedConn() *cannedConn {
+	return &cannedConn{requests: make(chan struct{}, 1), closed: make(chan struct{})}
+}
+
+func (c *cannedConn) Read(p []byte) (int, error) {
+	select {
+	case <-c.requests:
+		return copy(p, canned), nil
+	case <-c.closed:
+		return 0, io.EOF
+	}
+}
+
+func (c *cannedConn) Write(p []byte) (int, error) {
+	c.requests <- struct{}{}
+	return len(p), nil
+}
+
+func (c *cannedConn) Close() error {
+	close(c.closed)
+	return nil
+}
+
 func (c *cannedConn) SetWriteDeadline(time.Time) error { return nil }
