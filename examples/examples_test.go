@@ -21,6 +21,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(paceClient) != "" {
+		os.Exit(runPaceClient())
+	}
 	code := m.Run()
 	testpeer.Cleanup()
 	os.Exit(code)

@@ -99,11 +99,20 @@ func New(pool Pool) *API {
 // request.
 func (a *API) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
 
-// Limit sets the rate limit: n requests in a window, for each source address.
+// Limit sets the rate limit: n requests in a window, for each source address. A window begins
+// with the first request after the last one, and ends on a full second.
 func (a *API) Limit(n int, window time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.limit = limit{n: n, window: window, used: map[string]*usage{}}
+	a.limit = limit{n: n, window: window, firewall: a.limit.firewall, used: map[string]*usage{}}
+}
+
+// Firewall makes the firewall itself answer what is over the limit, for the rest of the
+// window: with the same 429, but without the X-RateLimit headers, which are the API's.
+func (a *API) Firewall(on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limit.firewall = on
 }
 
 // Deny takes permissions, such as "watchlist:create", from every user.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
@@ -271,6 +272,36 @@ func TestRateLimit(t *testing.T) {
 	if in := time.Until(time.Unix(reset, 0)); err != nil || in < 2*time.Minute || in > 3*time.Minute+time.Second {
 		t.Errorf("X-RateLimit-Reset %q is in %v (%v)", header.Get("X-RateLimit-Reset"), in, err)
 	}
+}
+
+// TestFirewall checks that a source that went over the limit is blocked for the rest of the
+// window, without the API's headers, and for no longer.
+func TestFirewall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := kycapi.New(kycapi.Pool{})
+		api.Limit(2, 5*time.Minute)
+		api.Firewall(true)
+		call := func() *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, httptest.NewRequest("POST", "/kyc", nil))
+			return w
+		}
+		for range 2 {
+			if w := call(); w.Code != 401 || w.Header().Get("X-RateLimit-Limit") != "2" {
+				t.Errorf("within the limit: %d %v", w.Code, w.Header())
+			}
+		}
+		for range 3 {
+			if w := call(); w.Code != 429 || w.Header().Get("X-RateLimit-Limit") != "" || !strings.Contains(w.Body.String(), `"retry_after":`) {
+				t.Errorf("over the limit: %d %v %s", w.Code, w.Header(), w.Body)
+			}
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(2 * time.Minute)
+		if w := call(); w.Code != 401 {
+			t.Errorf("in the next window: %d", w.Code)
+		}
+	})
 }
 
 func TestBadRequests(t *testing.T) {

@@ -12,9 +12,10 @@ import (
 // A limit is a number of requests in a window, counted for each source address: the
 // firewall in front of the API sees no tokens.
 type limit struct {
-	n      int
-	window time.Duration
-	used   map[string]*usage
+	n        int
+	window   time.Duration
+	firewall bool // answers without the headers over the limit
+	used     map[string]*usage
 }
 
 // A usage is what one source address has used of its window.
@@ -38,14 +39,27 @@ func (a *API) admit(h http.Header, r *http.Request, now time.Time) (wait time.Du
 	source, _, _ := net.SplitHostPort(r.RemoteAddr)
 	u := a.limit.used[source]
 	if u == nil || !now.Before(u.ends) {
-		u = &usage{ends: now.Add(a.limit.window)}
+		u = &usage{ends: windowEnd(now, a.limit.window)}
 		a.limit.used[source] = u
 	}
 	u.n++
+	if a.limit.firewall && u.n > a.limit.n {
+		return u.ends.Sub(now), false
+	}
 	h.Set("X-RateLimit-Limit", strconv.Itoa(a.limit.n))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, a.limit.n-u.n)))
 	h.Set("X-RateLimit-Reset", strconv.FormatInt(u.ends.Add(time.Second-1).Unix(), 10))
 	return u.ends.Sub(now), u.n <= a.limit.n
+}
+
+// windowEnd returns when a window ends that begins now: on a full second, as the header
+// tells it, unless it is too short for that.
+func windowEnd(now time.Time, window time.Duration) time.Time {
+	ends := now.Add(window)
+	if window < 2*time.Second {
+		return ends
+	}
+	return ends.Truncate(time.Second)
 }
 
 // tooMany answers 429.
