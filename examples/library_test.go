@@ -253,15 +253,37 @@ func TestAsksAgainOn429(t *testing.T) {
 				{"Retry-After, twice", func() { env.API.ThrottleNext(2, 0) }, "429", []int{429, 429}},
 				{"Retry-After, an hour", func() { env.API.ThrottleNext(1, time.Hour) }, "429", []int{429}},
 				{"X-RateLimit-Reset", func() { env.API.Limit(0, time.Hour) }, "429", []int{429}},
+				{"retry_after in the body", func() { env.API.Firewall(true); env.API.ThrottleNext(1, time.Second) }, "200", []int{429, 200}},
+				{"retry_after in the body, an hour", func() { env.API.Firewall(true); env.API.ThrottleNext(1, time.Hour) }, "429", []int{429}},
 			} {
 				before := len(env.API.Calls())
 				c.set()
 				b.expect(t, env, b.post, c.says)
 				env.API.ThrottleNext(0, 0)
 				env.API.Limit(1000, time.Minute)
+				env.API.Firewall(false)
 				if got := statuses(env.API.Calls()[before:]); !slices.Equal(got, c.want) {
 					t.Errorf("%s: the API answered %v, want %v", c.name, got, c.want)
 				}
+			}
+		})
+	}
+}
+
+// TestNeverAsksAgainOn429 checks that a program can do without the wait.
+func TestNeverAsksAgainOn429(t *testing.T) {
+	env := newSignedInEnv(t)
+	for _, b := range bindings {
+		code := strings.NewReplacer("KycAuth()", "KycAuth(max_wait=0)", "init))", "init, undefined, { maxWait: 0 }))").Replace(b.post)
+		if code == b.post {
+			continue // HTTPie's plugin has no options
+		}
+		t.Run(b.name, func(t *testing.T) {
+			before := len(env.API.Calls())
+			env.API.ThrottleNext(1, time.Second)
+			b.expect(t, env, code, "429")
+			if got := statuses(env.API.Calls()[before:]); !slices.Equal(got, []int{429}) {
+				t.Errorf("the API answered %v", got)
 			}
 		})
 	}
@@ -295,8 +317,12 @@ for h in {"Retry-After": "20"}, {"Retry-After": soon}, reset, {**reset, "Retry-A
 past = email.utils.formatdate(time.time() - 20, usegmt=True)
 for h in {}, {"Retry-After": "-1"}, {"Retry-After": "soon"}, {"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "1"}, {"Retry-After": past}:
     print(wait_after(h, 30))
+for body in b'{"retry_after": 20}', b'{"retry_after": 0.5}', b'{"retry_after": 1e999}', b'{"retry_after": -1}', b'{"retry_after": "x"}', b'[1]', b'[' * 100000:
+    print(wait_after({}, 30, body))
+print(wait_after({"Retry-After": "7"}, 30, b'{"retry_after": 20}'), wait_after(reset, 60, b'{"retry_after": 50}'))
 `)
-	expectLines(t, run(t, env, argv(t)), "True None", "True None", "True None", "True None", "None", "None", "None", "None", "0.0")
+	expectLines(t, run(t, env, argv(t)), "True None", "True None", "True None", "True None", "None", "None", "None", "None", "0.0",
+		"20.0", "0.5", "None", "None", "None", "None", "None", "7.0 50.0")
 }
 
 // TestOtherOrigin checks that no other server gets a token, neither by a direct request

@@ -129,7 +129,7 @@ func (a *API) isDenied(permission string) bool {
 }
 
 // ThrottleNext answers the next n calls 429, with a Retry-After header of wait. The API's
-// own 429 has none, as far as its documentation says: see [API.Limit].
+// own 429 has none, as far as its documentation says, nor has this one with [API.Firewall].
 func (a *API) ThrottleNext(n int, wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -176,8 +176,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request) (user string) {
-	if wait, now := a.takeThrottle(); now {
-		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
+	if wait, header, now := a.takeThrottle(); now {
+		if header {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
+		}
 		tooMany(w, wait)
 		return ""
 	}
@@ -196,14 +198,14 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) (user string) {
 	return user
 }
 
-func (a *API) takeThrottle() (wait time.Duration, now bool) {
+func (a *API) takeThrottle() (wait time.Duration, header, now bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.throttle == 0 {
-		return 0, false
+		return 0, false, false
 	}
 	a.throttle--
-	return a.retryAfter, true
+	return a.retryAfter, !a.limit.firewall, true
 }
 
 func (a *API) takeRefusal() bool {

@@ -40,7 +40,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/phantom":          {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire"},
-	"ipc/tokensource":      {"agent", "ipc", "internal/discard", "internal/origin"},
+	"ipc/tokensource":      {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
 	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
 	"ipc/apiproxy/pace":    {"agent", "internal/origin"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},

@@ -17,7 +17,8 @@ import httpx
 from ._environment import EnvironmentAuth
 from ._retry import wait_after
 
-# A flow yields requests, and numbers: the seconds to wait before the next step.
+# A flow yields requests, responses whose body is to be read, and numbers: the seconds to
+# wait before the next step.
 Flow = Generator[Any, Optional[httpx.Response], None]
 
 
@@ -25,7 +26,7 @@ class KycAuth(EnvironmentAuth, httpx.Auth):
     """Puts an ID token on requests to the environment's API and on no others.
 
     A 401 is answered once, with a newer token. A 429 is answered once, after the time that
-    the API asks for, unless that is more than max_wait seconds.
+    the API asks for, unless that is more than max_wait seconds (30; 0 never waits).
 
     environment may be a CognitoAuth; with its login() or user= the tokens are that user's."""
 
@@ -33,11 +34,14 @@ class KycAuth(EnvironmentAuth, httpx.Auth):
         flow = self._flow(request)
         step = _next(flow, None)
         while step is not None:
+            response = None
             if isinstance(step, httpx.Request):
-                step = _next(flow, (yield step))
+                response = yield step
+            elif isinstance(step, httpx.Response):
+                step.read()
             else:
                 time.sleep(step)
-                step = _next(flow, None)
+            step = _next(flow, response)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         # A thread waits for the agent's answer, so that other tasks can continue.
@@ -47,6 +51,8 @@ class KycAuth(EnvironmentAuth, httpx.Auth):
             response = None
             if isinstance(step, httpx.Request):
                 response = yield step
+            elif isinstance(step, httpx.Response):
+                await step.aread()
             else:
                 await anyio.sleep(step)
             step = await anyio.to_thread.run_sync(_next, flow, response)
@@ -67,7 +73,8 @@ class KycAuth(EnvironmentAuth, httpx.Auth):
                 if sent == before:
                     return  # there is no newer token, and the 401 is final
             else:
-                wait = wait_after(response.headers, self._max_wait)
+                yield response
+                wait = wait_after(response.headers, self._max_wait, response.content)
                 if wait is None:
                     return
                 yield wait

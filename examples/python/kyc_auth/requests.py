@@ -23,7 +23,7 @@ class KycAuth(EnvironmentAuth, AuthBase):
     """Puts an ID token on requests to the environment's API and on no others.
 
     A 401 is answered once, with a newer token. A 429 is answered once, after the time that
-    the API asks for, unless that is more than max_wait seconds.
+    the API asks for, unless that is more than max_wait seconds (30; 0 never waits).
 
     environment may be a CognitoAuth; with its login() or user= the tokens are that user's."""
 
@@ -46,7 +46,7 @@ class KycAuth(EnvironmentAuth, AuthBase):
                 if sent == before:
                     break  # there is no newer token, and the 401 is final
             else:
-                wait = wait_after(response.headers, self._max_wait)
+                wait = wait_after(response.headers, self._max_wait, response.content)
                 if wait is None:
                     break
                 time.sleep(wait)

@@ -55,6 +55,11 @@ func read(res *http.Response, now time.Time) (a answer) {
 	return a
 }
 
+// RetryAfter returns how long a 429 asks to wait: by its Retry-After header, by retry_after in
+// its body, or by its X-RateLimit headers. 0 means that it does not say, or not to wait. The
+// body of res stays complete.
+func RetryAfter(res *http.Response) time.Duration { return read(res, time.Now()).retryAfter }
+
 // readLimits reads X-RateLimit-Limit, -Remaining and -Reset. They count together or not at
 // all: a number that makes no sense says nothing about the others, either.
 func (a *answer) readLimits(h http.Header, now time.Time) {
