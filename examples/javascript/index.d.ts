@@ -76,6 +76,7 @@ export function authenticateUser(
   username: string, password: string, environment?: string,
 ): Promise<Tokens & { expiresIn: number }>
 
+/** maxWait: how many seconds to wait after a 429, once; default 30, 0 turns it off. */
 export function kycFetch(
   target: string | URL, init?: RequestInit, auth?: CognitoAuth, options?: { maxWait?: number },
 ): Promise<Response>
