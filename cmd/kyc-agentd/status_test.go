@@ -38,6 +38,13 @@ var fullStatus = agent.Status{
 		{Name: "uat2", State: agent.StateAbsent, Unattended: true},
 		{Name: "uat3", State: agent.StateIdle, User: "svc", Unattended: true, SignInEndsAt: noon.Add(29 * 24 * time.Hour)},
 	},
+	APIBudgets: []agent.APIBudget{
+		{API: "https://kyc.example", Environments: []string{"prod", "uat"}, Limit: 1000, Remaining: 153, ResetsAt: noon.Add(171 * time.Second)},
+		{
+			API: "https://stg.kyc.example\x1b", Environments: []string{"staging"}, Rate: "900/5m", Limit: 900, ResetsAt: noon.Add(time.Minute), SpentUntil: noon.Add(2 * time.Minute),
+			Waiting: 12, InFlight: 1, RefusedHere: 3, RefusedByAPI: 1,
+		},
+	},
 	Sinks: []agent.SinkStatus{
 		{Path: "/run/user/1000/kyc-agentd/staging.jwt", Environment: "staging", Format: "token", WrittenAt: noon.Add(-5 * time.Minute), ExpiresAt: noon.Add(54*time.Minute + 10*time.Second)},
 		{Path: "/run/user/1000/kyc-agentd/qa.curl", Environment: "qa", Format: "curl", Error: "qa: the sign-in has expired; run: kyc-agentd login qa"},
@@ -58,6 +65,9 @@ uat3               idle            svc (by itself)  -              -            
 TOKEN FILE                             ENVIRONMENT  FORMAT  WRITTEN    TOKEN EXPIRES
 /run/user/1000/kyc-agentd/staging.jwt  staging      token   5m00s ago  in 54m10s
 /run/user/1000/kyc-agentd/qa.curl      qa           curl    -          -
+
+https://kyc.example (prod, uat): 153 of 1000 requests left, more in 2m51s
+https://stg.kyc.example? (staging): 0 of 900 requests left, more in 1m00s; the next is sent in 2m00s; api_rate 900/5m; 12 waiting; 4 answered 429
 
 prod: endpoint https://kyc.fips.example, signing keys https://keys.example?[2J
 network: proxy http://proxy.example:3128, CA certificates in /etc/corp.pem

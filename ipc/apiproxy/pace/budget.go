@@ -188,7 +188,10 @@ func (b *budget) refuseLocked(now time.Time, r Request) error {
 	if wait == 0 {
 		wait, what = b.pacer.shares[r.Client.Socket].until(now, 0), "the limit of this socket is used up"
 	}
-	if b.limit > 0 && now.Before(b.windowEnd) {
+	switch {
+	case now.Before(b.blockedUntil):
+		what = "the API asks to wait: it answered 429"
+	case b.limit > 0 && now.Before(b.windowEnd):
 		what = fmt.Sprintf("the API's limit of %d requests is used up", b.limit)
 	}
 	if rate := b.rate.until(now, b.queue.len()); rate > 0 && rate >= wait {

@@ -178,7 +178,7 @@ func TestConfigErrors(t *testing.T) {
 		{"rate in no time", "[environments.prod]\napi_rate = '900/0s'", `bad rate "900/0s"`},
 		{"rate in years", "[environments.prod]\napi_rate = '900/8760h'", `bad rate "900/8760h"`},
 		{"rate in words", "[environments.prod]\napi_rate = '900 per 5m'", `bad rate "900 per 5m"`},
-		{"rate as a number", "[environments.prod]\napi_rate = 900", `api_rate`},
+		{"rate as a number", "[environments.prod]\napi_rate = 900", `: bad rate "900"; want requests in a time`},
 		{"client", "[environments.prod]\nclient_id = 'a b'", `bad client id "a b"`},
 	}
 	for _, tt := range tests {

@@ -24,6 +24,10 @@ func someMetrics() *metrics {
 	m := newMetrics(func(context.Context) (agent.Status, error) {
 		return agent.Status{
 			Version: "v1.2.3", StartedAt: noon, Store: store.Info{Kind: "file", Detail: "/home/ana", Lasting: true},
+			APIBudgets: []agent.APIBudget{{
+				API: "https://kyc.example", Environments: []string{"prod", "staging"}, Limit: 1000, Remaining: 153, ResetsAt: noon.Add(time.Minute),
+				Waiting: 4, RefusedHere: 3, RefusedByAPI: 2,
+			}},
 			Environments: []agent.EnvironmentStatus{
 				{
 					Name: "prod", State: agent.StateFresh, User: "ana@example.com", APIURL: "https://kyc.example", ExpiresAt: noon.Add(time.Hour),
@@ -77,6 +81,9 @@ func TestMetricsInTheTextFormat(t *testing.T) {
 		`kyc_agent_environment_state{env="staging",state="rejected"} 1`, `kyc_agent_environment_degraded{env="staging"} 1`,
 		`kyc_agent_refreshes_total{env="prod",outcome="success"} 7`, `kyc_agent_refreshes_total{env="prod",outcome="failure"} 2`,
 		`kyc_agent_clock_skew_seconds{env="prod"} -1.5`,
+		`kyc_agent_api_limit_requests{env="prod"} 1000`, `kyc_agent_api_remaining_requests{env="staging"} 153`,
+		`kyc_agent_api_reset_timestamp_seconds{env="prod"} `, `kyc_agent_api_waiting_requests{env="prod"} 4`,
+		`kyc_agent_api_refused_requests_total{by="agent",env="prod"} 3`, `kyc_agent_api_refused_requests_total{by="api",env="prod"} 2`,
 		`kyc_agent_token_expiry_timestamp_seconds{env="prod"} `, `kyc_agent_sign_in_end_timestamp_seconds{env="prod"} `,
 		`kyc_agent_aws_credentials_expiry_timestamp_seconds{env="prod"} `,
 		`kyc_agent_request_duration_seconds_bucket{code="ok",op="token",le="0.0005"} 1`,
