@@ -26,7 +26,7 @@ var usages = []usage{
 	{title: "Any program", tools: program("curl", "curl"), calls: 1, says: "good until 20"},
 	{title: "Files", tools: all(program("kubectl", "kubernetes-client", "version", "--client"), program("aws", "awscli")), calls: 1, says: callerARN},
 	{title: "systemd", elsewhere: "packaging, with a real user manager"},
-	{title: "The API without the token", tools: program("curl", "curl"), calls: 2, says: `"is_match":true`},
+	{title: "The API without the token", tools: program("curl", "curl"), calls: 4, says: `"is_match":true`},
 	{title: "One command without the token", tools: all(program("curl", "curl"), pythonPackage("requests"), node, program("bwrap", "bubblewrap")), calls: 3, says: "True\ntrue\n"},
 	{title: "cron", tools: cron, calls: 1, says: `"is_match":true`},
 	{title: "ssh", tools: ssh, calls: 1, says: `"is_match":true`},
