@@ -20,8 +20,8 @@ func takeWait(h http.Header) time.Duration {
 	var rest []string
 	wait, found := time.Duration(0), false
 	for _, preference := range splitPreferences(values) {
-		name, value, _ := strings.Cut(preference, ";") // what follows are parameters
-		name, value, _ = strings.Cut(name, "=")
+		alone, _, _ := strings.Cut(preference, ";") // parameters follow
+		name, value, _ := strings.Cut(alone, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
 			rest = append(rest, preference)
 			continue
