@@ -142,7 +142,7 @@ func (p *policySockets) serve(policy agent.Policy) *policySocket {
 		}
 	}
 	server := &ipc.Server{
-		Restricted: policy.Restrict(p.daemon.agent), Proxy: !p.daemon.opts.NoProxyAPI,
+		Restricted: policy.Restrict(p.daemon.agent), Proxy: !p.daemon.opts.NoProxyAPI, Pace: p.daemon.pace, Name: policy.Socket,
 		Logger: log, Version: p.daemon.opts.Version,
 	}
 	ctx, cancel := context.WithCancel(p.serving)
