@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -385,16 +386,33 @@ func TestHungUp(t *testing.T) {
 // Those who wait go before those who do not, and no more than may be sent are sent.
 func TestWaitingGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queueTest{p: newPacer()}
-		send(t, q.p, ok(limits(2, 0, time.Minute)))
-		for i := range 3 {
-			q.add(t.Context(), t, fmt.Sprint(i), Request{Wait: 62 * time.Second})
+		p := newPacer()
+		send(t, p, ok(limits(2, 0, time.Minute)))
+		var granted, refused atomic.Int32
+		answered := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				turn, err := p.Acquire(t.Context(), Request{APIURL: apiURL, Wait: 65 * time.Second})
+				if err != nil {
+					refused.Add(1)
+					return
+				}
+				granted.Add(1)
+				<-answered
+				turn.Done(ok(nil))
+			})
 		}
 		time.Sleep(time.Minute + time.Second) // the window ends now
-		if refusal(t, q.p) == 0 {
+		if refusal(t, p) == 0 {
 			t.Error("a request that did not wait went before those that did")
 		}
-		q.wg.Wait()
+		time.Sleep(10 * time.Second)
+		if granted.Load() != 2 || refused.Load() != 1 {
+			t.Errorf("%d of 3 had a turn, %d did not; the window has 2", granted.Load(), refused.Load())
+		}
+		close(answered)
+		wg.Wait()
 	})
 }
 
