@@ -78,7 +78,8 @@ func checkStore(_ context.Context, p *probe) []Finding {
 	}
 	if _, err := os.Lstat(kept.NewKey); err == nil {
 		return []Finding{warning("store.memory", "run: kyc-agentd reload",
-			"sign-ins are kept %s, although there is a key for files now: %s", statustext.Store(kept), kept.NewKey)}
+			"sign-ins are kept %s, although there is a key for files now: %s", statustext.Store(kept), kept.NewKey).
+			safe("kyc-agentd", "reload")}
 	}
 	return []Finding{warning("store.memory", "run: kyc-agentd keygen && kyc-agentd reload",
 		"sign-ins are kept %s: there is neither a keyring nor a key for files", statustext.Store(kept))}
