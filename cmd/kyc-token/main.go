@@ -27,9 +27,6 @@ import (
 	"time"
 )
 
-// version is set by the build: -ldflags "-X main.version=v1.2.3".
-var version = "(devel)"
-
 // limit is how long the whole exchange with the agent may take. Most callers of
 // credential helpers wait without a limit, so kyc-token has to set one.
 const limit = 8 * time.Second

@@ -83,7 +83,7 @@ func (p process) output(opts options) (output, error) {
 	case opts.help:
 		return output{text: usage}, nil
 	case opts.version:
-		return output{text: "kyc-token " + version + "\n"}, nil
+		return output{text: "kyc-token " + versionText() + "\n"}, nil
 	}
 	if opts.environment == "" && !opts.asksByHost() {
 		opts.environment = p.getenv("KYC_ENV")

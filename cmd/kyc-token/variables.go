@@ -66,9 +66,9 @@ func unquote(s string) (value string, ok bool) {
 		return s, true
 	}
 	inner, ended := strings.CutSuffix(inner, "'")
-	value = strings.ReplaceAll(inner, `'\''`, "\x00")
+	value = replaceAll(inner, `'\''`, "\x00")
 	if !ended || strings.Contains(value, "'") || strings.Contains(inner, "\x00") {
 		return "", false
 	}
-	return strings.ReplaceAll(value, "\x00", "'"), true
+	return replaceAll(value, "\x00", "'"), true
 }
