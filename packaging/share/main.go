@@ -5,7 +5,8 @@
 //
 // Each page is a template (packaging/man/kyc-agentd.1.in). So that no text has to be kept
 // twice, a line in the template inserts text that exists elsewhere:
-// ".\" @usage kyc-agentd serve" a help text, ".\" @config Sink A sink" the comments of a type
+// ".\" @usage kyc-agentd serve" a help text, whose exit status and examples
+// ".\" @exit kyc-token" and ".\" @example kyc-token" put elsewhere, ".\" @config Sink A sink" the comments of a type
 // of config.toml, whose name in the page is "A sink", and ".\" @package ipc This" a package
 // comment. kyc-agentd prints its own completions; those of kyc-token are in
 // packaging/completions.
@@ -85,6 +86,8 @@ func write(path string, text []byte) error {
 var directives = map[string]func(w *mdoc, argument string) error{
 	"date":    func(w *mdoc, _ string) error { w.macro("Dd", date()); return nil },
 	"usage":   usage,
+	"exit":    exitStatus,
+	"example": example,
 	"config":  config,
 	"package": packageComment,
 }
@@ -133,10 +136,36 @@ var sentence = regexp.MustCompile(`([\pL\pN)\]"][.?][)"]?) +([\p{Lu}(])`)
 func (w *mdoc) text(s string) {
 	for line := range strings.SplitSeq(sentence.ReplaceAllString(strings.TrimSpace(s), "$1\n$2"), "\n") {
 		if line = strings.TrimSpace(line); line != "" {
-			fmt.Fprintln(w, escape(line))
+			w.filled(line)
 		}
 	}
 }
+
+// maxLine is the longest line of text that mandoc's lint accepts.
+const maxLine = 80
+
+// filled writes one sentence in lines of at most maxLine.
+func (w *mdoc) filled(sentence string) {
+	line := ""
+	for word := range strings.FieldsSeq(sentence) {
+		if longer := strings.TrimSpace(line + " " + word); len(asInput(longer)) <= maxLine {
+			line = longer
+			continue
+		}
+		if line != "" {
+			fmt.Fprintln(w, escape(line))
+		}
+		line = word
+	}
+	fmt.Fprintln(w, escape(line))
+}
+
+// asInput returns a line as mandoc counts it: escaped, and `\[u2026]` for "…".
+func asInput(line string) string {
+	return notASCII.ReplaceAllString(escape(line), `\[u2026]`)
+}
+
+var notASCII = regexp.MustCompile(`[^\x00-\x7f]`)
 
 // literal writes lines as they are.
 func (w *mdoc) literal(s string) {

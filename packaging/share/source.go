@@ -12,6 +12,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // files parses the Go files in a folder, without tests.
@@ -114,10 +116,21 @@ func (w *mdoc) keys(doc string, t ast.Expr, keys map[string]string) error {
 			continue
 		}
 		w.macro("It", "Cm", key)
-		w.comment(withKeys(strings.Replace(field.Doc.Text(), field.Names[0].Name, key, 1), keys))
+		w.comment(withKeys(withoutName(field.Doc.Text(), field.Names[0].Name), keys))
 	}
 	w.macro("El")
 	return nil
+}
+
+// withoutName returns a field's comment without its first words, "Store is", because the
+// key stands above it.
+func withoutName(doc, name string) string {
+	doc = strings.TrimPrefix(doc, name+" ")
+	for _, verb := range []string{"is ", "are "} {
+		doc = strings.TrimPrefix(doc, verb)
+	}
+	first, size := utf8.DecodeRuneInString(doc)
+	return string(unicode.ToUpper(first)) + doc[size:]
 }
 
 // packageComment inserts the comment of the package in a folder. argument is the folder

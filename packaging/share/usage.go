@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,27 +10,89 @@ import (
 	"strings"
 )
 
-// usage inserts the help text of a command, such as "kyc-agentd serve". The first lines of
-// `kyc-agentd` and `kyc-token` themselves are left out, because the template has them as
-// the SYNOPSIS.
+// usage inserts the help text of a command, such as "kyc-agentd serve". Of `kyc-agentd` and
+// `kyc-token` themselves it leaves out what has a section in the page: the SYNOPSIS, the
+// EXIT STATUS and the EXAMPLES.
 func usage(w *mdoc, command string) error {
-	words := strings.Fields(command)
-	program, err := built(words[0])
+	paragraphs, err := help(command)
 	if err != nil {
 		return err
 	}
-	help, err := exec.Command(program, append(words[1:], "--help")...).Output()
-	if err != nil {
-		return fmt.Errorf("--help: %w", err)
-	}
-	paragraphs := strings.Split(strings.TrimSpace(string(help)), "\n\n")
-	if len(words) > 1 {
+	if strings.Contains(command, " ") {
 		w.literal(strings.TrimPrefix(strings.ReplaceAll(paragraphs[0], "\n       ", "\n"), "Usage: "))
 	}
 	for _, p := range paragraphs[1:] {
-		w.paragraph(p)
+		if strings.Contains(command, " ") || !strings.HasPrefix(p, exitTitle) && !exampleTitle.MatchString(p) {
+			w.paragraph(p)
+		}
 	}
 	return nil
+}
+
+// help returns the paragraphs of a command's help text.
+func help(command string) ([]string, error) {
+	words := strings.Fields(command)
+	program, err := built(words[0])
+	if err != nil {
+		return nil, err
+	}
+	text, err := exec.Command(program, append(words[1:], "--help")...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("--help: %w", err)
+	}
+	return strings.Split(strings.TrimSpace(string(text)), "\n\n"), nil
+}
+
+const exitTitle = "Exit status:"
+
+// code matches an item of the sentence that lists exit codes: "69 no agent".
+var code = regexp.MustCompile(`^([0-9]+) (.*)`)
+
+// exitStatus inserts a program's exit codes as a list, and what its help says after them.
+func exitStatus(w *mdoc, program string) error {
+	paragraphs, err := help(program)
+	if err != nil {
+		return err
+	}
+	for _, p := range paragraphs {
+		text, ok := strings.CutPrefix(strings.ReplaceAll(p, "\n", " "), exitTitle)
+		if !ok {
+			continue
+		}
+		codes, rest, _ := strings.Cut(strings.TrimSpace(text)+" ", ". ")
+		w.macro("Bl", "-tag", "-width Ds")
+		for part := range strings.SplitSeq(codes, ", ") {
+			if m := code.FindStringSubmatch(part); m != nil {
+				w.macro("It", m[1])
+				part = m[2]
+			}
+			w.text(part)
+		}
+		w.macro("El")
+		if rest = strings.TrimSpace(rest); rest != "" {
+			w.macro("Pp")
+			w.text(rest)
+		}
+		return nil
+	}
+	return errors.New("the help text has no exit status")
+}
+
+var exampleTitle = regexp.MustCompile(`^Examples?:\n`)
+
+// example inserts the example of a program's help text.
+func example(w *mdoc, program string) error {
+	paragraphs, err := help(program)
+	if err != nil {
+		return err
+	}
+	for _, p := range paragraphs {
+		if title := exampleTitle.FindString(p); title != "" {
+			w.literal(strings.ReplaceAll("\n"+p[len(title):], "\n  ", "\n"))
+			return nil
+		}
+	}
+	return errors.New("the help text has no example")
 }
 
 var programs = map[string]string{}
