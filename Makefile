@@ -66,6 +66,10 @@ share: variables
 demo: ## the whole product against a Cognito and a KYC API on this machine
 	@$(GO) run ./examples/demo
 
+.PHONY: recording
+recording: ## docs/recording.svg anew, the picture of `make demo` in README.md
+	@$(GO) run ./examples/recording
+
 .PHONY: test
 test: check ## check, then every test but the long ones; a peer that is missing is skipped by name
 	$(if $(RACE),,@echo 'No C compiler: testing without the race detector; run: apt-get install gcc')
@@ -142,15 +146,17 @@ install: variables build share ## binaries, links, units and manuals for PREFIX 
 	'or replace it, and then read the secrets of an agent that starts. Packages install it as root.'
 	@printf '\nNext:\n  systemctl --user enable --now kyc-agentd.socket\n  kyc-agentd login\n'
 
-.PHONY: package
-package: export GO := $(GO)
-package: export VERSION := $(VERSION)
-package: variables ## .deb, .rpm, formula, SBOM and checksums of this commit, into dist/
-	@MAKE="$(MAKE)" packaging/package
+.PHONY: release
+release: export GO := $(GO)
+release: export VERSION := $(VERSION)
+release: variables ## archives, .deb, .rpm, formula, SBOM and checksums of this tag or commit, into dist/
+	@MAKE="$(MAKE)" packaging/release
 
 .PHONY: publish
-publish: package ## a release on GitHub of the tag $TAG, with the packages; needs gh
-	@gh release create "$$TAG" --verify-tag --title "$$TAG" --notes 'What changed is in CHANGELOG.md.' dist/*
+publish: release ## a release on GitHub of the tag $TAG, with the files of `make release`; needs gh
+	@head -1 dist/CHANGES.md | grep -qF "[$${TAG#v}]" || [[ $$TAG == *-* ]] || \
+	{ echo "CHANGELOG.md has no section [$${TAG#v}]: give [Unreleased] that name and commit it" >&2; exit 65; }
+	@gh release create "$$TAG" --verify-tag --title "$$TAG" --notes-file dist/CHANGES.md dist/*
 
 .PHONY: uninstall
 uninstall: variables ## remove what install put there

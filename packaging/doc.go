@@ -1,8 +1,9 @@
 // Package packaging has the files that turn the binaries into an installed service:
 //
 //   - systemd/: the user units, and a drop-in for more hardening;
-//   - nfpm.yaml, package, deb/, rpm/, sbom/: the .deb and .rpm of `make package`, the script
-//     that builds them, their scripts and the list of their modules;
+//   - release: the script of `make release`, which makes archives, packages and all else
+//     that is downloaded; nfpm.yaml, deb/ and rpm/ are for the packages, sbom/ lists the
+//     modules that are linked, and docs/ copies README.md with all that it links to;
 //   - share/, man/, completions/: the manual pages and completions, which share/ makes from
 //     the templates in man/, from completions/ and from the programs' own help;
 //   - homebrew/ and launchd/: the files for macOS.

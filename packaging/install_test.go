@@ -200,7 +200,7 @@ func TestInstallRefusesPrefix(t *testing.T) {
 // runs any of it, however it is quoted, nor what the other variables contain.
 func TestMakeRunsNoVariable(t *testing.T) {
 	m := newMakeEnv(t)
-	targets := []string{"build", "install", "uninstall", "share", "package", "variables"}
+	targets := []string{"build", "install", "uninstall", "share", "release", "variables"}
 	check := func(what, dir string, args ...string) {
 		t.Helper()
 		for _, target := range targets {

@@ -1,4 +1,4 @@
-# Homebrew's formula. `make package` writes the version and the checksum of the source
+# Homebrew's formula. `make release` writes the version and the checksum of the source
 # tarball into the copy in dist/, which is the one for a tap.
 class KycAgent < Formula
   desc "Agent for KYC API tokens: sign in once, then script"

@@ -50,8 +50,8 @@ func clone(t *testing.T, tag string) (dir string) {
 func release(t *testing.T, tag string, args ...string) string {
 	t.Helper()
 	m, dir := newMakeEnv(t), clone(t, tag)
-	if out, err := m.runIn(dir, append([]string{"package"}, args...)...); err != nil {
-		t.Fatalf("make package: %v\n%s", err, out)
+	if out, err := m.runIn(dir, append([]string{"release"}, args...)...); err != nil {
+		t.Fatalf("make release: %v\n%s", err, out)
 	}
 	return filepath.Join(dir, "dist")
 }
@@ -282,7 +282,7 @@ func testPiuparts(t *testing.T, deb string) {
 // TestPackageVersion checks that the output of `git describe` becomes versions in the
 // right order.
 func TestPackageVersion(t *testing.T) {
-	script, err := os.ReadFile("package")
+	script, err := os.ReadFile("release")
 	if err != nil {
 		t.Fatal(err)
 	}
