@@ -107,10 +107,11 @@ func sums(t *testing.T, dir string) map[string]string {
 // administrator and a user on clean systems, and their output.
 func TestPackages(t *testing.T) {
 	testpeer.Long(t)
-	first, next := release(t, "v1.0.0"), release(t, "v1.1.0", "ARCHES=amd64")
+	first, next := release(t, "v1.0.0"), release(t, "v1.1.0", "SYSTEMS=linux", "ARCHES=amd64")
 	deb := filepath.Join(first, "kyc-agent_1.0.0-1_amd64.deb")
 	t.Run("reproducible", func(t *testing.T) { testReproducible(t, first) })
 	t.Run("contents", func(t *testing.T) { testContents(t, first) })
+	t.Run("archives", func(t *testing.T) { testArchives(t, first) })
 	t.Run("lintian", func(t *testing.T) { testLintian(t, deb) })
 	t.Run("piuparts", func(t *testing.T) { testPiuparts(t, deb) })
 	for _, suite := range []roots.Suite{roots.Bookworm, roots.Trixie} {
@@ -130,9 +131,11 @@ func TestPackages(t *testing.T) {
 func testReproducible(t *testing.T, here string) {
 	first, second := sums(t, here), sums(t, release(t, "v1.0.0"))
 	want := []string{
-		"SHA256SUMS", "ai.legaltalent.kyc-agentd.plist",
+		"CHANGES.md", "SHA256SUMS",
 		"kyc-agent-1.0.0-1.aarch64.rpm", "kyc-agent-1.0.0-1.x86_64.rpm", "kyc-agent-1.0.0.tar.gz",
 		"kyc-agent.rb", "kyc-agent_1.0.0-1_amd64.deb", "kyc-agent_1.0.0-1_arm64.deb", "kyc-agent_1.0.0.cdx.json",
+		"kyc-agent_1.0.0_darwin_amd64.tar.gz", "kyc-agent_1.0.0_darwin_arm64.tar.gz",
+		"kyc-agent_1.0.0_linux_amd64.tar.gz", "kyc-agent_1.0.0_linux_arm64.tar.gz",
 	}
 	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, want) {
 		t.Errorf("dist has %q, want %q", got, want)
@@ -239,6 +242,7 @@ func testContents(t *testing.T, dist string) {
 			"/usr/share/doc/kyc-agent/50-namespaces.conf": "-rw-r--r--", "/usr/share/doc/kyc-agent/docs/security.md": "-rw-r--r--",
 			"/usr/share/doc/kyc-agent/examples/python/pyproject.toml": "-rw-r--r--", "/usr/share/doc/kyc-agent/examples/python/kyc_auth/__init__.py": "-rw-r--r--",
 			"/usr/share/doc/kyc-agent/examples/javascript/package.json": "-rw-r--r--", "/usr/share/doc/kyc-agent/examples/javascript/index.d.ts": "-rw-r--r--",
+			"/usr/share/doc/kyc-agent/docs/architecture.svg": "-rw-r--r--", "/usr/share/doc/kyc-agent/docs/recording.svg": "-rw-r--r--",
 			"/usr/share/man/man1/kyc-token.1.gz":                "-rw-r--r--",
 			"/usr/share/bash-completion/completions/kyc-agentd": "-rw-r--r--",
 		} {

@@ -103,14 +103,18 @@ func parse(out string) []step {
 // columns is the terminal's width.
 const columns = 110
 
-// wrap cuts a line as a terminal does.
+// wrap cuts a line at a blank, if it has one, so that no word is cut.
 func wrap(l line) []line {
 	var wrapped []line
 	for runes := []rune(l.text); ; {
 		if len(runes) <= columns {
 			return append(wrapped, line{string(runes), l.typed})
 		}
-		wrapped = append(wrapped, line{string(runes[:columns]), l.typed})
-		runes = runes[columns:]
+		end := columns
+		if blank := strings.LastIndex(string(runes[:columns]), " "); blank > 0 {
+			end = len([]rune(string(runes[:columns])[:blank])) + 1
+		}
+		wrapped = append(wrapped, line{string(runes[:end]), l.typed})
+		runes = runes[end:]
 	}
 }
