@@ -28,6 +28,9 @@ const (
 // A keyCache caches the signing keys of user pools, by the URL of their JWK set. Nothing is
 // fetched until a key is needed.
 //
+// An OIDC library would have such a cache. Those known fetch at every unknown kid or by a
+// timer, and have no limit for the size of a set; package idtoken says why else there is none.
+//
 // A known key is used for keysLifetime, and longer if the set cannot be fetched. For an unknown
 // key the set is fetched, at most once per keysRetryInterval: Cognito rotates keys without
 // notice, but anybody can make a token with a random kid. Known keys stay until a fetch

@@ -10,6 +10,11 @@
 // Any other is refused with an [*Error] that names the check, the expected value and the
 // value found. No error contains the token.
 //
+// It uses go-jose and no OIDC library, because those fetch the keys themselves, with a retry
+// and a cache of which the agent could not say how long a request waits, verify by this
+// machine's clock and not by Cognito's, and ask for a discovery document, which a replica or
+// an emulator of Cognito does not have at the issuer's address.
+//
 // The checks are those of Cognito's developer guide ("Verifying JSON web tokens"),
 // and in addition those of `sub`, `iat` and the token's lifetime.
 package idtoken
