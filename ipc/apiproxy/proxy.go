@@ -170,6 +170,7 @@ func (q *proxyRequest) forward() (err error) {
 		return q.modifyResponse(res)
 	}
 	reverse.ServeHTTP(q.out, q.in)
+	deleteKyc(q.out.Header()) // from here on, only the trailers in it are sent
 	q.out.extendDeadline() // the end of a body may come long after its last piece
 	return q.err
 }
@@ -287,15 +288,21 @@ func (q *proxyRequest) modifyResponse(res *http.Response) error {
 		res.Body = q.answer
 	}
 	q.setPreferenceApplied(res.Header)
-	for name := range res.Header {
-		if q.proxy.Token != nil && strings.HasPrefix(name, wire.HeaderPrefix) {
-			res.Header.Del(name)
-		}
+	if q.proxy.Token != nil { // a relay passes on what the agent says
+		deleteKyc(res.Header)
+		deleteKyc(res.Trailer) // those that are announced
 	}
 	if line := sanitize.OneLine(q.token.Warning); line != "" {
 		res.Header.Set(wire.HeaderWarning, line)
 	}
 	return nil
+}
+
+// deleteKyc removes the headers and trailers that only the agent may set.
+func deleteKyc(h http.Header) {
+	maps.DeleteFunc(h, func(name string, _ []string) bool {
+		return strings.HasPrefix(strings.TrimPrefix(name, http.TrailerPrefix), wire.HeaderPrefix)
+	})
 }
 
 var errSwitched = errors.New("the API switched protocols")

@@ -128,6 +128,8 @@ func (w *stallTimeoutWriter) WriteHeader(status int) {
 	if status >= http.StatusOK {
 		w.began = true
 		w.body.closeUnlessRead(w.Header())
+	} else {
+		deleteKyc(w.Header())
 	}
 	w.extendDeadline()
 	w.ResponseWriter.WriteHeader(status)
