@@ -197,6 +197,7 @@ func TestProxySuiteAnswers(t *testing.T) {
 		"named in two lines":        {raw: head("200 OK", two, "Connection: X-A, ,keep-alive", "X-A: 1", "X-A: 2", "connection: x-b", "X-B: 2", "X-C: 3") + "ok", status: 200, has: map[string]string{"X-C": "3"}, hasNot: []string{"X-A", "X-B", "Connection"}, body: "ok"},
 		"an empty Connection":       {raw: head("200 OK", two, "Connection:", "X-A: 1") + "ok", status: 200, has: map[string]string{"X-A": "1"}, hasNot: []string{"Connection"}, body: "ok"},
 		"Content-Type is not named": {raw: head("200 OK", two, "Connection: content-length") + "ok", status: 200, body: "ok"},
+		"no Content-Type":           {raw: head("200 OK", "Content-Length: 6") + "<html>", status: 200, hasNot: []string{"Content-Type", "X-Content-Type-Options"}, body: "<html>"},
 		"an empty Content-Type":     {raw: head("200 OK", two, "Content-Type:") + "ok", status: 200, has: map[string]string{"Content-Type": ""}, body: "ok"},
 		"Date and Server":           {raw: head("200 OK", two, "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Server: api") + "ok", status: 200, has: map[string]string{"Date": "Thu, 01 Jan 1970 00:00:00 GMT", "Server": "api"}, body: "ok"},
 		"no Server, no cache":       {raw: head("200 OK", two) + "ok", status: 200, hasNot: []string{"Server", "Cache-Control", "Via", "Kyc-Version"}, body: "ok"},

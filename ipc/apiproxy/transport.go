@@ -128,6 +128,9 @@ func (w *stallTimeoutWriter) WriteHeader(status int) {
 	if status >= http.StatusOK {
 		w.began = true
 		w.body.closeUnlessRead(w.Header())
+		if _, ok := w.Header()["Content-Type"]; !ok {
+			w.Header()["Content-Type"] = nil // or net/http would guess one
+		}
 	} else {
 		deleteKyc(w.Header())
 	}
