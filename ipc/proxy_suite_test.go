@@ -113,6 +113,8 @@ func TestProxySuiteRequests(t *testing.T) {
 		"a DELETE with a body":         {sent: toAPI("DELETE", "/kyc", "q"), line: "DELETE /kyc", head: []string{"Content-Length: 1"}, body: "q"},
 		"a body of unknown length":     {sent: chunked("1;x\r\na\r\n2\r\nbc\r\n0\r\n\r\n"), line: "POST /kyc", head: []string{"Transfer-Encoding: chunked"}, body: "abc"},
 		"an empty one of that":         {sent: chunked("0\r\n\r\n"), line: "POST /kyc", head: []string{"Transfer-Encoding: chunked"}},
+		"a body that is just small":    {sent: toAPI("PUT", "/kyc", large[:64<<10]), line: "PUT /kyc", head: []string{"Content-Length: 65536"}, body: large[:64<<10]},
+		"a body that is just large":    {sent: toAPI("PUT", "/kyc", large[:64<<10+1]), line: "PUT /kyc", head: []string{"Content-Length: 65537"}, body: large[:64<<10+1]},
 		"a large body of known length": {sent: toAPI("PUT", "/kyc", large), line: "PUT /kyc", head: []string{"Content-Length: " + strconv.Itoa(len(large))}, body: large},
 		"a media type":                 {sent: toAPI("POST", "/kyc", "a=b", "Content-Type: application/x-www-form-urlencoded", "Content-Encoding: x"), line: "POST /kyc", head: []string{"Content-Encoding: x", "Content-Length: 3", "Content-Type: application/x-www-form-urlencoded"}, body: "a=b"},
 
@@ -232,12 +234,12 @@ func TestProxySuiteAnswers(t *testing.T) {
 		"an unknown coding":         {raw: head("200 OK", "Transfer-Encoding: gzip") + "ok", status: 503},
 		"a space in a name":         {raw: head("200 OK", two, "X Y: 1") + "ok", status: 200, hasNot: []string{"X Y", "X-Y"}, body: "ok"},
 		"a NUL in a value":          {raw: head("200 OK", two, "X: a\x00b") + "ok", status: 503},
-		"hints":                     {raw: head("103 Early Hints", "Link: </a>") + head("103 Early Hints", "Link: </b>", "Link: </c>") + head("200 OK", two, "X: 1") + "ok", status: 200, hints: []string{"103 Link </a>", "103 Link </b>|</c>"}, has: map[string]string{"X": "1"}, hasNot: []string{"Link"}, body: "ok"},
-		"hints, then a refusal":     {raw: head("103 Early Hints", "Link: </a>") + head("403 Forbidden", two) + "no", status: 403, hints: []string{"103 Link </a>"}, hasNot: []string{"Link"}, body: "no"},
+		"hints":                     {raw: head("103 Early Hints", "Link: </a>") + head("103 Early Hints", "Link: </b>", "Link: </c>") + head("200 OK", two, "X: 1") + "ok", status: 200, hints: []string{"103 Link: </a>", "103 Link: </b>|</c>"}, has: map[string]string{"X": "1"}, hasNot: []string{"Link"}, body: "ok"},
+		"hints, then a refusal":     {raw: head("103 Early Hints", "Link: </a>") + head("403 Forbidden", two) + "no", status: 403, hints: []string{"103 Link: </a>"}, hasNot: []string{"Link"}, body: "no"},
 		"processing":                {raw: head("102 Processing") + head("200 OK", two) + "ok", status: 200, hints: []string{"102"}, body: "ok"},
 		"continue, not asked for":   {raw: head("100 Continue", "X: 1") + head("200 OK", two) + "ok", status: 200, hasNot: []string{"X"}, body: "ok"},
-		"hints and nothing else":    {raw: head("103 Early Hints", "Link: </a>"), status: 503, hints: []string{"103 Link </a>"}, hasNot: []string{"Link"}},
-		"hints in the agent's name": {raw: head("103 Early Hints", "Kyc-Error: denied", "Link: </a>") + head("200 OK", two) + "ok", status: 200, hints: []string{"103 Link </a>"}, hasNot: []string{"Kyc-Error"}, body: "ok"},
+		"hints and nothing else":    {raw: head("103 Early Hints", "Link: </a>"), status: 503, hints: []string{"103 Link: </a>"}, hasNot: []string{"Link"}},
+		"hints in the agent's name": {raw: head("103 Early Hints", "Kyc-Error: denied", "Link: </a>") + head("200 OK", two) + "ok", status: 200, hints: []string{"103 Link: </a>"}, hasNot: []string{"Kyc-Error"}, body: "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { test.check(t) })
@@ -253,7 +255,7 @@ func (test answerCase) check(t *testing.T) {
 	var hints []string
 	res := readNext(t, r, method)
 	for ; res.StatusCode < 200; res = readNext(t, r, method) {
-		hints = append(hints, describe(res))
+		hints = append(hints, strings.TrimSpace(strconv.Itoa(res.StatusCode)+" "+listed(res.Header)))
 	}
 	body, err := io.ReadAll(res.Body)
 	if res.StatusCode != test.status || !slices.Equal(hints, test.hints) || (err != nil) != test.broken {
@@ -290,13 +292,15 @@ func readNext(t *testing.T, r *bufio.Reader, method string) *http.Response {
 	return res
 }
 
-// describe returns the status and headers of a 1xx.
-func describe(res *http.Response) string {
-	s := strconv.Itoa(res.StatusCode)
-	for _, name := range slices.Sorted(maps.Keys(res.Header)) {
-		s += " " + name + " " + strings.Join(res.Header[name], "|")
+// listed returns the headers in h that have values, sorted.
+func listed(h http.Header) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if len(h[name]) > 0 {
+			list = append(list, name+": "+strings.Join(h[name], "|"))
+		}
 	}
-	return s
+	return strings.Join(list, "; ")
 }
 
 // TestProxySuiteTrailers: what an API says after a body arrives after it, announced or not.
@@ -307,17 +311,17 @@ func TestProxySuiteTrailers(t *testing.T) {
 		want      string // name: values, sorted
 	}{
 		"none":                  {nil, "", ""},
-		"one":                   {[]string{"Trailer: X-Sum"}, "X-Sum: 4\r\n", "X-Sum: 4;"},
-		"a list":                {[]string{"Trailer: x-a, X-B"}, "X-A: 1\r\nx-b: 2\r\n", "X-A: 1;X-B: 2;"},
-		"two lines":             {[]string{"Trailer: X-A", "Trailer: X-B"}, "X-A: 1\r\nX-B: 2\r\n", "X-A: 1;X-B: 2;"},
-		"two values":            {[]string{"Trailer: X-A"}, "X-A: 1\r\nX-A: 2\r\n", "X-A: 1|2;"},
-		"not announced":         {nil, "X-Sum: 4\r\n", "X-Sum: 4;"},
-		"one of two announced":  {[]string{"Trailer: X-A"}, "X-A: 1\r\nX-B: 2\r\n", "X-A: 1;X-B: 2;"},
+		"one":                   {[]string{"Trailer: X-Sum"}, "X-Sum: 4\r\n", "X-Sum: 4"},
+		"a list":                {[]string{"Trailer: x-a, X-B"}, "X-A: 1\r\nx-b: 2\r\n", "X-A: 1; X-B: 2"},
+		"two lines":             {[]string{"Trailer: X-A", "Trailer: X-B"}, "X-A: 1\r\nX-B: 2\r\n", "X-A: 1; X-B: 2"},
+		"two values":            {[]string{"Trailer: X-A"}, "X-A: 1\r\nX-A: 2\r\n", "X-A: 1|2"},
+		"not announced":         {nil, "X-Sum: 4\r\n", "X-Sum: 4"},
+		"one of two announced":  {[]string{"Trailer: X-A"}, "X-A: 1\r\nX-B: 2\r\n", "X-A: 1; X-B: 2"},
 		"announced, not sent":   {[]string{"Trailer: X-A"}, "", ""},
-		"named in Connection":   {[]string{"Connection: Trailer", "Trailer: X-A"}, "X-A: 1\r\n", "X-A: 1;"},
-		"the agent's":           {[]string{"Trailer: Kyc-Error, X-A"}, "Kyc-Error: denied\r\nX-A: 1\r\n", "X-A: 1;"},
+		"named in Connection":   {[]string{"Connection: Trailer", "Trailer: X-A"}, "X-A: 1\r\n", "X-A: 1"},
+		"the agent's":           {[]string{"Trailer: Kyc-Error, X-A"}, "Kyc-Error: denied\r\nX-A: 1\r\n", "X-A: 1"},
 		"the agent's alone":     {[]string{"Trailer: Kyc-Error"}, "Kyc-Error: denied\r\n", ""},
-		"the agent's, unspoken": {nil, "kyc-warning: x\r\nX-A: 1\r\n", "X-A: 1;"},
+		"the agent's, unspoken": {nil, "kyc-warning: x\r\nX-A: 1\r\n", "X-A: 1"},
 	} {
 		for _, media := range []string{"text/plain", "text/event-stream"} {
 			t.Run(name+" "+media, func(t *testing.T) {
@@ -325,12 +329,7 @@ func TestProxySuiteTrailers(t *testing.T) {
 					head := strings.Join(append(test.announced, "Content-Type: "+media, "Transfer-Encoding: chunked", "", ""), "\r\n")
 					_, ln := newRawAPI(t, "", "HTTP/1.1 200 OK\r\n"+head+"4\r\nbody\r\n0\r\n"+test.end+"\r\n")
 					a := ask(t, ln, toAPI("GET", "/kyc", "", "TE: trailers"))
-					got := ""
-					for _, name := range slices.Sorted(maps.Keys(a.Trailer)) {
-						if v := a.Trailer[name]; len(v) > 0 {
-							got += name + ": " + strings.Join(v, "|") + ";"
-						}
-					}
+					got := listed(a.Trailer)
 					if a.body != "body" || got != test.want || a.Header.Get("X-A") != "" {
 						t.Errorf("%q with %q and %v, want %q", a.body, got, a.Header, test.want)
 					}
