@@ -171,7 +171,7 @@ func (q *proxyRequest) forward() (err error) {
 	}
 	reverse.ServeHTTP(q.out, q.in)
 	deleteKyc(q.out.Header()) // from here on, only the trailers in it are sent
-	q.out.extendDeadline() // the end of a body may come long after its last piece
+	q.out.extendDeadline()    // the end of a body may come long after its last piece
 	return q.err
 }
 
