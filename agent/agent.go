@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/internal/suggest"
 	"github.com/legaltalent/kyc-agent/store"
 )
 
@@ -336,7 +337,7 @@ func (a *Agent) session(op, name string) (*session, error) {
 	return nil, &Error{
 		Code: CodeUnknownEnvironment, Op: op,
 		Message: fmt.Sprintf("unknown environment %q", sanitize.Cut(name, maxQuoted)),
-		Hint:    fmt.Sprintf("configured are: %s", strings.Join(v.names, ", ")),
+		Hint:    suggest.Environments(name, v.names),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
+	"github.com/legaltalent/kyc-agent/internal/suggest"
 )
 
 // An interaction is one run of a verb that may have to ask a person.
@@ -55,7 +56,7 @@ func findEnvironment(st agent.Status, name string) (agent.EnvironmentStatus, err
 	}
 	return agent.EnvironmentStatus{}, &agent.Error{
 		Code: agent.CodeUnknownEnvironment, Op: "login",
-		Message: "unknown environment " + strconv.Quote(name), Hint: "configured are: " + strings.Join(names, ", "),
+		Message: "unknown environment " + strconv.Quote(name), Hint: suggest.Environments(name, names),
 	}
 }
 

@@ -20,7 +20,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/support", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/phantom", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
+		"ipc", "ipc/phantom", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
@@ -45,7 +45,7 @@ var floors = map[string][]string{
 	"ipc/apiproxy/pace":    {"agent", "internal/origin"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},
 	"ipc/apiproxy":         {"agent", "ipc/apiproxy/pace", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize", "internal/urlpath"},
-	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize"},
+	"ipc/helper":           {"agent", "ipc/format", "ipc/internal/wire", "internal/origin", "internal/sanitize", "internal/suggest"},
 	"ipc/socket":           {"agent", "store", "internal/sanitize", "internal/shellquote"},
 	"ipc/internal/wire":    {"agent", "internal/sanitize"},
 	"ipc/internal/fixture": {"agent", "internal/testsocket"},
@@ -56,7 +56,7 @@ var floors = map[string][]string{
 
 	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
-	"agent":           {"store", "internal/origin", "internal/sanitize", "internal/urlpath"},
+	"agent":           {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
 	"store/file":                {"store", "store/internal/validate", "internal/durable", "internal/shellquote"},

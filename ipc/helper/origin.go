@@ -8,6 +8,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/origin"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/internal/suggest"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
@@ -85,6 +86,6 @@ func unknownEnvironment(name string, st agent.Status) error {
 	}
 	return &agent.Error{
 		Code: agent.CodeUnknownEnvironment, Op: "helper",
-		Message: "unknown environment " + wire.Quote(name), Hint: "configured are: " + strings.Join(names, ", "),
+		Message: "unknown environment " + wire.Quote(name), Hint: suggest.Environments(name, names),
 	}
 }
