@@ -74,6 +74,17 @@ func (c *Client) Token(ctx context.Context, req agent.TokenRequest) (agent.Token
 	return t, nil
 }
 
+// Claims returns the claims of the token that req asks for, and not the token. The agent has
+// verified them. An API key has none: the code is CodeUsage.
+func (c *Client) Claims(ctx context.Context, req agent.TokenRequest) (map[string]json.RawMessage, error) {
+	var claims map[string]json.RawMessage
+	_, err := c.do(ctx, call{op: "claims", environment: req.Environment, method: http.MethodGet, path: tokenPath(req, "claims"), limit: quickCall}, &claims)
+	if err == nil && claims == nil {
+		err = c.errMalformed("claims")
+	}
+	return claims, err
+}
+
 func tokenPath(req agent.TokenRequest, format string) string {
 	q := url.Values{"format": {format}}
 	if req.Environment != "" {

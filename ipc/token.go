@@ -38,6 +38,11 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	if f.Check != nil {
+		if err := f.Check(t); err != nil {
+			return response{}, err
+		}
+	}
 	render := f.Render
 	if req.Type != agent.TypeID {
 		render = f.RenderAccess

@@ -48,9 +48,12 @@ type apiOptions struct {
 func (c *cli) apiCommand() *cobra.Command {
 	a := &apiOptions{cli: c}
 	cmd := &cobra.Command{
-		Use: "api", Long: usageAPI, Args: methodAndPath,
+		Use: "api", Short: "send a request to the KYC API; the daemon adds the token", Long: usageAPI, Args: methodAndPath,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			env := c.environment(args[:len(args)-2])
+			env, err := c.environment(args[:len(args)-2])
+			if err != nil {
+				return err
+			}
 			args = args[len(args)-2:]
 			return a.run(cmd.Context(), env, args[0], args[1], cmd.Flags().Changed("data"))
 		},
@@ -59,7 +62,7 @@ func (c *cli) apiCommand() *cobra.Command {
 	cmd.Flags().StringArrayVarP(&a.headers, "header", "H", nil, "")
 	cmd.Flags().BoolVarP(&a.include, "include", "i", false, "")
 	cmd.Flags().DurationVar(&a.wait, "wait", 0, "")
-	return cmd
+	return c.takesEnvironment(cmd)
 }
 
 const apiHelp = "run: kyc-agentd api --help"

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
@@ -17,13 +19,13 @@ const completionTimeout = time.Second
 
 func (c *cli) completionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "completion", Long: usageCompletion, Args: atMostOneArg,
-		ValidArgs: []string{"bash", "fish", "zsh"},
+		Use: "completion", Short: "print a script that completes command lines in a shell", Long: usageCompletion, Args: atMostOneArg,
+		ValidArgs: []cobra.Completion{"bash", "fish", "zsh"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			shells := map[string]func(io.Writer) error{
-				"bash": func(w io.Writer) error { return cmd.Root().GenBashCompletionV2(w, false) },
-				"fish": func(w io.Writer) error { return cmd.Root().GenFishCompletion(w, false) },
-				"zsh":  cmd.Root().GenZshCompletionNoDesc,
+				"bash": func(w io.Writer) error { return cmd.Root().GenBashCompletionV2(w, true) },
+				"fish": func(w io.Writer) error { return cmd.Root().GenFishCompletion(w, true) },
+				"zsh":  cmd.Root().GenZshCompletion,
 			}
 			name := strings.Join(args, "")
 			write, ok := shells[name]
@@ -35,19 +37,29 @@ func (c *cli) completionCommand() *cobra.Command {
 	}
 }
 
-// addCompletions sets what Tab offers for each command that does not set it itself:
-// environments if its help text names that argument, else nothing.
+// addCompletions completes nothing after each command that does not say what; the default is
+// file names. It describes each flag with the help text's words.
 func (c *cli) addCompletions(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		c.addCompletions(cmd)
-		switch {
-		case cmd.ValidArgsFunction != nil || len(cmd.ValidArgs) > 0 || cmd.HasSubCommands():
-		case strings.Contains(cmd.Long, "ENVIRONMENT"):
-			cmd.ValidArgsFunction = c.completeEnvironment
-		default:
+		if cmd.ValidArgsFunction == nil && len(cmd.ValidArgs) == 0 && !cmd.HasSubCommands() {
 			cmd.ValidArgsFunction = completeValues()
 		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Usage = flagUsage(cmd.Long, f.Name) })
 	}
+}
+
+// flagUsage returns what the list in help says of --name, as far as its first line goes.
+func flagUsage(help, name string) string {
+	for line := range strings.Lines(help) {
+		flag, usage, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		for word := range strings.FieldsSeq(strings.ReplaceAll(flag, ",", " ")) {
+			if strings.HasPrefix(line, "  -") && word == "--"+name {
+				return strings.TrimRight(strings.TrimSpace(usage), ":;,")
+			}
+		}
+	}
+	return ""
 }
 
 // completeEnvironment offers the environments as the first argument.
@@ -60,7 +72,7 @@ func (c *cli) completeEnvironment(cmd *cobra.Command, args []string, _ string) (
 
 // environments returns the agent's environments, or those of this user's configuration if no
 // agent answers.
-func (c *cli) environments(ctx context.Context) []string {
+func (c *cli) environments(ctx context.Context) (offered []cobra.Completion) {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
 	st, err := c.client().Status(ctx)
@@ -68,11 +80,24 @@ func (c *cli) environments(ctx context.Context) []string {
 		config, _, _ := config.Load("", c.vars)
 		return config.Names()
 	}
-	var names []string
 	for _, e := range st.Environments {
-		names = append(names, e.Name)
+		offered = append(offered, cobra.CompletionWithDesc(e.Name, inAWord(e)))
 	}
-	return names
+	return offered
+}
+
+// inAWord describes e for a list of completions. The words are all this program's: shells
+// have expanded descriptions, and what answers on the socket may be another program.
+func inAWord(e agent.EnvironmentStatus) string {
+	switch {
+	case e.APIKey:
+		return "API key"
+	case e.State == agent.StateAbsent || e.State == agent.StateRejected:
+		return "not signed in"
+	case e.State == agent.StateUnknown:
+		return "not asked for yet"
+	}
+	return "signed in"
 }
 
 // completeValues offers values.

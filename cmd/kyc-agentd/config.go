@@ -23,7 +23,7 @@ type configOptions struct {
 func (c *cli) configCommand() *cobra.Command {
 	o := configOptions{cli: c}
 	cmd := &cobra.Command{
-		Use: "config", Short: "Show and change config.toml", Long: usageConfig,
+		Use: "config", Short: "show and change config.toml", Long: usageConfig,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError("run: kyc-agentd config --help", "config is followed by path, show, get, set or check")
@@ -31,21 +31,21 @@ func (c *cli) configCommand() *cobra.Command {
 			return nil
 		},
 		RunE: c.needsCommand,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			if o.json && cmd.Name() != "show" {
 				return usageError("leave it out", "--json goes with config show")
 			}
-			return nil
+			return c.checkEnvironmentFlag(cmd, args) // cobra runs the nearest hook only
 		},
 	}
 	cmd.PersistentFlags().StringVar(&o.file, "config", "", "")
 	cmd.PersistentFlags().BoolVar(&o.json, "json", false, "")
 	cmd.AddCommand(
-		&cobra.Command{Use: "show", Short: "Show what is in force and where it is from", Long: usageConfig, Args: noArgs, RunE: o.show},
-		&cobra.Command{Use: "path", Short: "Print the path of config.toml", Long: usageConfig, Args: noArgs, RunE: o.path},
-		&cobra.Command{Use: "get", Short: "Print the value of a key", Long: usageConfig, Args: o.oneKey, RunE: o.get, ValidArgsFunction: o.completeGet},
-		&cobra.Command{Use: "set", Short: "Change the value of a key", Long: usageConfig, Args: o.keysAndValues, RunE: o.set, ValidArgsFunction: o.completeSet},
-		&cobra.Command{Use: "check", Short: "Say what a daemon would not accept", Long: usageConfig, Args: noArgs, RunE: o.check},
+		&cobra.Command{Use: "show", Short: "show what is in force and where it is from", Long: usageConfig, Args: noArgs, RunE: o.show},
+		&cobra.Command{Use: "path", Short: "print the path of config.toml", Long: usageConfig, Args: noArgs, RunE: o.path},
+		&cobra.Command{Use: "get", Short: "print the value of a key", Long: usageConfig, Args: o.oneKey, RunE: o.get, ValidArgsFunction: o.completeGet},
+		&cobra.Command{Use: "set", Short: "change the value of a key", Long: usageConfig, Args: o.keysAndValues, RunE: o.set, ValidArgsFunction: o.completeSet},
+		&cobra.Command{Use: "check", Short: "say what a daemon would not accept", Long: usageConfig, Args: noArgs, RunE: o.check},
 	)
 	return cmd
 }

@@ -276,7 +276,7 @@ func newPhrases(t *testing.T) (all phrases) {
 		})
 	}, func(path string) bool {
 		dir, _, _ := strings.Cut(path, "/")
-		inProgram := slices.Contains([]string{"agent", "cmd", "ipc", "store"}, dir)
+		inProgram := slices.Contains([]string{"agent", "cmd", "ipc", "store"}, dir) || strings.HasPrefix(path, "internal/suggest/")
 		return inProgram && !strings.HasSuffix(path, "_test.go") && !strings.Contains(filepath.Dir(path), "test")
 	})
 	return all

@@ -18,14 +18,18 @@ type doctorOptions struct {
 func (c *cli) doctorCommand() *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
-		Use: "doctor", Long: usageDoctor, Args: atMostOneArg,
+		Use: "doctor", Short: "find what is wrong, and say how to fix it", Long: usageDoctor, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			env, err := c.environment(args)
+			if err != nil {
+				return err
+			}
 			if o.yes && !o.fixes {
 				return usageError("leave it out", "--yes goes with --fix: nothing else asks first")
 			}
 			look := func() doctor.Report {
 				return doctor.Run(cmd.Context(), doctor.Options{
-					ConfigFile: o.configFile, Environment: c.environment(args), Offline: o.offline,
+					ConfigFile: o.configFile, Environment: env, Offline: o.offline,
 					Vars: c.vars, Socket: c.socketPath(), Version: programVersion(),
 					KeyringCommand: keyring.SelfCommand(keyringVerb), NoAgent: noAgent,
 				})
@@ -47,11 +51,11 @@ func (c *cli) doctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.configFile, "config", "", "")
-	cmd.Flags().BoolVar(&o.json, "json", false, "")
+	addJSONFlag(cmd, &o.json)
 	cmd.Flags().BoolVar(&o.offline, "offline", false, "")
 	cmd.Flags().BoolVar(&o.fixes, "fix", false, "")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "")
-	return cmd
+	return c.takesEnvironment(cmd)
 }
 
 // writeReport writes r and makes its worst finding the exit code.

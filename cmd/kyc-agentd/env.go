@@ -61,7 +61,7 @@ func (c *cli) envCommand() *cobra.Command {
 	var unset bool
 	named := map[string]*bool{}
 	cmd := &cobra.Command{
-		Use: "env", Long: usageEnv, Args: noArgs,
+		Use: "env", Short: "print the line that tells a shell the agent's socket", Long: usageEnv, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sh, err := chosenShell(named, c.vars.Get("SHELL"))
 			if err != nil {
@@ -78,7 +78,7 @@ func (c *cli) envCommand() *cobra.Command {
 		named[name] = cmd.Flags().Bool(name, false, "")
 	}
 	cmd.Flags().BoolVar(&unset, "unset", false, "")
-	cmd.AddCommand(c.environmentListCommand(usageEnvList))
+	cmd.AddCommand(c.listCommand(usageEnvList))
 	return cmd
 }
 

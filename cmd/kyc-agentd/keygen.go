@@ -16,7 +16,7 @@ import (
 
 func (c *cli) keygenCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "keygen", Long: usageKeygen, Args: atMostOneArg,
+		Use: "keygen", Short: "make a key for the file store", Long: usageKeygen, Args: atMostOneArg,
 		RunE: func(_ *cobra.Command, args []string) error {
 			standard := file.DefaultKeyFile(c.vars.Get)
 			path := standard

@@ -57,7 +57,7 @@ func sinceTime(since string) string {
 func (c *cli) logCommand() *cobra.Command {
 	var o logOptions
 	cmd := &cobra.Command{
-		Use: "log", Long: usageLog, Args: noArgs,
+		Use: "log", Short: "show the daemon's log", Long: usageLog, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.showLog(cmd.Context(), o.journalctl(cmd.Flags().Changed("lines")))
 		},
@@ -65,7 +65,7 @@ func (c *cli) logCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "")
 	cmd.Flags().UintVarP(&o.lines, "lines", "n", 50, "")
 	cmd.Flags().StringVar(&o.since, "since", "", "")
-	cmd.Flags().BoolVar(&o.json, "json", false, "")
+	addJSONFlag(cmd, &o.json)
 	return cmd
 }
 

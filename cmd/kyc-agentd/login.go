@@ -23,7 +23,7 @@ type loginOptions struct {
 func (c *cli) loginCommand() *cobra.Command {
 	o := &loginOptions{cli: c}
 	cmd := &cobra.Command{
-		Use: "login", Long: usageLogin, Args: atMostOneArg,
+		Use: "login", Short: "sign in to an environment", Long: usageLogin, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.checkFlags(cmd); err != nil {
 				return err
@@ -35,7 +35,7 @@ func (c *cli) loginCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.passwordStdin, "password-stdin", false, "")
 	cmd.Flags().BoolVar(&o.apiKeyStdin, "api-key-stdin", false, "")
 	addSecretFlags(cmd)
-	return cmd
+	return c.takesEnvironment(cmd)
 }
 
 func (o *loginOptions) checkFlags(cmd *cobra.Command) error {

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,27 +13,34 @@ import (
 
 // logoutOptions are the options of `logout`.
 type logoutOptions struct {
-	local, allDevices, yes bool
+	local, allDevices, all, yes bool
 }
 
 func (c *cli) logoutCommand() *cobra.Command {
 	var o logoutOptions
 	cmd := &cobra.Command{
-		Use: "logout", Long: usageLogout, Args: atMostOneArg,
+		Use: "logout", Short: "end a sign-in", Long: usageLogout, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case o.local && o.allDevices:
 				return usageError("leave one out", "--local and --all-devices are opposites")
-			case o.yes && !o.allDevices:
-				return usageError("leave it out", "--yes goes with --all-devices: nothing else asks first")
+			case o.all && o.allDevices:
+				return usageError("leave one out", "--all is every environment here, --all-devices every machine of one environment")
+			case o.all && (len(args) > 0 || c.env != ""):
+				return usageError("leave one out", "--all is every environment, and one is named")
+			case o.yes && !o.allDevices && !o.all:
+				return usageError("leave it out", "--yes goes with --all and --all-devices: nothing else asks first")
+			case o.all:
+				return c.interact(cmd, o.runAll)
 			}
 			return c.withEnvironment(cmd, args, o.run)
 		},
 	}
 	cmd.Flags().BoolVar(&o.local, "local", false, "")
 	cmd.Flags().BoolVar(&o.allDevices, "all-devices", false, "")
-	cmd.Flags().BoolVar(&o.yes, "yes", false, "")
-	return cmd
+	cmd.Flags().BoolVarP(&o.all, "all", "a", false, "")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "")
+	return c.takesEnvironment(cmd)
 }
 
 func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
@@ -55,6 +64,54 @@ func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
 	}
 	return cmp.Or(err, warnOfTokensLeft(ctx, in))
 }
+
+// runAll ends the sign-ins of all environments that have one or may have one. It goes on
+// after a failure, because one pool that cannot be reached must not keep the others signed in.
+func (o *logoutOptions) runAll(ctx context.Context, in *interaction, before agent.Status) error {
+	defer in.openTerminal()()
+	signedIn := slices.DeleteFunc(before.Environments, func(e agent.EnvironmentStatus) bool { return e.State == agent.StateAbsent })
+	if len(signedIn) == 0 {
+		in.cli.io.say("nobody is signed in")
+		return nil
+	}
+	if err := o.confirmAll(ctx, in, signedIn); err != nil {
+		return err
+	}
+	var first error
+	for _, env := range signedIn {
+		one := *in
+		one.env = env
+		err := o.run(ctx, &one)
+		if first != nil && err != nil {
+			in.cli.io.say("%s", err) // run prints the first one
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
+}
+
+// confirmAll asks before several sign-ins end.
+func (o *logoutOptions) confirmAll(ctx context.Context, in *interaction, signedIn []agent.EnvironmentStatus) error {
+	var names []string
+	for _, env := range signedIn {
+		names = append(names, env.Name)
+	}
+	list := strings.Join(names, ", ")
+	switch {
+	case o.yes:
+		return nil
+	case in.terminal == nil:
+		return usageError("add --yes", "no terminal to ask whether the sign-ins of %s should end", list)
+	}
+	yes, err := in.askYesNo(ctx, "End the sign-ins of "+list+"?")
+	if err == nil && !yes {
+		err = errKept
+	}
+	return err
+}
+
+// errKept is the error of a logout that the person does not want after all.
+var errKept error = &agent.Error{Code: agent.CodeUnavailable, Op: "logout", Message: "cancelled; no sign-in was ended"}
 
 // warnOfTokensLeft names the token files that could not be removed. A script must not take
 // that for a complete logout, so the exit code is 75: once they are removed, the same command
@@ -94,7 +151,7 @@ func (o *logoutOptions) confirmAllDevices(ctx context.Context, in *interaction) 
 	}
 	yes, err := in.askYesNo(ctx, "End all sign-ins of "+user+" at "+in.env.Name+", on every machine?")
 	if err == nil && !yes {
-		err = &agent.Error{Code: agent.CodeUnavailable, Op: "logout", Message: "cancelled; no sign-in was ended"}
+		err = errKept
 	}
 	return err
 }

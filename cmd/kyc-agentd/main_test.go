@@ -143,9 +143,27 @@ func TestCommandLineErrors(t *testing.T) {
 		args string
 		want string
 	}{
-		{"srve", `unknown command "srve"; run: kyc-agentd --help`},
-		{"srve --store file", `unknown command "srve"; run: kyc-agentd --help`},
-		{"help serve", `unknown command "help"; run: kyc-agentd --help`},
+		{"srve", `unknown command "srve"; did you mean serve? run: kyc-agentd --help`},
+		{"srve --store file", `unknown command "srve"; did you mean serve? run: kyc-agentd --help`},
+		{"keyring-chlid", `unknown command "keyring-chlid"; run: kyc-agentd --help`},
+		{"help srve", `unknown command "srve"; did you mean serve? run: kyc-agentd --help`},
+		{"help login prod", `unknown command "prod"; run: kyc-agentd login --help`},
+		{"password rest", "password is followed by reset or change; did you mean password reset? run: kyc-agentd password --help"},
+		{"--json status", "unknown flag --json; write it after the command, or run: kyc-agentd --help"},
+		{"serve --stroe file", "unknown flag --stroe; did you mean --store? run: kyc-agentd serve --help"},
+		{"login --pasword-stdin", "unknown flag --pasword-stdin; did you mean --password-stdin? run: kyc-agentd login --help"},
+		{"status -o yaml", `--output: unknown format "yaml"; want json or text; run: kyc-agentd status --help`},
+		{"login -e prod staging", "there are two environments: the argument and --env; leave one out"},
+		{"login --env=", "--env: it is empty; leave it out for the default environment; run: kyc-agentd login --help"},
+		{"env -e prod", "env is not about an environment; leave --env out"},
+		{"wait --for soon", "--for: want a duration such as 30s or 5m, or 30 for seconds; run: kyc-agentd wait --help"},
+		{"wait --for=-1s", "--for: want a duration such as 30s or 5m, or 30 for seconds; run: kyc-agentd wait --help"},
+		{"logout --all prod", "--all is every environment, and one is named; leave one out"},
+		{"logout --all -e prod", "--all is every environment, and one is named; leave one out"},
+		{"logout --all --all-devices", "--all is every environment here, --all-devices every machine of one environment; leave one out"},
+		{"token -f curl prod", "kyc-agentd prints no token; run: kyc-token"},
+		{"auth token", "kyc-agentd prints no token; run: kyc-token"},
+		{"auth lgoin", `unknown command "lgoin"; did you mean auth login? run: kyc-agentd auth --help`},
 		{"completion csh", `no completion for the shell "csh"; there are: bash, fish, zsh; run: kyc-agentd completion --help`},
 		{"--bogus", "unknown flag --bogus; run: kyc-agentd --help"},
 		{"--bogus=hunter2 status", "unknown flag --bogus; run: kyc-agentd status --help"},
@@ -172,7 +190,7 @@ func TestCommandLineErrors(t *testing.T) {
 }
 
 func TestNoCommandIsWrongUsage(t *testing.T) {
-	if got := (session{}).run(t); got.exit != exitUsage || got.out != "" || got.errOut != usageRoot {
+	if got := (session{}).run(t); got.exit != exitUsage || got.out != "" || got.errOut != (&cli{}).root().Long {
 		t.Errorf("%+v", got)
 	}
 }

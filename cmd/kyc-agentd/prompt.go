@@ -28,6 +28,21 @@ type interaction struct {
 
 // withEnvironment resolves the environment, opens the terminal and calls do.
 func (c *cli) withEnvironment(cmd *cobra.Command, args []string, do func(context.Context, *interaction) error) error {
+	name, err := c.environment(args)
+	if err != nil {
+		return err
+	}
+	return c.interact(cmd, func(ctx context.Context, in *interaction, before agent.Status) (err error) {
+		if in.env, err = findEnvironment(before, cmp.Or(name, before.DefaultEnvironment)); err != nil {
+			return err
+		}
+		defer in.openTerminal()()
+		return do(ctx, in)
+	})
+}
+
+// interact calls do with the status of the agent.
+func (c *cli) interact(cmd *cobra.Command, do func(context.Context, *interaction, agent.Status) error) error {
 	// At a prompt these signals would end the process while the echo is off.
 	ctx, stop := untilSignal(cmd.Context(), syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
@@ -36,13 +51,17 @@ func (c *cli) withEnvironment(cmd *cobra.Command, args []string, do func(context
 	if err != nil {
 		return err
 	}
-	if in.env, err = findEnvironment(before, cmp.Or(c.environment(args), before.DefaultEnvironment)); err != nil {
-		return err
+	return interrupted(ctx, do(ctx, in, before))
+}
+
+// openTerminal opens the terminal, if there is one, and returns what closes it.
+func (in *interaction) openTerminal() func() {
+	t, err := in.cli.io.tty()
+	if err != nil {
+		return func() {}
 	}
-	if in.terminal, err = c.io.tty(); err == nil {
-		defer in.terminal.Close()
-	}
-	return interrupted(ctx, do(ctx, in))
+	in.terminal = t
+	return func() { t.Close() }
 }
 
 // findEnvironment fails before a person has typed a password for an unknown environment.

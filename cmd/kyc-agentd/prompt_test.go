@@ -257,7 +257,7 @@ func TestVerbsUsage(t *testing.T) {
 		{"confirm --resend=hunter2", "--resend takes no such value; run: kyc-agentd confirm --help"},
 		{"confirm prod 123456", "confirm takes at most one argument; run: kyc-agentd confirm --help"},
 		{"logout --local --all-devices", "--local and --all-devices are opposites; leave one out"},
-		{"logout --yes", "--yes goes with --all-devices: nothing else asks first; leave it out"},
+		{"logout --yes", "--yes goes with --all and --all-devices: nothing else asks first; leave it out"},
 		{"login --api-key sk_hunter2", "there is no --api-key: every process can read a command line; use --api-key-stdin"},
 		{"login --api-key=sk_hunter2 prod", "there is no --api-key: every process can read a command line; use --api-key-stdin"},
 		{"login --api-key-stdin -u ana", "an API key replaces user and password; leave out --user and --password-stdin"},

@@ -17,23 +17,23 @@ type passwordOptions struct {
 
 func (c *cli) passwordCommand() *cobra.Command {
 	var o passwordOptions
-	cmd := &cobra.Command{Use: "password", Long: usagePassword, Args: resetOrChange, RunE: c.needsCommand}
+	cmd := &cobra.Command{Use: "password", Short: "reset or change a password", Long: usagePassword, Args: resetOrChange, RunE: c.needsCommand}
 	cmd.PersistentFlags().VarP(&o.user, "user", "u", "")
 	cmd.AddCommand(
-		&cobra.Command{Use: "reset", Long: usagePassword, Args: atMostOneArg, RunE: func(cmd *cobra.Command, args []string) error {
+		c.takesEnvironment(&cobra.Command{Use: "reset", Short: "set a new password with a code that Cognito sends", Long: usagePassword, Args: atMostOneArg, RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withEnvironment(cmd, args, o.reset)
-		}},
-		&cobra.Command{Use: "change", Long: usagePassword, Args: atMostOneArg, RunE: func(cmd *cobra.Command, args []string) error {
+		}}),
+		c.takesEnvironment(&cobra.Command{Use: "change", Short: "replace the present password", Long: usagePassword, Args: atMostOneArg, RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withEnvironment(cmd, args, o.change)
-		}},
+		}}),
 	)
 	return cmd
 }
 
 // resetOrChange does not show what was typed: it may be a password.
-func resetOrChange(_ *cobra.Command, args []string) error {
+func resetOrChange(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError("run: kyc-agentd password --help", "password is followed by reset or change")
+		return usageError(didYouMean(suggestedCommand(cmd, args[0]), "run: kyc-agentd password --help"), "password is followed by reset or change")
 	}
 	return nil
 }
@@ -81,14 +81,14 @@ type confirmOptions struct {
 func (c *cli) confirmCommand() *cobra.Command {
 	var o confirmOptions
 	cmd := &cobra.Command{
-		Use: "confirm", Long: usageConfirm, Args: atMostOneArg,
+		Use: "confirm", Short: "confirm a new account with the code that was sent", Long: usageConfirm, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withEnvironment(cmd, args, o.run)
 		},
 	}
 	cmd.Flags().VarP(&o.user, "user", "u", "")
 	cmd.Flags().BoolVar(&o.resend, "resend", false, "")
-	return cmd
+	return c.takesEnvironment(cmd)
 }
 
 // run asks for the code that Cognito sent. Sending it again needs no terminal.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -26,12 +27,15 @@ import (
 type cli struct {
 	io     stdio
 	vars   config.Environ
-	socket string // --socket
+	socket string          // --socket
+	env    environmentFlag // --env
 	// harden is the process-wide part of serve. It cannot be taken back, so tests
 	// that run in their own process leave it out.
 	harden func() error
 	// slowAfter is when a person is shown what takes long; 0 means 1 s.
 	slowAfter time.Duration
+	// watchEvery is how often `status --watch` asks; 0 means 1 s.
+	watchEvery time.Duration
 }
 
 // run is the whole program: it runs one verb, prints its error, if there is one, and
@@ -66,47 +70,79 @@ type exitStatus int
 func (exitStatus) Error() string { return "exit" }
 
 func (c *cli) root() *cobra.Command {
+	cobra.EnableCommandSorting = false // the help lists commands as they are added
 	root := &cobra.Command{
-		Use:           "kyc-agentd",
-		Long:          usageRoot,
-		Args:          noSuchCommand,
-		RunE:          c.needsCommand,
-		Version:       programVersion(),
-		SilenceErrors: true, // run prints them, as one line
-		SilenceUsage:  true,
+		Use:               "kyc-agentd",
+		Args:              noSuchCommand,
+		RunE:              c.needsCommand,
+		PersistentPreRunE: c.checkEnvironmentFlag,
+		Version:           programVersion(),
+		SilenceErrors:     true, // run prints them, as one line
+		SilenceUsage:      true,
 	}
 	root.SetIn(c.io.in)
 	root.SetErr(c.io.err)
 	root.SetHelpTemplate("{{.Long}}")
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", RunE: c.needsCommand})
 	root.CompletionOptions.DisableDefaultCmd = true // see completion.go
 	root.SetFlagErrorFunc(flagError)
+	root.SetGlobalNormalizationFunc(flagName)
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
-	root.Flags().Bool("version", false, "") // cobra's own would also be -v
-	root.AddCommand(
-		c.serveCommand(), c.loginCommand(), c.logoutCommand(), c.passwordCommand(), c.confirmCommand(),
-		c.statusCommand(), c.doctorCommand(), c.logCommand(), c.supportCommand(),
-		c.reloadCommand(), c.apiCommand(), c.runCommand(), c.envCommand(), c.keygenCommand(), c.completionCommand(), c.versionCommand(),
-		c.useCommand(), c.configCommand(), c.environmentCommand(),
-		c.startCommand(), c.stopCommand(), c.restartCommand(),
-		c.keyringChildCommand(), c.sandboxChildCommand(),
-	)
+	root.PersistentFlags().VarP(&c.env, "env", "e", "")
+	_ = root.PersistentFlags().MarkHidden("env") // the help text has it once for all
+	c.addCommands(root)
+	root.Long = strings.Replace(usageRoot, "COMMANDS\n", listCommands(root), 1)
 	c.addCompletions(root)
 	return root
 }
 
-// needsCommand runs a command that needs another word after it: it prints the help.
-func (c *cli) needsCommand(cmd *cobra.Command, _ []string) error {
-	_, _ = io.WriteString(c.io.err, c.io.spelled(c.io.err, cmp.Or(cmd.Long, usageRoot)))
-	return exitStatus(exitUsage)
+// addCommands adds the verbs, in groups as the help lists them, and what is not listed.
+func (c *cli) addCommands(root *cobra.Command) {
+	group := func(title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: title, Title: title})
+		for _, cmd := range commands {
+			cmd.GroupID = title
+		}
+		root.AddCommand(commands...)
+	}
+	group("Sign-ins", c.loginCommand(), c.logoutCommand(), c.whoamiCommand(), c.passwordCommand(), c.confirmCommand())
+	group("What there is, and what is wrong", c.listCommand(usageList), c.statusCommand(), c.waitCommand(), c.doctorCommand(), c.logCommand(), c.supportCommand())
+	group("Use", c.apiCommand(), c.runCommand(), c.envCommand())
+	help := c.helpCommand()
+	root.SetHelpCommand(help)
+	group("The daemon", c.serveCommand(), c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand())
+	group("Configuration", c.configCommand(), c.useCommand(), c.keygenCommand())
+	group("This program", c.completionCommand(), help, c.versionCommand())
+	root.AddCommand(c.environmentCommand(), c.authCommand(), c.tokenCommand(), c.keyringChildCommand(), c.sandboxChildCommand())
 }
 
-func noSuchCommand(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError("run: kyc-agentd --help", "unknown command %q", args[0])
+// listCommands returns the list of the help text: each group with its commands.
+func listCommands(root *cobra.Command) string {
+	var list strings.Builder
+	width := 0
+	for _, cmd := range root.Commands() {
+		if !cmd.Hidden {
+			width = max(width, len(cmd.Name()))
+		}
 	}
-	return nil
+	for i, group := range root.Groups() {
+		if i > 0 {
+			list.WriteString("\n")
+		}
+		list.WriteString(group.Title + ":\n")
+		for _, cmd := range root.Commands() {
+			if cmd.GroupID == group.ID {
+				fmt.Fprintf(&list, "  %-*s  %s\n", width, cmd.Name(), cmd.Short)
+			}
+		}
+	}
+	return list.String()
+}
+
+// needsCommand runs a command that needs another word after it: it prints the help.
+func (c *cli) needsCommand(cmd *cobra.Command, _ []string) error {
+	_, _ = io.WriteString(c.io.err, c.io.spelled(c.io.err, cmd.Long))
+	return exitStatus(exitUsage)
 }
 
 // unknownCommand returns err, or an error about the command if err is about a flag of an
@@ -125,10 +161,7 @@ func unknownCommand(root *cobra.Command, args []string, err error) error {
 func flagError(cmd *cobra.Command, err error) error {
 	help := "run: " + cmd.CommandPath() + " --help"
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		if e.GetSpecifiedShortnames() != "" {
-			return usageError(help, "unknown flag -%.1s", e.GetSpecifiedName())
-		}
-		return usageError(help, "unknown flag --%s", e.GetSpecifiedName())
+		return unknownFlag(cmd, e)
 	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return usageError(help, "--%s needs a value", e.GetFlag().Name)
@@ -174,13 +207,4 @@ func (c *cli) socketPath() string {
 		return c.socket
 	}
 	return socket.Path(c.vars.Get)
-}
-
-// environment returns the environment of a verb: its argument, else $KYC_ENV, else "", which
-// means the agent's default.
-func (c *cli) environment(args []string) string {
-	if len(args) > 0 {
-		return args[0]
-	}
-	return c.vars.Get("KYC_ENV")
 }

@@ -33,7 +33,7 @@ type runOptions struct {
 func (c *cli) runCommand() *cobra.Command {
 	o := &runOptions{cli: c}
 	cmd := &cobra.Command{
-		Use: "run", Long: usageRun,
+		Use: "run", Short: "run one command with a private agent", Long: usageRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.parseArgs(cmd.ArgsLenAtDash(), args); err != nil {
 				return err
@@ -52,12 +52,12 @@ func (c *cli) runCommand() *cobra.Command {
 	cmd.Flags().Var(&o.daemon.Level, "log-level", "")
 	o.api.addFlags(cmd)
 	addSecretFlags(cmd)
-	return cmd
+	return c.takesEnvironment(cmd)
 }
 
 // parseArgs reads at most one environment before the --, which is at args[dash], and the
 // command after it.
-func (o *runOptions) parseArgs(dash int, args []string) error {
+func (o *runOptions) parseArgs(dash int, args []string) (err error) {
 	const help = "run: kyc-agentd run --help"
 	switch {
 	case dash < 0:
@@ -67,8 +67,9 @@ func (o *runOptions) parseArgs(dash int, args []string) error {
 	case len(args) == dash:
 		return usageError(help, "there is no command after the --")
 	}
-	o.environment, o.command = o.cli.environment(args[:dash]), args[dash:]
-	return nil
+	o.command = args[dash:]
+	o.environment, err = o.cli.environment(args[:dash])
+	return err
 }
 
 // checkFlags checks that the flags name one way to sign in, or none.

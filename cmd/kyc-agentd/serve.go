@@ -10,7 +10,7 @@ import (
 func (c *cli) serveCommand() *cobra.Command {
 	var o daemon.Options
 	cmd := &cobra.Command{
-		Use: "serve", Long: usageServe, Args: noArgs,
+		Use: "serve", Short: "run the daemon", Long: usageServe, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return daemon.Serve(cmd.Context(), c.daemonOptions(o, c.socketPath()))
 		},

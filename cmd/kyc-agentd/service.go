@@ -13,21 +13,21 @@ import (
 
 func (c *cli) startCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "start", Short: "Start the daemon in the background", Long: usageStart, Args: noArgs,
+		Use: "start", Short: "start the daemon in the background", Long: usageStart, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.startAgent(cmd.Context()) },
 	}
 }
 
 func (c *cli) stopCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "stop", Short: "Stop the daemon", Long: usageStop, Args: noArgs,
+		Use: "stop", Short: "stop the daemon", Long: usageStop, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.stopAgent(cmd.Context()) },
 	}
 }
 
 func (c *cli) restartCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "restart", Short: "Restart the daemon", Long: usageRestart, Args: noArgs,
+		Use: "restart", Short: "restart the daemon", Long: usageRestart, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.restartAgent(cmd.Context()) },
 	}
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,33 +19,80 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-func (c *cli) statusCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "status", Long: usageStatus, Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := c.client().Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if own := programVersion(); st.Version != own {
-				c.io.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, own)
-			}
-			if asJSON {
-				return writeJSON(c.io.shown(), st)
-			}
-			return writeStatus(c.io.out, st, time.Now())
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "")
-	return cmd
+// statusOptions are the options of `status`.
+type statusOptions struct {
+	cli         *cli
+	json, watch bool
 }
 
-func writeJSON(w io.Writer, st agent.Status) error {
+func (c *cli) statusCommand() *cobra.Command {
+	o := &statusOptions{cli: c}
+	cmd := &cobra.Command{
+		Use: "status", Aliases: []string{"st"}, Short: "show what the daemon holds", Long: usageStatus, Args: atMostOneArg,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			env := ""
+			if len(args) > 0 || c.env != "" { // without, all are shown, whatever $KYC_ENV is
+				var err error
+				if env, err = c.environment(args); err != nil {
+					return err
+				}
+			}
+			if o.watch {
+				return o.keepShowing(cmd.Context(), env)
+			}
+			return o.run(cmd.Context(), env)
+		},
+	}
+	addJSONFlag(cmd, &o.json)
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "")
+	return c.takesEnvironment(cmd)
+}
+
+// run shows the status. Of one environment it also finds out whether a token can be had; the
+// state alone does not say what Cognito would answer.
+func (o *statusOptions) run(ctx context.Context, env string) error {
+	var tokenErr error
+	if env != "" {
+		_, tokenErr = o.cli.client().Token(ctx, agent.TokenRequest{Environment: env})
+	}
+	st, err := o.status(ctx, env)
+	if err != nil {
+		return err
+	}
+	if own := programVersion(); st.Version != own {
+		o.cli.io.say("warning: the daemon is %s, and this program %s; run: systemctl --user restart kyc-agentd.service", st.Version, own)
+	}
+	out := o.cli.io.out
+	if o.json {
+		out = o.cli.io.shown()
+	}
+	return cmp.Or(o.write(out, st), tokenErr)
+}
+
+// status asks the daemon for the status: of all environments, or of env only.
+func (o *statusOptions) status(ctx context.Context, env string) (agent.Status, error) {
+	st, err := o.cli.client().Status(ctx)
+	if err != nil || env == "" {
+		return st, err
+	}
+	e, err := findEnvironment(st, env)
+	st.Environments = []agent.EnvironmentStatus{e}
+	st.Sinks = slices.DeleteFunc(st.Sinks, func(s agent.SinkStatus) bool { return s.Environment != env })
+	return st, err
+}
+
+func (o *statusOptions) write(w io.Writer, st agent.Status) error {
+	if o.json {
+		return writeJSON(w, st)
+	}
+	return writeStatus(w, st, time.Now())
+}
+
+func writeJSON(w io.Writer, value any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(st)
+	return e.Encode(value)
 }
 
 // writeStatus writes st for a person, who reads it at now, as wide as the terminal is.

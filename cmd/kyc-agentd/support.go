@@ -29,7 +29,7 @@ type supportOptions struct {
 func (c *cli) supportCommand() *cobra.Command {
 	var o supportOptions
 	cmd := &cobra.Command{
-		Use: "support", Long: usageSupport, Args: atMostOneArg,
+		Use: "support", Short: "write a file for a report of a problem", Long: usageSupport, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "kyc-agentd-support-" + time.Now().UTC().Format("20060102-150405") + ".txt"
 			if len(args) > 0 {

@@ -1,39 +1,20 @@
 package main
 
-// The help texts, as `kyc-agentd [COMMAND] --help` prints them. They are written by hand; a
-// test checks that each names its command's flags and fits into 80 columns.
+// The help texts, as `kyc-agentd [COMMAND] --help` prints them. They are written by hand, but
+// for the list of commands, which replaces COMMANDS; a test checks that each names its
+// command's flags and fits into 80 columns. Tab shows a flag's line of them, see completion.go.
 
 const usageRoot = `Usage: kyc-agentd COMMAND [ARGUMENTS]
 
 Holds sign-ins to the KYC API, one per environment, and hands out ID tokens to
 programs of the same user over a Unix socket. kyc-token prints one.
 
-  serve       run the daemon
-  login       sign in to an environment
-  logout      end a sign-in
-  password    reset or change a password
-  confirm     confirm a new account with the code that was sent
-  status      show what the daemon holds
-  doctor      find what is wrong, and say how to fix it
-  log         show the daemon's log
-  support     write a file for a report of a problem
-  start       start the daemon in the background
-  stop        stop the daemon
-  restart     restart the daemon
-  reload      make the daemon reload its configuration
-  config      show and change the configuration
-  use         choose the default environment
-  environment list the environments
-  api         send a request to the KYC API; the daemon adds the token
-  run         run one command with a private agent
-  env         print the line that tells a shell the agent's socket
-  keygen      make a key for the file store
-  completion  print a script that completes command lines in a shell
-  version     print the version, as --version does
+COMMANDS
 
 Every command has --help, and --socket PATH for a daemon that is not at
 $KYC_AGENT_SOCK, else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock, else
 /run/user/UID/kyc-agentd/agent.sock (macOS: ~/Library/Application Support/…).
+An ENVIRONMENT can also be written as -e ENVIRONMENT, and --json as -o json.
 
 Example:
   kyc-agentd login prod
@@ -89,6 +70,7 @@ API key. Example:
 `
 
 const usageLogout = `Usage: kyc-agentd logout [--local | --all-devices [--yes]] [ENVIRONMENT]
+       kyc-agentd logout --all [--local] [--yes]
 
 Ends a sign-in: Cognito revokes it, if Cognito can be reached, and the daemon
 forgets it in any case. A token file that still holds a token is named, and the
@@ -96,10 +78,11 @@ exit code is 75 then.
 
   ENVIRONMENT    staging, prod or another that the daemon knows;
                  else $KYC_ENV, else the daemon's default
+  -a, --all      the sign-ins of all environments, here; asks first
   --local        only forget it here; Cognito is not asked
   --all-devices  end every sign-in of the user, on every machine; asks first,
                  and fails if Cognito did not do it
-  --yes          do not ask
+  -y, --yes      do not ask
   --socket PATH  the daemon's socket
 `
 
@@ -127,13 +110,78 @@ Confirms a new account with the code that Cognito sent to its owner.
   --socket PATH    the daemon's socket
 `
 
-const usageStatus = `Usage: kyc-agentd status [--json]
+const usageStatus = `Usage: kyc-agentd status [--json] [--watch] [ENVIRONMENT]
 
 Shows what the daemon holds and which token files it keeps, never a secret. The
-exit status is 0 when the daemon answers, whatever it says.
+exit status is 0 when the daemon answers, whatever it says. With an ENVIRONMENT
+it shows that one, and the exit status is 0 only if a token can be had: it asks
+the daemon for one, as kyc-token does.
 
-  --json         as JSON, for programs
+  ENVIRONMENT      staging, prod or another that the daemon knows; $KYC_ENV is
+                   not used
+  --json, -o json  as JSON, for programs
+  -w, --watch      keep showing it until Ctrl-C; no token is asked for
+  --socket PATH    the daemon's socket
+
+Exit status with an ENVIRONMENT: 0 a token can be had, 69 no agent,
+75 temporary failure, 77 sign-in needed, locked or denied, 78 unknown
+environment or wrong configuration.
+`
+
+const usageList = `Usage: kyc-agentd list [--json | --quiet]
+
+Lists the environments, with the state of the sign-in, the user and the URL of
+the API: those of the daemon, or those of the configuration if no daemon
+answers. ls is the same.
+
+  --json, -o json  as JSON, for programs
+  -q, --quiet      only the names, one a line
+  --socket PATH    the daemon's socket
+`
+
+const usageWait = `Usage: kyc-agentd wait [--for DURATION] [ENVIRONMENT]
+
+Waits until a token can be had: until the daemon runs, somebody has signed in or
+Cognito can be reached again. It fails at once if waiting cannot help.
+
+  ENVIRONMENT     staging, prod or another that the daemon knows;
+                  else $KYC_ENV, else the daemon's default
+  --for DURATION  how long: 30s (default), 5m, or 30 for seconds; with 0 it asks
+                  once
+  --socket PATH   the daemon's socket
+
+Exit status: 0 a token can be had; else why there was none at the end: 69 no
+agent, 75 temporary failure, 77 sign-in needed, locked or denied, 78 unknown
+environment or wrong configuration. Example:
+  kyc-agentd wait --for 2m prod && ./nightly.sh
+`
+
+const usageWhoami = `Usage: kyc-agentd whoami [--json] [ENVIRONMENT]
+
+Shows who is signed in: the user, the sub, the claims of the ID token that are
+about the person (e-mail, tenant, groups and others), and when token and sign-in
+end. It never shows the token. The daemon refreshes the token if it has to.
+
+  ENVIRONMENT      staging, prod or another that the daemon knows;
+                   else $KYC_ENV, else the daemon's default
+  --json, -o json  as JSON, with all claims
+  --socket PATH    the daemon's socket
+
+The claims alone, as JSON: kyc-token -f claims
+`
+
+const usageAuth = `Usage: kyc-agentd auth login|status|logout|whoami [ARGUMENTS]
+
+The same as kyc-agentd login, status, logout and whoami.
+
   --socket PATH  the daemon's socket
+`
+
+const usageHelp = `Usage: kyc-agentd help [COMMAND]
+
+Prints the help text of a command, as kyc-agentd COMMAND --help does.
+
+  --socket PATH  not used
 `
 
 const usageDoctor = `Usage: kyc-agentd doctor [--json] [--offline] [--config FILE] [ENVIRONMENT]
@@ -150,7 +198,7 @@ secret, and ends within 10 seconds.
                  checks run again. It deletes nothing, makes no key, kills no
                  process, needs no root and signs nobody in or out
   --yes          do not ask
-  --json         as JSON, for programs; the ids of the findings stay the same
+  --json, -o json  as JSON, for programs; the ids of the findings stay the same
   --offline      do not use the network
   --config FILE  as for serve
   --socket PATH  the daemon's socket
@@ -174,7 +222,7 @@ error.
                      with --since
   --since TIME       only what is newer: 2h, 30m, today, "2026-01-31 14:00", or
                      what else systemd.time(7) has
-  --json             as JSON, with the fields KYC_ENV, KYC_OP, KYC_CODE and more
+  --json, -o json    as JSON, with the fields KYC_ENV, KYC_OP, KYC_CODE and more
   --socket PATH      the daemon's socket
 `
 
@@ -215,19 +263,22 @@ makes the daemon reload it. $KYC_ENV overrides it in a shell.
   --socket PATH  the daemon's socket
 `
 
-const usageEnvironment = `Usage: kyc-agentd environment list
+const usageEnvironment = `Usage: kyc-agentd environment list [--json | --quiet]
 
-Lists the environments, with the API and the user of each: those of the daemon,
-or those of the configuration if no daemon answers.
+Lists the environments, as kyc-agentd list does.
 
-  --socket PATH  the daemon's socket
+  --json, -o json  as JSON, for programs
+  -q, --quiet      only the names, one a line
+  --socket PATH    the daemon's socket
 `
 
-const usageEnvList = `Usage: kyc-agentd env list
+const usageEnvList = `Usage: kyc-agentd env list [--json | --quiet]
 
-Lists the environments, as kyc-agentd environment list does.
+Lists the environments, as kyc-agentd list does.
 
-  --socket PATH  the daemon's socket
+  --json, -o json  as JSON, for programs
+  -q, --quiet      only the names, one a line
+  --socket PATH    the daemon's socket
 `
 
 const usageConfig = `Usage: kyc-agentd config path
@@ -322,6 +373,7 @@ sign-in is revoked. If the sign-in fails, COMMAND is not started.
                         from standard input, one line
   --config FILE         as for serve
   --log-level LEVEL     of the agent, on standard error; error by default
+  --api-only            give COMMAND the API and no token: see below
   --socket PATH         with --api-only, the daemon's socket; else not used
 
 With --api-only, COMMAND gets no socket and no token, but KYC_API_URL, a port on
@@ -334,7 +386,7 @@ end with COMMAND is ended.
 
   --allow-path PATH     only this path of the API; * is one part of it; may be
                         repeated
-  --allow-method METHOD only this method, such as GET, which includes HEAD; may
+  --allow-method METHOD  only this method, such as GET, which includes HEAD; may
                         be repeated
   --sandbox             run COMMAND in bubblewrap: without your other processes,
                         their sockets and the network, and with a home folder
@@ -391,9 +443,10 @@ daemon says which environments there are. The packages install it. Otherwise:
   --socket PATH  not used
 `
 
-const usageVersion = `Usage: kyc-agentd version
+const usageVersion = `Usage: kyc-agentd version [--json]
 
-Prints the version.
+Prints the version. kyc-agentd -v does so, too.
 
-  --socket PATH  not used
+  --json, -o json  as JSON, with the version of Go and the platform
+  --socket PATH    not used
 `

@@ -55,8 +55,12 @@ func everyCommand(cmd *cobra.Command) iter.Seq[*cobra.Command] {
 }
 
 func TestUsageNamesEveryCommand(t *testing.T) {
-	for _, cmd := range (&cli{}).root().Commands() {
-		if got := strings.Contains(usageRoot, "\n  "+cmd.Name()+" "); got == cmd.Hidden {
+	root := (&cli{}).root()
+	for _, cmd := range root.Commands() {
+		if cmd.Short == "" && !cmd.Hidden {
+			t.Errorf("%s has no line for the list and for Tab", cmd.Name())
+		}
+		if got := strings.Contains(root.Long, "\n  "+cmd.Name()+" "); got == cmd.Hidden {
 			t.Errorf("%s: named %t, hidden %t", cmd.Name(), got, cmd.Hidden)
 		}
 	}
@@ -70,7 +74,7 @@ func TestUsageFitsATerminal(t *testing.T) {
 				t.Errorf("%s: %q", cmd.Name(), line)
 			}
 		}
-		if cmd != root && !cmd.Hidden && !hasSynopsis(cmd) {
+		if cmd != root && !cmd.Hidden && cmd.Parent().Name() != "auth" && !hasSynopsis(cmd) {
 			t.Errorf("%s begins %.40q", cmd.Name(), cmd.Long)
 		}
 	}
@@ -102,5 +106,27 @@ func TestHelp(t *testing.T) {
 		if !cmd.Hidden {
 			check(cmd, append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
 		}
+	}
+}
+
+// Tab shows what each flag does, and a command that is not listed is not offered.
+func TestCompletionsDescribe(t *testing.T) {
+	root := (&cli{}).root()
+	for cmd := range everyCommand(root) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Usage == "" && !f.Hidden && cmd != root && cmd.Name() != "help" {
+				t.Errorf("%s --%s has no description", cmd.CommandPath(), f.Name)
+			}
+		})
+	}
+	got := session{}.run(t, "__complete", "")
+	for line := range strings.Lines(got.out) {
+		name, description, described := strings.Cut(strings.TrimSpace(line), "\t")
+		if cmd, _, err := root.Find([]string{name}); !strings.HasPrefix(line, ":") && (err != nil || cmd.Hidden || !described || description != cmd.Short) {
+			t.Errorf("%q", line)
+		}
+	}
+	if strings.Count(got.out, "\n") < 15 {
+		t.Errorf("%+v", got)
 	}
 }

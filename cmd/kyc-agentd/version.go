@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -15,11 +16,25 @@ var version string
 func programVersion() string { return programversion.Of(version) }
 
 func (c *cli) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Long: usageVersion, Args: noArgs,
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "version", Short: "print the version, as --version does", Long: usageVersion, Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if asJSON {
+				return writeJSON(c.io.shown(), build{"kyc-agentd", programVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
+			}
 			_, err := fmt.Fprintln(c.io.out, "kyc-agentd", programVersion())
 			return err
 		},
 	}
+	addJSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+// build is what `version --json` says of this program.
+type build struct {
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
 }

@@ -13,6 +13,7 @@
 //	         shell if they have to be
 //	k8s      a Kubernetes ExecCredential, client.authentication.k8s.io/v1
 //	google   the answer to a Google auth library's executable-sourced credential
+//	claims   what the token says, as JSON and without the token
 //	aws      AWS credentials instead of the token, as an AWS SDK expects of a
 //	         credential_process; a Kyc-Environment header names their environment
 //
@@ -44,6 +45,8 @@ type Format struct {
 	// Render writes the token as it is at now, and a newline. It is nil for a format of
 	// AWS credentials.
 	Render func(t agent.Token, now time.Time) string
+	// Check refuses a token that the format cannot write; nil refuses none.
+	Check func(t agent.Token) error
 	// RenderAccess writes the access token, too, or instead; nil for a format that has no
 	// place for it. An access token can change the account, so it is no token for requests.
 	RenderAccess func(t agent.Token, now time.Time) string
@@ -63,6 +66,7 @@ var formats = []Format{
 	{Name: "env", MediaType: wire.MediaText, Render: renderEnv},
 	{Name: "k8s", MediaType: wire.MediaJSON, Render: renderK8s, ForTool: true},
 	{Name: "google", MediaType: wire.MediaJSON, Render: renderGoogle, RenderError: renderGoogleError, ForTool: true},
+	{Name: "claims", MediaType: wire.MediaJSON, Render: renderClaims, Check: checkClaims},
 	{Name: "aws", MediaType: wire.MediaJSON},
 }
 
@@ -105,6 +109,11 @@ func Render(name string, t agent.Token, now time.Time) ([]byte, error) {
 	}
 	if err := wire.CheckToken(t); err != nil {
 		return nil, err
+	}
+	if f.Check != nil {
+		if err := f.Check(t); err != nil {
+			return nil, err
+		}
 	}
 	return []byte(f.Render(t, now)), nil
 }

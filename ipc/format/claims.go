@@ -1,0 +1,69 @@
+package format
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
+)
+
+// checkClaims refuses a token without claims: an API key.
+func checkClaims(t agent.Token) error {
+	if _, err := claimsOf(t); err != nil {
+		e := wire.UsageError("this is an API key, which has no claims")
+		e.Environment = t.Environment
+		return e
+	}
+	return nil
+}
+
+// renderClaims writes the claims of a token that checkClaims accepts. The agent has verified
+// the token.
+func renderClaims(t agent.Token, _ time.Time) string {
+	claims, _ := claimsOf(t)
+	return escapeInvisible(string(wire.Encode(claims)))
+}
+
+// claimsOf returns the payload of a JWT. Numbers stay as they are written.
+func claimsOf(t agent.Token) (claims map[string]any, err error) {
+	parts := strings.Split(t.IDToken.Reveal(), ".")
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("not a JWT: %d parts", len(parts))
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, fmt.Errorf("the payload is not base64url: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.UseNumber()
+	if err := d.Decode(&claims); err != nil || claims == nil {
+		return nil, fmt.Errorf("the payload is not a JSON object: %v", err)
+	}
+	return claims, nil
+}
+
+// escapeInvisible escapes in JSON what a terminal might obey or nobody sees. encoding/json
+// escapes controls of ASCII only, and a claim may hold what a user has typed.
+func escapeInvisible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || r < utf8.RuneSelf && r != 0x7f || r != utf8.RuneError && strconv.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
