@@ -6,6 +6,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/format"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
@@ -27,7 +28,7 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if req.Type != agent.TypeID && f.RenderAccess == nil {
 		return response{}, wire.InEnvironment(env, wire.UsageError("format %s is for ID tokens; an access token has the formats token and json", f.Name))
 	}
-	if f.Render == nil {
+	if f.Render == nil && f.RenderClaims == nil {
 		return h.serveAWSCredentials(req)
 	}
 	limit := tokenTimeout
@@ -38,16 +39,19 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	if f.Check != nil {
-		if err := f.Check(t); err != nil {
-			return response{}, err
-		}
+	body, err := renderToken(f, req.Type, t)
+	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(body), user: t.User}, err
+}
+
+// renderToken writes t in a format that has the token of this type, or its claims.
+func renderToken(f format.Format, tokenType agent.TokenType, t agent.Token) (string, error) {
+	switch {
+	case f.RenderClaims != nil:
+		return f.RenderClaims(t)
+	case tokenType != agent.TypeID:
+		return f.RenderAccess(t, time.Now()), nil
 	}
-	render := f.Render
-	if req.Type != agent.TypeID {
-		render = f.RenderAccess
-	}
-	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(render(t, time.Now())), user: t.User}, nil
+	return f.Render(t, time.Now()), nil
 }
 
 // tokenTypeOf returns the type of token that a request names; "id" is the default.

@@ -48,7 +48,8 @@ type apiOptions struct {
 func (c *cli) apiCommand() *cobra.Command {
 	a := &apiOptions{cli: c}
 	cmd := &cobra.Command{
-		Use: "api", Short: "send a request to the KYC API; the daemon adds the token", Long: usageAPI, Args: methodAndPath,
+		Use: "api", SuggestFor: []string{"curl", "request", "call"},
+		Short: "send a request to the KYC API; the daemon adds the token", Long: usageAPI, Args: methodAndPath,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			env, err := c.environment(args[:len(args)-2])
 			if err != nil {

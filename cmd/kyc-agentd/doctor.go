@@ -18,7 +18,8 @@ type doctorOptions struct {
 func (c *cli) doctorCommand() *cobra.Command {
 	var o doctorOptions
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "find what is wrong, and say how to fix it", Long: usageDoctor, Args: atMostOneArg,
+		Use: "doctor", SuggestFor: []string{"diagnose", "check", "debug"},
+		Short: "find what is wrong, and say how to fix it", Long: usageDoctor, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			env, err := c.environment(args)
 			if err != nil {

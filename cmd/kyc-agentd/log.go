@@ -57,7 +57,8 @@ func sinceTime(since string) string {
 func (c *cli) logCommand() *cobra.Command {
 	var o logOptions
 	cmd := &cobra.Command{
-		Use: "log", Short: "show the daemon's log", Long: usageLog, Args: noArgs,
+		Use: "log", Aliases: []string{"logs"}, SuggestFor: []string{"journal", "tail"},
+		Short: "show the daemon's log", Long: usageLog, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.showLog(cmd.Context(), o.journalctl(cmd.Flags().Changed("lines")))
 		},

@@ -23,7 +23,8 @@ type loginOptions struct {
 func (c *cli) loginCommand() *cobra.Command {
 	o := &loginOptions{cli: c}
 	cmd := &cobra.Command{
-		Use: "login", Short: "sign in to an environment", Long: usageLogin, Args: atMostOneArg,
+		Use: "login", Aliases: []string{"signin", "sign-in"}, SuggestFor: []string{"authenticate", "connect"},
+		Short: "sign in to an environment", Long: usageLogin, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.checkFlags(cmd); err != nil {
 				return err

@@ -19,7 +19,8 @@ type logoutOptions struct {
 func (c *cli) logoutCommand() *cobra.Command {
 	var o logoutOptions
 	cmd := &cobra.Command{
-		Use: "logout", Short: "end a sign-in", Long: usageLogout, Args: atMostOneArg,
+		Use: "logout", Aliases: []string{"signout", "sign-out"}, SuggestFor: []string{"revoke", "disconnect"},
+		Short: "end a sign-in", Long: usageLogout, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case o.local && o.allDevices:

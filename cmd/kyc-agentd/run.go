@@ -33,7 +33,7 @@ type runOptions struct {
 func (c *cli) runCommand() *cobra.Command {
 	o := &runOptions{cli: c}
 	cmd := &cobra.Command{
-		Use: "run", Short: "run one command with a private agent", Long: usageRun,
+		Use: "run", Aliases: []string{"exec"}, Short: "run one command with a private agent", Long: usageRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.parseArgs(cmd.ArgsLenAtDash(), args); err != nil {
 				return err

@@ -10,7 +10,8 @@ import (
 func (c *cli) serveCommand() *cobra.Command {
 	var o daemon.Options
 	cmd := &cobra.Command{
-		Use: "serve", Short: "run the daemon", Long: usageServe, Args: noArgs,
+		Use: "serve", SuggestFor: []string{"daemon", "agent"},
+		Short: "run the daemon", Long: usageServe, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return daemon.Serve(cmd.Context(), c.daemonOptions(o, c.socketPath()))
 		},

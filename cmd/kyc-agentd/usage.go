@@ -191,17 +191,18 @@ Finds what keeps the agent from working, here and on the way to Cognito, and
 says what to do about each finding. It changes nothing without --fix, shows no
 secret, and ends within 10 seconds.
 
-  ENVIRONMENT    the only one to check; else $KYC_ENV, else all of them
-  --fix          do what the fixes say, and ask before each one: start, restart
-                 or reload the agent, systemctl's daemon-reload, enable and
-                 reset-failed, chmod of your own socket and folders. Then the
-                 checks run again. It deletes nothing, makes no key, kills no
-                 process, needs no root and signs nobody in or out
-  --yes          do not ask
+  ENVIRONMENT      the only one to check; else $KYC_ENV, else all of them
+  --fix            do what the fixes say, and ask before each one: start,
+                   restart or reload the agent, systemctl's daemon-reload,
+                   enable and reset-failed, chmod of your own socket and
+                   folders. Then the checks run again. It deletes nothing, makes
+                   no key, kills no process, needs no root and signs nobody in
+                   or out
+  --yes            do not ask
   --json, -o json  as JSON, for programs; the ids of the findings stay the same
-  --offline      do not use the network
-  --config FILE  as for serve
-  --socket PATH  the daemon's socket
+  --offline        do not use the network
+  --config FILE    as for serve
+  --socket PATH    the daemon's socket
 
 For each environment it begins one sign-in at Cognito, as a user with a random
 name: the refusal shows whether the app client is right. This cannot lock an

@@ -10,7 +10,7 @@ import (
 
 func (c *cli) useCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "use", Short: "choose the default environment", Long: usageUse,
+		Use: "use", Short: "choose the default environment", Long: usageUse, ValidArgsFunction: c.completeEnvironment,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" { // an empty value would mean the built-in default
 				return usageError("run: kyc-agentd environment list", "use takes one environment")

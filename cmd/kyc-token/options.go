@@ -59,6 +59,9 @@ func (o *options) parseArg(args []string) (rest []string, err error) {
 // parseFlag reads the flag arg; rest are the arguments after it.
 func (o *options) parseFlag(arg string, rest []string) ([]string, error) {
 	name, value, inline := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+	if format, is := attachedFormat(arg); is {
+		name, value, inline = "f", format, true
+	}
 	if on := o.boolFlag(name); on != nil {
 		if inline {
 			return rest, usageError("the flag -" + name + " takes no value")
@@ -81,6 +84,17 @@ func (o *options) parseFlag(arg string, rest []string) ([]string, error) {
 	return rest, nil
 }
 
+// attachedFormat reads a format that follows -f without a blank, as in -fjson. A name that is
+// none is left to be an unknown flag.
+func attachedFormat(arg string) (format string, is bool) {
+	format, is = strings.CutPrefix(arg, "-f")
+	if !is {
+		format, is = strings.CutPrefix(arg, "-o")
+	}
+	known := format == "env" || format != "" && options{format: format}.shape() != nil
+	return format, is && known
+}
+
 // parseRest reads the arguments after "--": exec's command, or words that are not verbs.
 func (o *options) parseRest(args []string) error {
 	if o.mode == modeExec {
@@ -100,7 +114,7 @@ func (o *options) boolFlag(name string) *bool {
 	switch name {
 	case "h", "help":
 		return &o.help
-	case "version":
+	case "v", "version":
 		return &o.version
 	}
 	return nil
@@ -109,15 +123,17 @@ func (o *options) boolFlag(name string) *bool {
 // stringFlag returns the option of a flag with a value, or nil.
 func (o *options) stringFlag(name string) *string {
 	switch name {
-	case "f", "format":
+	case "f", "format", "o", "output":
 		return &o.format
+	case "e", "env", "environment":
+		return &o.environment
 	case "min-valid":
 		return &o.minValid
 	case "socket":
 		return &o.socket
 	case "t", "type":
 		return &o.tokenType
-	case "user":
+	case "user", "username":
 		return &o.user
 	}
 	return nil

@@ -61,6 +61,8 @@ func (o options) shape() func(*shapeReader) {
 		return (*shapeReader).k8s
 	case "google":
 		return (*shapeReader).google
+	case "claims":
+		return (*shapeReader).claims
 	case "aws":
 		return (*shapeReader).aws
 	}
@@ -124,6 +126,14 @@ func (r *shapeReader) aws() {
 	r.around(`,"SessionToken":"`, `","Expiration":"`)
 	r.time()
 	r.literal("\"}\n")
+}
+
+// claims reads an object on one line that can be shown. It does not look into it: nothing but
+// a JSON parser reads claims, and the agent escapes in them what a terminal might obey.
+func (r *shapeReader) claims() {
+	line, ended := strings.CutSuffix(r.rest, "}\n")
+	r.wrong = !ended || !strings.HasPrefix(line, "{") || oneLine(line) != line
+	r.rest = ""
 }
 
 // jsonFields are those that json reads by name.

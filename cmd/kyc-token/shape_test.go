@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"io"
 	"net"
 	"os"
@@ -36,6 +37,7 @@ var questions = []question{
 	{"env", "kyc-token", []string{"-f", "env"}, "GET /v1/token?format=env", envLines},
 	{"k8s", "kyc-token", []string{"-f", "k8s"}, "GET /v1/token?format=k8s", `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"` + jwt + `","expirationTimestamp":"2026-01-02T03:04:05Z"}}` + "\n"},
 	{"google", "kyc-token", []string{"-f", "google"}, "GET /v1/token?format=google", `{"version":1,"success":true,"token_type":"urn:ietf:params:oauth:token-type:id_token","id_token":"` + jwt + `","expiration_time":1767323045}` + "\n"},
+	{"claims", "kyc-token", []string{"-f", "claims"}, "GET /v1/token?format=claims", `{"a":{"b":[1,-2.5e+3,true,null,{}]},"aud":"7","cognito:groups":["x","y"],"name":"J\u0022\"\u202eé\n"}` + "\n"},
 	{"aws", "kyc-token", []string{"-f", "aws"}, "GET /v1/token?format=aws", `{"Version":1,"AccessKeyId":"ASIAX","SecretAccessKey":"a/b+c=","SessionToken":"d//e==","Expiration":"2026-01-02T03:04:05Z"}` + "\n"},
 	{"bazel", "kyc-token", []string{"get"}, "POST /v1/helper/bazel", `{"headers":{"Authorization":["Bearer ` + jwt + `"]},"expires":"2026-01-02T03:04:05Z"}` + "\n"},
 	{"git", git, []string{"get"}, "POST /v1/helper/git?operation=get", "capability[]=authtype\nauthtype=Bearer\ncredential=" + jwt + "\nephemeral=1\npassword_expiry_utc=1767323045\n"},
@@ -123,6 +125,11 @@ func TestShapesAreTheAgents(t *testing.T) {
 	odd := someToken()
 	odd.APIURL, odd.User, odd.Subject = `https://kyc.example/~'a"?b=<c>&d=$(e)`, `ana <"\> ü 𝒳`, "7d1f-22"
 	key := agent.Token{Environment: "a_b-1", IDToken: agent.NewSecret("sk_live.1-2_3")}
+	claims := agent.Token{Environment: "prod", IDToken: jwtOf(`{"name":"a\u001b[2J\u202e\u009b\ufffd\u00a0𝒳\ud83d\ude00\ue000\udb40\udc01\n<b>","n":12345678901234567890,"cognito:groups":["x"]}`)}
+	path := serve(t, &service{token: claims})
+	run(t, nil, "-socket", path, "-f", "claims").wantSuccess(t,
+		`{"cognito:groups":["x"],"n":12345678901234567890,"name":"a\u001b[2J\u202e\u009b\ufffd\u00a0𝒳😀\ue000\udb40\udc01\n\u003cb\u003e"}`+"\n")
+	run(t, nil, "-socket", serve(t, &service{token: key}), "-f", "claims").wantFailure(t, exitUsage, "", "an API key, which has no claims")
 	foul := someToken()
 	foul.User, foul.Subject = " \x1b[2Jana\u202e\u2028\xff\u200d ", "\n"
 	for _, token := range []agent.Token{someToken(), odd, key, foul} {
@@ -147,6 +154,11 @@ func TestShapesAreTheAgents(t *testing.T) {
 	}
 }
 
+// jwtOf returns a token with these claims.
+func jwtOf(claims string) agent.Secret {
+	return agent.NewSecret("eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln")
+}
+
 // hostile are answers that make the reader do what nobody asked for. Each comes with the
 // questions to which it is an answer.
 var hostile = []struct {
@@ -169,6 +181,12 @@ var hostile = []struct {
 	{"curl", "oauth2-bearer = \"eyJ\\\"\"\n", ""},
 	{"curl", "url = \"http://evil.example\"\n", ""},
 	{"curl", "# oauth2-bearer = \"eyJ\"\n", ""},
+	{"claims", "{\"a\":1}\n{}\n", ""},
+	{"claims", "{\"name\":\"\u202e\"}\n", ""},
+	{"claims", "{\"name\":\"\x1b[2J\"}\n", ""},
+	{"claims", "{\"name\":\"\u009b2J\"}\n", ""},
+	{"claims", jwt + "\n", ""},
+	{"claims", "", ""},
 	{"json", strings.Replace(jsonLine, jwt, "eyJ\\nx", 1), ""},
 	{"json", strings.Replace(jsonLine, "prod", "../x", 1), ""},
 	{"json", strings.Replace(jsonLine, "https://kyc", "file:///kyc", 1), ""},

@@ -12,7 +12,8 @@ waits for it.
   ENVIRONMENT          staging, prod or another that the agent knows;
                        else $KYC_ENV, else the agent's default
   -f, -format FORMAT   token (default), header, curl, json, env, k8s or google;
-                       aws for AWS credentials, as a credential_process
+                       claims for what the token says, as JSON; aws for AWS
+                       credentials, as a credential_process
   -t, -type TYPE       id (default), or access for the access token, which can
                        change the account: with -f token or json, and only if
                        the environment has hand_out_access_tokens
@@ -20,11 +21,12 @@ waits for it.
                        300 (seconds), 5m, 1h
   -user NAME           an error if anybody else is signed in: the user name as
                        typed at the sign-in, Cognito's name, or the sub
+  -e, -env ENVIRONMENT the same as the argument
   -socket PATH         the agent's socket; else $KYC_AGENT_SOCK,
                        else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock,
                        else /run/user/UID/kyc-agentd/agent.sock
                        (macOS: ~/Library/Application Support/...)
-  -version             print the version
+  -v, -version         print the version
   -h, -help            print this text
 
 get is a credential helper for Bazel and other tools with its protocol: it

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -15,21 +14,16 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// checkClaims refuses a token without claims: an API key.
-func checkClaims(t agent.Token) error {
-	if _, err := claimsOf(t); err != nil {
-		e := wire.UsageError("this is an API key, which has no claims")
+// renderClaims writes the claims of a token, which the agent has verified. An API key is no JWT
+// and has none.
+func renderClaims(t agent.Token) (string, error) {
+	claims, err := claimsOf(t)
+	if err != nil {
+		e := wire.UsageError("this environment has an API key, which has no claims")
 		e.Environment = t.Environment
-		return e
+		return "", e
 	}
-	return nil
-}
-
-// renderClaims writes the claims of a token that checkClaims accepts. The agent has verified
-// the token.
-func renderClaims(t agent.Token, _ time.Time) string {
-	claims, _ := claimsOf(t)
-	return escapeInvisible(string(wire.Encode(claims)))
+	return escapeInvisible(string(wire.Encode(claims))), nil
 }
 
 // claimsOf returns the payload of a JWT. Numbers stay as they are written.

@@ -3,7 +3,7 @@
 _kyc_token_environments() {
     # Only names: compgen -W expands its words, and what answers on the socket may be
     # another program than the agent. It is no error if no agent runs.
-    kyc-agentd __complete login '' 2>/dev/null | LC_ALL=C sed -n '/^[a-z0-9][a-z0-9_-]\{0,62\}$/p'
+    kyc-agentd __completeNoDesc login '' 2>/dev/null | LC_ALL=C sed -n '/^[a-z0-9][a-z0-9_-]\{0,62\}$/p'
 }
 
 # One completion a line. COMPREPLY=($(compgen ...)) would take a file called * for a pattern.
@@ -17,7 +17,7 @@ _kyc_token() {
     COMPREPLY=()
     case $before in
     -f | -format | --format)
-        _kyc_token_offer -W 'aws curl env google header json k8s token' -- "$word"
+        _kyc_token_offer -W 'aws claims curl env google header json k8s token' -- "$word"
         return
         ;;
     -t | -type | --type)
@@ -29,12 +29,16 @@ _kyc_token() {
         _kyc_token_offer -f -- "$word"
         return
         ;;
+    -e | -env | --env)
+        _kyc_token_offer -W "$(_kyc_token_environments)" -- "$word"
+        return
+        ;;
     -min-valid | --min-valid | -user | --user)
         return
         ;;
     esac
     if [[ $word == -* ]]; then
-        _kyc_token_offer -W '-f -min-valid -socket -t -user -version -help' -- "$word"
+        _kyc_token_offer -W '-e -f -min-valid -socket -t -user -version -help' -- "$word"
         return
     fi
     local verbs=
