@@ -55,6 +55,13 @@ func serveOn(t *testing.T, s agent.Service, reload func(context.Context) error) 
 func serveBy(t *testing.T, server *ipc.Server) string {
 	t.Helper()
 	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
+	serveAt(t, path, server)
+	return path
+}
+
+// serveAt does so at path.
+func serveAt(t *testing.T, path string, server *ipc.Server) {
+	t.Helper()
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +71,6 @@ func serveBy(t *testing.T, server *ipc.Server) string {
 	serving.Go(func() { _ = server.Serve(ctx, ln) })
 	t.Cleanup(serving.Wait)
 	t.Cleanup(cancel)
-	return path
 }
 
 // A session is one run of the program in this process.

@@ -72,11 +72,12 @@ func (o *waitOptions) run(ctx context.Context, env string) error {
 	}
 }
 
-// ask asks once, for limit at most if that is above 0. Nobody sees the token.
+// ask asks once, for limit at most if that is above 0, but long enough for an answer from
+// memory. Nobody sees the token.
 func (o *waitOptions) ask(ctx context.Context, env string, limit time.Duration) (agent.Token, error) {
 	if limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
+		ctx, cancel = context.WithTimeout(ctx, max(limit, time.Second))
 		defer cancel()
 	}
 	return o.cli.client().Token(ctx, agent.TokenRequest{Environment: env})
@@ -94,7 +95,7 @@ func mayChange(err error) bool {
 // inVain says in err how long `wait` has waited.
 func inVain(err error, limit time.Duration) error {
 	e, ok := errors.AsType[*agent.Error](err)
-	if !ok || limit == 0 {
+	if !ok || limit < time.Second {
 		return err
 	}
 	out := *e

@@ -85,7 +85,7 @@ func (i identity) write(w io.Writer, now time.Time) error {
 	}
 	line("environment", i.Environment)
 	if i.APIKey {
-		line("user", "API key, which says of nobody")
+		line("user", "none: an API key")
 		return table.Flush()
 	}
 	line("user", i.User)
