@@ -66,6 +66,7 @@ func TestVerbsWithoutHome(t *testing.T) {
 		for _, verb := range []string{
 			"serve", "serve --store file", "login -u ana --password-stdin", "logout", "password reset", "password change", "confirm",
 			"status", "doctor --offline", "log", "reload", "api GET /kyc", "run -- true", "env", "completion bash", "version",
+			"whoami", "list", "wait --for 0", "status prod", "status -w", "logout --all", "auth login", "help",
 		} {
 			exit, stdout, stderr := runWith(t, nowhere, strings.Fields(verb)...)
 			switch {

@@ -2,12 +2,14 @@
 // ID tokens over a Unix socket. Start with two of its verbs: `serve` runs the daemon, and
 // `login` signs in to it; kyc-token then prints a token.
 //
-// Package main has the verbs, one in each file: serve.go, login.go, logout.go, recover.go
-// (password and confirm), status.go, doctor.go, log.go, service.go (start, stop and restart),
-// reload.go, config.go, use.go, environment.go, api.go, run.go, env.go, keygen.go,
-// completion.go, version.go. root.go puts them together; usage.go has their help
-// texts, exit.go the exit codes, interrupt.go what a signal does to them, output.go the rules
-// for what they print. prompt.go and challenge.go ask a person; secretinput.go reads secrets from standard input.
+// Package main has the verbs, one in each file: serve.go, login.go, logout.go, whoami.go,
+// recover.go (password and confirm), list.go, environment.go, status.go (and watch.go), wait.go,
+// doctor.go, log.go, support.go, service.go (start, stop and restart), reload.go, config.go,
+// use.go, api.go, run.go, env.go, keygen.go, completion.go, help.go, version.go, auth.go.
+// root.go puts them together, commandline.go understands what people type; usage.go has the
+// help texts, exit.go the exit codes, interrupt.go what a signal does to them, output.go the
+// rules for what they print. prompt.go and challenge.go ask a person; secretinput.go reads
+// secrets from standard input.
 //
 // The rest is below internal:
 //

@@ -21,6 +21,8 @@ func TestOddStdout(t *testing.T) {
 		"completion bash", "completion fish", "completion zsh", "__complete login ''",
 		"serve --help", "login --help", "logout --help", "password --help", "password reset --help", "confirm --help", "status --help",
 		"doctor --help", "config --help", "config set --help", "environment --help", "use --help", "start --help", "stop --help", "restart --help", "log --help", "support --help", "reload --help", "api --help", "run --help", "env --help", "keygen --help", "completion --help", "version --help",
+		"status -w", "list", "list -q", "list -o json", "version --json", "help", "help login", "__complete whoami ''",
+		"whoami --help", "list --help", "wait --help", "help --help", "auth --help", "auth login --help",
 	} {
 		for redirect, why := range map[string]string{">/dev/full": "no space left on device", ">&-": "bad file descriptor", "<&- >&-": "bad file descriptor"} {
 			cmd := exec.Command(sh, "-c", program+" "+verb+" "+redirect)

@@ -236,7 +236,10 @@ func (w *witness) stranger(_ context.Context, c agent.Challenge) (agent.Answers,
 // commands runs what is left of the command lines, the failing ones too.
 func (w *witness) commands() {
 	for _, args := range [][]string{
-		{"kyc-agentd", "status"}, {"kyc-agentd", "status", "--json"}, {"kyc-agentd", "reload"}, {"kyc-agentd", "version"},
+		{"kyc-agentd", "status"}, {"kyc-agentd", "status", "--json"}, {"kyc-agentd", "status", "prod"},
+		{"kyc-agentd", "whoami", "prod"}, {"kyc-agentd", "whoami", "--json", "prod"}, {"kyc-agentd", "whoami", "staging"}, {"kyc-agentd", "list", "--json"},
+		{"kyc-agentd", "wait", "--for", "0", "prod"}, {"kyc-agentd", "wait", "--for", "0", "staging"},
+		{"kyc-agentd", "reload"}, {"kyc-agentd", "version"},
 		{"kyc-agentd", "login", "moon", "-u", "ada", "--password-stdin"}, {"kyc-agentd", "login", "prod"},
 		{"kyc-agentd", "serve"}, {"kyc-agentd", "logout", "moon"}, {"kyc-agentd", "keygen", filepath.Join(w.dir, "store.key")},
 		{"kyc-agentd", "login", "staging", "--api-key-stdin"}, {"kyc-agentd", "logout", "--local", "staging"},
@@ -252,6 +255,10 @@ func (w *witness) commands() {
 		{"kyc-token", "moon"}, {"kyc-token", "-f", "yaml"}, {"kyc-token", "-min-valid", "48h", "prod"}, {"kyc-token", "staging"},
 	} {
 		w.say(strings.Join(args, " "), "Correct-horse-7\n", args[0], args[1:]...)
+	}
+	// The claims are no token.
+	if exit, out, errOut := w.run("", "kyc-token", "-f", "claims", "prod"); exit != 0 || strings.Contains(out, "eyJ") || !strings.Contains(out, `"sub":`) {
+		w.t.Errorf("kyc-token -f claims: exit %d, %q, %q", exit, out, errOut)
 	}
 	// Where a token is asked for, it is on stdout and nowhere else.
 	for _, format := range []string{"token", "header", "curl", "json"} {

@@ -184,7 +184,10 @@ func TestWait(t *testing.T) {
 		{fail(agent.CodeInternal), "", exitInternal, "prod: not now", 1},
 	}
 	for _, tt := range tests {
-		w := &waitingAgent{scriptedAgent: scriptedAgent{status: anaAtProd()}, first: tt.first, after: 1}
+		w := &waitingAgent{first: tt.first, after: 1}
+		if tt.exit != exitOK {
+			w.after = 1 << 30
+		}
 		path := serveOn(t, w, nil)
 		session{}.run(t, append([]string{"wait", "--socket", path, "prod"}, strings.Fields(tt.args)...)...).want(t, tt.exit, tt.line)
 		if got := w.asked.Load(); got != tt.asked && tt.args != "--for=1ms" {

@@ -17,8 +17,8 @@
 //	aws      AWS credentials instead of the token, as an AWS SDK expects of a
 //	         credential_process; a Kyc-Environment header names their environment
 //
-// Each ends with a newline. The formats below json report the end of the token a minute
-// early (or half of the remaining life, if that is less), because the tools that read them
+// Each ends with a newline. The formats env, k8s and google report the end of the token a
+// minute early (or half of the remaining life, if that is less), because the tools that read them
 // use a token up to the second that they are told. An API key does not expire: its
 // expires_at and expires_in in json, and KYC_TOKEN_EXPIRES_AT, are empty; k8s and google
 // leave theirs out.
