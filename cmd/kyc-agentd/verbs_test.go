@@ -116,30 +116,50 @@ func TestStatusWatchWithoutAgent(t *testing.T) {
 	}
 }
 
-// An agent of a release without claims is asked for them.
+// An agent of a release without claims still knows who is signed in.
 func TestWhoamiOfAnOlderAgent(t *testing.T) {
+	signedIn := true
+	path := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.URL.Path == "/v1/status":
+			_, _ = w.Write([]byte(`{"version":"v0.1.0","default_environment":"prod","environments":[{"name":"prod","state":"fresh","user":"ana","subject":"7d1f"}]}`))
+		case r.URL.Query().Get("format") == "claims":
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"code":"usage","detail":"unknown format \"claims\"; known: token, header"}`))
+		case signedIn:
+			_, _ = w.Write([]byte(`{"token":"an.id.token","token_type":"Bearer","environment":"prod","expires_at":"","expires_in":"","api_url":""}`))
+		default:
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"code":"login_required","detail":"not signed in","environment":"prod","hint":"run: kyc-agentd login prod"}`))
+		}
+	})
+	const warning = "kyc-agentd: warning: the daemon is v0.1.0, which does not tell the claims; run: systemctl --user restart kyc-agentd.service\n"
+	if got := (session{}).run(t, "whoami", "--socket", path); got.exit != exitOK || got.errOut != warning || !strings.Contains(got.out, "user         ana\nsub          7d1f\n") {
+		t.Errorf("%+v", got)
+	}
+	if got := (session{}).run(t, "list", "-q", "--socket", path); got.exit != exitOK || got.out != "prod\n" {
+		t.Errorf("%+v", got)
+	}
+	signedIn = false
+	session{}.run(t, "whoami", "--socket", path).want(t, exitDenied, "prod: not signed in; run: kyc-agentd login prod")
+	session{}.run(t, "wait", "--for", "0", "--socket", path).want(t, exitDenied, "prod: not signed in; run: kyc-agentd login prod")
+}
+
+// serveHTTP answers on a socket as no agent of this version does, and returns its path.
+func serveHTTP(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
 	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
 	ln, err := socket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v1/status" {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write([]byte(`{"version":"v0.1.0","default_environment":"prod","environments":[{"name":"prod","state":"fresh","user":"ana"}]}`))
-			return
-		}
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write([]byte(`{"code":"usage","detail":"unknown format \"claims\"; known: token, header"}`))
-	})}
+	server := &http.Server{Handler: answer}
 	go func() { _ = server.Serve(ln) }()
 	t.Cleanup(func() { _ = server.Close() })
-	session{}.run(t, "whoami", "--socket", path).want(t, exitUsage,
-		`unknown format "claims"; known: token, header; the agent is of an older version, and this program test; run: systemctl --user restart kyc-agentd.service`)
-	if got := (session{}).run(t, "list", "-q", "--socket", path); got.exit != exitOK || got.out != "prod\n" {
-		t.Errorf("%+v", got)
-	}
+	return path
 }
 
 // A waitingAgent has a token when it was asked often enough.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,12 +68,27 @@ func (c *cli) identity(cmd *cobra.Command, args []string) (identity, error) {
 		return identity{}, err
 	}
 	if claimsErr != nil && !env.APIKey { // a key has none
-		return identity{}, claimsErr
+		claimsErr = c.withoutClaims(cmd.Context(), st, env.Name, claimsErr)
+	} else {
+		claimsErr = nil
 	}
 	return identity{
 		Environment: env.Name, User: env.User, Subject: env.Subject, APIKey: env.APIKey, Claims: claims,
 		ExpiresAt: env.ExpiresAt, SignedInAt: env.SignedInAt, SignInEndsAt: env.SignInEndsAt,
-	}, nil
+	}, claimsErr
+}
+
+// withoutClaims returns nil if the daemon is of another version, which knows who is signed in
+// but not the format of claims, and says so.
+func (c *cli) withoutClaims(ctx context.Context, st agent.Status, env string, err error) error {
+	if agent.CodeOf(err) != agent.CodeUsage || st.Version == programVersion() {
+		return err
+	}
+	if _, err := c.client().Token(ctx, agent.TokenRequest{Environment: env}); err != nil {
+		return err
+	}
+	c.io.say("warning: the daemon is %s, which does not tell the claims; run: systemctl --user restart kyc-agentd.service", st.Version)
+	return nil
 }
 
 // write writes who it is for a person, who reads it at now.
