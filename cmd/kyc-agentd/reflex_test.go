@@ -30,6 +30,7 @@ var varying = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}`), "SUB"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "http://COGNITO"},
 	{regexp.MustCompile(`"(go|platform)": "[^"]*"`), `"$1": "…"`},
+	{regexp.MustCompile(`run: systemctl --user \w+ kyc-agentd\.\w+ \(or: kyc-agentd serve\)`), "run: …"}, // as the machine is
 	{regexp.MustCompile(`eyJ[\w.-]+`), "TOKEN"},
 	{regexp.MustCompile(`(\S)  +`), "$1  "}, // the width of a column
 }

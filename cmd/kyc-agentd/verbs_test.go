@@ -137,7 +137,7 @@ func TestWhoamiOfAnOlderAgent(t *testing.T) {
 		}
 	})
 	const warning = "kyc-agentd: warning: the daemon is v0.1.0, which does not tell the claims; run: systemctl --user restart kyc-agentd.service\n"
-	if got := (session{}).run(t, "whoami", "--socket", path); got.exit != exitOK || got.errOut != warning || !strings.Contains(got.out, "user         ana\nsub          7d1f\n") {
+	if got := (session{}).run(t, "whoami", "--socket", path); got.exit != exitOK || got.errOut != warning || !strings.Contains(got.out, "user          ana\nsub           7d1f\n") {
 		t.Errorf("%+v", got)
 	}
 	if got := (session{}).run(t, "list", "-q", "--socket", path); got.exit != exitOK || got.out != "prod\n" {

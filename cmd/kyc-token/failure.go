@@ -120,23 +120,6 @@ func usageError(text string) error {
 	return failure{exitUsage, text + "; run: kyc-token -h"}
 }
 
-// agentVerbs are what people type after kyc-token, too.
-const agentVerbs = " auth doctor list log login logout ls status wait whoami "
-
-// otherProgram returns the failure for a word that is the verb of another program, and err for
-// any other. The agent was asked first, because an environment may have that name.
-func otherProgram(word string, err error) error {
-	switch {
-	case word == "help":
-		return refusal{failure{exitUsage, "for the help text, run: kyc-token -h"}}
-	case word == "version":
-		return refusal{failure{exitUsage, "for the version, run: kyc-token -version"}}
-	case !strings.Contains(word, " ") && strings.Contains(agentVerbs, " "+word+" "):
-		return refusal{failure{exitUsage, word + " is a command of kyc-agentd; run: kyc-agentd " + word}}
-	}
-	return err
-}
-
 // asFailure returns err with its exit code.
 func asFailure(err error) failure {
 	switch f := err.(type) {

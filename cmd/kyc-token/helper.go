@@ -77,7 +77,7 @@ func (o *options) assignWords() error {
 	case len(words) > 1:
 		return usageError("one environment at a time, not both " + words[0] + " and " + words[1])
 	case len(words) == 1 && o.environment != "":
-		return usageError("one environment at a time, not both " + o.environment + " and " + words[0])
+		return usageError("one environment at a time")
 	case len(words) == 1:
 		o.environment = words[0]
 	}

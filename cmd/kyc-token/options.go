@@ -59,8 +59,9 @@ func (o *options) parseArg(args []string) (rest []string, err error) {
 // parseFlag reads the flag arg; rest are the arguments after it.
 func (o *options) parseFlag(arg string, rest []string) ([]string, error) {
 	name, value, inline := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
-	if format, is := attachedFormat(arg); is {
-		name, value, inline = "f", format, true
+	switch name {
+	case "ftoken", "fheader", "fcurl", "fjson", "fenv", "fk8s", "fgoogle", "fclaims", "faws": // without a blank
+		name, value, inline = "f", name[1:], true
 	}
 	if on := o.boolFlag(name); on != nil {
 		if inline {
@@ -82,17 +83,6 @@ func (o *options) parseFlag(arg string, rest []string) ([]string, error) {
 	}
 	*target = value
 	return rest, nil
-}
-
-// attachedFormat reads a format that follows -f without a blank, as in -fjson. A name that is
-// none is left to be an unknown flag.
-func attachedFormat(arg string) (format string, is bool) {
-	format, is = strings.CutPrefix(arg, "-f")
-	if !is {
-		format, is = strings.CutPrefix(arg, "-o")
-	}
-	known := format == "env" || format != "" && options{format: format}.shape() != nil
-	return format, is && known
 }
 
 // parseRest reads the arguments after "--": exec's command, or words that are not verbs.
@@ -123,9 +113,9 @@ func (o *options) boolFlag(name string) *bool {
 // stringFlag returns the option of a flag with a value, or nil.
 func (o *options) stringFlag(name string) *string {
 	switch name {
-	case "f", "format", "o", "output":
+	case "f", "format", "o":
 		return &o.format
-	case "e", "env", "environment":
+	case "e", "env":
 		return &o.environment
 	case "min-valid":
 		return &o.minValid

@@ -108,9 +108,6 @@ func (p process) output(opts options) (output, error) {
 	if f, refused := err.(refusal); refused && f.exit == exitUsage && !opts.mode.mayAsk(body) {
 		err = refusal{opts.byHand()}
 	}
-	if f, refused := err.(refusal); refused && f.exit == exitConfig && opts.mode == modeToken && len(opts.words) == 1 {
-		err = otherProgram(opts.words[0], err)
-	}
 	if err != nil {
 		return output{}, p.whoAsks(opts, err)
 	}

@@ -57,7 +57,7 @@ func TestRequestOnTheWire(t *testing.T) {
 		{[]string{"-fjson", "--env", "prod"}, []string{"KYC_ENV", "staging"}, "/v1/token?env=prod&format=json"},
 		{[]string{"-fcurl", "-e=prod"}, nil, "/v1/token?env=prod&format=curl"},
 		{[]string{"-o", "json", "-e", "prod"}, nil, "/v1/token?env=prod&format=json"},
-		{[]string{"--username", "ana", "-ojson"}, nil, "/v1/token?user=ana&format=json"},
+		{[]string{"--username", "ana", "-o", "json"}, nil, "/v1/token?user=ana&format=json"},
 		{[]string{"-t", "access", "-f=json"}, nil, "/v1/token?type=access&format=json"},
 		{[]string{"-type=access"}, nil, "/v1/token?type=access"},
 		{[]string{"-user", "ana smith@x", "prod"}, nil, "/v1/token?env=prod&user=ana%20smith%40x"},
@@ -415,7 +415,7 @@ func TestUsageErrors(t *testing.T) {
 		}
 	}
 	run(t, nil, "-x", "staging", "prod", "-f", "curl").wantFailure(t, exitUsage, failClosed, "-x")
-	run(t, nil, "-fcurl", "-e", "prod", "staging").wantFailure(t, exitUsage, failClosed, "one environment at a time, not both prod and staging")
+	run(t, nil, "-fcurl", "-e", "prod", "staging").wantFailure(t, exitUsage, failClosed, "one environment at a time; run: kyc-token -h")
 	run(t, nil, "-fjsno", "-fcurl").wantFailure(t, exitUsage, failClosed, "no such flag: -fjsno")
 	run(t, nil, "-e", "", "-fcurl").wantFailure(t, exitUsage, failClosed, "-e needs a value")
 	run(t, nil, "-min-valid", "-f", "curl", "prod").wantFailure(t, exitUsage, failClosed, "-min-valid needs a value")
@@ -440,7 +440,7 @@ func TestUsageNamesEverything(t *testing.T) {
 		}
 	}
 	for _, word := range []string{
-		"-f, -format FORMAT", "-t, -type TYPE", "-min-valid DURATION", "-user NAME", "-socket PATH", "-v, -version", "-h, -help", "claims for", "-e, -env ENVIRONMENT",
+		"-f, -format FORMAT", "-t, -type TYPE", "-min-valid DURATION", "-user NAME", "-socket PATH", "-v, -version", "-h, -help", " claims", "-e ENVIRONMENT",
 		"KYC_ENV", "KYC_AGENT_SOCK", "XDG_RUNTIME_DIR", " token (default), header, curl, json, env, k8s or google", "get", "exec", "git-credential-kyc", "terraform-credentials-kyc", "goauth-kyc", "126 ", "127 ",
 		"0 done", "64 ", "69 ", "70 ", "75 ", "77 ", "78 ",
 	} {
@@ -474,19 +474,4 @@ func TestPanicFailsClosed(t *testing.T) {
 	if strings.Contains(o.stderr, "secret") {
 		t.Errorf("the panic's value is shown: %s", o.stderr)
 	}
-}
-
-// A verb of kyc-agentd after kyc-token is no environment, unless the agent has one of that name.
-func TestVerbsOfTheOtherProgram(t *testing.T) {
-	unknown := agentAnswering(t, httpAnswer("404 Not Found", "unknown environment \"x\"; configured are: prod\n"))
-	for word, line := range map[string]string{
-		"login": "login is a command of kyc-agentd; run: kyc-agentd login", "whoami": "run: kyc-agentd whoami",
-		"help": "run: kyc-token -h", "version": "run: kyc-token -version",
-	} {
-		run(t, nil, "-socket", unknown.path, word).wantFailure(t, exitUsage, "", line)
-		run(t, nil, "-socket", unknown.path, "-f", "curl", word).wantFailure(t, exitUsage, failClosed, line)
-	}
-	run(t, nil, "-socket", unknown.path, "lo").wantFailure(t, exitConfig, "", "unknown environment")
-	run(t, nil, "-socket", unknown.path, "login logout").wantFailure(t, exitConfig, "", "unknown environment")
-	run(t, nil, "-socket", wellBehaved(t).path, "login").wantSuccess(t, tokenLine)
 }

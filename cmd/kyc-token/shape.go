@@ -128,11 +128,16 @@ func (r *shapeReader) aws() {
 	r.literal("\"}\n")
 }
 
-// claims reads an object on one line that can be shown. It does not look into it: nothing but
-// a JSON parser reads claims, and the agent escapes in them what a terminal might obey.
+// claims reads an object on one line of ASCII, which no terminal obeys. It does not look into
+// it: nothing but a JSON parser reads claims.
 func (r *shapeReader) claims() {
-	line, ended := strings.CutSuffix(r.rest, "}\n")
-	r.wrong = !ended || !strings.HasPrefix(line, "{") || oneLine(line) != line
+	end := len(r.rest) - 1
+	r.wrong = end < 1 || r.rest[0] != '{' || r.rest[end] != '\n'
+	for i := range end {
+		if c := r.rest[i]; c < ' ' || c > '~' {
+			r.wrong = true
+		}
+	}
 	r.rest = ""
 }
 
@@ -272,17 +277,13 @@ func (r *shapeReader) jsonText() string {
 // jsonEscape reads one of the escapes that encoding/json writes for a character that can be
 // shown: \" and \\, and \u for the characters of HTML.
 func (r *shapeReader) jsonEscape() rune {
-	switch {
-	case r.optional(`\"`):
-		return '"'
-	case r.optional(`\\`):
-		return '\\'
-	case r.optional(`\u003c`):
-		return '<'
-	case r.optional(`\u003e`):
-		return '>'
-	case r.optional(`\u0026`):
-		return '&'
+	for _, c := range [...]struct {
+		escape string
+		is     rune
+	}{{`\"`, '"'}, {`\\`, '\\'}, {`\u003c`, '<'}, {`\u003e`, '>'}, {`\u0026`, '&'}} {
+		if r.optional(c.escape) {
+			return c.is
+		}
 	}
 	r.wrong = true
 	return 0

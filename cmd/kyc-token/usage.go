@@ -9,11 +9,10 @@ Prints an ID token for the KYC API, from the sign-in that kyc-agentd holds.
 It never asks a question and gives up after 8 seconds, or after 5 if a tool
 waits for it.
 
-  ENVIRONMENT          staging, prod or another that the agent knows;
+  ENVIRONMENT          or -e ENVIRONMENT: staging, prod or another;
                        else $KYC_ENV, else the agent's default
   -f, -format FORMAT   token (default), header, curl, json, env, k8s or google;
-                       claims for what the token says, as JSON; aws for AWS
-                       credentials, as a credential_process
+                       claims, without a token; aws, a credential_process
   -t, -type TYPE       id (default), or access for the access token, which can
                        change the account: with -f token or json, and only if
                        the environment has hand_out_access_tokens
@@ -21,11 +20,9 @@ waits for it.
                        300 (seconds), 5m, 1h
   -user NAME           an error if anybody else is signed in: the user name as
                        typed at the sign-in, Cognito's name, or the sub
-  -e, -env ENVIRONMENT the same as the argument
   -socket PATH         the agent's socket; else $KYC_AGENT_SOCK,
-                       else $XDG_RUNTIME_DIR/kyc-agentd/agent.sock,
-                       else /run/user/UID/kyc-agentd/agent.sock
-                       (macOS: ~/Library/Application Support/...)
+                       else kyc-agentd/agent.sock in $XDG_RUNTIME_DIR, else in
+                       /run/user/UID (macOS: ~/Library/Application Support)
   -v, -version         print the version
   -h, -help            print this text
 
@@ -33,7 +30,7 @@ get is a credential helper for Bazel and other tools with its protocol: it
 reads {"uri": "https://..."} and prints the headers for it, if the host is that
 of an environment's api_url or one of its allowed_hosts. exec replaces itself
 by COMMAND, with KYC_TOKEN, KYC_API_URL and KYC_TOKEN_EXPIRES_AT set.
-An environment that is called get or exec is written after --: kyc-token -- get
+An environment that is called get or exec: kyc-token -e get
 
 Called as git-credential-kyc, terraform-credentials-kyc or goauth-kyc it is the
 credential helper of git (2.46 or later), Terraform or the go command. They add
@@ -48,13 +45,12 @@ Examples:
 With -f curl a failure prints a line that keeps curl from sending anything, with
 -f google one that tells the library. If kyc-token cannot start or is killed,
 curl --proto -all sends nothing either: the last line of -f curl allows HTTP.
-When the sign-in is about to end, a warning says so on stderr, if that is a
-terminal.
+A warning on stderr, if that is a terminal, says that the sign-in ends soon.
 
 Exit status: 0 done, 64 wrong usage, 69 no agent,
 70 internal error or stdout cannot be written, 75 temporary failure,
 77 sign-in needed, locked or denied, 78 unknown environment or wrong
 configuration. With exec also 126 COMMAND cannot be run, 127 it does not exist,
-else its own status. Google's libraries, which read a failure at 0 only, get 0:
-with -f google, if GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE is set, as they do.
+else its own status. With -f google it is 0 for Google's libraries, which set
+GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE.
 `

@@ -5,13 +5,24 @@
 // It answers with one of the names that it got, and never with what was typed.
 package suggest
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
+
+// commands are what people type after kyc-token, which takes it for an environment, and what
+// they have to type.
+var commands = map[string]string{
+	"auth": "kyc-agentd auth", "doctor": "kyc-agentd doctor", "list": "kyc-agentd list", "log": "kyc-agentd log", "login": "kyc-agentd login",
+	"logout": "kyc-agentd logout", "ls": "kyc-agentd ls", "status": "kyc-agentd status", "wait": "kyc-agentd wait", "whoami": "kyc-agentd whoami",
+	"help": "kyc-token -h", "version": "kyc-token -v", "token": "kyc-token", "claims": "kyc-token -f claims", "json": "kyc-token -f json",
+}
 
 // Environments is the hint of an error about an environment that is none of names.
 func Environments(typed string, names []string) string {
 	hint := "configured are: " + strings.Join(names, ", ")
-	if name := Closest(typed, names); name != "" {
-		hint = "did you mean " + name + "? " + hint
+	if meant := cmp.Or(Closest(typed, names), commands[typed]); meant != "" {
+		hint = "did you mean " + meant + "? " + hint
 	}
 	return hint
 }

@@ -10,6 +10,12 @@ func TestEnvironments(t *testing.T) {
 	if got := Environments("stagng", names); got != "did you mean staging? configured are: prod, staging" {
 		t.Error(got)
 	}
+	if got := Environments("login", names); got != "did you mean kyc-agentd login? configured are: prod, staging" {
+		t.Error(got)
+	}
+	if got := Environments("login", append(names, "logins")); got != "did you mean logins? configured are: prod, staging, logins" {
+		t.Error(got)
+	}
 	if got := Environments("moon", names); got != "configured are: prod, staging" {
 		t.Error(got)
 	}

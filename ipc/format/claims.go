@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -23,7 +22,7 @@ func renderClaims(t agent.Token) (string, error) {
 		e.Environment = t.Environment
 		return "", e
 	}
-	return escapeInvisible(string(wire.Encode(claims))), nil
+	return toASCII(string(wire.Encode(claims))), nil
 }
 
 // claimsOf returns the payload of a JWT. Numbers stay as they are written.
@@ -44,13 +43,13 @@ func claimsOf(t agent.Token) (claims map[string]any, err error) {
 	return claims, nil
 }
 
-// escapeInvisible escapes in JSON what a terminal might obey or nobody sees. encoding/json
-// escapes controls of ASCII only, and a claim may hold what a user has typed.
-func escapeInvisible(text string) string {
+// toASCII escapes all other characters of a JSON text. A claim may hold what a user has typed,
+// and a terminal obeys some of them.
+func toASCII(text string) string {
 	var b strings.Builder
 	for _, r := range text {
 		switch {
-		case r == '\n' || r < utf8.RuneSelf && r != 0x7f || r != utf8.RuneError && strconv.IsPrint(r):
+		case r < utf8.RuneSelf && r != 0x7f:
 			b.WriteRune(r)
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
