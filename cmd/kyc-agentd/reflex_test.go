@@ -41,7 +41,8 @@ var varying = []struct {
 func TestReflexes(t *testing.T) {
 	h := newFixture(t)
 	h.alsoProd()
-	h.env = append(h.env, "PATH="+filepath.Dir(testpeer.Build(t, "kyc-token"))+":"+os.Getenv("PATH"))
+	// At the end: that folder may have a kyc-agentd of another test, with another version.
+	h.env = append(h.env, "PATH="+os.Getenv("PATH")+":"+filepath.Dir(testpeer.Build(t, "kyc-token")))
 	h.cognito.AddUser(cognitotest.User{Name: "ben", Password: "battery staple", Email: "ben@example.com", Claims: map[string]any{
 		"custom:tenant": "acme", "cognito:groups": []string{"admin", "readers"}, "name": "Ben \x1b[2JB",
 	}})
