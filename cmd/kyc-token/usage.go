@@ -20,15 +20,15 @@ waits for it.
                        300 (seconds), 5m, 1h
   -user NAME           an error if anybody else is signed in: the user name as
                        typed at the sign-in, Cognito's name, or the sub
-  -socket PATH         the agent's socket; else $KYC_AGENT_SOCK,
-                       else kyc-agentd/agent.sock in $XDG_RUNTIME_DIR, else in
-                       /run/user/UID (macOS: ~/Library/Application Support)
+  -socket PATH         the agent's socket; else $KYC_AGENT_SOCK, else
+                       kyc-agentd/agent.sock in $XDG_RUNTIME_DIR, /run/user/UID
+                       (macOS: ~/Library/Application Support)
   -v, -version         print the version
   -h, -help            print this text
 
 get is a credential helper for Bazel and other tools with its protocol: it
-reads {"uri": "https://..."} and prints the headers for it, if the host is that
-of an environment's api_url or one of its allowed_hosts. exec replaces itself
+reads {"uri": "https://..."} and prints the headers for it, if an environment's
+api_url or allowed_hosts has that host. exec replaces itself
 by COMMAND, with KYC_TOKEN, KYC_API_URL and KYC_TOKEN_EXPIRES_AT set.
 An environment that is called get or exec: kyc-token -e get
 
@@ -39,18 +39,16 @@ their own arguments; an ENVIRONMENT before those narrows the choice.
 Examples:
   curl --proto -all -K <(kyc-token -f curl prod) --json @body.json \
     https://kyc.legaltalent.ai/kyc
-  kyc-token -f json staging | jq -r .expires_at
   kyc-token exec prod -- k6 run load.js
 
 With -f curl a failure prints a line that keeps curl from sending anything, with
--f google one that tells the library. If kyc-token cannot start or is killed,
-curl --proto -all sends nothing either: the last line of -f curl allows HTTP.
+-f google one that tells the library. curl --proto -all sends nothing either
+if kyc-token cannot start or is killed.
 A warning on stderr, if that is a terminal, says that the sign-in ends soon.
 
 Exit status: 0 done, 64 wrong usage, 69 no agent,
 70 internal error or stdout cannot be written, 75 temporary failure,
 77 sign-in needed, locked or denied, 78 unknown environment or wrong
 configuration. With exec also 126 COMMAND cannot be run, 127 it does not exist,
-else its own status. With -f google it is 0 for Google's libraries, which set
-GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE.
+else its own status. With -f google it is 0 for Google's libraries.
 `
