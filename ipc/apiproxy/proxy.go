@@ -251,7 +251,6 @@ func (q *proxyRequest) liftDeadlines() {
 // rewrite runs after the headers that concern one hop were removed, so that no Connection
 // header can remove what it adds.
 func (q *proxyRequest) rewrite(out *http.Request) {
-	out.URL.RawQuery = q.in.URL.RawQuery // including what net/http cannot parse
 	if q.proxy.Policy != nil {
 		maps.DeleteFunc(out.Header, func(name string, _ []string) bool { return agent.IsOverride(name) })
 	}

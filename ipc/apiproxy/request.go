@@ -73,7 +73,7 @@ func baseURL(t agent.Token) (*url.URL, error) {
 }
 
 // forwardURL returns where a request for the path and query of target goes, which is always
-// below base.
+// below base. The query is sent as it is, including what net/http cannot parse.
 func forwardURL(base, target *url.URL) (*url.URL, error) {
 	raw := target.EscapedPath()
 	if err := checkPath(raw); err != nil {
