@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -168,6 +169,53 @@ func TestGitSuite(t *testing.T) {
 		run(t, withName(git, gitAsks+"authtype=Bearer\ncredential=hunter2\nephemeral=1\nstate[]=x\n"), "-socket", path, operation).wantSuccess(t, "")
 	}
 	t.Logf("%d answered, %d silent, %d refused", 2*len(answered), len(silent), len(refused))
+}
+
+// TestGitSuiteWithGit: git asks the helpers one after the other, and ours leaves all that is not
+// its own to the next.
+func TestGitSuiteWithGit(t *testing.T) {
+	binary, path, dir := testpeer.Program(t, "git", "git"), serveHosted(t), t.TempDir()
+	helper := filepath.Join(dir, git)
+	if err := os.Symlink(testpeer.Build(t, "kyc-token"), helper); err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(dir, "next") // records how it is asked, and has a password for every host
+	ask := func(socket, operation, question string) (outcome, string) {
+		t.Helper()
+		_ = os.Remove(next)
+		cmd := exec.Command(binary, "-c", "credential.helper=", "-c", "credential.useHttpPath=true", "-c", "credential.helper="+helper,
+			"-c", `credential.helper=!f() { echo "$1" >>`+next+`; cat >>`+next+`; test "$1" != get || printf "username=u\npassword=p\n"; }; f`,
+			"credential", operation)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "KYC_AGENT_SOCK=" + socket}
+		cmd.Stdin, cmd.Dir = strings.NewReader(question), dir
+		o := finish(t, cmd)
+		asked, _ := os.ReadFile(next)
+		return o, string(asked)
+	}
+	const elsewhere, here = "protocol=https\nhost=github.com\npath=a/b.git\n\n", "protocol=https\nhost=kyc.legaltalent.ai\npath=a/b.git\n\n"
+	if o, asked := ask(path, "fill", elsewhere); o.exit != 0 || o.stderr != "" || !strings.Contains(o.stdout, "password=p\n") || !strings.HasPrefix(asked, "get\n") {
+		t.Errorf("another host: %+v, the next is asked %q", o, asked)
+	}
+	// A git before 2.46 takes no bearer token. It then ends, and asks nobody.
+	if o, asked := ask(path, "fill", here); o.exit != 128 || o.stdout != "" || !strings.Contains(o.stderr, "use git 2.46") || !strings.Contains(o.stderr, "quit") || asked != "" {
+		t.Errorf("our host: %+v, the next is asked %q", o, asked)
+	}
+	// git itself can, from 2.46 on, and says so if it is asked with the capability.
+	if o, asked := ask(path, "fill", "capability[]=authtype\n"+here); o.exit == 0 && !strings.Contains(o.stdout, "credential=eyJ.e30.c2ln\n") || asked != "" {
+		t.Errorf("our host, with a capability: %+v, the next is asked %q", o, asked)
+	}
+	// Without an agent git says why, and goes on as without the helper.
+	if o, asked := ask(path+"x", "fill", here); o.exit != 0 || !strings.Contains(o.stderr, "kyc-token: no agent answers") || !strings.HasPrefix(asked, "get\n") {
+		t.Errorf("no agent: %+v, the next is asked %q", o, asked)
+	}
+	for operation, name := range map[string]string{"approve": "store", "reject": "erase"} {
+		for _, host := range []string{elsewhere, here} {
+			o, asked := ask(path+"x", operation, strings.TrimSuffix(host, "\n")+"username=u\npassword=hunter2\n\n")
+			if o != (outcome{}) || !strings.HasPrefix(asked, name+"\n") || !strings.Contains(asked, "hunter2") {
+				t.Errorf("%s: %+v, the next is asked %q", operation, o, asked)
+			}
+		}
+	}
 }
 
 // A credentialSet is what the go command reads of one: URLs, a blank line, headers, a blank line.
