@@ -189,7 +189,8 @@ func TestPolicyMatrix(t *testing.T) {
 					t.Errorf("%s: %d %s", name, a.StatusCode, a.body)
 				}
 				token, aws := strings.Contains(fmt.Sprint(a.Header)+a.body, fixture.JWT), strings.Contains(a.body, awsSecret)
-				if token != (want && c.needs == agent.AccessToken) || aws != (want && c.needs == agent.AccessAWS) {
+				hasToken := want && c.needs == agent.AccessToken && name != "format claims" // who may have a token may know what it says
+				if token != hasToken || aws != (want && c.needs == agent.AccessAWS) {
 					t.Errorf("%s: a token: %t, AWS credentials: %t, in %s", name, token, aws, a.body)
 				}
 				if forwarded := strings.Count(api.wire(), "HTTP/1.1\r\n") > before; forwarded != (want && c.needs == agent.AccessAPI) {
