@@ -121,7 +121,7 @@ var completions = []struct {
 	line string
 	want []string
 }{
-	{"kyc-agentd sta", []string{"status"}},
+	{"kyc-agentd stat", []string{"status"}},
 	{"kyc-agentd login ", []string{"prod", "staging", "uat"}},
 	{"kyc-agentd logout u", []string{"uat"}},
 	{"kyc-agentd serve --store ", []string{"auto", "file", "keyring", "memory"}},
