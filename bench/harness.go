@@ -148,8 +148,12 @@ func (h *harness) config() string {
 		fmt.Fprintf(&b, "[environments.%s]\nregion = %q\nuser_pool_id = %q\nclient_id = %q\napi_url = %q\nendpoint = %q\n",
 			name, pool.Region, pool.PoolID, pool.ClientID, cmp.Or(h.apiURL, "https://"+name+".invalid"), pool.URL)
 	}
+	fmt.Fprintf(&b, "[[sockets]]\nname = %q\nenvironments = [\"staging\"]\nallow = [\"api\"]\nmethods = [\"POST\"]\npaths = [\"/kyc\"]\n", policySocket)
 	return b.String()
 }
+
+// policySocket is the socket that forwards apiRequest and nothing else.
+const policySocket = "bench"
 
 // login signs in to environment as a person would.
 func (d *daemon) login(ctx context.Context, environment string) error {
