@@ -114,7 +114,9 @@ func TestGuideMessages(t *testing.T) {
 // TestGuideMessagesWithoutCognito checks what a program says when Cognito refused nothing.
 func TestGuideMessagesWithoutCognito(t *testing.T) {
 	env := newEnv(t)
-	env.Pool.AddUser(cognitotest.User{Name: "mfa", Password: "Example-horse-7", MFA: []string{"SMS_MFA"}, Phone: "+15550100"})
+	for _, call := range []string{"0", "1", "2", "3"} {
+		env.Pool.AddUser(cognitotest.User{Name: "mfa" + call, Password: "Example-horse-7", MFA: []string{"SMS_MFA"}, Phone: "+15550100"})
+	}
 	for name, c := range map[string]struct {
 		extra []string
 		says  string

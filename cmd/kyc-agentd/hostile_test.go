@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // foul is text that a terminal obeys: it sets the title, clears the screen, and forges a line.
@@ -118,7 +119,10 @@ var hostileVerbs = []struct {
 func TestHostileAgentdVerbs(t *testing.T) {
 	h := newFixture(t)
 	// Another binary, of an older version, shows what the table found.
-	other := os.Getenv("KYC_TEST_AGENTD_BINARY")
+	program := os.Getenv("KYC_TEST_AGENTD_BINARY")
+	if program == "" {
+		program = testpeer.Build(t, "kyc-agentd")
+	}
 	total, wrong := 0, 0
 	for name, answer := range hostileAnswers() {
 		for _, wellStatus := range []bool{false, true} {
@@ -127,10 +131,7 @@ func TestHostileAgentdVerbs(t *testing.T) {
 			}
 			answerAll(t, h.socket(), answer, wellStatus)
 			for _, verb := range hostileVerbs {
-				cmd := kycAgentd(verb.args...)
-				if other != "" {
-					cmd = exec.Command(other, verb.args...)
-				}
+				cmd := exec.Command(program, verb.args...)
 				cmd.Dir = h.dir
 				got := h.run(verb.stdin, cmd)
 				shown := got.errOut
