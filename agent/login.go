@@ -198,7 +198,7 @@ func (s *session) setSignInLocked(signIn *storedSignIn) {
 	}
 	signIn.firstGeneration = signIn.generation
 	s.lineage++
-	s.signIn, s.loaded = signIn, true
+	s.signIn, s.loaded, s.signingOut = signIn, true, false
 	s.clearFailuresLocked()
 	s.unattended = unattendedState{}
 	s.clearAWSLocked()

@@ -40,6 +40,36 @@ func TestLogoutBringsNothingBack(t *testing.T) {
 	})
 }
 
+// TestNoRefreshDuringALogout checks that a request does not start a refresh with a sign-in that
+// is about to be revoked, also while the store is slow.
+func TestNoRefreshDuringALogout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := agenttest.NewAuthenticator()
+		a := agenttest.NewAgent(t, p, func(o *agent.Options) { o.Store = slowReads{o.Store} })
+		agenttest.Login(t, a, "prod")
+		done := make(chan error)
+		go func() { done <- a.Logout(context.Background(), agent.LogoutRequest{Environment: "prod"}) }()
+		time.Sleep(time.Second / 2)
+		wantSignedOut(t, a)
+		if err := <-done; err != nil || p.Refreshes() != 0 {
+			t.Errorf("%d refreshes, %v", p.Refreshes(), err)
+		}
+		agenttest.Login(t, a, "prod")
+		time.Sleep(2 * time.Hour)
+		if _, err := a.Token(t.Context(), agent.TokenRequest{Environment: "prod"}); err != nil || p.Refreshes() != 1 {
+			t.Errorf("after the next login: %d refreshes, %v", p.Refreshes(), err)
+		}
+	})
+}
+
+// slowReads is a store that needs a second to read.
+type slowReads struct{ store.Store }
+
+func (s slowReads) Get(ctx context.Context, key string) ([]byte, error) {
+	time.Sleep(time.Second)
+	return s.Store.Get(ctx, key)
+}
+
 // TestTokenDuringALogout checks that a request at the moment of the logout, as a token file
 // makes one, leaves neither a token nor a sign-in.
 func TestTokenDuringALogout(t *testing.T) {

@@ -127,10 +127,12 @@ func (s *session) unlockAndNotify(before *cachedCredential) {
 	}
 }
 
-// clearCredentials removes the ID token and the AWS credentials from memory.
+// clearCredentials removes the ID token and the AWS credentials from memory, for a logout. A
+// refresh that began now would be one for nobody.
 func (s *session) clearCredentials() {
 	s.mu.Lock()
 	defer s.unlockAndNotify(s.token.current.Load())
+	s.signingOut = true
 	s.token.current.Store(nil)
 	s.clearAWSLocked()
 }

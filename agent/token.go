@@ -88,6 +88,9 @@ func (p tokenProvider) refusalLocked() *Error { return p.session.unusableReasonL
 // unusableReasonLocked returns why the sign-in yields nothing without a person, or nil
 // if it may yield something. The caller holds mu.
 func (s *session) unusableReasonLocked() *Error {
+	if s.signingOut {
+		return s.notSignedIn("token")
+	}
 	if !s.unusableLocked() {
 		return nil
 	}
