@@ -71,11 +71,11 @@ func (s *soak) start(ctx context.Context) error {
 	defer log.Close()
 	d := &daemon{cmd: s.serveCommand(), exited: make(chan struct{}), since: time.Now()}
 	d.cmd.Stdout, d.cmd.Stderr = log, log
+	s.happened(started, "") // before it can call Cognito
 	if err := d.cmd.Start(); err != nil {
 		return err
 	}
 	s.daemon = d
-	s.happened(started, "")
 	s.stats.starts++
 	go func() {
 		_ = d.cmd.Wait()
