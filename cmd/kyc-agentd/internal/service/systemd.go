@@ -15,11 +15,12 @@ const (
 
 // units are those of systemd's user manager.
 type units struct {
-	opts   Options
-	pid    int  // of the service, 0 if it does not run
-	active bool // the socket, or the service
-	failed bool // one of them
-	extra  bool // the socket for forwarding is active
+	opts     Options
+	pid      int  // of the service, 0 if it does not run
+	active   bool // the socket, or the service
+	starting bool // the service is being started
+	failed   bool // one of them
+	extra    bool // the socket for forwarding is active
 }
 
 // findUnits returns the user's units if they are installed and are for this socket.
@@ -46,6 +47,7 @@ func (o Options) findUnits(ctx context.Context) (*units, bool) {
 			return nil, false
 		case p["Id"] == serviceUnit:
 			u.pid, _ = strconv.Atoi(p["MainPID"])
+			u.starting = p["ActiveState"] == "activating"
 		}
 		installed, u.active, u.failed = true, u.active || active, u.failed || p["ActiveState"] == "failed"
 	}
@@ -72,7 +74,11 @@ func (u *units) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	return u.do(ctx, "start", socketUnit, serviceUnit)
+	err := u.do(ctx, "start", socketUnit, serviceUnit)
+	if err != nil && u.starting { // with the configuration of then, which may be corrected by now
+		err = u.do(ctx, "start", socketUnit, serviceUnit)
+	}
+	return err
 }
 
 // Stop stops the sockets, too, because a request would start the service again.
