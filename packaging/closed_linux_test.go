@@ -1,7 +1,6 @@
 package packaging_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
 	"testing"
 	"unsafe"
 
@@ -40,18 +38,8 @@ func TestRunningAgentIsClosed(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(self, 0o755), os.Chmod(program, 0o755), os.Mkdir(home, 0o700), os.Chown(home, thief, thief)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestRunningAgentIsClosed$")
-	cmd.Env = []string{"KYC_TEST_PEEK=" + program, "HOME=" + home, "XDG_RUNTIME_DIR=" + home}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: thief, Gid: thief}}
-	cmd.Dir, cmd.Stderr = home, os.Stderr
-	out, err := cmd.Output()
 	var got struct{ Agent, Other []string }
-	if err == nil {
-		err = json.NewDecoder(bytes.NewReader(out)).Decode(&got)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	runAsThief(t, self, home, "KYC_TEST_PEEK="+program, &got)
 	t.Logf("of %d ways %d lead into another program: %q", len(waysIn), len(got.Other), got.Other)
 	if len(got.Agent) > 0 {
 		t.Errorf("these lead into the agent: %q", got.Agent)

@@ -58,22 +58,29 @@ func TestMemoryIsClosedFromTheStart(t *testing.T) {
 		{"of make install", installed, false},
 		{"that its user can read", readable, true}, // else the test proves nothing
 	} {
-		cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestMemoryIsClosedFromTheStart$")
-		cmd.Env = []string{"KYC_TEST_THIEF=" + c.program, "HOME=" + m.home, "XDG_RUNTIME_DIR=" + m.home}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: thief, Gid: thief}}
-		cmd.Dir, cmd.Stderr = m.home, os.Stderr
-		out, err := cmd.Output()
 		var got stolen
-		if err == nil {
-			err = json.NewDecoder(bytes.NewReader(out)).Decode(&got)
-		}
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		runAsThief(t, self, m.home, "KYC_TEST_THIEF="+c.program, &got)
 		t.Logf("the kyc-agentd %s: opened in %d starts: %v; children seen: %d", c.name, got.Starts, got.Opened, got.Children)
 		if got.Starts != 20 || got.Children == 0 || (got.Opened["agent mem"] > 0) != c.open || !c.open && len(got.Opened) > 0 {
 			t.Errorf("the kyc-agentd %s: %+v", c.name, got)
 		}
+	}
+}
+
+// runAsThief runs this test again, by self, a copy of its program, as the user thief and with
+// variable in its environment. What that prints is read into result.
+func runAsThief(t *testing.T, self, home, variable string, result any) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$")
+	cmd.Env = []string{variable, "HOME=" + home, "XDG_RUNTIME_DIR=" + home}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: thief, Gid: thief}}
+	cmd.Dir, cmd.Stderr = home, os.Stderr
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.NewDecoder(bytes.NewReader(out)).Decode(result)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

@@ -237,19 +237,26 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// waitsAtTheEnd makes the file's Manager wait for a refresh that takes an hour, 10 s before the
+// end of the token in the file. It returns that end.
+func (f *fixture) waitsAtTheEnd() time.Time {
+	f.login("prod")
+	f.configure(f.prod())
+	end := f.status("prod.jwt").ExpiresAt
+	f.p.Set(func(r *agenttest.Rules) {
+		r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
+	})
+	time.Sleep(time.Until(end) - 10*time.Second)
+	f.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
+	f.m.OnChange("prod")
+	return end
+}
+
 // TestSlowAtTheEnd checks that a file is removed when its token expires, even while the Manager waits
 // for another token.
 func TestSlowAtTheEnd(t *testing.T) {
 	inBubble(t, func(f *fixture) {
-		f.login("prod")
-		f.configure(f.prod())
-		end := f.status("prod.jwt").ExpiresAt
-		f.p.Set(func(r *agenttest.Rules) {
-			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
-		})
-		time.Sleep(time.Until(end) - 10*time.Second)
-		f.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
-		f.m.OnChange("prod")
+		end := f.waitsAtTheEnd()
 		time.Sleep(time.Until(end) + time.Second)
 		synctest.Wait()
 		if _, err := os.Lstat(f.path("prod.jwt")); err == nil {

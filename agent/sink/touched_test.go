@@ -1,7 +1,6 @@
 package sink_test
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
@@ -445,15 +443,7 @@ func mkdirs(f *fixture, args ...any) error {
 // for.
 func TestSettleDuringARefresh(t *testing.T) {
 	inBubble(t, func(f *fixture) {
-		f.login("prod")
-		f.configure(f.prod())
-		end := f.status("prod.jwt").ExpiresAt
-		f.p.Set(func(r *agenttest.Rules) {
-			r.Refresh = func(context.Context, int) error { return agenttest.Unavailable("prod", "down") }
-		})
-		time.Sleep(time.Until(end) - 10*time.Second)
-		f.p.Set(func(r *agenttest.Rules) { r.Refresh, r.Latency = nil, time.Hour })
-		f.m.OnChange("prod")
+		f.waitsAtTheEnd()
 		synctest.Wait()
 		began := time.Now()
 		if err := f.a.Logout(f.Context(), agent.LogoutRequest{Environment: "prod", Scope: agent.LogoutLocal}); err != nil {

@@ -8,8 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,8 +16,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/oauth2/google/externalaccount"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
@@ -382,28 +378,9 @@ func TestExecPluginSuite(t *testing.T) {
 // TestGoogleSuite: Google's library for Go passes on a token of any life, and what it says of a
 // failure is the agent's line.
 func TestGoogleSuite(t *testing.T) {
-	exchanged := ""
-	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		exchanged = r.FormValue("subject_token")
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"a","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":3600}`))
-	}))
-	defer sts.Close()
-	t.Setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
-	binary := testpeer.Build(t, "kyc-token")
+	exchange, binary := newGoogleExchange(t), testpeer.Build(t, "kyc-token")
 	token := func(socket, tokenType, file string) error {
-		exchanged = ""
-		source, err := externalaccount.NewTokenSource(t.Context(), externalaccount.Config{
-			Audience: "//iam.googleapis.com/x", SubjectTokenType: "urn:ietf:params:oauth:token-type:" + tokenType, TokenURL: sts.URL,
-			CredentialSource: &externalaccount.CredentialSource{Executable: &externalaccount.ExecutableConfig{
-				Command: binary + " -socket " + socket + " -f google prod", OutputFile: file,
-			}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = source.Token()
-		return err
+		return exchange.token(binary+" -socket "+socket+" -f google prod", tokenType, file)
 	}
 	short, key := someToken(), agent.Token{Environment: "prod", IDToken: agent.NewSecret("sk_live_1"), APIURL: "https://kyc.legaltalent.ai"}
 	short.ExpiresAt = time.Now().Add(30 * time.Second)
@@ -420,8 +397,8 @@ func TestGoogleSuite(t *testing.T) {
 		"without an end":          {key, "id_token", ""},
 	} {
 		err := token(serve(t, &service{token: test.token}), test.tokenType, test.file)
-		if err != nil || exchanged != test.token.IDToken.Reveal() {
-			t.Errorf("%s: %q, %v", name, exchanged, err)
+		if err != nil || exchange.exchanged != test.token.IDToken.Reveal() {
+			t.Errorf("%s: %q, %v", name, exchange.exchanged, err)
 		}
 	}
 	if err := token(serve(t, &service{token: key}), "id_token", file); err == nil || !strings.Contains(err.Error(), "expiration_time") || strings.Contains(err.Error(), "sk_live") {
@@ -435,8 +412,8 @@ func TestGoogleSuite(t *testing.T) {
 		agent.CodeConfiguration: "404", agent.CodeLocked: "401", agent.CodeThrottled: "503", agent.CodeInternal: "500", agent.CodeUnavailable: "503",
 	} {
 		err := token(serve(t, &service{err: &agent.Error{Code: code, Environment: "prod", Message: `the "cause"`, Hint: "run: this"}}), "id_token", file)
-		if err == nil || !strings.Contains(err.Error(), "("+number+`) prod: the "cause"; run: this`) || exchanged != "" {
-			t.Errorf("%s: %q, %v", code, exchanged, err)
+		if err == nil || !strings.Contains(err.Error(), "("+number+`) prod: the "cause"; run: this`) || exchange.exchanged != "" {
+			t.Errorf("%s: %q, %v", code, exchange.exchanged, err)
 		}
 	}
 }
