@@ -93,9 +93,9 @@ type Proxy struct {
 }
 
 // Forward forwards one request and writes the API's answer to w. environment, and the user
-// whose token was sent, are empty if no token was needed. If err is not nil and an answer has not begun, the caller writes
-// err as the answer. If it has begun, the caller aborts it (see [http.ErrAbortHandler]), so
-// that the client sees an incomplete transfer.
+// whose token was sent, are empty if no token was needed. If err is not nil and an answer has
+// not begun, the caller writes err as the answer. If it has begun, the caller aborts it (see
+// [http.ErrAbortHandler]), so that the client sees an incomplete transfer.
 func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment, user string, began bool, err error) {
 	q := &proxyRequest{proxy: p, in: r, out: &stallTimeoutWriter{ResponseWriter: w, control: http.NewResponseController(w)}}
 	defer func() {

@@ -17,8 +17,8 @@ var ErrOtherUser = errors.New("another user's process answers")
 const otherSocket = "set KYC_AGENT_SOCK to the socket of your own agent"
 
 // Dial connects to the agent's socket at path. Where a process of another user listens,
-// it sends nothing and returns an [agent.Error] with CodeDenied and ErrOtherUser. Other errors are those
-// of a [net.Dialer].
+// it sends nothing and returns an [agent.Error] with CodeDenied and ErrOtherUser. Other errors
+// are those of a [net.Dialer].
 func Dial(ctx context.Context, path string) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
