@@ -15,7 +15,7 @@ FUZZTIME ?= 10s
 SOAK ?= 10m
 GRACE ?= 60s
 # What takes longest goes first, so that the rest runs beside it.
-LONGEST := ./packaging ./cmd/kyc-agentd ./store/keyring
+LONGEST := ./packaging ./cmd/kyc-agentd ./examples ./store/keyring
 # More flags for `go test`, such as TESTFLAGS='-run Login -v'.
 TESTFLAGS ?=
 

@@ -78,8 +78,8 @@ var guideMessages = []struct {
 var requestID = regexp.MustCompile(` \(request [^)]*\)`)
 
 func TestGuideMessages(t *testing.T) {
+	env := newEnv(t)
 	for _, m := range guideMessages {
-		env := newEnv(t)
 		message := m.code + ", says Cognito"
 		if m.code == "NotAuthorizedException" { // others of this code are not about the password
 			message = "Incorrect username or password."
@@ -108,6 +108,7 @@ func TestGuideMessages(t *testing.T) {
 				t.Errorf("%+v, want %q", r, want)
 			}
 		})
+		env.Pool.ClearFaults()
 	}
 }
 
