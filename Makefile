@@ -22,6 +22,8 @@ TESTFLAGS ?=
 NPM := internal/testpeer/npm
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE = $(if $(shell command -v "$$($(GO) env CC)"),-race)
+# Without this the race detector waits a second at the exit of each process.
+test test-long quick: export GORACE ?= atexit_sleep_ms=0
 
 # Units go where the user manager looks for them: in the home of a user who installs
 # for themselves, in PREFIX/lib for everybody. packaging_test.go holds this true.

@@ -123,7 +123,7 @@ func askAsManager(path, name string) (string, error) {
 func childCommand(t *testing.T, mode string, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append([]string{childMode + "=" + mode, fixture.NoRaceSleep}, env...)
+	cmd.Env = append([]string{childMode + "=" + mode, testpeer.NoRaceSleep}, env...)
 	return cmd
 }
 

@@ -31,7 +31,7 @@ func startShell(t *testing.T, p *terminaltest.Person, name string, d *scriptedAg
 	shell := jobShells[name]
 	cmd := exec.Command(testpeer.Program(t, name, shell.pkg), shell.args...)
 	dir := testsocket.ShortDir(t)
-	cmd.Env = append(at(t, d), "PATH="+linkAsKycAgentd(t)+":/usr/bin:/bin", "HOME="+dir, "GOCOVERDIR="+dir, "PS1=$ ", "TERM=dumb")
+	cmd.Env = append(at(t, d), "PATH="+linkAsKycAgentd(t)+":/usr/bin:/bin", "HOME="+dir, "GOCOVERDIR="+dir, testpeer.NoRaceSleep, "PS1=$ ", "TERM=dumb")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.TTY, p.TTY, p.TTY
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	r, err := start(cmd)

@@ -114,7 +114,7 @@ func newFixture(t *testing.T, options ...cognitotest.Option) *fixture {
 	dir := testsocket.ShortDir(t)
 	return &fixture{t: t, dir: dir, cognito: srv, env: []string{
 		"GOCOVERDIR=" + dir, // under -cover each process would say on stderr that it has none
-		"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
+		testpeer.NoRaceSleep, "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
 		"KYC_STAGING_ENDPOINT=" + srv.URL, "KYC_STAGING_USER_POOL_ID=" + srv.PoolID, "KYC_STAGING_CLIENT_ID=" + srv.ClientID,
 	}}
 }

@@ -109,6 +109,7 @@ func setUpScript(env *testscript.Env, token string) error {
 	env.Setenv("PATH", token+string(filepath.ListSeparator)+env.Getenv("PATH"))
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("XDG_RUNTIME_DIR", run)
+	env.Vars = append(env.Vars, testpeer.NoRaceSleep)
 	env.Setenv("SOCKET", filepath.Join(run, "kyc-agentd", "agent.sock"))
 	env.Setenv("CONFIG", filepath.Join(env.WorkDir, "home", ".config", "kyc-agent"))
 	b := &background{}

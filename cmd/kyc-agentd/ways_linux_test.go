@@ -105,7 +105,7 @@ func newWorld(t *testing.T) *world {
 		must(t, os.MkdirAll(d, 0o700))
 	}
 	w := &world{work: work, fixture: &fixture{t: t, dir: dir, cognito: srv, env: []string{
-		"GOCOVERDIR=" + dir, "HOME=" + home, "XDG_RUNTIME_DIR=" + run, "SHELL=/bin/sh", "PATH=" + os.Getenv("PATH"), "TERM=xterm",
+		"GOCOVERDIR=" + dir, testpeer.NoRaceSleep, "HOME=" + home, "XDG_RUNTIME_DIR=" + run, "SHELL=/bin/sh", "PATH=" + os.Getenv("PATH"), "TERM=xterm",
 		"KYC_STAGING_ENDPOINT=" + srv.URL, "KYC_STAGING_USER_POOL_ID=" + srv.PoolID, "KYC_STAGING_CLIENT_ID=" + srv.ClientID, "KYC_STAGING_API_URL=" + api.URL,
 	}}}
 	write := func(path, text string) string {

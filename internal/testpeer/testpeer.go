@@ -138,6 +138,10 @@ func buildOnce(t testing.TB, name string, build func(path string)) (path string)
 	return path
 }
 
+// NoRaceSleep is for the environment of a test binary that is started as a child: without
+// it the race detector waits a second at the exit of each process.
+const NoRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // Build compiles the command in cmd/name as in a release (static, stripped, no PIE),
 // once per test process, and returns the binary's path. Call Cleanup from TestMain.
 func Build(t testing.TB, name string) string {

@@ -123,7 +123,7 @@ func TestInherited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = []string{childMode + "=inherited", fixture.NoRaceSleep, "LISTEN_PID=" + test.pid, "LISTEN_FDS=" + test.fds, "LISTEN_FDNAMES=" + test.names}
+			cmd.Env = []string{childMode + "=inherited", testpeer.NoRaceSleep, "LISTEN_PID=" + test.pid, "LISTEN_FDS=" + test.fds, "LISTEN_FDNAMES=" + test.names}
 			if test.files != nil {
 				cmd.ExtraFiles = test.files(t)
 			}
@@ -205,7 +205,7 @@ func speakTo(t *testing.T, f *os.File) {
 func TestInheritedFromSystemd(t *testing.T) {
 	activate := testpeer.Program(t, "systemd-socket-activate", "systemd")
 	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
-	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", "-E", fixture.NoRaceSleep, os.Args[0])
+	cmd := exec.CommandContext(t.Context(), activate, "-l", path, "--fdname=agent", "-E", childMode+"=inherited", "-E", testpeer.NoRaceSleep, os.Args[0])
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -53,9 +54,13 @@ func (p *Person) Types(s string) {
 	}
 }
 
-// Sees reads until the screen has shown text since the last call.
+// Sees reads until the screen has shown text since the last call. A minute without it
+// fails the test.
 func (p *Person) Sees(text string) {
 	p.t.Helper()
+	if err := p.screen.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		p.t.Fatal(err)
+	}
 	var since strings.Builder
 	buf := make([]byte, 1)
 	for !strings.HasSuffix(since.String(), text) {
