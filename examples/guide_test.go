@@ -78,6 +78,7 @@ var guideMessages = []struct {
 var requestID = regexp.MustCompile(` \(request [^)]*\)`)
 
 func TestGuideMessages(t *testing.T) {
+	t.Parallel()
 	env := newEnv(t)
 	for _, m := range guideMessages {
 		message := m.code + ", says Cognito"
@@ -114,6 +115,7 @@ func TestGuideMessages(t *testing.T) {
 
 // TestGuideMessagesWithoutCognito checks what a program says when Cognito refused nothing.
 func TestGuideMessagesWithoutCognito(t *testing.T) {
+	t.Parallel()
 	env := newEnv(t)
 	for _, call := range []string{"0", "1", "2", "3"} {
 		env.Pool.AddUser(cognitotest.User{Name: "mfa" + call, Password: "Example-horse-7", MFA: []string{"SMS_MFA"}, Phone: "+15550100"})

@@ -240,6 +240,7 @@ func TestAsksAgainOn401(t *testing.T) {
 // TestAsksAgainOn429 checks that a library repeats a request once after the time that the
 // API asks for, if that is not too long.
 func TestAsksAgainOn429(t *testing.T) {
+	t.Parallel()
 	env := newSignedInEnv(t)
 	for _, b := range bindings {
 		t.Run(b.name, func(t *testing.T) {
@@ -272,6 +273,7 @@ func TestAsksAgainOn429(t *testing.T) {
 
 // TestNeverAsksAgainOn429 checks that a program can do without the wait.
 func TestNeverAsksAgainOn429(t *testing.T) {
+	t.Parallel()
 	env := newSignedInEnv(t)
 	for _, b := range bindings {
 		code := strings.NewReplacer("KycAuth()", "KycAuth(max_wait=0)", "init))", "init, undefined, { maxWait: 0 }))").Replace(b.post)
@@ -292,6 +294,7 @@ func TestNeverAsksAgainOn429(t *testing.T) {
 // TestRateLimitReset checks that kycFetch waits for the end of the window where the API
 // names nothing else. TestRetryAfter checks the same for Python.
 func TestRateLimitReset(t *testing.T) {
+	t.Parallel()
 	env := newSignedInEnv(t)
 	env.API.Limit(1, 5*time.Second)
 	twice := nodeCode(`

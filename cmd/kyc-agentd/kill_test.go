@@ -150,6 +150,7 @@ func (r *killRun) record() string {
 // period the stored refresh token would be refused.
 func TestKillWithoutDemand(t *testing.T) {
 	testpeer.Slow(t)
+	t.Parallel()
 	r := newKillRun(t, time.Minute)
 	marker := filepath.Join(r.dir, ".local", "state", "kyc-agent", "prod.refreshing")
 	for range testpeer.Rounds(5, 50) {

@@ -95,6 +95,7 @@ func TestAPISocketYieldsNoToken(t *testing.T) {
 // A reload that removes a socket, or gives it another policy, closes its connections: those
 // that are kept, and one with an answer that does not end.
 func TestReloadClosesConnections(t *testing.T) {
+	t.Parallel()
 	h := newFixture(t)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

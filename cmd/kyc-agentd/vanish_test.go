@@ -169,6 +169,7 @@ func TestSocketVanishes(t *testing.T) {
 // daemon, because the daemon does not hang; and while nobody can make a new connection to
 // the service manager, whose socket is in the same runtime folder.
 func TestWatchdogWithoutASocket(t *testing.T) {
+	t.Parallel()
 	v := newVanishing(t, "WATCHDOG_USEC=600000")
 	v.must(os.Remove(v.manager))
 	v.must(os.RemoveAll(v.runtime))
