@@ -54,6 +54,7 @@ var floors = map[string][]string{
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 
+	"agent/peer":      {"internal/sanitize"},
 	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
 	"agent":           {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath"},
