@@ -220,7 +220,7 @@ func TestPinLeader(t *testing.T) {
 // A session whose leader has ended has none.
 func TestLeaderHasEnded(t *testing.T) {
 	ln := listen(t)
-	conn, _ := client(t, ln, "setsid", "sh", "-c", `"$0" <&0 &`)
+	conn, _ := client(t, ln, "setsid", "sh", "-c", `exec 3<&0; "$0" <&3 &`)
 	p := Of(conn)
 	defer p.Close()
 	var facts Facts
