@@ -93,14 +93,14 @@ func (l *Listener) Close() error {
 	l.closed = true
 	close(l.closing)
 	for _, b := range l.bindings {
-		b.remove(l.path)
+		b.remove()
 	}
 	if l.lock != nil {
 		_ = l.lock.Close()
 	}
 	var failed error
 	for _, b := range l.bindings {
-		failed = errors.Join(failed, b.unix.Close())
+		failed = errors.Join(failed, b.close())
 	}
 	go func() {
 		l.running.Wait()

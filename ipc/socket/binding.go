@@ -13,15 +13,25 @@ import (
 // since; clients that have the file mounted elsewhere still reach it.
 type binding struct {
 	unix *net.UnixListener
-	pid  int         // the process that clients see: the one that called listen(2)
-	file fs.FileInfo // at the path; nil if this process did not make it
+	pid  int // the process that clients see: the one that called listen(2)
+	// What this process made, and the folder in which it did; nil if it did not.
+	file fs.FileInfo
+	root *os.Root
+	name string
 }
 
-// remove removes the file at path, if it is still the one that this process made.
-func (b *binding) remove(path string) {
+// remove removes the file, if it is still the one that this process made.
+func (b *binding) remove() {
 	if b.file != nil {
-		removeIfSame(path, b.file)
+		removeIfSame(b.root, b.name, b.file)
 	}
+}
+
+func (b *binding) close() error {
+	if b.root != nil {
+		_ = b.root.Close()
+	}
+	return b.unix.Close()
 }
 
 // An accepted is the result of one accept(2).
@@ -89,7 +99,7 @@ func (l *Listener) addLocked(b *binding) {
 	const most = 4
 	l.bindings, l.seen = append(l.bindings, b), b.file
 	if len(l.bindings) > most {
-		_ = l.bindings[1].unix.Close()
+		_ = l.bindings[1].close()
 		l.bindings = append(l.bindings[:1], l.bindings[2:]...)
 	}
 	l.acceptFromLocked(b)

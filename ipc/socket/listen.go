@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -45,32 +46,32 @@ func listenOn(path, lockFile string, folders ...string) (*Listener, error) {
 // bindLocked makes the socket and, if they are missing, its folders.
 func (l *Listener) bindLocked() error {
 	// What is not an agent's is named as what it is, and gets no lock file beside it.
-	if _, err := os.Lstat(l.path); err == nil {
-		if _, err := isStale(l.path); err != nil {
+	if info, err := os.Lstat(l.path); err == nil {
+		if _, err := isStale(info, l.path, l.path); err != nil {
 			return err
 		}
 	}
-	for _, folder := range l.folders {
-		f, err := openFolder(folder)
+	var dir, lockDir *folder
+	for _, path := range slices.Concat(l.folders, []string{filepath.Dir(l.path)}) {
+		f, err := openFolder(path)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer f.close()
+		if dir = f; path == filepath.Dir(l.lockFile) {
+			lockDir = f
+		}
 	}
-	dir, err := openFolder(filepath.Dir(l.path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
 	// The lock decides between two agents that start at the same time. Its file stays:
 	// an agent that removed it would let a third one in.
+	var err error
 	lock := l.lock
-	if lock == nil || !isAt(lock, l.lockFile) {
-		if lock, err = takeLock(l.path, l.lockFile); err != nil {
+	if lock == nil || !lockDir.has(lock, filepath.Base(l.lockFile)) {
+		if lock, err = takeLock(l.path, lockDir, filepath.Base(l.lockFile)); err != nil {
 			return err
 		}
 	}
-	b, err := bindIn(dir, l.path)
+	b, err := bindIn(dir, filepath.Base(l.path))
 	if lock != l.lock {
 		unused := l.lock
 		if err != nil {
@@ -111,23 +112,32 @@ func socketFile(path string) (string, error) {
 	return abs, nil
 }
 
-// bindIn binds path. The caller has checked that its folder dir is private, and holds
-// the lock.
-func bindIn(dir *os.File, path string) (*binding, error) {
-	if err := clearStale(path); err != nil {
+// bindIn makes the socket called name in dir. The caller holds its lock.
+func bindIn(dir *folder, name string) (*binding, error) {
+	path := filepath.Join(dir.path, name)
+	if err := clearStale(dir, name); err != nil {
 		return nil, err
 	}
-	ln, err := bind(path)
+	ln, err := dir.bind(name)
+	if err != nil && !dir.isAtPath() {
+		err = errReplaced
+	}
 	if err != nil {
 		return nil, listenError(agent.CodeConfiguration, err, anotherPath, "cannot make the socket %s: %s", path, reason(err))
 	}
-	bound, err := checkBound(dir, path, os.Chmod(path, 0o600))
+	bound, err := checkBound(dir, name, dir.root.Chmod(name, 0o600))
+	var root *os.Root
+	if err == nil {
+		root, err = dir.root.OpenRoot(".")
+	}
 	if err != nil {
 		_ = ln.Close()
 		return nil, err
 	}
-	return &binding{unix: ln, pid: os.Getpid(), file: bound}, nil
+	return &binding{unix: ln, pid: os.Getpid(), root: root, name: name, file: bound}, nil
 }
+
+var errReplaced = errors.New("its folder was replaced meanwhile")
 
 func bind(path string) (*net.UnixListener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -145,24 +155,24 @@ func bind(path string) (*net.UnixListener, error) {
 }
 
 // checkBound checks the file that bind and chmod made: a umask, a file system without
-// modes or a folder that was replaced meanwhile can make it differ from what was asked.
-func checkBound(dir *os.File, path string, chmodErr error) (fs.FileInfo, error) {
+// modes or a folder that was replaced meanwhile can make it differ from what was asked. It
+// removes a file that clients would not find.
+func checkBound(dir *folder, name string, chmodErr error) (fs.FileInfo, error) {
+	path := filepath.Join(dir.path, name)
 	wrong := func(what string) error {
 		return listenError(agent.CodeConfiguration, nil, anotherPath, "the new socket %s %s", path, what)
 	}
-	if chmodErr != nil {
-		return nil, wrong("cannot be made private: " + reason(chmodErr))
-	}
-	bound, err := os.Lstat(path)
+	bound, err := dir.root.Lstat(name)
 	if err != nil {
+		removeStray(path)
 		return nil, wrong("is gone: " + reason(err))
 	}
-	opened, err := dir.Stat()
-	if err != nil {
-		return nil, wrong("is in a folder that is gone: " + reason(err))
-	}
-	if named, err := os.Stat(filepath.Dir(path)); err != nil || !os.SameFile(opened, named) {
+	if !dir.isAtPath() {
+		removeIfSame(dir.root, name, bound)
 		return nil, wrong("is in a folder that was replaced meanwhile")
+	}
+	if chmodErr != nil {
+		return nil, wrong("cannot be made private: " + reason(chmodErr))
 	}
 	if bound.Mode() != fs.ModeSocket|0o600 {
 		return nil, wrong(fmt.Sprintf("has mode %s, not srw-------", bound.Mode()))
@@ -173,41 +183,57 @@ func checkBound(dir *os.File, path string, chmodErr error) (fs.FileInfo, error) 
 	return bound, nil
 }
 
-// removeIfSame removes path if it is still the file that info describes.
-func removeIfSame(path string, info fs.FileInfo) {
-	if now, err := os.Lstat(path); err == nil && os.SameFile(now, info) {
+// removeStray removes the socket at path if this process listens on it: one that was bound
+// in another folder than the one that was checked, where the system cannot prevent that.
+func removeStray(path string) {
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	if p, err := PeerOf(c); err == nil && p.PID == os.Getpid() {
 		_ = os.Remove(path)
 	}
 }
 
-// clearStale removes the socket at path if nobody answers on it.
-func clearStale(path string) error {
-	stale, err := isStale(path)
+// removeIfSame removes name from root if it is still the file that info describes.
+func removeIfSame(root *os.Root, name string, info fs.FileInfo) {
+	if now, err := root.Lstat(name); err == nil && os.SameFile(now, info) {
+		_ = root.Remove(name)
+	}
+}
+
+// clearStale removes the socket called name from dir if nobody answers on it.
+func clearStale(dir *folder, name string) error {
+	path := filepath.Join(dir.path, name)
+	info, err := dir.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return listenError(agent.CodeConfiguration, err, anotherPath, "cannot look at %s: %s", path, reason(err))
+	}
+	stale, err := isStale(info, path, dir.address(name))
 	if err != nil || !stale {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := dir.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return listenError(agent.CodeConfiguration, err, anotherPath, "cannot replace the stale socket %s: %s", path, reason(err))
 	}
 	return nil
 }
 
-// isStale reports whether there is a socket at path on which nobody listens. Its error says
-// what else is there.
-func isStale(path string) (bool, error) {
-	info, err := os.Lstat(path)
+// isStale reports whether what is at path is a socket on which nobody listens: nobody who
+// is reached by address. Its error says what else is there.
+func isStale(info fs.FileInfo, path, address string) (bool, error) {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case err != nil:
-		return false, listenError(agent.CodeConfiguration, err, anotherPath, "cannot look at %s: %s", path, reason(err))
 	case info.IsDir():
 		return false, listenError(agent.CodeConfiguration, nil, "name a path in it, such as "+filepath.Join(path, "agent.sock"),
 			"%s is there and is not a socket but a folder", path)
 	case info.Mode().Type() != fs.ModeSocket:
 		return false, listenError(agent.CodeConfiguration, nil, "move it away, or "+anotherPath, "%s is there and is not a socket", path)
 	}
-	c, err := net.Dial("unix", path)
+	c, err := net.Dial("unix", address)
 	switch {
 	case err == nil:
 		defer c.Close()

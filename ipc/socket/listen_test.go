@@ -220,7 +220,12 @@ func TestSocketOfSystemdIsRefused(t *testing.T) {
 
 func TestLockWithoutSocket(t *testing.T) {
 	path := filepath.Join(testsocket.ShortDir(t), "agent.sock")
-	lock, err := takeLock(path, path+".lock")
+	dir, err := openFolder(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.close()
+	lock, err := takeLock(path, dir, "agent.sock.lock")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,13 +325,41 @@ func TestFolderSwappedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer opened.Close()
+	defer opened.close()
 	if err := os.Rename(dir+"/mine", dir+"/old"); err != nil {
 		t.Fatal(err)
 	}
 	mkdir(t, dir+"/mine", 0o700)
-	_, err = bindIn(opened, path)
-	fixture.WantError(t, err, agent.CodeConfiguration, "replaced meanwhile")
+	_, err = bindIn(opened, filepath.Base(path))
+	fixture.WantError(t, err, agent.CodeConfiguration, "the socket "+path, "replaced meanwhile")
+	for _, folder := range []string{"/mine", "/old"} {
+		if got := names(t, dir+folder); got != "" {
+			t.Errorf("%s has %s", folder, got)
+		}
+	}
+}
+
+// Where bind(2) goes by the path, as on macOS, a socket that was made elsewhere is removed.
+func TestSocketMadeElsewhereIsRemoved(t *testing.T) {
+	dir := testsocket.ShortDir(t)
+	opened, err := openFolder(mkdir(t, dir+"/mine", 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.close()
+	if err := errors.Join(os.Rename(dir+"/mine", dir+"/old"), os.Symlink(mkdir(t, dir+"/theirs", 0o777), dir+"/mine")); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := bind(dir + "/mine/agent.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, err = checkBound(opened, "agent.sock", nil)
+	fixture.WantError(t, err, agent.CodeConfiguration, "the new socket "+dir+"/mine/agent.sock is gone")
+	if got := names(t, dir+"/theirs"); got != "" {
+		t.Errorf("the other folder has %s", got)
+	}
 }
 
 func TestPeerOfIsUs(t *testing.T) {

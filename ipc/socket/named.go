@@ -1,10 +1,8 @@
 package socket
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/store"
@@ -41,36 +39,38 @@ func ListenNamed(agentSocket, name string) (*Listener, error) {
 // returns the names of those that it removed.
 func RemoveNamed(agentSocket string, keep []string) (removed []string) {
 	sockets := filepath.Dir(filepath.Dir(NamedPath(agentSocket, "x")))
-	f, err := os.OpenFile(sockets, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	f, err := openPrivate(sockets)
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	if checkFolder(f, sockets) != nil {
-		return nil
-	}
-	entries, _ := f.ReadDir(-1)
+	defer f.close()
+	entries, _ := f.file.ReadDir(-1)
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() && store.ValidKey(name) && !slices.Contains(keep, name) && removeNamed(NamedPath(agentSocket, name)) {
+		if e.IsDir() && store.ValidKey(name) && !slices.Contains(keep, name) && f.removeNamed(name) {
 			removed = append(removed, name)
 		}
 	}
 	return removed
 }
 
-// removeNamed removes the folder of the socket at path while it holds the lock of that, and
-// then the lock: takeLock looks whether the file that it locked is still there.
-func removeNamed(path string) bool {
-	folder := filepath.Dir(path)
-	lock, err := takeLock(path, folder+".lock")
+// removeNamed removes the folder of the socket called name while it holds the lock of that,
+// and then the lock: takeLock looks whether the file that it locked is still there.
+func (f *folder) removeNamed(name string) bool {
+	path := filepath.Join(f.path, name, "agent.sock")
+	lock, err := takeLock(path, f, name+".lock")
 	if err != nil {
 		return false
 	}
 	defer lock.Close()
-	if clearStale(path) != nil || os.Remove(folder) != nil {
+	dir, err := openPrivate(filepath.Dir(path))
+	if err != nil {
 		return false
 	}
-	_ = os.Remove(folder + ".lock")
+	defer dir.close()
+	if clearStale(dir, filepath.Base(path)) != nil || f.root.Remove(name) != nil {
+		return false
+	}
+	_ = f.root.Remove(name + ".lock")
 	return true
 }
