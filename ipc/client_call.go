@@ -145,9 +145,13 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 // dialError returns the error for a connection that was not made.
 func (c *Client) dialError(ctx context.Context, err error) error {
 	path := c.socket()
+	why, hint := socket.Withheld(path, err)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case why != "":
+		// Without err: it is not that no agent answers, and to start one would not help.
+		return &agent.Error{Code: agent.CodeUnavailable, Err: socket.ErrWithheld, Message: why, Hint: hint}
 	case errors.Is(err, fs.ErrPermission):
 		return &agent.Error{Code: agent.CodeDenied, Err: err, Message: "no permission to use the socket " + path,
 			Hint: socket.DeniedHint()}

@@ -59,6 +59,7 @@ func testService(t *testing.T) {
 		{"the extra socket", testForwarding},
 		{"the socket is removed", testVanishedSocket},
 		{"no runtime directory", testRuntimeDirectory},
+		{"units that hide the socket", testProtectedUnits},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.test(newService(t)) })
 	}

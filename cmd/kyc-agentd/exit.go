@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // The exit codes are those of sysexits.h and mean the same in kyc-token.
@@ -55,7 +56,7 @@ func exitCode(err error) int {
 	if i, ok := errors.AsType[*interruption](err); ok {
 		return exitSignalBase + int(i.signal)
 	}
-	if noAgent(err) {
+	if noAgent(err) || errors.Is(err, socket.ErrWithheld) {
 		return exitNoAgent
 	}
 	if code, ok := exitCodes[agent.CodeOf(err)]; ok {

@@ -10,6 +10,9 @@ import (
 // dialFailure explains why kyc-token could not connect.
 func (p process) dialFailure(a address, err error) error {
 	if e, ok := err.(*os.SyscallError); ok { // from making the socket, so not the agent's fault
+		if e.Err == syscall.EAFNOSUPPORT || e.Err == syscall.EPERM {
+			return failure{exitUnavailable, "cannot make a socket: " + e.Err.Error() + "; a unit needs RestrictAddressFamilies=AF_UNIX and SystemCallFilter=@network-io"}
+		}
 		return failure{exitTemporary, "cannot make a socket: " + e.Err.Error() + "; close some programs, or raise the limit (ulimit -n), then try again"}
 	}
 	if err == syscall.EAGAIN {
@@ -87,14 +90,16 @@ func (p process) foreignOwner(path string) string {
 }
 
 // hidden reports whether this process is in a unit that does not see /run/user, where path
-// is: systemd mounts something else there.
+// is: systemd mounts something else there, or closes /run.
 func (p process) hidden(path string) bool {
-	var run, user syscall.Stat_t
-	if p.getenv("INVOCATION_ID") == "" || !strings.HasPrefix(path, "/run/user/") ||
-		syscall.Stat("/run", &run) != nil || syscall.Stat("/run/user", &user) != nil {
+	if p.getenv("INVOCATION_ID") == "" || !strings.HasPrefix(path, "/run/user/") {
 		return false
 	}
-	return user.Dev != run.Dev || user.Mode&0o777 == 0
+	var run, user syscall.Stat_t
+	if err := syscall.Stat("/run/user", &user); err != nil {
+		return err == syscall.EACCES
+	}
+	return syscall.Stat("/run", &run) == nil && (user.Dev != run.Dev || user.Mode&0o777 == 0)
 }
 
 func folderOf(path string) string { return path[:strings.LastIndexByte(path, '/')] }

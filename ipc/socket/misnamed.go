@@ -10,6 +10,9 @@ import (
 	"syscall"
 )
 
+// ErrWithheld means that systemd keeps this process from the socket: [Withheld].
+var ErrWithheld = errors.New("the unit of this process does not see the socket")
+
 // Misnamed says why no agent can be at path, as "is a folder; …/agent.sock is meant". It
 // returns "" if nothing is wrong with the name, whether an agent is there or not.
 // kyc-token, which imports nothing of the module, has the same rule in unreachable.go.
