@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -20,11 +21,14 @@ import (
 
 // TestRunningAgentIsClosed tries each way in which a process looks into another one of the same
 // user, at an agent that is ready and that its user can read, and at a program that does not
-// close itself.
+// close itself. The command of `kyc-agentd run` tries them at its parent.
 func TestRunningAgentIsClosed(t *testing.T) {
-	if program := os.Getenv("KYC_TEST_PEEK"); program != "" {
+	switch program := os.Getenv("KYC_TEST_PEEK"); program {
+	case "":
+	case "parent":
+		printAndExit(waysInto(os.Getppid()))
+	default:
 		peek(program)
-		return
 	}
 	testpeer.Root(t)
 	dir := testsocket.ShortDir(t)
@@ -38,11 +42,17 @@ func TestRunningAgentIsClosed(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(self, 0o755), os.Chmod(program, 0o755), os.Mkdir(home, 0o700), os.Chown(home, thief, thief)); err != nil {
 		t.Fatal(err)
 	}
-	var got struct{ Agent, Other []string }
+	var got struct{ Agent, Run, Other []string }
 	runAsThief(t, self, home, "KYC_TEST_PEEK="+program, &got)
 	t.Logf("of %d ways %d lead into another program: %q", len(waysIn), len(got.Other), got.Other)
 	if len(got.Agent) > 0 {
 		t.Errorf("these lead into the agent: %q", got.Agent)
+	}
+	// Its command would inherit a limit, so run has none: what a process that is not dumpable
+	// leaves is no file anyway.
+	got.Run = slices.DeleteFunc(got.Run, func(way string) bool { return way == "core dump" })
+	if len(got.Run) > 0 {
+		t.Errorf("these lead its command into run: %q", got.Run)
 	}
 	if len(got.Other) < len(waysIn)/2 {
 		t.Errorf("the test proves little: only %q lead into another program", got.Other)
@@ -57,6 +67,10 @@ var waysIn = map[string]func(pid int) error{
 	"pidfd_getfd":       takeDescriptor,
 	"kcmp":              compareMemory,
 	"process_madvise":   advise,
+	"move_pages":        movePages,
+	"perf_event_open":   profile,
+	"user namespace":    lookFromNamespace,
+	"/proc stack":       func(pid int) error { return read(pid, "stack") },
 	"core dump":         func(pid int) error { return unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}, nil) },
 	"/proc mem":         func(pid int) error { return read(pid, "mem") },
 	"/proc environ":     func(pid int) error { return read(pid, "environ") },
@@ -84,18 +98,37 @@ func peek(program string) {
 		os.Exit(1)
 	}
 	<-ready.ready
-	got := map[string][]string{}
+	got := map[string][]string{"Agent": waysInto(agent.Process.Pid), "Other": waysInto(other.Process.Pid), "Run": intoRun(program)}
+	_, _ = agent.Process.Kill(), other.Process.Kill()
+	printAndExit(got)
+}
+
+// intoRun returns the ways in which the command of `kyc-agentd run` looks into that.
+func intoRun(program string) (ways []string) {
+	run := exec.Command(program, "run", "--api-key-stdin", "staging", "--", os.Args[0], os.Args[1])
+	run.Env, run.Stdin = append(os.Environ(), "KYC_TEST_PEEK=parent"), strings.NewReader("sk_test_0123456789\n")
+	out, err := run.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &ways)
+	}
+	if err != nil {
+		return []string{fmt.Sprintf("the command did not try: %v, %s", err, out)}
+	}
+	return ways
+}
+
+func waysInto(pid int) (ways []string) {
 	for name, into := range waysIn {
-		for whose, cmd := range map[string]*exec.Cmd{"Agent": agent, "Other": other} {
-			if into(cmd.Process.Pid) == nil {
-				got[whose] = append(got[whose], name)
-			}
+		if into(pid) == nil {
+			ways = append(ways, name)
 		}
 	}
-	slices.Sort(got["Agent"])
-	slices.Sort(got["Other"])
-	_ = json.NewEncoder(os.Stdout).Encode(got)
-	_, _ = agent.Process.Kill(), other.Process.Kill()
+	slices.Sort(ways)
+	return ways
+}
+
+func printAndExit(result any) {
+	_ = json.NewEncoder(os.Stdout).Encode(result)
 	os.Exit(0)
 }
 
@@ -157,6 +190,29 @@ func advise(pid int) error {
 		return errno
 	}
 	return nil
+}
+
+func movePages(pid int) error {
+	page, node, status := uintptr(0x1000), int32(0), int32(0)
+	_, _, errno := unix.Syscall6(unix.SYS_MOVE_PAGES, uintptr(pid), 1, uintptr(unsafe.Pointer(&page)), uintptr(unsafe.Pointer(&node)), uintptr(unsafe.Pointer(&status)), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func profile(pid int) error {
+	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK, Bits: unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv}
+	fd, err := unix.PerfEventOpen(&attr, pid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
+// lookFromNamespace looks as the root of a new user namespace.
+func lookFromNamespace(pid int) error {
+	return exec.Command("unshare", "--user", "--map-root-user", "head", "-c", "1", fmt.Sprintf("/proc/%d/maps", pid)).Run()
 }
 
 func read(pid int, name string) error {
