@@ -178,6 +178,28 @@ func TestUnreadableFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, store.ErrUnusable, "is not a regular file; move it away: mv "},
+		{"3 GB of nothing", func(t *testing.T, path string) {
+			writeFile(t, path, nil, 0o600)
+			if err := os.Truncate(path, 3<<30); err != nil {
+				t.Fatal(err)
+			}
+		}, store.ErrUnusable, "above the limit of 1048576 bytes; move it away: mv "},
+		{"link to a device without end", func(t *testing.T, path string) {
+			if err := os.Symlink("/dev/zero", path); err != nil {
+				t.Fatal(err)
+			}
+		}, store.ErrUnusable, "is not a regular file; move it away: mv "},
+		{"socket", func(t *testing.T, path string) {
+			fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+			if err == nil {
+				defer syscall.Close(fd)
+				t.Chdir(filepath.Dir(path)) // its path may be too long for a socket
+				err = syscall.Bind(fd, &syscall.SockaddrUnix{Name: filepath.Base(path)})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, store.ErrUnusable, "is not a regular file; move it away: mv "},
 		{"link out of the folder", func(t *testing.T, path string) {
 			if err := os.Symlink("/etc/passwd", path); err != nil {
 				t.Fatal(err)

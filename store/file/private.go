@@ -50,9 +50,12 @@ func readPrivate(root *os.Root, name, path string) ([]byte, error) {
 	// Without O_NONBLOCK, opening a named pipe would block until there is a writer.
 	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	if err != nil {
-		// A symbolic link that leaves the folder has no error number of its own.
-		if info, lstatErr := root.Lstat(name); lstatErr == nil && info.Mode().Type() == fs.ModeSymlink && !errors.Is(err, fs.ErrNotExist) {
-			return nil, checkRegular(info, path)
+		// A symbolic link that leaves the folder has no error number of its own, and a socket has
+		// ENXIO, "no such device or address".
+		if info, lstatErr := root.Lstat(name); lstatErr == nil && !errors.Is(err, fs.ErrNotExist) && !info.IsDir() {
+			if err := checkRegular(info, path); err != nil {
+				return nil, err
+			}
 		}
 		return nil, err
 	}
