@@ -185,6 +185,8 @@ type answerCase struct {
 	body   string
 	broken bool // the client sees that it is not complete
 	hints  []string
+	// manyHints are too many to list.
+	manyHints bool
 }
 
 // TestProxySuiteAnswers: an answer arrives as the API gave it, but for what concerns the
@@ -239,6 +241,8 @@ func TestProxySuiteAnswers(t *testing.T) {
 		"processing":                {raw: head("102 Processing") + head("200 OK", two) + "ok", status: 200, hints: []string{"102"}, body: "ok"},
 		"continue, not asked for":   {raw: head("100 Continue", "X: 1") + head("200 OK", two) + "ok", status: 200, hasNot: []string{"X"}, body: "ok"},
 		"hints and nothing else":    {raw: head("103 Early Hints", "Link: </a>"), status: 503, hints: []string{"103 Link: </a>"}, hasNot: []string{"Link"}},
+		"hints without end":         {raw: strings.Repeat(head("103 Early Hints", "X: "+strings.Repeat("x", 100)), 20_000), status: 503, manyHints: true},
+		"a head of 200 kB":          {raw: head("200 OK", two, "X: "+strings.Repeat("x", 200<<10)) + "ok", status: 503},
 		"hints in the agent's name": {raw: head("103 Early Hints", "Kyc-Error: denied", "Link: </a>") + head("200 OK", two) + "ok", status: 200, hints: []string{"103 Link: </a>"}, hasNot: []string{"Kyc-Error"}, body: "ok"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -258,7 +262,7 @@ func (test answerCase) check(t *testing.T) {
 		hints = append(hints, strings.TrimSpace(strconv.Itoa(res.StatusCode)+" "+listed(res.Header)))
 	}
 	body, err := io.ReadAll(res.Body)
-	if res.StatusCode != test.status || !slices.Equal(hints, test.hints) || (err != nil) != test.broken {
+	if res.StatusCode != test.status || !test.manyHints && !slices.Equal(hints, test.hints) || (err != nil) != test.broken {
 		t.Errorf("%d after %q, %v", res.StatusCode, hints, err)
 	}
 	if test.status == 503 {

@@ -236,6 +236,13 @@ func TestRefusedRequests(t *testing.T) {
 		"origin on POST":                     {rawRequest("POST", "/v1/logout", `{}`, "Origin: null"), 403, agent.CodeDenied, "Origin"},
 		"other host":                         {"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n\r\n", 403, agent.CodeDenied, `"localhost"`},
 		"host with a port":                   {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent:80\r\n\r\n", 403, agent.CodeDenied, "kyc-agent:80"},
+		"loopback":                           {"GET /v1/token HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 403, agent.CodeDenied, "127.0.0.1"},
+		"loopback with a port":               {"GET /v1/token HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n", 403, agent.CodeDenied, "127.0.0.1:8080"},
+		"loopback of IPv6":                   {"GET /v1/token HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", 403, agent.CodeDenied, "::1"},
+		"localhost with a port":              {"GET /v1/token HTTP/1.1\r\nHost: localhost:8080\r\n\r\n", 403, agent.CodeDenied, "localhost:8080"},
+		"a web page, no referrer":            {"GET /v1/token HTTP/1.1\r\nHost: prod.evil.example\r\nSec-Fetch-Site: cross-site\r\nUser-Agent: Mozilla/5.0\r\n\r\n", 403, agent.CodeDenied, "prod.evil.example"},
+		"host in the search domain":          {"GET /v1/token HTTP/1.1\r\nHost: kyc-agent.lan\r\n\r\n", 403, agent.CodeDenied, "kyc-agent.lan"},
+		"preflight":                          {"OPTIONS /v1/logout HTTP/1.1\r\nHost: kyc-agent\r\nOrigin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n", 403, agent.CodeDenied, "Origin"},
 		"absolute form":                      {"GET http://evil.example/v1/token HTTP/1.1\r\nHost: kyc-agent\r\n\r\n", 403, agent.CodeDenied, "evil.example"},
 		"a refused host comes before a path": {"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", 403, agent.CodeDenied, "localhost"},
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"strings"
 	"sync"
@@ -321,6 +322,11 @@ func TestParseKeys(t *testing.T) {
 		"no use":      with(func(k *jose.JSONWebKey) { k.Use = "" }),
 		"no kid":      with(func(k *jose.JSONWebKey) { k.KeyID = "" }),
 		"another alg": with(func(k *jose.JSONWebKey) { k.Algorithm = "RS512" }),
+		"exponent 1":  with(func(k *jose.JSONWebKey) { k.Key = &rsa.PublicKey{N: testKeys()[0].N, E: 1} }),
+		"exponent 2":  with(func(k *jose.JSONWebKey) { k.Key = &rsa.PublicKey{N: testKeys()[0].N, E: 2} }),
+		"320,000 bits": with(func(k *jose.JSONWebKey) {
+			k.Key = &rsa.PublicKey{N: new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 320_000), big.NewInt(1)), E: 65537}
+		}),
 		"even exponent": with(func(k *jose.JSONWebKey) {
 			k.Key = &rsa.PublicKey{N: testKeys()[0].N, E: 4}
 		}),
@@ -360,7 +366,14 @@ func TestParseKeys(t *testing.T) {
 	tooMany, _ := json.Marshal(jose.JSONWebKeySet{Keys: many})
 	for name, body := range map[string]string{
 		"empty": "", "a list": "[]", "words": "hello", "keys that is no list": `{"keys":{}}`, "null": "null",
-		"17 keys": string(tooMany), "64 KiB": string(noAlg) + strings.Repeat(" ", maxKeySet),
+		"a modulus of 0":           `{"keys":[{"kty":"RSA","n":"AA","e":"AQAB","kid":"x","use":"sig","alg":"RS256"}]}`,
+		"no modulus":               `{"keys":[{"kty":"RSA","n":"","e":"AQAB","kid":"x","use":"sig","alg":"RS256"}]}`,
+		"an exponent of 2,000 bit": `{"keys":[{"kty":"RSA","n":"AQAB","e":"` + strings.Repeat("A", 300) + `B","kid":"x","use":"sig","alg":"RS256"}]}`,
+		"a certificate alone":      `{"keys":[{"kty":"RSA","x5c":["MIIB"],"x5u":"https://evil.example/","kid":"x","use":"sig","alg":"RS256"}]}`,
+		"10,000 keys":              `{"keys":[` + strings.Repeat("{},", 9_999) + `{}]}`,
+		"10,000 deep":              strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000),
+		"deep in a key":            `{"keys":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`,
+		"17 keys":                  string(tooMany), "64 KiB": string(noAlg) + strings.Repeat(" ", maxKeySet),
 	} {
 		if keys, problem := parseKeys([]byte(body)); problem == "" {
 			t.Errorf("%s: took %v", name, keys)

@@ -106,10 +106,15 @@ func jws(t testing.TB, alg jose.SignatureAlgorithm, key any, kid string, payload
 // byHand builds a token with the given header, always signed with RS256.
 func byHand(t testing.TB, header, payload string) string {
 	t.Helper()
+	return signedByHand(t, signing(), header, payload)
+}
+
+func signedByHand(t testing.TB, key *rsa.PrivateKey, header, payload string) string {
+	t.Helper()
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
 	h := crypto.SHA256.New()
 	h.Write([]byte(signed))
-	sig, err := rsa.SignPKCS1v15(nil, signing(), crypto.SHA256, h.Sum(nil))
+	sig, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, h.Sum(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,6 +240,17 @@ func TestVerifyRefusesForms(t *testing.T) {
 		{"JSON serialisation", jws(t, jose.RS256, signing(), "k1", payload).FullSerialize(), idtoken.CheckFormat, nil},
 		{"two signatures", twoSignatures(t, payload), idtoken.CheckFormat, nil},
 		{"an unknown critical header", byHand(t, `{"alg":"RS256","kid":"k1","crit":["x"],"x":1}`, string(payload)), idtoken.CheckFormat, nil},
+		{"a header that is not applied to the payload", byHand(t, `{"alg":"RS256","kid":"k1","b64":false,"crit":["b64"]}`, string(payload)), idtoken.CheckSignature, nil},
+		{"claims 20,000 deep", byHand(t, `{"alg":"RS256","kid":"k1"}`, strings.Replace(string(payload), "{", `{"x":`+strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000)+",", 1)), idtoken.CheckFormat, nil},
+		{"a kid that is a path", byHand(t, `{"alg":"RS256","kid":"../k1"}`, string(payload)), idtoken.CheckKey, nil},
+		{"a kid with a zero byte", byHand(t, `{"alg":"RS256","kid":"k1\u0000"}`, string(payload)), idtoken.CheckKey, nil},
+		{"a kid in capitals", byHand(t, `{"alg":"RS256","kid":"K1"}`, string(payload)), idtoken.CheckKey, nil},
+		{"a kid that is a number", byHand(t, `{"alg":"RS256","kid":1}`, string(payload)), idtoken.CheckFormat, nil},
+		{"a kid that is a list", byHand(t, `{"alg":"RS256","kid":["k1"]}`, string(payload)), idtoken.CheckFormat, nil},
+		{"alg in small letters", byHand(t, `{"alg":"rs256","kid":"k1"}`, string(payload)), idtoken.CheckAlgorithm, nil},
+		{"RS384", sign(t, jose.RS384, signing(), "k1", claims(nil)), idtoken.CheckAlgorithm, nil},
+		{"the address of another key set", signedByHand(t, stranger(), `{"alg":"RS256","kid":"k1","jku":"https://evil.example/jwks.json"}`, string(payload)), idtoken.CheckSignature, nil},
+		{"the address of a certificate", signedByHand(t, stranger(), `{"alg":"RS256","kid":"k1","x5u":"https://evil.example/cert.pem"}`, string(payload)), idtoken.CheckSignature, nil},
 		{"claims that are no JSON", byHand(t, `{"alg":"RS256","kid":"k1"}`, "hello"), idtoken.CheckFormat, nil},
 		{"claims that are a list", byHand(t, `{"alg":"RS256","kid":"k1"}`, "[]"), idtoken.CheckFormat, nil},
 		{"a claim twice", byHand(t, `{"alg":"RS256","kid":"k1"}`, strings.Replace(string(payload), "{", `{"sub":"other",`, 1)), idtoken.CheckFormat, nil},

@@ -97,6 +97,34 @@ func TestUnattendedSignInThatIsRefused(t *testing.T) {
 
 // The error says what is wrong with the file, and costs no call. Once it is corrected and
 // the configuration reloaded, the sign-in works.
+// TestTouchedPassword: whatever rewrites or touches the file of a wrong password, and reloads the
+// agent each time, does not get the account locked.
+func TestTouchedPassword(t *testing.T) {
+	h := newFixture(t)
+	file := h.unattended("hunter2-hunter2")
+	cmd := exec.Command(testpeer.Build(t, "kyc-agentd"), "serve", "--store", "memory")
+	cmd.Env, cmd.Stderr = h.env, &logBuffer{t: t}
+	h.launched(cmd)
+	for i := range 20 {
+		changed := time.Now().Add(time.Duration(i) * time.Minute)
+		if err := os.Chtimes(file, changed, changed); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 1 {
+			h.writeSecret(file, "hunter2-hunter2")
+		}
+		if got := h.run("", exec.Command(testpeer.Build(t, "kyc-agentd"), "reload")); got.exit != exitOK {
+			t.Fatalf("%+v", got)
+		}
+		if got := h.kycToken(); got.exit != exitDenied && got.exit != exitTemporary {
+			t.Fatalf("%+v", got)
+		}
+	}
+	if n := h.cognito.Calls(cognitotest.SignIn); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 func TestUnattendedSignInWithoutItsFile(t *testing.T) {
 	for want, spoil := range map[string]func(file string) error{
 		" has mode 0644, but only its owner may read it; run: chmod 600 ":              func(file string) error { return os.Chmod(file, 0o644) },
