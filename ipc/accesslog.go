@@ -65,6 +65,18 @@ func (h *handler) configured(env string) (name string) {
 	return ""
 }
 
+// named returns the name of a request's environment: "" is the default one.
+func (h *handler) named(env string) string {
+	if env != "" {
+		return h.configured(env)
+	}
+	st, err := h.service.Status(h.serving)
+	if err != nil {
+		return ""
+	}
+	return st.DefaultEnvironment
+}
+
 func (h *handler) count(info RequestInfo) {
 	if h.onRequest != nil {
 		h.onRequest(info)

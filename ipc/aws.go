@@ -13,7 +13,7 @@ func (h *handler) serveAWSCredentials(req agent.TokenRequest) (response, error) 
 	if err != nil {
 		return response{}, err
 	}
-	return response{mediaType: wire.MediaJSON, warning: sanitize.OneLine(c.Warning), environment: c.Environment, user: c.User, body: wire.Encode(wire.AWSBody{
+	return response{mediaType: wire.MediaJSON, warning: sanitize.OneLine(c.Warning), environment: c.Environment, user: c.User, issued: issued{environment: c.Environment, detail: c.AccessKeyID}, body: wire.Encode(wire.AWSBody{
 		Version: 1, AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey.Reveal(),
 		SessionToken: c.SessionToken.Reveal(), Expiration: wire.RFC3339(c.ExpiresAt),
 	})}, nil

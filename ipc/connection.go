@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
@@ -17,6 +18,7 @@ type connection struct {
 	conn      net.Conn
 	peer      socket.Peer // zero if the kernel does not say
 	forwarded bool        // one of them was forwarded to an API
+	facts     *audit.Peer // of the peer, once they were asked for
 }
 
 type connectionKey struct{}

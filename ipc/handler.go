@@ -44,6 +44,7 @@ type handler struct {
 	version        string
 	binaryReplaced func() bool
 	onRequest      func(RequestInfo)
+	audit          auditor
 	log            *slog.Logger
 
 	// serving ends when requests that are still being answered have had their time.
@@ -102,7 +103,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	h.setVersion(w.Header())
 	res, op, env, err := h.serve(w, r)
+	if err == nil {
+		err = h.audit.issued(r, started, op, res)
+	}
 	if err != nil {
+		h.audit.refused(r, op, h.configured, err)
 		res = renderError(r, h.withVersion(err))
 	}
 	h.logRequest(r, op, env, res.user, started, err)
@@ -239,7 +244,9 @@ func (h *handler) serveLogout(r *request) (response, error) {
 	if err := h.service.Logout(ctx, agent.LogoutRequest{Environment: environment, Scope: agent.LogoutScope(scope)}); err != nil {
 		return response{}, err
 	}
-	return jsonResponse(wire.LoginBody{State: wire.StateDone}), nil
+	res := jsonResponse(wire.LoginBody{State: wire.StateDone})
+	res.issued.environment = h.named(environment)
+	return res, nil
 }
 
 func (h *handler) serveReload(r *request) (response, error) {

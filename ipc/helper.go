@@ -23,5 +23,8 @@ func (h *handler) serveHelper(r *request) (response, error) {
 	if answer.MediaType == "" {
 		return response{status: http.StatusNoContent}, nil
 	}
-	return response{mediaType: answer.MediaType, warning: answer.Warning, body: answer.Body, user: answer.User}, nil
+	return response{
+		mediaType: answer.MediaType, warning: answer.Warning, body: answer.Body, user: answer.Token.User,
+		issued: issued{answer.Token.Environment, answer.Token.IDToken, r.param},
+	}, nil
 }

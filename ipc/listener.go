@@ -26,6 +26,7 @@ type peerListener struct {
 	log   *slog.Logger
 	limit *logLimit
 	units *unitCredentialServer
+	audit auditor
 }
 
 func (l *peerListener) Accept() (net.Conn, error) {
@@ -47,6 +48,7 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		default:
 			level := l.limit.level(slog.LevelWarn, logKey{op: "peer", from: strconv.Itoa(c.Peer.UID)})
 			l.log.Log(context.Background(), level, "refused a process of another user", "uid", c.Peer.UID, "pid", c.Peer.PID)
+			l.audit.foreign(c.Peer)
 			c.Refuse()
 		}
 	}

@@ -17,6 +17,9 @@ func (h *handler) serveProxy(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		environment, user, began, err = h.proxy.Forward(w, r)
 	}
+	if err != nil {
+		h.audit.refused(r, "proxy", h.configured, err)
+	}
 	h.logRequest(r, "proxy", environment, user, started, err)
 	switch {
 	case err == nil:

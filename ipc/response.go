@@ -22,6 +22,14 @@ type response struct {
 
 	environment string // if the body has no place for it
 	user        string // whose token it is
+	issued      issued // what is in the body; zero if nothing is
+}
+
+// issued is the credential in an answer, for the audit log.
+type issued struct {
+	environment string
+	token       agent.Secret
+	detail      string // the helper's protocol, the access key id
 }
 
 func jsonResponse(v any) response {

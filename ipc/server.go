@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
 )
@@ -58,6 +59,8 @@ type Server struct {
 	Metrics http.Handler
 	// OnRequest is called after every request that was answered. It must not block.
 	OnRequest func(RequestInfo)
+	// Audit takes what is handed out, and what is refused; nil records nothing.
+	Audit audit.Recorder
 	// Grace is how long requests may take to finish after Serve was told to stop; 0 means
 	// 3 seconds.
 	Grace time.Duration
@@ -87,7 +90,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer stop()
 	accepted := ln
 	if l, ok := ln.(anyListener); ok {
-		accepted = &peerListener{l, h.log, h.limit, units}
+		accepted = &peerListener{l, h.log, h.limit, units, h.audit}
 	}
 	err := srv.Serve(&retryListener{accepted, ctx, h.log, h.limit})
 
@@ -110,12 +113,13 @@ func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
 		service: s.Service, restricted: s.Restricted, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
 		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
+		audit: auditor{s.Audit, s.Name},
 	}
 	h.conversations = newConversations(serving, h.logPanic)
 	if s.Proxy {
 		h.proxy = &apiproxy.Proxy{
 			Transport: apiproxy.NewTransport(s.dialAPI), TokenTimeout: tokenTimeout, Serving: serving, OnPanic: h.logPanic,
-			Pace: cmp.Or(s.Pace, pace.New(h.log)), Client: s.clientOf, HungUp: hungUp,
+			Pace: cmp.Or(s.Pace, pace.New(h.log)), Client: s.clientOf, HungUp: hungUp, OnUse: h.audit.forwarded,
 		}
 	}
 	if s.Restricted != nil {

@@ -40,7 +40,11 @@ func (h *handler) serveToken(r *request) (response, error) {
 		return response{}, err
 	}
 	body, err := renderToken(f, req.Type, t)
-	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(body), user: t.User}, err
+	out := issued{t.Environment, t.IDToken, ""}
+	if req.Type == agent.TypeAccess {
+		out.token, out.detail = t.AccessToken, "access token"
+	}
+	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(body), user: t.User, issued: out}, err
 }
 
 // renderToken writes t in a format that has the token of this type, or its claims.

@@ -92,6 +92,9 @@ func (s *unitCredentialServer) serveCredential(c net.Conn, q unitRequest) {
 		token, err = s.token(env)
 	}
 	if err == nil {
+		err = s.handler.audit.unit(c, q, token)
+	}
+	if err == nil {
 		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err = io.WriteString(c, token.IDToken.Reveal()); err != nil {
 			err = &agent.Error{Code: agent.CodeUnavailable, Message: "the service manager did not take it", Err: err}

@@ -106,7 +106,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 		root.AddCommand(commands...)
 	}
 	group("Sign-ins", c.loginCommand(), c.logoutCommand(), c.whoamiCommand(), c.passwordCommand(), c.confirmCommand())
-	group("What there is, and what is wrong", c.listCommand(usageList), c.statusCommand(), c.waitCommand(), c.doctorCommand(), c.logCommand(), c.supportCommand())
+	group("What there is, and what is wrong", c.listCommand(usageList), c.statusCommand(), c.waitCommand(), c.doctorCommand(), c.logCommand(), c.auditCommand(), c.supportCommand())
 	group("Use", c.apiCommand(), c.runCommand(), c.envCommand())
 	help := c.helpCommand()
 	root.SetHelpCommand(help)

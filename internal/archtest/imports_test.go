@@ -20,11 +20,11 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/support", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/phantom", "ipc/socket", "agent", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
+		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/audit", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
+		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/audit", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
 	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},
@@ -41,7 +41,7 @@ var floors = map[string][]string{
 
 	"ipc/phantom":          {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire"},
 	"ipc/tokensource":      {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
-	"ipc":                  {"agent", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
+	"ipc":                  {"agent", "agent/audit", "agent/peer", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
 	"ipc/apiproxy/pace":    {"agent", "internal/origin"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},
 	"ipc/apiproxy":         {"agent", "ipc/apiproxy/pace", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize", "internal/urlpath"},
@@ -55,6 +55,7 @@ var floors = map[string][]string{
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 
 	"agent/peer":      {"internal/sanitize"},
+	"agent/audit":     {"agent", "agent/peer", "internal/sanitize"},
 	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
 	"agent":           {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath"},

@@ -86,6 +86,9 @@ type Proxy struct {
 	HungUp func(*http.Request) bool
 	// Stopping is closed when nothing may wait for its turn any longer; nil never is.
 	Stopping <-chan struct{}
+	// OnUse is called before a request is sent with a token, with the status 0, and before the
+	// API's answer is passed on, with the answer's. An error keeps that from happening.
+	OnUse func(r *http.Request, t agent.Token, status int) error
 	// OnPanic logs the value of a panic and returns the error for the client.
 	OnPanic func(v any) error
 
@@ -194,7 +197,18 @@ func (q *proxyRequest) target() (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	return forwardURL(base, q.in.URL)
+	target, err := forwardURL(base, q.in.URL)
+	if err == nil {
+		err = q.proxy.use(q.in, q.token, 0)
+	}
+	return target, err
+}
+
+func (p *Proxy) use(r *http.Request, t agent.Token, status int) error {
+	if p.OnUse == nil {
+		return nil
+	}
+	return p.OnUse(r, t, status)
 }
 
 // flushInterval returns how long a piece of an answer may wait for the next one. Only a
@@ -281,6 +295,9 @@ func (q *proxyRequest) modifyResponse(res *http.Response) error {
 			Code: agent.CodeUnavailable, Op: "proxy", Environment: q.token.Environment,
 			Message: fmt.Sprintf("the API at %s answered with the status %03d, which there is not", res.Request.URL.Host, res.StatusCode), Hint: "try again",
 		}
+	}
+	if err := q.proxy.use(q.in, q.token, res.StatusCode); err != nil {
+		return err
 	}
 	if !isStream(res.Header) {
 		q.answer = newStallTimeoutAnswer(res.Body)

@@ -50,8 +50,8 @@ type Request struct {
 type Answer struct {
 	MediaType string
 	Body      []byte
-	Warning   string // for the person, on one line
-	User      string // who is signed in, as in [agent.Token]
+	Warning   string      // for the person, on one line
+	Token     agent.Token // that is in Body; zero if none is
 }
 
 // A protocol is one in which some tool asks for credentials.
@@ -140,5 +140,5 @@ func (c *call) tokenFor(target string) (agent.Token, error) {
 
 // answerWith returns an answer that has a token in it.
 func answerWith(t agent.Token, mediaType, body string) Answer {
-	return Answer{MediaType: mediaType, Warning: sanitize.OneLine(t.Warning), User: t.User, Body: []byte(body)}
+	return Answer{MediaType: mediaType, Warning: sanitize.OneLine(t.Warning), Token: t, Body: []byte(body)}
 }

@@ -60,6 +60,11 @@ type Config struct {
 	// LogLevel is "debug", "info", "warn" or "error". Default "info". No level logs a secret.
 	LogLevel Level `toml:"log_level"`
 
+	// Audit is what the log of who got what is worth: "on" writes it beside the requests,
+	// "required" hands nothing out of which there is no line on the disk, "off" writes none. See
+	// docs/audit.md. Default "on".
+	Audit AuditMode `toml:"audit"`
+
 	// Environments are what you can sign in to: [environments.NAME]. staging and prod
 	// are built in; a table for one of them changes only the keys that it has.
 	// A NAME is lower-case letters, digits, '-' and '_', at most 63 bytes.
@@ -197,6 +202,7 @@ func builtin() Config {
 		RefreshMargin:      Duration{"5m"},
 		Store:              StoreKind{"auto"},
 		LogLevel:           Level{"info"},
+		Audit:              AuditMode{"on"},
 		Environments: map[string]Environment{
 			"staging": {
 				Region:     Region{"us-east-2"},

@@ -113,6 +113,7 @@ func (c Config) withDefaults(d Config) Config {
 	c.Store = cmp.Or(c.Store, d.Store)
 	c.StoreKeyFile = cmp.Or(c.StoreKeyFile, d.StoreKeyFile)
 	c.LogLevel = cmp.Or(c.LogLevel, d.LogLevel)
+	c.Audit = cmp.Or(c.Audit, d.Audit)
 	all := maps.Clone(d.Environments)
 	for name, e := range c.Environments {
 		all[name] = e.withDefaults(d.Environments[name])

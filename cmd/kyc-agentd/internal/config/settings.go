@@ -31,6 +31,7 @@ var topKeys = []struct {
 	{"store_key_file", true, false, func(c Config) string { return c.StoreKeyFile.s }},
 	{"forward_environments", true, true, func(c Config) string { return strings.Join(c.ForwardEnvironments, ",") }},
 	{"log_level", false, false, func(c Config) string { return c.LogLevel.s }},
+	{"audit", false, false, func(c Config) string { return c.Audit.s }},
 }
 
 // constantDefaults are the defaults that the agent has, and not builtin.
@@ -202,6 +203,7 @@ func Words(key string) []string {
 	return map[string][]string{
 		"store":                  {"auto", "keyring", "file", "memory"},
 		"log_level":              {"debug", "info", "warn", "error"},
+		"audit":                  {"on", "required", "off"},
 		"auth_flow":              {"password", "srp", "choice", "custom"},
 		"hand_out_access_tokens": {"true", "false"},
 	}[key]

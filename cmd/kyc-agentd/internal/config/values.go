@@ -40,6 +40,8 @@ type (
 	SecretPath = Text[secretPathKind]
 	// Level is a log level.
 	Level = Text[levelKind]
+	// AuditMode is what the audit log is worth.
+	AuditMode = Text[auditKind]
 	// Region is an AWS region.
 	Region = Text[regionKind]
 	// PoolID is the id of a Cognito user pool.
@@ -109,6 +111,15 @@ type storeKind struct{}
 func (storeKind) check(s string) error {
 	if !slices.Contains([]string{"auto", "keyring", "file", "memory"}, s) {
 		return fmt.Errorf("unknown store %q; want auto, keyring, file or memory", s)
+	}
+	return nil
+}
+
+type auditKind struct{}
+
+func (auditKind) check(s string) error {
+	if !slices.Contains([]string{"on", "required", "off"}, s) {
+		return fmt.Errorf("unknown audit %q; want on, required or off", s)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/awscreds"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
 	"github.com/legaltalent/kyc-agent/agent/sink"
@@ -88,6 +89,7 @@ type daemon struct {
 	agent *agent.Agent
 	sinks *sink.Manager
 	pace  *pace.Pacer // for the API on all sockets
+	audit *audit.Log  // nil before the configuration is known
 
 	policySockets *policySockets
 
@@ -149,6 +151,7 @@ func (d *daemon) configure() error {
 		return err
 	}
 	d.started = c
+	d.audit = d.openAudit(c)
 	d.apply(c, warnings)
 	return nil
 }
@@ -156,6 +159,7 @@ func (d *daemon) configure() error {
 // apply sets the log level and logs the warnings.
 func (d *daemon) apply(c config.Config, warnings []string) {
 	d.level.Set(c.SlogLevel())
+	d.audit.SetMode(audit.Mode(c.Audit.String()))
 	for _, w := range warnings {
 		d.log.Warn(w)
 	}
@@ -218,11 +222,13 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 		background.Go(func() { _ = server.Serve(serving, ln) })
 	}
 
+	d.recordStart()
 	d.log.Info("ready", "socket", s.agent[0].Addr().String(), "store", store.Describe(d.store).Kind, "version", d.opts.Version)
 	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))
 	err := server.Serve(serving, s.agent[0])
 	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
 	d.close()
+	d.closeAudit(cmp.Or(context.Cause(ctx), err))
 	d.log.Info("stopped")
 	return err
 }
@@ -233,7 +239,7 @@ func (d *daemon) server() *ipc.Server {
 	m := newMetrics(all.Status)
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI, Pace: d.pace,
-		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.handler(), OnRequest: m.observe,
+		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.handler(), OnRequest: m.observe, Audit: d.audit,
 	}
 }
 

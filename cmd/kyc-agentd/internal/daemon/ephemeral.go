@@ -34,6 +34,7 @@ func ServeWhile(o Options, do func(*agent.Agent) error) error {
 		return err
 	}
 	defer closeStore(d.store)
+	d.recordStart()
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = d.server().Serve(ctx, ln) })
 	serving.Go(func() { d.keep(ctx, ln) })
@@ -42,6 +43,7 @@ func ServeWhile(o Options, do func(*agent.Agent) error) error {
 	serving.Wait()
 	d.revokeAll()
 	d.close()
+	d.closeAudit(nil)
 	return err
 }
 

@@ -143,7 +143,7 @@ func (p *policySockets) serve(policy agent.Policy) *policySocket {
 	}
 	server := &ipc.Server{
 		Restricted: policy.Restrict(p.daemon.agent), Proxy: !p.daemon.opts.NoProxyAPI, Pace: p.daemon.pace, Name: policy.Socket,
-		Logger: log, Version: p.daemon.opts.Version,
+		Logger: log, Version: p.daemon.opts.Version, Audit: p.daemon.audit,
 	}
 	ctx, cancel := context.WithCancel(p.serving)
 	var serving sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
@@ -28,7 +29,8 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			_ = d.reload(ctx) // it logs
+			err := d.reload(ctx) // it logs
+			_ = d.audit.Record(ctx, audit.Event{Kind: audit.Reload, Detail: "SIGHUP", Code: codeOf(err)})
 		}
 	}
 }

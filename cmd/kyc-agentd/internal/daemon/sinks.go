@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/ipc/format"
@@ -29,7 +30,11 @@ func (d *daemon) newSinks() *sink.Manager {
 
 // token is for the token files, which are made before the agent.
 func (d *daemon) token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
-	return d.agent.Token(ctx, req)
+	t, err := d.agent.Token(ctx, req)
+	if err != nil {
+		return t, err
+	}
+	return t, d.audit.Record(ctx, audit.Event{Kind: audit.Sink, Environment: t.Environment, User: t.User, Token: t.IDToken})
 }
 
 // Logout returns when the token files are gone as well. The status has those that are not.

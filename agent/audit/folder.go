@@ -1,0 +1,148 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The names in the state folder.
+const (
+	logName   = "audit.jsonl"
+	stateName = "audit.state"
+	lockName  = "audit.lock"
+	firstName = "audit.first" // the first key of a chain that has no line yet
+
+	fullPrefix, fullSuffix = "audit-", ".jsonl"
+	fullDigits             = 6
+)
+
+// Path returns the path of the log in a state folder.
+func Path(dir string) string { return filepath.Join(dir, logName) }
+
+func fullName(number int) string {
+	return fmt.Sprintf("%s%0*d%s", fullPrefix, fullDigits, number, fullSuffix)
+}
+
+// fullNumber returns the number in the name of a full file, or 0.
+func fullNumber(name string) int {
+	digits, ok := strings.CutPrefix(name, fullPrefix)
+	digits, hasSuffix := strings.CutSuffix(digits, fullSuffix)
+	n, err := strconv.Atoi(digits)
+	if !ok || !hasSuffix || err != nil || name != fullName(n) {
+		return 0
+	}
+	return n
+}
+
+// fullFiles returns the numbers of the full files, the oldest first.
+func fullFiles(root *os.Root) ([]int, error) {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, e := range entries {
+		if n := fullNumber(e.Name()); n > 0 {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// openRegular opens a file and nothing else: a FIFO would block, and a link would lead away.
+func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
+	f, err := root.OpenFile(name, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EISDIR) {
+		return nil, notRegular(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = notRegular(name)
+	case info.Mode().Perm()&0o077 != 0:
+		err = f.Chmod(0o600)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func notRegular(name string) error {
+	return &fs.PathError{Op: "open", Path: name, Err: errors.New("it is not a regular file; remove it")}
+}
+
+// same reports whether f is what name in the folder is.
+func same(root *os.Root, name string, f *os.File) bool {
+	there, err := root.Lstat(name)
+	if err != nil {
+		return false
+	}
+	own, err := f.Stat()
+	return err == nil && os.SameFile(there, own)
+}
+
+// lockTimeout is how long a writer waits for another one, which has the lock for the time of
+// a write.
+const lockTimeout = time.Second
+
+var errBusy = errors.New("another process keeps audit.lock")
+
+// lock takes the lock of the folder. Closing the file releases it.
+func lock(root *os.Root) (*os.File, error) {
+	for begun := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		f, err := openRegular(root, lockName, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil && same(root, lockName, f) {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, err
+		}
+		if time.Since(begun) > lockTimeout {
+			return nil, errBusy
+		}
+	}
+}
+
+// endsInLine reports whether f, which has size bytes, ends with the end of a line.
+func endsInLine(f io.ReaderAt, size int64) bool {
+	var b [1]byte
+	_, err := f.ReadAt(b[:], size-1)
+	return size == 0 || err == nil && b[0] == '\n'
+}
+
+// lastLine returns the last whole line of a file that is read.
+func lastLine(r io.ReaderAt, size int64) (Line, []byte, error) {
+	from := max(0, size-maxLine)
+	tail := make([]byte, size-from)
+	if _, err := r.ReadAt(tail, from); err != nil && err != io.EOF {
+		return Line{}, nil, err
+	}
+	lines := strings.Split(strings.TrimSuffix(string(tail), "\n"), "\n")
+	raw := []byte(lines[len(lines)-1])
+	l, err := parseLine(raw)
+	return l, raw, err
+}
+
+// maxLine is more than the longest line has.
+const maxLine = 64 << 10

@@ -1,0 +1,319 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+)
+
+const (
+	// maxPending is how many events wait for the disk; any more are dropped, or refused where
+	// lines are required.
+	maxPending = 4096
+	// pause is the least time between two batches, so that a burst is a few writes.
+	pause = 250 * time.Millisecond
+	// retryAfter is when an event is tried again that found the log broken.
+	retryAfter = time.Second
+)
+
+// Options configures a Log.
+type Options struct {
+	Dir    string // the state folder; it is made when it is missing
+	Mode   Mode
+	Logger *slog.Logger // nil discards
+	// OnHead is called after each batch with the place and the hash of the last line, for a log
+	// that this user cannot change. It may block.
+	OnHead func(Head)
+	// MaxFile and MaxKept are for tests; 0 is 8 MB for a file and 64 MB for all of them.
+	MaxFile, MaxKept int64
+}
+
+// A Log is the audit log of one agent. A nil *Log records nothing.
+type Log struct {
+	o      Options
+	writer writer // of the goroutine run
+
+	mu       sync.Mutex
+	mode     Mode
+	pending  []entry
+	folds    folds
+	dropped  uint64 // since the last line
+	status   Status
+	lastFail string // the error that was logged last
+	closed   bool
+
+	wake   chan struct{} // has room for one
+	urgent chan struct{} // the same: do not pause
+	done   chan struct{} // closed when run has returned
+}
+
+// Status is for metrics and for people.
+type Status struct {
+	Mode    Mode
+	Lines   uint64 // that this agent has written
+	Dropped uint64 // events that have no line
+	Error   string // why the last batch failed; "" if it did not
+}
+
+// An entry is an event that waits for the disk.
+type entry struct {
+	Event
+	count int       // of events that the line is for; 0 is one
+	since time.Time // the first of them
+	fold  *fold     // that counts its repeats; nil if none does
+	done  chan<- error
+
+	jti, end string // of the token, once it is described
+}
+
+// Open returns the log in a folder. A folder that cannot be written is an error of each Record
+// that needs a line, and otherwise one that is logged.
+func Open(o Options) *Log {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{
+		o: o, mode: o.Mode, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), done: make(chan struct{}),
+		writer: writer{dir: o.Dir, maxFile: cmp.Or(o.MaxFile, maxFile), maxKept: cmp.Or(o.MaxKept, maxKept)},
+	}
+	go l.run()
+	return l
+}
+
+// Mode implements [Recorder].
+func (l *Log) Mode() Mode {
+	if l == nil {
+		return Off
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mode
+}
+
+// SetMode changes the mode.
+func (l *Log) SetMode(m Mode) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mode = m
+}
+
+// Status returns what the log has written so far.
+func (l *Log) Status() Status {
+	if l == nil {
+		return Status{Mode: Off}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.status
+	s.Mode = l.mode
+	return s
+}
+
+// Record implements [Recorder].
+func (l *Log) Record(ctx context.Context, e Event) error {
+	if l == nil {
+		return nil
+	}
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	l.mu.Lock()
+	switch {
+	case l.mode == Required:
+		return l.recordDurably(ctx, e)
+	case l.mode == Off || l.closed:
+		l.mu.Unlock()
+		return nil
+	}
+	defer l.mu.Unlock()
+	counter, counted := l.folds.add(e)
+	if counted {
+		return nil
+	}
+	if len(l.pending) >= maxPending {
+		l.dropLocked(1)
+		return nil
+	}
+	l.pending = append(l.pending, entry{Event: e, fold: counter})
+	if len(l.pending) == maxPending/2 {
+		signal(l.urgent)
+	}
+	signal(l.wake)
+	return nil
+}
+
+// recordDurably is Record where lines are required. It is called with mu locked, and unlocks
+// it.
+func (l *Log) recordDurably(ctx context.Context, e Event) error {
+	if l.closed || len(l.pending) >= maxPending {
+		l.dropLocked(1)
+		l.mu.Unlock()
+		return required("too many requests wait for the audit log, or the agent stops", nil)
+	}
+	done := make(chan error, 1)
+	l.pending = append(l.pending, entry{Event: e, done: done})
+	l.mu.Unlock()
+	signal(l.urgent)
+	signal(l.wake)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return required("the disk of the audit log does not answer", ctx.Err())
+	}
+}
+
+func (l *Log) dropLocked(n uint64) {
+	l.dropped += n
+	l.status.Dropped += n
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// required is the error of an event that must have a line.
+func required(why string, err error) error {
+	return &agent.Error{
+		Code: agent.CodeUnavailable, Op: "audit", Message: "audit = \"required\", and " + why, RetryAfter: retryAfter, Err: err,
+		Hint: "see: kyc-agentd doctor",
+	}
+}
+
+// Close writes what is waiting, with the counts of events that were folded, and stops. It
+// returns when that is done or ctx has ended.
+func (l *Log) Close(ctx context.Context) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	signal(l.urgent)
+	signal(l.wake)
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+	}
+}
+
+// run writes batches until Close.
+func (l *Log) run() {
+	defer close(l.done)
+	defer l.writer.close()
+	timer := time.NewTimer(foldFor)
+	defer timer.Stop()
+	for {
+		select {
+		case <-l.wake:
+		case <-timer.C:
+		}
+		begun := time.Now()
+		b, next, closed := l.take(begun)
+		if len(b.entries) > 0 {
+			l.finish(b, l.write(b))
+		}
+		if closed {
+			return
+		}
+		timer.Reset(time.Until(next))
+		l.rest(pause - time.Since(begun))
+	}
+}
+
+// rest waits for d, or until something is urgent.
+func (l *Log) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-l.urgent:
+	case <-timer.C:
+	}
+}
+
+// take returns what is to be written now, and when to look for folded events again.
+func (l *Log) take(now time.Time) (b batch, next time.Time, closed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b = batch{entries: l.pending, dropped: l.dropped}
+	l.pending = nil
+	folded, next := l.folds.expire(now, l.closed)
+	b.entries = append(b.entries, folded...)
+	return b, next, l.closed
+}
+
+// describeTokens replaces the tokens by what lines say of them.
+func (l *Log) describeTokens(entries []entry) {
+	for i := range entries {
+		if e := &entries[i]; !e.Token.IsZero() {
+			e.jti, e.end = describeToken(e.Token.Reveal())
+			e.Token = agent.Secret{}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		if e.fold != nil {
+			e.fold.event.jti, e.fold.event.end = e.jti, e.end
+		}
+	}
+}
+
+func (l *Log) write(b batch) error {
+	l.describeTokens(b.entries)
+	h, err := l.writer.append(b)
+	if err == nil && l.o.OnHead != nil {
+		defer l.o.OnHead(Head{h.chain, h.n, hex.EncodeToString(h.hash[:]), Path(l.o.Dir)})
+	}
+	return err
+}
+
+// finish tells those who wait how the batch ended, and the log when that has changed.
+func (l *Log) finish(b batch, err error) {
+	var answer error
+	if err != nil {
+		message, hint := explain(l.o.Dir, err)
+		e := required(message, err).(*agent.Error)
+		e.Hint = hint
+		answer = e
+	}
+	for _, e := range b.entries {
+		if e.done != nil {
+			e.done <- answer
+		}
+	}
+	l.mu.Lock()
+	text := ""
+	if err == nil {
+		l.status.Lines += uint64(len(b.entries))
+		l.dropped -= b.dropped
+	} else {
+		text, _ = explain(l.o.Dir, err)
+		for _, e := range b.entries {
+			if e.done == nil {
+				l.dropLocked(uint64(max(1, e.count)))
+			}
+		}
+	}
+	changed := text != l.lastFail
+	l.status.Error, l.lastFail = text, text
+	l.mu.Unlock()
+	switch {
+	case !changed:
+	case err != nil:
+		_, hint := explain(l.o.Dir, err)
+		l.o.Logger.Error(text+"; "+hint, "op", "audit")
+	default:
+		l.o.Logger.Info("the audit log is written again", "op", "audit")
+	}
+}
+
+var _ Recorder = (*Log)(nil)

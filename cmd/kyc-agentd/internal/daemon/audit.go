@@ -1,0 +1,49 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+)
+
+// auditStopWithin is how long a stop waits for the last lines.
+const auditStopWithin = 2 * time.Second
+
+// openAudit returns the audit log. Its heads go to the daemon's own log: the journal is out of
+// reach of a process of this user that would cut lines off the file.
+func (d *daemon) openAudit(c config.Config) *audit.Log {
+	return audit.Open(audit.Options{
+		Dir: config.StateDir(d.opts.Vars), Mode: audit.Mode(c.Audit.String()), Logger: d.log,
+		OnHead: func(h audit.Head) {
+			d.log.Info(audit.HeadMessage, "chain", h.Chain, "n", h.N, "hash", h.Hash, "file", h.File)
+		},
+	})
+}
+
+func (d *daemon) recordStart() {
+	_ = d.audit.Record(context.Background(), audit.Event{Kind: audit.Start, Detail: "version " + d.opts.Version})
+}
+
+// closeAudit writes the last line. Requests have ended by now.
+func (d *daemon) closeAudit(reason error) {
+	ctx, cancel := context.WithTimeout(context.Background(), auditStopWithin)
+	defer cancel()
+	e := audit.Event{Kind: audit.Stop}
+	if reason != nil {
+		e.Detail = sanitize.OneLine(reason.Error())
+	}
+	_ = d.audit.Record(ctx, e)
+	d.audit.Close(ctx)
+}
+
+// codeOf returns the code of err, or "".
+func codeOf(err error) agent.Code {
+	if err == nil {
+		return ""
+	}
+	return agent.CodeOf(err)
+}

@@ -1,0 +1,161 @@
+package ipc
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
+)
+
+// An auditor tells the audit log of what the requests on one socket got. Each of its calls
+// comes before the answer is written: where lines are required, an error takes the answer's
+// place.
+type auditor struct {
+	to     audit.Recorder // nil records nothing
+	socket string
+}
+
+// An answer waits for a line that is required for auditTimeout, and until auditDeadline after
+// its request: the programs that wait least long give up after 5 and 8 seconds, and the token
+// may have taken helperTimeout or tokenTimeout.
+const (
+	auditTimeout  = 400 * time.Millisecond
+	auditDeadline = helperTimeout + auditTimeout
+)
+
+func (a auditor) off() bool { return a.to == nil || a.to.Mode() == audit.Off }
+
+// auditKinds are the operations that have a line when they succeed.
+var auditKinds = map[string]audit.Kind{"token": audit.Token, "helper": audit.Helper, "logout": audit.Logout, "reload": audit.Reload}
+
+// issued records an answer that succeeded.
+func (a auditor) issued(r *http.Request, started time.Time, op string, res response) error {
+	kind := auditKinds[op]
+	switch {
+	case a.off() || kind == "":
+		return nil
+	case kind == audit.Token && res.issued.token.IsZero():
+		kind = audit.AWS
+	case kind == audit.Helper && res.issued.token.IsZero():
+		return nil // an answer without a token
+	}
+	return a.record(started, audit.Event{
+		Kind: kind, Peer: auditPeer(r), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail,
+	})
+}
+
+// refusals are the codes of what a rule refuses. Other failures are in the log of the agent
+// alone: nobody got anything, and nobody was kept from it.
+var refusals = []agent.Code{agent.CodeDenied, agent.CodeLocked}
+
+// failed are the operations whose failures have a line, whatever the code is.
+var failed = []string{"logout", "reload"}
+
+// refused records an answer that failed. configured returns the name of an environment if it is
+// one: no text of the client's decides how many lines there are.
+func (a auditor) refused(r *http.Request, op string, configured func(string) string, err error) {
+	if a.off() {
+		return
+	}
+	e := wire.Sanitized(err)
+	event := audit.Event{Kind: audit.Refused, Peer: auditPeer(r), Code: e.Code, Detail: op}
+	switch {
+	case slices.Contains(failed, op):
+		event.Kind, event.Detail = auditKinds[op], ""
+	case op == "proxy" && e.Code == agent.CodeUnavailable:
+		event.Kind = audit.API // the API may have had the token
+	case !slices.Contains(refusals, e.Code) && (e.Code != agent.CodeThrottled || a.socket == ""):
+		return
+	}
+	event.Environment = configured(e.Environment)
+	if op == "proxy" {
+		event.Detail, event.Method, event.Path = "", sanitize.Short(r.Method, maxName), r.URL.EscapedPath()
+	}
+	_ = a.record(time.Now(), event)
+}
+
+// forwarded records a request to the API: see [apiproxy.Proxy.OnUse]. The line is about the
+// answer. Where lines are required there is one before the request as well: once it is sent, the
+// token has been used.
+func (a auditor) forwarded(r *http.Request, t agent.Token, status int) error {
+	if a.off() || status == 0 && a.to.Mode() != audit.Required {
+		return nil
+	}
+	return a.record(time.Now(), audit.Event{
+		Kind: audit.API, Peer: auditPeer(r), Environment: t.Environment, User: t.User, Token: t.IDToken,
+		Method: r.Method, Path: r.URL.EscapedPath(), Status: status,
+	})
+}
+
+// signIn records how a sign-in ended. The sign-in is there, so that a line that cannot be
+// written is counted, and no error.
+func (a auditor) signIn(peer *audit.Peer, environment string, req agent.LoginRequest, err error) {
+	if a.off() {
+		return
+	}
+	e := audit.Event{Kind: audit.Login, Peer: peer, Environment: environment}
+	if !req.APIKey.IsZero() {
+		e.Detail = "API key"
+	}
+	if err == nil {
+		e.User = req.Username
+	} else { // and no name: people type passwords there
+		e.Code = agent.CodeOf(err)
+	}
+	_ = a.record(time.Now(), e)
+}
+
+// unit records the credential of a unit.
+func (a auditor) unit(c net.Conn, q unitRequest, t agent.Token) error {
+	if a.off() {
+		return nil
+	}
+	e := audit.Event{Kind: audit.Token, Environment: t.Environment, User: t.User, Token: t.IDToken, Detail: "credential of " + q.unit}
+	if p, err := socket.PeerOf(c); err == nil {
+		e.Peer = factsOf(p)
+	}
+	return a.record(time.Now(), e)
+}
+
+// foreign records a process of another user.
+func (a auditor) foreign(p socket.Peer) {
+	if !a.off() {
+		_ = a.record(time.Now(), audit.Event{Kind: audit.Refused, Peer: factsOf(p), Code: agent.CodeDenied, Detail: "another user"})
+	}
+}
+
+// record records an event of a request that began at started.
+func (a auditor) record(started time.Time, e audit.Event) error {
+	e.Socket = a.socket
+	if a.to.Mode() != audit.Required {
+		return a.to.Record(context.Background(), e)
+	}
+	wait := max(auditTimeout, auditDeadline-time.Since(started))
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	return a.to.Record(ctx, e)
+}
+
+// auditPeer returns the process that sent r. What there is to know of it is asked once a
+// connection, while it waits for its answer.
+func auditPeer(r *http.Request) *audit.Peer {
+	c, ok := connectionOf(r)
+	if !ok {
+		return nil
+	}
+	if c.facts == nil {
+		c.facts = factsOf(c.peer)
+	}
+	return c.facts
+}
+
+func factsOf(p socket.Peer) *audit.Peer {
+	return audit.NewPeer(audit.Peer{PID: p.PID, UID: p.UID, Exe: p.Program()})
+}
