@@ -36,13 +36,16 @@ var seed = maphash.MakeSeed()
 func (e *Event) foldKey() foldKey {
 	k := foldKey{
 		kind: e.Kind, peer: e.Peer.identify(), socket: e.Socket, environment: e.Environment, user: e.User,
-		token: maphash.String(seed, e.Token.Reveal()), code: e.Code, grant: e.Grant,
+		token: maphash.String(seed, endOf(e.Token.Reveal())), code: e.Code, grant: e.Grant,
 	}
 	if e.Kind != Refused {
 		k.detail, k.method, k.path, k.status = e.Detail, e.Method, e.Path, e.Status
 	}
 	return k
 }
+
+// endOf returns enough of a token to tell it from the next one.
+func endOf(token string) string { return token[max(0, len(token)-64):] }
 
 // A fold counts the repeats of an event that has a line.
 type fold struct {
@@ -106,7 +109,7 @@ func (f *folds) expire(now time.Time, all bool) (lines []entry, next time.Time) 
 			continue
 		default:
 			line := same.event
-			line.count, line.since = same.count, same.since
+			line.count, line.since, line.fold = same.count, same.since, same
 			lines = append(lines, line)
 			same.count, same.ends = 0, now.Add(foldFor)
 		}

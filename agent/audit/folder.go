@@ -61,6 +61,9 @@ func fullFiles(root *os.Root) ([]int, error) {
 
 // openRegular opens a file and nothing else: a FIFO would block, and a link would lead away.
 func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
+	if there, err := root.Lstat(name); err == nil && !there.Mode().IsRegular() {
+		return nil, notRegular(name)
+	}
 	f, err := root.OpenFile(name, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EISDIR) {
 		return nil, notRegular(name)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -36,10 +37,12 @@ type Options struct {
 // A Log is the audit log of one agent. A nil *Log records nothing.
 type Log struct {
 	o      Options
-	writer writer // of the goroutine run
+	writer writer // of the goroutine run, as is heads
+	heads  newestHead
+
+	mode atomic.Pointer[Mode]
 
 	mu       sync.Mutex
-	mode     Mode
 	pending  []entry
 	folds    folds
 	dropped  uint64 // since the last line
@@ -78,9 +81,10 @@ func Open(o Options) *Log {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Log{
-		o: o, mode: o.Mode, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), done: make(chan struct{}),
+		o: o, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), done: make(chan struct{}),
 		writer: writer{dir: o.Dir, maxFile: cmp.Or(o.MaxFile, maxFile), maxKept: cmp.Or(o.MaxKept, maxKept)},
 	}
+	l.mode.Store(&o.Mode)
 	go l.run()
 	return l
 }
@@ -90,17 +94,11 @@ func (l *Log) Mode() Mode {
 	if l == nil {
 		return Off
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mode
+	return *l.mode.Load()
 }
 
 // SetMode changes the mode.
-func (l *Log) SetMode(m Mode) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mode = m
-}
+func (l *Log) SetMode(m Mode) { l.mode.Store(&m) }
 
 // Status returns what the log has written so far.
 func (l *Log) Status() Status {
@@ -110,7 +108,7 @@ func (l *Log) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.status
-	s.Mode = l.mode
+	s.Mode = l.Mode()
 	return s
 }
 
@@ -122,15 +120,17 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	l.mu.Lock()
-	switch {
-	case l.mode == Required:
+	switch l.Mode() {
+	case Required:
 		return l.recordDurably(ctx, e)
-	case l.mode == Off || l.closed:
-		l.mu.Unlock()
+	case Off:
 		return nil
 	}
+	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
 	counter, counted := l.folds.add(e)
 	if counted {
 		return nil
@@ -147,9 +147,9 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	return nil
 }
 
-// recordDurably is Record where lines are required. It is called with mu locked, and unlocks
-// it.
+// recordDurably is Record where lines are required.
 func (l *Log) recordDurably(ctx context.Context, e Event) error {
+	l.mu.Lock()
 	if l.closed || len(l.pending) >= maxPending {
 		l.dropLocked(1)
 		l.mu.Unlock()
@@ -219,7 +219,13 @@ func (l *Log) run() {
 		begun := time.Now()
 		b, next, closed := l.take(begun)
 		if len(b.entries) > 0 {
-			l.finish(b, l.write(b))
+			l.describeTokens(b.entries)
+			h, note, err := l.writer.append(b)
+			l.finish(b, note, err)
+			l.heads.set(h, err)
+		}
+		if due := l.heads.report(l.o, closed); due.Before(next) {
+			next = due
 		}
 		if closed {
 			return
@@ -260,24 +266,50 @@ func (l *Log) describeTokens(entries []entry) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range entries {
-		if e.fold != nil {
+	for i := range entries { // a first one is before its repeats
+		switch e := &entries[i]; {
+		case e.fold == nil:
+		case e.count == 0:
 			e.fold.event.jti, e.fold.event.end = e.jti, e.end
+		default:
+			e.jti, e.end = e.fold.event.jti, e.fold.event.end
 		}
 	}
 }
 
-func (l *Log) write(b batch) error {
-	l.describeTokens(b.entries)
-	h, err := l.writer.append(b)
-	if err == nil && l.o.OnHead != nil {
-		defer l.o.OnHead(Head{h.chain, h.n, hex.EncodeToString(h.hash[:]), Path(l.o.Dir)})
+// newestHead is the head that the daemon's log should have.
+type newestHead struct {
+	head
+	pending bool
+	last    time.Time // of a report
+}
+
+func (n *newestHead) set(h head, err error) {
+	if err == nil {
+		n.head, n.pending = h, true
 	}
-	return err
+}
+
+// report reports the head, and returns when it is to be called again. There are as many reports
+// as batches if none is required, and no more otherwise.
+func (n *newestHead) report(o Options, now bool) (due time.Time) {
+	due = n.last.Add(pause)
+	switch {
+	case !n.pending || o.OnHead == nil:
+		return time.Now().Add(foldFor)
+	case !now && time.Now().Before(due):
+		return due
+	}
+	o.OnHead(Head{n.chain, n.n, hex.EncodeToString(n.hash[:]), Path(o.Dir)})
+	n.pending, n.last = false, time.Now()
+	return n.last.Add(foldFor)
 }
 
 // finish tells those who wait how the batch ended, and the log when that has changed.
-func (l *Log) finish(b batch, err error) {
+func (l *Log) finish(b batch, note string, err error) {
+	if note != "" {
+		l.o.Logger.Warn("the audit log was changed: "+note, "op", "audit", "file", Path(l.o.Dir))
+	}
 	var answer error
 	if err != nil {
 		message, hint := explain(l.o.Dir, err)

@@ -84,6 +84,8 @@ type verification struct {
 	removed map[string]uint64 // by chain, the last line that was removed on purpose
 
 	begun  bool
+	file   logFile // of the last line, with its number there
+	number int
 	before Line // the last line
 	hash   [sha256.Size]byte
 	keys   map[string]*chainKeys
@@ -125,6 +127,7 @@ func (v *verification) line(f logFile, number int, raw []byte) error {
 	hash := sha256.Sum256(raw)
 	v.checkHead(f, number, l, hash)
 	v.begun, v.before, v.hash, v.report.Last = true, l, hash, l.Time
+	v.file, v.number = f, number
 	return nil
 }
 
@@ -241,6 +244,8 @@ func (v *verification) end(r *reading) {
 		if v.begun {
 			v.problem(whole, 0, "%s is missing or damaged: nothing but the daemon's log says where the last line is", stateName)
 		}
+	case r.state.chain == v.before.Chain && r.state.n == v.before.N && r.state.hash != v.hash:
+		v.problem(v.file, v.number, "line %d is not the one that %s has: it was changed", v.before.N, stateName)
 	case r.state.n > 0 && (!v.begun || v.before.Chain != r.state.chain || v.before.N < r.state.n):
 		v.problem(whole, 0, "the agent has written up to line %d of chain %s, and the log ends before: it was cut off", r.state.n, r.state.chain)
 	}

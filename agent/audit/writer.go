@@ -18,14 +18,16 @@ const (
 	maxKept = 64 << 20 // all files together
 )
 
-// A writer appends to the log of one folder. It has no state of its own: another process may
-// append as well, so that each batch begins with a look at the files.
+// A writer appends to the log of one folder. Another process may append as well, so that each
+// batch begins with a look at the files.
 type writer struct {
 	dir              string
 	maxFile, maxKept int64
 
-	root *os.Root
-	file *os.File // audit.jsonl as it was last written
+	root  *os.Root
+	file  *os.File // audit.jsonl as it was last written
+	wrote head     // after the last batch
+	files int      // the number of full files then
 }
 
 // A batch is what one append writes.
@@ -35,38 +37,62 @@ type batch struct {
 }
 
 // append writes the lines of b to the disk and returns the new head. After an error, none of
-// them is there.
-func (w *writer) append(b batch) (head, error) {
+// them is there. note is what was wrong with the files, and is in the first line as well.
+func (w *writer) append(b batch) (h head, note string, err error) {
 	if err := w.openRoot(); err != nil {
-		return head{}, err
+		return head{}, "", err
 	}
 	locked, err := lock(w.root)
 	if err != nil {
-		return head{}, err
+		return head{}, "", err
 	}
 	defer locked.Close()
 	st, note, err := w.resume()
 	if err != nil {
-		return head{}, err
+		return head{}, "", err
 	}
+	note = w.setForward(&st, note)
 	if note == "" {
-		note = w.beginKeyed(&st)
+		w.beginKeyed(&st)
 	}
 	text, oldest, err := w.lines(&st, b, note)
 	if err != nil {
-		return head{}, err
+		return head{}, "", err
 	}
 	if err := w.write(text, st.size-int64(len(text))); err != nil {
-		return head{}, err
+		return head{}, "", err
 	}
 	for _, number := range oldest {
 		_ = w.root.Remove(fullName(number))
 	}
-	if err := writeState(w.root, st); err != nil {
-		// The lines are there, and the next resume finds them after the state's.
-		return st.head, nil //nolint:nilerr
+	w.wrote, w.files = st.head, st.files
+	if st.key != nil {
+		key := *st.key
+		w.wrote.key = &key
 	}
-	return st.head, nil
+	// Without the state the lines are there nevertheless: the next resume finds them.
+	_ = writeState(w.root, st)
+	return w.wrote, note, nil
+}
+
+// setForward refuses to write lines again that this writer has written: somebody has put old
+// files back. The next line follows the last one in memory, and so does not follow the last one
+// in the file.
+func (w *writer) setForward(st *state, note string) string {
+	switch {
+	case w.wrote.n == 0:
+		return note
+	case st.chain == w.wrote.chain && st.n < w.wrote.n:
+		note = fmt.Sprintf("the files were put back to line %d; the agent had written up to line %d", st.n, w.wrote.n)
+		st.n, st.hash = w.wrote.n, w.wrote.hash
+		if st.key = nil; w.wrote.key != nil {
+			key := *w.wrote.key
+			st.key = &key
+		}
+	case note == "" && st.n == 0 && st.key == nil:
+		note = fmt.Sprintf("the files were removed; the agent had written up to line %d of chain %s", w.wrote.n, w.wrote.chain)
+	}
+	return note
 }
 
 // openRoot opens the folder, or makes it. A folder that was moved away is left.
@@ -128,7 +154,7 @@ func (w *writer) resume() (st state, note string, err error) {
 		return w.restart(size)
 	case size != st.size:
 		return w.reconcile(st, size)
-	case replaced:
+	case replaced && st.files == w.files:
 		note = logName + " was replaced by another file of the same size"
 	}
 	return st, note, nil
@@ -225,30 +251,27 @@ func (h *head) follow(raw []byte) bool {
 	return true
 }
 
-// beginKeyed begins the chain for which [Init] has left a first key, if there is one.
-func (w *writer) beginKeyed(st *state) (note string) {
+// beginKeyed begins the chain for which [Init] has left a first key, if there is one. If that
+// fails, the chain goes on, and the next batch tries again.
+func (w *writer) beginKeyed(st *state) {
 	key, err := readFirstKey(w.root)
 	if err != nil {
-		return ""
+		return
 	}
 	before := *st
 	st.chain, st.n, st.key = key.chain(), 0, key.first()
 	if st.size > 0 {
 		if err := w.fill(st); err != nil {
 			*st = before
-			return ""
+			return
 		}
 	}
 	// From here on the first key is only where the person has put it.
 	if err := writeState(w.root, *st); err != nil {
 		*st = before
-		return ""
+		return
 	}
 	_ = eraseFirstKey(w.root)
-	if before.n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("a chain with a key begins after line %d of chain %s", before.n, before.chain)
 }
 
 // fill moves audit.jsonl to the full files, and begins a new one.
