@@ -9,6 +9,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/audit"
+	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
@@ -47,7 +48,7 @@ func (a auditor) issued(r *http.Request, started time.Time, op string, res respo
 		return nil // an answer without a token
 	}
 	return a.record(started, audit.Event{
-		Kind: kind, Peer: auditPeer(r), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail,
+		Kind: kind, Peer: a.peerOf(r), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail, Grant: grantOf(r),
 	})
 }
 
@@ -65,7 +66,7 @@ func (a auditor) refused(r *http.Request, op string, configured func(string) str
 		return
 	}
 	e := wire.Sanitized(err)
-	event := audit.Event{Kind: audit.Refused, Peer: auditPeer(r), Code: e.Code, Detail: op}
+	event := audit.Event{Kind: audit.Refused, Peer: a.peerOf(r), Code: e.Code, Detail: op}
 	switch {
 	case slices.Contains(failed, op):
 		event.Kind, event.Detail = auditKinds[op], ""
@@ -89,18 +90,18 @@ func (a auditor) forwarded(r *http.Request, t agent.Token, status int) error {
 		return nil
 	}
 	return a.record(time.Now(), audit.Event{
-		Kind: audit.API, Peer: auditPeer(r), Environment: t.Environment, User: t.User, Token: t.IDToken,
-		Method: r.Method, Path: r.URL.EscapedPath(), Status: status,
+		Kind: audit.API, Peer: a.peerOf(r), Environment: t.Environment, User: t.User, Token: t.IDToken,
+		Method: r.Method, Path: r.URL.EscapedPath(), Status: status, Grant: grantOf(r),
 	})
 }
 
 // signIn records how a sign-in ended. The sign-in is there, so that a line that cannot be
 // written is counted, and no error.
-func (a auditor) signIn(peer *audit.Peer, environment string, req agent.LoginRequest, err error) {
+func (a auditor) signIn(from *audit.Peer, environment string, req agent.LoginRequest, err error) {
 	if a.off() {
 		return
 	}
-	e := audit.Event{Kind: audit.Login, Peer: peer, Environment: environment}
+	e := audit.Event{Kind: audit.Login, Peer: from, Environment: environment}
 	if !req.APIKey.IsZero() {
 		e.Detail = "API key"
 	}
@@ -118,16 +119,17 @@ func (a auditor) unit(c net.Conn, q unitRequest, t agent.Token) error {
 		return nil
 	}
 	e := audit.Event{Kind: audit.Token, Environment: t.Environment, User: t.User, Token: t.IDToken, Detail: "credential of " + q.unit}
-	if p, err := socket.PeerOf(c); err == nil {
-		e.Peer = factsOf(p)
-	}
+	client := peer.Of(c)
+	defer client.Close()
+	known, _ := socket.PeerOf(c)
+	e.Peer = a.describe(client, known)
 	return a.record(time.Now(), e)
 }
 
 // foreign records a process of another user.
 func (a auditor) foreign(p socket.Peer) {
 	if !a.off() {
-		_ = a.record(time.Now(), audit.Event{Kind: audit.Refused, Peer: factsOf(p), Code: agent.CodeDenied, Detail: "another user"})
+		_ = a.record(time.Now(), audit.Event{Kind: audit.Refused, Peer: audit.NewPeer(audit.Peer{PID: p.PID, UID: p.UID}), Code: agent.CodeDenied, Detail: "another user"})
 	}
 }
 
@@ -143,19 +145,36 @@ func (a auditor) record(started time.Time, e audit.Event) error {
 	return a.to.Record(ctx, e)
 }
 
-// auditPeer returns the process that sent r. What there is to know of it is asked once a
-// connection, while it waits for its answer.
-func auditPeer(r *http.Request) *audit.Peer {
+// An auditedPeer is what the log says of the process at the other end of a connection. It is
+// asked for once a connection, while the process waits for its answer.
+type auditedPeer struct{ peer *audit.Peer }
+
+// peerOf returns who sent r.
+func (a auditor) peerOf(r *http.Request) *audit.Peer {
 	c, ok := connectionOf(r)
-	if !ok {
+	if !ok || a.off() {
 		return nil
 	}
-	if c.facts == nil {
-		c.facts = factsOf(c.peer)
+	if c.audit.peer == nil {
+		c.audit.peer = a.describe(c.client, c.peer)
 	}
-	return c.facts
+	return c.audit.peer
 }
 
-func factsOf(p socket.Peer) *audit.Peer {
-	return audit.NewPeer(audit.Peer{PID: p.PID, UID: p.UID, Exe: p.Program()})
+// describe reads what the system tells of a process.
+func (a auditor) describe(client *peer.Peer, known socket.Peer) *audit.Peer {
+	if client != nil {
+		if facts, err := client.Facts(); err == nil {
+			return audit.PeerOf(facts)
+		}
+	}
+	return audit.NewPeer(audit.Peer{PID: known.PID, UID: known.UID, Exe: known.Program()})
+}
+
+// grantOf returns the approval by which r got something.
+func grantOf(r *http.Request) string {
+	if c, ok := connectionOf(r); ok {
+		return c.grant
+	}
+	return ""
 }

@@ -8,25 +8,43 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/legaltalent/kyc-agent/agent/audit"
+	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // A connection is what the requests of one connection share. They come one after the other,
 // in one goroutine.
 type connection struct {
+	audit auditedPeer
+
 	conn      net.Conn
 	peer      socket.Peer // zero if the kernel does not say
 	forwarded bool        // one of them was forwarded to an API
-	facts     *audit.Peer // of the peer, once they were asked for
+	client    *peer.Peer  // what can be known of the peer; nil on a listener of a test
+	grant     string      // the approval by which the newest request got something
 }
 
 type connectionKey struct{}
+
+// A clientConn is a connection, and the process that made it.
+type clientConn struct {
+	*net.UnixConn
+	client *peer.Peer
+}
+
+// Close also forgets the process.
+func (c *clientConn) Close() error {
+	c.client.Close()
+	return c.UnixConn.Close()
+}
 
 // withConnection puts a new connection, with the process that connected, into the context of
 // the requests on c.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
 	shared := &connection{conn: c}
+	if client, ok := c.(*clientConn); ok {
+		shared.client = client.client
+	}
 	if p, err := socket.PeerOf(c); err == nil {
 		shared.peer = p
 	}
@@ -37,6 +55,12 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 func connectionOf(r *http.Request) (*connection, bool) {
 	c, ok := r.Context().Value(connectionKey{}).(*connection)
 	return c, ok
+}
+
+// connection returns the one that r came on, or nil.
+func (r *request) connection() *connection {
+	c, _ := connectionOf(r.http)
+	return c
 }
 
 // peerOf returns the process that sent r, or the zero Peer if it is not known.

@@ -19,10 +19,10 @@ func (h *handler) serveLogin(r *request) (response, error) {
 		Environment: environment, Username: username,
 		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey),
 	}
-	peer := auditPeer(r.http)
+	from := h.audit.peerOf(r.http)
 	return h.startConversation(r, kindLogin, func(ctx context.Context, ask agent.Prompter) error {
 		err := h.service.Login(ctx, req, ask)
-		h.audit.signIn(peer, h.named(req.Environment), req, err)
+		h.audit.signIn(from, h.named(req.Environment), req, err)
 		return err
 	})
 }

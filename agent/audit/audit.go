@@ -40,6 +40,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/peer"
 )
 
 // A Kind is what happened.
@@ -113,6 +114,18 @@ type Process struct {
 func NewPeer(p Peer) *Peer {
 	p.identity = p.identify()
 	return &p
+}
+
+// PeerOf returns the facts of a connection as the log has them.
+func PeerOf(f peer.Facts) *Peer {
+	p := Peer{PID: f.Process.PID, UID: f.UID, Exe: f.Process.Exe, Comm: f.Process.Comm}
+	if !f.Unit.IsZero() {
+		p.Unit = f.Unit.String()
+	}
+	for _, a := range f.Ancestors {
+		p.Parents = append(p.Parents, Process{a.PID, a.Name()})
+	}
+	return NewPeer(p)
 }
 
 // identify says which peers are one: those that run the same program and have the same

@@ -342,7 +342,11 @@ func (l *Log) finish(b batch, note string, err error) {
 	case !changed:
 	case err != nil:
 		_, hint := explain(l.o.Dir, err)
-		l.o.Logger.Error(text+"; "+hint, "op", "audit")
+		level := slog.LevelError
+		if l.Mode() != Required {
+			level = slog.LevelWarn
+		}
+		l.o.Logger.Log(context.Background(), level, text+"; "+hint, "op", "audit")
 	default:
 		l.o.Logger.Info("the audit log is written again", "op", "audit")
 	}

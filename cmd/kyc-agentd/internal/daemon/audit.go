@@ -10,7 +10,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// auditStopWithin is how long a stop waits for the last lines.
+// auditStopWithin is how long a start and a stop wait for their lines.
 const auditStopWithin = 2 * time.Second
 
 // openAudit returns the audit log. Its heads go to the daemon's own log: the journal is out of
@@ -25,7 +25,9 @@ func (d *daemon) openAudit(c config.Config) *audit.Log {
 }
 
 func (d *daemon) recordStart() {
-	_ = d.audit.Record(context.Background(), audit.Event{Kind: audit.Start, Detail: "version " + d.opts.Version})
+	ctx, cancel := context.WithTimeout(context.Background(), auditStopWithin)
+	defer cancel()
+	_ = d.audit.Record(ctx, audit.Event{Kind: audit.Start, Detail: "version " + d.opts.Version})
 }
 
 // closeAudit writes the last line. Requests have ended by now.

@@ -236,7 +236,7 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 // server returns the API on the agent's socket.
 func (d *daemon) server() *ipc.Server {
 	all := service{d.agent, d}
-	m := newMetrics(all.Status)
+	m := newMetrics(all.Status, d.audit.Status)
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI, Pace: d.pace,
 		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.handler(), OnRequest: m.observe, Audit: d.audit,

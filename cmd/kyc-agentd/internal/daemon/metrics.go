@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -37,9 +38,13 @@ var (
 	apiWaiting   = desc("api_waiting_requests", "Requests that wait for their turn at the API.", "env")
 	apiRefused   = desc("api_refused_requests_total", "Answers of 429 since the start, by who gave them.", "env", "by")
 
+	auditLines   = desc("audit_lines_total", "Lines that the agent has written to the audit log since the start.")
+	auditDropped = desc("audit_dropped_events_total", "Events without a line since the start.")
+	auditBroken  = desc("audit_log_broken", "1 while the audit log cannot be written.")
+
 	allDescs = []*prometheus.Desc{
 		buildInfo, startTime, storeInfo, environmentState, degraded, tokenExpiry, awsExpiry, signInEnd, refreshTotal, clockSkew,
-		apiLimit, apiRemaining, apiReset, apiWaiting, apiRefused,
+		apiLimit, apiRemaining, apiReset, apiWaiting, apiRefused, auditLines, auditDropped, auditBroken,
 	}
 )
 
@@ -58,7 +63,7 @@ type metrics struct {
 }
 
 // newMetrics returns metrics of the agent whose status is status.
-func newMetrics(status func(context.Context) (agent.Status, error)) *metrics {
+func newMetrics(status func(context.Context) (agent.Status, error), auditStatus func() audit.Status) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -68,7 +73,7 @@ func newMetrics(status func(context.Context) (agent.Status, error)) *metrics {
 			Buckets: []float64{.0005, .001, .0025, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300},
 		}, []string{"op", "code"}),
 	}
-	m.registry.MustRegister(m.requests, statusCollector{status})
+	m.registry.MustRegister(m.requests, statusCollector{status, auditStatus})
 	return m
 }
 
@@ -86,6 +91,7 @@ func (m *metrics) handler() http.Handler {
 // statusCollector makes metrics of a status, which the agent has in memory.
 type statusCollector struct {
 	status func(context.Context) (agent.Status, error)
+	audit  func() audit.Status
 }
 
 // Describe implements [prometheus.Collector].
@@ -108,6 +114,10 @@ func (c statusCollector) Collect(to chan<- prometheus.Metric) {
 	gauge(buildInfo, 1, st.Version, runtime.Version())
 	gauge(startTime, float64(st.StartedAt.Unix()))
 	gauge(storeInfo, 1, st.Store.Kind, strconv.FormatBool(st.Store.Lasting))
+	log := c.audit()
+	to <- prometheus.MustNewConstMetric(auditLines, prometheus.CounterValue, float64(log.Lines))
+	to <- prometheus.MustNewConstMetric(auditDropped, prometheus.CounterValue, float64(log.Dropped))
+	gauge(auditBroken, oneIf(log.Error != ""))
 	for _, b := range st.APIBudgets {
 		collectBudget(b, to, gauge)
 	}

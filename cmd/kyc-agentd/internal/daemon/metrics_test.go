@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/store"
 )
@@ -36,7 +37,7 @@ func someMetrics() *metrics {
 				{Name: "staging", State: agent.StateRejected, Degraded: true, LastError: "staging: refused for bob@example.com"},
 			},
 		}, nil
-	})
+	}, func() audit.Status { return audit.Status{Lines: 11, Dropped: 2} })
 	m.observe(ipc.RequestInfo{Op: "token", Duration: 200 * time.Microsecond})
 	m.observe(ipc.RequestInfo{Op: "token", Code: agent.CodeLoginRequired, Duration: 3 * time.Second})
 	return m
