@@ -4,6 +4,7 @@
 //	p := peer.Of(conn)           // at accept(2): from here on the process cannot be confused with another
 //	defer p.Close()              // with the connection
 //	facts, err := p.Facts()      // program, unit, session and ancestors, read once
+//	facts, err := p.Brief()      // less of them and cheaper, for each of many connections
 //	pin, err := p.PinLeader()    // the session leader; pin.Alive says whether it still runs
 //
 // Facts are no boundary between processes of one user. A process can run any program under

@@ -25,6 +25,9 @@ func (p *Peer) Close() {}
 // Facts returns [errors.ErrUnsupported].
 func (p *Peer) Facts() (Facts, error) { return Facts{UID: -1}, errors.ErrUnsupported }
 
+// Brief returns [errors.ErrUnsupported].
+func (p *Peer) Brief() (Facts, error) { return p.Facts() }
+
 // PinLeader returns [errors.ErrUnsupported].
 func (p *Peer) PinLeader() (*Pin, error) { return nil, errors.ErrUnsupported }
 
