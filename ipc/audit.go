@@ -164,7 +164,7 @@ func (a auditor) peerOf(r *http.Request) *audit.Peer {
 // describe reads what the system tells of a process.
 func (a auditor) describe(client *peer.Peer, known socket.Peer) *audit.Peer {
 	if client != nil {
-		if facts, err := client.Facts(); err == nil {
+		if facts, err := client.Brief(); err == nil {
 			return audit.PeerOf(facts)
 		}
 	}

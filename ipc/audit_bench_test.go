@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
@@ -35,7 +37,7 @@ func BenchmarkAuditHandler(b *testing.B) {
 
 func auditLog(b *testing.B, mode audit.Mode) *audit.Log {
 	l := audit.Open(audit.Options{Dir: b.TempDir(), Mode: mode})
-	b.Cleanup(func() { l.Close(b.Context()) })
+	b.Cleanup(func() { l.Close(b.Context(), audit.Event{}) })
 	return l
 }
 
@@ -54,21 +56,36 @@ func BenchmarkAudit(b *testing.B) {
 				path := serveUnixServer(b, &Server{Service: &scripted{}, Audit: logs[mode]})
 				dials[mode] = func() (net.Conn, error) { return net.Dial("unix", path) }
 			}
-			pieces := map[audit.Mode][]float64{}
+			pieces, cpu := map[audit.Mode][]float64{}, map[audit.Mode][]float64{}
 			for b.Loop() {
 				for _, mode := range modes {
-					pieces[mode] = append(pieces[mode], answersPerSecond(b, dials[mode], reuse))
+					before := cpuTime(b)
+					n := answersPerSecond(b, dials[mode], reuse)
+					pieces[mode] = append(pieces[mode], n)
+					cpu[mode] = append(cpu[mode], float64((cpuTime(b)-before).Microseconds())/(n*auditPiece.Seconds()))
 				}
 			}
 			b.ReportMetric(0, "ns/op")
 			off := median(pieces[audit.Off])
 			for _, mode := range modes {
 				b.ReportMetric(median(pieces[mode]), string(mode)+"/s")
+				b.ReportMetric(median(cpu[mode]), string(mode)+"-cpu-µs")
 			}
 			b.ReportMetric(100*(1-median(pieces[audit.On])/off), "%on-costs")
+			b.ReportMetric(100*(median(cpu[audit.On])/median(cpu[audit.Off])-1), "%on-costs-cpu")
 			b.Logf("on: %+v", logs[audit.On].Status())
 		})
 	}
+}
+
+// cpuTime is that of client and server, which are one process here: what else the machine does
+// is not in it.
+func cpuTime(b *testing.B) time.Duration {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func median(all []float64) float64 {

@@ -49,6 +49,7 @@ type Log struct {
 	status   Status
 	lastFail string // the error that was logged last
 	closed   bool
+	last     Event // of Close
 
 	wake   chan struct{} // has room for one
 	urgent chan struct{} // the same: do not pause
@@ -184,17 +185,21 @@ func signal(c chan struct{}) {
 func required(why string, err error) error {
 	return &agent.Error{
 		Code: agent.CodeUnavailable, Op: "audit", Message: "audit = \"required\", and " + why, RetryAfter: retryAfter, Err: err,
-		Hint: "see: kyc-agentd doctor",
+		Hint: "try again; kyc-agentd log says more",
 	}
 }
 
-// Close writes what is waiting, with the counts of events that were folded, and stops. It
-// returns when that is done or ctx has ended.
-func (l *Log) Close(ctx context.Context) {
+// Close writes what is waiting, with the counts of events that were folded, and then last, which
+// is [Stop] if the agent stops. It returns when that is done or ctx has ended.
+func (l *Log) Close(ctx context.Context, last Event) {
 	if l == nil {
 		return
 	}
+	last.Time = time.Now()
 	l.mu.Lock()
+	if !l.closed && l.Mode() != Off {
+		l.last = last
+	}
 	l.closed = true
 	l.mu.Unlock()
 	signal(l.urgent)
@@ -253,6 +258,10 @@ func (l *Log) take(now time.Time) (b batch, next time.Time, closed bool) {
 	l.pending = nil
 	folded, next := l.folds.expire(now, l.closed)
 	b.entries = append(b.entries, folded...)
+	if l.last.Kind != "" {
+		b.entries = append(b.entries, entry{Event: l.last})
+		l.last = Event{}
+	}
 	return b, next, l.closed
 }
 

@@ -26,7 +26,7 @@ import (
 func open(t testing.TB, o Options) *Log {
 	t.Helper()
 	l := Open(o)
-	t.Cleanup(func() { l.Close(context.Background()) })
+	t.Cleanup(func() { l.Close(context.Background(), Event{}) })
 	return l
 }
 
@@ -76,7 +76,7 @@ func TestRepeatsAreFolded(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		_ = l.Record(t.Context(), token(4711)) // goes on: counted until the next minute is over
-		l.Close(t.Context())
+		l.Close(t.Context(), Event{})
 		all := linesOf(t, dir)
 		var counts []int
 		for _, l := range all {
@@ -168,7 +168,7 @@ func TestDropsAreCounted(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		l.Close(t.Context())
+		l.Close(t.Context(), Event{})
 		all := linesOf(t, dir)
 		if len(all) != 1+maxPending || all[1].Dropped != 7 || l.Status().Dropped != 7 {
 			t.Errorf("%d lines, the second says %d, status %+v", len(all), all[1].Dropped, l.Status())
@@ -184,7 +184,7 @@ func TestOffWritesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	l := open(t, Options{Dir: dir, Mode: Off})
 	_ = l.Record(t.Context(), Event{Kind: Start})
-	l.Close(t.Context())
+	l.Close(t.Context(), Event{})
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the folder was made")
 	}
@@ -256,7 +256,7 @@ func TestFaults(t *testing.T) {
 						t.Errorf("it took %s", took)
 					}
 				}
-				l.Close(t.Context())
+				l.Close(t.Context(), Event{})
 				level := map[Mode]string{On: "level=WARN", Required: "level=ERROR"}[mode]
 				if !strings.Contains(log.String(), level) || !strings.Contains(log.String(), tt.hint) {
 					t.Errorf("the log says %q", log.String())
@@ -268,7 +268,7 @@ func TestFaults(t *testing.T) {
 				if err := again.Record(t.Context(), Event{Kind: Reload}); err != nil {
 					t.Error("afterwards:", err)
 				}
-				again.Close(t.Context())
+				again.Close(t.Context(), Event{})
 				if all := linesOf(t, dir); len(all) != 1 {
 					t.Errorf("%d lines afterwards", len(all))
 				}
@@ -592,7 +592,7 @@ func TestHeads(t *testing.T) {
 			t.Errorf("%+v", heads)
 		}
 		_ = l.Record(t.Context(), token(1))
-		l.Close(t.Context())
+		l.Close(t.Context(), Event{})
 		if n := len(heads); n != 3 || heads[n-1].N != 101 {
 			t.Errorf("at the end %+v", heads)
 		}

@@ -345,7 +345,7 @@ func TestLineHasNoToken(t *testing.T) {
 	l := Open(Options{Dir: dir, Mode: On})
 	_ = l.Record(t.Context(), Event{Kind: Token, Environment: "prod", Token: agent.NewSecret(token)})
 	_ = l.Record(t.Context(), Event{Kind: Token, Environment: "prod", Token: agent.NewSecret(token)})
-	l.Close(t.Context())
+	l.Close(t.Context(), Event{})
 	raw, err := os.ReadFile(Path(dir))
 	if err != nil || bytes.Contains(raw, []byte(payload)) || bytes.Contains(raw, []byte("ssssssss")) || bytes.Count(raw, []byte(`"jti":"abc-123","end":"THEEND"`)) != 2 {
 		t.Errorf("%s %v", raw, err)

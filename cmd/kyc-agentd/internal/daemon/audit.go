@@ -38,8 +38,7 @@ func (d *daemon) closeAudit(reason error) {
 	if reason != nil {
 		e.Detail = sanitize.OneLine(reason.Error())
 	}
-	_ = d.audit.Record(ctx, e)
-	d.audit.Close(ctx)
+	d.audit.Close(ctx, e)
 }
 
 // codeOf returns the code of err, or "".
