@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -47,9 +48,13 @@ func (a auditor) issued(r *http.Request, started time.Time, op string, res respo
 	case kind == audit.Helper && res.issued.token.IsZero():
 		return nil // an answer without a token
 	}
-	return a.record(started, audit.Event{
+	err := a.record(started, audit.Event{
 		Kind: kind, Peer: a.peerOf(r), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail, Grant: grantOf(r),
 	})
+	if !kind.HandsOut() {
+		return nil // it has happened
+	}
+	return err
 }
 
 // refusals are the codes of what a rule refuses. Other failures are in the log of the agent
@@ -62,8 +67,8 @@ var failed = []string{"logout", "reload"}
 // refused records an answer that failed. configured returns the name of an environment if it is
 // one: no text of the client's decides how many lines there are.
 func (a auditor) refused(r *http.Request, op string, configured func(string) string, err error) {
-	if a.off() {
-		return
+	if cause, ok := errors.AsType[*agent.Error](err); a.off() || ok && cause.Op == audit.Op {
+		return // it is about the log itself
 	}
 	e := wire.Sanitized(err)
 	event := audit.Event{Kind: audit.Refused, Peer: a.peerOf(r), Code: e.Code, Detail: op}

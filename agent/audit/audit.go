@@ -72,6 +72,16 @@ var Kinds = []Kind{Token, Helper, AWS, API, Sink, Login, Logout, Lock, Unlock, A
 // Known reports whether k is one of Kinds.
 func (k Kind) Known() bool { return slices.Contains(Kinds, k) }
 
+// HandsOut reports whether what k is about can still be kept back when there is no line of it.
+// Others have happened: where lines are required, theirs are counted when they fail.
+func (k Kind) HandsOut() bool {
+	switch k {
+	case Token, Helper, AWS, API, Sink, Approved, Unlock:
+		return true
+	}
+	return false
+}
+
 // An Event is something to note. What does not apply stays zero. No field may have a secret
 // in it but Token, of which only the end is written.
 type Event struct {
@@ -156,6 +166,9 @@ type Recorder interface {
 	// Mode returns what the log is worth: where it is Off, nobody needs to find out who asks.
 	Mode() Mode
 }
+
+// Op is the Op of an [agent.Error] about the log.
+const Op = "audit"
 
 // HeadMessage is the message of the daemon's log with the fields chain, n and hash, for
 // Options.OnHead: [Verify] compares these heads with the file.

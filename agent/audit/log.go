@@ -184,7 +184,7 @@ func signal(c chan struct{}) {
 // required is the error of an event that must have a line.
 func required(why string, err error) error {
 	return &agent.Error{
-		Code: agent.CodeUnavailable, Op: "audit", Message: "audit = \"required\", and " + why, RetryAfter: retryAfter, Err: err,
+		Code: agent.CodeUnavailable, Op: Op, Message: "audit = \"required\", and " + why, RetryAfter: retryAfter, Err: err,
 		Hint: "try again; kyc-agentd log says more",
 	}
 }
@@ -339,7 +339,7 @@ func (l *Log) finish(b batch, note string, err error) {
 	} else {
 		text, _ = explain(l.o.Dir, err)
 		for _, e := range b.entries {
-			if e.done == nil {
+			if e.done == nil || !e.Kind.HandsOut() {
 				l.dropLocked(uint64(max(1, e.count)))
 			}
 		}
