@@ -18,6 +18,7 @@ const (
 	CodeUsage              Code = "usage"               // 400, 64: the request itself is wrong
 	CodeLoginRequired      Code = "login_required"      // 401, 77: a person has to sign in
 	CodeDenied             Code = "denied"              // 403, 77: refused by a rule, here or in Cognito's firewall
+	CodeApprovalRequired   Code = "approval_required"   // 403, 77: a person has to approve the program
 	CodeUnknownEnvironment Code = "unknown_environment" // 404, 78: no such environment is configured
 	CodeConfiguration      Code = "configuration"       // 422, 78: the environment's configuration cannot work
 	CodeLocked             Code = "locked"              // 423, 77: the store is locked

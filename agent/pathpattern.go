@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/internal/urlpath"
@@ -32,6 +33,18 @@ func ParsePathPattern(text string) (PathPattern, error) {
 		p.segments = append(p.segments, segment)
 	}
 	return p, nil
+}
+
+// LiteralPath returns the pattern that matches one path, escaped as it is sent.
+func LiteralPath(escaped string) (PathPattern, error) {
+	if err := urlpath.Check(escaped); err != nil {
+		return PathPattern{}, fmt.Errorf("the path %w", err)
+	}
+	segments := strings.Split(escaped[1:], "/")
+	if slices.Contains(segments, anySegment) {
+		return PathPattern{}, errors.New(`the path has a segment "*", which stands for any in a pattern`)
+	}
+	return PathPattern{text: escaped, segments: segments}, nil
 }
 
 func checkPattern(text string) error {

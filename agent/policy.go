@@ -33,6 +33,8 @@ type Policy struct {
 	Methods []string
 	// Paths are the paths of the API to which requests are forwarded; empty means all.
 	Paths []PathPattern
+	// Confirm says that a person has to approve each program first.
+	Confirm bool
 	// Rate is how many requests are answered; any more are throttled.
 	Rate Rate
 }

@@ -205,6 +205,7 @@ type SocketStatus struct {
 	Methods      []string `json:"methods,omitempty"`   // empty means all
 	APIPaths     []string `json:"api_paths,omitempty"` // empty means all
 	Rate         string   `json:"rate,omitempty"`
+	Confirm      bool     `json:"confirm,omitempty"` // a person has to approve each program
 	// Error is why it is not there, or not in each of its places.
 	Error string `json:"error,omitempty"`
 }
@@ -270,6 +271,8 @@ type EnvironmentStatus struct {
 	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`
 	// Warning says that SignInEndsAt is near.
 	Warning string `json:"warning,omitempty"`
+	// Confirm is true if a person has to approve each program that uses the sign-in.
+	Confirm bool `json:"confirm,omitempty"`
 	// APIKey is true if an API key is stored instead of a sign-in.
 	APIKey bool `json:"api_key,omitempty"`
 	// Unattended is true if the agent signs in by itself.

@@ -6,10 +6,10 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-func (h *handler) serveAWSCredentials(req agent.TokenRequest) (response, error) {
+func (h *handler) serveAWSCredentials(r *request, req agent.TokenRequest) (response, error) {
 	ctx, cancel := h.withTimeout(tokenTimeout)
 	defer cancel()
-	c, err := h.service.AWSCredentials(ctx, req)
+	c, err := h.serviceFor(r.connection()).AWSCredentials(ctx, req)
 	if err != nil {
 		return response{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
@@ -45,6 +46,9 @@ type handler struct {
 	binaryReplaced func() bool
 	onRequest      func(RequestInfo)
 	audit          auditor
+	approvals      *approval.Approvals // nil asks nobody
+	passphrase     Passphrase          // nil if there is none
+	socket         string              // its name, "" for the agent's own
 	log            *slog.Logger
 
 	// serving ends when requests that are still being answered have had their time.
@@ -64,11 +68,12 @@ type route struct {
 	serve        func(h *handler, r *request) (response, error)
 }
 
-// The paths with a parameter: a sign-in or recovery that waits for an answer, and a
-// credential helper's protocol.
+// The paths with a parameter: a sign-in or recovery that waits for an answer, a credential
+// helper's protocol, and a request for an approval or a grant.
 const (
 	loginPath  = "/v1/login/{id}"
 	helperPath = "/v1/helper/{protocol}"
+	grantPath  = "/v1/approvals/{id}"
 )
 
 var routes = []route{
@@ -82,6 +87,11 @@ var routes = []route{
 	{http.MethodPost, "/v1/account", nil, wire.MediaJSON, "account", false, (*handler).serveAccount},
 	{http.MethodPost, "/v1/logout", nil, wire.MediaJSON, "logout", false, (*handler).serveLogout},
 	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", true, (*handler).serveReload},
+	{http.MethodGet, "/v1/approvals", nil, "", "approvals", false, (*handler).serveApprovals},
+	{http.MethodPost, "/v1/approvals", nil, wire.MediaJSON, "approve", false, (*handler).serveApproveUnit},
+	{http.MethodDelete, "/v1/approvals", nil, "", "revoke", false, (*handler).serveRevokeAll},
+	{http.MethodPost, grantPath, nil, wire.MediaJSON, "approve", false, (*handler).serveApprove},
+	{http.MethodDelete, grantPath, nil, "", "revoke", false, (*handler).serveRevoke},
 	{http.MethodGet, "/v1/metrics", nil, "", "metrics", true, (*handler).serveMetrics},
 }
 
@@ -173,7 +183,7 @@ func (h *handler) logPanic(v any) error {
 // routeOf returns the route of r and the parameter in its path.
 func routeOf(r *http.Request) (rt route, param string, err error) {
 	path := r.URL.Path
-	for _, pattern := range []string{loginPath, helperPath} {
+	for _, pattern := range []string{loginPath, helperPath, grantPath} {
 		prefix, _, _ := strings.Cut(pattern, "{")
 		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && !strings.Contains(rest, "/") {
 			path, param = pattern, rest

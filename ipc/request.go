@@ -81,8 +81,8 @@ func readBody(w http.ResponseWriter, r *http.Request, want string) ([]byte, erro
 	return body, nil
 }
 
-// fields maps the fields that a JSON object may have to where their values go: a *string,
-// or a *agent.Answers.
+// fields maps the fields that a JSON object may have to where their values go: a *string, a
+// *bool, a *[]string, or a *agent.Answers.
 type fields map[string]any
 
 // decode reads a JSON object strictly. encoding/json would accept unknown fields, repeated
@@ -106,6 +106,10 @@ func (f fields) set(name string, value json.RawMessage) error {
 	switch to := f[name].(type) {
 	case *string:
 		return wire.SetString(to, name, value)
+	case *bool:
+		return wire.SetValue(to, name, "true or false", value)
+	case *[]string:
+		return wire.SetValue(to, name, "a list of strings", value)
 	case *agent.Answers:
 		*to = agent.Answers{}
 		return wire.EachField(json.NewDecoder(bytes.NewReader(value)), func(key string, value json.RawMessage) error {

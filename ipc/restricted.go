@@ -31,6 +31,7 @@ func (h *handler) admit() error {
 var closed = map[string]string{
 	"login": "sign-ins", "login-wait": "sign-ins", "login-answer": "sign-ins", "login-cancel": "sign-ins",
 	"account": "changes of an account", "logout": "sign-outs",
+	"approvals": "approvals", "approve": "approvals", "revoke": "approvals",
 }
 
 // checkOpen refuses a route that is not open. A new route is not, until its line in the table

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
@@ -54,6 +55,11 @@ type Server struct {
 	// BinaryReplaced reports whether the binary on disk has been replaced since the start;
 	// nil means that it has not.
 	BinaryReplaced func() bool
+	// Approvals decides what programs may have that a person has to approve first; nil asks
+	// nobody. All servers of an agent should have the same.
+	Approvals *approval.Approvals
+	// Passphrase is asked for before an approval; nil asks for none.
+	Passphrase Passphrase
 	// Metrics answers GET /v1/metrics. It should answer 200, in the format that Accept asks
 	// for: the text of any other answer is only logged. nil refuses that call.
 	Metrics http.Handler
@@ -113,13 +119,15 @@ func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
 		service: s.Service, restricted: s.Restricted, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
 		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
-		audit: auditor{s.Audit, s.Name},
+		audit:     auditor{s.Audit, s.Name},
+		approvals: s.Approvals, passphrase: s.Passphrase, socket: s.Name,
 	}
 	h.conversations = newConversations(serving, h.logPanic)
 	if s.Proxy {
 		h.proxy = &apiproxy.Proxy{
 			Transport: apiproxy.NewTransport(s.dialAPI), TokenTimeout: tokenTimeout, Serving: serving, OnPanic: h.logPanic,
 			Pace: cmp.Or(s.Pace, pace.New(h.log)), Client: s.clientOf, HungUp: hungUp, OnUse: h.audit.forwarded,
+			Confirm: h.confirmForward,
 		}
 	}
 	if s.Restricted != nil {

@@ -29,13 +29,13 @@ func (h *handler) serveToken(r *request) (response, error) {
 		return response{}, wire.InEnvironment(env, wire.UsageError("format %s is for ID tokens; an access token has the formats token and json", f.Name))
 	}
 	if f.Render == nil && f.RenderClaims == nil {
-		return h.serveAWSCredentials(req)
+		return h.serveAWSCredentials(r, req)
 	}
 	limit := tokenTimeout
 	if f.ForTool {
 		limit = helperTimeout
 	}
-	t, err := h.token(req, limit)
+	t, err := h.token(h.serviceFor(r.connection()), req, limit)
 	if err != nil {
 		return response{}, err
 	}
@@ -76,11 +76,11 @@ func userOf(query url.Values) (string, error) {
 	return user, nil
 }
 
-// token asks the service for a token, and checks that it can be sent.
-func (h *handler) token(req agent.TokenRequest, limit time.Duration) (agent.Token, error) {
+// token asks a service for a token, and checks that it can be sent.
+func (h *handler) token(s agent.Service, req agent.TokenRequest, limit time.Duration) (agent.Token, error) {
 	ctx, cancel := h.withTimeout(limit)
 	defer cancel()
-	t, err := h.service.Token(ctx, req)
+	t, err := s.Token(ctx, req)
 	if err != nil {
 		return agent.Token{}, err
 	}

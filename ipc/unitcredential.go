@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
@@ -89,7 +90,7 @@ func (s *unitCredentialServer) serveCredential(c net.Conn, q unitRequest) {
 	env, err := q.environment()
 	var token agent.Token
 	if err == nil {
-		token, err = s.token(env)
+		token, err = s.token(c, env)
 	}
 	if err == nil {
 		err = s.handler.audit.unit(c, q, token)
@@ -107,7 +108,7 @@ func (s *unitCredentialServer) serveCredential(c net.Conn, q unitRequest) {
 	s.handler.log.Debug("gave a unit its credential", "unit", sanitize.OneLine(q.unit), "env", token.Environment, "user", sanitize.OneLine(token.User))
 }
 
-func (s *unitCredentialServer) token(env string) (token agent.Token, err error) {
+func (s *unitCredentialServer) token(c net.Conn, env string) (token agent.Token, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = s.handler.logPanic(v)
@@ -116,7 +117,9 @@ func (s *unitCredentialServer) token(env string) (token agent.Token, err error) 
 	if err := s.handler.admit(); err != nil {
 		return agent.Token{}, err
 	}
-	return s.handler.token(agent.TokenRequest{Environment: env}, tokenTimeout)
+	client := peer.Of(c) // a child of the manager, in the unit's control group
+	defer client.Close()
+	return s.handler.token(s.handler.serviceFor(&connection{conn: c, client: client}), agent.TokenRequest{Environment: env}, tokenTimeout)
 }
 
 func (s *unitCredentialServer) logFailure(q unitRequest, env string, err error) {

@@ -42,6 +42,7 @@ var exitCodes = map[agent.Code]int{
 	agent.CodeLoginRequired:      exitDenied,
 	agent.CodeDenied:             exitDenied,
 	agent.CodeLocked:             exitDenied,
+	agent.CodeApprovalRequired:   exitDenied,
 	agent.CodeUnknownEnvironment: exitConfiguration,
 	agent.CodeConfiguration:      exitConfiguration,
 	agent.CodeThrottled:          exitTemporary,

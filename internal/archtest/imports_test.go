@@ -41,7 +41,7 @@ var floors = map[string][]string{
 
 	"ipc/phantom":          {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire"},
 	"ipc/tokensource":      {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
-	"ipc":                  {"agent", "agent/audit", "agent/peer", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize"},
+	"ipc":                  {"agent", "agent/audit", "agent/peer", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize", "agent/approval"},
 	"ipc/apiproxy/pace":    {"agent", "internal/origin"},
 	"ipc/format":           {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},
 	"ipc/apiproxy":         {"agent", "ipc/apiproxy/pace", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize", "internal/urlpath"},
@@ -56,6 +56,7 @@ var floors = map[string][]string{
 
 	"agent/peer":      {"internal/sanitize"},
 	"agent/audit":     {"agent", "agent/peer", "internal/sanitize"},
+	"agent/approval":  {"agent", "agent/peer", "internal/durable", "internal/sanitize"},
 	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest": {"agent", "store", "store/memory"},
 	"agent":           {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath"},

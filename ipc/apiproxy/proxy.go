@@ -82,6 +82,9 @@ type Proxy struct {
 	Pace *pace.Pacer
 	// Client says who sends a request, for fair turns; nil makes all requests one client's.
 	Client func(*http.Request) pace.Client
+	// Confirm waits until a person has approved a request, or returns an error; nil approves
+	// all. limited says that the approval is for some methods and paths.
+	Confirm func(ctx context.Context, r *http.Request) (limited bool, err error)
 	// HungUp reports whether a client is gone whose body is not read yet; nil cannot tell.
 	HungUp func(*http.Request) bool
 	// Stopping is closed when nothing may wait for its turn any longer; nil never is.
@@ -135,6 +138,7 @@ type proxyRequest struct {
 	streamed *stallTimeoutBody // otherwise, the body that is copied as it arrives
 	answer   *stallTimeoutAnswer
 	err      error // why there is no answer of the API's
+	limited  bool  // Confirm says so
 
 	wait     time.Duration // how long it may wait for its turn
 	waitEnds time.Time
@@ -185,7 +189,10 @@ func (q *proxyRequest) target() (*url.URL, error) {
 		q.token.Environment = q.in.Host
 		return forwardURL(&url.URL{Scheme: "http", Host: q.in.Host}, q.in.URL)
 	}
-	var err error
+	err := q.confirm()
+	if err != nil {
+		return nil, err
+	}
 	if q.token, err = q.getToken(0); err != nil {
 		return nil, err
 	}
@@ -209,6 +216,16 @@ func (p *Proxy) use(r *http.Request, t agent.Token, status int) error {
 		return nil
 	}
 	return p.OnUse(r, t, status)
+}
+
+func (q *proxyRequest) confirm() (err error) {
+	if q.proxy.Confirm == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
+	defer cancel()
+	q.limited, err = q.proxy.Confirm(ctx, q.in)
+	return err
 }
 
 // flushInterval returns how long a piece of an answer may wait for the next one. Only a
@@ -265,7 +282,7 @@ func (q *proxyRequest) liftDeadlines() {
 // rewrite runs after the headers that concern one hop were removed, so that no Connection
 // header can remove what it adds.
 func (q *proxyRequest) rewrite(out *http.Request) {
-	if q.proxy.Policy != nil {
+	if q.proxy.Policy != nil || q.limited {
 		maps.DeleteFunc(out.Header, func(name string, _ []string) bool { return agent.IsOverride(name) })
 	}
 	if q.proxy.Token != nil {

@@ -64,3 +64,11 @@ func SetString(to *string, name string, value json.RawMessage) error {
 	}
 	return nil
 }
+
+// SetValue sets to to the value of the field called name, which must be what says.
+func SetValue(to any, name, what string, value json.RawMessage) error {
+	if string(value) == "null" || json.Unmarshal(value, to) != nil {
+		return UsageError("field %s of the body is not %s", Quote(name), what)
+	}
+	return nil
+}

@@ -22,6 +22,7 @@ var codes = map[agent.Code]codeInfo{
 	agent.CodeUsage:              {http.StatusBadRequest, "Wrong request", "the request is wrong"},
 	agent.CodeLoginRequired:      {http.StatusUnauthorized, "Sign-in required", "a person has to sign in"},
 	agent.CodeDenied:             {http.StatusForbidden, "Denied", "refused"},
+	agent.CodeApprovalRequired:   {http.StatusForbidden, "Approval required", "a person has to approve this program"},
 	agent.CodeUnknownEnvironment: {http.StatusNotFound, "Unknown environment", "no such environment is configured"},
 	agent.CodeConfiguration:      {http.StatusUnprocessableEntity, "Wrong configuration", "the configuration cannot work"},
 	agent.CodeLocked:             {http.StatusLocked, "Store locked", "the store is locked"},
@@ -52,7 +53,7 @@ func StatusOf(code agent.Code) int { return infoOf(code).status }
 // CodeOf returns the code of an answer that has a status only, such as net/http's own.
 func CodeOf(status int) agent.Code {
 	for code, info := range codes {
-		if info.status == status && code != agent.CodeUnknownEnvironment {
+		if info.status == status && code != agent.CodeUnknownEnvironment && code != agent.CodeApprovalRequired {
 			return code
 		}
 	}

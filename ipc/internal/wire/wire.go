@@ -89,6 +89,11 @@ type LoginBody struct {
 	ExpiresAt time.Time        `json:"expires_at,omitzero"`
 }
 
+// A RevokedBody answers DELETE /v1/approvals.
+type RevokedBody struct {
+	Revoked int `json:"revoked"`
+}
+
 // Encode renders v as JSON and a newline. It panics if v cannot be encoded, as no type of
 // this project does.
 func Encode(v any) []byte {
