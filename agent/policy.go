@@ -195,6 +195,27 @@ func overridesMethod(query string) bool {
 	return false
 }
 
+// Within reports whether p allows nothing that o does not allow.
+func (p Policy) Within(o Policy) bool {
+	return within(p.Environments, o.Environments) && within(p.Allow, o.Allow) &&
+		(len(o.Methods) == 0 || len(p.Methods) > 0 && within(p.Methods, o.Methods)) &&
+		(len(o.Paths) == 0 || len(p.Paths) > 0 && withinFunc(p.Paths, o.Paths, PathPattern.String)) &&
+		(p.Confirm || !o.Confirm) && p.Rate.within(o.Rate)
+}
+
+func within[T comparable](list, of []T) bool {
+	return withinFunc(list, of, func(v T) T { return v })
+}
+
+func withinFunc[T any, K comparable](list, of []T, key func(T) K) bool {
+	for _, v := range list {
+		if !slices.ContainsFunc(of, func(o T) bool { return key(o) == key(v) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // IsOverride reports whether name is a header by which some servers take another method, path
 // or host for that of the request: X-HTTP-Method-Override, X-Original-URL and the like.
 func IsOverride(name string) bool {

@@ -85,3 +85,8 @@ func (l *rateLimiter) allow() (wait time.Duration) {
 	l.next = (l.next + 1) % len(l.times)
 	return 0
 }
+
+// within reports whether r allows no more than o.
+func (r Rate) within(o Rate) bool {
+	return o.Count == 0 || r.Count != 0 && r.Count <= o.Count && r.Per >= o.Per
+}

@@ -19,7 +19,7 @@ type logoutOptions struct {
 func (c *cli) logoutCommand() *cobra.Command {
 	var o logoutOptions
 	cmd := &cobra.Command{
-		Use: "logout", Aliases: []string{"signout", "sign-out"}, SuggestFor: []string{"revoke", "disconnect"},
+		Use: "logout", Aliases: []string{"signout", "sign-out"}, SuggestFor: []string{"disconnect"},
 		Short: "end a sign-in", Long: usageLogout, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {

@@ -108,6 +108,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 	group("Sign-ins", c.loginCommand(), c.logoutCommand(), c.whoamiCommand(), c.passwordCommand(), c.confirmCommand())
 	group("What there is, and what is wrong", c.listCommand(usageList), c.statusCommand(), c.waitCommand(), c.doctorCommand(), c.logCommand(), c.auditCommand(), c.supportCommand())
 	group("Use", c.apiCommand(), c.runCommand(), c.envCommand())
+	group("Approvals", c.approveCommand(), c.approvalsCommand(), c.revokeCommand())
 	help := c.helpCommand()
 	root.SetHelpCommand(help)
 	group("The daemon", c.serveCommand(), c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand())

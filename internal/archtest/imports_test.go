@@ -25,6 +25,8 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/audit", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
+		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/peer", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
+		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
 	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},
@@ -54,12 +56,13 @@ var floors = map[string][]string{
 	"agent/awscreds":         {"agent", "agent/internal/awscall"},
 	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 
-	"agent/peer":      {"internal/sanitize"},
-	"agent/audit":     {"agent", "agent/peer", "internal/sanitize"},
-	"agent/approval":  {"agent", "agent/peer", "internal/durable", "internal/sanitize"},
-	"agent/sink":      {"agent", "internal/durable", "internal/shellquote"},
-	"agent/agenttest": {"agent", "store", "store/memory"},
-	"agent":           {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath"},
+	"agent/peer":             {"internal/sanitize"},
+	"agent/audit":            {"agent", "agent/peer", "internal/sanitize"},
+	"agent/approval":         {"agent", "agent/peer", "internal/durable", "internal/sanitize"},
+	"agent/sink":             {"agent", "internal/durable", "internal/shellquote"},
+	"agent/agenttest":        {"agent", "store", "store/memory"},
+	"agent":                  {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath"},
+	"agent/approval/desktop": {"internal/sanitize"},
 
 	"store/auto":                {"store", "store/file", "store/keyring", "store/memory"},
 	"store/file":                {"store", "store/internal/validate", "internal/durable", "internal/shellquote"},

@@ -159,6 +159,13 @@ type Environment struct {
 	// out. Default false; it is not inherited by Extends.
 	HandOutAccessTokens Bool `toml:"hand_out_access_tokens"`
 
+	// Confirm lets no program use the sign-in that you have not approved: true or false. The
+	// first request of a terminal, a service or an app waits and says what to type: see
+	// kyc-agentd approve. It holds on every socket, and for each way to a token. Linux only:
+	// elsewhere true is an error, because the system does not say which program asks. A token
+	// file of such an environment is an error, too: anybody could read it unasked. Default false.
+	Confirm Bool `toml:"confirm"`
+
 	// Where AWS credentials come from, for `kyc-token -f aws`: IdentityPoolID or AWSRoleARN.
 	// Both are an error. By default there are no AWS credentials.
 

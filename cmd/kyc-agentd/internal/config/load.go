@@ -152,6 +152,9 @@ func (c Config) check() error {
 			return err
 		}
 	}
+	if err := c.checkConfirm(); err != nil {
+		return err
+	}
 	if err := c.checkForwardEnvironments(); err != nil {
 		return err
 	}
@@ -221,6 +224,7 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 		ClientSecret:         secret,
 		RefreshTokenValidity: validity,
 		Unattended:           unattended,
+		Confirm:              e.Confirm.s == "true",
 		HandOutAccessTokens:  e.HandOutAccessTokens.s == "true",
 		Endpoint:             withoutSlash(e.Endpoint),
 		Issuer:               e.Issuer.s,

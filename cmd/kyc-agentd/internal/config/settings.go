@@ -35,7 +35,7 @@ var topKeys = []struct {
 }
 
 // constantDefaults are the defaults that the agent has, and not builtin.
-var constantDefaults = map[string]string{"auth_flow": "password", "refresh_token_validity": "30d", "hand_out_access_tokens": "false"}
+var constantDefaults = map[string]string{"auth_flow": "password", "refresh_token_validity": "30d", "hand_out_access_tokens": "false", "confirm": "false"}
 
 // FilePath returns the path of config.toml: file, the value of --config, else the default one.
 func FilePath(file string, vars Environ) (string, error) {

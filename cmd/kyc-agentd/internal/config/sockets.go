@@ -47,6 +47,9 @@ type Socket struct {
 	// Rate is how many requests it answers in a time: "60/1m". More are refused with the
 	// status 429 and Retry-After. Default: no limit. From 1 to 100000 requests in 1s to 24h.
 	Rate SocketRate `toml:"rate"`
+	// Confirm lets no program use this socket that you have not approved, as that of an
+	// environment does: true or false. Default false.
+	Confirm bool `toml:"confirm"`
 
 	at string // file:line, for errors
 }
@@ -98,7 +101,7 @@ func (rateKind) check(s string) error {
 
 // policy returns what s means.
 func (s Socket) policy() (p agent.Policy, err error) {
-	p = agent.Policy{Socket: s.Name.s, Environments: s.Environments}
+	p = agent.Policy{Socket: s.Name.s, Environments: s.Environments, Confirm: s.Confirm}
 	for _, a := range s.Allow {
 		p.Allow = append(p.Allow, agent.Access(a.s))
 	}

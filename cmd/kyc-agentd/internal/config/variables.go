@@ -55,6 +55,7 @@ var environmentFields = []struct {
 	{"refresh_token_validity", false, false, func(e *Environment) value { return &e.RefreshTokenValidity }},
 	{"username", false, true, func(e *Environment) value { return &e.Username }},
 	{"password_file", false, true, func(e *Environment) value { return &e.PasswordFile }},
+	{"confirm", false, false, func(e *Environment) value { return &e.Confirm }},
 	{"hand_out_access_tokens", false, true, func(e *Environment) value { return &e.HandOutAccessTokens }},
 	{"identity_pool_id", false, false, func(e *Environment) value { return &e.IdentityPoolID }},
 	{"role_arn", false, false, func(e *Environment) value { return &e.RoleARN }},

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/awscreds"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
@@ -92,13 +93,17 @@ type daemon struct {
 	audit *audit.Log  // nil before the configuration is known
 
 	policySockets *policySockets
+	approvals     *approval.Approvals // nil where nobody is asked: see ServeWhile
 
 	settings     atomic.Pointer[settings]            // see service.Status
 	environments atomic.Pointer[[]agent.Environment] // see issued
 
-	reloading    sync.Mutex
-	started      config.Config // the configuration at the start: a new store needs a restart
-	startedAgent agent.Config  // what it meant for the agent; see keepUnattended
+	reloading sync.Mutex
+	started   config.Config // the configuration at the start: a new store needs a restart
+	inForce   config.Config // the newest that was accepted
+	// proveReload is asked before a reload that takes protections away; nil allows it.
+	proveReload  func(ctx context.Context, changes []string) error
+	startedAgent agent.Config // what it meant for the agent; see keepUnattended
 }
 
 // newDaemon returns a daemon that has its log, but no configuration and no agent yet.
@@ -141,7 +146,11 @@ func (d *daemon) start(ctx context.Context, s *sockets) error {
 	if err := s.listen(d.opts.Socket, d.opts.Vars, d.started); err != nil {
 		return err
 	}
-	return d.makeAgent(ctx)
+	if err := d.makeAgent(ctx); err != nil {
+		return err
+	}
+	d.approvals = d.newApprovals()
+	return nil
 }
 
 // configure loads the configuration for the first time.
@@ -158,6 +167,7 @@ func (d *daemon) configure() error {
 
 // apply sets the log level and logs the warnings.
 func (d *daemon) apply(c config.Config, warnings []string) {
+	d.inForce = c
 	d.level.Set(c.SlogLevel())
 	d.audit.SetMode(audit.Mode(c.Audit.String()))
 	for _, w := range warnings {
@@ -240,6 +250,7 @@ func (d *daemon) server() *ipc.Server {
 	return &ipc.Server{
 		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI, Pace: d.pace,
 		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.handler(), OnRequest: m.observe, Audit: d.audit,
+		Approvals: d.approvals,
 	}
 }
 

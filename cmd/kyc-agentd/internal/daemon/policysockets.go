@@ -143,7 +143,7 @@ func (p *policySockets) serve(policy agent.Policy) *policySocket {
 	}
 	server := &ipc.Server{
 		Restricted: policy.Restrict(p.daemon.agent), Proxy: !p.daemon.opts.NoProxyAPI, Pace: p.daemon.pace, Name: policy.Socket,
-		Logger: log, Version: p.daemon.opts.Version, Audit: p.daemon.audit,
+		Logger: log, Version: p.daemon.opts.Version, Audit: p.daemon.audit, Approvals: p.daemon.approvals,
 	}
 	ctx, cancel := context.WithCancel(p.serving)
 	var serving sync.WaitGroup
@@ -179,7 +179,7 @@ func (p *policySockets) status() (all []agent.SocketStatus) {
 	for _, s := range p.open {
 		st := agent.SocketStatus{
 			Name: s.policy.Socket, Paths: []string{}, Environments: slices.Concat([]string{}, s.policy.Environments),
-			Allow: s.policy.Allow, Methods: s.policy.Methods, Rate: s.policy.Rate.String(),
+			Allow: s.policy.Allow, Methods: s.policy.Methods, Rate: s.policy.Rate.String(), Confirm: s.policy.Confirm,
 		}
 		for _, ln := range s.listeners {
 			st.Paths = append(st.Paths, ln.Addr().String())

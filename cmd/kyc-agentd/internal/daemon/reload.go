@@ -41,6 +41,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	l, err := d.load()
+	if err == nil {
+		err = d.checkLoosened(ctx, l.config)
+	}
 	kept := d.keepUnattended(l)
 	if err == nil {
 		err = d.agent.Configure(l.agent)
@@ -53,6 +56,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.setEnvironments(l.agent, kept)
 	d.sinks.Configure(l.sinks)
 	d.checkUnattended(l.agent)
+	if d.approvals != nil {
+		d.approvals.Configure(l.config.Confirmed())
+	}
 	sockets := d.policySockets.configure(l.config)
 	d.log.Info("configuration reloaded")
 	d.logEndpoints(l.agent)

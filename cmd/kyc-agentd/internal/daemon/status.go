@@ -27,6 +27,7 @@ func (s service) Status(ctx context.Context) (agent.Status, error) {
 	known := s.daemon.settings.Load()
 	for i := range st.Environments {
 		e := &st.Environments[i]
+		e.Confirm = s.daemon.approvals != nil && s.daemon.approvals.Required(e.Name)
 		e.Endpoints, e.NeedsRestart = maps.Clone(known.endpoints[e.Name]), maps.Clone(known.needsRestart[e.Name])
 	}
 	return st, err

@@ -1,0 +1,44 @@
+package daemon
+
+import (
+	"context"
+
+	"github.com/legaltalent/kyc-agent/agent/approval"
+	"github.com/legaltalent/kyc-agent/agent/approval/desktop"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+)
+
+// newApprovals returns what decides which programs a person has approved. The standing grants are
+// in the state folder, whatever the store is.
+func (d *daemon) newApprovals() *approval.Approvals {
+	announcer := desktop.New(d.opts.Vars.Get)
+	a := approval.New(approval.Options{
+		Dir: config.StateDir(d.opts.Vars), User: d.signedIn, Logger: d.log, Record: d.noteApproval,
+		Announce: func(r approval.Request) { announcer.Announce(announcement(r)) },
+	})
+	a.Configure(d.started.Confirmed())
+	return a
+}
+
+// announcement returns the text for a notification. It can only be answered at a terminal.
+func announcement(r approval.Request) (summary, body string) {
+	return "A program asks for " + r.Use.String(),
+		r.Facts.Process.String() + " in " + r.Subject.String() + ". To see who asks, and to answer: kyc-agentd approve " + r.ID
+}
+
+// signedIn returns the user of an environment.
+func (d *daemon) signedIn(environment string) string {
+	st, _ := d.agent.Status(context.Background()) // it answers from memory
+	for _, e := range st.Environments {
+		if e.Name == environment {
+			return e.User
+		}
+	}
+	return ""
+}
+
+// noteApproval notes what was asked and answered.
+func (d *daemon) noteApproval(e approval.Event) error {
+	d.log.Info("approval", "event", string(e.Kind), "use", e.Use.String(), "grant", e.Grant, "pid", e.Facts.Process.PID, "exe", e.Facts.Process.Name())
+	return nil
+}
