@@ -166,6 +166,14 @@ func (a *Approvals) ApproveUnit(s Standing) (Grant, error) {
 		return Grant{}, err
 	}
 	a.grants = all
+	for _, r := range slices.Clone(a.pending) {
+		if g.allows(r.Use) && g.isFor(r.Subject, r.Facts.Unit) {
+			if r.leader != nil {
+				r.leader.Close()
+			}
+			a.finish(r, approved) // it goes on
+		}
+	}
 	return *g, nil
 }
 
