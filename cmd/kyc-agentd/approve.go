@@ -180,7 +180,13 @@ func shortDuration(d time.Duration) string {
 	if d >= day && d%day == 0 {
 		return strings.TrimSuffix((d/24).String(), "h0m0s") + "d"
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
+	text := d.String() // "1h0m0s"
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
 }
 
 // askPassphrase asks for the passphrase, if the agent has one.
