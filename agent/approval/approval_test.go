@@ -53,14 +53,14 @@ func inUnit(u peer.Unit) program {
 var token = Use{Environment: "prod", Kind: KindToken}
 
 // now checks without waiting.
-func now(a *Approvals, p program, use Use) (string, error) {
+func now(a *Approvals, p Asker, use Use) (string, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return a.Check(ctx, p, use)
 }
 
 // ask has p ask, and returns the code.
-func ask(t *testing.T, a *Approvals, p program, use Use) string {
+func ask(t *testing.T, a *Approvals, p Asker, use Use) string {
 	t.Helper()
 	_, err := now(a, p, use)
 	if !errors.Is(err, agent.CodeApprovalRequired) {
@@ -80,14 +80,14 @@ func approve(t *testing.T, a *Approvals, code string, terms Terms) {
 	}
 }
 
-func refused(t *testing.T, a *Approvals, p program, use Use, what string) {
+func refused(t *testing.T, a *Approvals, p Asker, use Use, what string) {
 	t.Helper()
 	if id, err := now(a, p, use); id != "" || agent.CodeOf(err) != agent.CodeApprovalRequired {
 		t.Errorf("%s: %q, %v", what, id, err)
 	}
 }
 
-func allowed(t *testing.T, a *Approvals, p program, use Use, what string) {
+func allowed(t *testing.T, a *Approvals, p Asker, use Use, what string) {
 	t.Helper()
 	if id, err := now(a, p, use); id == "" || err != nil {
 		t.Errorf("%s: %q, %v", what, id, err)
