@@ -26,6 +26,10 @@
 //	DELETE /v1/login/{id}                      cancels a sign-in or a recovery
 //	POST   /v1/logout                          {"environment", "scope"}
 //	POST   /v1/reload                          reloads the configuration
+//	GET    /v1/approvals                       what waits for an approval, and what is approved
+//	POST   /v1/approvals                       {"unit", "system", "environment", "socket", "kind", "methods", "paths", "for"}
+//	POST   /v1/approvals/{id}                  {"for", "methods", "paths", "any"}: answers a request with yes
+//	DELETE /v1/approvals/{id}                  takes an approval back, or answers with no; without id all
 //	GET    /v1/metrics                         metrics in the OpenMetrics or the Prometheus text format
 //
 // openapi.yaml beside this file describes every call in detail, and a test compares it
@@ -68,6 +72,7 @@
 //	                          challenge that does not exist, 405, 413, 415)
 //	401 login_required        a person has to sign in, or to start again
 //	403 denied                refused by a rule
+//	403 approval_required     a person has to approve the program
 //	404 unknown_environment   no such environment is configured
 //	422 configuration         the environment's configuration cannot work
 //	423 locked                the store is locked
@@ -98,6 +103,14 @@
 // Every answer of the agent itself has its version in the header Kyc-Version. An error about
 // a path, a parameter, a field or a format that this version does not know names the version
 // too, and says whether another one has been installed since the agent was started.
+//
+// # Approvals
+//
+// With [Server.Approvals] an environment, or a socket whose policy has Confirm, answers only
+// programs that a person has approved: see package approval. A request for a token, AWS
+// credentials, a helper's answer, a unit's credential or the API waits for the answer until its own
+// deadline, and is then 403 approval_required. The calls about approvals are for the agent's own
+// socket alone.
 //
 // # The API without the token
 //

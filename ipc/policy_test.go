@@ -48,6 +48,11 @@ var operations = map[string]cell{
 	"POST /v1/account":           {rawRequest("POST", "/v1/account", resetPassword), never},
 	"POST /v1/logout":            {rawRequest("POST", "/v1/logout", `{"environment":"staging"}`), never},
 	"POST /v1/reload":            {rawRequest("POST", "/v1/reload", `{}`), never},
+	"GET /v1/approvals":          {rawRequest("GET", "/v1/approvals", ""), never},
+	"POST /v1/approvals":         {rawRequest("POST", "/v1/approvals", `{"unit":"x.service","environment":"staging"}`), never},
+	"DELETE /v1/approvals":       {rawRequest("DELETE", "/v1/approvals", ""), never},
+	"POST /v1/approvals/{id}":    {rawRequest("POST", "/v1/approvals/7F3K", `{}`), never},
+	"DELETE /v1/approvals/{id}":  {rawRequest("DELETE", "/v1/approvals/7F3K", ""), never},
 	"GET /v1/metrics":            {rawRequest("GET", "/v1/metrics", ""), never},
 }
 
