@@ -60,6 +60,7 @@ func testService(t *testing.T) {
 		{"the socket is removed", testVanishedSocket},
 		{"no runtime directory", testRuntimeDirectory},
 		{"units that hide the socket", testProtectedUnits},
+		{"approvals", testApprovals},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.test(newService(t)) })
 	}
