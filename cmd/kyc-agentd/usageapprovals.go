@@ -6,7 +6,7 @@ const usageApprove = `Usage: kyc-agentd approve [--for TIME] [CODE]
        kyc-agentd approve [--allow-method METHOD]... [--allow-path PATH]...
                           [--allow-all] [--for TIME] [CODE]
        kyc-agentd approve --unit UNIT --for TIME [--system] [--kind KIND]
-                          [--on SOCKET] [-e ENVIRONMENT] [--allow-…]
+                          [--on SOCKET] [-e ENVIRONMENT]
 
 Lets a program use the sign-in of an environment, or a socket, that has
 confirm = true. Shows which program asks, what started it, and what it wants,

@@ -105,7 +105,7 @@ func TestSocketErrors(t *testing.T) {
 		"a rate in no time":      {goodSocket + "rate = '1/0s'", `:5: sockets.rate: bad rate`},
 		"a rate as a number":     {goodSocket + "rate = 60", `: bad rate "60"; want requests in a time`},
 		"a rate in words":        {goodSocket + "rate = '60 per minute'", `:5: sockets.rate: bad rate`},
-		"confirm":                {goodSocket + "confirm = true", `:5: unknown key sockets.confirm`},
+		"confirms":               {goodSocket + "confirms = true", `:5: unknown key sockets.confirms`},
 		"another key":            {goodSocket + "path = '/tmp/x'", `:5: unknown key sockets.path`},
 		"inline":                 {"\nsockets = [{name = 'a', environments = ['prod']}]", `:2: sockets (no. 1, "a"): allow is missing`},
 		"a second inline":        {"\nsockets = [{name = 'a', environments = ['prod'], allow = ['api']},\n{name = 'b'}]", `:2: sockets (no. 2, "b"): environments is missing`},

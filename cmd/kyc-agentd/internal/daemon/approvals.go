@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/agent/approval/desktop"
@@ -37,8 +38,14 @@ func (d *daemon) signedIn(environment string) string {
 	return ""
 }
 
-// noteApproval notes what was asked and answered.
+// noteApproval logs what a person answered. What was asked and refused is in the log of requests,
+// which bounds how often.
 func (d *daemon) noteApproval(e approval.Event) error {
-	d.log.Info("approval", "event", string(e.Kind), "use", e.Use.String(), "grant", e.Grant, "pid", e.Facts.Process.PID, "exe", e.Facts.Process.Name())
+	level := slog.LevelDebug
+	if e.Kind == approval.Approved || e.Kind == approval.Denied {
+		level = slog.LevelInfo
+	}
+	d.log.Log(context.Background(), level, "approval", "event", string(e.Kind), "use", e.Use.String(), "id", e.Grant,
+		"pid", e.Facts.Process.PID, "exe", e.Facts.Process.Name())
 	return nil
 }
