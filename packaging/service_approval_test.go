@@ -55,7 +55,9 @@ func testApprovals(s *service) {
 	s.systemctl("daemon-reload")
 	waiting := func(unit string) {
 		s.t.Helper()
-		s.await("a request of "+unit, func() bool { return strings.Contains(s.must("kyc-agentd", "approvals", "-o", "json"), `"name": "`+unit+`"`) })
+		s.await("a request of "+unit, func() bool {
+			return strings.Contains(s.must("kyc-agentd", "approvals", "-o", "json"), `"name": "`+unit+`"`)
+		})
 	}
 	s.systemctl("start", "--no-block", "nightly")
 	waiting("nightly.service")
