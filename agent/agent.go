@@ -42,6 +42,9 @@ type Options struct {
 	// new configuration. It is called from many goroutines without locks held and must not
 	// block; query the agent afterwards.
 	OnChange func(environment string)
+	// OnUnattended, if set, is called after each sign-in that the agent has tried by itself, with
+	// its user and the code of its error, or "". It must not block.
+	OnUnattended func(environment, user string, code Code)
 	// Markers outlive a kill in the middle of a refresh; nil means that nothing does.
 	Markers Markers
 }
@@ -53,12 +56,13 @@ type Agent struct {
 
 	exchanger Exchanger
 
-	log       *slog.Logger
-	onChange  func(environment string)
-	markers   Markers
-	version   string
-	started   time.Time
-	wallClock func() time.Time
+	log          *slog.Logger
+	onChange     func(environment string)
+	onUnattended func(environment, user string, code Code)
+	markers      Markers
+	version      string
+	started      time.Time
+	wallClock    func() time.Time
 
 	// view is what requests read. Configure replaces it as a whole; it never changes.
 	view atomic.Pointer[view]
@@ -102,13 +106,16 @@ func New(o Options) (*Agent, error) {
 	if o.OnChange == nil {
 		o.OnChange = func(string) {}
 	}
+	if o.OnUnattended == nil {
+		o.OnUnattended = func(string, string, Code) {}
+	}
 	if o.Markers == nil {
 		o.Markers = noMarkers{}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	softCtx, softCancel := context.WithCancel(ctx)
 	a := &Agent{
-		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, onChange: o.OnChange, version: o.Version,
+		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, onChange: o.OnChange, onUnattended: o.OnUnattended, version: o.Version,
 		markers: o.Markers, wallClock: o.Now, started: time.Now(),
 		ctx: ctx, cancel: cancel, softCtx: softCtx, softCancel: softCancel, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),

@@ -195,6 +195,7 @@ func (s *session) signInUnattended(env Environment, epoch, lineage int, c Creden
 		return nil, s.errorf(opUnattended, CodeLoginRequired, "Cognito asks for %s, and nobody is there to answer", ch.Name)
 	})
 	if err != nil {
+		s.agent.onUnattended(s.name, c.Username, CodeOf(err))
 		return s.unattendedFailed(s.wrap(opUnattended, err), refusedStamp(env, c), asked, lineage)
 	}
 	lastTry := s.agent.now()
@@ -207,6 +208,7 @@ func (s *session) signInUnattended(env Environment, epoch, lineage int, c Creden
 	s.unattended.lastTry, s.unattended.pause = lastTry, unattendedInterval // adopt cleared it
 	s.refusedStamp.setLocked(nil, false)
 	s.mu.Unlock()
+	s.agent.onUnattended(s.name, c.Username, "")
 	s.agent.log.Info("signed in unattended", "op", "login", "env", s.name)
 	return nil
 }

@@ -43,20 +43,20 @@ func (c *cli) auditCommand() *cobra.Command {
 		RunE: c.needsCommand,
 	}
 	cmd.PersistentFlags().StringVar(&o.dir, "dir", "", "")
-	show := c.takesEnvironment(&cobra.Command{Use: "show", Short: "show who got what", Long: usageAudit, Args: atMostOneArg, RunE: o.show})
+	show := c.takesEnvironment(&cobra.Command{Use: "show", Short: "show who got what", Long: usageAuditShow, Args: atMostOneArg, RunE: o.show})
 	show.Flags().BoolVarP(&o.follow, "follow", "f", false, "")
 	addJSONFlag(show, &o.json)
 	o.addFilters(show)
-	export := c.takesEnvironment(&cobra.Command{Use: "export", Short: "write the lines for another program", Long: usageAudit, Args: atMostOneArg, RunE: o.export})
-	export.Flags().StringVar(&o.format, "format", "jsonl", "")
-	_ = export.RegisterFlagCompletionFunc("format", completeValues("jsonl", "csv"))
+	export := c.takesEnvironment(&cobra.Command{Use: "export", Short: "write the lines for another program", Long: usageAuditExport, Args: atMostOneArg, RunE: o.export})
+	export.Flags().StringVarP(&o.format, "output", "o", "jsonl", "") // --format is an alias of it
+	_ = export.RegisterFlagCompletionFunc("output", completeValues("jsonl", "csv"))
 	o.addFilters(export)
-	verify := &cobra.Command{Use: "verify", Short: "find what was changed or removed", Long: usageAudit, Args: noArgs, RunE: o.verify}
+	verify := &cobra.Command{Use: "verify", Short: "find what was changed or removed", Long: usageAuditVerify, Args: noArgs, RunE: o.verify}
 	verify.Flags().StringVar(&o.keyFile, "key-file", "", "")
 	verify.Flags().StringVar(&o.logFile, "log", "", "")
 	addJSONFlag(verify, &o.json)
 	cmd.AddCommand(show, verify, export,
-		&cobra.Command{Use: "init", Short: "begin a chain with a key, and show that key once", Long: usageAudit, Args: noArgs, RunE: o.init})
+		&cobra.Command{Use: "init", Short: "begin a chain with a key, and show that key once", Long: usageAuditInit, Args: noArgs, RunE: o.init})
 	return cmd
 }
 
@@ -200,7 +200,7 @@ func (o *auditOptions) export(_ *cobra.Command, args []string) error {
 	case "csv":
 		return exportCSV(out, dir, filter)
 	}
-	return usageError("want jsonl or csv", "--format takes no such format")
+	return usageError("want jsonl or csv", "--output takes no such format")
 }
 
 // csvHeader are the columns of export --format csv. Programs rely on their order: new ones come

@@ -4,7 +4,7 @@
 //
 // Package main has the verbs, one in each file: serve.go, login.go, logout.go, whoami.go,
 // recover.go (password and confirm), list.go, environment.go, status.go (and watch.go), wait.go,
-// doctor.go, log.go, support.go, service.go (start, stop and restart), reload.go, config.go,
+// doctor.go, log.go, audit.go (and audittable.go, auditverify.go), support.go, service.go (start, stop and restart), reload.go, config.go,
 // use.go, api.go, run.go, env.go, keygen.go, completion.go, help.go, version.go, auth.go.
 // root.go puts them together, commandline.go understands what people type; usage.go has the
 // help texts, exit.go the exit codes, interrupt.go what a signal does to them, output.go the

@@ -250,6 +250,7 @@ func (w *witness) commands() {
 		{"kyc-agentd", "config", "set", "log_level", "nonsense"}, {"kyc-agentd", "use", "moon"}, {"kyc-agentd", "environment", "list"},
 		{"kyc-agentd", "doctor", "--fix", "--yes", "--offline"}, {"kyc-agentd", "start"},
 		{"kyc-agentd", "support", "--offline", filepath.Join(w.dir, "support.txt")},
+		{"kyc-agentd", "audit", "show"}, {"kyc-agentd", "audit", "export", "--format", "csv"}, {"kyc-agentd", "audit", "verify"},
 		{"kyc-agentd", "api", "-i", "prod", "POST", "/kyc", "-d", "{}"}, {"kyc-agentd", "completion", "bash"},
 		{"kyc-agentd", "run", "-u", "ada", "--password-stdin", "--log-level", "debug", "prod", "--", "kyc-agentd", "status"},
 		{"kyc-token", "moon"}, {"kyc-token", "-f", "yaml"}, {"kyc-token", "-min-valid", "48h", "prod"}, {"kyc-token", "staging"},
@@ -298,6 +299,7 @@ func (w *witness) clean(where, text string) {
 
 // files looks into everything below the home folder, and at its modes.
 func (w *witness) files() {
+	audited := false
 	err := filepath.WalkDir(w.dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -315,11 +317,12 @@ func (w *witness) files() {
 				return err
 			}
 			w.clean(path, string(data))
+			audited = audited || strings.HasSuffix(path, "/audit.jsonl") && bytes.Contains(data, []byte(`"event":"token"`)) && bytes.Contains(data, []byte(`"jti":"`))
 		}
 		return nil
 	})
-	if err != nil {
-		w.t.Error(err)
+	if err != nil || !audited {
+		w.t.Errorf("%v; an audit log was there: %t", err, audited)
 	}
 }
 

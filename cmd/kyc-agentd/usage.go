@@ -305,40 +305,6 @@ A secret is no value: it is in a file that a key names. Example:
   kyc-agentd config set environments.ci.extends prod log_level debug
 `
 
-const usageAudit = `Usage: kyc-agentd audit show [-f] [FILTERS] [--json] [ENVIRONMENT]
-       kyc-agentd audit verify [--key-file FILE] [--log FILE] [--json]
-       kyc-agentd audit export [--format jsonl|csv] [FILTERS] [ENVIRONMENT]
-       kyc-agentd audit init
-
-The audit log: who got what of the agent, from which program. It is
-audit.jsonl in $XDG_STATE_HOME/kyc-agent (~/.local/state/kyc-agent).
-
-  show               a table of the lines
-  -f, --follow       and then each new one, until Ctrl-C
-  verify             find what was changed, removed or put in another order; asks
-                     for the first key at the terminal. Exit status 2: there are
-                     problems
-  --key-file FILE    the first keys, one a line; "-" is standard input
-  --log FILE         the daemon's log, in JSON, or the output of journalctl
-                     -t kyc-agentd -o json; "-" is standard input. By default the
-                     journal is asked
-  export             the lines, for another program
-  --format FORMAT    jsonl as they are, or csv
-  init               begin a chain with a key, and print that key once
-
-FILTERS:
-  --since TIME       2h, 7d, today, 14:30 or "2026-01-31 14:00"
-  --until TIME       the same
-  -u, --user USER    who was signed in
-  --program TEXT     part of the path or the name of the program, or of one that
-                     started it
-  --event EVENT,...  token, helper, aws, api, sink, login, logout, lock, unlock,
-                     asked, approved, denied, refused, reload, start, stop
-
-  --dir FOLDER       a copy of the log
-  --json             the lines, or the report, as JSON
-`
-
 const usageSupport = `Usage: kyc-agentd support [--offline] [-n LINES] [FILE]
 
 Writes a text file for a report of a problem: versions, status, doctor, units,

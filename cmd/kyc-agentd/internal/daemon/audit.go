@@ -30,6 +30,12 @@ func (d *daemon) recordStart() {
 	_ = d.audit.Record(ctx, audit.Event{Kind: audit.Start, Detail: "version " + d.opts.Version})
 }
 
+// recordUnattended records a sign-in that the agent has made by itself. It does not wait.
+func (d *daemon) recordUnattended(environment, user string, code agent.Code) {
+	e := audit.Event{Kind: audit.Login, Environment: environment, User: user, Detail: "unattended", Code: code}
+	go func() { _ = d.audit.Record(context.Background(), e) }()
+}
+
 // closeAudit writes the last line. Requests have ended by now.
 func (d *daemon) closeAudit(reason error) {
 	ctx, cancel := context.WithTimeout(context.Background(), auditStopWithin)

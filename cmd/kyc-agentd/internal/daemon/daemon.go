@@ -197,6 +197,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 		Logger:        d.log,
 		Version:       d.opts.Version,
 		OnChange:      d.sinks.OnChange,
+		OnUnattended:  d.recordUnattended,
 		Markers:       d.markers(),
 	})
 	if err != nil {

@@ -29,6 +29,8 @@
 //	the store is up to date again      op save
 //	the store does not have the …      error, op save: at the end
 //	the agent ended during a refresh…  op start
+//	audit head                         the audit log's last line: chain, n, hash, file
+//	the audit log …                    op audit: warn, or error where lines are required
 //	request                            a request that failed: once an hour for each op,
 //	                                   configured env, code and exe, at debug otherwise,
 //	                                   as are requests that succeeded; error: an internal
