@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -181,25 +180,23 @@ var errNewer = errors.New("a newer version of kyc-agentd has written it")
 
 // parseLine reads a line strictly: an unknown field, or a second value, is an error.
 func parseLine(raw []byte) (Line, error) {
-	var v struct {
-		Version int `json:"v"`
-	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return Line{}, errors.New("it is not JSON")
-	}
-	if v.Version > version {
-		return Line{}, errNewer
-	}
 	var l Line
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&l); err != nil {
-		return Line{}, errors.New("it is not a line of this log")
+	err := dec.Decode(&l)
+	if err == nil && l.Version == version && l.N > 0 && len(l.Chain) == chainDigits && dec.InputOffset() == int64(len(raw)) {
+		return l, nil
 	}
-	if _, err := dec.Token(); err != io.EOF || l.Version < 1 || l.N == 0 || len(l.Chain) != chainDigits {
-		return Line{}, errors.New("it is not a line of this log")
+	var v struct {
+		Version int `json:"v"`
 	}
-	return l, nil
+	switch {
+	case json.Unmarshal(raw, &v) != nil:
+		return Line{}, errors.New("it is not JSON")
+	case v.Version > version:
+		return Line{}, errNewer
+	}
+	return Line{}, errors.New("it is not a line of this log")
 }
 
 // String is for messages about l.

@@ -92,3 +92,38 @@ func TestRequiredRate(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkVerify(b *testing.B) {
+	dir := b.TempDir()
+	w := &writer{dir: dir, maxFile: maxFile, maxKept: maxKept}
+	if _, _, err := w.append(batch{entries: events(10_000)}); err != nil {
+		b.Fatal(err)
+	}
+	w.close()
+	for b.Loop() {
+		if _, err := Verify(dir, VerifyOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_000, "ns/line")
+}
+
+func BenchmarkAppend(b *testing.B) {
+	w := &writer{dir: b.TempDir(), maxFile: maxFile, maxKept: maxKept}
+	defer w.close()
+	for b.Loop() {
+		if _, _, err := w.append(batch{entries: events(1)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	l := Open(Options{Dir: b.TempDir(), Mode: On})
+	defer l.Close(b.Context(), Event{})
+	e := token(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = l.Record(b.Context(), e)
+	}
+}
