@@ -86,7 +86,7 @@ func (o *waitOptions) ask(ctx context.Context, env string, limit time.Duration) 
 // mayChange reports whether the same question may get another answer soon.
 func mayChange(err error) bool {
 	switch agent.CodeOf(err) {
-	case agent.CodeLoginRequired, agent.CodeLocked, agent.CodeUnavailable, agent.CodeThrottled:
+	case agent.CodeLoginRequired, agent.CodeApprovalRequired, agent.CodeLocked, agent.CodeUnavailable, agent.CodeThrottled:
 		return true
 	}
 	return false
