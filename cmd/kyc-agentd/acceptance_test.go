@@ -26,6 +26,8 @@ type binaries struct {
 	t   *testing.T
 	dir string
 	env []string
+	// under is what runs the daemon, if it is not run as it is.
+	under []string
 }
 
 // newBinaries configures staging, and prod alike, for the Cognito at endpoint.
@@ -125,6 +127,9 @@ func (s *binaries) start(args ...string) *daemonProcess {
 	}
 	defer conn.Close()
 	p := &daemonProcess{t: s.t, cmd: s.command("kyc-agentd", append([]string{"serve"}, args...)...), done: make(chan struct{})}
+	if len(s.under) > 0 {
+		p.cmd.Path, p.cmd.Args = s.under[0], slices.Concat(s.under[1:], []string{p.cmd.Path}, p.cmd.Args[1:])
+	}
 	p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+notify)
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {

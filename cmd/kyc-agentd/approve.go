@@ -206,7 +206,7 @@ func (o *approveOptions) approveUnit(ctx context.Context, in *interaction, st ag
 	}
 	var err error
 	if o.life == "" {
-		return usageError("add --for 30d", "--unit needs --for: how long may it do this without a question?")
+		return usageError("add --for 30d", "--unit needs --for, the time in which there is no question")
 	}
 	if s.For, err = lifeOf(o.life); err != nil {
 		return err
@@ -220,7 +220,7 @@ func (o *approveOptions) approveUnit(ctx context.Context, in *interaction, st ag
 	}
 	s.Environment = env.Name
 	if in.terminal == nil {
-		return needsTerminal("approve --unit " + o.unit)
+		return needsTerminal("approve --unit " + o.unit + " --for " + o.life)
 	}
 	list, err := in.cli.client().Approvals(ctx)
 	if err != nil {

@@ -15,18 +15,25 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
+// confirmed is a daemon that asks.
+type confirmed struct {
+	*binaries
+	daemon *daemonProcess
+}
+
 // newConfirmed starts the shipped daemon, signed in at staging, where confirm is true.
-func newConfirmed(t *testing.T, config string) *binaries {
+func newConfirmed(t *testing.T, config string) *confirmed {
 	t.Helper()
 	srv := cognitotest.New()
 	t.Cleanup(srv.Close)
 	srv.AddUser(cognitotest.User{Name: "ana", Password: "Battery-staple-9"})
-	s := newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)
+	s := &confirmed{binaries: newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)}
 	dir := filepath.Join(s.dir, ".config", "kyc-agent")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -35,13 +42,24 @@ func newConfirmed(t *testing.T, config string) *binaries {
 		t.Fatal(err)
 	}
 	s.env = append(s.env, "KYC_AGENTD="+testpeer.Build(t, "kyc-agentd"), "KYC_TOKEN="+testpeer.Build(t, "kyc-token"))
-	s.start()
+	s.daemon = s.start()
 	s.login("staging", "ana", "Battery-staple-9")
 	return s
 }
 
+func init() { programs["on-old-kernel"] = onOldKernel }
+
+// onOldKernel runs its arguments where the kernel is that of Debian 12.
+func onOldKernel() {
+	err := testpeer.OldKernel()
+	if err == nil {
+		err = syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
+	}
+	panic(err)
+}
+
 // at runs a command in a session of its own at p's terminal.
-func (s *binaries) at(p *terminaltest.Person, name string, args ...string) *running {
+func (s *confirmed) at(p *terminaltest.Person, name string, args ...string) *running {
 	s.t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Env = s.env
@@ -56,7 +74,7 @@ func (s *binaries) at(p *terminaltest.Person, name string, args ...string) *runn
 }
 
 // approvals returns what `approvals -o json` says.
-func (s *binaries) approvals() (list ipc.ApprovalList) {
+func (s *confirmed) approvals() (list ipc.ApprovalList) {
 	s.t.Helper()
 	if err := json.Unmarshal([]byte(s.must("kyc-agentd", "approvals", "-o", "json")), &list); err != nil {
 		s.t.Fatal(err)
@@ -65,7 +83,7 @@ func (s *binaries) approvals() (list ipc.ApprovalList) {
 }
 
 // pending waits for a request, and returns the newest.
-func (s *binaries) pending() approval.Request {
+func (s *confirmed) pending() approval.Request {
 	s.t.Helper()
 	ctx := within(s.t, 6*time.Second)
 	for ctx.Err() == nil {
@@ -78,7 +96,7 @@ func (s *binaries) pending() approval.Request {
 }
 
 // answers answers at a terminal of its own, and returns what it showed.
-func (s *binaries) answers(answer string, args ...string) string {
+func (s *confirmed) answers(answer string, args ...string) string {
 	s.t.Helper()
 	p := terminaltest.New(s.t)
 	p.Resize(200, 50)
@@ -137,6 +155,37 @@ func TestApprovedScript(t *testing.T) {
 	}
 	s.must("kyc-agentd", "revoke", "--all")
 	p.Sees("ended 77")
+}
+
+// A daemon on an older kernel asks, and knows another terminal, as well.
+func TestApproveOnOldKernel(t *testing.T) {
+	s := newConfirmed(t, "")
+	s.must("kyc-agentd", "approvals")
+	s.daemon.stop()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.under = []string{self, "on-old-kernel"}
+	s.daemon = s.start()
+	s.login("staging", "ana", "Battery-staple-9")
+	p := terminaltest.New(t)
+	s.at(p, "sh", "-c", `"$KYC_TOKEN" staging >/dev/null; echo ended $?; read again; "$KYC_TOKEN" staging >/dev/null; echo ended $?`)
+	r := s.pending()
+	if r.Facts.Method != peer.MethodPidfdOpen {
+		t.Errorf("the method is %s", r.Facts.Method)
+	}
+	s.answers("yes", r.ID)
+	p.Sees("ended 0")
+	other := terminaltest.New(t)
+	s.at(other, "sh", "-c", `"$KYC_TOKEN" staging; echo ended $?`)
+	if asked := s.pending(); asked.Subject == r.Subject {
+		t.Errorf("%+v", asked)
+	}
+	s.answers("no")
+	other.Sees("ended 77")
+	p.Types("\n")
+	p.Sees("ended 0")
 }
 
 // A request that nobody answers ends with the line to type, and the code 77.

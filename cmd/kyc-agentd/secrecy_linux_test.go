@@ -246,6 +246,7 @@ func (w *witness) commands() {
 		{"kyc-agentd", "password", "reset", "-u", "ada"}, {"kyc-agentd", "password", "change", "-u", "ada", "prod"},
 		{"kyc-agentd", "confirm", "-u", "ada", "prod"}, {"kyc-agentd", "confirm", "-u", "ada", "--resend", "prod"},
 		{"kyc-agentd", "doctor"}, {"kyc-agentd", "doctor", "--json", "prod"}, {"kyc-agentd", "log"}, {"kyc-agentd", "env"},
+		{"kyc-agentd", "approvals"}, {"kyc-agentd", "approve", "7F3K"}, {"kyc-agentd", "revoke", "--all"},
 		{"kyc-agentd", "config", "show"}, {"kyc-agentd", "config", "get", "environments.prod.client_secret_file"}, {"kyc-agentd", "config", "check"},
 		{"kyc-agentd", "config", "set", "log_level", "nonsense"}, {"kyc-agentd", "use", "moon"}, {"kyc-agentd", "environment", "list"},
 		{"kyc-agentd", "doctor", "--fix", "--yes", "--offline"}, {"kyc-agentd", "start"},
