@@ -81,8 +81,11 @@ func (o *approveOptions) approve(ctx context.Context, in *interaction, code stri
 		return err
 	}
 	r, err := chosen(list, code)
-	if err != nil || r == nil { // the agent knows why there is no such request
-		return cmp.Or(err, o.answer(ctx, in, code, terms, agent.Secret{}))
+	switch {
+	case err != nil:
+		return err
+	case r == nil: // the agent knows why there is no such request
+		return o.answer(ctx, in, code, terms, agent.Secret{})
 	}
 	if in.terminal == nil {
 		return needsTerminal("approve " + r.ID)
