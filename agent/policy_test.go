@@ -87,7 +87,7 @@ func TestRate(t *testing.T) {
 		r := agent.Policy{Socket: "ai", Environments: []string{"staging"}, Allow: []agent.Access{agent.AccessAPI}, Rate: agent.Rate{Count: 3, Per: time.Minute}}.Restrict(a)
 		var admitted []time.Time
 		for range 1000 {
-			err := r.Admit()
+			_, err := r.Admit()
 			if err == nil {
 				admitted = append(admitted, time.Now())
 				time.Sleep(7 * time.Second)
@@ -98,7 +98,7 @@ func TestRate(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(e.RetryAfter - 1)
-			if r.Admit() == nil {
+			if _, err := r.Admit(); err == nil {
 				t.Fatal("it was earlier than it said")
 			}
 			time.Sleep(time.Nanosecond)
@@ -224,4 +224,43 @@ func TestAccess(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRateRefund holds that what was refused or came to nothing leaves the rate as it was,
+// whatever came in between.
+func TestRateRefund(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := agenttest.NewAgent(t, agenttest.NewAuthenticator())
+		r := agent.Policy{Socket: "ai", Environments: []string{"staging"}, Allow: []agent.Access{agent.AccessAPI}, Rate: agent.Rate{Count: 3, Per: time.Minute}}.Restrict(a)
+		var refunds []func()
+		for range 3 {
+			refund, err := r.Admit()
+			if err != nil {
+				t.Fatal(err)
+			}
+			refunds = append(refunds, refund)
+			time.Sleep(time.Second)
+		}
+		if _, err := r.Admit(); err == nil {
+			t.Fatal("the fourth was admitted")
+		}
+		refunds[1]()
+		if left, refused := r.RateState(); left != 1 || refused != 1 {
+			t.Errorf("%d left, %d refused", left, refused)
+		}
+		if _, err := r.Admit(); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.Admit(); err == nil {
+			t.Error("a refund counted twice")
+		}
+		time.Sleep(57 * time.Second) // a minute after the first
+		if left, _ := r.RateState(); left != 1 {
+			t.Errorf("%d left a minute after the first", left)
+		}
+		refunds[0]() // which is forgotten
+		if left, _ := r.RateState(); left != 1 {
+			t.Errorf("%d left after a late refund", left)
+		}
+	})
 }

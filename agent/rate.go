@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,30 +61,56 @@ func (r *Rate) UnmarshalText(text []byte) (err error) {
 type rateLimiter struct {
 	rate Rate
 
-	mu    sync.Mutex
-	times []time.Time // of the last Count events that were allowed, a ring
-	next  int         // the oldest of a full ring
+	mu      sync.Mutex
+	times   []time.Time // of the events in the last Per, in ascending order
+	refused int64
 }
 
-// allow counts an event. If it is one too many, it is not counted, and wait is when the next
-// one is allowed.
-func (l *rateLimiter) allow() (wait time.Duration) {
+// allow counts an event at the time that it returns. If it is one too many, it is not counted,
+// and wait is when the next one is allowed.
+func (l *rateLimiter) allow() (at time.Time, wait time.Duration) {
 	if l.rate.Count == 0 {
-		return 0
+		return time.Time{}, 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if len(l.times) < l.rate.Count {
-		l.times = append(l.times, now)
-		return 0
+	l.forget(now)
+	if len(l.times) == l.rate.Count {
+		l.refused++
+		return time.Time{}, l.times[0].Add(l.rate.Per).Sub(now)
 	}
-	if wait := l.times[l.next].Add(l.rate.Per).Sub(now); wait > 0 {
-		return wait
+	l.times = append(l.times, now)
+	return now, 0
+}
+
+// forget drops the events that no longer count at now.
+func (l *rateLimiter) forget(now time.Time) {
+	kept := slices.IndexFunc(l.times, func(at time.Time) bool { return at.Add(l.rate.Per).After(now) })
+	if kept < 0 {
+		kept = len(l.times)
 	}
-	l.times[l.next] = now
-	l.next = (l.next + 1) % len(l.times)
-	return 0
+	l.times = l.times[kept:]
+}
+
+// refund takes back an event that allow counted at that time.
+func (l *rateLimiter) refund(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, other := range slices.Backward(l.times) {
+		if other.Equal(at) {
+			l.times = slices.Delete(l.times, i, i+1)
+			return
+		}
+	}
+}
+
+// state returns how many events are left now, and how many were refused.
+func (l *rateLimiter) state() (remaining int, refused int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forget(time.Now())
+	return l.rate.Count - len(l.times), l.refused
 }
 
 // within reports whether r allows no more than o.

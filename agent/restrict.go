@@ -74,17 +74,33 @@ var _ Service = (*Restricted)(nil)
 // Policy returns the policy of r.
 func (r *Restricted) Policy() Policy { return r.policy }
 
-// Admit counts a request. If it is one more than the policy's rate, it is CodeThrottled.
-func (r *Restricted) Admit() error {
-	wait := r.limiter.allow()
+// Admit counts a request that the policy allows. If it is one more than the policy's rate, it is
+// CodeThrottled. refund takes the request back if nothing came of it.
+func (r *Restricted) Admit() (refund func(), err error) {
+	at, wait := r.limiter.allow()
 	if wait == 0 {
-		return nil
+		return func() { r.limiter.refund(at) }, nil
 	}
-	return &Error{
+	return nil, &Error{
 		Code: CodeThrottled, Op: "request", RetryAfter: wait,
 		Message: fmt.Sprintf("the socket %s answers %s requests", r.policy.Socket, r.policy.Rate),
 		Hint:    fmt.Sprintf("try again in %s", max(wait, time.Second).Round(time.Second)),
 	}
+}
+
+// RateState returns how many requests the policy's rate leaves now, and how many it refused.
+func (r *Restricted) RateState() (remaining int, refused int64) { return r.limiter.state() }
+
+// admitted calls get as a request that counts if it succeeds.
+func admitted[T any](r *Restricted, get func() (T, error)) (result T, err error) {
+	refund, err := r.Admit()
+	if err != nil {
+		return result, err
+	}
+	if result, err = get(); err != nil {
+		refund()
+	}
+	return result, err
 }
 
 // Denied returns the error for what no policy allows, such as "sign-outs".
@@ -101,15 +117,18 @@ func (r *Restricted) Token(ctx context.Context, req TokenRequest) (Token, error)
 	if req.Type != TypeID {
 		return Token{}, r.policy.denied("token", "access tokens")
 	}
-	t, err := r.token(ctx, req)
-	if err == nil && t.ExpiresAt.IsZero() {
-		return Token{}, r.policy.denied("token", "API keys, which never expire,")
-	}
+	t, err := admitted(r, func() (Token, error) {
+		t, err := r.token(ctx, req)
+		if err == nil && t.ExpiresAt.IsZero() {
+			return Token{}, r.policy.denied("token", "API keys, which never expire,")
+		}
+		return t, err
+	})
 	return t, hideUser(req, err)
 }
 
-// APIToken returns the token for a request that the policy's CheckAPI allows. It must not
-// reach the client. An API key is among them, because the client does not get it.
+// APIToken returns the token for a request that the policy's CheckAPI and Admit allow. It must
+// not reach the client. An API key is among them, because the client does not get it.
 func (r *Restricted) APIToken(ctx context.Context, req TokenRequest) (Token, error) {
 	if !r.policy.Allows(AccessAPI) || !slices.Contains(r.policy.Environments, req.Environment) || req.Type != TypeID {
 		return Token{}, r.policy.denied("proxy", "requests to the API of "+sanitize.Cut(req.Environment, maxQuoted))
@@ -210,7 +229,7 @@ func (r *Restricted) AWSCredentials(ctx context.Context, req TokenRequest) (AWSC
 	if err := r.check(ctx, "aws", "AWS credentials", &req); err != nil {
 		return AWSCredentials{}, err
 	}
-	c, err := r.awsCredentials(ctx, req)
+	c, err := admitted(r, func() (AWSCredentials, error) { return r.awsCredentials(ctx, req) })
 	return c, hideUser(req, err)
 }
 

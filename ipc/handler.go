@@ -143,9 +143,6 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) (res response, o
 			err = h.logPanic(v)
 		}
 	}()
-	if err := h.admit(); err != nil {
-		return response{}, "", "", err
-	}
 	if err := checkHost(r); err != nil {
 		return response{}, "", "", err
 	}

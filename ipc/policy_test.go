@@ -231,28 +231,52 @@ func TestPolicyOnUnitCredentials(t *testing.T) {
 	}
 }
 
-// More requests than the rate are 429 with Retry-After, whatever they ask for, on all sockets
-// that share the policy.
+// More requests than the rate are 429 with Retry-After, on all sockets that share the policy.
+// Only what is handed out or forwarded counts: a status, a refusal and a failure are free, before
+// the rate is used up and after.
 func TestPolicyRate(t *testing.T) {
 	api := newUpstream(t, nil)
 	service := matrixService(api.URL, new(atomic.Int32))
-	r := agent.Policy{
+	signedIn, token := false, service.token
+	service.token = func(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
+		if !signedIn {
+			return agent.Token{}, &agent.Error{Code: agent.CodeLoginRequired, Environment: "staging", Message: "not signed in"}
+		}
+		return token(ctx, req)
+	}
+	policy := agent.Policy{
 		Socket: "ai", Environments: []string{"staging"}, Allow: []agent.Access{agent.AccessToken, agent.AccessAPI},
 		Rate: agent.Rate{Count: 4, Per: 3_600_000_000_000},
-	}.Restrict(service)
+	}
+	r := policy.Restrict(service)
 	s := &Server{Restricted: r, Proxy: true}
 	first, second := serveMemServer(t, s), filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	serve(t, s, listen(t, second))
-	for _, raw := range []string{rawRequest("GET", "/v1/status", ""), toAPI("GET", "/kyc", ""), rawRequest("GET", "/v1/logout", ""), toAPI("GET", "/kyc", "")} {
-		if a := ask(t, first, raw); a.StatusCode == http.StatusTooManyRequests {
+	cells := matrix(t)
+	allowed := func(c cell) bool { return c.needs == agent.AccessToken || c.needs == agent.AccessAPI }
+	throttled := func(c cell) bool {
+		a := ask(t, first, c.raw)
+		is := a.StatusCode == http.StatusTooManyRequests
+		if is && (a.Header.Get("Kyc-Error") != string(agent.CodeThrottled) || a.Header.Get("Retry-After") == "") {
+			t.Errorf("%.40q: %v", c.raw, a.Header)
+		}
+		return is
+	}
+	for name, c := range cells { // nothing is handed out: it is not allowed, or nobody is signed in
+		if throttled(c) {
+			t.Fatalf("%s: 429 before anything was handed out", name)
+		}
+	}
+	signedIn = true
+	for _, raw := range []string{rawRequest("GET", "/v1/token?env=staging", ""), toAPI("GET", "/kyc", ""), rawRequest("GET", "/v1/token?env=staging", ""), toAPI("GET", "/kyc", "")} {
+		if a := ask(t, first, raw); a.StatusCode != http.StatusOK {
 			t.Fatalf("early: %s", a.body)
 		}
 	}
 	before := api.wire()
-	for _, c := range matrix(t) {
-		a := ask(t, first, c.raw)
-		if a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Kyc-Error") != string(agent.CodeThrottled) || a.Header.Get("Retry-After") == "" {
-			t.Errorf("%.40q: %d %v", c.raw, a.StatusCode, a.Header)
+	for name, c := range cells {
+		if got := throttled(c); got != allowed(c) {
+			t.Errorf("%s: 429 is %v", name, got)
 		}
 	}
 	if api.wire() != before {
@@ -260,6 +284,9 @@ func TestPolicyRate(t *testing.T) {
 	}
 	if got, _ := askAsManager(second, "@1a/unit/x.service/kyc-token.staging"); got != "" {
 		t.Errorf("a unit got %q", got)
+	}
+	if remaining, refused := r.RateState(); remaining != 0 || refused == 0 {
+		t.Errorf("%d left, %d refused", remaining, refused)
 	}
 }
 

@@ -10,10 +10,7 @@ import (
 func (h *handler) serveProxy(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	markForwarded(r)
-	environment, user, began, err := "", "", false, h.admit()
-	if err == nil {
-		err = checkNotBrowser(r)
-	}
+	environment, user, began, err := "", "", false, checkNotBrowser(r)
 	if err == nil {
 		environment, user, began, err = h.proxy.Forward(w, r)
 	}

@@ -15,16 +15,8 @@ func (h *handler) restrict(r *agent.Restricted) {
 		h.proxy = nil
 	}
 	if h.proxy != nil {
-		h.proxy.Token, h.proxy.Policy = r.APIToken, &policy
+		h.proxy.Token, h.proxy.Policy, h.proxy.Admit = r.APIToken, &policy, r.Admit
 	}
-}
-
-// admit counts a request against the rate of the socket's policy.
-func (h *handler) admit() error {
-	if h.restricted == nil {
-		return nil
-	}
-	return h.restricted.Admit()
 }
 
 // closed are the words for what routes that are not open do.

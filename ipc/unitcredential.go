@@ -114,9 +114,6 @@ func (s *unitCredentialServer) token(c net.Conn, env string) (token agent.Token,
 			err = s.handler.logPanic(v)
 		}
 	}()
-	if err := s.handler.admit(); err != nil {
-		return agent.Token{}, err
-	}
 	client := peer.Of(c) // a child of the manager, in the unit's control group
 	defer client.Close()
 	return s.handler.token(s.handler.serviceFor(&connection{conn: c, client: client}), agent.TokenRequest{Environment: env}, tokenTimeout)

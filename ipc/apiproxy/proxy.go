@@ -72,7 +72,10 @@ type Proxy struct {
 	// are kept.
 	Token func(context.Context, agent.TokenRequest) (agent.Token, error)
 	// Policy decides what is forwarded; nil allows everything.
-	Policy    *agent.Policy
+	Policy *agent.Policy
+	// Admit counts a request that Policy allows against its rate; nil allows any number. refund
+	// takes one back that was not sent.
+	Admit     func() (refund func(), err error)
 	Transport *http.Transport // of NewTransport
 	// TokenTimeout bounds the wait for a token.
 	TokenTimeout time.Duration
@@ -114,6 +117,9 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment, us
 			err = p.OnPanic(v)
 		}
 		q.endTurn(nil) // unless it has ended
+		if q.refund != nil {
+			q.refund()
+		}
 		environment, user, began = q.token.Environment, q.token.User, q.out.began
 		switch {
 		case err == nil:
@@ -143,6 +149,7 @@ type proxyRequest struct {
 	wait     time.Duration // how long it may wait for its turn
 	waitEnds time.Time
 	turn     pace.Turn
+	refund   func() // takes the request back from the rate; nil once it is sent
 }
 
 // forward returns an error if there is no answer of the API's to pass on.
@@ -192,6 +199,11 @@ func (q *proxyRequest) target() (*url.URL, error) {
 	err := q.confirm()
 	if err != nil {
 		return nil, err
+	}
+	if q.proxy.Admit != nil {
+		if q.refund, err = q.proxy.Admit(); err != nil {
+			return nil, err
+		}
 	}
 	if q.token, err = q.getToken(0); err != nil {
 		return nil, err

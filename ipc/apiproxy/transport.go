@@ -182,6 +182,7 @@ func (q *proxyRequest) RoundTrip(out *http.Request) (*http.Response, error) {
 
 // send sends the request once, for which it has its turn.
 func (q *proxyRequest) send(out *http.Request) (*http.Response, error) {
+	q.refund = nil
 	res, err := q.proxy.Transport.RoundTrip(out)
 	q.endTurn(res)
 	return res, err
