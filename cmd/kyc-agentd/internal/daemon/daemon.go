@@ -127,7 +127,7 @@ func Serve(ctx context.Context, o Options) error {
 	defer s.close()
 	if err := d.start(ctx, s); err != nil {
 		if s.inherited {
-			refuse(ctx, s.all(), err, d.log, d.canStart)
+			refuse(ctx, s, err, d.log, d.canStart)
 		}
 		return err
 	}

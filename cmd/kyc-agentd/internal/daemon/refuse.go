@@ -9,7 +9,6 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc"
-	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 const (
@@ -28,14 +27,15 @@ const (
 // up and closes the socket. This way the client gets the reason, the unit fails, and the
 // next client triggers a new start. After the configuration was corrected, a reload ends it
 // at once: when usable returns nil.
-func refuse(ctx context.Context, listeners []*socket.Listener, cause error, log *slog.Logger, usable func() error) {
+func refuse(ctx context.Context, s *sockets, cause error, log *slog.Logger, usable func() error) {
 	notify("STATUS=cannot start: " + sanitize.OneLine(cause.Error()))
 	ctx, cancel := context.WithTimeout(ctx, refuseWithin)
 	defer cancel()
 	idle := time.AfterFunc(refuseIdle, cancel)
 	defer idle.Stop()
 	asked := func() { idle.Reset(refuseIdle) }
-	server := &ipc.Server{Service: refusal{cause, asked}, Logger: log, Reload: func(context.Context) error {
+	forwarded := &ipc.Server{Service: forwardedRefusal(cause, asked), Logger: log}
+	server := &ipc.Server{Service: refusal{cause: cause, asked: asked}, Logger: log, Reload: func(context.Context) error {
 		asked()
 		err := usable()
 		if err == nil {
@@ -44,16 +44,38 @@ func refuse(ctx context.Context, listeners []*socket.Listener, cause error, log 
 		return err
 	}}
 	var serving sync.WaitGroup
-	for _, ln := range listeners {
+	for _, ln := range s.agent {
 		serving.Go(func() { _ = server.Serve(ctx, ln) }) // an error changes nothing
+	}
+	for _, ln := range s.extra {
+		serving.Go(func() { _ = forwarded.Serve(ctx, ln) })
 	}
 	serving.Wait()
 }
 
 // A refusal is the [agent.Service] of a daemon that cannot start.
 type refusal struct {
-	cause error
-	asked func() // called at each request
+	cause      error
+	asked      func()            // called at each request
+	restricted *agent.Restricted // denies what changes something; nil on the agent's own socket
+}
+
+// forwardedRefusal is the refusal on the socket for forwarding, which may be on somebody else's
+// machine: the cause names files and quotes them.
+func forwardedRefusal(cause error, asked func()) refusal {
+	r := refusal{asked: asked, cause: &agent.Error{
+		Code: agent.CodeOf(cause), Op: "start", Message: "the agent cannot start", Hint: "on its machine, run: kyc-agentd doctor",
+	}}
+	r.restricted = agent.ForwardingPolicy().Restrict(r)
+	return r
+}
+
+func (r refusal) refuseChange(op, what string) error {
+	err := r.refuse()
+	if r.restricted != nil {
+		return r.restricted.Denied(op, what)
+	}
+	return err
 }
 
 func (r refusal) refuse() error {
@@ -69,12 +91,16 @@ func (r refusal) AWSCredentials(context.Context, agent.TokenRequest) (agent.AWSC
 	return agent.AWSCredentials{}, r.refuse()
 }
 
-func (r refusal) Login(context.Context, agent.LoginRequest, agent.Prompter) error { return r.refuse() }
+func (r refusal) Login(context.Context, agent.LoginRequest, agent.Prompter) error {
+	return r.refuseChange("login", "sign-ins")
+}
 
-func (r refusal) Logout(context.Context, agent.LogoutRequest) error { return r.refuse() }
+func (r refusal) Logout(context.Context, agent.LogoutRequest) error {
+	return r.refuseChange("logout", "sign-outs")
+}
 
 func (r refusal) Recover(context.Context, agent.RecoverRequest, agent.Prompter) error {
-	return r.refuse()
+	return r.refuseChange("recover", "changes of an account")
 }
 
 func (r refusal) Status(context.Context) (agent.Status, error) { return agent.Status{}, r.refuse() }
