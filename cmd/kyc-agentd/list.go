@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -56,15 +56,15 @@ func writeNames(w io.Writer, st agent.Status) error {
 	return nil
 }
 
+// writeEnvironments writes the environments for a person, as wide as the terminal is.
 func writeEnvironments(w io.Writer, st agent.Status) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ENVIRONMENT\tSTATE\tUSER\tAPI")
+	table := statustext.Table{Header: []string{"ENVIRONMENT", "STATE", "USER", "API"}}
 	for _, e := range st.Environments {
-		name := e.Name
-		if name == st.DefaultEnvironment {
+		name := sanitize.OneLine(e.Name)
+		if e.Name == st.DefaultEnvironment {
 			name += " (default)"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", name, cmp.Or(state(e), "-"), statustext.User(e), sanitize.OneLine(e.APIURL))
+		table.Rows = append(table.Rows, []string{name, cmp.Or(state(e), "-"), statustext.User(e), sanitize.OneLine(e.APIURL)})
 	}
-	return table.Flush()
+	return table.Write(w, terminal.Columns(w))
 }

@@ -5,17 +5,16 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -91,18 +90,19 @@ func (c *cli) withoutClaims(ctx context.Context, st agent.Status, env string, er
 	return nil
 }
 
-// write writes who it is for a person, who reads it at now.
+// write writes who it is for a person, who reads it at now, as wide as the terminal is.
 func (i identity) write(w io.Writer, now time.Time) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var lines statustext.Lines
 	line := func(label, value string) {
 		if value != "" {
-			fmt.Fprintf(table, "%s\t%s\n", sanitize.OneLine(label), sanitize.OneLine(value))
+			lines = append(lines, [2]string{sanitize.OneLine(label), sanitize.OneLine(value)})
 		}
 	}
+	width := terminal.Columns(w)
 	line("environment", i.Environment)
 	if i.APIKey {
 		line("user", "none: an API key")
-		return table.Flush()
+		return lines.Write(w, width)
 	}
 	line("user", i.User)
 	line("sub", i.Subject)
@@ -114,7 +114,7 @@ func (i identity) write(w io.Writer, now time.Time) error {
 		line("signed in", statustext.Time(i.SignedInAt, now))
 	}
 	line("sign-in ends", statustext.Time(i.SignInEndsAt, now))
-	return table.Flush()
+	return lines.Write(w, width)
 }
 
 // A claim is one of a token, in words.

@@ -44,12 +44,36 @@ func (t Table) blocks(width int) string {
 	for _, row := range t.Rows {
 		fmt.Fprintln(&b, row[0])
 		for i, cell := range row[1:] {
-			if cell != "-" {
+			if cell != "-" && cell != "" {
 				fmt.Fprintln(&b, Wrap(fmt.Sprintf("  %-*s  %s", label, strings.ToLower(t.Header[i+1]), cell), width, label+4))
 			}
 		}
 	}
 	return b.String()
+}
+
+// Lines are labels with a value each, in two columns.
+type Lines [][2]string
+
+// Write writes l. A value that is too long for width, if that is not 0, goes on below itself,
+// or under its label if one of its words is too long for that.
+func (l Lines) Write(w io.Writer, width int) error {
+	label := 0
+	for _, line := range l {
+		label = max(label, utf8.RuneCountInString(line[0]))
+	}
+	var b strings.Builder
+	for _, line := range l {
+		indent := label + 2
+		for word := range strings.FieldsSeq(line[1]) {
+			if indent+utf8.RuneCountInString(word) > width {
+				indent = 2
+			}
+		}
+		fmt.Fprintln(&b, Wrap(fmt.Sprintf("%-*s  %s", label, line[0], line[1]), width, indent))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // Wrap breaks a line at spaces so that none is longer than width, if that is not 0; what
