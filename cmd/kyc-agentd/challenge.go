@@ -24,6 +24,11 @@ func (in *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (
 	if in.terminal == nil {
 		return refuseChallenge(c)
 	}
+	if len(c.Fields) == 1 && c.Fields[0].Label == "Answer" && strings.HasSuffix(c.Prompt, "?") {
+		field := c.Fields[0]
+		field.Label = c.Prompt // the challenge is the question
+		c.Fields = []agent.Field{field}
+	}
 	in.showChallenge(c)
 	answers := agent.Answers{}
 	for _, field := range c.Fields {
@@ -92,35 +97,52 @@ func (in *interaction) showChallenge(c agent.Challenge) {
 }
 
 func (in *interaction) askField(ctx context.Context, field agent.Field) (agent.Secret, error) {
-	label := cmp.Or(field.Label, field.Name)
-	if field.Name == newPassword && field.Secret {
-		return in.askTwice(ctx, label)
+	question := fieldQuestion(field)
+	switch {
+	case field.Name == newPassword && field.Secret:
+		return in.askTwice(ctx, question)
+	case strings.HasPrefix(field.Name, attributePrefix):
+		return in.askAttribute(ctx, question)
 	}
-	if attribute, ok := strings.CutPrefix(field.Name, attributePrefix); ok {
-		return in.askAttribute(ctx, cmp.Or(attributeLabels[attribute], label))
-	}
-	typed, err := in.terminal.Ask(ctx, label, field.Secret)
+	typed, err := in.terminal.Ask(ctx, question, field.Secret)
 	return agent.NewSecret(typed), err
+}
+
+// fieldQuestion returns the question for a field. Its label is that of a form.
+func fieldQuestion(field agent.Field) string {
+	label := cmp.Or(field.Label, field.Name)
+	if question := labelQuestions[label]; question != "" {
+		return question
+	}
+	if attribute, ok := strings.CutPrefix(field.Name, attributePrefix); ok && attributes[attribute] != "" {
+		return "What is " + attributes[attribute] + "?"
+	}
+	return strings.TrimRight(label, "?: ") + "?"
+}
+
+// labelQuestions are the questions for the labels that are too short to be one.
+var labelQuestions = map[string]string{
+	"Answer": "What is the answer?", "Code": "What is the code?", "Number or name": "Which of these?",
 }
 
 // attributePrefix is of the fields for what the user pool wants to know about a new user.
 const attributePrefix = "userAttributes."
 
-// attributeLabels are the questions for Cognito's standard attributes, which are those of
-// OpenID Connect, where the name alone does not say what to type.
-var attributeLabels = map[string]string{
-	"address": "Your address", "birthdate": "Your date of birth (YYYY-MM-DD)", "email": "Your e-mail address",
-	"family_name": "Your family name", "gender": "Your gender", "given_name": "Your given name", "locale": "Your locale, such as en-US",
-	"middle_name": "Your middle name", "name": "Your name", "nickname": "Your nickname",
-	"phone_number": "Your phone number, such as +15551234567", "picture": "The URL of your picture",
-	"preferred_username": "Your preferred user name", "profile": "The URL of your profile", "website": "The URL of your website",
-	"zoneinfo": "Your time zone, such as Europe/Berlin",
+// attributes are Cognito's standard attributes, which are those of OpenID Connect, in words:
+// the name alone does not say what to type.
+var attributes = map[string]string{
+	"address": "your address", "birthdate": "your date of birth (YYYY-MM-DD)", "email": "your e-mail address",
+	"family_name": "your family name", "gender": "your gender", "given_name": "your given name", "locale": "your locale (such as en-US)",
+	"middle_name": "your middle name", "name": "your name", "nickname": "your nickname",
+	"phone_number": "your phone number (such as +15551234567)", "picture": "the URL of your picture",
+	"preferred_username": "your preferred user name", "profile": "the URL of your profile", "website": "the URL of your website",
+	"zoneinfo": "your time zone (such as Europe/Berlin)",
 }
 
 // askAttribute asks until there is an answer: the user pool requires one.
-func (in *interaction) askAttribute(ctx context.Context, label string) (agent.Secret, error) {
+func (in *interaction) askAttribute(ctx context.Context, question string) (agent.Secret, error) {
 	for {
-		typed, err := in.terminal.Ask(ctx, label, false)
+		typed, err := in.terminal.Ask(ctx, question, false)
 		if err != nil || strings.TrimSpace(typed) != "" {
 			return agent.NewSecret(typed), err
 		}
@@ -129,9 +151,9 @@ func (in *interaction) askAttribute(ctx context.Context, label string) (agent.Se
 }
 
 // askTwice asks for a new secret until both answers are the same.
-func (in *interaction) askTwice(ctx context.Context, label string) (agent.Secret, error) {
+func (in *interaction) askTwice(ctx context.Context, question string) (agent.Secret, error) {
 	for {
-		first, err := in.terminal.Ask(ctx, label, true)
+		first, err := in.terminal.Ask(ctx, question, true)
 		if err != nil {
 			return agent.Secret{}, err
 		}
@@ -139,7 +161,7 @@ func (in *interaction) askTwice(ctx context.Context, label string) (agent.Secret
 			in.terminal.Printf("nothing was typed; Ctrl-C gives up")
 			continue
 		}
-		second, err := in.terminal.Ask(ctx, label+", again", true)
+		second, err := in.terminal.Ask(ctx, strings.TrimSuffix(question, "?")+", again?", true)
 		if err != nil {
 			return agent.Secret{}, err
 		}

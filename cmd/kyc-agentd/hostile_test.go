@@ -176,7 +176,7 @@ func TestHostileChallenge(t *testing.T) {
 	answerAll(t, h.socket(), hostileAnswers()["challenge"], true)
 	p := terminaltest.New(t)
 	r := h.sessionOn(p, kycAgentd("login", "-u", "ana"))
-	p.Sees("Password for ana (staging): ")
+	p.Sees("Password for ana at staging? ")
 	p.Types("correct horse\n")
 	p.Sees("?]0;OWNED??[2J?2J? kyc-agentd: forged")
 	_ = r.Process.Kill()

@@ -55,12 +55,12 @@ var secretPrompts = []struct {
 	prompt string
 	after  []terminaltest.Answer
 }{
-	{"login -u ana", nil, "Password for ana (prod): ", []terminaltest.Answer{{"Code: ", "1"}, {"New password: ", "Brand-new-8"}, {"New password, again: ", "Brand-new-8"}}},
-	{"login -u ana", []terminaltest.Answer{{"(prod): ", "Brand-new-8"}, {"Code: ", "1"}}, "New password: ", []terminaltest.Answer{{"New password, again: ", "Brand-new-8"}}},
-	{"login -u ana", []terminaltest.Answer{{"(prod): ", "Brand-new-8"}, {"Code: ", "1"}, {"New password: ", "Brand-new-8"}}, "New password, again: ", nil},
-	{"password change -u ana", nil, "Current password for ana (prod): ", []terminaltest.Answer{{"Code: ", "1"}, {"New password: ", "Brand-new-8"}, {"New password, again: ", "Brand-new-8"}}},
-	{"password reset -u ana", []terminaltest.Answer{{"Code: ", "1"}}, "New password: ", []terminaltest.Answer{{"New password, again: ", "Brand-new-8"}}},
-	{"login --api-key-stdin", nil, "API key for prod: ", nil},
+	{"login -u ana", nil, "Password for ana at prod? ", []terminaltest.Answer{{"What is the code? ", "1"}, {"New password? ", "Brand-new-8"}, {"New password, again? ", "Brand-new-8"}}},
+	{"login -u ana", []terminaltest.Answer{{"at prod? ", "Brand-new-8"}, {"What is the code? ", "1"}}, "New password? ", []terminaltest.Answer{{"New password, again? ", "Brand-new-8"}}},
+	{"login -u ana", []terminaltest.Answer{{"at prod? ", "Brand-new-8"}, {"What is the code? ", "1"}, {"New password? ", "Brand-new-8"}}, "New password, again? ", nil},
+	{"password change -u ana", nil, "Current password for ana at prod? ", []terminaltest.Answer{{"What is the code? ", "1"}, {"New password? ", "Brand-new-8"}, {"New password, again? ", "Brand-new-8"}}},
+	{"password reset -u ana", []terminaltest.Answer{{"What is the code? ", "1"}}, "New password? ", []terminaltest.Answer{{"New password, again? ", "Brand-new-8"}}},
+	{"login --api-key-stdin", nil, "API key for prod? ", nil},
 }
 
 // Ctrl-Z at any secret prompt of any verb, and fg: the shell's terminal is as it was, and
@@ -129,7 +129,7 @@ func TestStopSignalsAtASecretPrompt(t *testing.T) {
 			p.Sees("pid ")
 			p.Sees("\r\n")
 			pid := strings.Fields(p.Seen()[strings.LastIndex(p.Seen(), "pid "):])[1]
-			p.Sees("Password for ana (prod): ")
+			p.Sees("Password for ana at prod? ")
 			p.Types("half-a-secret")
 			kill(t, "-"+signal, pid)
 			p.Sees("Stopped")
@@ -139,14 +139,14 @@ func TestStopSignalsAtASecretPrompt(t *testing.T) {
 			p.Types("bg; sleep 0.3; jobs\n")
 			p.Sees("Stopped") // as what uses the terminal from the background
 			p.Types("fg\n")
-			p.Sees("Password for ana (prod): ")
+			p.Sees("Password for ana at prod? ")
 			if p.Echoes() {
 				t.Error("the prompt echoes after fg")
 			}
 			kill(t, "-STOP", pid)
 			p.Sees("Stopped")
 			p.Types("fg\n")
-			p.Sees("Password for ana (prod): ")
+			p.Sees("Password for ana at prod? ")
 			if p.Echoes() {
 				t.Error("the prompt echoes after SIGSTOP and fg")
 			}
@@ -165,7 +165,7 @@ func TestKillAStoppedPrompt(t *testing.T) {
 	p := terminaltest.New(t)
 	startShell(t, p, "bash", &scriptedAgent{})
 	p.Types("kyc-agentd login -u ana\n")
-	p.Sees("Password for ana (prod): ")
+	p.Sees("Password for ana at prod? ")
 	p.Types("\x1a")
 	p.Sees("Stopped")
 	p.Types("kill %1; wait; echo go''ne $?\n")

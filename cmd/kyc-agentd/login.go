@@ -85,7 +85,7 @@ func (o *loginOptions) apiKey(ctx context.Context, in *interaction) (agent.Secre
 	if in.terminal == nil || !isTerminal(o.cli.io.in) {
 		return o.cli.io.readAPIKey(ctx, "run: kyc-agentd login --api-key-stdin "+in.env.Name+" < FILE")
 	}
-	typed, err := in.terminal.Ask(ctx, "API key for "+in.env.Name, true)
+	typed, err := in.terminal.Ask(ctx, "API key for "+in.env.Name+"?", true)
 	if err == nil && !strings.HasPrefix(typed, "sk_") {
 		err = usageError("", "that is no API key: they begin with sk_")
 	}

@@ -43,9 +43,9 @@ func TestLoginAsks(t *testing.T) {
 	vars, a := newSocket(t)
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login")
-	p.Sees("User: ")
+	p.Sees("Which user? ")
 	p.Types(agenttest.User + "\n")
-	p.Sees("Password for " + agenttest.User + " (staging): ")
+	p.Sees("Password for " + agenttest.User + " at staging? ")
 	p.Types(agenttest.Password + "\n")
 	got := end()
 	if got.exit != exitOK || got.out != "" || got.firstLine() != signedIn {
@@ -63,9 +63,9 @@ func TestLoginAnswersAChallenge(t *testing.T) {
 	vars, _ := newSocket(t)
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "prod", "-u", agenttest.MFAUser)
-	p.Sees("(prod): ")
+	p.Sees("at prod? ")
 	p.Types(agenttest.Password + "\n")
-	p.Sees(": ")
+	p.Sees("? ")
 	p.Types(agenttest.MFACode + "\n")
 	if got := end(); got.exit != exitOK || !strings.HasPrefix(got.firstLine(), "prod: signed in as "+agenttest.MFAUser) {
 		t.Errorf("%+v", got)
@@ -77,9 +77,9 @@ func TestLoginOffersTheLastUser(t *testing.T) {
 	agenttest.Login(t, a, "staging")
 	p := terminaltest.New(t)
 	end := session{vars: append(vars, "KYC_ENV=staging"), tty: p.TTY}.begin(t.Context(), "login")
-	p.Sees("User [" + agenttest.User + "]: ")
+	p.Sees("Which user? [" + agenttest.User + "] ")
 	p.Types("\n")
-	p.Sees("Password for " + agenttest.User + " (staging): ")
+	p.Sees("Password for " + agenttest.User + " at staging? ")
 	p.Types(agenttest.Password + "\n")
 	if got := end(); got.exit != exitOK {
 		t.Errorf("%+v", got)
@@ -89,11 +89,11 @@ func TestLoginOffersTheLastUser(t *testing.T) {
 // Ctrl-C at any prompt ends the sign-in, and the person's shell echoes again.
 func TestLoginCancelled(t *testing.T) {
 	at := map[string][]string{
-		"User: ":      nil,
-		"(staging): ": {"User: "},
-		"Code":        {"User: ", "(staging): "},
+		"Which user? ":       nil,
+		"at staging? ":       {"Which user? "},
+		"What is the code? ": {"Which user? ", "at staging? "},
 	}
-	answers := map[string]string{"User: ": agenttest.MFAUser + "\n", "(staging): ": agenttest.Password + "\n"}
+	answers := map[string]string{"Which user? ": agenttest.MFAUser + "\n", "at staging? ": agenttest.Password + "\n"}
 	for prompt, before := range at {
 		t.Run(prompt, func(t *testing.T) {
 			vars, _ := newSocket(t)
@@ -112,7 +112,7 @@ func TestLoginCancelled(t *testing.T) {
 }
 
 func cancelledLine(prompt string) string {
-	if prompt == "Code" { // the client adds the environment to what a Prompter says
+	if prompt == "What is the code? " { // the client adds the environment to what a Prompter says
 		return "staging: cancelled"
 	}
 	return "cancelled"
@@ -190,7 +190,7 @@ func TestLoginThatTakesLong(t *testing.T) {
 	const line = "Cognito has not answered yet; Ctrl-C cancels (0s)\x1b[K"
 	p.Sees(line)
 	said <- struct{}{}
-	p.Sees("\r\x1b[K\rCode: ") // and the line is gone
+	p.Sees("\r\x1b[K\rWhat is the code? ") // and the line is gone
 	p.Types("123456\n")
 	p.Sees(line)
 	said <- struct{}{}
@@ -238,18 +238,18 @@ func TestLoginShowsPromptInputsAndProblem(t *testing.T) {
 	p := terminaltest.New(t)
 	vars := config.Environ{"KYC_AGENT_SOCK=" + serveOn(t, challenger{a}, nil)}
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
-	p.Sees(": ")
+	p.Sees("? ")
 	p.Types("x\n")
-	p.Sees("A new password is needed\r\nNew password: ")
+	p.Sees("A new password is needed\r\nNew password? ")
 	p.Types("short\n")
-	p.Sees("Your name: ")
+	p.Sees("Your name? ")
 	p.Types("Ana\n")
-	p.Sees("the password is too short\r\nA new password is needed\r\nNew password: ")
+	p.Sees("the password is too short\r\nA new password is needed\r\nNew password? ")
 	p.Types("long enough\n")
-	p.Sees("Your name: ")
+	p.Sees("Your name? ")
 	p.Types("Ana\n")
 	end().want(t, exitDenied, "all is well")
-	if shown := p.Seen(); strings.Contains(shown, "New password: short") || strings.Contains(shown, "long enough") || !strings.Contains(shown, "Ana") {
+	if shown := p.Seen(); strings.Contains(shown, "New password? short") || strings.Contains(shown, "long enough") || !strings.Contains(shown, "Ana") {
 		t.Errorf("%q", shown)
 	}
 }

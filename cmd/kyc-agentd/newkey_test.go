@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	keepQuestion = "Keep it in encrypted files, with a new key that only you can read? [Y/n]: "
+	keepQuestion = "Keep it in encrypted files, with a new key that only you can read? [Y/n] "
 	keepLine     = "kyc-agentd: staging: signed in as ana, kept until the agent stops; to keep it, run: kyc-agentd keygen && kyc-agentd reload\r\n"
 )
 
@@ -20,7 +20,7 @@ const (
 func (h *fixture) loginOn(p *terminaltest.Person) *running {
 	h.t.Helper()
 	r := h.sessionOn(p, kycAgentd("login", "-u", "ana"))
-	p.Answers(terminaltest.Answer{"Password for ana (staging): ", "correct horse"})
+	p.Answers(terminaltest.Answer{"Password for ana at staging? ", "correct horse"})
 	p.Sees("\r\nThere is no keyring here, so the sign-in would end when the agent stops.\r\n" + keepQuestion)
 	return r
 }
@@ -57,7 +57,7 @@ func TestLoginOffersAKey(t *testing.T) {
 			t.Errorf("%d sign-ins", n)
 		}
 		again := h.sessionOn(p, kycAgentd("login", "-u", "ana"))
-		p.Answers(terminaltest.Answer{"Password for ana (staging): ", "correct horse"})
+		p.Answers(terminaltest.Answer{"Password for ana at staging? ", "correct horse"})
 		p.Sees("\r\nkyc-agentd: staging: signed in as ana, kept in files (" + h.dir + "/.local/state/kyc-agent)\r\n")
 		h.ended(again)
 	}

@@ -215,9 +215,9 @@ func TestLoginAtATerminal(t *testing.T) {
 	h.daemon("--store", "memory")
 	p := terminaltest.New(t)
 	r := h.sessionOn(p, kycAgentd("login"))
-	p.Sees("User: ")
+	p.Sees("Which user? ")
 	p.Types("ana\n")
-	p.Sees("Password for ana (staging): ")
+	p.Sees("Password for ana at staging? ")
 	p.Types("correct horse\n")
 	p.Sees("kyc-agentd: staging: signed in as ana, kept in memory, only until the daemon stops\r\n")
 	if exit := h.ended(r); exit != exitOK || strings.Contains(p.Seen(), "horse") || !p.Echoes() {
@@ -239,7 +239,7 @@ func TestLoginAsksTheTerminalItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Sees("Password for ana (staging): ")
+	p.Sees("Password for ana at staging? ")
 	p.Types("correct horse\n")
 	if exit := h.ended(r); exit != exitOK || out.Len() > 0 {
 		t.Errorf("exit %d, stdout %q", exit, out.String())
@@ -253,10 +253,10 @@ func TestLoginAsksForTheCode(t *testing.T) {
 	grace, _ := h.cognito.User("grace")
 	p := terminaltest.New(t)
 	r := h.sessionOn(p, kycAgentd("login", "-u", "grace"))
-	p.Sees("Password for grace (staging): ")
+	p.Sees("Password for grace at staging? ")
 	p.Types("amazing\n")
 	p.Sees("authenticator app")
-	p.Sees(": ")
+	p.Sees("? ")
 	p.Types(cognitotest.TOTP(grace.TOTPSecret, time.Now()) + "\n")
 	p.Sees("signed in as grace")
 	p.Sees("\n")
@@ -284,7 +284,7 @@ func TestLoginLeavesTheTerminalAsItWas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := terminaltest.New(t)
 			r := h.sessionOn(p, kycAgentd("login", "-u", "ana"))
-			p.Sees("(staging): ")
+			p.Sees("at staging? ")
 			if p.Echoes() {
 				t.Error("the prompt echoes")
 			}

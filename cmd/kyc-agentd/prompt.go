@@ -81,11 +81,11 @@ func findEnvironment(st agent.Status, name string) (agent.EnvironmentStatus, err
 
 // askUser asks for the user. An empty answer means the last one.
 func (in *interaction) askUser(ctx context.Context) (string, error) {
-	label := "User"
+	question := "Which user?"
 	if in.env.User != "" {
-		label += " [" + in.env.User + "]"
+		question += " [" + in.env.User + "]"
 	}
-	typed, err := in.terminal.Ask(ctx, label, false)
+	typed, err := in.terminal.Ask(ctx, question, false)
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +101,7 @@ func (in *interaction) askUser(ctx context.Context) (string, error) {
 
 // askPassword asks for the user's current password, which may be empty.
 func (in *interaction) askPassword(ctx context.Context, what, user string) (agent.Secret, error) {
-	typed, err := in.terminal.Ask(ctx, what+" for "+user+" ("+in.env.Name+")", true)
+	typed, err := in.terminal.Ask(ctx, what+" for "+user+" at "+in.env.Name+"?", true)
 	return agent.NewSecret(typed), err
 }
 

@@ -113,13 +113,13 @@ func TestPasswordReset(t *testing.T) {
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "password", "reset")
 	p.Answers(
-		terminaltest.Answer{"User [ana]: ", ""},
-		terminaltest.Answer{"Code sent by e-mail (a***@e***)\r\nCode: ", "123456"},
-		terminaltest.Answer{"New password: ", "Brand-new-8"},
-		terminaltest.Answer{"New password, again: ", "Brand-new-9"},
-		terminaltest.Answer{"the two are not the same; once more\r\nNew password: ", ""},
-		terminaltest.Answer{"nothing was typed; Ctrl-C gives up\r\nNew password: ", "Brand-new-8"},
-		terminaltest.Answer{"New password, again: ", "Brand-new-8"},
+		terminaltest.Answer{"Which user? [ana] ", ""},
+		terminaltest.Answer{"Code sent by e-mail (a***@e***)\r\nWhat is the code? ", "123456"},
+		terminaltest.Answer{"New password? ", "Brand-new-8"},
+		terminaltest.Answer{"New password, again? ", "Brand-new-9"},
+		terminaltest.Answer{"the two are not the same; once more\r\nNew password? ", ""},
+		terminaltest.Answer{"nothing was typed; Ctrl-C gives up\r\nNew password? ", "Brand-new-8"},
+		terminaltest.Answer{"New password, again? ", "Brand-new-8"},
 	)
 	end().want(t, exitOK, "prod: password set; next, run: kyc-agentd login prod")
 	wantAnswers(t, got, map[string]string{"code": "123456", "new_password": "Brand-new-8"})
@@ -140,9 +140,9 @@ func TestPasswordChange(t *testing.T) {
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "password", "change", "-u", "bob", "staging")
 	p.Answers(
-		terminaltest.Answer{"Current password for bob (staging): ", "Correct-horse-7"},
-		terminaltest.Answer{"New password: ", "Brand-new-8"},
-		terminaltest.Answer{"New password, again: ", "Brand-new-8"},
+		terminaltest.Answer{"Current password for bob at staging? ", "Correct-horse-7"},
+		terminaltest.Answer{"New password? ", "Brand-new-8"},
+		terminaltest.Answer{"New password, again? ", "Brand-new-8"},
 	)
 	end().want(t, exitOK, "staging: password changed")
 	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8"})
@@ -165,7 +165,7 @@ func TestNewPasswordIsTypedTwice(t *testing.T) {
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
 	p.Answers(
-		terminaltest.Answer{"(prod): ", "Temporary-1"}, terminaltest.Answer{"New password: ", "Brand-new-8"}, terminaltest.Answer{"New password, again: ", "Brand-new-8"}, terminaltest.Answer{"Your name: ", "Ana"},
+		terminaltest.Answer{"at prod? ", "Temporary-1"}, terminaltest.Answer{"New password? ", "Brand-new-8"}, terminaltest.Answer{"New password, again? ", "Brand-new-8"}, terminaltest.Answer{"What is your name? ", "Ana"},
 	)
 	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
 	wantAnswers(t, got, map[string]string{"new_password": "Brand-new-8", "new_password_again": "Brand-new-8", "userAttributes.name": "Ana"})
@@ -189,7 +189,7 @@ func TestLoginWithoutAPassword(t *testing.T) {
 	}})
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
-	p.Answers(terminaltest.Answer{"(prod): ", ""}, terminaltest.Answer{"Choose: 1 = password, 2 = code by e-mail\r\nNumber or name: ", "2"})
+	p.Answers(terminaltest.Answer{"at prod? ", ""}, terminaltest.Answer{"Choose: 1 = password, 2 = code by e-mail\r\nWhich of these? ", "2"})
 	end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
 	wantAnswers(t, got, map[string]string{"choice": "2"})
 	if req.Username != "ana" || !req.Password.IsZero() {
@@ -210,13 +210,13 @@ func TestConfirm(t *testing.T) {
 	vars := at(t, d)
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "confirm", "staging")
-	p.Answers(terminaltest.Answer{"User: ", "bob"}, terminaltest.Answer{"Code: ", "123456"})
+	p.Answers(terminaltest.Answer{"Which user? ", "bob"}, terminaltest.Answer{"What is the code? ", "123456"})
 	end().want(t, exitOK, "staging: account confirmed; next, run: kyc-agentd login staging")
 	wantAnswers(t, got, map[string]string{"code": "123456"})
 
 	p = terminaltest.New(t)
 	end = session{vars: vars, tty: p.TTY}.begin(t.Context(), "confirm", "staging", "-u", "bob", "--resend")
-	p.Answers(terminaltest.Answer{"Code: ", "654321"})
+	p.Answers(terminaltest.Answer{"What is the code? ", "654321"})
 	if o := end(); o.exit != exitOK || o.errOut != "kyc-agentd: staging: the code was sent again\nkyc-agentd: staging: account confirmed; next, run: kyc-agentd login staging\n" {
 		t.Errorf("%+v", o)
 	}
@@ -280,17 +280,17 @@ func TestVerbsCancelled(t *testing.T) {
 		_, err := ask(ctx, agent.Challenge{Environment: "prod", Name: "YES", Prompt: "Go on?", Fields: []agent.Field{{Name: "yes", Label: "yes or no"}}})
 		return err
 	}
-	user, code := terminaltest.Answer{"User [ana]: ", ""}, terminaltest.Answer{"Code: ", "123456"}
-	first, second := terminaltest.Answer{"New password: ", "Brand-new-8"}, terminaltest.Answer{"New password, again: ", "Brand-new-8"}
+	user, code := terminaltest.Answer{"Which user? [ana] ", ""}, terminaltest.Answer{"What is the code? ", "123456"}
+	first, second := terminaltest.Answer{"New password? ", "Brand-new-8"}, terminaltest.Answer{"New password, again? ", "Brand-new-8"}
 	tests := []struct {
 		args string
 		all  []terminaltest.Answer
 	}{
-		{"password reset", []terminaltest.Answer{user, code, first, second, {"yes or no: ", ""}}},
-		{"password change", []terminaltest.Answer{user, {"Current password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
-		{"confirm", []terminaltest.Answer{user, code, first, second, {"yes or no: ", ""}}},
-		{"login", []terminaltest.Answer{user, {"Password for ana (prod): ", "Correct-horse-7"}, code, first, second, {"yes or no: ", ""}}},
-		{"logout --all-devices", []terminaltest.Answer{{"[yes/no]: ", ""}}},
+		{"password reset", []terminaltest.Answer{user, code, first, second, {"yes or no? ", ""}}},
+		{"password change", []terminaltest.Answer{user, {"Current password for ana at prod? ", "Correct-horse-7"}, code, first, second, {"yes or no? ", ""}}},
+		{"confirm", []terminaltest.Answer{user, code, first, second, {"yes or no? ", ""}}},
+		{"login", []terminaltest.Answer{user, {"Password for ana at prod? ", "Correct-horse-7"}, code, first, second, {"yes or no? ", ""}}},
+		{"logout --all-devices", []terminaltest.Answer{{"[yes/no] ", ""}}},
 	}
 	for _, tt := range tests {
 		for n, last := range tt.all {
@@ -370,7 +370,7 @@ func TestLogoutScopes(t *testing.T) {
 			t.Errorf("%s: %+v", tt.args, got)
 		}
 		if tt.typed != "" {
-			p.Sees("End all sign-ins of ana at prod, on every machine? [yes/no]: ")
+			p.Sees("End all sign-ins of ana at prod, on every machine? [yes/no] ")
 		}
 	}
 }

@@ -79,16 +79,16 @@ func TestRecordedSignIns(t *testing.T) {
 
 	p, r := h.atTerminal("login")
 	p.Answers(
-		terminaltest.Answer{"User: ", "grace"}, terminaltest.Answer{"Password for grace (staging): ", "Temporary-1"},
-		terminaltest.Answer{"New password: ", "Short-1"}, terminaltest.Answer{"New password, again: ", "Short-1"}, terminaltest.Answer{"Your name: ", "Grace"},
+		terminaltest.Answer{"Which user? ", "grace"}, terminaltest.Answer{"Password for grace at staging? ", "Temporary-1"},
+		terminaltest.Answer{"New password? ", "Short-1"}, terminaltest.Answer{"New password, again? ", "Short-1"}, terminaltest.Answer{"What is your name? ", "Grace"},
 	)
 	p.Sees("shorter than the user pool's rules ask for\r\n")
 	p.Sees("longer than the one that was refused)\r\n")
-	p.Answers(terminaltest.Answer{"New password: ", "Amazing-grace-2"}, terminaltest.Answer{"New password, again: ", "Amazing-grace-2"})
+	p.Answers(terminaltest.Answer{"New password? ", "Amazing-grace-2"}, terminaltest.Answer{"New password, again? ", "Amazing-grace-2"})
 	p.Sees("Secret: ")
 	p.Sees("\r\n")
 	p.Sees("▀▀▀▀▀▀▀")
-	p.Sees("Code: ")
+	p.Sees("What is the code? ")
 	secret := shownSecret(t, p)
 	if !strings.Contains(p.Seen(), "otpauth://totp/") {
 		t.Error("no URL on the screen")
@@ -100,7 +100,7 @@ func TestRecordedSignIns(t *testing.T) {
 
 	clock.move(time.Minute)
 	p, r = h.atTerminal("login", "-u", "grace")
-	p.Answers(terminaltest.Answer{"Password for grace (staging): ", "Amazing-grace-2"}, terminaltest.Answer{"Code: ", cognitotest.TOTP(secret, clock.now())})
+	p.Answers(terminaltest.Answer{"Password for grace at staging? ", "Amazing-grace-2"}, terminaltest.Answer{"What is the code? ", cognitotest.TOTP(secret, clock.now())})
 	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
 	if h.token("staging") == first {
 		t.Error("the second sign-in changed nothing")
@@ -109,9 +109,9 @@ func TestRecordedSignIns(t *testing.T) {
 	clock.move(time.Minute)
 	p, r = h.atTerminal("login", "-u", "grace")
 	p.Answers(
-		terminaltest.Answer{"Password for grace (staging): ", "Amazing-grace-2"}, terminaltest.Answer{"Code: ", "000000x"},
-		terminaltest.Answer{"wrong code\r\nCode from your authenticator app\r\nCode: ", "000000y"},
-		terminaltest.Answer{"wrong code\r\nCode from your authenticator app\r\nCode: ", cognitotest.TOTP(secret, clock.now())},
+		terminaltest.Answer{"Password for grace at staging? ", "Amazing-grace-2"}, terminaltest.Answer{"What is the code? ", "000000x"},
+		terminaltest.Answer{"wrong code\r\nCode from your authenticator app\r\nWhat is the code? ", "000000y"},
+		terminaltest.Answer{"wrong code\r\nCode from your authenticator app\r\nWhat is the code? ", cognitotest.TOTP(secret, clock.now())},
 	)
 	h.ends(p, r, "staging: signed in as grace, kept in memory, only until the daemon stops")
 	h.token("staging")
@@ -134,7 +134,7 @@ func (h *fixture) sent(user string) string {
 
 // newPasswordLines are the two prompts for it.
 func newPasswordLines(password string) []terminaltest.Answer {
-	return []terminaltest.Answer{{"New password: ", password}, {"New password, again: ", password}}
+	return []terminaltest.Answer{{"New password? ", password}, {"New password, again? ", password}}
 }
 
 // TestRecordedRecoveries recovers accounts at the terminal, by the verb and during
@@ -150,7 +150,7 @@ func TestRecordedRecoveries(t *testing.T) {
 	t.Run("a reset in the midst of a sign-in", func(t *testing.T) {
 		add("bob", cognitotest.ResetRequired)
 		p, r := h.atTerminal("login", "-u", "bob")
-		p.Answers(terminaltest.Answer{"(staging): ", "Correct-horse-7"}, terminaltest.Answer{"Code, yes or no: ", h.sent("bob")})
+		p.Answers(terminaltest.Answer{"at staging? ", "Correct-horse-7"}, terminaltest.Answer{"Code, yes or no? ", h.sent("bob")})
 		p.Answers(newPasswordLines("Brand-new-8")...)
 		h.ends(p, r, "staging: signed in as bob"+signedIn)
 		p.SawNone("Correct-horse-7", "Brand-new-8")
@@ -159,7 +159,7 @@ func TestRecordedRecoveries(t *testing.T) {
 	t.Run("a reset that is declined", func(t *testing.T) {
 		add("bob", cognitotest.ResetRequired)
 		p, r := h.atTerminal("login", "-u", "bob")
-		p.Answers(terminaltest.Answer{"(staging): ", "Correct-horse-7"}, terminaltest.Answer{"Code, yes or no: ", "no"})
+		p.Answers(terminaltest.Answer{"at staging? ", "Correct-horse-7"}, terminaltest.Answer{"Code, yes or no? ", "no"})
 		p.Sees("kyc-agentd: staging: Password reset required; run: kyc-agentd password reset staging\r\n")
 		if exit := h.ended(r); exit != exitDenied {
 			t.Errorf("exit %d", exit)
@@ -168,25 +168,25 @@ func TestRecordedRecoveries(t *testing.T) {
 	t.Run("a confirmation in the midst of a sign-in", func(t *testing.T) {
 		add("cleo", cognitotest.Unconfirmed)
 		p, r := h.atTerminal("login", "-u", "cleo")
-		p.Answers(terminaltest.Answer{"(staging): ", "Correct-horse-7"})
-		p.Sees("Code, resend or no: ")
+		p.Answers(terminaltest.Answer{"at staging? ", "Correct-horse-7"})
+		p.Sees("Code, resend or no? ")
 		p.Types(h.sent("cleo") + "\n")
 		h.ends(p, r, "staging: signed in as cleo"+signedIn)
 	})
 	t.Run("a reset by the verb", func(t *testing.T) {
 		add("dora", cognitotest.Confirmed)
 		p, r := h.atTerminal("password", "reset")
-		p.Answers(terminaltest.Answer{"User [cleo]: ", "dora"})
+		p.Answers(terminaltest.Answer{"Which user? [cleo] ", "dora"})
 		p.Sees("by e-mail to d***@e***")
-		p.Answers(append([]terminaltest.Answer{{"Code: ", "000000x"}}, newPasswordLines("Brand-new-8")...)...)
+		p.Answers(append([]terminaltest.Answer{{"What is the code? ", "000000x"}}, newPasswordLines("Brand-new-8")...)...)
 		p.Sees("wrong code")
-		p.Answers(append([]terminaltest.Answer{{"Code: ", h.sent("dora")}}, newPasswordLines("Brand-new-8")...)...)
+		p.Answers(append([]terminaltest.Answer{{"What is the code? ", h.sent("dora")}}, newPasswordLines("Brand-new-8")...)...)
 		h.ends(p, r, "staging: password set; next, run: kyc-agentd login staging")
 		p.SawNone("Brand-new-8")
 	})
 	t.Run("a change by the verb", func(t *testing.T) {
 		p, r := h.atTerminal("password", "change", "-u", "dora")
-		p.Answers(append([]terminaltest.Answer{{"Current password for dora (staging): ", "Brand-new-8"}}, newPasswordLines("Still-newer-9")...)...)
+		p.Answers(append([]terminaltest.Answer{{"Current password for dora at staging? ", "Brand-new-8"}}, newPasswordLines("Still-newer-9")...)...)
 		h.ends(p, r, "staging: password changed")
 		p.SawNone("Brand-new-8", "Still-newer-9")
 		if got := h.run("Still-newer-9\n", kycAgentd("login", "-u", "dora", "--password-stdin")); got.exit != exitOK {
@@ -196,7 +196,7 @@ func TestRecordedRecoveries(t *testing.T) {
 	t.Run("a change with the wrong password", func(t *testing.T) {
 		p, r := h.atTerminal("password", "change", "-u", "dora")
 		for range 3 {
-			p.Answers(terminaltest.Answer{"Current password for dora (staging): ", "Brand-new-8"})
+			p.Answers(terminaltest.Answer{"Current password for dora at staging? ", "Brand-new-8"})
 		}
 		p.Sees("kyc-agentd: staging: Invalid username or password; ")
 		p.Sees("\n")
@@ -209,15 +209,15 @@ func TestRecordedRecoveries(t *testing.T) {
 		first := h.sent("ella")
 		p, r := h.atTerminal("confirm", "-u", "ella", "--resend")
 		p.Sees("the code was sent again")
-		p.Answers(terminaltest.Answer{"Code: ", first})
+		p.Answers(terminaltest.Answer{"What is the code? ", first})
 		p.Sees("wrong code")
-		p.Answers(terminaltest.Answer{"Code: ", h.sent("ella")})
+		p.Answers(terminaltest.Answer{"What is the code? ", h.sent("ella")})
 		h.ends(p, r, "staging: account confirmed; next, run: kyc-agentd login staging")
 	})
 	t.Run("all devices", func(t *testing.T) {
 		h.login()
 		p, r := h.atTerminal("logout", "--all-devices")
-		p.Answers(terminaltest.Answer{"End all sign-ins of ana at staging, on every machine? [yes/no]: ", "yes"})
+		p.Answers(terminaltest.Answer{"End all sign-ins of ana at staging, on every machine? [yes/no] ", "yes"})
 		h.ends(p, r, "staging: signed out on all devices")
 	})
 }
@@ -230,17 +230,17 @@ func TestRecordedSignInsWithoutAPassword(t *testing.T) {
 		Custom: []cognitotest.Question{{Parameters: map[string]string{"question": "The magic word?"}, Answer: "please"}},
 	})
 	for flow, first := range map[string]terminaltest.Answer{
-		"choice": {"3 = code by e-mail (EMAIL_OTP)\r\nNumber or name: ", "3"},
-		"custom": {"The magic word?\r\nAnswer: ", "please"},
+		"choice": {"3 = code by e-mail (EMAIL_OTP)\r\nWhich of these? ", "3"},
+		"custom": {"\r\nThe magic word? ", "please"},
 	} {
 		t.Run(flow, func(t *testing.T) {
 			h := &fixture{t: t, dir: testsocket.ShortDir(t), cognito: h.cognito, env: append(slices.Clone(h.env), "KYC_STAGING_AUTH_FLOW="+flow)}
 			h.env = append(h.env, "HOME="+h.dir, "XDG_RUNTIME_DIR="+h.dir)
 			h.daemon("--store", "memory")
 			p, r := h.atTerminal("login", "-u", "bob")
-			p.Answers(terminaltest.Answer{"Password for bob (staging): ", ""}, first)
+			p.Answers(terminaltest.Answer{"Password for bob at staging? ", ""}, first)
 			if flow == "choice" {
-				p.Sees("Code: ")
+				p.Sees("What is the code? ")
 				p.Types(h.sent("bob") + "\n")
 			}
 			h.ends(p, r, "staging: signed in as bob, kept in memory, only until the daemon stops")
@@ -273,8 +273,8 @@ func TestLeavingInTheMidstOfASignIn(t *testing.T) {
 			h := newFixture(t)
 			h.env = append(h.env, at(t, d)...)
 			p, r := h.atTerminal("login", "-u", "ana")
-			p.Answers(terminaltest.Answer{"(prod): ", "Correct-horse-7"}, terminaltest.Answer{"Code: ", "123456"})
-			p.Sees("New password: ")
+			p.Answers(terminaltest.Answer{"at prod? ", "Correct-horse-7"}, terminaltest.Answer{"What is the code? ", "123456"})
+			p.Sees("New password? ")
 			if p.Echoes() {
 				t.Error("the prompt echoes")
 			}

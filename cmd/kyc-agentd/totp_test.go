@@ -45,9 +45,9 @@ func TestLoginSetsUpAnAuthenticatorApp(t *testing.T) {
 			p := terminaltest.New(t)
 			p.Resize(80, 24)
 			end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "login", "-u", "ana")
-			p.Answers(terminaltest.Answer{"(prod): ", "Correct-horse-7"}, terminaltest.Answer{"Code: ", "000000"})
+			p.Answers(terminaltest.Answer{"at prod? ", "Correct-horse-7"}, terminaltest.Answer{"What is the code? ", "000000"})
 			shown := p.Seen()
-			p.Answers(terminaltest.Answer{"wrong code\r\nSet up an authenticator app\r\nCode: ", "123456"})
+			p.Answers(terminaltest.Answer{"wrong code\r\nSet up an authenticator app\r\nWhat is the code? ", "123456"})
 			end().want(t, exitOK, "prod: signed in as ana, kept in the keyring")
 			if again := strings.TrimPrefix(p.Seen(), shown); strings.Contains(again, totpSecret) || strings.Contains(again, "JBSW Y3DP") {
 				t.Errorf("shown again: %q", again)
@@ -56,7 +56,7 @@ func TestLoginSetsUpAnAuthenticatorApp(t *testing.T) {
 			if !ok {
 				t.Fatalf("%q", shown)
 			}
-			if code := strings.TrimSuffix(after, "Code: "); drawn != strings.HasPrefix(code, "\x1b[30;107m") || !drawn && code != reason {
+			if code := strings.TrimSuffix(after, "What is the code? "); drawn != strings.HasPrefix(code, "\x1b[30;107m") || !drawn && code != reason {
 				t.Errorf("after the URL: %q", code)
 			}
 		})

@@ -37,14 +37,14 @@ func TestLogoutAllAsks(t *testing.T) {
 	vars := at(t, d)
 	p := terminaltest.New(t)
 	end := session{vars: vars, tty: p.TTY}.begin(t.Context(), "logout", "--all")
-	p.Answers(terminaltest.Answer{"End the sign-ins of prod, uat, uat2? [yes/no]: ", "no"})
+	p.Answers(terminaltest.Answer{"End the sign-ins of prod, uat, uat2? [yes/no] ", "no"})
 	end().want(t, exitTemporary, "cancelled; no sign-in was ended")
 	if ended != nil {
 		t.Fatalf("%q", ended)
 	}
 	p = terminaltest.New(t)
 	end = session{vars: vars, tty: p.TTY}.begin(t.Context(), "logout", "--all", "--local")
-	p.Answers(terminaltest.Answer{"End the sign-ins of prod, uat, uat2? [yes/no]: ", "yes"})
+	p.Answers(terminaltest.Answer{"End the sign-ins of prod, uat, uat2? [yes/no] ", "yes"})
 	if got := end(); got.exit != exitOK || strings.Count(got.errOut, ": signed out here; Cognito was not asked\n") != 3 {
 		t.Errorf("%+v", got)
 	}

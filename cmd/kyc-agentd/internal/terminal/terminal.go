@@ -66,14 +66,14 @@ func (t *Terminal) Printf(format string, args ...any) {
 	fmt.Fprintf(t.f, "%s\n", sanitize.OneLine(fmt.Sprintf(format, args...)))
 }
 
-// Ask prints label and reads one line, without its end. If secret is set, nothing typed is
+// Ask prints question and reads one line, without its end. If secret is set, nothing typed is
 // shown. Ask returns at once when ctx ends (Ctrl-C, SIGTERM) and at end of file. It always
 // restores the terminal.
-func (t *Terminal) Ask(ctx context.Context, label string, secret bool) (string, error) {
+func (t *Terminal) Ask(ctx context.Context, question string, secret bool) (string, error) {
 	if ctx.Err() != nil || !t.awaitForeground(ctx) {
 		return "", ErrCancelled
 	}
-	p := &prompt{t: t, ctx: ctx, label: sanitize.OneLine(label), secret: secret}
+	p := &prompt{t: t, ctx: ctx, question: sanitize.OneLine(question), secret: secret}
 	if err := t.begin(p); err != nil {
 		return "", fmt.Errorf("cannot turn the terminal's echo off: %w", err)
 	}
@@ -104,11 +104,11 @@ func (t *Terminal) end(givenUp bool) {
 
 // A prompt is a question that waits for an answer.
 type prompt struct {
-	t      *Terminal
-	ctx    context.Context
-	label  string
-	secret bool
-	before *unix.Termios // what restore sets; nil if the terminal is as it was
+	t        *Terminal
+	ctx      context.Context
+	question string
+	secret   bool
+	before   *unix.Termios // what restore sets; nil if the terminal is as it was
 }
 
 // show turns the echo off if the answer is secret, and prints the question. After a stop that
@@ -126,7 +126,7 @@ func (p *prompt) show() error {
 			return err
 		}
 	}
-	fmt.Fprintf(p.t.f, "%s: ", p.label)
+	fmt.Fprintf(p.t.f, "%s ", p.question)
 	return nil
 }
 

@@ -11,14 +11,14 @@ import (
 )
 
 // asks calls tty.Ask in the background.
-func asks(ctx context.Context, tty *Terminal, label string, secret bool) (answer func() (string, error)) {
+func asks(ctx context.Context, tty *Terminal, question string, secret bool) (answer func() (string, error)) {
 	type result struct {
 		s   string
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
-		s, err := tty.Ask(ctx, label, secret)
+		s, err := tty.Ask(ctx, question, secret)
 		done <- result{s, err}
 	}()
 	return func() (string, error) { r := <-done; return r.s, r.err }
@@ -26,8 +26,8 @@ func asks(ctx context.Context, tty *Terminal, label string, secret bool) (answer
 
 func TestTerminalEchoesAnOrdinaryAnswer(t *testing.T) {
 	p := terminaltest.New(t)
-	answer := asks(t.Context(), New(p.TTY), "User", false)
-	p.Sees("User: ")
+	answer := asks(t.Context(), New(p.TTY), "User?", false)
+	p.Sees("User? ")
 	p.Types("ana\n")
 	p.Sees("ana\r\n")
 	if got, err := answer(); got != "ana" || err != nil {
@@ -37,8 +37,8 @@ func TestTerminalEchoesAnOrdinaryAnswer(t *testing.T) {
 
 func TestTerminalHidesASecret(t *testing.T) {
 	p := terminaltest.New(t)
-	answer := asks(t.Context(), New(p.TTY), "Password", true)
-	p.Sees("Password: ")
+	answer := asks(t.Context(), New(p.TTY), "Password?", true)
+	p.Sees("Password? ")
 	if p.Echoes() {
 		t.Error("the terminal echoes at the prompt")
 	}
@@ -59,8 +59,8 @@ func TestTerminalHidesASecret(t *testing.T) {
 // may fail before the signal has arrived.
 func TestTerminalHangUpCancels(t *testing.T) {
 	p := terminaltest.New(t)
-	answer := asks(t.Context(), New(p.TTY), "Password", true)
-	p.Sees("Password: ")
+	answer := asks(t.Context(), New(p.TTY), "Password?", true)
+	p.Sees("Password? ")
 	p.HangUp()
 	if _, err := answer(); err != ErrCancelled {
 		t.Errorf("error %v", err)
@@ -71,8 +71,8 @@ func TestTerminalIsRestoredWhenCancelled(t *testing.T) {
 	for _, secret := range []bool{true, false} {
 		p := terminaltest.New(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		answer := asks(ctx, New(p.TTY), "Code", secret)
-		p.Sees("Code: ")
+		answer := asks(ctx, New(p.TTY), "Code?", secret)
+		p.Sees("Code? ")
 		cancel()
 		if _, err := answer(); err != ErrCancelled {
 			t.Errorf("error %v", err)
@@ -87,15 +87,15 @@ func TestTerminalAsksNothingOnceCancelled(t *testing.T) {
 	p := terminaltest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := New(p.TTY).Ask(ctx, "Password", true); err != ErrCancelled {
+	if _, err := New(p.TTY).Ask(ctx, "Password?", true); err != ErrCancelled {
 		t.Error(err)
 	}
 }
 
 func TestTerminalEndOfFileCancels(t *testing.T) {
 	p := terminaltest.New(t)
-	answer := asks(t.Context(), New(p.TTY), "Password", true)
-	p.Sees("Password: ")
+	answer := asks(t.Context(), New(p.TTY), "Password?", true)
+	p.Sees("Password? ")
 	p.Types("\x04")
 	if _, err := answer(); err != ErrCancelled {
 		t.Error(err)
@@ -111,7 +111,7 @@ func TestTerminalKeepsWhatWasTypedAhead(t *testing.T) {
 	tty := New(p.TTY)
 	p.Types("one\ntwo\n\n")
 	for _, want := range []string{"one", "two", ""} {
-		if got, err := tty.Ask(t.Context(), "Answer", false); got != want || err != nil {
+		if got, err := tty.Ask(t.Context(), "Answer?", false); got != want || err != nil {
 			t.Errorf("%q, %v; want %q", got, err, want)
 		}
 	}
@@ -120,7 +120,7 @@ func TestTerminalKeepsWhatWasTypedAhead(t *testing.T) {
 func TestTerminalRefusesWhatIsNotUTF8(t *testing.T) {
 	p := terminaltest.New(t)
 	p.Types("\xff\xfe\n")
-	if _, err := New(p.TTY).Ask(t.Context(), "Answer", false); agent.CodeOf(err) != agent.CodeUsage {
+	if _, err := New(p.TTY).Ask(t.Context(), "Answer?", false); agent.CodeOf(err) != agent.CodeUsage {
 		t.Error(err)
 	}
 }
@@ -131,10 +131,10 @@ func TestTerminalShowsNoControlSequences(t *testing.T) {
 	p.Types("\n")
 	tty := New(p.TTY)
 	tty.Printf("%s", "a\x1b]0;title\x07b\nc")
-	if _, err := tty.Ask(t.Context(), "Code\x1b[2J", false); err != nil {
+	if _, err := tty.Ask(t.Context(), "Code\x1b[2J?", false); err != nil {
 		t.Fatal(err)
 	}
-	p.Sees("Code?[2J: ")
+	p.Sees("Code?[2J? ")
 	if shown := p.Seen(); strings.ContainsAny(shown, "\x1b\x07") || !strings.Contains(shown, "a?]0;title?b c\r\n") {
 		t.Errorf("%q", shown)
 	}
