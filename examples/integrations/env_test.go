@@ -111,14 +111,15 @@ func (e *env) path() string {
 }
 
 // localize replaces the addresses and paths in the document's text by those of e. Nothing
-// else differs from what a person pastes.
+// else differs from what a person pastes, but the CA of the API here, for tools that take none from
+// SSL_CERT_FILE.
 func (e *env) localize(text string) string {
 	host := strings.TrimPrefix(e.base.APIURL, "https://")
 	run, _ := strings.CutPrefix(e.base.Environ[2], "XDG_RUNTIME_DIR=")
 	return strings.NewReplacer(
 		`{server: "https://stg.kyc.legaltalent.ai"}`, `{server: "https://`+host+`", certificate-authority: `+e.base.CAFile+`}`,
 		"stg.kyc.legaltalent.ai", host,
-		"/etc/ssl/certs/kyc-ca.pem", e.base.CAFile,
+		"        method: POST\n", "        method: POST\n        ca_path: "+e.base.CAFile+"\n", // Ansible's uri
 		"/run/user/1000/kyc-agentd", filepath.Join(run, "kyc-agentd"),
 		"/run/user/1000", e.remote,
 		"arn:aws:iam::123456789012:role/kyc", e.aws.RoleARN,
