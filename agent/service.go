@@ -206,6 +206,11 @@ type SocketStatus struct {
 	APIPaths     []string `json:"api_paths,omitempty"` // empty means all
 	Rate         string   `json:"rate,omitempty"`
 	Confirm      bool     `json:"confirm,omitempty"` // a person has to approve each program
+	// RateRemaining is how many requests Rate leaves now; nil if there is no Rate.
+	RateRemaining *int `json:"rate_remaining,omitempty"`
+	// RateRefused is how many requests were refused because there were none left, since the
+	// socket was made.
+	RateRefused int64 `json:"rate_refused,omitempty"`
 	// Error is why it is not there, or not in each of its places.
 	Error string `json:"error,omitempty"`
 }

@@ -145,7 +145,8 @@
 // A server with [Server.Restricted] is for somebody else's code: a socket of [[sockets]] in
 // config.toml. It answers with the status of the policy's environments and with what the
 // [agent.Policy] allows: tokens, AWS credentials, or requests to the API, of which methods and
-// paths can be chosen. It refuses everything else, and more requests than the policy's rate.
+// paths can be chosen. It refuses everything else, and more requests than the policy's rate,
+// of which only those count that it hands something out for, or forwards.
 // A min_valid above 30 minutes is denied, and one that needs a refresh is throttled to one a
 // minute. Each such socket is at sockets/NAME/agent.sock ([socket.ListenNamed]), in a folder
 // for a container to mount.

@@ -20,13 +20,11 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/support", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/audit", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
+		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/audit", "agent/peer", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/audit", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
-		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/peer", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
-		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
+		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/audit", "agent/awscreds", "agent/cognito", "agent/sink", "store", "store/auto", "internal/marker", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
 	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},

@@ -44,8 +44,8 @@ type Socket struct {
 	// X-HTTP-Method-Override and X-Original-URL, are removed on every such socket. Without
 	// "api", with "..", "//" or a %-escape they are an error.
 	Paths []APIPath `toml:"paths"`
-	// Rate is how many requests it answers in a time: "60/1m". More are refused with the
-	// status 429 and Retry-After. Default: no limit. From 1 to 100000 requests in 1s to 24h.
+	// Rate is how many requests it forwards, or answers with a token, in a time: "60/1m". More
+	// are refused with the status 429 and Retry-After. Others do not count. Default: no limit. From 1 to 100000 requests in 1s to 24h.
 	Rate SocketRate `toml:"rate"`
 	// Confirm lets no program use this socket that you have not approved, as that of an
 	// environment does: true or false. Default false.

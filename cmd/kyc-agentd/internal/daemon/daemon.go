@@ -92,6 +92,7 @@ type daemon struct {
 	pace  *pace.Pacer // for the API on all sockets
 	audit *audit.Log  // nil before the configuration is known
 
+	metrics       *metrics
 	policySockets *policySockets
 	approvals     *approval.Approvals // nil where nobody is asked: see ServeWhile
 
@@ -113,6 +114,10 @@ func newDaemon(o Options) *daemon {
 	d.policySockets = &policySockets{daemon: d}
 	d.log = logging.New(o.Log, d.level, o.Vars)
 	d.pace = pace.New(d.log)
+	d.metrics = newMetrics(
+		func(ctx context.Context) (agent.Status, error) { return service{d.agent, d}.Status(ctx) },
+		func() audit.Status { return d.audit.Status() },
+	)
 	return d
 }
 
@@ -246,12 +251,10 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 
 // server returns the API on the agent's socket.
 func (d *daemon) server() *ipc.Server {
-	all := service{d.agent, d}
-	m := newMetrics(all.Status, d.audit.Status)
 	return &ipc.Server{
-		Service: all, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI, Pace: d.pace,
-		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: m.handler(), OnRequest: m.observe, Audit: d.audit,
-		Approvals: d.approvals,
+		Service: service{d.agent, d}, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI, Pace: d.pace,
+		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: d.metrics.handler(), OnRequest: d.metrics.observe,
+		Audit: d.audit, Approvals: d.approvals,
 	}
 }
 

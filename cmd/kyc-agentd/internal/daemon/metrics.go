@@ -38,13 +38,16 @@ var (
 	apiWaiting   = desc("api_waiting_requests", "Requests that wait for their turn at the API.", "env")
 	apiRefused   = desc("api_refused_requests_total", "Answers of 429 since the start, by who gave them.", "env", "by")
 
+	socketRemaining = desc("socket_rate_remaining_requests", "How many requests the rate of a socket with a policy leaves now.", "socket")
+	socketRefused   = desc("socket_rate_refused_requests_total", "Requests refused because that rate was used up.", "socket")
+
 	auditLines   = desc("audit_lines_total", "Lines that the agent has written to the audit log since the start.")
 	auditDropped = desc("audit_dropped_events_total", "Events without a line since the start.")
 	auditBroken  = desc("audit_log_broken", "1 while the audit log cannot be written.")
 
 	allDescs = []*prometheus.Desc{
 		buildInfo, startTime, storeInfo, environmentState, degraded, tokenExpiry, awsExpiry, signInEnd, refreshTotal, clockSkew,
-		apiLimit, apiRemaining, apiReset, apiWaiting, apiRefused, auditLines, auditDropped, auditBroken,
+		apiLimit, apiRemaining, apiReset, apiWaiting, apiRefused, socketRemaining, socketRefused, auditLines, auditDropped, auditBroken,
 	}
 )
 
@@ -59,7 +62,8 @@ var states = []agent.State{
 // metrics has the durations of a daemon's requests and, at each scrape, its status.
 type metrics struct {
 	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
+	requests *prometheus.HistogramVec // on the agent's own socket
+	sockets  *prometheus.CounterVec   // of requests on the sockets with a policy
 }
 
 // newMetrics returns metrics of the agent whose status is status.
@@ -72,14 +76,28 @@ func newMetrics(status func(context.Context) (agent.Status, error), auditStatus 
 			// From a token in memory, over a refresh, to a person who signs in.
 			Buckets: []float64{.0005, .001, .0025, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300},
 		}, []string{"op", "code"}),
+		sockets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kyc_agent_socket_requests_total",
+			Help: "Requests on the sockets with a policy, by operation and code; \"ok\" is a success, \"denied\" is what the policy refuses.",
+		}, []string{"socket", "op", "code"}),
 	}
-	m.registry.MustRegister(m.requests, statusCollector{status, auditStatus})
+	m.registry.MustRegister(m.requests, m.sockets, statusCollector{status, auditStatus})
 	return m
 }
 
 // observe counts a request. It is OnRequest of [ipc.Server].
 func (m *metrics) observe(c ipc.RequestInfo) {
 	m.requests.WithLabelValues(c.Op, cmp.Or(string(c.Code), "ok")).Observe(c.Duration.Seconds())
+}
+
+// observer returns what counts a request on the socket with a policy that has this name.
+func (m *metrics) observer(socket string) func(ipc.RequestInfo) {
+	return func(c ipc.RequestInfo) { m.sockets.WithLabelValues(socket, c.Op, cmp.Or(string(c.Code), "ok")).Inc() }
+}
+
+// forget removes the metrics of a socket that is closed.
+func (m *metrics) forget(socket string) {
+	m.sockets.DeletePartialMatch(prometheus.Labels{"socket": socket})
 }
 
 // handler answers with all metrics, in the format that the request asks for. Nothing is
@@ -120,6 +138,12 @@ func (c statusCollector) Collect(to chan<- prometheus.Metric) {
 	gauge(auditBroken, oneIf(log.Error != ""))
 	for _, b := range st.APIBudgets {
 		collectBudget(b, to, gauge)
+	}
+	for _, s := range st.Sockets {
+		if s.RateRemaining != nil {
+			gauge(socketRemaining, float64(*s.RateRemaining), s.Name)
+			to <- prometheus.MustNewConstMetric(socketRefused, prometheus.CounterValue, float64(s.RateRefused), s.Name)
+		}
 	}
 	for _, e := range st.Environments {
 		collectEnvironment(e, gauge)

@@ -29,6 +29,7 @@ func someMetrics() *metrics {
 				API: "https://kyc.example", Environments: []string{"prod", "staging"}, Limit: 1000, Remaining: 153, ResetsAt: noon.Add(time.Minute),
 				Waiting: 4, RefusedHere: 3, RefusedByAPI: 2,
 			}},
+			Sockets: []agent.SocketStatus{{Name: "ai", Rate: "60/1m", RateRemaining: new(int), RateRefused: 5}, {Name: "free"}},
 			Environments: []agent.EnvironmentStatus{
 				{
 					Name: "prod", State: agent.StateFresh, User: "ana@example.com", APIURL: "https://kyc.example", ExpiresAt: noon.Add(time.Hour),
@@ -40,6 +41,10 @@ func someMetrics() *metrics {
 	}, func() audit.Status { return audit.Status{Lines: 11, Dropped: 2} })
 	m.observe(ipc.RequestInfo{Op: "token", Duration: 200 * time.Microsecond})
 	m.observe(ipc.RequestInfo{Op: "token", Code: agent.CodeLoginRequired, Duration: 3 * time.Second})
+	m.observer("ai")(ipc.RequestInfo{Op: "proxy"})
+	m.observer("ai")(ipc.RequestInfo{Op: "token", Code: agent.CodeDenied})
+	m.observer("gone")(ipc.RequestInfo{Op: "proxy"})
+	m.forget("gone")
 	return m
 }
 
@@ -89,12 +94,14 @@ func TestMetricsInTheTextFormat(t *testing.T) {
 		`kyc_agent_aws_credentials_expiry_timestamp_seconds{env="prod"} `,
 		`kyc_agent_request_duration_seconds_bucket{code="ok",op="token",le="0.0005"} 1`,
 		`kyc_agent_request_duration_seconds_count{code="login_required",op="token"} 1`,
+		`kyc_agent_socket_requests_total{code="ok",op="proxy",socket="ai"} 1`, `kyc_agent_socket_requests_total{code="denied",op="token",socket="ai"} 1`,
+		`kyc_agent_socket_rate_remaining_requests{socket="ai"} 0`, `kyc_agent_socket_rate_refused_requests_total{socket="ai"} 5`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%s is missing in\n%s", want, body)
 		}
 	}
-	for _, not := range []string{"example", "/home", `expiry_timestamp_seconds{env="staging"}`} {
+	for _, not := range []string{"example", "/home", `expiry_timestamp_seconds{env="staging"}`, `socket="gone"`, `socket="free"`} {
 		if strings.Contains(body, not) {
 			t.Errorf("%q is in\n%s", not, body)
 		}

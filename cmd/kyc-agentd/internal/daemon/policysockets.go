@@ -28,6 +28,7 @@ type policySockets struct {
 // A policySocket is one that is being served, or that could not be made.
 type policySocket struct {
 	policy    agent.Policy
+	behind    *agent.Restricted
 	listeners []*socket.Listener
 	err       error // why there is no folder with it
 	stop      func()
@@ -128,7 +129,7 @@ func (p *policySockets) fixed(c config.Config) bool {
 
 // serve makes the socket of a policy and serves it. The agent keeps running if that fails.
 func (p *policySockets) serve(policy agent.Policy) *policySocket {
-	s := &policySocket{policy: policy}
+	s := &policySocket{policy: policy, behind: policy.Restrict(p.daemon.agent)}
 	if policy.Socket == agent.ForwardingSocket {
 		s.listeners = slices.Clone(p.extra)
 	}
@@ -142,8 +143,9 @@ func (p *policySockets) serve(policy agent.Policy) *policySocket {
 		}
 	}
 	server := &ipc.Server{
-		Restricted: policy.Restrict(p.daemon.agent), Proxy: !p.daemon.opts.NoProxyAPI, Pace: p.daemon.pace, Name: policy.Socket,
-		Logger: log, Version: p.daemon.opts.Version, Audit: p.daemon.audit, Approvals: p.daemon.approvals,
+		Restricted: s.behind, Proxy: !p.daemon.opts.NoProxyAPI, Pace: p.daemon.pace, Name: policy.Socket,
+		Logger: log, Version: p.daemon.opts.Version, OnRequest: p.daemon.metrics.observer(policy.Socket),
+		Audit: p.daemon.audit, Approvals: p.daemon.approvals,
 	}
 	ctx, cancel := context.WithCancel(p.serving)
 	var serving sync.WaitGroup
@@ -159,6 +161,7 @@ func (p *policySockets) serve(policy agent.Policy) *policySocket {
 	s.stop = func() {
 		cancel()
 		serving.Wait()
+		p.daemon.metrics.forget(policy.Socket)
 	}
 	return s
 }
@@ -186,6 +189,10 @@ func (p *policySockets) status() (all []agent.SocketStatus) {
 		}
 		for _, pattern := range s.policy.Paths {
 			st.APIPaths = append(st.APIPaths, pattern.String())
+		}
+		if s.policy.Rate != (agent.Rate{}) {
+			remaining, refused := s.behind.RateState()
+			st.RateRemaining, st.RateRefused = &remaining, refused
 		}
 		if s.err != nil {
 			st.Error = s.err.Error()
