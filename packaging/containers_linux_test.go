@@ -3,6 +3,8 @@ package packaging_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +27,7 @@ func TestContainers(t *testing.T) {
 			s.mustWith("correct horse\n", "kyc-agentd", "login", "-u", "ana", "--password-stdin", env)
 		}
 		t.Run("bubblewrap", func(t *testing.T) {
-			bwrap := recipe(t, "bwrap ", testpeer.Program(t, "bwrap", "bubblewrap"))
+			bwrap := recipe(t, "bwrap ", "kyc-token", testpeer.Program(t, "bwrap", "bubblewrap"))
 			testRecipe(&service{t, s.cognito}, func(command string) string {
 				line, _, _ := strings.Cut(bwrap, "/run/kyc-token -f curl")
 				return "CONTAINER=$HOME/container; " + line + command
@@ -34,7 +36,7 @@ func TestContainers(t *testing.T) {
 		for user, words := range map[string]string{"docker": "", "rootless docker": `--user "$(id -u)"`} {
 			t.Run(user, func(t *testing.T) {
 				bwrap := testpeer.Program(t, "bwrap", "bubblewrap")
-				docker := strings.Replace(recipe(t, "docker ", "docker"), words, "", 1)
+				docker := strings.Replace(recipe(t, "docker ", "kyc-token", "docker"), words, "", 1)
 				testRecipe(&service{t, s.cognito}, func(command string) string {
 					line, _, _ := strings.Cut(docker, "IMAGE")
 					return fmt.Sprintf(dockerByBubblewrap, bwrap) + line + "IMAGE " + command
@@ -42,7 +44,7 @@ func TestContainers(t *testing.T) {
 			})
 		}
 		t.Run("podman", func(t *testing.T) {
-			podman := recipe(t, "podman ", testpeer.Program(t, "podman", "podman"))
+			podman := recipe(t, "podman ", "kyc-token", testpeer.Program(t, "podman", "podman"))
 			testpeer.Program(t, "newuidmap", "uidmap")
 			testRecipe(&service{t, s.cognito}, func(command string) string {
 				line, _, _ := strings.Cut(podman, "IMAGE")
@@ -50,12 +52,64 @@ func TestContainers(t *testing.T) {
 				return line + "--network=none --cgroups=disabled --rootfs $HOME/container " + command
 			}, "kyc-token staging", "/hostile /run/kyc-agentd")
 		})
+		testSocketInContainers(t, s)
 		s.expectToken()
 		for _, env := range []string{"staging", "prod"} {
 			if got := s.run("", "kyc-token", env); got.exit != 0 {
 				t.Errorf("the sign-in of %s is gone: %+v", env, got)
 			}
 		}
+	})
+}
+
+// testSocketInContainers runs the document's lines for a container with a socket for the API
+// alone, [[sockets]] with the name ai.
+func testSocketInContainers(t *testing.T, s *service) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer eyJ") {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		fmt.Fprintf(w, "%s %s\n", r.Method, r.URL.Path)
+	}))
+	t.Cleanup(api.Close)
+	s.dropIn(serviceName, "[Service]\nEnvironment=KYC_STAGING_API_URL="+api.URL+" KYC_PROD_API_URL="+api.URL+"\n")
+	s.configure(`[[sockets]]
+name = "ai"
+environments = ["staging"]
+allow = ["api"]
+methods = ["GET", "POST"]
+paths = ["/kyc", "/kyc/watchlists/*"]
+
+[[sockets]]
+name = "other"
+environments = ["prod"]
+allow = ["token"]
+`)
+	s.systemctl("restart", serviceName)
+	const call, hostile = "/usr/bin/kyc-agentd api --socket /run/kyc-agentd/agent.sock staging GET /kyc", "/hostile /run/kyc-agentd api"
+	run := func(t *testing.T, command, want string) {
+		t.Helper()
+		got := s.run("", "bash", "-c", command)
+		t.Logf("%s", got.out)
+		if got.exit != 0 || !strings.HasPrefix(got.out, want) {
+			t.Errorf("%+v", got)
+		}
+	}
+	t.Run("the socket ai in bubblewrap", func(t *testing.T) {
+		bwrap := recipe(t, "bwrap ", "sockets/ai", testpeer.Program(t, "bwrap", "bubblewrap"))
+		testpeer.Program(t, "curl", "curl")
+		run(t, "CONTAINER=/; "+bwrap, "POST /kyc\n") // as it stands in the document
+		line, _, _ := strings.Cut(bwrap, "curl -fsS")
+		run(t, "CONTAINER=$HOME/container; "+line+call, "GET /kyc\n")
+		run(t, "CONTAINER=$HOME/container; "+line+hostile, "0 of ")
+	})
+	t.Run("the socket ai in podman", func(t *testing.T) {
+		podman := recipe(t, "podman ", "sockets/ai", testpeer.Program(t, "podman", "podman"))
+		testpeer.Program(t, "newuidmap", "uidmap")
+		line, _, _ := strings.Cut(podman, "IMAGE")
+		line += "--network=none --cgroups=disabled --rootfs $HOME/container "
+		run(t, line+call, "GET /kyc\n")
+		run(t, line+hostile, "0 of ")
 	})
 }
 
@@ -98,20 +152,22 @@ func testRecipe(s *service, run func(command string) string, kycToken, hostile s
 	s.expectToken()
 }
 
-// recipe returns the line of the document that begins with start, with what follows it after
-// a backslash. It runs program, which start names.
-func recipe(t *testing.T, start, program string) string {
+// recipe returns the line of the document that begins with start and has a word, with what
+// follows it after a backslash. It runs program, which start names.
+func recipe(t *testing.T, start, word, program string) string {
 	t.Helper()
 	text, err := os.ReadFile(atHome("integrations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(strings.ReplaceAll(string(text), "\n$ ", "\n"), "\n"+start)
-	line, _, _ := strings.Cut(strings.ReplaceAll(rest, "\\\n", " "), "\n")
-	if !found {
-		t.Fatalf("the document has no line that begins with %s", start)
+	all := strings.NewReplacer("\n$ ", "\n", "\\\n", " ").Replace(string(text))
+	for line := range strings.Lines(all) {
+		if rest, found := strings.CutPrefix(line, start); found && strings.Contains(line, word) {
+			return program + " " + strings.TrimSuffix(rest, "\n")
+		}
 	}
-	return program + " " + line
+	t.Fatalf("the document has no line that begins with %s and has %s", start, word)
+	return ""
 }
 
 // containerMachine is a machine with the product, the document, and the file system of a
@@ -133,6 +189,13 @@ func containerMachine(t *testing.T) usermanager.Machine {
 	}
 	// Where kyc-token is mounted: an engine that may not write to the root cannot make it.
 	if err := os.WriteFile(filepath.Join(root, "usr/bin/kyc-token"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := os.ReadFile(testpeer.Build(t, "kyc-agentd"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, "usr/bin/kyc-agentd"), binary, 0o755)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(root, "hostile"), ".")

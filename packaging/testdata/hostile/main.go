@@ -2,7 +2,10 @@
 // It tries what it must not be able to do, and prints a line for each thing that it could,
 // and one with the number of tries.
 //
-//	hostile FOLDER
+//	hostile FOLDER [api]
+//
+// With api the folder is that of a socket for the API of staging alone, for GET and POST of /kyc
+// and of what is below /kyc/watchlists.
 package main
 
 import (
@@ -32,18 +35,48 @@ func try(what string, worked bool) {
 func main() {
 	folder := os.Args[1]
 	socket := filepath.Join(folder, "agent.sock")
-	if head := ask(socket, "GET /v1/token?env=staging&format=token", "kyc-agent"); !strings.HasPrefix(head, "HTTP/1.1 200") {
-		fmt.Println("no token of staging:", head)
-		os.Exit(1)
+	if len(os.Args) > 2 {
+		allowed(socket, "POST /kyc {}", "staging")
+		overTheAPISocket(socket)
+	} else {
+		allowed(socket, "GET /v1/token?env=staging&format=token", "kyc-agent")
+		overTheSocket(socket)
+		for _, host := range []string{"staging", "prod"} {
+			try("the API through "+host, !strings.Contains(ask(socket, "GET /kyc", host), "Kyc-Error: denied") &&
+				!strings.HasPrefix(ask(socket, "GET /kyc", host), "HTTP/1.1 4"))
+		}
 	}
-	overTheSocket(socket)
 	aroundIt()
 	throughProc()
 	inTheFolder(folder, socket) // last: it may replace the socket
 	fmt.Printf("%d of %d\n", done, tries)
 }
 
-// overTheSocket asks for what the extra socket must refuse.
+// allowed ends the program if what the socket is for does not work.
+func allowed(socket, request, host string) {
+	if head := ask(socket, request, host); !strings.HasPrefix(head, "HTTP/1.1 200") {
+		fmt.Println(request+":", head)
+		os.Exit(1)
+	}
+}
+
+// overTheAPISocket asks for what a socket for the API must refuse.
+func overTheAPISocket(socket string) {
+	overTheSocket(socket)
+	for _, request := range []string{
+		"GET /v1/token", "GET /v1/token?env=staging", "GET /v1/token?env=staging&format=curl", "GET /v1/token?env=staging&format=env",
+		"POST /v1/helper/git {}", "POST /v1/logout {\"environment\":\"staging\"}",
+		"POST /v1/login {\"environment\":\"staging\",\"api_key\":\"sk_attacker\"}",
+	} {
+		try(request, strings.HasPrefix(ask(socket, request, "kyc-agent"), "HTTP/1.1 200"))
+	}
+	for _, request := range []string{"DELETE /kyc/watchlists/7", "GET /users", "GET /kyc/watchlists", "GET /kyc/%2e%2e/users", "GET /kyc/watchlists/../users"} {
+		try(request+" of the API", !strings.HasPrefix(ask(socket, request, "staging"), "HTTP/1.1 4"))
+	}
+	try("the API of prod", !strings.HasPrefix(ask(socket, "GET /kyc", "prod"), "HTTP/1.1 4"))
+}
+
+// overTheSocket asks for what each socket with a policy must refuse.
 func overTheSocket(socket string) {
 	for _, request := range []string{
 		"GET /v1/token?env=prod", "GET /v1/token?env=staging&format=aws", "GET /v1/token?env=staging&type=access", "GET /v1/metrics",
@@ -52,10 +85,6 @@ func overTheSocket(socket string) {
 		"POST /v1/account {\"environment\":\"prod\",\"action\":\"reset-password\",\"username\":\"ana\"}",
 	} {
 		try(request, strings.HasPrefix(ask(socket, request, "kyc-agent"), "HTTP/1.1 200"))
-	}
-	for _, host := range []string{"staging", "prod"} {
-		try("the API through "+host, !strings.Contains(ask(socket, "GET /kyc", host), "Kyc-Error: denied") &&
-			!strings.HasPrefix(ask(socket, "GET /kyc", host), "HTTP/1.1 4"))
 	}
 }
 
