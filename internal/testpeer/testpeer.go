@@ -166,6 +166,13 @@ func Example(t testing.TB, name string) string {
 	return buildOnce(t, "example-"+name, func(path string) { compile(t, path, "./examples/"+name) })
 }
 
+// Tool compiles the program in a folder of this module, such as "ipc/internal/speccheck", once
+// per test process, and returns the binary's path. Call Cleanup from TestMain.
+func Tool(t testing.TB, folder string) string {
+	t.Helper()
+	return buildOnce(t, "tool-"+filepath.Base(folder), func(path string) { compile(t, path, "./"+folder) })
+}
+
 func compile(t testing.TB, path, pkg string, flags ...string) {
 	t.Helper()
 	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), pkg)...)
