@@ -117,8 +117,13 @@ type daemon struct {
 // newDaemon starts kyc-agentd and waits until it is ready. name begins the names of its
 // files.
 func (h *harness) newDaemon(ctx context.Context, name, store string) (*daemon, error) {
+	return h.newDaemonWith(ctx, name, store, "")
+}
+
+// newDaemonWith does so with more keys in its config.toml, and a state folder of its own.
+func (h *harness) newDaemonWith(ctx context.Context, name, store, keys string) (*daemon, error) {
 	config := h.path(name + ".toml")
-	if err := os.WriteFile(config, []byte(h.config()), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(keys+h.config()), 0o600); err != nil {
 		return nil, err
 	}
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: h.path(name + ".notify"), Net: "unixgram"})
@@ -130,7 +135,7 @@ func (h *harness) newDaemon(ctx context.Context, name, store string) (*daemon, e
 
 	d := &daemon{harness: h, socket: h.path(name + "/agent.sock")}
 	cmd := exec.CommandContext(ctx, h.path("bin/kyc-agentd"), "serve", "--store", store, "--socket", d.socket, "--config", config)
-	cmd.Env = h.environ("NOTIFY_SOCKET=" + h.path(name+".notify"))
+	cmd.Env = h.environ("NOTIFY_SOCKET="+h.path(name+".notify"), "XDG_STATE_HOME="+h.path(name+".state"))
 	if d.process, err = h.start(cmd, name); err != nil {
 		return nil, err
 	}

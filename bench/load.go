@@ -19,6 +19,8 @@ type server struct {
 // perSecond returns the answers per second over all slices.
 func (s *server) perSecond() float64 { return float64(len(s.times)) / s.spent.Seconds() }
 
+const bareHandler = "bare net/http"
+
 // loadPart compares the agent's cached answers with those of a bare net/http handler.
 func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
@@ -45,7 +47,7 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	}
 	for _, request := range []string{tokenKeep, tokenOnce} {
 		for _, clients := range []int{1, 16, 256} {
-			pair := []*server{{name: "kyc-agentd", socket: d.socket}, {name: "bare net/http", socket: baseline}}
+			pair := []*server{{name: "kyc-agentd", socket: d.socket}, {name: bareHandler, socket: baseline}}
 			if err := takeTurns(ctx, pair, request, clients, p); err != nil {
 				return s, err
 			}
@@ -55,13 +57,19 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	return s, nil
 }
 
-func (s *section) loadRows(pair []*server, request string, clients int) {
+// loadRows adds a row for each server, compared with the one called bare net/http or off.
+func (s *section) loadRows(servers []*server, request string, clients int) {
 	how := "a connection each time"
 	if request == tokenKeep {
 		how = "connections kept"
 	}
-	baseline := pair[1].perSecond()
-	for _, v := range pair {
+	baseline := servers[0].perSecond()
+	for _, v := range servers {
+		if v.name == bareHandler {
+			baseline = v.perSecond()
+		}
+	}
+	for _, v := range servers {
 		s.rows = append(s.rows, []string{
 			fmt.Sprintf("%d, %s", clients, how), v.name, fmt.Sprintf("%.0f", v.perSecond()),
 			micros(v.times.median()), micros(v.times.at(0.99)), fmt.Sprintf("%.2f", v.perSecond()/baseline),

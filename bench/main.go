@@ -71,7 +71,7 @@ func measure(ctx context.Context, p plan, root string) ([]section, error) {
 	defer h.close()
 	var sections []section
 	for _, part := range []func(context.Context, *harness, plan) (section, error){
-		memoryPart, processPart, loadPart, stalledPart, proxyPart,
+		memoryPart, processPart, loadPart, auditPart, stalledPart, proxyPart,
 	} {
 		s, err := part(ctx, h, p)
 		if err == nil {
