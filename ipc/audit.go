@@ -156,8 +156,13 @@ type auditedPeer struct{ peer *audit.Peer }
 
 // peerOf returns who sent r.
 func (a auditor) peerOf(r *http.Request) *audit.Peer {
-	c, ok := connectionOf(r)
-	if !ok || a.off() {
+	c, _ := connectionOf(r)
+	return a.peerOn(c)
+}
+
+// peerOn returns who is at the other end of c.
+func (a auditor) peerOn(c *connection) *audit.Peer {
+	if c == nil || a.off() {
 		return nil
 	}
 	if c.audit.peer == nil {

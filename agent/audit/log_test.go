@@ -432,51 +432,6 @@ func TestTwoAgents(t *testing.T) {
 	}
 }
 
-// A full disk: refused at once, with room again answered again, and nothing half written.
-func TestFullDisk(t *testing.T) {
-	dir := testpeer.Tmpfs(t)
-	key, err := Init(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := open(t, Options{Dir: dir, Mode: Required})
-	if err := l.Record(t.Context(), token(1)); err != nil {
-		t.Fatal(err)
-	}
-	noise := filepath.Join(dir, "noise")
-	if err := os.WriteFile(noise, make([]byte, 64<<10), 0o600); err == nil {
-		t.Fatal("there is room")
-	}
-	var refused error
-	for range 20 { // the last block has room for a few lines
-		begun := time.Now()
-		if refused = l.Record(t.Context(), token(1)); refused != nil {
-			if took := time.Since(begun); took > 50*time.Millisecond {
-				t.Errorf("it took %s", took)
-			} else {
-				t.Logf("refused after %s", took)
-			}
-			break
-		}
-	}
-	e, _ := errors.AsType[*agent.Error](refused)
-	if e == nil || e.Code != agent.CodeUnavailable || !strings.Contains(e.Error(), "no space left on device; make room") {
-		t.Errorf("got %v", refused)
-	}
-	if err := os.Remove(noise); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Record(t.Context(), token(1)); err != nil {
-		t.Error("with room again:", err)
-	}
-	if got := problems(t, dir, VerifyOptions{Keys: []FirstKey{key}}); got != "" {
-		t.Error(got)
-	}
-	if all := linesOf(t, dir); all[len(all)-1].Dropped != 0 {
-		t.Errorf("what was refused counts as dropped: %+v", all[len(all)-1])
-	}
-}
-
 // No more is kept than the limit, and the agent's own removal is no problem for verify; somebody
 // else's is.
 func TestSize(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestMillionTokens is 10^6 tokens in each way that programs ask: what they are in the log, and
-// that no more is kept than the limit. Its figures are in bench/RESULTS.md.
+// that no more is kept than the limit. Its figures are in docs/audit.md.
 func TestMillionTokens(t *testing.T) {
 	testpeer.Long(t)
 	const tokens = 1_000_000

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -83,10 +84,7 @@ func fakeJournal(t *testing.T, h *fixture, log string) (asked string) {
 	bin := filepath.Join(h.dir, "bin")
 	asked = filepath.Join(h.dir, "asked")
 	script := "#!/bin/sh\necho \"$@\" >>" + asked + "\ncat <<'EOT'\n" + entries.String() + "EOT\n"
-	if err := os.Mkdir(bin, 0o700); err == nil {
-		err = os.WriteFile(filepath.Join(bin, "journalctl"), []byte(script), 0o700)
-	}
-	if err != nil {
+	if err := errors.Join(os.Mkdir(bin, 0o700), os.WriteFile(filepath.Join(bin, "journalctl"), []byte(script), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	h.env = append(h.env, "PATH="+bin+":"+os.Getenv("PATH"))

@@ -69,17 +69,18 @@ func programText(w audit.Who) string {
 	if w.Peer == nil {
 		return "-"
 	}
-	text := filepath.Base(cmp.Or(w.Exe, w.Comm, "a program"))
+	var text strings.Builder
+	text.WriteString(filepath.Base(cmp.Or(w.Exe, w.Comm, "a program")))
 	if w.PID > 0 {
-		text += " (" + strconv.Itoa(w.PID) + ")"
+		text.WriteString(" (" + strconv.Itoa(w.PID) + ")")
 	}
 	for _, p := range w.Parents {
-		text += " < " + filepath.Base(cmp.Or(p.Exe, "?"))
+		text.WriteString(" < " + filepath.Base(cmp.Or(p.Exe, "?")))
 	}
 	if w.Unit != "" {
-		text += ", " + w.Unit
+		text.WriteString(", " + w.Unit)
 	}
-	return sanitize.OneLine(text)
+	return sanitize.OneLine(text.String())
 }
 
 // whatText says the rest.
