@@ -259,6 +259,11 @@ func TestApproveAPI(t *testing.T) {
 func TestConfirmOnOtherSockets(t *testing.T) {
 	s := newConfirmed(t, "[[sockets]]\nname = 'ai'\nenvironments = ['prod']\nallow = ['token']\nconfirm = true\n")
 	s.login("prod", "ana", "Battery-staple-9")
+	for _, want := range []string{"staging: each program needs an approval; see: kyc-agentd approvals\n", "token, once approved"} {
+		if got := s.must("kyc-agentd", "status"); !strings.Contains(got, want) {
+			t.Errorf("status: %s", got)
+		}
+	}
 	ai := filepath.Join(s.dir, "run", "kyc-agentd", "sockets", "ai", "agent.sock")
 	p := terminaltest.New(t)
 	s.at(p, "sh", "-c", `"$KYC_TOKEN" prod >/dev/null; echo own $?; "$KYC_TOKEN" -socket `+ai+` prod >/dev/null; echo ended $?`)

@@ -134,8 +134,8 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	return writeErrors(w, st, now)
 }
 
-// writeSettings writes a line for each environment that uses other servers than AWS's own,
-// one for the network and one for the agent's variables, if there is something to say.
+// writeSettings writes a line for each environment that uses other servers than AWS's own, or
+// asks a person, one for the network and one for the agent's variables, if there is something to say.
 func writeSettings(w io.Writer, st agent.Status) (err error) {
 	before := "\n"
 	line := func(where, settings string) {
@@ -146,6 +146,9 @@ func writeSettings(w io.Writer, st agent.Status) (err error) {
 	}
 	for _, e := range st.Environments {
 		line(e.Name, statustext.Endpoints(e))
+		if e.Confirm {
+			line(e.Name, "each program needs an approval; see: kyc-agentd approvals")
+		}
 	}
 	line("network", statustext.Network(st))
 	line("variables of the agent", statustext.Variables(st))

@@ -16,7 +16,8 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
-// startBus starts a session bus that can start no service, and returns its address.
+// startBus starts a session bus, which could start the services of this machine, and returns its
+// address.
 func startBus(t *testing.T) string {
 	t.Helper()
 	program := testpeer.Program(t, "dbus-daemon", "dbus-daemon")

@@ -163,5 +163,9 @@ func Allowed(s agent.SocketStatus) string {
 		}
 		all = append(all, text)
 	}
-	return cmp.Or(sanitize.OneLine(strings.Join(all, ", ")), "nothing")
+	text := cmp.Or(sanitize.OneLine(strings.Join(all, ", ")), "nothing")
+	if s.Confirm {
+		text += ", once approved"
+	}
+	return text
 }
