@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
+
 	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/agent/peer"
@@ -28,7 +30,7 @@ type confirmed struct {
 }
 
 // newConfirmed starts the shipped daemon, signed in at staging, where confirm is true.
-func newConfirmed(t *testing.T, config string) *confirmed {
+func newConfirmed(t *testing.T, config string, vars ...string) *confirmed {
 	t.Helper()
 	srv := cognitotest.New()
 	t.Cleanup(srv.Close)
@@ -41,7 +43,7 @@ func newConfirmed(t *testing.T, config string) *confirmed {
 	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte("store = 'memory'\n[environments.staging]\nconfirm = true\n"+config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.env = append(s.env, "KYC_AGENTD="+testpeer.Build(t, "kyc-agentd"), "KYC_TOKEN="+testpeer.Build(t, "kyc-token"))
+	s.env = append(append(s.env, vars...), "KYC_AGENTD="+testpeer.Build(t, "kyc-agentd"), "KYC_TOKEN="+testpeer.Build(t, "kyc-token"))
 	s.daemon = s.start()
 	s.login("staging", "ana", "Battery-staple-9")
 	return s
@@ -155,6 +157,41 @@ func TestApprovedScript(t *testing.T) {
 	}
 	s.must("kyc-agentd", "revoke", "--all")
 	p.Sees("ended 77")
+}
+
+// A notificationServer takes what is shown at a desktop.
+type notificationServer struct{ shown chan string }
+
+// Notify is the method of org.freedesktop.Notifications.
+func (s notificationServer) Notify(_ string, _ uint32, _, summary, body string, actions []string, _ map[string]dbus.Variant, _ int32) (uint32, *dbus.Error) {
+	s.shown <- fmt.Sprintf("%s | %s | %d actions", summary, body, len(actions))
+	return 1, nil
+}
+
+// A request is announced at the desktop, with what to type.
+func TestApprovalIsAnnounced(t *testing.T) {
+	address := testpeer.SessionBus(t)
+	conn, err := dbus.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	server := notificationServer{make(chan string, 10)}
+	if err := conn.Export(server, "/org/freedesktop/Notifications", "org.freedesktop.Notifications"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.RequestName("org.freedesktop.Notifications", dbus.NameFlagDoNotQueue); err != nil {
+		t.Fatal(err)
+	}
+	s := newConfirmed(t, "", "DBUS_SESSION_BUS_ADDRESS="+address)
+	p := terminaltest.New(t)
+	s.at(p, "sh", "-c", `"$KYC_TOKEN" staging >/dev/null; echo ended $?`)
+	r := s.pending()
+	if got := <-server.shown; !strings.Contains(got, "a token of staging") || !strings.Contains(got, "kyc-agentd approve "+r.ID+" | 0 actions") {
+		t.Error(got)
+	}
+	s.answers("yes", r.ID)
+	p.Sees("ended 0")
 }
 
 // A daemon on an older kernel asks, and knows another terminal, as well.

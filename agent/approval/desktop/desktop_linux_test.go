@@ -1,10 +1,7 @@
 package desktop
 
 import (
-	"bufio"
-	"context"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,29 +12,6 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
-
-// startBus starts a session bus, which could start the services of this machine, and returns its
-// address.
-func startBus(t *testing.T) string {
-	t.Helper()
-	program := testpeer.Program(t, "dbus-daemon", "dbus-daemon")
-	path := filepath.Join(testsocket.ShortDir(t), "bus")
-	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, program, "--session", "--nofork", "--nopidfile", "--address=unix:path="+path, "--print-address=1")
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); _ = cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(line)
-}
 
 // A notification is what a server was asked to show.
 type notification struct {
@@ -56,7 +30,7 @@ func (s server) Notify(app string, replaces uint32, _, summary, body string, act
 }
 
 func TestAnnounce(t *testing.T) {
-	address := startBus(t)
+	address := testpeer.SessionBus(t)
 	conn, err := dbus.Connect(address)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +56,7 @@ func TestAnnounce(t *testing.T) {
 
 // Without a bus, or a server on it, nothing happens and nothing waits.
 func TestNobodyToTell(t *testing.T) {
-	address := startBus(t)
+	address := testpeer.SessionBus(t)
 	dir := testsocket.ShortDir(t)
 	for name, vars := range map[string]map[string]string{
 		"no bus":            {},
