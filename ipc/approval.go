@@ -66,7 +66,11 @@ type confirmedService struct {
 
 // Token implements [agent.Service].
 func (s confirmedService) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
-	if err := s.confirm(ctx, &req, approval.KindToken); err != nil {
+	kind := approval.KindToken
+	if req.Type != agent.TypeID {
+		kind = approval.KindAccess
+	}
+	if err := s.confirm(ctx, &req, kind); err != nil {
 		return agent.Token{}, err
 	}
 	return s.Service.Token(ctx, req)

@@ -147,7 +147,7 @@ func (a *Approvals) ApproveUnit(s Standing) (Grant, error) {
 	}
 	switch {
 	case !slices.Contains(Kinds, g.Kind):
-		return Grant{}, answerError("unknown kind " + sanitize.Short(string(g.Kind), 40) + "; want token, aws or api")
+		return Grant{}, answerError("unknown kind " + sanitize.Short(string(g.Kind), 40) + "; want token, access, aws or api")
 	case g.Kind == KindAPI:
 		if err := g.setAPI(s.Methods, s.Paths); err != nil {
 			return Grant{}, err
@@ -314,6 +314,9 @@ func randomID(length int) string {
 	}
 	return string(id)
 }
+
+// IsCode reports whether id looks like the code of a request.
+func IsCode(id string) bool { return len(id) >= 4 && len(id) <= 6 && strings.Trim(id, alphabet) == "" }
 
 // normalize returns a code as it was made, from what a person types.
 func normalize(id string) string { return strings.ToUpper(strings.TrimSpace(id)) }

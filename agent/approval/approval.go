@@ -55,13 +55,14 @@ type Kind string
 
 // The kinds. One does not include another.
 const (
-	KindToken Kind = "token" // ID tokens, in every format and for every helper
-	KindAWS   Kind = "aws"   // AWS credentials
-	KindAPI   Kind = "api"   // requests to the API, by method and path
+	KindToken  Kind = "token"  // ID tokens, in every format and for every helper
+	KindAccess Kind = "access" // access tokens, which can change the account
+	KindAWS    Kind = "aws"    // AWS credentials
+	KindAPI    Kind = "api"    // requests to the API, by method and path
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{KindToken, KindAWS, KindAPI}
+var Kinds = []Kind{KindToken, KindAccess, KindAWS, KindAPI}
 
 // A Use is what a program wants to do.
 type Use struct {
@@ -77,6 +78,8 @@ type Use struct {
 func (u Use) String() string {
 	s := "a token of " + u.Environment
 	switch u.Kind {
+	case KindAccess:
+		s = "the access token of " + u.Environment + " (it can change the account)"
 	case KindAWS:
 		s = "AWS credentials of " + u.Environment
 	case KindAPI:

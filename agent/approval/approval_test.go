@@ -551,10 +551,15 @@ func TestCodes(t *testing.T) {
 	seen := map[string]bool{}
 	for range 2000 {
 		id := randomID(4)
-		if len(id) != 4 || strings.Trim(id, alphabet) != "" {
+		if len(id) != 4 || !IsCode(id) {
 			t.Fatal(id)
 		}
 		seen[id] = true
+	}
+	for _, id := range []string{"", "AAA", "AA$A", "$(x)", "aaaa", "AAAAAAA", "AA A"} {
+		if IsCode(id) {
+			t.Errorf("%q is taken for a code", id)
+		}
 	}
 	if len(seen) < 1980 { // of 390,625; fewer are as good as impossible
 		t.Errorf("%d of 2000 differ", len(seen))
@@ -575,4 +580,14 @@ func Example() {
 	// approval_required
 	// a token of prod for the session of /usr/bin/bash (pid 4242, pts/1)
 	// <nil>
+}
+
+// An access token can do more than an ID token, and is approved on its own.
+func TestAccessToken(t *testing.T) {
+	a, p := New(Options{}), terminal(100)
+	access := Use{Environment: "prod", Kind: KindAccess}
+	approve(t, a, ask(t, a, p, token), Terms{})
+	refused(t, a, p, access, "the access token")
+	approve(t, a, ask(t, a, p, access), Terms{})
+	allowed(t, a, p, access, "the access token")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -58,7 +59,15 @@ func scope(g approval.Grant) string {
 }
 
 // revokeOptions are the options of `revoke`.
-type revokeOptions struct{ all bool }
+type revokeOptions struct{ all, json bool }
+
+// run returns how many approvals and requests there were.
+func (o *revokeOptions) run(ctx context.Context, client *ipc.Client, id string) (int, error) {
+	if o.all {
+		return client.RevokeAll(ctx)
+	}
+	return 1, client.Revoke(ctx, id)
+}
 
 func (c *cli) revokeCommand() *cobra.Command {
 	var o revokeOptions
@@ -67,23 +76,25 @@ func (c *cli) revokeCommand() *cobra.Command {
 		Short: "take an approval back, or answer a request with no", Long: usageRevoke, Args: atMostOneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id := strings.Join(args, "")
-			switch {
-			case o.all == (id != ""):
+			if o.all == (id != "") {
 				return usageError("see: kyc-agentd approvals", "revoke needs a code, or --all")
-			case !o.all:
-				err := c.client().Revoke(cmd.Context(), id)
-				if err == nil {
-					c.io.say("%s: taken back", strings.ToUpper(id))
-				}
+			}
+			n, err := o.run(cmd.Context(), c.client(), id)
+			switch {
+			case err != nil:
 				return err
-			}
-			n, err := c.client().RevokeAll(cmd.Context())
-			if err == nil {
+			case o.json:
+				return writeJSON(c.io.out, map[string]int{"revoked": n})
+			case o.all:
 				c.io.say("taken back: %d", n)
+			default:
+				c.io.say("%s: taken back", strings.ToUpper(id))
 			}
-			return err
+			return nil
 		},
 	}
+	addJSONFlag(cmd, &o.json)
+	cmd.ValidArgsFunction = c.completeCode(true)
 	cmd.Flags().BoolVarP(&o.all, "all", "a", false, "")
 	return cmd
 }

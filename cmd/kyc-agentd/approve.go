@@ -42,7 +42,8 @@ func (c *cli) approveCommand() *cobra.Command {
 				return o.approve(ctx, in, strings.Join(args, ""))
 			})
 		},
-		Annotations: map[string]string{ofEnvironment: "yes"},
+		Annotations:       map[string]string{ofEnvironment: "yes"},
+		ValidArgsFunction: c.completeCode(false),
 	}
 	cmd.Flags().StringVar(&o.life, "for", "", "")
 	cmd.Flags().StringVar(&o.unit, "unit", "", "")
@@ -53,6 +54,11 @@ func (c *cli) approveCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&o.paths, "allow-path", nil, "")
 	cmd.Flags().BoolVar(&o.any, "allow-all", false, "")
 	addJSONFlag(cmd, &o.json)
+	for name, values := range map[string][]string{
+		"for": {"30m", "8h", "30d"}, "kind": {"token", "access", "aws", "api"}, "unit": nil, "on": nil, "allow-path": nil, "allow-method": agent.APIMethods,
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(name, completeValues(values...))
+	}
 	return cmd
 }
 

@@ -150,6 +150,9 @@ func TestApprovedScript(t *testing.T) {
 	}
 	other.Sees("kyc-token: staging: this was not approved, when kyc-agentd approve " + asked.ID + " asked\r\nended 77")
 
+	if got := s.must("kyc-agentd", "__complete", "revoke", ""); !strings.HasPrefix(got, r.ID+"\n") {
+		t.Errorf("completed: %q", got)
+	}
 	s.must("kyc-agentd", "revoke", r.ID)
 	p.Types("\n")
 	if again := s.pending(); again.Subject != r.Subject {

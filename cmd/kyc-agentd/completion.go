@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
@@ -84,6 +85,28 @@ func (c *cli) environments(ctx context.Context) (offered []cobra.Completion) {
 		offered = append(offered, cobra.CompletionWithDesc(e.Name, inAWord(e)))
 	}
 	return offered
+}
+
+// completeCode offers the codes of the requests that wait, and of the approvals if granted is set.
+func (c *cli) completeCode(granted bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) (codes []cobra.Completion, _ cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+		defer cancel()
+		list, err := c.client().Approvals(ctx)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		for _, r := range list.Pending {
+			codes = append(codes, r.ID)
+		}
+		for _, g := range list.Granted {
+			if granted {
+				codes = append(codes, g.ID)
+			}
+		}
+		// What answers on the socket may be another program, and shells have expanded what is offered.
+		return slices.DeleteFunc(codes, func(id string) bool { return !approval.IsCode(id) }), cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 // inAWord describes e for a list of completions. The words are all this program's: shells

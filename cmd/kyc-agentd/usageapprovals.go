@@ -24,7 +24,7 @@ terminal, or for that service or app, and ends with it.
   --unit UNIT          nightly.service: each time it runs, also after a restart
                        of the daemon, without a question
   --system             a unit of the system's manager, not of yours
-  --kind KIND          token, aws or api; default token
+  --kind KIND          token, access, aws or api; default token
   --on SOCKET          on a socket with a policy, by its name
   -e, --env ENVIRONMENT  else $KYC_ENV, else the daemon's default
   --json, -o json      write the approval as JSON
@@ -42,12 +42,13 @@ Lists the requests that wait for an approval, and what is approved.
   --socket PATH    the daemon's socket
 `
 
-const usageRevoke = `Usage: kyc-agentd revoke CODE | --all
+const usageRevoke = `Usage: kyc-agentd revoke [--json] CODE | --all
 
 Takes an approval back, or answers a request that waits with no. What a program
 has received it keeps: a token for up to an hour.
 
   CODE           of the approval or the request; see: kyc-agentd approvals
   -a, --all      all of them
+  --json, -o json  write how many as JSON
   --socket PATH  the daemon's socket
 `
