@@ -13,12 +13,18 @@ import (
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
 
-// A Passphrase is what has to be typed for an approval, besides the yes.
-type Passphrase interface {
-	// IsSet reports whether there is one.
-	IsSet() bool
-	// Check returns an error unless it is p.
-	Check(ctx context.Context, p agent.Secret) error
+// A Prover knows the passphrase, which has to be typed for an approval besides the yes.
+type Prover interface {
+	// HasPassphrase reports whether there is one.
+	HasPassphrase() bool
+	// CheckPassphrase returns nil if p is the passphrase.
+	CheckPassphrase(ctx context.Context, p Passphrase) error
+}
+
+// A Passphrase is one that a process has sent.
+type Passphrase struct {
+	Secret agent.Secret
+	PID    int
 }
 
 // confirm waits until a person has approved what the program at the other end of c wants to
@@ -104,7 +110,7 @@ func (h *handler) confirmForward(ctx context.Context, r *http.Request) (limited 
 	return h.approvals != nil && h.needsGrant(use), h.confirm(ctx, c, use)
 }
 
-// A ApprovalList answers GET /v1/approvals.
+// An ApprovalList answers GET /v1/approvals.
 type ApprovalList struct {
 	approval.Listing
 	// Passphrase is true if an approval needs the passphrase.
@@ -115,7 +121,7 @@ func (h *handler) serveApprovals(*request) (response, error) {
 	if err := h.checkApprovals(); err != nil {
 		return response{}, err
 	}
-	return jsonResponse(ApprovalList{h.approvals.List(), h.passphrase != nil && h.passphrase.IsSet()}), nil
+	return jsonResponse(ApprovalList{h.approvals.List(), h.prover != nil && h.prover.HasPassphrase()}), nil
 }
 
 func (h *handler) checkApprovals() error {
@@ -135,7 +141,7 @@ func (h *handler) serveApprove(r *request) (response, error) {
 	if terms.For, err = parseLife(life); err != nil {
 		return response{}, err
 	}
-	if err := h.prove(passphrase); err != nil {
+	if err := h.prove(r, passphrase); err != nil {
 		return response{}, err
 	}
 	g, err := h.approvals.Approve(r.param, terms)
@@ -160,7 +166,7 @@ func (h *handler) serveApproveUnit(r *request) (response, error) {
 	if err := h.completeStanding(&s); err != nil {
 		return response{}, err
 	}
-	if err := h.prove(passphrase); err != nil {
+	if err := h.prove(r, passphrase); err != nil {
 		return response{}, err
 	}
 	g, err := h.approvals.ApproveUnit(s)
@@ -187,13 +193,13 @@ func (h *handler) completeStanding(s *approval.Standing) error {
 }
 
 // prove checks the passphrase, if one is set.
-func (h *handler) prove(passphrase string) error {
-	if err := h.checkApprovals(); err != nil || h.passphrase == nil || !h.passphrase.IsSet() {
+func (h *handler) prove(r *request, passphrase string) error {
+	if err := h.checkApprovals(); err != nil || h.prover == nil || !h.prover.HasPassphrase() {
 		return err
 	}
 	ctx, cancel := h.withTimeout(workTimeout)
 	defer cancel()
-	return h.passphrase.Check(ctx, agent.NewSecret(passphrase))
+	return h.prover.CheckPassphrase(ctx, Passphrase{agent.NewSecret(passphrase), peerOf(r.http).PID})
 }
 
 func parseLife(text string) (time.Duration, error) {

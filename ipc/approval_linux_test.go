@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,7 +122,7 @@ func TestClientApprovals(t *testing.T) {
 	pass := &passphrase{}
 	path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
 	service := matrixService("https://staging.example.com", new(atomic.Int32))
-	serve(t, &Server{Service: service, Approvals: approvals, Passphrase: pass}, listen(t, path))
+	serve(t, &Server{Service: service, Approvals: approvals, Prover: pass}, listen(t, path))
 	c := &Client{Socket: path}
 	unit := approval.Standing{Unit: peer.Unit{Name: "x.service", User: true}, Environment: "staging", Kind: approval.KindAPI, Methods: []string{"GET"}, Paths: []string{"/kyc/*"}}
 	g, err := c.ApproveUnit(t.Context(), unit, agent.Secret{})
@@ -163,10 +164,10 @@ func TestClientApprovals(t *testing.T) {
 
 type passphrase struct{ word string }
 
-func (p *passphrase) IsSet() bool { return p.word != "" }
+func (p *passphrase) HasPassphrase() bool { return p.word != "" }
 
-func (p *passphrase) Check(_ context.Context, given agent.Secret) error {
-	if given.Reveal() == p.word {
+func (p *passphrase) CheckPassphrase(_ context.Context, given Passphrase) error {
+	if given.Secret.Reveal() == p.word && given.PID == os.Getpid() {
 		return nil
 	}
 	return &agent.Error{Code: agent.CodeDenied, Message: "wrong passphrase"}

@@ -47,7 +47,7 @@ type handler struct {
 	onRequest      func(RequestInfo)
 	audit          auditor
 	approvals      *approval.Approvals // nil asks nobody
-	passphrase     Passphrase          // nil if there is none
+	prover         Prover              // nil if there is no passphrase
 	socket         string              // its name, "" for the agent's own
 	log            *slog.Logger
 

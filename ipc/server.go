@@ -58,8 +58,8 @@ type Server struct {
 	// Approvals decides what programs may have that a person has to approve first; nil asks
 	// nobody. All servers of an agent should have the same.
 	Approvals *approval.Approvals
-	// Passphrase is asked for before an approval; nil asks for none.
-	Passphrase Passphrase
+	// Prover knows the passphrase that an approval needs; nil needs none.
+	Prover Prover
 	// Metrics answers GET /v1/metrics. It should answer 200, in the format that Accept asks
 	// for: the text of any other answer is only logged. nil refuses that call.
 	Metrics http.Handler
@@ -120,7 +120,7 @@ func (s *Server) newHandler(serving context.Context) *handler {
 		service: s.Service, restricted: s.Restricted, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
 		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
 		audit:     auditor{s.Audit, s.Name},
-		approvals: s.Approvals, passphrase: s.Passphrase, socket: s.Name,
+		approvals: s.Approvals, prover: s.Prover, socket: s.Name,
 	}
 	h.conversations = newConversations(serving, h.logPanic)
 	if s.Proxy {

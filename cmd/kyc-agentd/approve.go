@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -108,11 +109,7 @@ func (o *approveOptions) approve(ctx context.Context, in *interaction, code stri
 		in.cli.io.say("%s: denied", r.ID)
 		return nil
 	}
-	passphrase, err := askPassphrase(ctx, in, list)
-	if err != nil {
-		return err
-	}
-	return o.answer(ctx, in, r.ID, terms, passphrase)
+	return withPassphrase(ctx, in, list, func(p agent.Secret) error { return o.answer(ctx, in, r.ID, terms, p) })
 }
 
 func (o *approveOptions) answer(ctx context.Context, in *interaction, code string, terms approval.Terms, passphrase agent.Secret) error {
@@ -198,13 +195,22 @@ func shortDuration(d time.Duration) string {
 	return text
 }
 
-// askPassphrase asks for the passphrase, if the agent has one.
-func askPassphrase(ctx context.Context, in *interaction, list ipc.ApprovalList) (agent.Secret, error) {
+// withPassphrase calls do with the passphrase, if the agent has one, and again if it was wrong.
+func withPassphrase(ctx context.Context, in *interaction, list ipc.ApprovalList, do func(agent.Secret) error) error {
 	if !list.Passphrase {
-		return agent.Secret{}, nil
+		return do(agent.Secret{})
 	}
-	typed, err := in.terminal.Ask(ctx, "Passphrase of the agent", true)
-	return agent.NewSecret(typed), err
+	for try := 1; ; try++ {
+		typed, err := in.terminal.Ask(ctx, "Passphrase of the agent", true)
+		if err == nil {
+			err = do(agent.NewSecret(typed))
+		}
+		wrong, ok := errors.AsType[*agent.Error](err)
+		if !ok || !errors.Is(err, agent.ErrBadCredential) || try == passwordTries {
+			return err
+		}
+		in.terminal.Printf("%s; please try again", wrong.Message)
+	}
 }
 
 // approveUnit approves each run of a unit.
@@ -245,15 +251,13 @@ func (o *approveOptions) approveUnit(ctx context.Context, in *interaction, st ag
 	if err != nil || !yes {
 		return cmp.Or(err, error(&agent.Error{Code: agent.CodeDenied, Op: "approve", Message: "not approved"}))
 	}
-	passphrase, err := askPassphrase(ctx, in, list)
-	if err != nil {
-		return err
-	}
-	g, err := in.cli.client().ApproveUnit(ctx, s, passphrase)
-	if err != nil {
-		return err
-	}
-	return o.report(in, g)
+	return withPassphrase(ctx, in, list, func(p agent.Secret) error {
+		g, err := in.cli.client().ApproveUnit(ctx, s, p)
+		if err != nil {
+			return err
+		}
+		return o.report(in, g)
+	})
 }
 
 // lifeOf reads --for. 0 is the default.
