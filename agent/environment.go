@@ -32,9 +32,6 @@ type Environment struct {
 	// Unattended lets the agent sign in by itself; nil means that a person signs in.
 	Unattended CredentialSource
 
-	// Confirm says that a person has to approve each program that uses the sign-in. Whatever
-	// serves the agent sees to that.
-	Confirm bool
 	// HandOutAccessTokens allows requests for the access token, too. It can change the account.
 	HandOutAccessTokens bool
 

@@ -276,7 +276,8 @@ type EnvironmentStatus struct {
 	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`
 	// Warning says that SignInEndsAt is near.
 	Warning string `json:"warning,omitempty"`
-	// Confirm is true if a person has to approve each program that uses the sign-in.
+	// Confirm is true if a person has to approve each program that uses the sign-in. The daemon
+	// sets it, which asks.
 	Confirm bool `json:"confirm,omitempty"`
 	// APIKey is true if an API key is stored instead of a sign-in.
 	APIKey bool `json:"api_key,omitempty"`

@@ -224,7 +224,6 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 		ClientSecret:         secret,
 		RefreshTokenValidity: validity,
 		Unattended:           unattended,
-		Confirm:              e.Confirm.s == "true",
 		HandOutAccessTokens:  e.HandOutAccessTokens.s == "true",
 		Endpoint:             withoutSlash(e.Endpoint),
 		Issuer:               e.Issuer.s,
