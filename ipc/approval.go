@@ -31,8 +31,11 @@ type Passphrase struct {
 // do, if the environment or the socket needs that. What the socket's policy refuses anyway is
 // not asked about.
 func (h *handler) confirm(ctx context.Context, c *connection, use approval.Use) error {
-	if h.approvals == nil || !h.needsGrant(use) {
+	if !h.needsGrant(use) {
 		return nil
+	}
+	if h.approvals == nil {
+		return deniedError("this socket needs an approval, and this agent has none")
 	}
 	use.Socket = h.socket
 	asker := peer.Of(nil) // of a test, which nothing is known of
@@ -47,18 +50,18 @@ func (h *handler) confirm(ctx context.Context, c *connection, use approval.Use) 
 }
 
 func (h *handler) needsGrant(use approval.Use) bool {
+	required := h.approvals != nil && h.approvals.Required(use.Environment)
 	if h.restricted == nil {
-		return h.approvals.Required(use.Environment)
+		return required
 	}
 	p := h.restricted.Policy()
-	return slices.Contains(p.Environments, use.Environment) && p.Allows(agent.Access(use.Kind)) &&
-		(p.Confirm || h.approvals.Required(use.Environment))
+	return slices.Contains(p.Environments, use.Environment) && p.Allows(agent.Access(use.Kind)) && (p.Confirm || required)
 }
 
 // serviceFor returns the service for the requests of a connection, which hands out nothing that
 // has to be approved first. Without it no request may get a token or AWS credentials.
 func (h *handler) serviceFor(c *connection) agent.Service {
-	if h.approvals == nil {
+	if h.approvals == nil && (h.restricted == nil || !h.restricted.Policy().Confirm) {
 		return h.service
 	}
 	return confirmedService{h.service, h, c}
@@ -107,7 +110,7 @@ func (s confirmedService) confirm(ctx context.Context, req *agent.TokenRequest, 
 func (h *handler) confirmForward(ctx context.Context, r *http.Request) (limited bool, err error) {
 	c, _ := connectionOf(r)
 	use := approval.Use{Environment: r.Host, Kind: approval.KindAPI, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery}
-	return h.approvals != nil && h.needsGrant(use), h.confirm(ctx, c, use)
+	return h.needsGrant(use), h.confirm(ctx, c, use)
 }
 
 // An ApprovalList answers GET /v1/approvals.

@@ -24,7 +24,8 @@ import (
 // the agent's own socket and on those with a policy: by the environment or by the socket.
 func TestConfirmMatrix(t *testing.T) {
 	cells := matrix(t)
-	for _, byPolicy := range []bool{false, true} {
+	for _, test := range []struct{ byPolicy, nobody bool }{{false, false}, {true, false}, {true, true}} {
+		byPolicy := test.byPolicy
 		for column, policy := range columns() {
 			if byPolicy && policy == nil {
 				continue
@@ -38,6 +39,9 @@ func TestConfirmMatrix(t *testing.T) {
 				confirmed := *policy
 				confirmed.Confirm = byPolicy
 				s.Restricted = confirmed.Restrict(service)
+			}
+			if test.nobody { // there is nobody to ask, and nothing is handed out
+				s.Approvals = nil
 			}
 			if !byPolicy {
 				approvals.Configure([]string{"staging", "prod"})
@@ -59,7 +63,7 @@ func TestConfirmMatrix(t *testing.T) {
 			if api.wire() != "" {
 				t.Errorf("%s: forwarded: %s", column, api.wire())
 			}
-			if refused == 0 {
+			if refused == 0 && !test.nobody {
 				t.Errorf("%s: no request was asked about", column)
 			}
 		}
