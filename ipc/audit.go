@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -22,6 +23,29 @@ import (
 type auditor struct {
 	to     audit.Recorder // nil records nothing
 	socket string
+	known  *lastPeer // of this socket; nil remembers none
+}
+
+// A lastPeer keeps the newest peer, for a program that makes a connection for each request.
+type lastPeer struct {
+	last atomic.Pointer[describedPeer]
+}
+
+type describedPeer struct {
+	facts peer.Facts
+	peer  *audit.Peer
+}
+
+func (k *lastPeer) of(f peer.Facts) *audit.Peer {
+	if k == nil {
+		return audit.PeerOf(f)
+	}
+	d := k.last.Load()
+	if d == nil || d.facts.Process != f.Process || d.facts.UID != f.UID || d.facts.Unit != f.Unit || !slices.Equal(d.facts.Ancestors, f.Ancestors) {
+		d = &describedPeer{f, audit.PeerOf(f)}
+		k.last.Store(d)
+	}
+	return d.peer
 }
 
 // An answer waits for a line that is required for auditTimeout, and until auditDeadline after
@@ -175,7 +199,7 @@ func (a auditor) peerOn(c *connection) *audit.Peer {
 func (a auditor) describe(client *peer.Peer, known socket.Peer) *audit.Peer {
 	if client != nil {
 		if facts, err := client.Brief(); err == nil {
-			return audit.PeerOf(facts)
+			return a.known.of(facts)
 		}
 	}
 	return audit.NewPeer(audit.Peer{PID: known.PID, UID: known.UID, Exe: known.Program()})

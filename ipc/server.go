@@ -119,7 +119,7 @@ func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
 		service: s.Service, restricted: s.Restricted, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
 		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
-		audit:     auditor{s.Audit, s.Name},
+		audit:     auditor{s.Audit, s.Name, new(lastPeer)},
 		approvals: s.Approvals, prover: s.Prover, socket: s.Name,
 	}
 	h.conversations = newConversations(serving, h.logPanic)
