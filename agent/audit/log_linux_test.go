@@ -52,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 	if got := problems(t, dir, VerifyOptions{Keys: []FirstKey{key}}); got != "" {
 		t.Error(got)
 	}
-	if all := linesOf(t, dir); all[len(all)-1].Dropped != 0 {
-		t.Errorf("what was refused counts as dropped: %+v", all[len(all)-1])
+	if all := linesOf(t, dir); all[len(all)-1].Dropped != 0 || all[len(all)-1].Note != "" {
+		t.Errorf("what was refused counts as dropped, or has left something: %+v", all[len(all)-1])
 	}
 }
