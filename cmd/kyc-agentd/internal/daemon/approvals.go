@@ -6,6 +6,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent/approval"
 	"github.com/legaltalent/kyc-agent/agent/approval/desktop"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 )
 
@@ -38,8 +39,8 @@ func (d *daemon) signedIn(environment string) string {
 	return ""
 }
 
-// noteApproval logs what a person answered. What was asked and refused is in the log of requests,
-// which bounds how often.
+// noteApproval logs what a person answered, and records each event in the audit log. What was asked
+// and refused is in the log of requests, which bounds how often.
 func (d *daemon) noteApproval(e approval.Event) error {
 	level := slog.LevelDebug
 	if e.Kind == approval.Approved || e.Kind == approval.Denied {
@@ -47,5 +48,14 @@ func (d *daemon) noteApproval(e approval.Event) error {
 	}
 	d.log.Log(context.Background(), level, "approval", "event", string(e.Kind), "use", e.Use.String(), "id", e.Grant,
 		"pid", e.Facts.Process.PID, "exe", e.Facts.Process.Name())
-	return nil
+	event := audit.Event{
+		Kind: audit.Kind(e.Kind), Socket: e.Use.Socket, Environment: e.Use.Environment,
+		Detail: string(e.Use.Kind), Method: e.Use.Method, Path: e.Use.Path, Grant: e.Grant,
+	}
+	if e.Facts.Process.PID != 0 { // a standing grant is for what does not run yet
+		event.Peer = audit.PeerOf(e.Facts)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), auditWithin)
+	defer cancel()
+	return d.audit.Record(ctx, event)
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
-// auditStopWithin is how long a start and a stop wait for their lines.
-const auditStopWithin = 2 * time.Second
+// auditWithin is how long a start, a stop and an answer to a request for an approval wait for
+// their lines.
+const auditWithin = 2 * time.Second
 
 // openAudit returns the audit log. Its heads go to the daemon's own log: the journal is out of
 // reach of a process of this user that would cut lines off the file.
@@ -25,7 +26,7 @@ func (d *daemon) openAudit(c config.Config) *audit.Log {
 }
 
 func (d *daemon) recordStart() {
-	ctx, cancel := context.WithTimeout(context.Background(), auditStopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), auditWithin)
 	defer cancel()
 	_ = d.audit.Record(ctx, audit.Event{Kind: audit.Start, Detail: "version " + d.opts.Version})
 }
@@ -38,7 +39,7 @@ func (d *daemon) recordUnattended(environment, user string, code agent.Code) {
 
 // closeAudit writes the last line. Requests have ended by now.
 func (d *daemon) closeAudit(reason error) {
-	ctx, cancel := context.WithTimeout(context.Background(), auditStopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), auditWithin)
 	defer cancel()
 	e := audit.Event{Kind: audit.Stop}
 	if reason != nil {
