@@ -11,7 +11,7 @@ import (
 // that has ended.
 func TestBrief(t *testing.T) {
 	ln := listen(t)
-	conn, stop := client(t, ln, "sh", "-c", `"$0"; :`)
+	conn, _ := client(t, ln, "sh", "-c", `"$0"; :`)
 	full := Of(conn)
 	defer full.Close()
 	want, err := full.Facts()
@@ -29,7 +29,8 @@ func TestBrief(t *testing.T) {
 	if _, ok := briefs.process(process{want.Process.PID, want.UID}, time.Now().Add(sameProcess)); ok {
 		t.Error("a process is remembered for longer than sameProcess")
 	}
-	p := Of(conn)
+	ended, stop := client(t, ln)
+	p := Of(ended)
 	defer p.Close()
 	stop() // which waits for sh alone
 	briefs = briefCache{}
@@ -40,8 +41,10 @@ func TestBrief(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("after its end: %v", err)
-		}
 		briefs = briefCache{}
+	stop()
+	if _, err := p.Brief(); !errors.Is(err, ErrEnded) {
+		t.Errorf("after its end: %v", err)
 	}
 }
 
