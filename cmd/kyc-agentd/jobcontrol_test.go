@@ -130,7 +130,8 @@ func TestStopSignalsAtASecretPrompt(t *testing.T) {
 			p.Sees("\r\n")
 			pid := strings.Fields(p.Seen()[strings.LastIndex(p.Seen(), "pid "):])[1]
 			p.Sees("Password for ana at prod? ")
-			p.Types("half-a-secret")
+			// Nothing is typed here: the kernel may bring what was typed to the program after a signal
+			// that was sent later. TestCtrlZAtASecretPrompt types the stop itself.
 			kill(t, "-"+signal, pid)
 			p.Sees("Stopped")
 			if !p.Echoes() {
@@ -152,7 +153,7 @@ func TestStopSignalsAtASecretPrompt(t *testing.T) {
 			}
 			p.Types("Brand-new-8\n")
 			p.Sees("signed in as ana")
-			if shown := p.Seen(); strings.Contains(shown, "Brand-new-8") || strings.Contains(shown, "half-a") {
+			if shown := p.Seen(); strings.Contains(shown, "Brand-new-8") {
 				t.Errorf("the screen shows a secret: %q", shown)
 			}
 		})
