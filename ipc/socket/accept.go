@@ -33,11 +33,14 @@ type Listener struct {
 	bindings []*binding  // the last one is that at path, if any is
 	seen     fs.FileInfo // what was at path when it was last known to lead here
 	lock     *os.File    // nil if the service manager made the socket
+	systemd  *binding    // the one that the service manager made; nil if it made none
 	open     bool        // AcceptAny was called, so there is somebody to accept for
 	begin    sync.Once   // sets open
 	closed   bool
-	closing  chan struct{} // closed by Close
-	running  sync.WaitGroup
+	// handedOver is set by HandOver: the file at path stays for the next image.
+	handedOver bool
+	closing    chan struct{} // closed by Close
+	running    sync.WaitGroup
 }
 
 // newListener returns a Listener without a binding.
@@ -93,7 +96,9 @@ func (l *Listener) Close() error {
 	l.closed = true
 	close(l.closing)
 	for _, b := range l.bindings {
-		b.remove()
+		if !l.handedOver {
+			b.remove()
+		}
 	}
 	if l.lock != nil {
 		_ = l.lock.Close()

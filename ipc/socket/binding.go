@@ -113,6 +113,7 @@ func inherit(ln *net.UnixListener) *Listener {
 	if p, err := peerOf(ln); err == nil { // of a listening socket: the process that called listen(2)
 		b.pid = p.PID
 	}
-	l.bindings = []*binding{b}
+	l.bindings, l.systemd = []*binding{b}, b
+	l.receiveLocked() // it may have been removed and made again
 	return l
 }

@@ -37,6 +37,9 @@ func listenOn(path, lockFile string, folders ...string) (*Listener, error) {
 	l := newListener(path, lockFile, folders...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.receiveLocked() {
+		return l, nil
+	}
 	if err := l.bindLocked(); err != nil {
 		return nil, err
 	}

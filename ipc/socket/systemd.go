@@ -11,6 +11,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/handover"
 )
 
 // The names that a socket may have: from FileDescriptorName=, or from its unit.
@@ -28,6 +29,10 @@ type Inherited struct {
 	Unknown []string
 }
 
+// systemdFiles are the descriptors that systemd passed. They stay open, because the next image of this
+// process gets them as this one did; net.FileListener duplicates what it gets.
+var systemdFiles []*os.File
+
 // FromSystemd returns the listeners that systemd passed to this process: the agent's, and
 // those for forwarding. There are none if LISTEN_FDS is absent or meant for another process
 // (sd_listen_fds(3)). Anything but Unix stream sockets, and none for the agent among them, is
@@ -35,14 +40,11 @@ type Inherited struct {
 //
 // The sockets belong to systemd: their mode is not changed, and Close leaves them in place.
 func FromSystemd() (Inherited, error) {
-	files := activation.Files(true)
-	// net.FileListener duplicates the descriptor that it gets.
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
-	all, err := sortByName(files)
+	if files := activation.Files(true); len(files) > 0 {
+		systemdFiles = files
+		handover.KeepListenFDs(namesOf(files))
+	}
+	all, err := sortByName(systemdFiles)
 	if err != nil {
 		return Inherited{}, listenError(agent.CodeConfiguration, err, "see: systemctl --user cat kyc-agentd.socket",
 			"the sockets passed by the service manager are not right: %s", err)
@@ -104,10 +106,11 @@ func listenerOf(f *os.File) (*net.UnixListener, error) {
 	return ul, nil
 }
 
-func fileNames(files []*os.File) string {
-	var names []string
+func fileNames(files []*os.File) string { return strings.Join(namesOf(files), ", ") }
+
+func namesOf(files []*os.File) (names []string) {
 	for _, f := range files {
 		names = append(names, f.Name())
 	}
-	return strings.Join(names, ", ")
+	return names
 }

@@ -111,6 +111,14 @@ func choose(ctx context.Context, o Options) (store.Store, error) {
 	return o.logChoice(newMemoryFallback(late, o.NewKeyFile, o.Logger), unusable), nil
 }
 
+// HandOver keeps the lock of a file store's folder for the next image of this process.
+func HandOver(st store.Store) error {
+	if h, ok := st.(interface{ HandOver() error }); ok {
+		return h.HandOver()
+	}
+	return nil
+}
+
 // Close releases the folder of a file store.
 func Close(st store.Store) error {
 	if c, ok := st.(io.Closer); ok {

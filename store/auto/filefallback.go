@@ -139,6 +139,9 @@ func (s *fileFallback) Describe() store.Info {
 	return info
 }
 
+// HandOver hands on the lock of the file store.
+func (s *fileFallback) HandOver() error { return HandOver(s.file) }
+
 // Close closes the file store.
 func (s *fileFallback) Close() error { return Close(s.file) }
 

@@ -174,6 +174,14 @@ func (s *memoryFallback) Intact(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// HandOver hands on the lock of the store that was found.
+func (s *memoryFallback) HandOver() error {
+	if next := s.next.Load(); next != nil {
+		return HandOver(next.store)
+	}
+	return nil
+}
+
 // Close closes the store that was found.
 func (s *memoryFallback) Close() error {
 	if next := s.next.Load(); next != nil {

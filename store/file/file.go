@@ -27,6 +27,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/legaltalent/kyc-agent/internal/handover"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/internal/validate"
 )
@@ -179,6 +180,19 @@ func (s *Store) Close() error {
 		return f.close()
 	})
 }
+
+// HandOver keeps the lock of the folder for the next image of this process, whose Open finds it.
+// Close then leaves the folder locked.
+func (s *Store) HandOver() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.folder == nil || s.folder.lock == nil {
+		return nil
+	}
+	return handover.Put(handedLock(s.dir), s.folder.lock)
+}
+
+func handedLock(dir string) string { return "folder " + dir }
 
 // Get returns the value of key. An error other than ErrNotFound says what is wrong
 // with the file and what to do about it.

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/legaltalent/kyc-agent/internal/handover"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
@@ -36,7 +37,18 @@ func checkOwner(info fs.FileInfo, path string) error {
 // lockFolder locks the folder against a second daemon: two of them would overwrite
 // each other's refresh tokens. The kernel releases an flock when its process dies, so
 // no lock is ever stale; the process id in the file is only for the error message.
+//
+// An earlier image of this process may have handed on the lock, which is that of this folder
+// unless the folder was replaced meanwhile.
 func lockFolder(root *os.Root, dir string) (*os.File, error) {
+	if f := handover.Take(handedLock(dir)); f != nil {
+		handed, err := f.Stat()
+		if now, nowErr := root.Lstat(lockName); err == nil && nowErr == nil && os.SameFile(handed, now) {
+			writePID(f)
+			return f, nil
+		}
+		_ = f.Close()
+	}
 	f, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, explain(err, "write to", dir)
@@ -56,7 +68,7 @@ func lockFolder(root *os.Root, dir string) (*os.File, error) {
 // writePID reports no error, such as a full disk: the lock works without the id.
 func writePID(f *os.File) {
 	_ = f.Truncate(0)
-	_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
+	_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 }
 
 // inUse names the process that wrote its id to f only if it is surely the one to stop: in
