@@ -47,6 +47,10 @@ type Options struct {
 	OnUnattended func(environment, user string, code Code)
 	// Markers outlive a kill in the middle of a refresh; nil means that nothing does.
 	Markers Markers
+	// Unsaved is what the agent of an earlier image of this process could not save.
+	Unsaved map[string][]byte
+	// Locked, if set, is why every request is refused: see Lock.
+	Locked *Error
 }
 
 // An Agent holds one session per environment. It is a [Service].
@@ -60,6 +64,8 @@ type Agent struct {
 	onChange     func(environment string)
 	onUnattended func(environment, user string, code Code)
 	markers      Markers
+	unsaved      map[string][]byte // until Start
+	locked       atomic.Pointer[Error]
 	version      string
 	started      time.Time
 	wallClock    func() time.Time
@@ -116,9 +122,12 @@ func New(o Options) (*Agent, error) {
 	softCtx, softCancel := context.WithCancel(ctx)
 	a := &Agent{
 		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, onChange: o.OnChange, onUnattended: o.OnUnattended, version: o.Version,
-		markers: o.Markers, wallClock: o.Now, started: time.Now(),
+		markers: o.Markers, unsaved: o.Unsaved, wallClock: o.Now, started: time.Now(),
 		ctx: ctx, cancel: cancel, softCtx: softCtx, softCancel: softCancel, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),
+	}
+	if o.Locked != nil {
+		a.locked.Store(o.Locked)
 	}
 	return a, a.Configure(o.Config)
 }
@@ -180,7 +189,7 @@ func (v *view) cachedTokens() map[string]*cachedCredential {
 }
 
 // reservedSuffixes make the keys of what is stored besides a sign-in.
-var reservedSuffixes = []string{firstTokenSuffix, refusedSuffix, replacedSuffix}
+var reservedSuffixes = []string{firstTokenSuffix, refusedSuffix, replacedSuffix, untilSuffix}
 
 func (c Config) check() error {
 	seen := make(map[string]bool)
@@ -218,6 +227,11 @@ func configError(format string, args ...any) error {
 // reads no secret. If the store does not answer, Start logs that, and the first request of each
 // environment asks the store again.
 func (a *Agent) Start(ctx context.Context) error {
+	if a.lockedError() != nil {
+		return a.listLocked(ctx)
+	}
+	a.adopt(ctx, a.unsaved)
+	a.unsaved = nil
 	keys, err := a.store.Keys(ctx)
 	switch {
 	case err == nil:
@@ -225,6 +239,9 @@ func (a *Agent) Start(ctx context.Context) error {
 			s.setListed(slices.Contains(keys, name))
 			if slices.Contains(keys, s.replacedRecord.key) {
 				a.goTracked(s.resumeRevocation)
+			}
+			if slices.Contains(keys, s.untilMark.key) {
+				a.goTracked(s.resumeUntil)
 			}
 		}
 	case ctx.Err() != nil:
@@ -334,6 +351,9 @@ const maxQuoted = 64
 
 // session returns the session of an environment; "" means the default one.
 func (a *Agent) session(op, name string) (*session, error) {
+	if err := a.lockedError(); err != nil {
+		return nil, err
+	}
 	v := a.view.Load()
 	if name == "" {
 		name = v.config.DefaultEnvironment

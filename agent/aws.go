@@ -169,7 +169,7 @@ func (p awsProvider) refresh(*cachedCredential) *Error {
 		cred, err := p.newCredentials(env)
 		s.mu.Lock()
 		fits := epoch == s.awsEpoch
-		if fits && err == nil {
+		if fits && err == nil && s.agent.lockedError() == nil {
 			if signIn != nil {
 				cred.describe(signIn, env)
 			}

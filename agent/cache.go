@@ -240,6 +240,9 @@ func (c *credentialCache) startOrJoin(cred *cachedCredential, asked bool) (*refr
 	if now := c.current.Load(); now != cred && now != nil {
 		return nil, nil
 	}
+	if err := s.agent.lockedError(); err != nil {
+		return nil, err
+	}
 	if err := c.provider.refusalLocked(); err != nil {
 		return nil, err
 	}

@@ -30,6 +30,9 @@ type cachedCredential struct {
 func (cred *cachedCredential) describe(signIn *storedSignIn, env Environment) {
 	cred.signInExpiry = expiryOf(signIn, env)
 	cred.user, cred.username, cred.subject = signIn.user(), signIn.issued.Username, signIn.issued.Subject
+	if !signIn.until.IsZero() {
+		cred.neverExpires, cred.lifetime = false, max(0, min(cred.lifetime, signIn.until.Sub(cred.requestedWall)))
+	}
 }
 
 // apiKeyLifetime is the remaining life of an API key: more than any request asks for.

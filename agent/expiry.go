@@ -13,10 +13,16 @@ type signInExpiry struct {
 }
 
 // expiryOf calculates the expiry from the time of the sign-in and the configured
-// validity, because Cognito does not report it. A sign-in that the agent makes by itself
+// validity, because Cognito does not report it, or the limit that it was given. A sign-in that the agent makes by itself
 // needs no warning.
 func expiryOf(signIn *storedSignIn, env Environment) signInExpiry {
-	if signIn == nil || signIn.issued.SignedInAt.IsZero() || !signIn.apiKey.IsZero() {
+	if signIn == nil || signIn.issued.SignedInAt.IsZero() {
+		return signInExpiry{}
+	}
+	if at := signIn.until; !at.IsZero() {
+		return signInExpiry{at: at, warnFrom: at.Add(-at.Sub(signIn.issued.SignedInAt) / 10)}
+	}
+	if !signIn.apiKey.IsZero() {
 		return signInExpiry{}
 	}
 	validity := env.RefreshTokenValidity

@@ -5,7 +5,7 @@ import "context"
 // firstTokenSuffix makes the key under which the first refresh token of a sign-in is
 // stored once it was rotated. Cognito revokes a sign-in by its live refresh token or by
 // its first one, which helps when the live one was lost. The two do not fit into one
-// record on every system (store.MaxValue).
+// record on every system (maxRecord).
 const firstTokenSuffix = "--first"
 
 // saveFirstTokenLocked stores the refresh token of signIn, which is the first of its sign-in.

@@ -61,10 +61,10 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 	s.mu.Unlock()
 	if !req.APIKey.IsZero() {
 		token := newCachedAPIKey(req.APIKey, s.agent.now(), time.Now())
-		return s.commitSignIn(loginResult{
-			env: env, token: token, epoch: epoch,
-			signIn: &storedSignIn{issued: SignIn{SignedInAt: token.requestedWall}, at: place{environment: s.name}, apiKey: req.APIKey},
-		})
+		signIn := &storedSignIn{issued: SignIn{SignedInAt: token.requestedWall}, at: place{environment: s.name}, apiKey: req.APIKey}
+		signIn.limit(req.For)
+		token.describe(signIn, env)
+		return s.commitSignIn(loginResult{env: env, token: token, epoch: epoch, signIn: signIn})
 	}
 	req.Environment = s.name
 	var res AuthResult
@@ -83,12 +83,17 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 		s.revokeLate(env, &storedSignIn{issued: res.SignIn, at: placeOf(env)})
 	}
 	switch {
+	case err == nil && s.agent.lockedError() != nil:
+		s.revokeLate(env, &storedSignIn{issued: res.SignIn, at: placeOf(env)})
+		return s.agent.lockedError()
 	case superseded:
 		return s.errorf("login", CodeUnavailable, "another sign-in was started and ended this one")
+	case err != nil && s.agent.lockedError() != nil:
+		return s.agent.lockedError()
 	case err != nil:
 		return err
 	}
-	return s.commitSignIn(s.newLoginResult(env, epoch, req.Username, res))
+	return s.commitSignIn(s.newLoginResult(env, epoch, req, res))
 }
 
 // deviceLocked returns how the user pool of env remembers this machine. A device is shown to
@@ -132,12 +137,13 @@ type loginResult struct {
 	epoch  int // the session's, when the sign-in began
 }
 
-func (s *session) newLoginResult(env Environment, epoch int, typed string, res AuthResult) loginResult {
+func (s *session) newLoginResult(env Environment, epoch int, req LoginRequest, res AuthResult) loginResult {
 	token := newCachedToken(env, res, s.agent.now(), time.Now(), s.agent.view.Load().config.RefreshMargin)
-	signIn := &storedSignIn{issued: res.SignIn, at: placeOf(env), login: typed}
+	signIn := &storedSignIn{issued: res.SignIn, at: placeOf(env), login: req.Username}
 	if signIn.issued.SignedInAt.IsZero() {
 		signIn.issued.SignedInAt = token.requestedWall
 	}
+	signIn.limit(req.For)
 	token.describe(signIn, env)
 	return loginResult{env: env, signIn: signIn, token: token, skew: res.Skew, epoch: epoch}
 }
@@ -180,6 +186,7 @@ func (s *session) adopt(res loginResult, limit time.Duration, lineage int) bool 
 		call = s.token.overtakeLocked()
 	}
 	s.setSignInLocked(res.signIn)
+	s.setUntilLocked(res.signIn.until)
 	lineage = s.lineage
 	version := s.saveLocked(res.signIn, true, attended)
 	s.mu.Unlock()

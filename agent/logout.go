@@ -91,7 +91,7 @@ func (s *session) deleteRecord() error {
 		return nil
 	}
 	version := s.record.setLocked(nil, true)
-	others := []*storedValue{&s.first, &s.replacedRecord, &s.refusedStamp}
+	others := s.values()[1:]
 	s.mu.Unlock()
 	limit := s.agent.storeLimit()
 	err := s.record.wait(version, limit)

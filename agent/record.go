@@ -10,15 +10,20 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/origin"
-	"github.com/legaltalent/kyc-agent/store"
 )
 
 // recordVersion is written into every record. A reader refuses a newer one, because the
 // same names may mean something else there.
 const recordVersion = 1
 
+// wrappedVersion is the version of a record that package lock has wrapped.
+const wrappedVersion = 2
+
+// maxRecord is the largest record: wrapped, it still fits into the store.
+const maxRecord = 2200
+
 // A record is what the store holds of a sign-in, as JSON. With a refresh token of
-// Cognito's usual 1,800 bytes it stays below store.MaxValue.
+// Cognito's usual 1,800 bytes it stays below maxRecord.
 type record struct {
 	Version      int       `json:"v"`
 	Issuer       string    `json:"iss"` // for older versions and in their records: see place
@@ -34,6 +39,7 @@ type record struct {
 	SignedInAt   time.Time `json:"signed_in_at"`
 	Generation   int       `json:"generation"`      // grows with every new refresh token
 	First        int       `json:"first,omitempty"` // the generation the sign-in began with
+	Until        time.Time `json:"until,omitzero"`  // when it is revoked: see until.go
 
 	DeviceKey      string `json:"device_key,omitempty"`
 	DeviceGroupKey string `json:"device_group_key,omitempty"`
@@ -50,8 +56,9 @@ type storedSignIn struct {
 	at              place  // where it was made
 	login           string // the user name as typed; empty if unknown
 	generation      int
-	firstGeneration int    // the generation the sign-in began with
-	apiKey          Secret // if set, it is stored instead of a sign-in
+	firstGeneration int       // the generation the sign-in began with
+	until           time.Time // when it is to be revoked and forgotten; zero means never
+	apiKey          Secret    // if set, it is stored instead of a sign-in
 }
 
 // belongsTo reports whether signIn was made where env is. It must not be sent anywhere else.
@@ -115,7 +122,7 @@ func (signIn *storedSignIn) encode() ([]byte, error) {
 		RefreshToken: signIn.issued.RefreshToken.Reveal(), RefreshAPI: signIn.issued.RefreshAPI,
 		SignedInAt: signIn.issued.SignedInAt.UTC(), Generation: signIn.generation, First: signIn.firstGeneration,
 		DeviceKey: signIn.issued.Device.Key, DeviceGroupKey: signIn.issued.Device.GroupKey, DevicePassword: signIn.issued.Device.Password.Reveal(),
-		APIKey: signIn.apiKey.Reveal(),
+		APIKey: signIn.apiKey.Reveal(), Until: signIn.until,
 	}
 	if r.PoolID == poolOfIssuer(at.issuer) {
 		r.PoolID = ""
@@ -127,7 +134,7 @@ func (signIn *storedSignIn) encode() ([]byte, error) {
 		r.Login = ""
 	}
 	data, err := json.Marshal(r)
-	if len(data) > store.MaxValue && r.Login != "" {
+	if len(data) > maxRecord && r.Login != "" {
 		r.Login = ""
 		data, err = json.Marshal(r)
 	}
@@ -136,6 +143,7 @@ func (signIn *storedSignIn) encode() ([]byte, error) {
 
 var (
 	errDamaged = errors.New("the stored sign-in is damaged")
+	errWrapped = errors.New("the stored sign-in is locked with a passphrase")
 	errNewer   = errors.New("the stored sign-in was written by a newer kyc-agentd")
 )
 
@@ -143,10 +151,14 @@ var (
 // error could quote the token.
 func decodeRecord(data []byte) (*storedSignIn, error) {
 	var v struct {
-		Version int `json:"v"`
+		Version int    `json:"v"`
+		Wrapped []byte `json:"x25519"`
 	}
 	if json.Unmarshal(data, &v) != nil || v.Version < 1 {
 		return nil, errDamaged
+	}
+	if v.Version == wrappedVersion && len(v.Wrapped) > 0 {
+		return nil, errWrapped
 	}
 	if v.Version > recordVersion {
 		return nil, fmt.Errorf("%w (record version %d, this one reads up to %d)", errNewer, v.Version, recordVersion)
@@ -171,6 +183,6 @@ func decodeRecord(data []byte) (*storedSignIn, error) {
 			Device: Device{Key: r.DeviceKey, GroupKey: r.DeviceGroupKey, Password: NewSecret(r.DevicePassword)},
 		},
 		at: at, login: r.Login, generation: r.Generation, firstGeneration: r.First,
-		apiKey: NewSecret(r.APIKey),
+		apiKey: NewSecret(r.APIKey), until: r.Until,
 	}, nil
 }

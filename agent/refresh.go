@@ -80,12 +80,14 @@ func (s *session) mayRetry(err *Error) bool {
 // publishAPIKey publishes the API key, if one is stored instead of a sign-in.
 func (s *session) publishAPIKey() bool {
 	s.mu.Lock()
-	signIn, epoch, lineage := s.signIn, s.epoch, s.lineage
+	signIn, env, epoch, lineage := s.signIn, s.env, s.epoch, s.lineage
 	s.mu.Unlock()
 	if signIn == nil || signIn.apiKey.IsZero() {
 		return false
 	}
-	s.publish(newCachedAPIKey(signIn.apiKey, s.agent.now(), time.Now()), 0, epoch, lineage, nil)
+	key := newCachedAPIKey(signIn.apiKey, s.agent.now(), time.Now())
+	key.describe(signIn, env)
+	s.publish(key, 0, epoch, lineage, nil)
 	return true
 }
 

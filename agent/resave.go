@@ -51,7 +51,7 @@ func (s *session) resave() {
 		s.saveLocked(s.signIn, true, false)
 		s.agent.log.Warn("the stored sign-in was removed or replaced; saving it again", "op", "save", "env", s.name)
 	}
-	for _, v := range []*storedValue{&s.first, &s.replacedRecord, &s.refusedStamp} {
+	for _, v := range s.values()[1:] {
 		if v.data != nil {
 			v.setLocked(v.data, false)
 		}

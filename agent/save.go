@@ -75,6 +75,13 @@ func (s *session) takeLoadedLocked(signIn *storedSignIn) {
 // checkSignIn returns why the sign-in in memory cannot be used, or nil.
 func (s *session) checkSignIn() *Error {
 	s.mu.Lock()
+	if s.overLocked() {
+		defer s.mu.Unlock()
+		s.agent.wakeScheduler()
+		e := s.errorf("refresh", CodeLoginRequired, "the time of the sign-in, which was limited, is over")
+		e.Hint = s.loginHint()
+		return e
+	}
 	signIn, env, rejected := s.signIn, s.env, s.rejected
 	if signIn == nil && rejected == nil {
 		defer s.mu.Unlock()
@@ -118,6 +125,9 @@ func (s *session) loadSignIn(ctx context.Context) (*storedSignIn, *Error) {
 	if err != nil {
 		e := s.errorf(opLoad, CodeLoginRequired, "%s", err)
 		e.Hint = s.loginHint()
+		if errors.Is(err, errWrapped) {
+			e.Code, e.Hint = CodeLocked, "run: kyc-agentd unlock"
+		}
 		if errors.Is(err, errNewer) {
 			e.Hint = "upgrade kyc-agentd, or " + e.Hint
 		}

@@ -83,6 +83,8 @@ type LoginRequest struct {
 	// APIKey, if set, is stored instead of a sign-in; Username and Password are empty then.
 	// It is one of the KYC API's service keys and begins with "sk_".
 	APIKey Secret
+	// For, if above 0, is how long the sign-in is to last: then it is revoked and forgotten.
+	For time.Duration
 	// Device is set by the agent: how the user pool remembers this machine since the
 	// previous sign-in.
 	Device Device
@@ -165,14 +167,20 @@ const (
 	StateRefreshing State = "refreshing" // a refresh is running
 	StateUnsaved    State = "unsaved"    // the newest refresh token is in memory only
 	StateRejected   State = "rejected"   // Cognito refused the refresh token: sign in again
+	StateLocked     State = "locked"     // the agent is locked with a passphrase
 )
 
 // Status describes the agent and its environments.
 type Status struct {
-	Version            string              `json:"version"`
-	PID                int                 `json:"pid"`
-	StartedAt          time.Time           `json:"started_at"`
-	UptimeSeconds      int64               `json:"uptime_seconds"`
+	Version       string    `json:"version"`
+	PID           int       `json:"pid"`
+	StartedAt     time.Time `json:"started_at"`
+	UptimeSeconds int64     `json:"uptime_seconds"`
+	// Images is how many images of the process came before this one: it executes itself anew
+	// for an upgrade, a lock and an unlock, and keeps its process id. ImageError is why the last
+	// attempt failed. They are the daemon's, as are Sinks.
+	Images             int                 `json:"images,omitempty"`
+	ImageError         string              `json:"image_error,omitempty"`
 	DefaultEnvironment string              `json:"default_environment"`
 	Store              store.Info          `json:"store"`
 	Environments       []EnvironmentStatus `json:"environments"` // in ascending order of name
@@ -181,6 +189,8 @@ type Status struct {
 	// them empty: the daemon, which writes the files, adds them to the status it serves. They
 	// are here so that every client of the socket gets them in the same answer.
 	Sinks []SinkStatus `json:"sinks,omitempty"`
+	// Lock is the daemon's, as are Sinks. It is nil for an agent that cannot be locked.
+	Lock *LockStatus `json:"lock,omitempty"`
 	// Sockets are the sockets with a policy, in ascending order of name. They are the daemon's,
 	// as are Sinks.
 	Sockets []SocketStatus `json:"sockets,omitempty"`

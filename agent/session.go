@@ -58,6 +58,8 @@ type session struct {
 	guesses         guesses                  // guards itself
 	unattended      unattendedState
 	refusedStamp    storedValue // see unattended.go
+	untilMark       storedValue // see until.go
+	limited         bool        // the store has it
 }
 
 func newSession(a *Agent, env Environment) *session {
@@ -68,6 +70,7 @@ func newSession(a *Agent, env Environment) *session {
 	s.first = storedValue{session: s, key: s.name + firstTokenSuffix}
 	s.replacedRecord = storedValue{session: s, key: s.name + replacedSuffix}
 	s.refusedStamp = storedValue{session: s, key: s.name + refusedSuffix}
+	s.untilMark = storedValue{session: s, key: s.name + untilSuffix}
 	return s
 }
 
@@ -146,7 +149,7 @@ func (s *session) publish(cred *cachedCredential, skew time.Duration, epoch, lin
 	if call != nil && s.token.inFlight == call {
 		defer s.token.endLocked(call, nil)
 	}
-	if s.epoch == epoch && s.lineage == lineage {
+	if s.epoch == epoch && s.lineage == lineage && s.agent.lockedError() == nil {
 		s.skew = skew
 		s.token.current.Store(cred)
 	}
@@ -201,6 +204,8 @@ func (s *session) status() EnvironmentStatus {
 // stateLocked returns the state of the session. The caller holds mu.
 func (s *session) stateLocked(cred *cachedCredential, now time.Time) State {
 	switch {
+	case s.agent.lockedError() != nil && s.listedState != StateAbsent:
+		return StateLocked
 	case s.token.inFlight != nil:
 		return StateRefreshing
 	case s.rejected != nil:

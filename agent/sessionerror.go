@@ -20,6 +20,9 @@ func (s *session) notSignedIn(op string) *Error {
 // goneError answers a request for which there was a refresh, but no credential after it: the
 // sign-in went away, or the configuration changed, while the request waited.
 func (s *session) goneError(op string) *Error {
+	if err := s.agent.lockedError(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.loaded && s.signIn == nil {

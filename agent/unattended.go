@@ -199,7 +199,7 @@ func (s *session) signInUnattended(env Environment, epoch, lineage int, c Creden
 		return s.unattendedFailed(s.wrap(opUnattended, err), refusedStamp(env, c), asked, lineage)
 	}
 	lastTry := s.agent.now()
-	result := s.newLoginResult(env, epoch, c.Username, res)
+	result := s.newLoginResult(env, epoch, LoginRequest{Username: c.Username}, res)
 	if !s.adopt(result, saveTimeout, lineage) {
 		s.revokeLate(env, result.signIn)
 		return nil

@@ -1,0 +1,83 @@
+// A sign-in for a limited time: `login --for 8h`.
+
+package agent
+
+import "time"
+
+// untilSuffix makes the key whose presence says that the sign-in has a limit of its own, so that
+// the next agent looks at it without a request. The limit is in the record; an agent of an older
+// version leaves it out when it refreshes, and then it is in the value of this key.
+const untilSuffix = "--until"
+
+// limit makes signIn, a new one, end after d, if d is above 0.
+func (signIn *storedSignIn) limit(d time.Duration) {
+	if d > 0 {
+		signIn.until = signIn.issued.SignedInAt.Add(d).UTC().Truncate(time.Second)
+	}
+}
+
+// setUntilLocked notes the limit of a new sign-in in the store. The caller holds mu.
+func (s *session) setUntilLocked(until time.Time) {
+	switch {
+	case !until.IsZero():
+		s.untilMark.setLocked([]byte(until.UTC().Format(time.RFC3339)), false)
+		s.limited = true
+	case s.limited:
+		s.untilMark.setLocked(nil, false)
+		s.limited = false
+	}
+}
+
+// resumeUntil reads a sign-in that has a limit, so that the scheduler knows of it.
+func (s *session) resumeUntil() {
+	s.mu.Lock()
+	s.limited = true
+	s.mu.Unlock()
+	data, err := s.agent.read(s.agent.ctx, s.untilMark.key)
+	if err != nil {
+		return // the first request reads the record
+	}
+	until, err := time.Parse(time.RFC3339, string(data))
+	if err != nil || s.ensureLoaded(s.agent.ctx) != nil {
+		return
+	}
+	s.mu.Lock()
+	if s.signIn != nil && s.signIn.until.IsZero() {
+		limited := *s.signIn
+		limited.until = until
+		s.saveLocked(&limited, false, false)
+	}
+	s.mu.Unlock()
+	s.agent.wakeScheduler()
+}
+
+// overLocked reports whether the limit of the sign-in has passed. The caller holds mu.
+func (s *session) overLocked() bool {
+	return s.signIn != nil && !s.signIn.until.IsZero() && !s.agent.now().Before(s.signIn.until)
+}
+
+// endIfDue revokes and forgets a sign-in whose time is over, and returns how long until that is
+// due; 0 means that it has no limit.
+func (s *session) endIfDue() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.signIn == nil || s.signIn.until.IsZero() || s.signingOut:
+		return 0
+	case !s.overLocked():
+		return max(s.signIn.until.Sub(s.agent.now()), time.Millisecond)
+	}
+	s.agent.goTracked(func() {
+		s.mu.Lock()
+		over := s.overLocked() // a login may have come first
+		s.mu.Unlock()
+		if !over {
+			return
+		}
+		s.agent.log.Info("the time of the sign-in is over", "op", "logout", "env", s.name)
+		if err := s.logout(LogoutHere); err != nil {
+			s.agent.log.Error("the sign-in whose time is over could not be forgotten", "op", "logout", "env", s.name, "error", err)
+		}
+	})
+	return backoffMin
+}
