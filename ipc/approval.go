@@ -21,12 +21,6 @@ type Prover interface {
 	CheckPassphrase(ctx context.Context, p Passphrase) error
 }
 
-// A Passphrase is one that a process has sent.
-type Passphrase struct {
-	Secret agent.Secret
-	PID    int
-}
-
 // confirm waits until a person has approved what the program at the other end of c wants to
 // do, if the environment or the socket needs that. What the socket's policy refuses anyway is
 // not asked about.

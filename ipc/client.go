@@ -122,6 +122,37 @@ func (c *Client) Reload(ctx context.Context) error {
 	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, struct{}{}, wire.StateDone, new(wire.LoginBody))
 }
 
+// Restart makes the agent's installed program take over. It returns before that happens: then
+// Images of the Status grows, or ImageError says why not.
+func (c *Client) Restart(ctx context.Context) error {
+	return c.post(ctx, call{op: "restart", path: "/v1/restart", limit: workCall}, struct{}{}, wire.StateDone, new(wire.LoginBody))
+}
+
+// Lock locks all sign-ins with the passphrase; see [Daemon]. The agent's next image, which has
+// none of them in memory, takes over after that.
+func (c *Client) Lock(ctx context.Context, least time.Duration) error {
+	body := map[string]string{}
+	if least > 0 {
+		body["for"] = least.String()
+	}
+	return c.post(ctx, call{op: "lock", path: "/v1/lock", limit: workCall}, body, wire.StateDone, new(wire.LoginBody))
+}
+
+// Unlock unlocks them. It may wait up to a minute if there were wrong tries.
+func (c *Client) Unlock(ctx context.Context, passphrase agent.Secret) error {
+	body := map[string]string{"passphrase": passphrase.Reveal()}
+	return c.post(ctx, call{op: "unlock", path: "/v1/unlock", limit: workCall}, body, wire.StateDone, new(wire.LoginBody))
+}
+
+// SetPassphrase sets the passphrase. old is the one that there is, or empty.
+func (c *Client) SetPassphrase(ctx context.Context, old, next agent.Secret) error {
+	body := map[string]string{"passphrase": next.Reveal()}
+	if !old.IsZero() {
+		body["old"] = old.Reveal()
+	}
+	return c.post(ctx, call{op: "passphrase", path: "/v1/passphrase", limit: workCall}, body, wire.StateDone, new(wire.LoginBody))
+}
+
 // post sends in as JSON and reads the answer into out. If state is not empty, the answer
 // must have that state.
 func (c *Client) post(ctx context.Context, call call, in any, state string, out *wire.LoginBody) error {

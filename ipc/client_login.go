@@ -17,10 +17,14 @@ import (
 // Login implements [agent.Service].
 func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 	call := call{op: "login", environment: req.Environment, path: "/v1/login", limit: loginCall}
-	return c.runConversation(ctx, call, map[string]string{
+	start := map[string]string{
 		"environment": req.Environment, "username": req.Username, "password": req.Password.Reveal(),
 		"api_key": req.APIKey.Reveal(),
-	}, ask)
+	}
+	if req.For > 0 {
+		start["for"] = req.For.String()
+	}
+	return c.runConversation(ctx, call, start, ask)
 }
 
 // Recover implements [agent.Service].

@@ -19,7 +19,7 @@
 //	POST   /v1/helper/{protocol}?env=&user=&min_valid=&operation=
 //	                                           a credential helper's answer
 //	GET    /v1/status                          what the agent holds; never a secret
-//	POST   /v1/login                           {"environment", "username", "password"}, or {"environment", "api_key"}
+//	POST   /v1/login                           {"environment", "username", "password", "for"}, or {"environment", "api_key"}
 //	POST   /v1/account                         {"environment", "action", "username", "password"}
 //	POST   /v1/login/{id}                      {"answers": {name: value}}
 //	GET    /v1/login/{id}                      waits until a sign-in or a recovery is over
@@ -30,6 +30,10 @@
 //	POST   /v1/approvals                       {"unit", "system", "environment", "socket", "kind", "methods", "paths", "for"}
 //	POST   /v1/approvals/{id}                  {"for", "methods", "paths", "any"}: answers a request with yes
 //	DELETE /v1/approvals/{id}                  takes an approval back, or answers with no; without id all
+//	POST   /v1/restart                         lets the installed program take over in this process
+//	POST   /v1/passphrase                      {"passphrase", "old"}
+//	POST   /v1/lock                            {"for"}
+//	POST   /v1/unlock                          {"passphrase"}
 //	GET    /v1/metrics                         metrics in the OpenMetrics or the Prometheus text format
 //
 // openapi.yaml beside this file describes every call in detail, and a test compares it
@@ -75,7 +79,7 @@
 //	403 approval_required     a person has to approve the program
 //	404 unknown_environment   no such environment is configured
 //	422 configuration         the environment's configuration cannot work
-//	423 locked                the store is locked
+//	423 locked                the store is locked, or the agent with a passphrase
 //	429 throttled             Cognito asks to slow down, or the API's limit is used up
 //	500 internal              a bug; the agent's log says more
 //	503 unavailable           try again later; Retry-After says when

@@ -41,6 +41,7 @@ type handler struct {
 	service        agent.Service
 	restricted     *agent.Restricted // nil on the agent's own socket; else it is service, too
 	reload         func(context.Context) error
+	daemon         Daemon
 	metrics        http.Handler
 	version        string
 	binaryReplaced func() bool
@@ -92,6 +93,10 @@ var routes = []route{
 	{http.MethodDelete, "/v1/approvals", nil, "", "revoke", false, (*handler).serveRevokeAll},
 	{http.MethodPost, grantPath, nil, wire.MediaJSON, "approve", false, (*handler).serveApprove},
 	{http.MethodDelete, grantPath, nil, "", "revoke", false, (*handler).serveRevoke},
+	{http.MethodPost, "/v1/restart", nil, wire.MediaJSON, "restart", false, (*handler).serveRestart},
+	{http.MethodPost, "/v1/lock", nil, wire.MediaJSON, "lock", false, (*handler).serveLock},
+	{http.MethodPost, "/v1/unlock", nil, wire.MediaJSON, "unlock", false, (*handler).serveUnlock},
+	{http.MethodPost, "/v1/passphrase", nil, wire.MediaJSON, "passphrase", false, (*handler).servePassphrase},
 	{http.MethodGet, "/v1/metrics", nil, "", "metrics", true, (*handler).serveMetrics},
 }
 

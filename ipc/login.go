@@ -8,16 +8,20 @@ import (
 )
 
 func (h *handler) serveLogin(r *request) (response, error) {
-	var environment, username, password, apiKey string
+	var environment, username, password, apiKey, limit string
 	err := fields{
-		"environment": &environment, "username": &username, "password": &password, "api_key": &apiKey,
+		"environment": &environment, "username": &username, "password": &password, "api_key": &apiKey, "for": &limit,
 	}.decode(r.body)
+	if err != nil {
+		return response{}, err
+	}
+	lasts, err := wire.ParseDuration("for", limit)
 	if err != nil {
 		return response{}, err
 	}
 	req := agent.LoginRequest{
 		Environment: environment, Username: username,
-		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey),
+		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey), For: lasts,
 	}
 	from := h.audit.peerOn(r.connection())
 	return h.startConversation(r, kindLogin, func(ctx context.Context, ask agent.Prompter) error {

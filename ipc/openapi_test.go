@@ -97,7 +97,7 @@ func TestSpecHasEveryCodeStateAndFormat(t *testing.T) {
 	}
 	states := []string{
 		string(agent.StateUnknown), string(agent.StateAbsent), string(agent.StateIdle), string(agent.StateFresh),
-		string(agent.StateRefreshing), string(agent.StateUnsaved), string(agent.StateRejected),
+		string(agent.StateRefreshing), string(agent.StateUnsaved), string(agent.StateRejected), string(agent.StateLocked),
 	}
 	slices.Sort(states)
 	if got := enums["EnvironmentStatus.state"]; !slices.Equal(got, states) {
@@ -200,6 +200,10 @@ func TestServerIsAsDescribed(t *testing.T) {
 	w.exchange(false, "POST", "/v1/logout", `{"scope":"moon"}`)
 	w.exchange(true, "POST", "/v1/logout", `{}`)
 	w.exchange(true, "POST", "/v1/reload", `{}`)
+	w.exchange(true, "POST", "/v1/restart", "{}")
+	w.exchange(true, "POST", "/v1/lock", `{"for":"8h"}`)
+	w.exchange(true, "POST", "/v1/unlock", `{"passphrase":"x"}`)
+	w.exchange(true, "POST", "/v1/passphrase", `{"passphrase":"x","old":"y"}`)
 	w.exchange(true, "GET", "/v1/metrics", "")
 	w.exchange(true, "GET", "/v1/metrics", "", "Accept: application/openmetrics-text")
 

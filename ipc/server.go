@@ -3,6 +3,7 @@ package ipc
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -28,7 +29,12 @@ const (
 	idleTimeout   = time.Minute      // between two requests of a connection
 
 	defaultGrace = 3 * time.Second
+	// graceAtOnce is for the answer to the request that ends everything.
+	graceAtOnce = 200 * time.Millisecond
 )
+
+// ErrAtOnce is a cause of the end of Serve's context: requests get no time to finish.
+var ErrAtOnce = errors.New("at once")
 
 var discard = slog.New(slog.DiscardHandler)
 
@@ -41,6 +47,8 @@ type Server struct {
 	Restricted *agent.Restricted
 	// Reload reloads the configuration for POST /v1/reload; nil refuses that call.
 	Reload func(context.Context) error
+	// Daemon does what only its owner may ask for, on the agent's own socket; nil refuses that.
+	Daemon Daemon
 	Logger *slog.Logger // nil discards
 	// Proxy forwards requests for a host that names an environment to its API, and adds
 	// the Authorization header. Without it they are refused.
@@ -101,6 +109,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	err := srv.Serve(&retryListener{accepted, ctx, h.log, h.limit})
 
 	grace := cmp.Or(s.Grace, defaultGrace)
+	if errors.Is(context.Cause(ctx), ErrAtOnce) {
+		grace = min(grace, graceAtOnce)
+	}
 	h.conversations.close()
 	srv.SetKeepAlivesEnabled(false) // ends idle connections now, the others after their answer
 	live.drain(grace)
@@ -117,7 +128,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // newHandler returns the handler of one Serve.
 func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
-		service: s.Service, restricted: s.Restricted, reload: s.Reload, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
+		service: s.Service, restricted: s.Restricted, reload: s.Reload, daemon: s.Daemon, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
 		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
 		audit:     auditor{s.Audit, s.Name, new(lastPeer)},
 		approvals: s.Approvals, prover: s.Prover, socket: s.Name,

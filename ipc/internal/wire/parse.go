@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// ParseMinValid parses min_valid: a Go duration, or whole seconds.
-func ParseMinValid(s string) (time.Duration, error) {
+// ParseMinValid parses min_valid.
+func ParseMinValid(s string) (time.Duration, error) { return ParseDuration("min_valid", s) }
+
+// ParseDuration parses what is called name: a Go duration, or whole seconds.
+func ParseDuration(name, s string) (time.Duration, error) {
 	if s == "" {
 		return 0, nil
 	}
@@ -18,9 +21,9 @@ func ParseMinValid(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		return 0, UsageError("min_valid %s is not a duration; write 5m, or 300 for seconds", Quote(s))
+		return 0, UsageError("%s %s is not a duration; write 5m, or 300 for seconds", name, Quote(s))
 	case d < 0:
-		return 0, UsageError("min_valid %s is below zero", Quote(s))
+		return 0, UsageError("%s %s is below zero", name, Quote(s))
 	}
 	return d, nil
 }
