@@ -65,6 +65,9 @@ type Config struct {
 	// docs/audit.md. Default "on".
 	Audit AuditMode `toml:"audit"`
 
+	// AutoLock is when the agent locks by itself. Default: never.
+	AutoLock AutoLock `toml:"auto_lock"`
+
 	// Environments are what you can sign in to: [environments.NAME]. staging and prod
 	// are built in; a table for one of them changes only the keys that it has.
 	// A NAME is lower-case letters, digits, '-' and '_', at most 63 bytes.

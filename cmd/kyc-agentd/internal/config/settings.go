@@ -118,6 +118,10 @@ func (s settings) all() (all []Setting) {
 	for _, k := range topKeys {
 		all = append(all, s.setting([]string{k.key}, k.get(s.config), "default"))
 	}
+	lock := s.config.AutoLock
+	for _, pair := range [][2]string{{"idle", lock.Idle.s}, {"on_screen_lock", lock.OnScreenLock.s}, {"on_suspend", lock.OnSuspend.s}} {
+		all = append(all, s.setting([]string{"auto_lock", pair[0]}, pair[1], "default"))
+	}
 	for _, name := range s.config.Names() {
 		e := s.config.Environments[name]
 		for _, f := range environmentFields {
@@ -252,6 +256,9 @@ func findKey(name string) (knownKey, error) {
 				return knownKey{parts, f.key == "allowed_hosts", false}, nil
 			}
 		}
+	}
+	if parts[0] == "auto_lock" {
+		return knownKey{}, Errorf("auto_lock is a table, which this command does not change; write it into config.toml")
 	}
 	if parts[0] == "sinks" || parts[0] == "sockets" {
 		return knownKey{}, Errorf("%s are tables, which this command does not change; write them into config.toml", parts[0])

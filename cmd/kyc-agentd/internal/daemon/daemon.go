@@ -7,7 +7,8 @@
 //
 // sockets.go listens; policysockets.go serves the sockets with a policy;
 // keep.go makes a socket again that was removed; reload.go loads a changed configuration; refuse.go answers clients when the daemon cannot
-// start; notify.go talks to the service manager; metrics.go serves the metrics.
+// start; notify.go talks to the service manager; metrics.go serves the metrics; exec.go replaces
+// the process by another image of itself; lock.go, unlock.go and autolock.go lock the sign-ins.
 package daemon
 
 import (
@@ -28,11 +29,13 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/awscreds"
 	"github.com/legaltalent/kyc-agent/agent/cognito"
+	"github.com/legaltalent/kyc-agent/agent/lock"
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/logging"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/version"
+	"github.com/legaltalent/kyc-agent/internal/handover"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
@@ -60,6 +63,8 @@ type Options struct {
 
 	// KeyringCommand runs the child process of package keyring.
 	KeyringCommand []string
+	// PassphraseCommand runs the child process of package lock.
+	PassphraseCommand []string
 	// Harden is [Harden], or does nothing in a test: it cannot be undone.
 	Harden func() error
 }
@@ -99,6 +104,12 @@ type daemon struct {
 	settings     atomic.Pointer[settings]            // see service.Status
 	environments atomic.Pointer[[]agent.Environment] // see issued
 
+	lock     lockKeeper
+	autoLock autoLock
+
+	next       chan nextImage // cap 1; see leave
+	imageError string         // why the last image could not be replaced
+
 	reloading sync.Mutex
 	started   config.Config // the configuration at the start: a new store needs a restart
 	inForce   config.Config // the newest that was accepted
@@ -110,8 +121,9 @@ type daemon struct {
 // newDaemon returns a daemon that has its log, but no configuration and no agent yet.
 func newDaemon(o Options) *daemon {
 	logging.IgnoreSIGPIPE()
-	d := &daemon{opts: o, level: new(slog.LevelVar)}
+	d := &daemon{opts: o, level: new(slog.LevelVar), next: make(chan nextImage, 1)}
 	d.policySockets = &policySockets{daemon: d}
+	d.lock.daemon, d.lock.folder, d.autoLock.daemon = d, lock.New(""), d
 	d.log = logging.New(o.Log, d.level, o.Vars)
 	d.pace = pace.New(d.log)
 	d.metrics = newMetrics(
@@ -121,26 +133,62 @@ func newDaemon(o Options) *daemon {
 	return d
 }
 
-// Serve runs the daemon until ctx ends. It then finishes open requests and refreshes.
+// Serve runs the daemon until ctx ends. It then finishes open requests and refreshes. In between
+// the process may become another image of itself; if that fails, this image goes on with what
+// was to be handed on.
 func Serve(ctx context.Context, o Options) error {
 	notHardened := o.Harden()
-	d := newDaemon(o)
+	if err := handover.Receive(); err != nil {
+		return err
+	}
+	nameProcess()
+	for imageError := ""; ; {
+		d := newDaemon(o)
+		d.imageError = imageError
+		d.lock.open(config.StateDir(o.Vars))
+		if notHardened != nil {
+			d.log.Warn("this process is less private than it should be", "error", notHardened)
+			notHardened = nil
+		}
+		next, err := d.serveOnce(ctx)
+		if next == nil || ctx.Err() != nil {
+			return err
+		}
+		err = d.execute(*next)
+		d.sinks.Close(ctx)
+		d.log.Error("this process could not be replaced by a fresh image; it goes on", "error", err)
+		imageError = err.Error()
+	}
+}
+
+// serveOnce runs the daemon until ctx ends, or until another image is to take over.
+func (d *daemon) serveOnce(ctx context.Context) (*nextImage, error) {
 	s, err := inheritSockets(d.log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.close()
 	if err := d.start(ctx, s); err != nil {
 		if s.inherited {
 			refuse(ctx, s, err, d.log, d.canStart)
 		}
-		return err
+		return nil, err
 	}
 	defer closeStore(d.store)
-	if notHardened != nil {
-		d.log.Warn("this process is less private than it should be", "error", notHardened)
+	next := d.lock.finish(ctx)
+	if next == nil {
+		next, err = d.serve(ctx, s)
+	} else if err = d.handOver(s); err == nil {
+		d.close(true)
+		d.closeAudit(next.reason())
 	}
-	return d.serve(ctx, s)
+	if next == nil || err != nil {
+		return nil, err
+	}
+	if err := d.handOverValues(); err != nil {
+		d.log.Error("what is only in memory cannot be handed to the next image", "error", err)
+	}
+	return next, nil
 }
 
 // start does everything that can fail before the daemon serves on s.
@@ -204,6 +252,8 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 		OnChange:      d.sinks.OnChange,
 		OnUnattended:  d.recordUnattended,
 		Markers:       d.markers(),
+		Unsaved:       d.lock.receive(d.receiveValues(ctx)),
+		Locked:        d.lock.reason(),
 	})
 	if err != nil {
 		return err
@@ -215,24 +265,34 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if err := d.agent.Start(ctx); err != nil {
 		return err
 	}
+	if d.lock.isLocked() {
+		sinks = nil
+	}
 	d.sinks.Configure(sinks)
 	return nil
 }
 
-// serve answers on s until ctx ends, and then stops as [Serve] does.
-func (d *daemon) serve(ctx context.Context, s *sockets) error {
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+// serve answers on s until ctx ends, and then stops as [Serve] does, or until another image is to
+// take over, which it returns.
+func (d *daemon) serve(ctx context.Context, s *sockets) (next *nextImage, err error) {
+	serving, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := func() { end(nil) }
 	context.AfterFunc(ctx, func() { beginShutdown(stop) })
 	var background sync.WaitGroup
 	defer background.Wait() // after stop
 	defer stop()
 	background.Go(func() { d.reloadOnHangup(serving) })
+	background.Go(func() { d.lock.retry(serving) })
 	background.Go(func() { feedWatchdog(serving, statusProbe(s.agent[0]), d.probeFailed) })
 	for _, ln := range s.agent {
 		background.Go(func() { d.keep(serving, ln) })
 	}
 	d.policySockets.begin(serving, s, d.started)
+	d.autoLock.begin(serving, d.started.AutoLockConfig())
+	handover.CloseRest()
 	background.Go(func() { <-serving.Done(); d.policySockets.wait() })
+	left := make(chan *nextImage, 1)
+	background.Go(func() { left <- d.waitForNext(serving, s, end) })
 	server := d.server()
 	for _, ln := range s.agent[1:] {
 		background.Go(func() { _ = server.Serve(serving, ln) })
@@ -241,20 +301,29 @@ func (d *daemon) serve(ctx context.Context, s *sockets) error {
 	d.recordStart()
 	d.log.Info("ready", "socket", s.agent[0].Addr().String(), "store", store.Describe(d.store).Kind, "version", d.opts.Version)
 	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))
-	err := server.Serve(serving, s.agent[0])
-	d.log.Info("stopping", "reason", cmp.Or(context.Cause(ctx), err))
-	d.close()
-	d.closeAudit(cmp.Or(context.Cause(ctx), err))
+	err = server.Serve(serving, s.agent[0])
+	stop()
+	next = <-left
+	reason := cmp.Or(context.Cause(ctx), err, next.reason())
+	d.log.Info("stopping", "reason", reason)
+	d.close(next == nil || next.forget)
+	d.closeAudit(reason)
 	d.log.Info("stopped")
-	return err
+	return next, err
 }
 
 // server returns the API on the agent's socket.
 func (d *daemon) server() *ipc.Server {
+	var owner ipc.Daemon // an agent of one command is not replaced, and has nothing to lock
+	var prover ipc.Prover
+	if d.lock.turns != nil {
+		owner, prover = d, d
+	}
 	return &ipc.Server{
 		Service: service{d.agent, d}, Reload: d.reload, Logger: d.log, Proxy: !d.opts.NoProxyAPI, Pace: d.pace,
-		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: d.metrics.handler(), OnRequest: d.metrics.observe,
-		Audit: d.audit, Approvals: d.approvals,
+		Version: d.opts.Version, BinaryReplaced: version.BinaryReplaced, Metrics: d.metrics.handler(),
+		OnRequest: func(info ipc.RequestInfo) { d.metrics.observe(info); d.autoLock.observe(info) },
+		Audit:     d.audit, Approvals: d.approvals, Prover: prover, Daemon: owner,
 	}
 }
 
@@ -266,16 +335,22 @@ func beginShutdown(stop func()) {
 	stop()
 }
 
-// close removes the token files and waits for running refreshes.
-func (d *daemon) close() {
+// close removes the token files, unless the next image goes on with them, and waits for running
+// refreshes.
+func (d *daemon) close(files bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	var sinks sync.WaitGroup // in parallel: a file system that hangs must not take time from a refresh
-	sinks.Go(func() { d.sinks.Close(ctx) })
+	if files {
+		sinks.Go(func() { d.sinks.Close(ctx) })
+	}
 	defer sinks.Wait()
 	closing, closed := context.WithCancel(ctx)
 	defer closed()
 	go feedWatchdog(closing, func(context.Context) error { return nil }, func(error) {}) // the socket is closed by now
+	if d.lock.closedAgent() {
+		return
+	}
 	if err := d.agent.Close(ctx); err != nil {
 		d.log.Error("a refresh was cut off; if the sign-in does not work after the next start, run: kyc-agentd login", "error", err)
 	}

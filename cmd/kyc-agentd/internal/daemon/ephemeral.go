@@ -42,7 +42,7 @@ func ServeWhile(o Options, do func(*agent.Agent) error) error {
 	cancel()
 	serving.Wait()
 	d.revokeAll()
-	d.close()
+	d.close(true)
 	d.closeAudit(nil)
 	return err
 }

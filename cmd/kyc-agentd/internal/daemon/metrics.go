@@ -56,7 +56,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var states = []agent.State{
-	agent.StateUnknown, agent.StateAbsent, agent.StateIdle, agent.StateFresh, agent.StateRefreshing, agent.StateUnsaved, agent.StateRejected,
+	agent.StateUnknown, agent.StateAbsent, agent.StateIdle, agent.StateFresh, agent.StateRefreshing, agent.StateUnsaved, agent.StateRejected, agent.StateLocked,
 }
 
 // metrics has the durations of a daemon's requests and, at each scrape, its status.

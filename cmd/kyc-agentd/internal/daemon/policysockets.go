@@ -166,6 +166,16 @@ func (p *policySockets) serve(policy agent.Policy) *policySocket {
 	return s
 }
 
+// listeners returns those that are being served.
+func (p *policySockets) listeners() (all []*socket.Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.open {
+		all = append(all, s.listeners...)
+	}
+	return all
+}
+
 // wait returns when all sockets have been closed, after the context of begin has ended.
 func (p *policySockets) wait() {
 	p.mu.Lock()

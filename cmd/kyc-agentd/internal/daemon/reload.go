@@ -40,6 +40,9 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 func (d *daemon) reload(ctx context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
+	if err := d.lock.reason(); err != nil {
+		return err
+	}
 	l, err := d.load()
 	if err == nil {
 		err = d.checkLoosened(ctx, l.config)
@@ -59,6 +62,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	if d.approvals != nil {
 		d.approvals.Configure(l.config.Confirmed())
 	}
+	d.autoLock.configure(l.config.AutoLockConfig())
 	sockets := d.policySockets.configure(l.config)
 	d.log.Info("configuration reloaded")
 	d.logEndpoints(l.agent)

@@ -39,6 +39,9 @@ func (d *daemon) token(ctx context.Context, req agent.TokenRequest) (agent.Token
 
 // Logout returns when the token files are gone as well. The status has those that are not.
 func (s service) Logout(ctx context.Context, req agent.LogoutRequest) error {
+	if s.daemon.lock.isLocked() {
+		return s.daemon.lock.forget(ctx, req)
+	}
 	err := s.Agent.Logout(ctx, req)
 	if st, statusErr := s.Agent.Status(ctx); req.Environment == "" && statusErr == nil {
 		req.Environment = st.DefaultEnvironment

@@ -39,7 +39,7 @@ func TestHungTokenFileAtTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		d.close()
+		d.close(true)
 		if took := time.Since(began); took != stopWithin {
 			t.Errorf("closed within %s", took)
 		}

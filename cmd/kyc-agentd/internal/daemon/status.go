@@ -8,6 +8,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/handover"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -20,6 +21,8 @@ type service struct {
 
 func (s service) Status(ctx context.Context) (agent.Status, error) {
 	st, err := s.Agent.Status(ctx)
+	st.Images, st.ImageError = handover.Count(), s.daemon.imageError
+	st.Lock = s.daemon.lock.status()
 	st.Sinks = s.daemon.sinks.Status()
 	st.Sockets = s.daemon.policySockets.status()
 	st.APIBudgets = s.daemon.pace.Status()

@@ -32,6 +32,8 @@ func (p *probe) signIn(e agent.EnvironmentStatus) Finding {
 	login := "run: kyc-agentd login " + e.Name
 	message, fix, _ := strings.Cut(statustext.LastError(e), "; ")
 	switch {
+	case e.State == agent.StateLocked:
+		return warning("signin.locked", "run: kyc-agentd unlock", "the agent is locked with your passphrase")
 	case e.State == agent.StateRejected:
 		return problem("signin.rejected", cmp.Or(fix, login), "%s", message)
 	case e.State == agent.StateUnsaved:
