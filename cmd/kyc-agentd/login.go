@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ type loginOptions struct {
 	user          config.TypedUsername
 	passwordStdin bool
 	apiKeyStdin   bool
+	limit         waitTime
 }
 
 func (c *cli) loginCommand() *cobra.Command {
@@ -35,6 +37,8 @@ func (c *cli) loginCommand() *cobra.Command {
 	cmd.Flags().VarP(&o.user, "user", "u", "")
 	cmd.Flags().BoolVar(&o.passwordStdin, "password-stdin", false, "")
 	cmd.Flags().BoolVar(&o.apiKeyStdin, "api-key-stdin", false, "")
+	cmd.Flags().Var(&o.limit, "for", "")
+	_ = cmd.RegisterFlagCompletionFunc("for", completeValues())
 	addSecretFlags(cmd)
 	return c.takesEnvironment(cmd)
 }
@@ -43,6 +47,9 @@ func (o *loginOptions) checkFlags(cmd *cobra.Command) error {
 	if err := rejectSecretFlags(cmd, ", or leave it out to be asked"); err != nil {
 		return err
 	}
+	if cmd.Flags().Changed("for") && time.Duration(o.limit) < time.Minute {
+		return usageError("write it as 8h, or 30m", "--for takes a duration of a minute at least")
+	}
 	if o.apiKeyStdin && (o.passwordStdin || o.user.String() != "") {
 		return usageError("leave out --user and --password-stdin", "an API key replaces user and password")
 	}
@@ -50,6 +57,7 @@ func (o *loginOptions) checkFlags(cmd *cobra.Command) error {
 }
 
 func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
+	in.limit = time.Duration(o.limit)
 	in.quiet = o.apiKeyStdin || o.passwordStdin // which a script uses
 	switch {
 	case o.apiKeyStdin:
@@ -67,7 +75,7 @@ func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 
 // signIn sends req to the agent, which may ask for more.
 func (in *interaction) signIn(ctx context.Context, req agent.LoginRequest) error {
-	req.Environment = in.env.Name
+	req.Environment, req.For = in.env.Name, in.limit
 	return in.waitFor(func(ask agent.Prompter) error { return in.service.Login(ctx, req, ask) })
 }
 

@@ -4,8 +4,10 @@
 //
 // Package main has the verbs, one in each file: serve.go, login.go, logout.go, whoami.go,
 // recover.go (password and confirm), list.go, environment.go, status.go (and watch.go), wait.go,
-// doctor.go, log.go, audit.go (and audittable.go, auditverify.go), support.go, service.go (start, stop and restart), reload.go, config.go,
-// use.go, api.go, run.go, env.go, keygen.go, completion.go, help.go, version.go, auth.go.
+// doctor.go, log.go, audit.go (and audittable.go, auditverify.go), support.go, service.go (start,
+// stop and restart), reload.go, config.go, use.go, api.go, run.go, env.go, approve.go, approvals.go
+// (and revoke), keygen.go, passphrase.go, lock.go, unlock.go, completion.go, help.go, version.go,
+// auth.go.
 // root.go puts them together, commandline.go understands what people type; usage.go has the
 // help texts, exit.go the exit codes, interrupt.go what a signal does to them, output.go the
 // rules for what they print. prompt.go and challenge.go ask a person; secretinput.go reads
@@ -16,6 +18,7 @@
 //   - config: config.toml and its manual, the type Config
 //   - daemon: the agent with its store, sockets and token files; only it knows all adapters
 //   - doctor: the checks, one file for each area
+//   - logind: the lock of the screen, and suspend
 //   - service: systemd, launchd or a process, to start and stop the agent
 //   - tomledit: changes one value of a TOML file
 //   - terminal: prompts on /dev/tty, QR codes

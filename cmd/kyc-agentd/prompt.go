@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ type interaction struct {
 	env         agent.EnvironmentStatus // of the environment that the command applies to
 	terminal    *terminal.Terminal      // nil if there is none
 	quiet       bool                    // ask only what cannot be done without
+	limit       time.Duration           // how long a sign-in is to last; 0 means as long as Cognito says
 	shownSecret string                  // the TOTP secret that is on the screen
 }
 
@@ -35,6 +37,11 @@ func (c *cli) withEnvironment(cmd *cobra.Command, args []string, do func(context
 	return c.interact(cmd, func(ctx context.Context, in *interaction, before agent.Status) (err error) {
 		if in.env, err = findEnvironment(before, cmp.Or(name, before.DefaultEnvironment)); err != nil {
 			return err
+		}
+		if cmd.Name() != "logout" { // whose --local is for a passphrase that is lost
+			if err := refuseLocked(before); err != nil {
+				return err
+			}
 		}
 		defer in.openTerminal()()
 		return do(ctx, in)

@@ -106,6 +106,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 		root.AddCommand(commands...)
 	}
 	group("Sign-ins", c.loginCommand(), c.logoutCommand(), c.whoamiCommand(), c.passwordCommand(), c.confirmCommand())
+	group("Lock", c.passphraseCommand(), c.lockCommand(), c.unlockCommand())
 	group("What there is, and what is wrong", c.listCommand(usageList), c.statusCommand(), c.waitCommand(), c.doctorCommand(), c.logCommand(), c.auditCommand(), c.supportCommand())
 	group("Use", c.apiCommand(), c.runCommand(), c.envCommand())
 	group("Approvals", c.approveCommand(), c.approvalsCommand(), c.revokeCommand())
@@ -114,7 +115,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 	group("The daemon", c.serveCommand(), c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand())
 	group("Configuration", c.configCommand(), c.useCommand(), c.keygenCommand())
 	group("This program", c.completionCommand(), help, c.versionCommand())
-	root.AddCommand(c.environmentCommand(), c.authCommand(), c.tokenCommand(), c.keyringChildCommand(), c.sandboxChildCommand())
+	root.AddCommand(c.environmentCommand(), c.authCommand(), c.tokenCommand(), c.keyringChildCommand(), c.passphraseChildCommand(), c.sandboxChildCommand())
 }
 
 // listCommands returns the list of the help text: each group with its commands.

@@ -26,10 +26,18 @@ func (c *cli) stopCommand() *cobra.Command {
 }
 
 func (c *cli) restartCommand() *cobra.Command {
-	return &cobra.Command{
+	upgrade := false
+	cmd := &cobra.Command{
 		Use: "restart", Short: "restart the daemon", Long: usageRestart, Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.restartAgent(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if upgrade {
+				return c.upgradeAgent(cmd.Context())
+			}
+			return c.restartAgent(cmd.Context())
+		},
 	}
+	cmd.Flags().BoolVar(&upgrade, "upgrade", false, "")
+	return cmd
 }
 
 // manager returns what runs the agent.

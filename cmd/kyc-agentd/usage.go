@@ -46,8 +46,8 @@ Flags override environment variables (KYC_STAGING_CLIENT_ID, …), and these
 override the file. SIGHUP, like kyc-agentd reload, reloads the file.
 `
 
-const usageLogin = `Usage: kyc-agentd login [-u USER] [--password-stdin] [ENVIRONMENT]
-       kyc-agentd login --api-key-stdin [ENVIRONMENT]
+const usageLogin = `Usage: kyc-agentd login [-u USER] [--password-stdin] [--for TIME] [ENVIRONMENT]
+       kyc-agentd login --api-key-stdin [--for TIME] [ENVIRONMENT]
 
 Signs in: asks for user and password at the terminal, then for what Cognito asks
 (a code, a new password, the set-up of an authenticator app, a reset, a
@@ -62,6 +62,7 @@ a key; without one the sign-in ends with the daemon.
   --password-stdin   read the password from standard input, one line
   --api-key-stdin    instead of a sign-in keep a service key of the KYC API
                      (sk_…), read from standard input, one line
+  --for TIME         revoke and forget the sign-in after that time: 8h
   --socket PATH      the daemon's socket
 
 Every process can read a command line, so there is no flag for a password or an
@@ -247,12 +248,17 @@ its end the sign-in could be lost. Sign-ins stay where they are kept.
   --socket PATH  the daemon's socket
 `
 
-const usageRestart = `Usage: kyc-agentd restart
+const usageRestart = `Usage: kyc-agentd restart [--upgrade]
 
 Stops the daemon, as kyc-agentd stop does, and starts it again. Under systemd
 clients wait meanwhile. A daemon that no service manager has started gets the
 flags that it had, and the variables of this shell.
 
+With --upgrade the installed program takes over in the same process instead:
+sign-ins that are kept in memory stay, and so do the flags and the variables.
+If the installed program refuses that, the old one goes on.
+
+  --upgrade      keep the process and its sign-ins
   --socket PATH  the daemon's socket
 `
 
