@@ -49,6 +49,7 @@ func testService(t *testing.T) {
 		{"killed under 50 clients", testCrash},
 		{"stopped in mid-refresh", testStopInMidRefresh},
 		{"upgrade in place", testUpgrade},
+		{"lock, and upgrade in the same process", testLock},
 		{"the journal", testJournal},
 		{"the doctor", testDoctor},
 		{"start, stop and restart", testVerbs},

@@ -28,6 +28,8 @@ type binaries struct {
 	env []string
 	// under is what runs the daemon, if it is not run as it is.
 	under []string
+	// installed, if set, is where kyc-agentd is; see install.
+	installed string
 }
 
 // newBinaries configures staging, and prod alike, for the Cognito at endpoint.
@@ -66,7 +68,11 @@ func (s *binaries) client() *ipc.Client { return &ipc.Client{Socket: s.socket()}
 
 func (s *binaries) command(name string, args ...string) *exec.Cmd {
 	s.t.Helper()
-	cmd := exec.Command(testpeer.Build(s.t, name), args...)
+	program := s.installed
+	if program == "" || name != "kyc-agentd" {
+		program = testpeer.Build(s.t, name)
+	}
+	cmd := exec.Command(program, args...)
 	cmd.Env = slices.Clone(s.env)
 	return cmd
 }

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
+)
+
+// fakeLogind is systemd-logind on a private bus, with a session of this user and one of another.
+type fakeLogind struct {
+	t    *testing.T
+	conn *dbus.Conn
+
+	mu       sync.Mutex
+	released []<-chan time.Time // one for each inhibitor, which says when it was closed
+}
+
+const (
+	ownSession   = dbus.ObjectPath("/org/freedesktop/login1/session/_31")
+	otherSession = dbus.ObjectPath("/org/freedesktop/login1/session/_32")
+)
+
+func startLogind(t *testing.T) (*fakeLogind, string) {
+	k := keyringtest.Start(t, keyringtest.NoService)
+	f := &fakeLogind{t: t, conn: k.Connect()}
+	err := f.conn.Export(f, "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+	for path, uid := range map[dbus.ObjectPath]int{ownSession: os.Getuid(), otherSession: os.Getuid() + 1} {
+		if err == nil {
+			err = f.conn.Export(sessionProperties{uint32(uid)}, path, "org.freedesktop.DBus.Properties")
+		}
+	}
+	if err == nil {
+		_, err = f.conn.RequestName("org.freedesktop.login1", 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(k.Env(), func(v string) bool { return strings.HasPrefix(v, "DBUS_SESSION_BUS_ADDRESS=") })
+	return f, "DBUS_SYSTEM_BUS_ADDRESS=" + strings.TrimPrefix(k.Env()[i], "DBUS_SESSION_BUS_ADDRESS=")
+}
+
+type sessionProperties struct{ uid uint32 }
+
+func (p sessionProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
+	if name != "User" {
+		return dbus.Variant{}, dbus.MakeFailedError(os.ErrNotExist)
+	}
+	return dbus.MakeVariant(struct {
+		UID  uint32
+		Path dbus.ObjectPath
+	}{p.uid, "/org/freedesktop/login1/user/_0"}), nil
+}
+
+// Inhibit is logind's.
+func (f *fakeLogind) Inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error) {
+	if what != "sleep" || mode != "delay" {
+		return 0, dbus.MakeFailedError(os.ErrInvalid)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, dbus.MakeFailedError(err)
+	}
+	closed := make(chan time.Time, 1)
+	go func() {
+		_, _ = r.Read(make([]byte, 1))
+		closed <- time.Now()
+		_ = r.Close()
+	}()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released = append(f.released, closed)
+	time.AfterFunc(500*time.Millisecond, func() { _ = w.Close() }) // after it was sent
+	return dbus.UnixFD(w.Fd()), nil
+}
+
+func (f *fakeLogind) inhibitors() []<-chan time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.released)
+}
+
+func (f *fakeLogind) emit(path dbus.ObjectPath, name string, values ...any) {
+	f.t.Helper()
+	if err := f.conn.Emit(path, name, values...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// autoLocked starts a daemon with auto_lock, signed in and with a passphrase.
+func autoLocked(t *testing.T, autoLock string) (*binaries, *fakeLogind) {
+	f, bus := startLogind(t)
+	s, _ := newSignedIn(t)
+	s.fileStore()
+	s.env = append(s.env, bus)
+	config := filepath.Join(s.dir, ".config", "kyc-agent", "config.toml")
+	text, err := os.ReadFile(config)
+	if err == nil {
+		err = os.WriteFile(config, append(text, "auto_lock = "+autoLock+"\n"...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	s.login("prod", "ada", "Plum-stone-41")
+	s.setPassphrase()
+	return s, f
+}
+
+func (s *binaries) awaitLock(why string) {
+	s.t.Helper()
+	var st agent.Status
+	awaitState(s.t, "a lock by "+why, func() bool {
+		st, _ = s.client().Status(s.t.Context())
+		return st.Lock != nil && st.Lock.Locked && st.Images > 0
+	})
+	if st.Lock.Why != why {
+		s.t.Errorf("locked by %s, want %s", st.Lock.Why, why)
+	}
+}
+
+func TestAutoLockWithTheScreen(t *testing.T) {
+	t.Parallel()
+	s, f := autoLocked(t, `{ on_screen_lock = true }`)
+	f.emit(otherSession, "org.freedesktop.login1.Session.Lock")
+	hint := func(locked bool) []any {
+		return []any{"org.freedesktop.login1.Session", map[string]dbus.Variant{"LockedHint": dbus.MakeVariant(locked)}, []string{}}
+	}
+	f.emit(otherSession, "org.freedesktop.DBus.Properties.PropertiesChanged", hint(true)...)
+	f.emit(ownSession, "org.freedesktop.DBus.Properties.PropertiesChanged", hint(false)...)
+	f.emit("/org/freedesktop/login1", "org.freedesktop.login1.Manager.PrepareForSleep", true)
+	s.must("kyc-token", "prod")
+	if s.status().Lock.Locked {
+		t.Fatal("locked by another session, or by what is not asked for")
+	}
+	f.emit(ownSession, "org.freedesktop.login1.Session.Lock")
+	s.awaitLock("screen")
+	was := s.status()
+	s.unlock()
+	s.anotherImage(was)
+	s.must("kyc-token", "prod")
+	awaitState(t, "the lock with the hint", func() bool { // the image may not listen yet
+		f.emit(ownSession, "org.freedesktop.DBus.Properties.PropertiesChanged", hint(true)...)
+		return s.status().Lock.Locked
+	})
+}
+
+// A suspend waits until the image that has no secret is ready.
+func TestAutoLockBeforeSuspend(t *testing.T) {
+	t.Parallel()
+	s, f := autoLocked(t, `{ on_suspend = true }`)
+	awaitState(t, "an inhibitor", func() bool { return len(f.inhibitors()) == 1 })
+	<-time.After(time.Second) // until this process has closed its end
+	f.emit("/org/freedesktop/login1", "org.freedesktop.login1.Manager.PrepareForSleep", true)
+	select {
+	case <-f.inhibitors()[0]:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the suspend still waits")
+	}
+	if st := s.status(); !st.Lock.Locked || st.Images != 1 {
+		t.Errorf("the suspend went on before the lock was complete: image %d, %+v", st.Images, st.Lock)
+	}
+	s.awaitLock("suspend")
+}
+
+func TestAutoLockWhenIdle(t *testing.T) {
+	t.Parallel()
+	s, _ := autoLocked(t, `{ idle = "3s" }`)
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); <-time.After(200 * time.Millisecond) {
+		s.must("kyc-token", "prod")
+	}
+	if s.status().Lock.Locked {
+		t.Error("locked although it is used")
+	}
+	s.awaitLock("idle")
+}
