@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/lock"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc"
@@ -125,7 +126,7 @@ func (k *lockKeeper) lock(ctx context.Context, why string, least time.Duration) 
 		return nil
 	}
 	d := k.daemon
-	k.audit("lock", why)
+	_ = k.audit(audit.Lock, why, "") // a lock does not wait for a disk that is full
 	d.agent.Lock(k.reason())
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockWithin)
 	defer cancel()
@@ -237,7 +238,10 @@ func (k *lockKeeper) closedAgent() bool {
 	return k.closed
 }
 
-// audit notes an event. It is the place for an audit log.
-func (k *lockKeeper) audit(event, why string) {
-	k.daemon.log.Info(event, "op", event, "why", why)
+// audit records a lock, or an unlock that worked if code is "".
+func (k *lockKeeper) audit(kind audit.Kind, detail string, code agent.Code) error {
+	k.daemon.log.Info(string(kind), "op", string(kind), "why", detail, "code", string(code))
+	ctx, cancel := context.WithTimeout(context.Background(), auditWithin)
+	defer cancel()
+	return k.daemon.audit.Record(ctx, audit.Event{Kind: kind, Detail: detail, Code: code})
 }

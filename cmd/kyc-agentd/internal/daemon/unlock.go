@@ -11,6 +11,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/lock"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
@@ -54,7 +55,7 @@ func (k *lockKeeper) try(ctx context.Context, p ipc.Passphrase) (*age.X25519Iden
 			e.Message += fmt.Sprintf("; the next try waits %s", pause)
 			e.RetryAfter = pause
 		}
-		k.audit("refused", "wrong passphrase")
+		_ = k.audit(audit.Unlock, "wrong passphrase", agent.CodeDenied)
 		return nil, e
 	case errors.Is(err, lock.ErrTooMany):
 		return nil, lockError(agent.CodeThrottled, err, "try again", "%s", err)
@@ -87,6 +88,9 @@ func (k *lockKeeper) unlock(ctx context.Context, identity age.Identity) error {
 	if !wasLocked {
 		pending = nil
 	}
+	if err := k.audit(audit.Unlock, "", ""); err != nil {
+		return err
+	}
 	opening, cancel := context.WithTimeout(context.WithoutCancel(ctx), wrapWithin)
 	defer cancel()
 	n, left, foreign, err := lock.Open(opening, d.store, identity, pending)
@@ -99,7 +103,6 @@ func (k *lockKeeper) unlock(ctx context.Context, identity age.Identity) error {
 	if err := k.folder.Unlock(); err != nil {
 		return lockError(agent.CodeConfiguration, err, "correct that, then run: kyc-agentd unlock", "the agent stays locked: the lock cannot be removed: %s", err)
 	}
-	k.audit("unlock", strings.Join(foreign, " "))
 	if !wasLocked && n == 0 {
 		return nil
 	}
@@ -135,7 +138,7 @@ func (d *daemon) SetPassphrase(ctx context.Context, old ipc.Passphrase, next age
 	if err != nil {
 		return lockError(agent.CodeConfiguration, err, "", "the passphrase is not set: %s", err)
 	}
-	k.audit("passphrase", "set")
+	d.log.Info("the passphrase is set")
 	return nil
 }
 
