@@ -23,6 +23,7 @@ const (
 	CheckUse       Check = "token_use" // not an ID token
 	CheckAudience  Check = "aud"       // for another app client
 	CheckSubject   Check = "sub"       // of another user
+	CheckNonce     Check = "nonce"     // of another sign-in
 	CheckLifetime  Check = "lifetime"  // exp − iat is not plausible
 	CheckExpiry    Check = "exp"       // expired
 	CheckIssuedAt  Check = "iat"       // from the future

@@ -50,6 +50,8 @@ type Expect struct {
 	// Subject is the `sub` of the sign-in. If empty, as during the sign-in itself, any `sub`
 	// that is not empty is accepted.
 	Subject string
+	// Nonce is the `nonce` that the sign-in sent; empty if it sent none.
+	Nonce string
 	// Now is the time by the issuer's clock, where that differs from this machine's.
 	Now time.Time
 	// Leeway is how far `iat` and `nbf` may lie in the future: those of Cognito sometimes
@@ -73,6 +75,7 @@ type payload struct {
 	jwt.Claims
 	TokenUse string `json:"token_use"`
 	Username string `json:"cognito:username"`
+	Nonce    string `json:"nonce"`
 }
 
 // Verify checks that raw is an ID token as expected, and returns its claims.
@@ -161,6 +164,8 @@ func (p *payload) checkClaims(want Expect) error {
 		return refuse(CheckSubject, "one", "none")
 	case want.Subject != "" && p.Subject != want.Subject:
 		return refuse(CheckSubject, quote(want.Subject), "%s", quote(p.Subject))
+	case want.Nonce != "" && p.Nonce != want.Nonce:
+		return refuse(CheckNonce, "that of this sign-in", "another, or none")
 	}
 	return p.checkTimes(want.Now, want.Leeway)
 }

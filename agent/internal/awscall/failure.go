@@ -104,9 +104,9 @@ func newFailure(ended error, c Call, x *Exchange, err error) (f *Failure, messag
 	return f, ""
 }
 
-// codePattern matches an error code: a name that cannot contain a token or a control
-// sequence of a terminal.
-var codePattern = regexp.MustCompile(`^[A-Z][A-Za-z]{2,63}$`)
+// codePattern matches an error code, of AWS ("NotAuthorizedException") or of OAuth
+// ("invalid_grant"): a name that cannot contain a token or a control sequence of a terminal.
+var codePattern = regexp.MustCompile(`^([A-Z][A-Za-z]{2,63}|[a-z_]{3,64})$`)
 
 var requestIDPattern = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 
