@@ -32,6 +32,17 @@ type Environment struct {
 	// Unattended lets the agent sign in by itself; nil means that a person signs in.
 	Unattended CredentialSource
 
+	// Domain is where users sign in with a browser, a URL without a path:
+	// "https://kyc.auth.us-east-2.amazoncognito.com". Empty means that they cannot.
+	Domain string
+	// RedirectURIs are callback URLs of the app client, on loopback with fixed ports.
+	RedirectURIs []string
+	// IdentityProvider is where Domain sends the browser at once: "Google". Empty means that
+	// the person chooses.
+	IdentityProvider string
+	// Scopes of such a sign-in; empty means openid.
+	Scopes []string
+
 	// HandOutAccessTokens allows requests for the access token, too. It can change the account.
 	HandOutAccessTokens bool
 
@@ -53,6 +64,18 @@ type Environment struct {
 // HasAWS reports whether AWS credentials can be made.
 func (e Environment) HasAWS() bool { return e.IdentityPoolID != "" || e.AWSRoleARN != "" }
 
+// browserSignIn returns what a client needs for a sign-in with a browser, or nil.
+func (e Environment) browserSignIn() *BrowserSignIn {
+	if e.Domain == "" || len(e.RedirectURIs) == 0 {
+		return nil
+	}
+	// Cognito compares logout_uri with the app client's sign-out URLs.
+	query := url.Values{"client_id": {e.ClientID}, "logout_uri": {e.RedirectURIs[0]}}
+	return &BrowserSignIn{
+		Default: e.AuthFlow == FlowBrowser, RedirectURIs: e.RedirectURIs, LogoutURL: e.Domain + "/logout?" + query.Encode(),
+	}
+}
+
 // awsDiffers reports whether AWS credentials made for old are not valid for e.
 func (e Environment) awsDiffers(old Environment) bool {
 	return e.IdentityPoolID != old.IdentityPoolID || e.RoleARN != old.RoleARN || e.AWSRoleARN != old.AWSRoleARN ||
@@ -71,6 +94,7 @@ const (
 	FlowSRP      AuthFlow = "srp"      // USER_SRP_AUTH: the password never leaves this machine
 	FlowChoice   AuthFlow = "choice"   // USER_AUTH: Cognito offers factors, the person chooses
 	FlowCustom   AuthFlow = "custom"   // CUSTOM_AUTH: the user pool's Lambda functions ask, after SRP
+	FlowBrowser  AuthFlow = "browser"  // the pages of Environment.Domain ask: see LoginRequest.RedirectURI
 )
 
 // passwordless reports whether a sign-in may start without a password.

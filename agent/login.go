@@ -33,7 +33,12 @@ const apiKeyPrefix = "sk_"
 
 func (s *session) checkLogin(req LoginRequest) error {
 	key := req.APIKey.Reveal()
+	browser := req.RedirectURI != ""
 	switch {
+	case browser && (key != "" || !req.Password.IsZero()):
+		return s.errorf("login", CodeUsage, "a sign-in with a browser takes no password and no API key")
+	case browser:
+		return nil
 	case key == "" && (req.Username == "" || req.Password.IsZero() && !s.environment().AuthFlow.passwordless()):
 		return s.errorf("login", CodeUsage, "a sign-in needs a user name and a password")
 	case key == "":
@@ -92,6 +97,9 @@ func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) err
 		return s.agent.lockedError()
 	case err != nil:
 		return err
+	}
+	if req.RedirectURI != "" {
+		req.Username = "" // it was a suggestion, and the person may have signed in as somebody else
 	}
 	return s.commitSignIn(s.newLoginResult(env, epoch, req, res))
 }

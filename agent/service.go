@@ -85,6 +85,10 @@ type LoginRequest struct {
 	APIKey Secret
 	// For, if above 0, is how long the sign-in is to last: then it is revoked and forgotten.
 	For time.Duration
+	// RedirectURI, if set, makes it a sign-in with a browser: it is the one of the
+	// environment's RedirectURIs to which the browser returns. Username may then be set for the
+	// sign-in page to suggest. The challenge is ChallengeBrowser.
+	RedirectURI string
 	// Device is set by the agent: how the user pool remembers this machine since the
 	// previous sign-in.
 	Device Device
@@ -137,7 +141,17 @@ type Challenge struct {
 	// in it, for typing. Both are for the person only, and must not be logged.
 	TOTPURL    string `json:"totp_url,omitempty"`
 	TOTPSecret string `json:"totp_secret,omitempty"`
+	// BrowserURL is the page of ChallengeBrowser. It is for this person's browser only, and must
+	// not be logged: who has it can answer the challenge with a sign-in of another user.
+	BrowserURL string `json:"browser_url,omitempty"`
 }
+
+// ChallengeBrowser is the name of the challenge of a sign-in with a browser. Its answer,
+// FieldCallback, is the whole address to which the browser returned from Challenge.BrowserURL.
+const (
+	ChallengeBrowser = "BROWSER"
+	FieldCallback    = "callback_url"
+)
 
 // A Field is one field of a challenge's answer.
 type Field struct {
@@ -249,6 +263,16 @@ type APIBudget struct {
 	RefusedByAPI int `json:"refused_by_api"`
 }
 
+// BrowserSignIn describes how an environment's users sign in with a browser.
+type BrowserSignIn struct {
+	// Default says that it is the way of this environment: auth_flow is "browser".
+	Default bool `json:"default,omitempty"`
+	// RedirectURIs are those of the [Environment].
+	RedirectURIs []string `json:"redirect_uris"`
+	// LogoutURL ends the browser's own session, and returns to the first of RedirectURIs.
+	LogoutURL string `json:"logout_url"`
+}
+
 // SinkStatus describes one token file. The times are left out while there is no file.
 type SinkStatus struct {
 	Path        string    `json:"path"`
@@ -271,16 +295,18 @@ type EnvironmentStatus struct {
 	// AllowedHosts are those of the [Environment].
 	AllowedHosts []string `json:"allowed_hosts,omitempty"`
 	// Endpoints are the servers that are not AWS's own, by their keys in config.toml:
-	// "endpoint", "issuer", "jwks_url" and "aws_endpoint". The daemon adds them, as it does
+	// "endpoint", "issuer", "jwks_url", "aws_endpoint" and "domain". The daemon adds them, as it does
 	// Sinks.
 	Endpoints map[string]string `json:"endpoints,omitempty"`
 	// NeedsRestart are the changes that the last reload has not taken, by the same keys: a
 	// password from a file goes only where it went at the start. The daemon adds them, too.
 	NeedsRestart map[string]string `json:"needs_restart,omitempty"`
-	State        State             `json:"state"`
-	User         string            `json:"user,omitempty"`    // as Token has it
-	Subject      string            `json:"subject,omitempty"` // the `sub`
-	SignedInAt   time.Time         `json:"signed_in_at,omitzero"`
+	// Browser describes the sign-in with a browser; nil if there is none.
+	Browser    *BrowserSignIn `json:"browser,omitempty"`
+	State      State          `json:"state"`
+	User       string         `json:"user,omitempty"`    // as Token has it
+	Subject    string         `json:"subject,omitempty"` // the `sub`
+	SignedInAt time.Time      `json:"signed_in_at,omitzero"`
 	// SignInEndsAt is when the refresh token expires, provided that the configured
 	// refresh_token_validity is right.
 	SignInEndsAt time.Time `json:"sign_in_ends_at,omitzero"`

@@ -179,7 +179,7 @@ func (s *session) status() EnvironmentStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := EnvironmentStatus{
-		Name: s.name, APIURL: s.env.APIURL, AllowedHosts: slices.Clone(s.env.AllowedHosts),
+		Name: s.name, APIURL: s.env.APIURL, AllowedHosts: slices.Clone(s.env.AllowedHosts), Browser: s.env.browserSignIn(),
 		State: s.stateLocked(cred, now), Refreshes: s.refreshes, RefreshFailures: s.refreshFailures,
 		Degraded: s.token.backoff.err != nil || s.unattended.retries(), SkewSeconds: s.skew.Seconds(),
 	}

@@ -60,9 +60,12 @@ func (o *operation) setFlow() error {
 	if name == "" {
 		name = agent.FlowPassword
 	}
+	if name == agent.FlowBrowser {
+		return o.errorf(agent.CodeUsage, "run: kyc-agentd login "+o.env.Name, "users of this environment sign in with a browser, without a password")
+	}
 	f, ok := flows[name]
 	if !ok {
-		return o.misconfigured(`auth_flow is none of "password", "srp", "choice", "custom"`)
+		return o.misconfigured(`auth_flow is none of "password", "srp", "choice", "custom", "browser"`)
 	}
 	o.flow = f
 	return nil

@@ -116,6 +116,7 @@ type operation struct {
 	ask     agent.Prompter // nil if there is nobody to ask
 	api     *cip.Client
 
+	nonce      string   // that an ID token must have; empty except in a sign-in with a browser
 	allSignIns bool     // a revocation of all sign-ins
 	rules      []string // for a new password, as far as Cognito has named them
 }

@@ -43,6 +43,7 @@ const (
 	reasonSecretWrong    reason = "wrong"      // the app client has another secret
 	reasonSecretUnneeded reason = "no-secret"  // the app client has none
 	reasonCredential     reason = "credential" // the user name or password is wrong
+	reasonScope          reason = "scope"      // the access token is not allowed to do that
 	reasonTrigger        reason = "trigger"    // a Lambda trigger refused
 	reasonRisk           reason = "risk"       // threat protection refused
 	reasonSession        reason = "session"    // the session of a challenge is not valid, or was used
@@ -88,6 +89,7 @@ var reasons = []struct {
 	{"incorrect username or password", reasonCredential},
 	{"user does not exist", reasonCredential},
 	{"user not authorized", reasonCredential}, // cognito-local
+	{"required scopes", reasonScope},
 	{"failed with error", reasonTrigger},
 	{"failed with the error", reasonTrigger},
 	{"security reasons", reasonRisk},

@@ -30,6 +30,9 @@ func (a *Authenticator) Login(ctx context.Context, env agent.Environment, req ag
 		return agent.AuthResult{}, err
 	}
 	o.ask = ask
+	if req.RedirectURI != "" {
+		return o.browserLogin(ctx, req)
+	}
 	si, err := o.newSignIn(req)
 	if err != nil {
 		return agent.AuthResult{}, err
@@ -50,6 +53,7 @@ type signIn struct {
 	srpClient       *srp.Client  // of an SRP exchange that has begun and is not answered yet
 	lastAnswered    step         // the last challenge that a person answered
 	passwordChanged bool         // a new password was set during the sign-in
+	refreshAPI      string       // the refresh call to try first; "" if there is no reason for either
 
 	recovered map[string]bool // the error codes after which recovery was offered
 }
@@ -146,7 +150,9 @@ func (o *operation) unsupportedChallenge(s step) error {
 	case name == "":
 		return o.errorf(agent.CodeUnavailable, o.retryHint(), "%s answered neither with tokens nor with a challenge", awscall.Host(o.env.EndpointURL()))
 	case name == types.ChallengeNameTypeWebAuthn:
-		return o.noFactor(s, "Cognito asks for a passkey (WEB_AUTHN), which a terminal cannot use")
+		e := o.errorf(agent.CodeConfiguration, o.browserHint(), "Cognito asks for a passkey (WEB_AUTHN), which only a browser can use")
+		e.Hint = withRequestID(e.Hint, s.x.RequestID)
+		return e
 	case !challengePattern.MatchString(string(name)):
 		name = "a challenge with an invalid name"
 	}
@@ -212,7 +218,7 @@ func (si *signIn) finish(ctx context.Context, s step) (agent.AuthResult, error) 
 	}
 	stored := agent.SignIn{
 		Username: s.user, RefreshToken: agent.NewSecret(aws.ToString(s.result.RefreshToken)),
-		Device: si.device, SignedInAt: si.op.auth.now(),
+		RefreshAPI: si.refreshAPI, Device: si.device, SignedInAt: si.op.auth.now(),
 	}
 	result, err := si.op.authResult(ctx, stored, s.result, s.x)
 	if err != nil {

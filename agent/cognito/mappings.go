@@ -154,6 +154,31 @@ var signInMapping = mappingTable{
 		"set auth_flow to one that it allows (password, srp, choice), or ask the user pool's administrator to add {allow}", 0},
 }
 
+// callbackMapping is for what the domain sends with the browser instead of a code, and
+// callbackRefused for everything else (RFC 6749, 4.1.2.1; OpenID Connect Core, 3.1.2.6).
+var (
+	callbackMapping = mappingTable{
+		"access_denied": {agent.CodeDenied, "the sign-in was declined, or refused by the identity provider ({code})", "begin again: {rerun}", 0},
+		"server_error":  pageFailed, "temporarily_unavailable": pageFailed,
+	}
+	pageFailed      = errorMapping{agent.CodeUnavailable, "the sign-in page of {host} has an internal error ({code})", "{again}", 0}
+	callbackRefused = errorMapping{agent.CodeConfiguration, "the sign-in page of {host} refused the sign-in ({code})",
+		"check scopes and identity_provider of environment {env} against the app client {client}, or ask the user pool's administrator", 0}
+)
+
+// exchangeMapping is for the exchange of a code at the domain (RFC 6749, 5.2).
+var exchangeMapping = mappingTable{
+	"invalid_grant": {agent.CodeLoginRequired, "{host} refused the code of the browser: it was used already, or is too old", "begin again: {rerun}", 0},
+	"invalid_client": {agent.CodeConfiguration, "{host} does not accept the app client {client}, or not with this client secret",
+		"check client_id and client_secret_file of environment {env}; then run: kyc-agentd reload", 0},
+	"invalid_client/wrong": secretWrong,
+	"unauthorized_client": {agent.CodeConfiguration, "the app client {client} does not allow the authorization code grant",
+		"ask the user pool's administrator to allow it", 0},
+	"invalid_request":        badParameters,
+	"invalid_scope":          badParameters,
+	"unsupported_grant_type": badParameters,
+}
+
 // answerMapping is for RespondToAuthChallenge, if the person cannot be asked again.
 var answerMapping = mappingTable{
 	"NotAuthorizedException": sessionEnded,
@@ -199,6 +224,8 @@ var revokeMapping = mappingTable{}
 // globalSignOutMapping is for GlobalSignOut, with a new access token.
 var globalSignOutMapping = mappingTable{
 	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not let this user end all sign-ins", "ask the user pool's administrator", 0},
+	"NotAuthorizedException/scope": {agent.CodeConfiguration, "this sign-in with a browser cannot end the others: it has not the scope aws.cognito.signin.user.admin",
+		"add that and openid to scopes of environment {env}, then run: kyc-agentd reload, and kyc-agentd login --browser {env}", 0},
 }
 
 // The tables that follow are for account recovery.

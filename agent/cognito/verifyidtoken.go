@@ -49,7 +49,7 @@ func (o *operation) verifyIDToken(ctx context.Context, raw, subject string, skew
 		return o.auth.keys.find(ctx, o.env.KeysURL(issuer), kid)
 	}
 	claims, err := idtoken.Verify(raw, find, idtoken.Expect{
-		Issuers: o.env.Issuers(), Audience: o.env.ClientID, Subject: subject,
+		Issuers: o.env.Issuers(), Audience: o.env.ClientID, Subject: subject, Nonce: o.nonce,
 		Now: o.auth.now().Add(skew), Leeway: leeway,
 	})
 	if err == nil {
@@ -87,6 +87,8 @@ func (o *operation) keysHint(f *awscall.Failure) string {
 // verifyHint is the next step after a token failed a check.
 func (o *operation) verifyHint(err error) string {
 	switch {
+	case errors.Is(err, idtoken.CheckNonce):
+		return "begin again: " + o.rerunHint()
 	case errors.Is(err, idtoken.CheckSubject) && o.name == "refresh":
 		return o.rerunHint()
 	case errors.Is(err, idtoken.CheckIssuer), errors.Is(err, idtoken.CheckAudience),
