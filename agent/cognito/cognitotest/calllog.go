@@ -16,12 +16,19 @@ const (
 	SignIn  = "sign-in" // InitiateAuth in any flow except the refresh
 	Refresh = "refresh" // GetTokensFromRefreshToken, and InitiateAuth with REFRESH_TOKEN_AUTH
 	JWKS    = "jwks"    // a fetch of the JWK set
-	APICall = "api"     // every call of the API, without fetches of the JWK set
+	APICall = "api"     // every call of the API, without fetches of the JWK set and requests of the domain
+)
+
+// The requests of the domain, by their paths.
+const (
+	AuthorizeEndpoint = "/oauth2/authorize"
+	TokenEndpoint     = "/oauth2/token"
+	LogoutEndpoint    = "/logout"
 )
 
 // A Call is one request that arrived.
 type Call struct {
-	Op       string    // "InitiateAuth", …, or JWKS
+	Op       string    // "InitiateAuth", …, JWKS, or TokenEndpoint, …
 	Flow     string    // the AuthFlow or the ChallengeName, if there is one
 	Username string    // as sent
 	Time     time.Time // of its arrival
@@ -48,7 +55,7 @@ func (c Call) is(op string) bool {
 	case AnyCall:
 		return true
 	case APICall:
-		return c.Op != JWKS
+		return c.Op != JWKS && !strings.HasPrefix(c.Op, "/")
 	case Refresh:
 		return refresh
 	case SignIn:

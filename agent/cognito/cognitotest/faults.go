@@ -153,7 +153,15 @@ func (s *Server) answerWithFaults(w http.ResponseWriter, r *http.Request, c Call
 	if f.after && f.apply(s, w, r, gate) {
 		return
 	}
-	s.write(w, status, contentType, code, body)
+	s.write(w, status, c.answerType(), code, body)
+}
+
+// answerType returns the Content-Type of an answer.
+func (c Call) answerType() string {
+	if c.Op == TokenEndpoint {
+		return "application/json;charset=UTF-8"
+	}
+	return contentType
 }
 
 // apply makes the fault happen, and reports whether it has answered the call.

@@ -42,6 +42,11 @@ type settings struct {
 	firstFactors []string // of USER_AUTH; nil: all
 	policy       PasswordPolicy
 	attempts     int // allowed per hour
+
+	redirectURIs, logoutURIs, scopes []string // of the domain
+	codeLifetime                     time.Duration
+	nonce                            string // that ID tokens have instead of the client's
+	withoutRefreshToken              bool
 }
 
 func defaults() settings {
@@ -55,6 +60,8 @@ func defaults() settings {
 		code:            "123456",
 		policy:          PasswordPolicy{MinLength: 8, Temporary: StandardPasswords().Temporary},
 		attempts:        5,
+		scopes:          []string{"openid", "email", "phone", "profile", adminScope},
+		codeLifetime:    5 * time.Minute,
 	}
 }
 

@@ -16,6 +16,9 @@ type family struct {
 	aliased      bool            // an answer used another name of the user than the challenge
 	tokens       []*refreshToken // oldest first; the first was issued at the sign-in
 	revoked      bool
+
+	// Of a sign-in at the domain; empty for one with the API.
+	nonce, scope string
 }
 
 // A refreshToken is a refresh token. The last one of its family is the live one.

@@ -35,11 +35,12 @@ type Server struct {
 	clients  map[string]bool
 	users    map[string]*user // by name
 	sessions map[string]*session
-	proofs   map[string]*session      // SRP handshakes, by secret block
-	tokens   map[string]*refreshToken // every refresh token ever issued
-	families map[string]*family       // sign-ins, by event_id
-	messages []Message                // oldest first
-	keys     []keyPair                // oldest first; the last one signs
+	proofs   map[string]*session       // SRP handshakes, by secret block
+	tokens   map[string]*refreshToken  // every refresh token ever issued
+	codes    map[string]*authorization // authorization codes, also burnt ones
+	families map[string]*family        // sign-ins, by event_id
+	messages []Message                 // oldest first
+	keys     []keyPair                 // oldest first; the last one signs
 	nextKey  int
 	forgery  Forgery
 	forge    int // tokens still to forge; below 0: all
@@ -86,6 +87,7 @@ func newServer(opts []Option) *Server {
 		sessions: map[string]*session{},
 		proofs:   map[string]*session{},
 		tokens:   map[string]*refreshToken{},
+		codes:    map[string]*authorization{},
 		families: map[string]*family{},
 	}
 	s.calls.changed = make(chan struct{})
@@ -141,12 +143,14 @@ func (s *Server) Issuer() string { return s.URL + "/" + s.PoolID }
 // JWKSURL returns the URL of its signing keys.
 func (s *Server) JWKSURL() string { return s.Issuer() + "/.well-known/jwks.json" }
 
-// Handler serves the whole pool: the API at POST / and the JWK set below the pool's id. New
+// Handler serves the whole pool: the API at POST /, the JWK set below the pool's id, and the
+// domain's /oauth2/authorize, /login, /oauth2/token and /logout. New
 // serves it already. It is exported for tests with their own listener; these must set URL to
 // the address of that listener before the first call.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{$}", s.serveAPI)
+	s.addManagedLogin(mux)
 	mux.HandleFunc("GET /"+s.PoolID+"/.well-known/jwks.json", s.serveJWKS)
 	return mux
 }

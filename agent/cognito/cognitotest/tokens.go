@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -64,6 +65,9 @@ func (s *Server) commonClaims(u *user, f *family, now time.Time, lifetime time.D
 func (s *Server) idClaims(u *user, f *family, now time.Time) map[string]any {
 	c := s.commonClaims(u, f, now, s.set.idLifetime)
 	c["token_use"] = "id"
+	if f.nonce != "" {
+		c["nonce"] = cmp.Or(s.set.nonce, f.nonce)
+	}
 	c["aud"] = f.client
 	c["cognito:username"] = u.Name
 	if u.Email != "" {
@@ -81,7 +85,7 @@ func (s *Server) accessClaims(u *user, f *family, now time.Time) map[string]any 
 	c["token_use"] = "access"
 	c["client_id"] = f.client
 	c["username"] = u.Name
-	c["scope"] = "aws.cognito.signin.user.admin"
+	c["scope"] = cmp.Or(f.scope, adminScope)
 	if f.device != "" && !f.aliased {
 		c["device_key"] = f.device
 	}
@@ -115,6 +119,8 @@ func (s *Server) bearer(token string) (*user, ownClaims, error) {
 		return nil, c, notAuthorized("Invalid Access Token")
 	case f.revoked:
 		return nil, c, notAuthorized("Access Token has been revoked")
+	case f.scope != "" && !slices.Contains(strings.Fields(f.scope), adminScope):
+		return nil, c, notAuthorized("Access Token does not have required scopes")
 	case s.clock().Unix() >= c.Expires:
 		return nil, c, notAuthorized("Access Token has expired")
 	}
