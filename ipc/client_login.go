@@ -24,6 +24,9 @@ func (c *Client) Login(ctx context.Context, req agent.LoginRequest, ask agent.Pr
 	if req.For > 0 {
 		start["for"] = req.For.String()
 	}
+	if req.RedirectURI != "" {
+		start["redirect_uri"] = req.RedirectURI
+	}
 	return c.runConversation(ctx, call, start, ask)
 }
 

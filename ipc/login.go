@@ -8,9 +8,10 @@ import (
 )
 
 func (h *handler) serveLogin(r *request) (response, error) {
-	var environment, username, password, apiKey, limit string
+	var environment, username, password, apiKey, limit, redirectURI string
 	err := fields{
 		"environment": &environment, "username": &username, "password": &password, "api_key": &apiKey, "for": &limit,
+		"redirect_uri": &redirectURI,
 	}.decode(r.body)
 	if err != nil {
 		return response{}, err
@@ -21,7 +22,7 @@ func (h *handler) serveLogin(r *request) (response, error) {
 	}
 	req := agent.LoginRequest{
 		Environment: environment, Username: username,
-		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey), For: lasts,
+		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey), For: lasts, RedirectURI: redirectURI,
 	}
 	from := h.audit.peerOn(r.connection())
 	return h.startConversation(r, kindLogin, func(ctx context.Context, ask agent.Prompter) error {

@@ -21,6 +21,9 @@ const (
 
 // answerChallenge asks the person. It is an [agent.Prompter].
 func (in *interaction) answerChallenge(ctx context.Context, c agent.Challenge) (agent.Answers, error) {
+	if c.Name == agent.ChallengeBrowser && in.browser != nil {
+		return in.browser.answer(ctx, c)
+	}
 	if in.terminal == nil {
 		return refuseChallenge(c)
 	}

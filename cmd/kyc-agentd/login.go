@@ -20,6 +20,7 @@ type loginOptions struct {
 	passwordStdin bool
 	apiKeyStdin   bool
 	limit         waitTime
+	browser       bool
 }
 
 func (c *cli) loginCommand() *cobra.Command {
@@ -39,6 +40,7 @@ func (c *cli) loginCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.apiKeyStdin, "api-key-stdin", false, "")
 	cmd.Flags().Var(&o.limit, "for", "")
 	_ = cmd.RegisterFlagCompletionFunc("for", completeValues())
+	cmd.Flags().BoolVar(&o.browser, "browser", false, "")
 	addSecretFlags(cmd)
 	return c.takesEnvironment(cmd)
 }
@@ -53,6 +55,9 @@ func (o *loginOptions) checkFlags(cmd *cobra.Command) error {
 	if o.apiKeyStdin && (o.passwordStdin || o.user.String() != "") {
 		return usageError("leave out --user and --password-stdin", "an API key replaces user and password")
 	}
+	if o.browser && (o.passwordStdin || o.apiKeyStdin) {
+		return usageError("leave one out", "--browser takes no password and no API key")
+	}
 	return nil
 }
 
@@ -64,6 +69,8 @@ func (o *loginOptions) run(ctx context.Context, in *interaction) (err error) {
 		err = o.withAPIKey(ctx, in)
 	case o.passwordStdin:
 		err = o.withPasswordOfStdin(ctx, in)
+	case o.browser || in.env.Browser != nil && in.env.Browser.Default:
+		err = in.signInWithBrowser(ctx, o.user.String())
 	default:
 		err = o.withTypedPassword(ctx, in)
 	}

@@ -13,7 +13,7 @@ import (
 
 // logoutOptions are the options of `logout`.
 type logoutOptions struct {
-	local, allDevices, all, yes bool
+	local, allDevices, all, yes, browser bool
 }
 
 func (c *cli) logoutCommand() *cobra.Command {
@@ -27,6 +27,8 @@ func (c *cli) logoutCommand() *cobra.Command {
 				return usageError("leave one out", "--local and --all-devices are opposites")
 			case o.all && o.allDevices:
 				return usageError("leave one out", "--all is every environment here, --all-devices every machine of one environment")
+			case o.all && o.browser:
+				return usageError("leave one out", "--browser ends the browser's session of one environment, and --all is every environment")
 			case o.all && (len(args) > 0 || c.env != ""):
 				return usageError("leave one out", "--all is every environment, and one is named")
 			case o.yes && !o.allDevices && !o.all:
@@ -40,6 +42,7 @@ func (c *cli) logoutCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.local, "local", false, "")
 	cmd.Flags().BoolVar(&o.allDevices, "all-devices", false, "")
 	cmd.Flags().BoolVarP(&o.all, "all", "a", false, "")
+	cmd.Flags().BoolVar(&o.browser, "browser", false, "")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "")
 	return c.takesEnvironment(cmd)
 }
@@ -47,6 +50,9 @@ func (c *cli) logoutCommand() *cobra.Command {
 func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
 	req := agent.LogoutRequest{Environment: in.env.Name}
 	done := "%s: signed out"
+	if o.browser && in.env.Browser == nil {
+		return noBrowserSignIn(in.env.Name)
+	}
 	switch {
 	case o.local:
 		req.Scope, done = agent.LogoutLocal, "%s: signed out here; Cognito was not asked"
@@ -62,6 +68,9 @@ func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
 		if in.env.Unattended {
 			in.cli.io.say("%s: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)", in.env.Name)
 		}
+	}
+	if err == nil && o.browser {
+		in.signOutBrowser(ctx)
 	}
 	return cmp.Or(err, warnOfTokensLeft(ctx, in))
 }

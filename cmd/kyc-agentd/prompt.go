@@ -25,6 +25,7 @@ type interaction struct {
 	terminal    *terminal.Terminal      // nil if there is none
 	quiet       bool                    // ask only what cannot be done without
 	limit       time.Duration           // how long a sign-in is to last; 0 means as long as Cognito says
+	browser     *browserLogin           // nil except in a sign-in with a browser
 	shownSecret string                  // the TOTP secret that is on the screen
 }
 

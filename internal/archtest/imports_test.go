@@ -18,7 +18,7 @@ import (
 // import nothing of this module.
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {
-		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
+		"cmd/kyc-agentd/internal/browser", "cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/support", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/audit", "agent/lock", "agent/peer", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
 	},
@@ -28,6 +28,7 @@ var floors = map[string][]string{
 		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/audit", "agent/awscreds", "agent/cognito", "agent/lock", "agent/sink", "store", "store/auto",
 		"internal/handover", "internal/marker", "internal/sanitize",
 	},
+	"cmd/kyc-agentd/internal/browser": {"cmd/kyc-agentd/internal/config"},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
 	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/support": {"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/doctor", "cmd/kyc-agentd/internal/version", "agent", "internal/sanitize"},
@@ -54,9 +55,10 @@ var floors = map[string][]string{
 	"ipc/internal/speccheck":          {"ipc/internal/speccheck/exchange"},
 	"ipc/internal/speccheck/exchange": {},
 
-	"agent/internal/awscall": {"agent", "internal/proxyconnect", "internal/origin"},
-	"agent/awscreds":         {"agent", "agent/internal/awscall"},
-	"agent/cognito":          {"agent", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
+	"agent/internal/awscall":     {"agent", "internal/proxyconnect", "internal/origin"},
+	"agent/awscreds":             {"agent", "agent/internal/awscall"},
+	"agent/cognito/managedlogin": {"agent"},
+	"agent/cognito":              {"agent", "agent/cognito/managedlogin", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
 
 	"agent/peer":             {"internal/sanitize"},
 	"agent/audit":            {"agent", "agent/peer", "internal/sanitize"},

@@ -127,9 +127,30 @@ type Environment struct {
 	// (USER_PASSWORD_AUTH), "srp" proves the password without sending it (USER_SRP_AUTH),
 	// with "choice" Cognito offers the ways that the user may sign in (USER_AUTH), with
 	// "custom" functions of the user pool ask (CUSTOM_AUTH). With the last two a user may
-	// have no password. Default "password". The app client must allow the flow; otherwise
-	// Cognito refuses a sign-in, and the error says so.
+	// have no password, and with "browser" they use the pages of Domain. Default "password".
+	// The app client must allow the flow; otherwise Cognito refuses a sign-in, and the error
+	// says so.
 	AuthFlow AuthFlow `toml:"auth_flow"`
+	// Domain is the user pool's domain, or its custom domain, where users sign in with a
+	// browser (`kyc-agentd login --browser`): "https://kyc.auth.us-east-2.amazoncognito.com".
+	// Default: none, and no such sign-in. The app client must allow the authorization code
+	// grant. It gets the client secret, if there is one.
+	Domain Domain `toml:"domain"`
+	// RedirectURIs are callback URLs of the app client to which the browser returns, on this
+	// machine and each with a port of its own: ["http://localhost:8765/callback",
+	// "http://localhost:8766/callback"]. Cognito compares them letter by letter with those that
+	// are registered. A sign-in uses the first whose port is free. The first is also the
+	// sign-out URL of `kyc-agentd logout --browser`, if it is registered as one. Required with
+	// Domain. At most 10. In the variable they are separated by commas.
+	RedirectURIs RedirectURIs `toml:"redirect_uris"`
+	// IdentityProvider is where Domain sends the browser at once, as Cognito names it:
+	// "Google", "SAML-corp". Default: none, and the person chooses on the page.
+	IdentityProvider ProviderName `toml:"identity_provider"`
+	// Scopes are those that a sign-in with a browser asks for: ["openid", "email"]. The app
+	// client must allow them, and openid must be among them. Default ["openid"]. Add
+	// "aws.cognito.signin.user.admin" for `kyc-agentd logout --all-devices`. In the variable they
+	// are separated by commas.
+	Scopes Scopes `toml:"scopes"`
 	// ClientSecretFile holds the secret of the app client, if it has one, in one line: an
 	// absolute path, or one that begins with ~/. Default: the systemd credential
 	// kyc-<NAME>.client-secret, if it exists; else the app client has no secret. The file is

@@ -21,6 +21,9 @@ func Endpoints(e agent.Environment) map[string]string {
 	if issuers := e.Issuers(); !slices.Equal(issuers, own.Issuers()) {
 		used["issuer"] = strings.Join(issuers, ", ")
 	}
+	if domain, err := url.Parse(e.Domain); err == nil && !strings.HasSuffix(domain.Hostname(), ".amazoncognito.com") {
+		used["domain"] = e.Domain // a custom domain, or another server
+	}
 	return withoutEmpty(used)
 }
 

@@ -16,34 +16,6 @@ type Host = Text[hostKind]
 // Hosts are the value of allowed_hosts.
 type Hosts []Host
 
-// hostList is Hosts in a variable: separated by commas. Hosts itself must not have
-// UnmarshalText, because go-toml would then refuse an array.
-type hostList struct{ *Hosts }
-
-func (l hostList) UnmarshalText(text []byte) error {
-	*l.Hosts = nil
-	for part := range strings.SplitSeq(string(text), ",") {
-		var host Host
-		if err := host.UnmarshalText([]byte(strings.TrimSpace(part))); err != nil {
-			return err
-		}
-		if host.s != "" {
-			*l.Hosts = append(*l.Hosts, host)
-		}
-	}
-	return nil
-}
-
-func (l hostList) String() string { return strings.Join(l.list(), ",") }
-
-func (h Hosts) list() []string {
-	var list []string
-	for _, host := range h {
-		list = append(list, host.s)
-	}
-	return list
-}
-
 type hostKind struct{}
 
 // hostShape is a host name of RFC 1123 in lower case.

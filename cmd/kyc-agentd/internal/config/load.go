@@ -180,7 +180,7 @@ func (e Environment) check(name string) error {
 	if e.PasswordFile.s != "" && e.Username.s == "" {
 		return Errorf("environments.%s: password_file is set and username is not; the agent signs in by itself with both", name)
 	}
-	return nil
+	return e.checkBrowser(name)
 }
 
 // Names returns the names of the environments in ascending order.
@@ -218,9 +218,13 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 		UserPoolID:           e.UserPoolID.s,
 		ClientID:             e.ClientID.s,
 		APIURL:               withoutSlash(e.APIURL),
-		AllowedHosts:         e.AllowedHosts.list(),
+		AllowedHosts:         texts(e.AllowedHosts),
 		APIRate:              rate,
 		AuthFlow:             agent.AuthFlow(e.AuthFlow.s),
+		Domain:               strings.TrimRight(e.Domain.s, "/"),
+		RedirectURIs:         texts(e.RedirectURIs),
+		IdentityProvider:     e.IdentityProvider.s,
+		Scopes:               texts(e.Scopes),
 		ClientSecret:         secret,
 		RefreshTokenValidity: validity,
 		Unattended:           unattended,

@@ -149,13 +149,7 @@ func (s settings) ofTable(table string, i int, pairs ...[2]string) (all []Settin
 }
 
 // joined writes a list as Value has it.
-func joined[K kind](list []Text[K]) string {
-	words := make([]string, len(list))
-	for i, x := range list {
-		words[i] = x.s
-	}
-	return strings.Join(words, ",")
-}
+func joined[K kind](list []Text[K]) string { return strings.Join(texts(list), ",") }
 
 func (s settings) ofEnvironment(name, key, value string) Setting {
 	from := "default"
@@ -208,7 +202,7 @@ func Words(key string) []string {
 		"store":                  {"auto", "keyring", "file", "memory"},
 		"log_level":              {"debug", "info", "warn", "error"},
 		"audit":                  {"on", "required", "off"},
-		"auth_flow":              {"password", "srp", "choice", "custom"},
+		"auth_flow":              {"password", "srp", "choice", "custom", "browser"},
 		"hand_out_access_tokens": {"true", "false"},
 	}[key]
 }
@@ -253,7 +247,7 @@ func findKey(name string) (knownKey, error) {
 	if len(parts) == 3 && parts[0] == "environments" {
 		for _, f := range environmentFields {
 			if f.key == parts[2] {
-				return knownKey{parts, f.key == "allowed_hosts", false}, nil
+				return knownKey{parts, slices.Contains(environmentLists, f.key), false}, nil
 			}
 		}
 	}

@@ -220,8 +220,8 @@ func checkShape(s string, shape *regexp.Regexp, limit int, what, example string)
 type flowKind struct{}
 
 func (flowKind) check(s string) error {
-	if !slices.Contains([]agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice, agent.FlowCustom}, agent.AuthFlow(s)) {
-		return fmt.Errorf("unknown flow %q; want password, srp, choice or custom", s)
+	if !slices.Contains([]agent.AuthFlow{agent.FlowPassword, agent.FlowSRP, agent.FlowChoice, agent.FlowCustom, agent.FlowBrowser}, agent.AuthFlow(s)) {
+		return fmt.Errorf("unknown flow %q; want password, srp, choice, custom or browser", s)
 	}
 	return nil
 }

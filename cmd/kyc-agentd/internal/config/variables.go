@@ -48,9 +48,13 @@ var environmentFields = []struct {
 	{"user_pool_id", true, false, func(e *Environment) value { return &e.UserPoolID }},
 	{"client_id", true, false, func(e *Environment) value { return &e.ClientID }},
 	{"api_url", true, false, func(e *Environment) value { return &e.APIURL }},
-	{"allowed_hosts", false, true, func(e *Environment) value { return hostList{&e.AllowedHosts} }},
+	{"allowed_hosts", false, true, func(e *Environment) value { return commaList[hostKind]{(*[]Text[hostKind])(&e.AllowedHosts)} }},
 	{"api_rate", false, false, func(e *Environment) value { return &e.APIRate }},
 	{"auth_flow", false, false, func(e *Environment) value { return &e.AuthFlow }},
+	{"domain", false, false, func(e *Environment) value { return &e.Domain }},
+	{"redirect_uris", false, false, func(e *Environment) value { return commaList[redirectKind]{(*[]Text[redirectKind])(&e.RedirectURIs)} }},
+	{"identity_provider", false, false, func(e *Environment) value { return &e.IdentityProvider }},
+	{"scopes", false, false, func(e *Environment) value { return commaList[scopeKind]{(*[]Text[scopeKind])(&e.Scopes)} }},
 	{"client_secret_file", false, false, func(e *Environment) value { return &e.ClientSecretFile }},
 	{"refresh_token_validity", false, false, func(e *Environment) value { return &e.RefreshTokenValidity }},
 	{"username", false, true, func(e *Environment) value { return &e.Username }},
@@ -64,6 +68,37 @@ var environmentFields = []struct {
 	{"issuer", false, false, func(e *Environment) value { return &e.Issuer }},
 	{"jwks_url", false, false, func(e *Environment) value { return &e.JWKSURL }},
 	{"aws_endpoint", false, false, func(e *Environment) value { return &e.AWSEndpoint }},
+}
+
+// environmentLists are the keys whose value is a list.
+var environmentLists = []string{"allowed_hosts", "redirect_uris", "scopes"}
+
+// A commaList is a list in a variable: separated by commas. The list itself must not have
+// UnmarshalText, because go-toml would then refuse an array.
+type commaList[K kind] struct{ list *[]Text[K] }
+
+func (l commaList[K]) UnmarshalText(text []byte) error {
+	*l.list = nil
+	for part := range strings.SplitSeq(string(text), ",") {
+		var item Text[K]
+		if err := item.UnmarshalText([]byte(strings.TrimSpace(part))); err != nil {
+			return err
+		}
+		if item.s != "" {
+			*l.list = append(*l.list, item)
+		}
+	}
+	return nil
+}
+
+func (l commaList[K]) String() string { return joined(*l.list) }
+
+// texts returns the items of a list.
+func texts[K kind](list []Text[K]) (items []string) {
+	for _, item := range list {
+		items = append(items, item.s)
+	}
+	return items
 }
 
 // secretKeys are what somebody may take for a key, and the key to use instead.

@@ -47,7 +47,7 @@ func User(e agent.EnvironmentStatus) string {
 // Endpoints names the servers of an environment that are not AWS's own, or is "".
 func Endpoints(e agent.EnvironmentStatus) string {
 	return settings(e.Endpoints, []setting{
-		{"endpoint", "endpoint"}, {"issuer", "issuer"}, {"jwks_url", "signing keys"}, {"aws_endpoint", "AWS endpoint"},
+		{"endpoint", "endpoint"}, {"issuer", "issuer"}, {"jwks_url", "signing keys"}, {"aws_endpoint", "AWS endpoint"}, {"domain", "sign-in domain"},
 	})
 }
 
