@@ -289,7 +289,7 @@ func TestRefusedRequests(t *testing.T) {
 		"null field":              {post("/v1/logout", `{"environment":null}`), 400, agent.CodeUsage, `"environment" of the body is not a string`},
 		"number":                  {post("/v1/login", `{"password":12345678}`), 400, agent.CodeUsage, `"password" of the body is not a string`},
 		"unknown field":           {post("/v1/logout", `{"env":"prod"}`), 400, agent.CodeUsage, `unknown field "env" in the body; known: environment, scope`},
-		"unknown field of login":  {post("/v1/login", `{"apikey":"sk_"}`), 400, agent.CodeUsage, `"apikey" in the body; known: api_key, environment, for, password, username`},
+		"unknown field of login":  {post("/v1/login", `{"apikey":"sk_"}`), 400, agent.CodeUsage, `"apikey" in the body; known: api_key, environment, for, password, redirect_uri, username`},
 		"unknown of account":      {post("/v1/account", `{"api_key":"sk_"}`), 400, agent.CodeUsage, `"api_key" in the body; known: action, environment, password, username`},
 		"GET account":             {rawRequest("GET", "/v1/account", ""), 405, agent.CodeUsage, "use POST"},
 		"field in the wrong case": {post("/v1/logout", `{"Environment":"prod"}`), 400, agent.CodeUsage, `"Environment"`},

@@ -80,7 +80,7 @@ func TestFlows(t *testing.T) {
 			calls: append([]string{"InitiateAuth USER_AUTH"}, respondTo("SELECT_CHALLENGE", "SMS_OTP", "SMS_OTP")...)},
 		{name: "choice without a password", flow: agent.FlowChoice, without: true, user: func(u *cognitotest.User) { u.Passkey = true },
 			turns: []turn{
-				{"SELECT_CHALLENGE", "1 = password (PASSWORD), 2 = password, which does not leave this machine (PASSWORD_SRP), 3 = code by e-mail (EMAIL_OTP), 4 = code by SMS (SMS_OTP); the passkey (WEB_AUTHN) is not possible in a terminal",
+				{"SELECT_CHALLENGE", "1 = password (PASSWORD), 2 = password, which does not leave this machine (PASSWORD_SRP), 3 = code by e-mail (EMAIL_OTP), 4 = code by SMS (SMS_OTP); for the passkey (WEB_AUTHN), set domain and redirect_uris of environment prod, which the user pool's administrator knows, then run: kyc-agentd reload && kyc-agentd login --browser prod",
 					"", "choice", map[string]string{"choice": "WEB_AUTHN"}},
 				{"SELECT_CHALLENGE", "", "not one of the choices", "choice", map[string]string{"choice": "email_otp"}},
 				{"EMAIL_OTP", "Code sent by e-mail (a***@e***)", "", "code", code("123456")},
@@ -167,7 +167,7 @@ func TestFlowFailures(t *testing.T) {
 			req: wrong, code: agent.CodeLoginRequired, says: refused},
 		{name: "choice, unknown user", flow: agent.FlowChoice, req: unknown, code: agent.CodeLoginRequired, says: refused},
 		{name: "choice of a passkey alone", flow: agent.FlowChoice, user: passkey, req: ada(), code: agent.CodeConfiguration,
-			says: "a passkey (WEB_AUTHN), which a terminal cannot use"},
+			says: "a passkey (WEB_AUTHN), which only a browser can use"},
 		{name: "SRP off", flow: agent.FlowSRP, settings: []cognitotest.Setting{cognitotest.Flows("USER_PASSWORD_AUTH")}, req: ada(),
 			code: agent.CodeConfiguration, says: "does not allow the auth_flow of environment prod (it lacks ALLOW_USER_SRP_AUTH); set auth_flow to one that it allows"},
 		{name: "choice off", flow: agent.FlowChoice, settings: []cognitotest.Setting{cognitotest.Flows("USER_PASSWORD_AUTH")}, req: ada(),

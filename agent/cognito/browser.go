@@ -146,7 +146,7 @@ func (o *operation) exchangeCode(ctx context.Context, attempt *managedlogin.Atte
 }
 
 // A doerTransport makes calls by way of an [awscall.Doer], for a client that takes no Doer.
-type doerTransport struct{ awscall.Doer }
+type doerTransport struct{ doer awscall.Doer }
 
 // RoundTrip implements [http.RoundTripper].
-func (t doerTransport) RoundTrip(req *http.Request) (*http.Response, error) { return t.Do(req) }
+func (t doerTransport) RoundTrip(req *http.Request) (*http.Response, error) { return t.doer.Do(req) }

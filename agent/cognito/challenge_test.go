@@ -284,7 +284,7 @@ func TestChallengesThatCannotBeAnswered(t *testing.T) {
 		{"DEVICE_SRP_AUTH", nil, agent.CodeConfiguration, "asks for DEVICE_SRP_AUTH, which this version cannot answer"},
 		{"DEVICE_PASSWORD_VERIFIER", nil, agent.CodeConfiguration, "no SRP exchange was started"},
 		{"PASSWORD_VERIFIER", nil, agent.CodeConfiguration, "no SRP exchange was started"},
-		{"WEB_AUTHN", nil, agent.CodeConfiguration, "asks for a passkey (WEB_AUTHN), which a terminal cannot use; ask the user pool's administrator"},
+		{"WEB_AUTHN", nil, agent.CodeConfiguration, "asks for a passkey (WEB_AUTHN), which only a browser can use; set domain and redirect_uris"},
 		{"ADMIN_NO_SRP_AUTH", nil, agent.CodeConfiguration, "asks for ADMIN_NO_SRP_AUTH, which this version cannot answer"},
 		{"SELECT_CHALLENGE", nil, agent.CodeConfiguration, "none of the choices is known"},
 		{"MFA_SETUP", map[string]string{"MFAS_CAN_SETUP": `["SMS_MFA","EMAIL_OTP"]`}, agent.CodeConfiguration, "second factor by SMS_MFA or EMAIL_OTP and does not accept an authenticator app; ask the user pool's administrator to give the user a phone number"},

@@ -16,7 +16,7 @@ import (
 // In message and hint {env} stands for the environment's name, {client} for the app client's
 // id, {host} for the server that answered, {call} for the call, {code} for Cognito's code,
 // {allow} for the flow that the app client must allow, {rerun} for the command to begin again
-// (after a refresh, the command to sign in), and {again} for how the operation is repeated:
+// (after a refresh, the command to sign in), {browser} for how to sign in with a browser, and {again} for how the operation is repeated:
 // a sign-in by the person, a refresh by the agent. If the hint names an administrator, Cognito's
 // id of the request follows.
 type errorMapping struct {
@@ -39,7 +39,7 @@ func (o *operation) errorFor(table mappingTable, f *failure) *agent.Error {
 // errorFrom is errorFor with a given mapping.
 func (o *operation) errorFrom(mapping errorMapping, f *failure) *agent.Error {
 	fill := strings.NewReplacer(
-		"{again}", o.retryHint(), "{rerun}", o.rerunHint(), "{env}", o.env.Name, "{client}", o.env.ClientID,
+		"{again}", o.retryHint(), "{rerun}", o.rerunHint(), "{browser}", o.browserHint(), "{env}", o.env.Name, "{client}", o.env.ClientID,
 		"{host}", f.Call.Host, "{call}", f.Call.Name, "{code}", f.Code, "{allow}", string(o.flow.allow),
 	)
 	e := &agent.Error{
@@ -49,6 +49,11 @@ func (o *operation) errorFrom(mapping errorMapping, f *failure) *agent.Error {
 	}
 	if mapping == badPassword || mapping == unknownUser {
 		e.Err = fmt.Errorf("%w: %w", agent.ErrBadCredential, f)
+		if o.env.Domain != "" {
+			// Cognito gives the same answer for accounts of another provider, and for users
+			// without a password.
+			e.Hint += " (with a passkey, or at another provider: kyc-agentd login --browser " + o.env.Name + ")"
+		}
 	}
 	return e
 }

@@ -80,7 +80,7 @@ func (si *signIn) askFactor(ctx context.Context, s step) (types.ChallengeNameTyp
 		return "", si.op.malformedChallenge(s, fmt.Errorf("none of the choices is known to this version"))
 	}
 	c := agent.Challenge{
-		Environment: si.op.env.Name, Name: string(s.challenge), Prompt: factorPrompt(usable, passkey),
+		Environment: si.op.env.Name, Name: string(s.challenge), Prompt: si.op.factorPrompt(usable, passkey),
 		Fields: []agent.Field{{Name: "choice", Label: "Number or name"}},
 	}
 	var factor types.ChallengeNameType
@@ -91,14 +91,14 @@ func (si *signIn) askFactor(ctx context.Context, s step) (types.ChallengeNameTyp
 	return factor, err
 }
 
-func factorPrompt(usable []types.ChallengeNameType, passkey bool) string {
+func (o *operation) factorPrompt(usable []types.ChallengeNameType, passkey bool) string {
 	list := make([]string, len(usable))
 	for i, factor := range usable {
 		list[i] = fmt.Sprintf("%d = %s (%s)", i+1, factorNames[factor], factor)
 	}
 	prompt := "How do you want to sign in? " + strings.Join(list, ", ")
 	if passkey {
-		prompt += "; the passkey (WEB_AUTHN) is not possible in a terminal"
+		prompt += "; for the passkey (WEB_AUTHN), " + o.browserHint()
 	}
 	return prompt
 }

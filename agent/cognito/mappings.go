@@ -238,8 +238,8 @@ var forgotPasswordMapping = mappingTable{
 		"ask the user pool's administrator", 0},
 	// Users of another provider (Google, SAML) have no password, and get the same answer.
 	"NotAuthorizedException/state": {agent.CodeDenied,
-		"Cognito does not reset the password of an account that was never used, or that signs in through another provider, which this agent cannot",
-		"ask the user pool's administrator; with a temporary password, run: kyc-agentd login {env}", 0},
+		"Cognito does not reset the password of an account that was never used, or that signs in through another provider",
+		"for another provider, {browser}; with a temporary password, run: kyc-agentd login {env}", 0},
 	"NotAuthorizedException/disabled": disabled,
 	"InvalidParameterException/address": {agent.CodeDenied, "this account has no verified e-mail address or phone number to send a code to",
 		"ask the user pool's administrator to set a new password", 0},

@@ -85,7 +85,7 @@ func tableOfChoices() []tableRow {
 		{name: "EMAIL_OTP, first factor", calls: []string{"EMAIL_OTP", "USER_AUTH", "SELECT_CHALLENGE"}, run: chooses("EMAIL_OTP"), identity: notInCode},
 		{name: "SMS_OTP, first factor", calls: []string{"SMS_OTP", "USER_AUTH", "SELECT_CHALLENGE"}, run: chooses("SMS_OTP"), identity: notInCode},
 		{name: "WEB_AUTHN", calls: []string{"WEB_AUTHN"}, run: isPutPasskey, edit: func(u *cognitotest.User) { u.Passkey = true },
-			own:      "no: Cognito asks for a passkey (WEB_AUTHN), which a terminal cannot use",
+			own:      "no: Cognito asks for a passkey (WEB_AUTHN), which only a browser can use",
 			identity: notInCode, amplify: inNoCase + " (it takes a browser)"},
 	}
 	for i := range rows {

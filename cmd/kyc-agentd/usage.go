@@ -47,19 +47,25 @@ override the file. SIGHUP, like kyc-agentd reload, reloads the file.
 `
 
 const usageLogin = `Usage: kyc-agentd login [-u USER] [--password-stdin] [--for TIME] [ENVIRONMENT]
+       kyc-agentd login --browser [-u USER] [--for TIME] [ENVIRONMENT]
        kyc-agentd login --api-key-stdin [--for TIME] [ENVIRONMENT]
 
 Signs in: asks for user and password at the terminal, then for what Cognito asks
 (a code, a new password, the set-up of an authenticator app, a reset, a
 confirmation). The daemon keeps the sign-in, never the password. If auth_flow is
 "choice" or "custom", an empty password leads to other ways to sign in, such as
-a code. Where there is neither a keyring nor a key for files, it offers to make
-a key; without one the sign-in ends with the daemon.
+a code; if it is "browser", --browser is not needed. Where there is neither a
+keyring nor a key for files, it offers to make a key; without one the sign-in
+ends with the daemon.
 
   ENVIRONMENT        staging, prod or another that the daemon knows;
                      else $KYC_ENV, else the daemon's default
   -u, --user USER    do not ask for the user
   --password-stdin   read the password from standard input, one line
+  --browser          sign in on a web page instead, with a passkey or at another
+                     provider: prints its address, tries a browser, and waits 3
+                     minutes for it to return, or for you to paste the address
+                     at which it ended (on standard input, without a terminal)
   --api-key-stdin    instead of a sign-in keep a service key of the KYC API
                      (sk_…), read from standard input, one line
   --for TIME         revoke and forget the sign-in after that time: 8h
@@ -70,7 +76,8 @@ API key. Example:
   pass show kyc/prod | kyc-agentd login -u ana@example.com --password-stdin prod
 `
 
-const usageLogout = `Usage: kyc-agentd logout [--local | --all-devices [--yes]] [ENVIRONMENT]
+const usageLogout = `Usage: kyc-agentd logout [--local | --all-devices [--yes]] [--browser]
+                         [ENVIRONMENT]
        kyc-agentd logout --all [--local] [--yes]
 
 Ends a sign-in: Cognito revokes it, if Cognito can be reached, and the daemon
@@ -83,6 +90,8 @@ exit code is 75 then.
   --local        only forget it here; Cognito is not asked
   --all-devices  end every sign-in of the user, on every machine; asks first,
                  and fails if Cognito did not do it
+  --browser      also end the session that the browser has at the domain, on a
+                 web page: else the next login --browser may ask nothing
   -y, --yes      do not ask
   --socket PATH  the daemon's socket
 `

@@ -106,7 +106,7 @@ func newFailure(ended error, c Call, x *Exchange, err error) (f *Failure, messag
 
 // codePattern matches an error code, of AWS ("NotAuthorizedException") or of OAuth
 // ("invalid_grant"): a name that cannot contain a token or a control sequence of a terminal.
-var codePattern = regexp.MustCompile(`^([A-Z][A-Za-z]{2,63}|[a-z_]{3,64})$`)
+var codePattern = regexp.MustCompile(`^([A-Z][A-Za-z]{2,63}|[a-z]{2,32}_[a-z_]{2,32})$`)
 
 var requestIDPattern = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
 

@@ -284,7 +284,7 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, API_RATE, AUTH_FLOW, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, CONFIRM, HAND_OUT_ACCESS_TOKENS, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, API_RATE, AUTH_FLOW, DOMAIN, REDIRECT_URIS, IDENTITY_PROVIDER, SCOPES, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, CONFIRM, HAND_OUT_ACCESS_TOKENS, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},
 	}
@@ -359,6 +359,7 @@ func FuzzConfig(f *testing.F) {
 		"", "store = 'file'", "refresh_margin = 5", "[environments.staging]\nendpoint = 'http://[::1]:1'",
 		"environments = { a = { region = 'r', user_pool_id = 'r_p', client_id = 'c', api_url = 'https://x' } }",
 		"[[environments]]\nx = 1", "\"\\u0000\" = 1", "log_level = 'debug'\nstore_key_file = '~/x'",
+		"[environments.prod]\nauth_flow = 'browser'\ndomain = 'https://a.example'\nredirect_uris = ['http://[::1]:1/']\nscopes = ['openid']",
 		"[environments.prod]\nallowed_hosts = ['a.example', '[::1]:8443']", "[environments.prod]\nallowed_hosts = [[], 1]",
 		"[[sinks]]\nenvironment = 'prod'\npath = 'a/b'\nformat = 'curl'\nmode = '0440'\n[[sinks]]\nenvironment = 'staging'", "sinks = [1]",
 		"[environments.ci]\nextends = 'prod'\n[environments.eu]\nextends = 'ci'\nclient_id = 'c'",
@@ -404,7 +405,9 @@ func plain(c Config) map[string]any {
 		for _, f := range environmentFields {
 			table[f.key] = f.in(&e).String()
 		}
-		table["allowed_hosts"] = append([]string{}, e.AllowedHosts.list()...)
+		table["allowed_hosts"] = append([]string{}, texts(e.AllowedHosts)...)
+		table["redirect_uris"] = append([]string{}, texts(e.RedirectURIs)...)
+		table["scopes"] = append([]string{}, texts(e.Scopes)...)
 		environments[name] = table
 	}
 	sinks := []map[string]string{}

@@ -73,7 +73,13 @@ func TestShownDefaultsAndWords(t *testing.T) {
 			t.Errorf("%s: the manual has no default %s", key, value)
 		}
 	}
-	vars := Environ{"HOME=" + t.TempDir()}
+	vars, browser := Environ{"HOME=" + t.TempDir()}, []Change{}
+	for key, value := range map[string]string{"domain": "https://kyc.auth.us-east-2.amazoncognito.com", "redirect_uris": "http://localhost:8765/callback"} {
+		browser = append(browser, Change{"environments.prod." + key, value})
+	}
+	if _, err := Set(t.Context(), "", vars, browser); err != nil { // auth_flow "browser" needs them
+		t.Fatal(err)
+	}
 	for _, key := range []string{"store", "log_level", "environments.prod.auth_flow", "environments.prod.hand_out_access_tokens"} {
 		words := Words(key[strings.LastIndexByte(key, '.')+1:])
 		if len(words) == 0 {

@@ -45,8 +45,8 @@ func decodeMessage(bad *toml.DecodeError) string {
 	message := strings.TrimPrefix(bad.Error(), "toml: ")
 	if m := wrongKind.FindStringSubmatch(message); m != nil {
 		message = fmt.Sprintf("not a value for this key (%s); want text in quotes", m[1])
-		if key := bad.Key(); len(key) > 0 && key[len(key)-1] == "allowed_hosts" {
-			message = fmt.Sprintf(`not a value for this key (%s); want a list: ["files.kyc.example"]`, m[1])
+		if key := bad.Key(); len(key) > 0 && environmentLists[key[len(key)-1]] != "" {
+			message = fmt.Sprintf("not a value for this key (%s); want a list: [%q]", m[1], environmentLists[key[len(key)-1]])
 		}
 		if key := bad.Key(); len(key) == 1 && (key[0] == "sinks" || key[0] == "sockets") {
 			message = fmt.Sprintf("not a value for this key (%s); want tables [[%s]]", m[1], key[0])

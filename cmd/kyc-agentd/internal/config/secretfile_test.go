@@ -336,7 +336,7 @@ func TestConfigSignInErrors(t *testing.T) {
 		vars       []string
 		want       string
 	}{
-		{"flow", "auth_flow = 'magic'", nil, `:6: environments.uat.auth_flow: unknown flow "magic"; want password, srp, choice or custom`},
+		{"flow", "auth_flow = 'magic'", nil, `:6: environments.uat.auth_flow: unknown flow "magic"; want password, srp, choice, custom or browser`},
 		{"flow of the wrong kind", "auth_flow = ['srp']", nil, ":6: environments.uat.auth_flow: not a value for this key (array); want text in quotes"},
 		{"validity without a unit", "refresh_token_validity = '30'", nil, `:6: environments.uat.refresh_token_validity: bad duration "30"; want one such as "30d" or "12h"`},
 		{"validity in words", "refresh_token_validity = '30 days'", nil, `bad duration "30 days"`},

@@ -247,7 +247,7 @@ func findKey(name string) (knownKey, error) {
 	if len(parts) == 3 && parts[0] == "environments" {
 		for _, f := range environmentFields {
 			if f.key == parts[2] {
-				return knownKey{parts, slices.Contains(environmentLists, f.key), false}, nil
+				return knownKey{parts, environmentLists[f.key] != "", false}, nil
 			}
 		}
 	}

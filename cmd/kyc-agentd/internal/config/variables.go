@@ -70,8 +70,10 @@ var environmentFields = []struct {
 	{"aws_endpoint", false, false, func(e *Environment) value { return &e.AWSEndpoint }},
 }
 
-// environmentLists are the keys whose value is a list.
-var environmentLists = []string{"allowed_hosts", "redirect_uris", "scopes"}
+// environmentLists are the keys whose value is a list, each with an example of an item.
+var environmentLists = map[string]string{
+	"allowed_hosts": "files.kyc.example", "redirect_uris": "http://localhost:8765/callback", "scopes": "openid",
+}
 
 // A commaList is a list in a variable: separated by commas. The list itself must not have
 // UnmarshalText, because go-toml would then refuse an array.
