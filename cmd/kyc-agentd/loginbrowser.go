@@ -204,7 +204,7 @@ func (b *browserLogin) finish(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 		b.callback.Finish(browser.Page{Title: "Cancelled", Text: "The sign-in to " + name + " was cancelled at the terminal.", Bad: true})
 	case err != nil:
-		b.callback.Finish(browser.Page{Title: "Not signed in", Text: sanitize.OneLine(err.Error()) + ".", Bad: true})
+		b.callback.Finish(browser.Page{Title: "Not signed in", Text: sanitize.OneLine(err.Error()), Bad: true})
 	default:
 		as := ""
 		if st, err := b.in.service.Status(ctx); err == nil {
