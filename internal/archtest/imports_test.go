@@ -28,7 +28,7 @@ var floors = map[string][]string{
 		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/audit", "agent/awscreds", "agent/cognito", "agent/lock", "agent/sink", "store", "store/auto",
 		"internal/handover", "internal/marker", "internal/sanitize",
 	},
-	"cmd/kyc-agentd/internal/browser": {"cmd/kyc-agentd/internal/config"},
+	"cmd/kyc-agentd/internal/browser": {"cmd/kyc-agentd/internal/config", "internal/tcpowner"},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
 	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/support": {"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/doctor", "cmd/kyc-agentd/internal/version", "agent", "internal/sanitize"},
@@ -42,7 +42,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/strictmodes": {"internal/shellquote"},
 	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/sanitize", "internal/shellquote"},
 
-	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire"},
+	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire", "internal/tcpowner"},
 	"ipc/tokensource":                 {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
 	"ipc":                             {"agent", "agent/audit", "agent/peer", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/sanitize", "agent/approval"},
 	"ipc/apiproxy/pace":               {"agent", "internal/origin"},

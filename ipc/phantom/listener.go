@@ -6,12 +6,13 @@ import (
 	"os"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/tcpowner"
 )
 
 // A Listener is a port on loopback for processes of this user.
 type Listener struct {
 	tcp    *net.TCPListener
-	owners *owners
+	owners *tcpowner.Owners
 	uid    int
 }
 
@@ -22,7 +23,7 @@ func Listen() (*Listener, error) {
 	if err != nil {
 		return nil, failed("cannot listen on 127.0.0.1", err)
 	}
-	o, err := newOwners()
+	o, err := tcpowner.New()
 	if err != nil {
 		_ = tcp.Close()
 		return nil, failed("the kernel does not say whose a connection on loopback is (sock_diag)", err)
@@ -51,7 +52,7 @@ func (l *Listener) try() error {
 		return err
 	}
 	defer in.Close()
-	switch uid, err := l.owners.of(in); {
+	switch uid, err := l.owners.Of(in); {
 	case err != nil:
 		return err
 	case uid != l.uid:
@@ -67,7 +68,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if uid, err := l.owners.of(c); err == nil && uid == l.uid {
+		if uid, err := l.owners.Of(c); err == nil && uid == l.uid {
 			return c, nil
 		}
 		_ = c.Close()

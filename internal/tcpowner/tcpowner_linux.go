@@ -1,4 +1,4 @@
-package phantom
+package tcpowner
 
 import (
 	"encoding/binary"
@@ -11,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// owners asks the kernel whose the other end of a connection on loopback is: sock_diag(7). It
-// knows the network name space in which it was made.
-type owners struct {
+// Owners asks the kernel by sock_diag(7). It knows the network name space in which it was made.
+type Owners struct {
 	mu      sync.Mutex
 	netlink *os.File
 }
 
-func newOwners() (*owners, error) {
+// New returns an Owners for the network name space of this process.
+func New() (*Owners, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, err
 	}
-	return &owners{netlink: os.NewFile(uintptr(fd), "sock_diag")}, nil
+	return &Owners{netlink: os.NewFile(uintptr(fd), "sock_diag")}, nil
 }
 
-// Close closes o. An of that runs returns first.
-func (o *owners) Close() error {
+// Close closes o. An Of that runs returns first.
+func (o *Owners) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.netlink.Close()
@@ -45,18 +45,22 @@ const (
 	tcpListen      = 10 // TCP_LISTEN
 )
 
-// of returns the user of the process that connected.
-func (o *owners) of(c *net.TCPConn) (uid int, err error) {
+// Of returns the user of the process that connected.
+func (o *Owners) Of(c *net.TCPConn) (uid int, err error) {
 	here, ok1 := c.LocalAddr().(*net.TCPAddr)
 	there, ok2 := c.RemoteAddr().(*net.TCPAddr)
-	if !ok1 || !ok2 || here.IP.To4() == nil || there.IP.To4() == nil {
-		return 0, errors.New("not an IPv4 connection")
+	if !ok1 || !ok2 {
+		return 0, errors.New("not a TCP connection")
+	}
+	family := byte(unix.AF_INET)
+	if here.IP.To4() == nil {
+		family = unix.AF_INET6
 	}
 	request := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+diagRequestLen)
 	binary.NativeEndian.PutUint32(request[0:], unix.NLMSG_HDRLEN+diagRequestLen)
 	binary.NativeEndian.PutUint16(request[4:], unix.SOCK_DIAG_BY_FAMILY)
 	binary.NativeEndian.PutUint16(request[6:], unix.NLM_F_REQUEST)
-	request = append(request, unix.AF_INET, unix.IPPROTO_TCP, 0, 0)
+	request = append(request, family, unix.IPPROTO_TCP, 0, 0)
 	request = append(request, 0xff, 0xff, 0xff, 0xff) // in any state
 	addresses := sockID(there, here)
 	request = append(append(request, addresses...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff) // any cookie
@@ -81,13 +85,21 @@ func sockID(from, to *net.TCPAddr) []byte {
 	id := make([]byte, diagAddrLen)
 	binary.BigEndian.PutUint16(id[0:], uint16(from.Port))
 	binary.BigEndian.PutUint16(id[2:], uint16(to.Port))
-	copy(id[4:], from.IP.To4())
-	copy(id[20:], to.IP.To4())
+	copy(id[4:20], address(from.IP))
+	copy(id[20:36], address(to.IP))
 	return id
 }
 
+// address returns the bytes of an address as the kernel has them.
+func address(ip net.IP) []byte {
+	if v4 := ip.To4(); v4 != nil {
+		return v4
+	}
+	return ip.To16()
+}
+
 // exchange sends a request and returns the struct inet_diag_msg of the answer.
-func (o *owners) exchange(request []byte) ([]byte, error) {
+func (o *Owners) exchange(request []byte) ([]byte, error) {
 	raw, err := o.netlink.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -110,32 +122,15 @@ func (o *owners) exchange(request []byte) ([]byte, error) {
 	return buf[unix.NLMSG_HDRLEN:n], nil
 }
 
-// Files returns duplicates of what a Listener consists of, for a process in another network name
-// space, which gets one like it from [FromFiles].
-func (l *Listener) Files() (tcp, netlink *os.File, err error) {
-	if tcp, err = l.tcp.File(); err != nil {
-		return nil, nil, err
-	}
-	fd, err := unix.FcntlInt(l.owners.netlink.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+// File returns a duplicate of what an Owners consists of, for a process in another network name
+// space, which gets one like it from [FromFile].
+func (o *Owners) File() (*os.File, error) {
+	fd, err := unix.FcntlInt(o.netlink.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		_ = tcp.Close()
-		return nil, nil, err
-	}
-	return tcp, os.NewFile(uintptr(fd), "sock_diag"), nil
-}
-
-// FromFiles returns the Listener whose Files these are. They are its own from then on.
-func FromFiles(tcp, netlink *os.File) (*Listener, error) {
-	defer tcp.Close()
-	ln, err := net.FileListener(tcp)
-	if err != nil {
-		_ = netlink.Close()
 		return nil, err
 	}
-	l, ok := ln.(*net.TCPListener)
-	if !ok {
-		_ = netlink.Close()
-		return nil, errors.Join(errors.New("not a TCP listener"), ln.Close())
-	}
-	return &Listener{tcp: l, owners: &owners{netlink: netlink}, uid: os.Getuid()}, nil
+	return os.NewFile(uintptr(fd), "sock_diag"), nil
 }
+
+// FromFile returns the Owners whose File this is. The file is its own from then on.
+func FromFile(f *os.File) *Owners { return &Owners{netlink: f} }

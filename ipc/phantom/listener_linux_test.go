@@ -41,11 +41,11 @@ func TestClosedConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	if uid, err := l.owners.of(in); err != nil || uid != l.uid {
+	if uid, err := l.owners.Of(in); err != nil || uid != l.uid {
 		t.Errorf("open: uid %d, %v", uid, err)
 	}
 	c.Close()
-	if uid, err := l.owners.of(in); err == nil {
+	if uid, err := l.owners.Of(in); err == nil {
 		t.Errorf("closed: uid %d", uid)
 	}
 }
