@@ -16,10 +16,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/tcpowner"
 )
 
 // A Callback listens at a redirect URI. It answers one path on loopback, to requests that name
@@ -27,12 +30,10 @@ import (
 type Callback struct {
 	URI string
 
-	target    *url.URL
-	server    *http.Server
-	listeners []net.Listener
-	received  chan string
-	finished  chan struct{} // closed after outcome is set
-	shown     sync.WaitGroup
+	target   *url.URL
+	server   *http.Server
+	received chan string
+	finished chan struct{} // closed after outcome is set
 
 	mu       sync.Mutex
 	expected bool
@@ -95,16 +96,42 @@ func listenProblem(err error) string {
 func serve(uri string, listeners []net.Listener) *Callback {
 	target, _ := url.Parse(uri) // listenAt has
 	c := &Callback{
-		URI: uri, target: target, listeners: listeners,
+		URI: uri, target: target,
 		received: make(chan string, 1), finished: make(chan struct{}), ignored: func(string) {},
 	}
 	c.server = &http.Server{
 		Handler: c, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 32 << 10, ErrorLog: log.New(io.Discard, "", 0),
 	}
+	owners, _ := tcpowner.New() // without it the state alone decides
 	for _, ln := range listeners {
-		go func() { _ = c.server.Serve(ln) }()
+		go func() { _ = c.server.Serve(&ownListener{ln, owners, c}) }()
 	}
 	return c
+}
+
+// An ownListener drops connections of other users of this machine: the command line of a
+// browser, which they can read, has the state. Root is let through, because what forwards a port
+// into a container or a virtual machine may run as root.
+type ownListener struct {
+	net.Listener
+	owners   *tcpowner.Owners
+	callback *Callback
+}
+
+// Accept implements [net.Listener].
+func (l *ownListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		tcp, ok := conn.(*net.TCPConn)
+		if err != nil || !ok || l.owners == nil {
+			return conn, err
+		}
+		if uid, err := l.owners.Of(tcp); err != nil || uid == 0 || uid == os.Getuid() {
+			return conn, nil
+		}
+		l.callback.ignore("it comes from another user of this machine")
+		_ = conn.Close()
+	}
 }
 
 // Expect sets the state that a callback must have; after a sign-out it is "" and there is none.
@@ -148,11 +175,15 @@ func (c *Callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Callback) refuse(w http.ResponseWriter, status int, why string, page Page) {
+	c.ignore(why)
+	page.write(w, status)
+}
+
+func (c *Callback) ignore(why string) {
 	c.mu.Lock()
 	ignored := c.ignored
 	c.mu.Unlock()
 	ignored(why)
-	page.write(w, status)
 }
 
 func (c *Callback) serveCallback(w http.ResponseWriter, r *http.Request) {
