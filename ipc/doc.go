@@ -19,7 +19,7 @@
 //	POST   /v1/helper/{protocol}?env=&user=&min_valid=&operation=
 //	                                           a credential helper's answer
 //	GET    /v1/status                          what the agent holds; never a secret
-//	POST   /v1/login                           {"environment", "username", "password", "for"}, or {"environment", "api_key"}
+//	POST   /v1/login                           {"environment", "username", "password", "for"}, {"environment", "api_key"}, or {"environment", "redirect_uri"}
 //	POST   /v1/account                         {"environment", "action", "username", "password"}
 //	POST   /v1/login/{id}                      {"answers": {name: value}}
 //	GET    /v1/login/{id}                      waits until a sign-in or a recovery is over
