@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // baselineVerb is the argument with which bench runs itself as the baseline server.
@@ -32,7 +34,8 @@ func ranBaseline() bool {
 }
 
 // serveBaseline answers every request on socket with the answer read from in: the most
-// that a net/http handler can do, in a separate process like the agent.
+// that a net/http handler can do, in a separate process like the agent, with the agent's
+// timeouts and its check of the peer.
 func serveBaseline(socket string, in io.Reader, out io.Writer) error {
 	answer, err := http.ReadResponse(bufio.NewReader(in), nil)
 	if err != nil {
@@ -45,15 +48,50 @@ func serveBaseline(socket string, in io.Reader, out io.Writer) error {
 	answer.Header.Del("Date")
 	answer.Header.Del("Connection")
 	answer.Header.Set("Content-Length", fmt.Sprint(len(body)))
-	ln, err := net.Listen("unix", socket)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "ready")
-	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		maps.Copy(w.Header(), answer.Header)
-		_, _ = w.Write(body)
-	}))
+	srv := &http.Server{
+		MaxHeaderBytes: 4 << 10, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			maps.Copy(w.Header(), answer.Header)
+			_, _ = w.Write(body)
+		}),
+	}
+	return srv.Serve(ownListener{ln, os.Geteuid()})
+}
+
+// An ownListener accepts connections from one user's processes.
+type ownListener struct {
+	*net.UnixListener
+	uid int
+}
+
+func (l ownListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if l.isOwn(c) {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+}
+
+func (l ownListener) isOwn(c *net.UnixConn) (own bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+		own = err == nil && int(cred.Uid) == l.uid
+	})
+	return own
 }
 
 // startBaseline starts bench as the server that verb names, with what it reads as stdin:
@@ -67,14 +105,7 @@ func (h *harness) startBaseline(ctx context.Context, verb, stdin string) (socket
 	cmd := exec.CommandContext(ctx, self, verb, socket)
 	cmd.Env = h.environ()
 	cmd.Stdin = strings.NewReader(stdin)
-	c, err := h.start(cmd, verb)
-	if err != nil {
-		return "", err
-	}
-	if err := c.awaitSocket(ctx, socket); err != nil {
-		return "", h.withLog(err, verb)
-	}
-	return socket, nil
+	return socket, h.startServer(ctx, cmd, verb, socket)
 }
 
 // rawAnswer returns the bytes of the agent's answer to request.

@@ -24,14 +24,14 @@ func TestMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	little := plan{rounds: 2, slice: 20 * time.Millisecond, slices: 1, answers: 10, requests: 500}
+	little := plan{repeats: 1, rounds: 2, starts: 1, slice: 20 * time.Millisecond, slices: 1, answers: 10, requests: 500}
 	sections, err := measure(t.Context(), little, root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	report := render(machine(t.Context()), sections)
 	for _, want := range []string{
-		"| " + nameTrue, "| " + nameGo, "| " + nameToken, "| 256, a connection each time", "| status while Cognito needs 4s",
+		"| " + nameTrue, "| " + nameFloor, "|       ceiling |", "| start to READY=1 ", "| activation to the first answer ", "Most time: ", "RssAnon idle ", "| " + nameGo, "| " + nameToken, "| 256, a connection each time", "| status while Cognito needs 4s",
 		"20 kyc-token at once on a cold session, while a refresh takes 0.5 s: 1 refresh at Cognito for all, 1 token",
 		"200 kyc-token at once on a cold session, while a refresh takes 0.5 s: 1 refresh at Cognito for all, 1 token",
 		"| after 500 requests", "| 16, a connection each time | required |", "| 256     |         kyc-agentd |", "| 256     | kyc-agentd, policy |", "To a single request the agent's proxy adds ",

@@ -13,6 +13,7 @@ const (
 	nameTrue  = "/bin/true"
 	nameGo    = "an empty Go program"
 	nameC     = "the same request in C, static"
+	nameFloor = "the same request in Go, raw system calls"
 	nameToken = "kyc-token, cached token"
 	nameSSH   = "ssh-add -l, one ed25519 key"
 	nameGit   = "git credential-cache get"
@@ -23,6 +24,9 @@ const emptyGo = "package main\n\nfunc main() {}\n"
 
 //go:embed testdata/client.c
 var clientC []byte
+
+//go:embed testdata/floor.go
+var floorGo []byte
 
 // candidates sets up kyc-token and the programs that it is compared with. For a peer that
 // is not installed it adds a note to s.
@@ -36,6 +40,7 @@ func (h *harness) candidates(ctx context.Context, d *daemon, token string, s *se
 		{nameTrue, false, h.trueProgram},
 		{nameC, true, func(ctx context.Context) (*candidate, error) { return h.clientC(ctx, d, token) }},
 		{nameGo, false, h.emptyGo},
+		{nameFloor, false, func(ctx context.Context) (*candidate, error) { return h.floor(ctx, d, token) }},
 		{nameToken, false, func(context.Context) (*candidate, error) { return h.kycToken(d, token), nil }},
 		{nameOIDC, true, h.oidcToken},
 		{nameGit, true, h.gitCache},
@@ -66,15 +71,27 @@ func (h *harness) trueProgram(context.Context) (*candidate, error) {
 
 // emptyGo is the lower bound for any Go program.
 func (h *harness) emptyGo(ctx context.Context) (*candidate, error) {
-	if err := os.Mkdir(h.path("empty"), 0o700); err != nil {
-		return nil, err
+	bin, err := h.goProgram(ctx, "empty", []byte(emptyGo))
+	return &candidate{name: nameGo, argv: []string{bin}, env: h.environ()}, err
+}
+
+// floor is the lower bound for a client in Go.
+func (h *harness) floor(ctx context.Context, d *daemon, token string) (*candidate, error) {
+	bin, err := h.goProgram(ctx, "floor", floorGo)
+	return &candidate{argv: []string{bin, d.socket}, env: h.environ(), want: token}, err
+}
+
+// goProgram builds a program of one file and returns its path.
+func (h *harness) goProgram(ctx context.Context, name string, source []byte) (string, error) {
+	if err := os.MkdirAll(h.path(name), 0o700); err != nil {
+		return "", err
 	}
-	if err := os.WriteFile(h.path("empty/main.go"), []byte(emptyGo), 0o600); err != nil {
-		return nil, err
+	if err := os.WriteFile(h.path(name+"/main.go"), source, 0o600); err != nil {
+		return "", err
 	}
-	bin := h.path("bin/empty")
-	_, err := output(goBuild(ctx, h.path("empty"), bin, "main.go"))
-	return &candidate{argv: []string{bin}, env: h.environ()}, err
+	bin := h.path("bin/" + name)
+	_, err := output(goBuild(ctx, h.path(name), bin, "main.go"))
+	return bin, err
 }
 
 // clientC is the lower bound for any program: the same request without a runtime.

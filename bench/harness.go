@@ -21,6 +21,7 @@ const (
 // A harness has what the parts share: a folder, the binaries as shipped, and a simulated
 // user pool for each environment.
 type harness struct {
+	root     string // of the module
 	dir      string
 	keyFile  string
 	staging  *cognitotest.Server
@@ -41,7 +42,7 @@ func newHarness(ctx context.Context, root string) (*harness, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &harness{dir: dir, keyFile: filepath.Join(dir, "store.key"), staging: newPool(), prod: newPool()}
+	h := &harness{root: root, dir: dir, keyFile: filepath.Join(dir, "store.key"), staging: newPool(), prod: newPool()}
 	for _, cmd := range []*exec.Cmd{
 		goBuild(ctx, root, h.path("bin/kyc-agentd"), "./cmd/kyc-agentd"),
 		goBuild(ctx, root, h.path("bin/kyc-token"), "./cmd/kyc-token"),
@@ -63,7 +64,7 @@ func newPool() *cognitotest.Server {
 
 // goBuild builds as the Makefile does.
 func goBuild(ctx context.Context, dir, out, pkg string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildmode=exe", "-ldflags=-s -w", "-o", out, pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-buildmode=exe", "-ldflags=-s -w -buildid=", "-o", out, pkg)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return cmd
@@ -99,6 +100,18 @@ func (h *harness) start(cmd *exec.Cmd, name string) (*child, error) {
 		h.children = append(h.children, c)
 	}
 	return c, err
+}
+
+// startServer runs a server until the harness is closed, and waits until it listens on socket.
+func (h *harness) startServer(ctx context.Context, cmd *exec.Cmd, name, socket string) error {
+	c, err := h.start(cmd, name)
+	if err != nil {
+		return err
+	}
+	if err := c.awaitSocket(ctx, socket); err != nil {
+		return h.withLog(err, name)
+	}
+	return nil
 }
 
 // withLog adds the log of the program called name to err.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,20 +17,28 @@ type server struct {
 	socket string // its path, or a TCP address
 	times  timings
 	spent  time.Duration
+	rates  []float64       // answers per second, of each repeat
+	each   []time.Duration // the median of each repeat
 }
 
 // perSecond returns the answers per second over all slices.
 func (s *server) perSecond() float64 { return float64(len(s.times)) / s.spent.Seconds() }
 
-const bareHandler = "bare net/http"
+// The servers that the agent is compared with.
+const (
+	nameAgent   = "kyc-agentd"
+	nameBare    = "bare net/http"
+	nameCeiling = "ceiling"
+)
 
 // loadPart compares the agent's cached answers with those of a bare net/http handler.
 func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "Answers per second",
-		about: fmt.Sprintf("A cached token over the socket, beside a bare net/http handler on a Unix socket that sends the same bytes. "+
-			"%d turns of %v each, in shuffled order; the clients share the cores with the server.", p.slices, p.slice),
-		head: []string{"clients", "server", "answers/s", "p50 µs", "p99 µs", "× bare"},
+		about: fmt.Sprintf("A cached token over the socket, beside a bare net/http handler on a Unix socket that sends the same bytes, with the agent's timeouts and "+
+			"its check of the peer. The ceiling is the agent's own server, whose handler is replaced by one write of these bytes. "+
+			"%d times %d turns of %v each, in shuffled order; the clients share the cores with the server.", p.repeats, p.slices, p.slice),
+		head: []string{"clients", "server", "answers/s", "p50 µs", "p99 µs", "answers/s × bare", "p50 × bare"},
 	}
 	d, err := h.newDaemon(ctx, "load", "memory")
 	if err != nil {
@@ -45,45 +56,75 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 	if err != nil {
 		return s, err
 	}
+	ceiling, err := h.startCeiling(ctx, answer)
+	if err != nil {
+		return s, err
+	}
 	for _, request := range []string{tokenKeep, tokenOnce} {
 		for _, clients := range []int{1, 16, 256} {
-			pair := []*server{{name: "kyc-agentd", socket: d.socket}, {name: bareHandler, socket: baseline}}
-			if err := takeTurns(ctx, pair, request, clients, p); err != nil {
+			servers := []*server{{name: nameAgent, socket: d.socket}, {name: nameCeiling, socket: ceiling}, {name: nameBare, socket: baseline}}
+			if err := takeTurns(ctx, servers, request, clients, p); err != nil {
 				return s, err
 			}
-			s.loadRows(pair, request, clients)
+			s.loadRows(servers, request, clients)
 		}
 	}
 	return s, nil
 }
 
-// loadRows adds a row for each server, compared with the one called bare net/http or off.
+// startCeiling starts the agent's server without the agent's handler: the test binary of package
+// ipc, whose server is not exported.
+func (h *harness) startCeiling(ctx context.Context, answer string) (socket string, err error) {
+	bin := h.path("bin/ceiling")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-o", bin, "./ipc")
+	build.Dir, build.Env = h.root, append(os.Environ(), "CGO_ENABLED=0")
+	if _, err := output(build); err != nil {
+		return "", err
+	}
+	socket = h.path("ceiling.sock")
+	cmd := exec.CommandContext(ctx, bin)
+	cmd.Env = h.environ("KYC_IPC_TEST_CHILD=ceiling", "SOCKET="+socket)
+	cmd.Stdin = strings.NewReader(answer)
+	return socket, h.startServer(ctx, cmd, "ceiling", socket)
+}
+
 func (s *section) loadRows(servers []*server, request string, clients int) {
-	how := "a connection each time"
+	how, least := "a connection each time", 0.80
 	if request == tokenKeep {
-		how = "connections kept"
+		how, least = "connections kept", 0.85
 	}
-	baseline := servers[0].perSecond()
-	for _, v := range servers {
-		if v.name == bareHandler {
-			baseline = v.perSecond()
-		}
-	}
+	agent, bare := servers[0], servers[len(servers)-1]
 	for _, v := range servers {
 		s.rows = append(s.rows, []string{
 			fmt.Sprintf("%d, %s", clients, how), v.name, fmt.Sprintf("%.0f", v.perSecond()),
-			micros(v.times.median()), micros(v.times.at(0.99)), fmt.Sprintf("%.2f", v.perSecond()/baseline),
+			micros(v.times.median()), micros(v.times.at(0.99)), ratios(v.rates, bare.rates).String(), ratios(v.each, bare.each).String(),
 		})
+	}
+	switch rate, p50 := ratios(agent.rates, bare.rates), ratios(agent.each, bare.each); {
+	case clients == 16:
+		s.target(fmt.Sprintf("16 clients, %s: %s × bare, target %.2f at least", how, rate, least), rate.median() >= least)
+	case clients == 1 && request == tokenOnce:
+		s.target(fmt.Sprintf("A new connection: p50 %s × bare, target 1.20 at most", p50), p50.median() <= 1.20)
 	}
 }
 
 // takeTurns loads the servers one at a time.
 func takeTurns(ctx context.Context, servers []*server, request string, clients int, p plan) error {
-	for range p.slices {
-		for _, i := range rand.Perm(len(servers)) {
-			if err := servers[i].load(ctx, request, clients, p.slice); err != nil {
-				return fmt.Errorf("%d clients at %s: %w", clients, servers[i].name, err)
+	for range p.repeats {
+		before := make([]server, len(servers))
+		for i, s := range servers {
+			before[i] = *s
+		}
+		for range p.slices {
+			for _, i := range rand.Perm(len(servers)) {
+				if err := servers[i].load(ctx, request, clients, p.slice); err != nil {
+					return fmt.Errorf("%d clients at %s: %w", clients, servers[i].name, err)
+				}
 			}
+		}
+		for i, s := range servers {
+			repeat := server{times: s.times[len(before[i].times):], spent: s.spent - before[i].spent}
+			s.rates, s.each = append(s.rates, repeat.perSecond()), append(s.each, repeat.times.median())
 		}
 	}
 	return nil

@@ -1,13 +1,16 @@
 package ipc
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +41,8 @@ func child(mode string) int {
 		err = childAnswer(os.Getenv("SOCKET"))
 	case "serve":
 		err = childServe()
+	case "ceiling":
+		err = childCeiling(os.Getenv("SOCKET"))
 	case "credential":
 		err = childCredential(os.Getenv("SOCKET"), os.Getenv("NAME"))
 	}
@@ -95,6 +100,30 @@ func childServe() error {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); stop() }()
 	return (&Server{Service: &scripted{}}).Serve(ctx, ln)
+}
+
+// childCeiling is the server that package bench measures as the ceiling: this package's, but for
+// the handler. It answers every request with the answer on stdin.
+func childCeiling(path string) error {
+	answer, err := http.ReadResponse(bufio.NewReader(os.Stdin), nil)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	answer.Header.Del("Date")
+	answer.Header.Del("Connection")
+	answer.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	ln, err := socket.Listen(path)
+	if err != nil {
+		return err
+	}
+	return (&Server{Service: &scripted{}, inPlaceOfHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		maps.Copy(w.Header(), answer.Header)
+		_, _ = w.Write(body)
+	})}).Serve(context.Background(), ln)
 }
 
 // childCredential asks for a credential and prints it.

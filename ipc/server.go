@@ -79,7 +79,8 @@ type Server struct {
 	// 3 seconds.
 	Grace time.Duration
 
-	dialAPI apiproxy.DialFunc // for tests; nil means the network
+	dialAPI          apiproxy.DialFunc // for tests; nil means the network
+	inPlaceOfHandler http.Handler      // for measurements; nil means the handler
 }
 
 // Serve answers requests on ln until ctx ends. Then it closes ln, gives the requests that
@@ -98,6 +99,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	live := &liveConns{conns: map[net.Conn]bool{}}
 	srv := newHTTPServer(h, live)
+	srv.Handler = cmp.Or[http.Handler](s.inPlaceOfHandler, h)
 	units := &unitCredentialServer{handler: h, live: live, slots: make(chan struct{}, maxUnits)}
 
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
@@ -156,7 +158,6 @@ func (s *Server) clientOf(r *http.Request) pace.Client {
 
 func newHTTPServer(h *handler, live *liveConns) *http.Server {
 	return &http.Server{
-		Handler:           h,
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
