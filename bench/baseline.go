@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -82,16 +83,21 @@ func (l ownListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l ownListener) isOwn(c *net.UnixConn) (own bool) {
+func (l ownListener) isOwn(c *net.UnixConn) bool {
+	peer, err := peerOf(c)
+	return err == nil && int(peer.Uid) == l.uid
+}
+
+// peerOf returns the process at the other end of c.
+func peerOf(c *net.UnixConn) (peer *syscall.Ucred, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return false
+		return nil, err
 	}
-	_ = raw.Control(func(fd uintptr) {
-		cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-		own = err == nil && int(cred.Uid) == l.uid
+	failed := raw.Control(func(fd uintptr) {
+		peer, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	})
-	return own
+	return peer, cmp.Or(failed, err)
 }
 
 // startBaseline starts bench as the server that verb names, with what it reads as stdin:

@@ -25,7 +25,7 @@ func TestMeasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	little := plan{repeats: 1, rounds: 2, starts: 1, slice: 20 * time.Millisecond, slices: 1, answers: 10, requests: 500}
-	sections, err := measure(t.Context(), little, root)
+	sections, err := measure(t.Context(), little, root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

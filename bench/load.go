@@ -19,6 +19,7 @@ type server struct {
 	spent  time.Duration
 	rates  []float64       // answers per second, of each repeat
 	each   []time.Duration // the median of each repeat
+	cpu    []float64       // seconds of the server's for an answer, of each repeat; load does not disturb them much
 }
 
 // perSecond returns the answers per second over all slices.
@@ -38,7 +39,7 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 		about: fmt.Sprintf("A cached token over the socket, beside a bare net/http handler on a Unix socket that sends the same bytes, with the agent's timeouts and "+
 			"its check of the peer. The ceiling is the agent's own server, whose handler is replaced by one write of these bytes. "+
 			"%d times %d turns of %v each, in shuffled order; the clients share the cores with the server.", p.repeats, p.slices, p.slice),
-		head: []string{"clients", "server", "answers/s", "p50 µs", "p99 µs", "answers/s × bare", "p50 × bare"},
+		head: []string{"clients", "server", "answers/s", "p50 µs", "p99 µs", "CPU µs", "answers/s × bare", "p50 × bare", "CPU × bare"},
 	}
 	d, err := h.newDaemon(ctx, "load", "memory")
 	if err != nil {
@@ -97,7 +98,8 @@ func (s *section) loadRows(servers []*server, request string, clients int) {
 	for _, v := range servers {
 		s.rows = append(s.rows, []string{
 			fmt.Sprintf("%d, %s", clients, how), v.name, fmt.Sprintf("%.0f", v.perSecond()),
-			micros(v.times.median()), micros(v.times.at(0.99)), ratios(v.rates, bare.rates).String(), ratios(v.each, bare.each).String(),
+			micros(v.times.median()), micros(v.times.at(0.99)), fmt.Sprintf("%.1f", 1e6*spread(v.cpu).median()),
+			ratios(v.rates, bare.rates).String(), ratios(v.each, bare.each).String(), ratios(v.cpu, bare.cpu).String(),
 		})
 	}
 	switch rate, p50 := ratios(agent.rates, bare.rates), ratios(agent.each, bare.each); {
@@ -111,9 +113,9 @@ func (s *section) loadRows(servers []*server, request string, clients int) {
 // takeTurns loads the servers one at a time.
 func takeTurns(ctx context.Context, servers []*server, request string, clients int, p plan) error {
 	for range p.repeats {
-		before := make([]server, len(servers))
+		before, cpu := make([]server, len(servers)), make([]time.Duration, len(servers))
 		for i, s := range servers {
-			before[i] = *s
+			before[i], cpu[i] = *s, cpuTime(s.socket)
 		}
 		for range p.slices {
 			for _, i := range rand.Perm(len(servers)) {
@@ -125,6 +127,7 @@ func takeTurns(ctx context.Context, servers []*server, request string, clients i
 		for i, s := range servers {
 			repeat := server{times: s.times[len(before[i].times):], spent: s.spent - before[i].spent}
 			s.rates, s.each = append(s.rates, repeat.perSecond()), append(s.each, repeat.times.median())
+			s.cpu = append(s.cpu, (cpuTime(s.socket)-cpu[i]).Seconds()/float64(len(repeat.times)))
 		}
 	}
 	return nil

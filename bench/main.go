@@ -9,6 +9,10 @@
 // comparison is repeated: beside the ratio stand the least and the greatest of the repeats, so
 // that a miss can be told from noise.
 // If a peer program is not installed, a note names it.
+//
+//	go run ./bench load proxy
+//
+// measures these parts alone, and prints them.
 package main
 
 import (
@@ -17,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -27,7 +32,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	exitOn(run(ctx, full))
+	exitOn(run(ctx, full, os.Args[1:]))
 }
 
 func exitOn(err error) {
@@ -52,34 +57,46 @@ var full = plan{
 	repeats: 5, rounds: 200, starts: 20, slice: 150 * time.Millisecond, slices: 4, answers: 600, requests: 1_000_000,
 }
 
-// run measures everything and writes the report.
-func run(ctx context.Context, p plan) error {
+// parts are what is measured, in this order.
+var parts = []struct {
+	name    string
+	measure func(context.Context, *harness, plan) (section, error)
+}{
+	{"memory", memoryPart}, {"processes", processPart}, {"start", startPart}, {"load", loadPart}, {"audit", auditPart}, {"stalled", stalledPart}, {"proxy", proxyPart},
+}
+
+// run measures everything and writes the report, or only prints the parts that are named.
+func run(ctx context.Context, p plan, only []string) error {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return err
 	}
 	about := machine(ctx)
-	sections, err := measure(ctx, p, root)
+	sections, err := measure(ctx, p, root, only)
 	if err != nil {
 		return err
 	}
 	text := render(about, sections)
 	fmt.Print(text)
+	if len(only) > 0 {
+		return nil
+	}
 	return os.WriteFile(filepath.Join(root, "bench", "RESULTS.md"), []byte(text), 0o644)
 }
 
-// measure runs every part in one harness.
-func measure(ctx context.Context, p plan, root string) ([]section, error) {
+// measure runs every part, or those that are named, in one harness.
+func measure(ctx context.Context, p plan, root string, only []string) ([]section, error) {
 	h, err := newHarness(ctx, root)
 	if err != nil {
 		return nil, err
 	}
 	defer h.close()
 	var sections []section
-	for _, part := range []func(context.Context, *harness, plan) (section, error){
-		memoryPart, processPart, startPart, loadPart, auditPart, stalledPart, proxyPart,
-	} {
-		s, err := part(ctx, h, p)
+	for _, part := range parts {
+		if len(only) > 0 && !slices.Contains(only, part.name) {
+			continue
+		}
+		s, err := part.measure(ctx, h, p)
 		if err == nil {
 			err = context.Cause(ctx)
 		}

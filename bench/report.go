@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -125,4 +128,27 @@ func procField(path, name string) int {
 		}
 	}
 	return 0
+}
+
+// cpuTime returns how long the server that listens on a Unix socket has run on a CPU, or 0 if
+// that is unknown.
+func cpuTime(socket string) time.Duration {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return 0
+	}
+	defer conn.Close()
+	peer, err := peerOf(conn.(*net.UnixConn))
+	if err != nil {
+		return 0
+	}
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(int(peer.Pid)), "stat"))
+	if err != nil {
+		return 0
+	}
+	const perSecond = 100 // USER_HZ
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * time.Second / perSecond
 }

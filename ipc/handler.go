@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -34,6 +33,10 @@ const (
 
 	// writeTimeout is how long a client may take to read an answer.
 	writeTimeout = 10 * time.Second
+
+	// atOnce is how soon an answer goes by the deadline that net/http has set at the head of
+	// the request, writeTimeout after it: setting that again is a twentieth of the handler's time.
+	atOnce = 100 * time.Millisecond
 )
 
 // A handler answers the requests of one [Server.Serve].
@@ -103,7 +106,7 @@ var routes = []route{
 // A request is a parsed request.
 type request struct {
 	http  *http.Request
-	query url.Values
+	query query
 	body  []byte
 	param string // the {…} of the path
 }
@@ -126,7 +129,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res = renderError(r, h.withVersion(err))
 	}
 	h.logRequest(r, op, env, res.user, started, err)
-	res.write(w)
+	if time.Since(started) < atOnce {
+		res.send(w)
+	} else {
+		res.write(w)
+	}
 }
 
 // lowerASCII returns a host name without capitals: host names have no case (RFC 3986, 3.2.2).
@@ -183,7 +190,7 @@ func (h *handler) logPanic(v any) error {
 }
 
 // routeOf returns the route of r and the parameter in its path.
-func routeOf(r *http.Request) (rt route, param string, err error) {
+func routeOf(r *http.Request) (rt *route, param string, err error) {
 	path := r.URL.Path
 	for _, pattern := range []string{loginPath, helperPath, grantPath} {
 		prefix, _, _ := strings.Cut(pattern, "{")
@@ -192,7 +199,8 @@ func routeOf(r *http.Request) (rt route, param string, err error) {
 		}
 	}
 	var allow []string
-	for _, rt := range routes {
+	for i := range routes {
+		rt := &routes[i]
 		if rt.path != path {
 			continue
 		}
@@ -202,16 +210,16 @@ func routeOf(r *http.Request) (rt route, param string, err error) {
 		allow = append(allow, rt.method)
 	}
 	if allow == nil {
-		return route{}, "", unknownPath(r.URL.Path)
+		return nil, "", unknownPath(r.URL.Path)
 	}
-	return route{}, "", unknownMethod(r.Method, path, allow)
+	return nil, "", unknownMethod(r.Method, path, allow)
 }
 
 // parse reads the request to its end. Until then the server's deadlines apply. Then
 // net/http lifts the one for reading, and response.write sets a new one for writing, so
 // that the answer may take as long as a sign-in does.
-func (rt route) parse(w http.ResponseWriter, r *http.Request) (*request, error) {
-	query, err := parseQuery(r.URL.RawQuery, rt.query)
+func (rt *route) parse(w http.ResponseWriter, r *http.Request) (*request, error) {
+	query, err := readQuery(r.URL.RawQuery, rt.query)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +238,8 @@ func (rt route) parse(w http.ResponseWriter, r *http.Request) (*request, error) 
 // connection's: net/http takes a client that closed its sending half (`nc -N`, socat) for
 // one that is gone, and such a client still wants its token.
 func (h *handler) withTimeout(limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(h.serving, limit)
+	d := &deadline{parent: h.serving, at: time.Now().Add(limit)}
+	return d, d.end
 }
 
 func (h *handler) serveStatus(*request) (response, error) {

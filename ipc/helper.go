@@ -10,7 +10,7 @@ import (
 func (h *handler) serveHelper(r *request) (response, error) {
 	ctx, cancel := h.withTimeout(helperTimeout)
 	defer cancel()
-	user, err := userOf(r.query)
+	user, err := userOf(&r.query)
 	if err != nil {
 		return response{}, wire.InEnvironment(r.query.Get("env"), err)
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -42,27 +41,6 @@ func checkNotBrowser(r *http.Request) error {
 
 func deniedError(message string) *agent.Error {
 	return &agent.Error{Code: agent.CodeDenied, Op: "request", Message: message}
-}
-
-// parseQuery refuses a parameter that is not in known, so that a misspelt one is not
-// silently ignored, and one that is there twice, of which readers would take different
-// ones.
-func parseQuery(raw string, known []string) (url.Values, error) {
-	q, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil, wire.UsageError("the query cannot be read; escape special characters with %%")
-	}
-	for _, name := range slices.Sorted(maps.Keys(q)) {
-		switch {
-		case !slices.Contains(known, name) && len(known) == 0:
-			return nil, wire.UnknownError("unknown query parameter %s; there are none here", wire.Quote(name))
-		case !slices.Contains(known, name):
-			return nil, wire.UnknownError("unknown query parameter %s; known: %s", wire.Quote(name), strings.Join(known, ", "))
-		case len(q[name]) > 1:
-			return nil, wire.UsageError("query parameter %s is there %d times", wire.Quote(name), len(q[name]))
-		}
-	}
-	return q, nil
 }
 
 // readBody returns the whole body of a POST, which must have the media type want.

@@ -36,21 +36,38 @@ func jsonResponse(v any) response {
 	return response{mediaType: wire.MediaJSON, body: wire.Encode(v)}
 }
 
+// write sends the answer to a client that has writeTimeout to read it.
 func (res response) write(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	res.send(w)
+}
+
+// The values of what all answers have.
+var (
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
+
+// send sends the answer. The values of its header share an array: [http.Header.Set] would make
+// one for each, which was a fifth of the handler's allocations.
+func (res response) send(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
+	values := make([]string, 0, 8)
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	if res.status != http.StatusNoContent {
-		h.Set("Content-Type", res.mediaType)
-		h.Set("Content-Length", strconv.Itoa(len(res.body)))
+		set("Content-Type", res.mediaType)
+		set("Content-Length", strconv.Itoa(len(res.body)))
 	}
 	for _, field := range [...]struct{ name, value string }{
 		{"Retry-After", res.retryAfter}, {"Allow", res.allow}, {wire.HeaderWarning, res.warning},
 		{wire.HeaderError, string(res.code)}, {wire.HeaderEnvironment, res.environment}, {wire.HeaderUser, sanitize.OneLine(res.user)},
 	} {
 		if field.value != "" {
-			h.Set(field.name, field.value)
+			set(field.name, field.value)
 		}
 	}
 	w.WriteHeader(max(res.status, http.StatusOK))

@@ -28,7 +28,7 @@ var closed = map[string]string{
 
 // checkOpen refuses a route that is not open. A new route is not, until its line in the table
 // says so.
-func (h *handler) checkOpen(rt route) error {
+func (h *handler) checkOpen(rt *route) error {
 	if h.restricted == nil || rt.open {
 		return nil
 	}

@@ -161,7 +161,7 @@ func newHTTPServer(h *handler, live *liveConns) *http.Server {
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout, // for net/http's own answers; response.write sets its own
+		WriteTimeout:      writeTimeout, // for answers at once; response.write sets its own
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(httpFaults{h.log, h.limit}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return h.serving },

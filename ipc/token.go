@@ -1,7 +1,6 @@
 package ipc
 
 import (
-	"net/url"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -20,11 +19,11 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if err != nil {
 		return response{}, wire.InEnvironment(env, err)
 	}
-	user, err := userOf(r.query)
+	user, err := userOf(&r.query)
 	if err != nil {
 		return response{}, wire.InEnvironment(env, err)
 	}
-	req := agent.TokenRequest{Environment: env, MinValid: minValid, User: user, Type: tokenTypeOf(r.query)}
+	req := agent.TokenRequest{Environment: env, MinValid: minValid, User: user, Type: tokenTypeOf(&r.query)}
 	if req.Type != agent.TypeID && f.RenderAccess == nil {
 		return response{}, wire.InEnvironment(env, wire.UsageError("format %s is for ID tokens; an access token has the formats token and json", f.Name))
 	}
@@ -59,7 +58,7 @@ func renderToken(f format.Format, tokenType agent.TokenType, t agent.Token) (str
 }
 
 // tokenTypeOf returns the type of token that a request names; "id" is the default.
-func tokenTypeOf(query url.Values) agent.TokenType {
+func tokenTypeOf(query *query) agent.TokenType {
 	if t := query.Get("type"); t != "id" {
 		return agent.TokenType(t)
 	}
@@ -68,7 +67,7 @@ func tokenTypeOf(query url.Values) agent.TokenType {
 
 // userOf returns the user that a request names, or "". An empty one is refused: it is most
 // likely an unset variable of a script, which wants one user and would get any.
-func userOf(query url.Values) (string, error) {
+func userOf(query *query) (string, error) {
 	user := query.Get("user")
 	if user == "" && query.Has("user") {
 		return "", wire.UsageError("user is empty; leave it out to accept any user")

@@ -9,7 +9,6 @@ package wire
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -126,5 +125,10 @@ func CheckToken(t agent.Token) error {
 
 // FitsHeader reports whether s is one word that a header can carry.
 func FitsHeader(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	for i := range len(s) { // strings.ContainsFunc is 6 times as slow, and this runs over each token that is sent
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
 }
