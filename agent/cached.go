@@ -24,6 +24,7 @@ type cachedCredential struct {
 	user          string        // whose it is: the name as typed, if known, else username
 	username      string        // the user's name at Cognito
 	subject       string        // `sub`
+	rendered      Rendered      // what was written with token
 }
 
 // describe records which sign-in the credential came from.

@@ -73,6 +73,8 @@ type Token struct {
 	APIURL string
 	// Warning is for a person: the sign-in ends soon. Usually empty.
 	Warning string
+	// Rendered is for what a server writes with the ID token. It is nil beside an access token.
+	Rendered *Rendered
 }
 
 // A LoginRequest starts a sign-in.

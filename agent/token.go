@@ -29,9 +29,10 @@ func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	now := a.now()
 	t := Token{
 		Environment: s.name, IDToken: cred.token, User: cred.user, Subject: cred.subject,
-		APIURL: *s.url.Load(), Warning: cred.signInExpiry.warning(s.name, now),
+		APIURL: *s.url.Load(), Warning: cred.signInExpiry.warning(s.name, now), Rendered: &cred.rendered,
 	}
 	if req.Type == TypeAccess {
+		t.Rendered = nil
 		if t.AccessToken = cred.access; t.AccessToken.IsZero() {
 			return Token{}, s.errorf("token", CodeDenied, "there is no access token with this sign-in")
 		}

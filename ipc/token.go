@@ -43,18 +43,28 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if req.Type == agent.TypeAccess {
 		out.token, out.detail = t.AccessToken, "access token"
 	}
-	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: []byte(body), user: t.User, issued: out}, err
+	return response{mediaType: f.MediaType, warning: sanitize.OneLine(t.Warning), body: body, user: t.User, issued: out}, err
 }
 
-// renderToken writes t in a format that has the token of this type, or its claims.
-func renderToken(f format.Format, tokenType agent.TokenType, t agent.Token) (string, error) {
+// renderToken writes t in a format that has the token of this type, or its claims. A text that is
+// the same at any time is written once a token: two copies of it for each request had the garbage
+// collector run twice as often.
+func renderToken(f format.Format, tokenType agent.TokenType, t agent.Token) ([]byte, error) {
 	switch {
 	case f.RenderClaims != nil:
-		return f.RenderClaims(t)
+		text, err := f.RenderClaims(t)
+		return []byte(text), err
 	case tokenType != agent.TypeID:
-		return f.RenderAccess(t, time.Now()), nil
+		return []byte(f.RenderAccess(t, time.Now())), nil
 	}
-	return f.Render(t, time.Now()), nil
+	if kept := t.Rendered.Text(f.Name); kept != nil {
+		return kept, nil
+	}
+	text := []byte(f.Render(t, time.Now()))
+	if f.Timeless {
+		t.Rendered.Keep(f.Name, text)
+	}
+	return text, nil
 }
 
 // tokenTypeOf returns the type of token that a request names; "id" is the default.
@@ -82,6 +92,9 @@ func (h *handler) token(s agent.Service, req agent.TokenRequest, limit time.Dura
 	t, err := s.Token(ctx, req)
 	if err != nil {
 		return agent.Token{}, err
+	}
+	if !t.Rendered.Empty() {
+		return t, nil // it was checked before anything was written with it
 	}
 	return t, wire.CheckToken(t)
 }

@@ -53,15 +53,17 @@ type Format struct {
 	// RenderError writes an error for a consumer that looks at the body only. If it is
 	// nil, errors are problems, as for all other calls.
 	RenderError func(e *agent.Error) []byte
+	// Timeless is set if Render writes the same at any time, so that its text can be kept.
+	Timeless bool
 	// ForTool is set for the format of a tool that gives up after a few seconds.
 	ForTool bool
 }
 
 // formats lists every format, in the order in which error messages name them.
 var formats = []Format{
-	{Name: "token", MediaType: wire.MediaText, Render: renderToken, RenderAccess: renderAccessToken},
-	{Name: "header", MediaType: wire.MediaText, Render: renderHeader},
-	{Name: "curl", MediaType: wire.MediaText, Render: renderCurl, RenderError: renderCurlError},
+	{Name: "token", MediaType: wire.MediaText, Render: renderToken, RenderAccess: renderAccessToken, Timeless: true},
+	{Name: "header", MediaType: wire.MediaText, Render: renderHeader, Timeless: true},
+	{Name: "curl", MediaType: wire.MediaText, Render: renderCurl, RenderError: renderCurlError, Timeless: true},
 	{Name: "json", MediaType: wire.MediaJSON, Render: renderJSON, RenderAccess: renderJSONWithAccess},
 	{Name: "env", MediaType: wire.MediaText, Render: renderEnv},
 	{Name: "k8s", MediaType: wire.MediaJSON, Render: renderK8s, ForTool: true},

@@ -1,0 +1,41 @@
+package agent
+
+import (
+	"sync"
+	"testing"
+)
+
+func TestRendered(t *testing.T) {
+	var r Rendered
+	if !r.Empty() || r.Text("token") != nil {
+		t.Error("a new one has a text")
+	}
+	r.Keep("token", []byte("t"))
+	r.Keep("curl", []byte("c"))
+	if string(r.Text("token")) != "t" || string(r.Text("curl")) != "c" || r.Text("header") != nil || r.Empty() {
+		t.Errorf("%q, %q, %q", r.Text("token"), r.Text("curl"), r.Text("header"))
+	}
+	var none *Rendered
+	none.Keep("token", []byte("t"))
+	if !none.Empty() || none.Text("token") != nil {
+		t.Error("nil has a text")
+	}
+}
+
+func TestRenderedAtOnce(t *testing.T) {
+	var r Rendered
+	var wg sync.WaitGroup
+	for _, format := range []string{"a", "b", "c", "d"} {
+		wg.Go(func() {
+			for r.Text(format) == nil {
+				r.Keep(format, []byte(format))
+			}
+		})
+	}
+	wg.Wait()
+	for _, format := range []string{"a", "b", "c", "d"} {
+		if got := string(r.Text(format)); got != format {
+			t.Errorf("%s is %q", format, got)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package ipc
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A deadline behaves like a context.WithDeadline, whenever it is made.
+func TestDeadline(t *testing.T) {
+	type key struct{}
+	for name, test := range map[string]struct {
+		do   func(d *deadline, endParent func())
+		want error
+	}{
+		"in time":                 {func(*deadline, func()) {}, nil},
+		"too late":                {func(*deadline, func()) { time.Sleep(2 * time.Second) }, context.DeadlineExceeded},
+		"made, then too late":     {func(d *deadline, _ func()) { d.Done(); time.Sleep(2 * time.Second) }, context.DeadlineExceeded},
+		"ended":                   {func(d *deadline, _ func()) { d.end() }, context.Canceled},
+		"made, then ended":        {func(d *deadline, _ func()) { d.Done(); d.end() }, context.Canceled},
+		"the server's":            {func(_ *deadline, endParent func()) { endParent() }, context.Canceled},
+		"made, then the server's": {func(d *deadline, endParent func()) { d.Done(); endParent() }, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				parent, endParent := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
+				defer endParent()
+				at := time.Now().Add(time.Second)
+				d := &deadline{parent: parent, at: at}
+				defer d.end()
+				test.do(d, endParent)
+				synctest.Wait()
+				child, stop := context.WithCancel(d)
+				defer stop()
+				for _, ctx := range []context.Context{d, child} {
+					select {
+					case <-ctx.Done():
+						if test.want == nil {
+							t.Error("it has ended")
+						}
+					default:
+						if test.want != nil {
+							t.Error("it has not ended")
+						}
+					}
+					if ctx.Err() != test.want || ctx.Value(key{}) != "v" {
+						t.Errorf("Err %v, Value %v; want %v", ctx.Err(), ctx.Value(key{}), test.want)
+					}
+					if got, ok := ctx.Deadline(); !ok || !got.Equal(at) {
+						t.Errorf("Deadline %v, %v", got, ok)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What waits on a deadline is woken by it.
+func TestDeadlineWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		d := &deadline{parent: t.Context(), at: began.Add(time.Second)}
+		defer d.end()
+		<-d.Done()
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("after %v", took)
+		}
+	})
+}
