@@ -28,24 +28,23 @@ type connectionKey struct{}
 
 // A clientConn is a connection, and the process that made it.
 type clientConn struct {
-	*net.UnixConn
+	*socket.Conn
 	client *peer.Peer
 }
 
 // Close also forgets the process.
 func (c *clientConn) Close() error {
 	c.client.Close()
-	return c.UnixConn.Close()
+	return c.Conn.Close()
 }
 
 // withConnection puts a new connection, with the process that connected, into the context of
 // the requests on c.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
 	shared := &connection{conn: c}
-	if client, ok := c.(*clientConn); ok {
-		shared.client = client.client
-	}
-	if p, err := socket.PeerOf(c); err == nil {
+	if admitted, ok := c.(*clientConn); ok { // the kernel was asked already
+		shared.client, shared.peer = admitted.client, admitted.Peer
+	} else if p, err := socket.PeerOf(c); err == nil {
 		shared.peer = p
 	}
 	return context.WithValue(ctx, connectionKey{}, shared)
