@@ -3,9 +3,9 @@
 package agent
 
 import (
-	"regexp"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
@@ -73,14 +73,14 @@ func (p place) servedAt(endpoint origin.Origin) bool {
 // cognitoHost matches the hosts of Cognito: of a region, its FIPS and dual-stack ones, those of
 // VPC endpoints, and those of the newer issuers. Other names below amazonaws.com can be
 // anybody's. https://docs.aws.amazon.com/general/latest/gr/cognito_identity.html
-var cognitoHost = regexp.MustCompile(
+var cognitoHost = lazyregexp.New(
 	`^(issuer-|vpce-[a-z0-9-]+\.)?cognito-idp(-fips)?\.[a-z0-9-]+(\.vpce)?\.(amazonaws\.com|amazonaws\.com\.cn|api\.aws)$`)
 
 // ownedByAWS returns the domain of AWS that o is below if o is an endpoint or an issuer of
 // Cognito, else "". All endpoints below one domain are one place: a user pool is the same
 // behind each of them.
 func ownedByAWS(o origin.Origin) string {
-	m := cognitoHost.FindStringSubmatch(o.Host)
+	m := cognitoHost.Get().FindStringSubmatch(o.Host)
 	switch {
 	case m == nil || o.Scheme != "https" || o.Port != "443":
 		return ""
@@ -90,7 +90,7 @@ func ownedByAWS(o origin.Origin) string {
 	return "amazonaws.com"
 }
 
-var poolIDPattern = regexp.MustCompile(`^[a-z0-9-]+_[A-Za-z0-9]+$`)
+var poolIDPattern = lazyregexp.New(`^[a-z0-9-]+_[A-Za-z0-9]+$`)
 
 // poolOfIssuer returns the user pool id that an issuer ends with, or "".
 func poolOfIssuer(issuer string) string {

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"sync"
 )
 
 // A Store keeps values by key. Implementations are safe for concurrent use, and
@@ -111,9 +112,9 @@ func MayPrompt(ctx context.Context) bool {
 	return ok
 }
 
-var keyPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+var keyPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`) })
 
 // ValidKey reports whether key can be used with every implementation: lower-case
 // letters, digits, '-' and '_', at most 63 bytes. Implementations refuse any other
 // key, so that no key can name a file outside a store's folder.
-func ValidKey(key string) bool { return keyPattern.MatchString(key) }
+func ValidKey(key string) bool { return keyPattern().MatchString(key) }

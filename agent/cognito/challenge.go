@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -58,7 +58,7 @@ var questions = map[types.ChallengeNameType]question{
 }
 
 // challengePattern matches a ChallengeName that may appear in an error.
-var challengePattern = regexp.MustCompile(`^[A-Z0-9_]{1,64}$`)
+var challengePattern = lazyregexp.New(`^[A-Z0-9_]{1,64}$`)
 
 // promptUntilAccepted shows c to the person until try accepts the answer, that is, returns no
 // problem. try may change c for the next time.

@@ -1,10 +1,10 @@
 package cognito
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // This file holds what is known about a failed call; errors.go translates that into the error
@@ -24,14 +24,14 @@ func newFailure(f awscall.Failure, message string) *failure {
 	if message == "" && f.Code == "NotAuthorizedException" {
 		fail.reason = reasonCredential // as of old pools and emulators
 	}
-	if m := providedPattern.FindStringSubmatch(message); m != nil {
+	if m := providedPattern.Get().FindStringSubmatch(message); m != nil {
 		fail.attribute = m[1]
 	}
 	return fail
 }
 
 // providedPattern finds the attribute in "Cannot modify an already provided email".
-var providedPattern = regexp.MustCompile(`already provided ([A-Za-z][A-Za-z0-9_:.-]{0,60})`)
+var providedPattern = lazyregexp.New(`already provided ([A-Za-z][A-Za-z0-9_:.-]{0,60})`)
 
 // A reason is what a message of Cognito says beyond its error code. It changes the text of an
 // error, but never decides whether a sign-in has ended. The only exception are errors about

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // totpIssuer is the name that an authenticator app shows for the codes.
@@ -89,7 +89,7 @@ func (si *signIn) associateToken(ctx context.Context, s *step) (string, error) {
 }
 
 // totpPattern is base32 (RFC 4648), of 80 bits or more.
-var totpPattern = regexp.MustCompile(`^[A-Z2-7]{16,}=*$`)
+var totpPattern = lazyregexp.New(`^[A-Z2-7]{16,}=*$`)
 
 const maxTOTP = 264 // characters; a QR code holds some thousands
 

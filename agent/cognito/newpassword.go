@@ -3,10 +3,10 @@ package cognito
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // passwordProblems are the reasons for which Cognito refuses a new password. The user pool's
@@ -84,7 +84,7 @@ func newPasswordResponses(s step, given agent.Answers) (map[string]string, strin
 	return responses, ""
 }
 
-var attributePattern = regexp.MustCompile(`^(userAttributes\.)?[A-Za-z][A-Za-z0-9_:.-]{0,60}$`)
+var attributePattern = lazyregexp.New(`^(userAttributes\.)?[A-Za-z][A-Za-z0-9_:.-]{0,60}$`)
 
 // requiredAttributes returns the attributes that must be given with a new password, named as
 // in ChallengeResponses. Cognito lists them with their prefix, emulators without.

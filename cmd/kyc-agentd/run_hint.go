@@ -2,17 +2,17 @@ package main
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // needsLastingAgent matches the next step of an error that helps at an agent that stays.
-var needsLastingAgent = regexp.MustCompile(`run(?: again)?: kyc-agentd (?:login|reload)(?: \S+)?`)
+var needsLastingAgent = lazyregexp.New(`run(?: again)?: kyc-agentd (?:login|reload)(?: \S+)?`)
 
 // needsPerson matches one for a person, who has to be asked at another agent.
-var needsPerson = regexp.MustCompile(`run: (kyc-agentd (?:confirm|password))`)
+var needsPerson = lazyregexp.New(`run: (kyc-agentd (?:confirm|password))`)
 
 // hintForRun returns err with a next step that works here: the agent of `run` has ended when a
 // person reads it, so nobody can sign in to it, and it tries nothing again.
@@ -28,8 +28,8 @@ func hintForRun(err error) error {
 	case strings.Contains(e.Hint, "when its file changes"):
 		out.Hint = "check the user and the password, then run this command again"
 	default:
-		out.Hint = needsLastingAgent.ReplaceAllString(e.Hint, "run this command again")
-		out.Hint = needsPerson.ReplaceAllString(out.Hint, "at a terminal and with kyc-agentd serve, run: $1")
+		out.Hint = needsLastingAgent.Get().ReplaceAllString(e.Hint, "run this command again")
+		out.Hint = needsPerson.Get().ReplaceAllString(out.Hint, "at a terminal and with kyc-agentd serve, run: $1")
 	}
 	return &out
 }

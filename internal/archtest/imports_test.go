@@ -20,7 +20,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/browser", "cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
 		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/support", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/audit", "agent/lock", "agent/peer", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote", "internal/suggest",
+		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/audit", "agent/lock", "agent/peer", "store/file", "store/keyring", "internal/lazyregexp", "internal/sanitize", "internal/shellquote", "internal/suggest",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/logind", "cmd/kyc-agentd/internal/statustext",
@@ -30,8 +30,8 @@ var floors = map[string][]string{
 	},
 	"cmd/kyc-agentd/internal/browser": {"cmd/kyc-agentd/internal/config", "internal/tcpowner"},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
-	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/support": {"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/doctor", "cmd/kyc-agentd/internal/version", "agent", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/lazyregexp", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/support": {"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/doctor", "cmd/kyc-agentd/internal/version", "agent", "internal/lazyregexp", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/doctor": {
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
 		"ipc", "ipc/socket", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
@@ -40,7 +40,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/terminal":    {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/logging":     {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/strictmodes": {"internal/shellquote"},
-	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/lazyregexp", "internal/sanitize", "internal/shellquote"},
 
 	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire", "internal/tcpowner"},
 	"ipc/tokensource":                 {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
@@ -55,17 +55,17 @@ var floors = map[string][]string{
 	"ipc/internal/speccheck":          {"ipc/internal/speccheck/exchange"},
 	"ipc/internal/speccheck/exchange": {},
 
-	"agent/internal/awscall":     {"agent", "internal/proxyconnect", "internal/origin"},
+	"agent/internal/awscall":     {"agent", "internal/proxyconnect", "internal/origin", "internal/lazyregexp"},
 	"agent/awscreds":             {"agent", "agent/internal/awscall"},
 	"agent/cognito/managedlogin": {"agent"},
-	"agent/cognito":              {"agent", "agent/cognito/managedlogin", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize"},
+	"agent/cognito":              {"agent", "agent/cognito/managedlogin", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize", "internal/lazyregexp"},
 
 	"agent/peer":             {"internal/sanitize"},
 	"agent/audit":            {"agent", "agent/peer", "internal/sanitize"},
 	"agent/approval":         {"agent", "agent/peer", "internal/durable", "internal/sanitize"},
 	"agent/sink":             {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest":        {"agent", "store", "store/memory"},
-	"agent":                  {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath"},
+	"agent":                  {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath", "internal/lazyregexp"},
 	"agent/approval/desktop": {"internal/sanitize"},
 	"agent/lock":             {"store", "internal/durable"},
 

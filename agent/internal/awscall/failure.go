@@ -9,13 +9,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
 	"syscall"
 	"time"
 
 	"github.com/aws/smithy-go"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/internal/proxyconnect"
 )
 
@@ -106,9 +106,9 @@ func newFailure(ended error, c Call, x *Exchange, err error) (f *Failure, messag
 
 // codePattern matches an error code, of AWS ("NotAuthorizedException") or of OAuth
 // ("invalid_grant"): a name that cannot contain a token or a control sequence of a terminal.
-var codePattern = regexp.MustCompile(`^([A-Z][A-Za-z]{2,63}|[a-z]{2,32}_[a-z_]{2,32})$`)
+var codePattern = lazyregexp.New(`^([A-Z][A-Za-z]{2,63}|[a-z]{2,32}_[a-z_]{2,32})$`)
 
-var requestIDPattern = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+var requestIDPattern = lazyregexp.New(`^[0-9A-Za-z-]{1,64}$`)
 
 // Explain sets Text, Stage and Cause of a failure without an error code, from the error of
 // a call that took that long. ended is the error of the context that ended it, or nil.

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // tomlError returns a decoder's error in one line: file, line, key, what is wrong. Of
@@ -39,11 +40,11 @@ func secretHint(key toml.Key) string {
 
 // wrongKind is how go-toml begins the error for a value of the wrong kind. It goes on with
 // the names of Go types, which mean nothing to the reader.
-var wrongKind = regexp.MustCompile(`^cannot decode TOML (.+?) into `)
+var wrongKind = lazyregexp.New(`^cannot decode TOML (.+?) into `)
 
 func decodeMessage(bad *toml.DecodeError) string {
 	message := strings.TrimPrefix(bad.Error(), "toml: ")
-	if m := wrongKind.FindStringSubmatch(message); m != nil {
+	if m := wrongKind.Get().FindStringSubmatch(message); m != nil {
 		message = fmt.Sprintf("not a value for this key (%s); want text in quotes", m[1])
 		if key := bad.Key(); len(key) > 0 && environmentLists[key[len(key)-1]] != "" {
 			message = fmt.Sprintf("not a value for this key (%s); want a list: [%q]", m[1], environmentLists[key[len(key)-1]])
@@ -68,7 +69,7 @@ func decodeMessage(bad *toml.DecodeError) string {
 }
 
 // aByte is how go-toml shows one byte of a character that has several.
-var aByte = regexp.MustCompile(`U\+00[89A-F][0-9A-F]( '.*?')?`)
+var aByte = lazyregexp.New(`U\+00[89A-F][0-9A-F]( '.*?')?`)
 
 // withWholeCharacter replaces a byte in a decoder's message by the character at that place.
 func withWholeCharacter(message string, data []byte, line, column int) string {
@@ -80,7 +81,7 @@ func withWholeCharacter(message string, data []byte, line, column int) string {
 	if unicode.IsPrint(r) {
 		whole += fmt.Sprintf(" '%c'", r)
 	}
-	return aByte.ReplaceAllLiteralString(message, whole)
+	return aByte.Get().ReplaceAllLiteralString(message, whole)
 }
 
 // characterHint says what to write in the place of a character that looks right to a person.
@@ -106,9 +107,9 @@ func characterAt(data []byte, line, column int) rune {
 }
 
 // unquoted is how go-toml begins the error for text without quotes.
-var unquoted = regexp.MustCompile(`^unexpected character U\+00.. '[A-Za-z~/_]' at start of value$`)
+var unquoted = lazyregexp.New(`^unexpected character U\+00.. '[A-Za-z~/_]' at start of value$`)
 
-var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var bareKey = lazyregexp.New(`^[A-Za-z0-9_-]+$`)
 
 // joinKey writes a key as TOML does: a.b."c d".
 func joinKey(key toml.Key) string {

@@ -3,10 +3,10 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
@@ -19,10 +19,10 @@ type Hosts []Host
 type hostKind struct{}
 
 // hostShape is a host name of RFC 1123 in lower case.
-var hostShape = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+var hostShape = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
 // numberShape is the end of a name that some programs read as an IPv4 address: "127.1".
-var numberShape = regexp.MustCompile(`(^|\.)(0x[0-9a-f]*|[0-9]+)$`)
+var numberShape = lazyregexp.New(`(^|\.)(0x[0-9a-f]*|[0-9]+)$`)
 
 func (hostKind) check(s string) error {
 	o, err := origin.Parse(origin.HostURL("https", s))

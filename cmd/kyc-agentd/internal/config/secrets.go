@@ -4,16 +4,16 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store/file"
 )
 
 // clientSecretShape is Cognito's ClientSecretType.
-var clientSecretShape = regexp.MustCompile(`^[\w+]{1,64}$`)
+var clientSecretShape = lazyregexp.New(`^[\w+]{1,64}$`)
 
 // ClientSecret reads the app client's secret; it is nil if there is none.
 func (e Environment) ClientSecret(name string, vars Environ) (*agent.ClientSecret, error) {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/internal/origin"
 )
 
@@ -172,12 +172,12 @@ func (levelKind) check(s string) error {
 // ClientIdType and IdentityPoolId), and of IAM's (arnType). A region becomes part of a host name, so it is no more than one
 // label of it.
 var (
-	regionShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	poolShape   = regexp.MustCompile(`^[\w-]+_[0-9a-zA-Z]+$`)
-	clientShape = regexp.MustCompile(`^[\w+]+$`)
+	regionShape = lazyregexp.New(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	poolShape   = lazyregexp.New(`^[\w-]+_[0-9a-zA-Z]+$`)
+	clientShape = lazyregexp.New(`^[\w+]+$`)
 
-	identityPoolShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	roleShape         = regexp.MustCompile(`^arn:aws(-cn|-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]+$`)
+	identityPoolShape = lazyregexp.New(`^[a-z0-9]+(-[a-z0-9]+)*:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	roleShape         = lazyregexp.New(`^arn:aws(-cn|-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]+$`)
 )
 
 type regionKind struct{}
@@ -210,7 +210,7 @@ func (roleKind) check(s string) error {
 	return checkShape(s, roleShape, 2048, "role ARN", "arn:aws:iam::123456789012:role/kyc")
 }
 
-func checkShape(s string, shape *regexp.Regexp, limit int, what, example string) error {
+func checkShape(s string, shape *lazyregexp.Regexp, limit int, what, example string) error {
 	if len(s) > limit || !shape.MatchString(s) {
 		return fmt.Errorf("bad %s %q; want one such as %q", what, s, example)
 	}
@@ -277,7 +277,7 @@ type usernameKind struct{}
 
 // usernameShape is Cognito's UsernameType but for its length: a repetition of classes
 // this large costs every start 5 MB and 6 ms.
-var usernameShape = regexp.MustCompile(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
+var usernameShape = lazyregexp.New(`^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$`)
 
 const maxUsername = 128 // characters
 

@@ -4,8 +4,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
+
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // labels are those of packaging/launchd and of Homebrew.
@@ -21,7 +22,7 @@ type launchd struct {
 	pid    int // 0 if it does not run
 }
 
-var launchdPID = regexp.MustCompile(`(?m)^\s*pid = ([0-9]+)$`)
+var launchdPID = lazyregexp.New(`(?m)^\s*pid = ([0-9]+)$`)
 
 // findLaunchd returns the job that is loaded, or the one whose file is there.
 func (o Options) findLaunchd(ctx context.Context) (*launchd, bool) {
@@ -35,7 +36,7 @@ func (o Options) findLaunchd(ctx context.Context) (*launchd, bool) {
 			plist: filepath.Join(o.Vars.Get("HOME"), "Library", "LaunchAgents", label+".plist"),
 		}
 		if out, err := o.run(ctx, "launchctl", "print", l.target()); err == nil {
-			if m := launchdPID.FindStringSubmatch(out); m != nil {
+			if m := launchdPID.Get().FindStringSubmatch(out); m != nil {
 				l.pid, _ = strconv.Atoi(m[1])
 			}
 			l.loaded = true

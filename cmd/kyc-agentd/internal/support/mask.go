@@ -5,23 +5,25 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // Whatever else goes wrong, these are in no bundle. Programs that log do not always know that
 // they log a secret.
-var secretPatterns = []*regexp.Regexp{
-	regexp.MustCompile(`eyJ[\w-]{6,}(\.[\w-]*){1,4}`), // a token
-	regexp.MustCompile(`AGE-SECRET-KEY-[\w-]+`),
-	regexp.MustCompile(`\bsk_\w+`), // a service key of the KYC API
-	regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)`),
-	regexp.MustCompile(`(?i)\b(bearer|basic) [\w+/=.~-]{8,}`),
-	regexp.MustCompile(`(?i)\b(password|secret|passwd|token)(\s*=\s*|["']\s*:\s*|:\s+)["']?[^\s"'(]+`),
+var secretPatterns = []*lazyregexp.Regexp{
+	lazyregexp.New(`eyJ[\w-]{6,}(\.[\w-]*){1,4}`), // a token
+	lazyregexp.New(`AGE-SECRET-KEY-[\w-]+`),
+	lazyregexp.New(`\bsk_\w+`), // a service key of the KYC API
+	lazyregexp.New(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)`),
+	lazyregexp.New(`(?i)\b(bearer|basic) [\w+/=.~-]{8,}`),
+	lazyregexp.New(`(?i)\b(password|secret|passwd|token)(\s*=\s*|["']\s*:\s*|:\s+)["']?[^\s"'(]+`),
 }
 
 var (
-	userInfo = regexp.MustCompile(`(\w+://)[^/\s"']+@`) // of a URL
-	eMail    = regexp.MustCompile(`[\w.+%-]+@[\w-]+(\.[\w-]+)+`)
-	logged   = regexp.MustCompile(`\b(?:KYC_USER|user)="?([^\s"]+)`)
+	userInfo = lazyregexp.New(`(\w+://)[^/\s"']+@`) // of a URL
+	eMail    = lazyregexp.New(`[\w.+%-]+@[\w-]+(\.[\w-]+)+`)
+	logged   = lazyregexp.New(`\b(?:KYC_USER|user)="?([^\s"]+)`)
 )
 
 // A masker replaces names of users, the same name by the same words, and secrets.
@@ -42,16 +44,16 @@ func (m *masker) add(names ...string) {
 // mask returns text without what it should not have.
 func (m *masker) mask(text string) string {
 	for _, p := range secretPatterns {
-		text = p.ReplaceAllString(text, "(removed)")
+		text = p.Get().ReplaceAllString(text, "(removed)")
 	}
 	if len(m.home) > 1 {
 		text = strings.ReplaceAll(text, m.home, "~")
 	}
-	text = userInfo.ReplaceAllString(text, "$1(removed)@")
-	for _, found := range logged.FindAllStringSubmatch(text, -1) {
+	text = userInfo.Get().ReplaceAllString(text, "$1(removed)@")
+	for _, found := range logged.Get().FindAllStringSubmatch(text, -1) {
 		m.add(found[1])
 	}
-	m.add(eMail.FindAllString(text, -1)...)
+	m.add(eMail.Get().FindAllString(text, -1)...)
 	for i, name := range m.users {
 		word := regexp.MustCompile(`(^|[^\w.+-])` + regexp.QuoteMeta(name) + `($|[^\w+-])`)
 		for range 2 { // names that share the character between them

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
@@ -79,13 +80,13 @@ func List(all []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var bareKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]+$`) })
 
 // Key writes a key as TOML: a.b."c d".
 func Key(key []string) string {
 	parts := make([]string, len(key))
 	for i, part := range key {
-		if parts[i] = part; !bareKey.MatchString(part) {
+		if parts[i] = part; !bareKey().MatchString(part) {
 			parts[i] = String(part)
 		}
 	}
