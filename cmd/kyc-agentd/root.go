@@ -48,6 +48,9 @@ func run(ctx context.Context, args []string, io stdio, vars []string) int {
 func (c *cli) run(ctx context.Context, args []string) int {
 	c.io.ascii = !terminal.UTF8(c.vars.Get)
 	root, out := c.root(), &checkedOutput{io: c.io, w: c.io.out}
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) { // and __completeNoDesc
+		c.addCompletions(root)
+	}
 	root.SetOut(out)
 	root.SetArgs(append([]string{}, args...)) // never nil: cobra takes os.Args for that
 	err := interrupted(ctx, cmp.Or(root.ExecuteContext(ctx), out.err))
@@ -92,7 +95,6 @@ func (c *cli) root() *cobra.Command {
 	_ = root.PersistentFlags().MarkHidden("env") // the help text has it once for all
 	c.addCommands(root)
 	root.Long = strings.Replace(usageRoot, "COMMANDS\n", listCommands(root), 1)
-	c.addCompletions(root)
 	return root
 }
 

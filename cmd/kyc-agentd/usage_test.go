@@ -111,7 +111,9 @@ func TestHelp(t *testing.T) {
 
 // Tab shows what each flag does, and a command that is not listed is not offered.
 func TestCompletionsDescribe(t *testing.T) {
-	root := (&cli{}).root()
+	c := &cli{}
+	root := c.root()
+	c.addCompletions(root)
 	for cmd := range everyCommand(root) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if f.Usage == "" && !f.Hidden && cmd != root && cmd.Name() != "help" {
