@@ -18,7 +18,7 @@ func (p process) fetch(a address, request string, mayBeEmpty bool, deadline time
 	if err := checkPeer(c, a.path, p.uid); err != nil {
 		return output{}, err
 	}
-	got, err := exchange(c, request)
+	got, err := exchange(&c, request)
 	if err != nil {
 		return output{}, c.failure(a.path, err)
 	}
@@ -30,7 +30,7 @@ func (p process) fetch(a address, request string, mayBeEmpty bool, deadline time
 }
 
 // exchange sends request and reads until the answer is complete.
-func exchange(c conn, request string) (answer, error) {
+func exchange(c *conn, request string) (answer, error) {
 	// An agent that closes early may have sent the reason before, which can still be read.
 	if err := c.write(request); err != nil && err != syscall.EPIPE {
 		return answer{}, err
