@@ -29,17 +29,23 @@ func (p process) fetch(a address, request string, mayBeEmpty bool, deadline time
 	return output{text, got.warning}, err
 }
 
+// firstRead is for how much of an answer there is room at first; append makes more.
+var firstRead = 8 << 10
+
 // exchange sends request and reads until the answer is complete.
 func exchange(c *conn, request string) (answer, error) {
 	// An agent that closes early may have sent the reason before, which can still be read.
 	if err := c.write(request); err != nil && err != syscall.EPIPE {
 		return answer{}, err
 	}
-	var raw []byte
-	buf := make([]byte, 4096)
+	// A token has one or two thousand bytes. On the stack they would make it grow once more.
+	raw := make([]byte, 0, firstRead)
 	for {
-		n, err := c.read(buf)
-		raw = append(raw, buf[:n]...)
+		if len(raw) == cap(raw) {
+			raw = append(raw, 0)[:len(raw)]
+		}
+		n, err := c.read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
 		if err != nil && err != io.EOF {
 			return answer{}, err
 		}
