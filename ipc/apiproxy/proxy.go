@@ -48,6 +48,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -62,6 +63,8 @@ const (
 	maxReplayed = wire.MaxBody
 	// copyBuffer is the size, in bytes, of the pieces in which bodies are copied.
 	copyBuffer = 32 << 10
+	// firstRead is the most room, in bytes, that there is for a body before it arrives.
+	firstRead = 4 << 10
 )
 
 // A Proxy forwards requests to the API of the environment that is their host. Set the
@@ -99,6 +102,7 @@ type Proxy struct {
 	OnPanic func(v any) error
 
 	buffers bufferPool
+	base    atomic.Pointer[parsedURL]
 }
 
 // Forward forwards one request and writes the API's answer to w. environment, and the user
@@ -177,7 +181,7 @@ func (q *proxyRequest) forward() (err error) {
 		Transport:    q,
 		BufferPool:   &q.proxy.buffers,
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { q.err = q.transportError(target.Host, err) },
-		ErrorLog:     log.New(io.Discard, "", 0), // it would quote the API; the caller logs err
+		ErrorLog:     noLog, // it would quote the API; the caller logs err
 	}
 	reverse.ModifyResponse = func(res *http.Response) error {
 		reverse.FlushInterval = flushInterval(res.ContentLength)
@@ -212,7 +216,7 @@ func (q *proxyRequest) target() (*url.URL, error) {
 	if err := q.takeTurn(false); err != nil {
 		return nil, err
 	}
-	base, err := baseURL(q.token)
+	base, err := q.proxy.baseURL(q.token)
 	if err != nil {
 		return nil, err
 	}
@@ -240,6 +244,9 @@ func (q *proxyRequest) confirm() (err error) {
 	return err
 }
 
+// noLog is for what nobody may read.
+var noLog = log.New(io.Discard, "", 0)
+
 // flushInterval returns how long a piece of an answer may wait for the next one. Only a
 // small answer may: it then mostly goes in one piece.
 func flushInterval(length int64) time.Duration {
@@ -255,11 +262,12 @@ func (q *proxyRequest) readSmallBody() error {
 	if q.in.ContentLength <= 0 || q.in.ContentLength > maxReplayed {
 		return nil
 	}
-	body, err := io.ReadAll(q.in.Body)
-	if err != nil {
+	var body bytes.Buffer
+	body.Grow(int(min(q.in.ContentLength, firstRead)) + bytes.MinRead)
+	if _, err := body.ReadFrom(q.in.Body); err != nil {
 		return errIncompleteBody()
 	}
-	q.body = body
+	q.body = body.Bytes()
 	return nil
 }
 
@@ -282,8 +290,8 @@ func (q *proxyRequest) getToken(minValid time.Duration) (agent.Token, error) {
 func (q *proxyRequest) liftDeadlines() {
 	_ = q.out.control.EnableFullDuplex()
 	_ = q.out.control.SetReadDeadline(time.Time{})
-	_ = q.out.control.SetWriteDeadline(time.Time{})
 	if q.body == nil && q.in.ContentLength != 0 {
+		_ = q.out.control.SetWriteDeadline(time.Time{}) // net/http may write 100 Continue; all else has a new one
 		q.streamed = &stallTimeoutBody{ReadCloser: q.in.Body, control: q.out.control, client: q.in.Context()}
 		q.in = q.in.WithContext(q.in.Context()) // a copy: the server still uses its own
 		q.in.Body = q.streamed

@@ -58,6 +58,24 @@ func checkHeader(r *http.Request) error {
 	return nil
 }
 
+// A parsedURL is an api_url, and what [baseURL] says of it.
+type parsedURL struct {
+	text string
+	base *url.URL
+}
+
+// baseURL is the function baseURL. It keeps the newest one: most requests are for one API.
+func (p *Proxy) baseURL(t agent.Token) (*url.URL, error) {
+	if kept := p.base.Load(); kept != nil && kept.text == t.APIURL {
+		return kept.base, nil
+	}
+	base, err := baseURL(t)
+	if err == nil {
+		p.base.Store(&parsedURL{t.APIURL, base})
+	}
+	return base, err
+}
+
 // baseURL returns the api_url of t, if a token may be sent there.
 func baseURL(t agent.Token) (*url.URL, error) {
 	if _, err := origin.Parse(t.APIURL); err == nil {

@@ -114,6 +114,8 @@ type stallTimeoutWriter struct {
 	control *http.ResponseController
 	body    *stallTimeoutBody // the streamed body of the request
 	began   bool              // the answer, not only a 1xx
+
+	extended time.Time // when the deadline was set
 }
 
 // Unwrap leads an [http.ResponseController] to the server's writer.
@@ -143,8 +145,13 @@ func (w *stallTimeoutWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
+// extendDeadline sets the deadline anew, unless that was done a moment ago, as for the head, the
+// body and the end of a small answer.
 func (w *stallTimeoutWriter) extendDeadline() {
-	_ = w.control.SetWriteDeadline(time.Now().Add(StallTimeout))
+	if now := time.Now(); now.Sub(w.extended) > 10*time.Millisecond {
+		w.extended = now
+		_ = w.control.SetWriteDeadline(now.Add(StallTimeout))
+	}
 }
 
 // RoundTrip sends a request. If its body is still there, it is sent again after a 401, once
