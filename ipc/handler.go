@@ -12,6 +12,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/approval"
+	"github.com/legaltalent/kyc-agent/internal/lazycontext"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
@@ -238,8 +239,7 @@ func (rt *route) parse(w http.ResponseWriter, r *http.Request) (*request, error)
 // connection's: net/http takes a client that closed its sending half (`nc -N`, socat) for
 // one that is gone, and such a client still wants its token.
 func (h *handler) withTimeout(limit time.Duration) (context.Context, context.CancelFunc) {
-	d := &deadline{parent: h.serving, at: time.Now().Add(limit)}
-	return d, d.end
+	return lazycontext.WithTimeout(h.serving, limit)
 }
 
 func (h *handler) serveStatus(*request) (response, error) {

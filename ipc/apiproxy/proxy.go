@@ -52,6 +52,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazycontext"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
@@ -275,7 +276,7 @@ func errIncompleteBody() error { return wire.UsageError("the body did not arrive
 
 // getToken returns a token that is valid for at least minValid.
 func (q *proxyRequest) getToken(minValid time.Duration) (agent.Token, error) {
-	ctx, cancel := context.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
+	ctx, cancel := lazycontext.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
 	defer cancel()
 	t, err := q.proxy.Token(ctx, agent.TokenRequest{Environment: q.in.Host, MinValid: minValid})
 	if err == nil {

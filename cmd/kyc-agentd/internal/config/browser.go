@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"slices"
 	"strconv"
 
@@ -62,8 +62,8 @@ func (redirectKind) check(s string) error {
 
 // Shapes of Cognito's API reference: ProviderNameType, ScopeType.
 var (
-	providerShape = regexp.MustCompile(`^[^_\s\pC][^\s\pC]*$`)
-	scopeShape    = regexp.MustCompile(`^[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+$`) // no comma: a list has them
+	providerShape = lazyregexp.New(`^[^_\s\pC][^\s\pC]*$`)
+	scopeShape    = lazyregexp.New(`^[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+$`) // no comma: a list has them
 )
 
 type providerKind struct{}

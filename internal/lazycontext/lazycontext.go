@@ -1,4 +1,11 @@
-package ipc
+// Package lazycontext makes the timer of a context when somebody first asks it for anything:
+//
+//	ctx, cancel := lazycontext.WithTimeout(parent, 7*time.Second)
+//	defer cancel()
+//
+// A cached token waits for nothing. A timer that is set and stopped again took a tenth of the
+// time in which it is answered, and woke a thread that waits for the next one.
+package lazycontext
 
 import (
 	"context"
@@ -6,9 +13,13 @@ import (
 	"time"
 )
 
-// A deadline is the context of a request's work: [context.WithDeadline], made when somebody first
-// asks it for anything. A cached token waits for nothing, and a timer that is set and stopped
-// again took a tenth of the handler's time.
+// WithTimeout returns what [context.WithTimeout] returns.
+func WithTimeout(parent context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	d := &deadline{parent: parent, at: time.Now().Add(limit)}
+	return d, d.end
+}
+
+// A deadline is a [context.WithDeadline] that may not be made yet.
 type deadline struct {
 	parent context.Context
 	at     time.Time
