@@ -57,7 +57,7 @@ var floors = map[string][]string{
 
 	"agent/internal/awscall":     {"agent", "internal/proxyconnect", "internal/origin", "internal/lazyregexp"},
 	"agent/awscreds":             {"agent", "agent/internal/awscall"},
-	"agent/cognito/managedlogin": {"agent"},
+	"agent/cognito/managedlogin": {"agent", "internal/lazyregexp"},
 	"agent/cognito":              {"agent", "agent/cognito/managedlogin", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize", "internal/lazyregexp"},
 
 	"agent/peer":             {"internal/sanitize"},

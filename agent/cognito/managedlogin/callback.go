@@ -3,10 +3,10 @@ package managedlogin
 import (
 	"crypto/subtle"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 )
 
 // A Mistake is what is wrong with an address that is no answer of this sign-in, in words for
@@ -33,7 +33,7 @@ type Refusal string
 func (r Refusal) Error() string { return string(r) }
 
 // refusalPattern matches the codes that may be shown.
-var refusalPattern = regexp.MustCompile(`^[a-z_]{1,64}$`)
+var refusalPattern = lazyregexp.New(`^[a-z_]{1,64}$`)
 
 // Code returns the authorization code of the address to which the browser returned. An error
 // is a [Mistake] or a [Refusal].
