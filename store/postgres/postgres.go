@@ -1,0 +1,216 @@
+// Package postgres is the engine of a fleet in one table of a PostgreSQL database.
+//
+// [Open] reads the connection string and makes no connection; [Init] makes the table, once, by
+// a role that may:
+//
+//	engine, err := postgres.Open(postgres.Options{DSN: dsn})
+//
+// The compare-and-swap is an UPDATE of the row whose value is still the old one, which is true
+// on a single primary whatever pools connections in between. LISTEN and advisory locks would
+// need a session, which pgbouncer does not give, and a connection for each agent of the fleet,
+// of which PostgreSQL allows 100 by default. So Watch reads the row now and then, and every
+// call has a connection of its own. pgconn alone is enough for that: pgx's pool and type
+// system are not linked.
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/shared"
+)
+
+// DefaultTable is the table if none is configured.
+const DefaultTable = "kyc_agent"
+
+// connectTimeout is long enough for a server far away, and short enough that a request whose
+// refresh waits for it gets an answer.
+const connectTimeout = 3 * time.Second
+
+// Options say where the table is.
+type Options struct {
+	// DSN is a connection string of libpq, with or without a password. It is a secret.
+	DSN string
+	// Table may have a schema: "kyc.agents". Two fleets of one database have two tables.
+	Table string
+}
+
+// Engine is a [shared.Engine].
+type Engine struct {
+	config *pgconn.Config
+	table  string
+}
+
+var _ shared.Engine = (*Engine)(nil)
+
+var tablePattern = regexp.MustCompile(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)
+
+// ValidTable reports whether Options.Table can be name: what needs no quotes in SQL.
+func ValidTable(name string) bool { return tablePattern.MatchString(name) }
+
+// Open returns the engine. No error has anything of the DSN in it.
+func Open(o Options) (*Engine, error) {
+	o.Table = cmp.Or(o.Table, DefaultTable)
+	if !ValidTable(o.Table) {
+		return nil, fmt.Errorf("the table %.80q is not a name of lower-case letters, digits and '_': %w", o.Table, store.ErrUnusable)
+	}
+	config, err := pgconn.ParseConfig(o.DSN)
+	if err != nil { // its text quotes the DSN
+		return nil, fmt.Errorf("the connection string of PostgreSQL cannot be read; it looks like "+
+			"postgres://USER@HOST/DATABASE?sslmode=verify-full: %w", store.ErrUnusable)
+	}
+	config.ConnectTimeout = connectTimeout
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "kyc-agentd"
+	}
+	return &Engine{config: config, table: o.Table}, nil
+}
+
+// Describe implements [store.Describer].
+func (e *Engine) Describe() store.Info {
+	return store.Info{Kind: "postgres", Detail: e.where(), Lasting: true}
+}
+
+// where names the table, without user and password.
+func (e *Engine) where() string {
+	return e.config.Host + ":" + strconv.Itoa(int(e.config.Port)) + "/" + e.config.Database + " " + e.table
+}
+
+// Init makes the table if there is none.
+func (e *Engine) Init(ctx context.Context) error {
+	_, err := e.exec(ctx, `CREATE TABLE IF NOT EXISTS `+e.table+` (
+		environment text PRIMARY KEY,
+		value bytea NOT NULL,
+		changed_at timestamptz NOT NULL DEFAULT now())`)
+	return err
+}
+
+// Get implements [shared.Engine].
+func (e *Engine) Get(ctx context.Context, key string) (shared.Value, error) {
+	if !store.ValidKey(key) {
+		return shared.Value{}, fmt.Errorf("postgres: invalid key %.64q", key)
+	}
+	// One row always, so that the clock comes with it. A standby may lag behind: what has been
+	// swapped in must be what is read.
+	result, err := e.exec(ctx, `SELECT pg_is_in_recovery(), (extract(epoch FROM clock_timestamp())*1000)::bigint, `+
+		`(SELECT value FROM `+e.table+` WHERE environment = $1)`, []byte(key))
+	if err != nil {
+		return shared.Value{}, err
+	}
+	if len(result.Rows) != 1 || len(result.Rows[0]) != 3 {
+		return shared.Value{}, e.errorf(store.ErrUnavailable, "an answer of another form")
+	}
+	row := result.Rows[0]
+	if string(row[0]) == "t" || len(row[0]) == 1 && row[0][0] == 1 {
+		return shared.Value{}, e.errorf(store.ErrUnavailable, "this is a standby; name the primary in the connection string, or add target_session_attrs=read-write")
+	}
+	ms, err := strconv.ParseInt(string(row[1]), 10, 64)
+	if err != nil {
+		return shared.Value{}, e.errorf(store.ErrUnavailable, "an answer of another form")
+	}
+	v := shared.Value{At: time.UnixMilli(ms)}
+	if row[2] == nil {
+		return v, nil
+	}
+	if v.Data, err = decodeBytea(row[2]); err != nil {
+		return shared.Value{}, e.errorf(store.ErrUnusable, "its column value is not of type bytea")
+	}
+	return v, nil
+}
+
+// Swap implements [shared.Engine].
+func (e *Engine) Swap(ctx context.Context, key string, old, new []byte) error {
+	if !store.ValidKey(key) {
+		return fmt.Errorf("postgres: invalid key %.64q", key)
+	}
+	var result *pgconn.Result
+	var err error
+	if old == nil {
+		result, err = e.exec(ctx, `INSERT INTO `+e.table+` (environment, value) VALUES ($1, $2::text::bytea) ON CONFLICT DO NOTHING`,
+			[]byte(key), encodeBytea(new))
+	} else {
+		result, err = e.exec(ctx, `UPDATE `+e.table+` SET value = $3::text::bytea, changed_at = now() WHERE environment = $1 AND value = $2::text::bytea`,
+			[]byte(key), encodeBytea(old), encodeBytea(new))
+	}
+	if err != nil {
+		return err
+	}
+	if result.CommandTag.RowsAffected() == 0 {
+		return fmt.Errorf("postgres: %s: %w", key, shared.ErrConflict)
+	}
+	return nil
+}
+
+// Watch implements [shared.Engine] by reading the row every so often.
+func (e *Engine) Watch(ctx context.Context, key string, known []byte, every time.Duration) (shared.Value, error) {
+	for {
+		v, err := e.Get(ctx, key)
+		if err != nil || !bytes.Equal(v.Data, known) {
+			return v, err
+		}
+		timer := time.NewTimer(every*3/4 + rand.N(every/2+1))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return shared.Value{}, e.errorf(store.ErrUnavailable, "%w", ctx.Err())
+		}
+	}
+}
+
+// exec runs one statement on a connection of its own.
+func (e *Engine) exec(ctx context.Context, sql string, args ...[]byte) (*pgconn.Result, error) {
+	conn, err := pgconn.ConnectConfig(ctx, e.config)
+	if err != nil {
+		return nil, e.explain(err)
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	result := conn.ExecParams(ctx, sql, args, nil, nil, nil).Read()
+	if result.Err != nil {
+		return nil, e.explain(result.Err)
+	}
+	return result, nil
+}
+
+func (e *Engine) errorf(kind error, format string, args ...any) error {
+	return fmt.Errorf("PostgreSQL %s: %w: %w", e.where(), fmt.Errorf(format, args...), kind)
+}
+
+// explain says what a person has to do, by the SQLSTATE. The driver's own text is left out where
+// it could quote the connection string.
+func (e *Engine) explain(err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		if cause := context.Cause(context.Background()); cause == nil && pgconn.Timeout(err) {
+			return e.errorf(store.ErrUnavailable, "no answer in time")
+		}
+		return e.errorf(store.ErrUnavailable, "no connection")
+	}
+	switch {
+	case pg.Code == "42P01":
+		return e.errorf(store.ErrUnusable, "there is no table %s; run once: kyc-agentd store init", e.table)
+	case pg.Code == "42501":
+		return e.errorf(store.ErrUnusable, "%s; run: GRANT SELECT, INSERT, UPDATE ON %s TO …", oneLine(pg.Message), e.table)
+	case pg.Code == "3D000", pg.Code[:2] == "28":
+		return e.errorf(store.ErrUnusable, "%s; correct the connection string", oneLine(pg.Message))
+	case pg.Code == "25006":
+		return e.errorf(store.ErrUnavailable, "it is read-only")
+	case pg.Code[:2] == "42":
+		return e.errorf(store.ErrUnusable, "%s; the table is not the one of kyc-agentd store init", oneLine(pg.Message))
+	}
+	return e.errorf(store.ErrUnavailable, "%s (SQLSTATE %s)", oneLine(pg.Message), pg.Code)
+}
