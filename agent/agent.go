@@ -15,6 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/internal/suggest"
 	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/shared"
 )
 
 // Config is what a reload can change.
@@ -51,12 +52,16 @@ type Options struct {
 	Unsaved map[string][]byte
 	// Locked, if set, is why every request is refused: see Lock.
 	Locked *Error
+	// Fleet shares the sign-ins with other agents; nil keeps them in Store alone. With it, Store
+	// has only what the fleet does not have yet.
+	Fleet *shared.Fleet
 }
 
 // An Agent holds one session per environment. It is a [Service].
 type Agent struct {
 	auth  Authenticator
 	store store.Store
+	fleet *shared.Fleet // nil if sign-ins are not shared
 
 	exchanger Exchanger
 
@@ -84,6 +89,7 @@ type Agent struct {
 
 	configureMu sync.Mutex
 	sessions    map[string]*session // every session there ever was, by environment
+	following   bool                // the sessions follow what the fleet does
 
 	// mu is taken inside a session's mu, never the other way round.
 	mu      sync.Mutex
@@ -122,7 +128,7 @@ func New(o Options) (*Agent, error) {
 	softCtx, softCancel := context.WithCancel(ctx)
 	a := &Agent{
 		auth: o.Authenticator, exchanger: o.Exchanger, store: o.Store, log: o.Logger, onChange: o.OnChange, onUnattended: o.OnUnattended, version: o.Version,
-		markers: o.Markers, unsaved: o.Unsaved, wallClock: o.Now, started: time.Now(),
+		fleet: o.Fleet, markers: o.Markers, unsaved: o.Unsaved, wallClock: o.Now, started: time.Now(),
 		ctx: ctx, cancel: cancel, softCtx: softCtx, softCancel: softCancel, wake: make(chan struct{}, 1),
 		sessions: make(map[string]*session),
 	}
@@ -137,6 +143,9 @@ func New(o Options) (*Agent, error) {
 // store. After an error the old configuration stays in force.
 func (a *Agent) Configure(c Config) error {
 	if err := c.check(); err != nil {
+		return err
+	}
+	if err := a.checkFleet(c); err != nil {
 		return err
 	}
 	if c.RefreshMargin == 0 {
@@ -162,6 +171,9 @@ func (a *Agent) configure(c Config) (changed []string) {
 			a.sessions[env.Name] = s
 		}
 		s.configure(env)
+		if a.following {
+			s.follow()
+		}
 		v.byName[env.Name] = s
 		v.names = append(v.names, env.Name)
 	}
@@ -189,7 +201,7 @@ func (v *view) cachedTokens() map[string]*cachedCredential {
 }
 
 // reservedSuffixes make the keys of what is stored besides a sign-in.
-var reservedSuffixes = []string{firstTokenSuffix, refusedSuffix, replacedSuffix, untilSuffix}
+var reservedSuffixes = []string{firstTokenSuffix, refusedSuffix, replacedSuffix, untilSuffix, pendingSuffix, shared.SeenSuffix}
 
 func (c Config) check() error {
 	seen := make(map[string]bool)
@@ -236,7 +248,9 @@ func (a *Agent) Start(ctx context.Context) error {
 	switch {
 	case err == nil:
 		for name, s := range a.view.Load().byName {
-			s.setListed(slices.Contains(keys, name))
+			if a.fleet == nil {
+				s.setListed(slices.Contains(keys, name))
+			}
 			if slices.Contains(keys, s.replacedRecord.key) {
 				a.goTracked(s.resumeRevocation)
 			}
@@ -252,6 +266,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	for _, s := range a.view.Load().byName {
 		s.resume()
 	}
+	a.followFleet()
 	if !a.goTracked(a.schedule) {
 		return errors.New("agent: started after Close")
 	}
@@ -301,6 +316,7 @@ func (a *Agent) Close(ctx context.Context) error {
 	}
 	a.resaveLost()
 	a.saveLast(limit)
+	a.pushLast(limit)
 	a.markers.Flush()
 	return ctx.Err()
 }
@@ -375,7 +391,7 @@ func (a *Agent) Status(context.Context) (Status, error) {
 		Version: a.version, PID: os.Getpid(),
 		StartedAt: a.started.UTC().Truncate(time.Second), UptimeSeconds: int64(time.Since(a.started).Seconds()),
 		DefaultEnvironment: v.config.DefaultEnvironment,
-		Store:              store.Describe(a.store),
+		Store:              a.describeStore(),
 		Environments:       make([]EnvironmentStatus, 0, len(v.names)),
 	}
 	for _, name := range v.names {

@@ -19,6 +19,7 @@ type cachedCredential struct {
 	requestedWall time.Time     // on the wall clock, which counts the time in suspend
 	requestedMono time.Time     // on the monotonic clock, which nobody can set back
 	jitter        time.Duration // how much before the advisory window the scheduler refreshes it
+	delay         time.Duration // how much later than others this agent begins to refresh it, in a fleet
 	neverExpires  bool          // an API key: lifetime, the clocks and jitter do not matter
 	signInExpiry  signInExpiry  // of the sign-in it came from
 	user          string        // whose it is: the name as typed, if known, else username

@@ -31,6 +31,9 @@ type Environment struct {
 	RefreshTokenValidity time.Duration
 	// Unattended lets the agent sign in by itself; nil means that a person signs in.
 	Unattended CredentialSource
+	// FallbackOwn lets an agent of a fleet sign in with Unattended for itself while it cannot
+	// reach the fleet's store.
+	FallbackOwn bool
 
 	// Domain is where users sign in with a browser, a URL without a path:
 	// "https://kyc.auth.us-east-2.amazoncognito.com". Empty means that they cannot.

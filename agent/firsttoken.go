@@ -11,6 +11,13 @@ const firstTokenSuffix = "--first"
 // saveFirstTokenLocked stores the refresh token of signIn, which is the first of its sign-in.
 // Nobody waits for that. The caller holds mu.
 func (s *session) saveFirstTokenLocked(signIn *storedSignIn) {
+	if data := firstTokenRecord(signIn); data != nil {
+		s.first.setLocked(data, false)
+	}
+}
+
+// firstTokenRecord returns a record with nothing of signIn but its refresh token.
+func firstTokenRecord(signIn *storedSignIn) []byte {
 	first := &storedSignIn{
 		issued: SignIn{
 			Username: signIn.issued.Username, Subject: signIn.issued.Subject, RefreshToken: signIn.issued.RefreshToken,
@@ -18,15 +25,25 @@ func (s *session) saveFirstTokenLocked(signIn *storedSignIn) {
 		},
 		at: signIn.at,
 	}
-	if data, err := first.encode(); err == nil {
-		s.first.setLocked(data, false)
+	data, err := first.encode()
+	if err != nil {
+		return nil
 	}
+	return data
 }
 
 // loadFirstToken returns a sign-in with nothing but its first refresh token, or nil.
 func (s *session) loadFirstToken(ctx context.Context) *storedSignIn {
-	data, err := s.agent.read(ctx, s.first.key)
-	if err != nil {
+	var data []byte
+	var err error
+	if s.agent.fleet != nil {
+		s.mu.Lock()
+		data = s.shared.record.First
+		s.mu.Unlock()
+	} else {
+		data, err = s.agent.read(ctx, s.first.key)
+	}
+	if err != nil || data == nil {
 		return nil
 	}
 	first, err := decodeRecord(data)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/store/shared"
 )
 
 // Login signs in. The password goes to the provider and is stored nowhere.
@@ -60,6 +62,9 @@ func notInAPIKey(r rune) bool {
 func (s *session) login(ctx context.Context, req LoginRequest, ask Prompter) error {
 	ctx, done := s.supersede(ctx)
 	defer done()
+	if err := s.checkShared(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	env, epoch := s.env, s.epoch
 	req.Device = s.deviceLocked(env)
@@ -196,9 +201,15 @@ func (s *session) adopt(res loginResult, limit time.Duration, lineage int) bool 
 	s.setSignInLocked(res.signIn)
 	s.setUntilLocked(res.signIn.until)
 	lineage = s.lineage
+	s.inFleet(res.token)
+	if s.agent.fleet != nil {
+		res.signIn.parent = shared.Parent{Revision: s.shared.record.Revision, Any: true}
+		s.shared.pending, s.shared.token, s.shared.record.First = true, s.shareToken(res.token), nil
+	}
 	version := s.saveLocked(res.signIn, true, attended)
 	s.mu.Unlock()
 	s.waitSaved(version, limit)
+	s.shareLogin(limit)
 	s.publish(res.token, res.skew, res.epoch, lineage, call)
 	s.agent.wakeScheduler()
 	return true

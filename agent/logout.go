@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -104,6 +105,7 @@ func (s *session) deleteRecord() error {
 		}
 	}
 	s.agent.markers.End(s.name)
+	err = cmp.Or(s.shareLogout(limit), err)
 	if err != nil {
 		e := s.storeError("logout", err)
 		e.Message = "signed out, but the sign-in is still in the store: " + e.Message

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/origin"
+	"github.com/legaltalent/kyc-agent/store/shared"
 )
 
 // recordVersion is written into every record. A reader refuses a newer one, because the
@@ -45,6 +46,9 @@ type record struct {
 	DeviceGroupKey string `json:"device_group_key,omitempty"`
 	DevicePassword string `json:"device_password,omitempty"`
 
+	// Parent is the record of the fleet that this one came of, while it is not the fleet's.
+	Parent shared.Parent `json:"parent,omitzero"`
+
 	// APIKey replaces everything but the version, the time and the environment.
 	APIKey string `json:"api_key,omitempty"`
 }
@@ -59,6 +63,7 @@ type storedSignIn struct {
 	firstGeneration int       // the generation the sign-in began with
 	until           time.Time // when it is to be revoked and forgotten; zero means never
 	apiKey          Secret    // if set, it is stored instead of a sign-in
+	parent          shared.Parent
 }
 
 // belongsTo reports whether signIn was made where env is. It must not be sent anywhere else.
@@ -122,7 +127,7 @@ func (signIn *storedSignIn) encode() ([]byte, error) {
 		RefreshToken: signIn.issued.RefreshToken.Reveal(), RefreshAPI: signIn.issued.RefreshAPI,
 		SignedInAt: signIn.issued.SignedInAt.UTC(), Generation: signIn.generation, First: signIn.firstGeneration,
 		DeviceKey: signIn.issued.Device.Key, DeviceGroupKey: signIn.issued.Device.GroupKey, DevicePassword: signIn.issued.Device.Password.Reveal(),
-		APIKey: signIn.apiKey.Reveal(), Until: signIn.until,
+		Parent: signIn.parent, APIKey: signIn.apiKey.Reveal(), Until: signIn.until,
 	}
 	if r.PoolID == poolOfIssuer(at.issuer) {
 		r.PoolID = ""
@@ -183,6 +188,6 @@ func decodeRecord(data []byte) (*storedSignIn, error) {
 			Device: Device{Key: r.DeviceKey, GroupKey: r.DeviceGroupKey, Password: NewSecret(r.DevicePassword)},
 		},
 		at: at, login: r.Login, generation: r.Generation, firstGeneration: r.First,
-		apiKey: NewSecret(r.APIKey), until: r.Until,
+		apiKey: NewSecret(r.APIKey), until: r.Until, parent: r.Parent,
 	}, nil
 }

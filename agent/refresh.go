@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/store/shared"
 )
 
 const (
@@ -116,17 +118,18 @@ type refreshTry struct {
 	signIn  *storedSignIn
 	epoch   int
 	lineage int
-	began   time.Time // wall clock
-	rotates bool      // it may replace the refresh token
-	keptAt  time.Time // when it brought a new refresh token, monotonic clock; zero if it did not
-	version int       // of the record that has it
+	began   time.Time     // wall clock
+	rotates bool          // it may replace the refresh token
+	parent  shared.Parent // the record of the fleet that signIn is from
+	keptAt  time.Time     // when it brought a new refresh token, monotonic clock; zero if it did not
+	version int           // of the record that has it
 }
 
 // refreshOnce makes one call to the provider. A new refresh token is durable before the ID
 // token that came with it becomes visible, unless the store takes longer than saveTimeout.
 func (s *session) refreshOnce(ctx context.Context) *Error {
 	s.mu.Lock()
-	try := &refreshTry{env: s.env, signIn: s.signIn, epoch: s.epoch, lineage: s.lineage, began: s.agent.now()}
+	try := &refreshTry{env: s.env, signIn: s.signIn, epoch: s.epoch, lineage: s.lineage, began: s.agent.now(), parent: s.shared.record.Parent()}
 	s.mu.Unlock()
 	if try.signIn == nil {
 		return s.notSignedIn("refresh")
@@ -155,6 +158,10 @@ func (s *session) refreshOnce(ctx context.Context) *Error {
 	}
 	cred := newCachedToken(try.env, res, try.began, mono, s.agent.view.Load().config.RefreshMargin)
 	cred.describe(refreshed, try.env)
+	if s.agent.fleet != nil && !s.shareRefreshed(try, refreshed, cred) {
+		s.recordAnswer(try, nil)
+		return nil
+	}
 	s.publish(cred, res.Skew, try.epoch, try.lineage, nil)
 	s.recordAnswer(try, nil)
 	s.saveRefreshed(try, refreshed)
@@ -172,6 +179,7 @@ func (s *session) keepRotated(try *refreshTry, rotated SignIn) {
 	}
 	try.keptAt = time.Now()
 	signIn := try.signIn.afterRefresh(try.env, rotated)
+	signIn.parent = try.parent
 	s.mu.Lock()
 	if s.lineage != try.lineage {
 		s.mu.Unlock()
@@ -183,6 +191,7 @@ func (s *session) keepRotated(try *refreshTry, rotated SignIn) {
 		signIn.at = try.signIn.at // the environment is another one by now
 	}
 	s.answeredLocked() // before the record is written, which removes the marker
+	s.shared.pending = s.agent.fleet != nil
 	try.version = s.saveLocked(signIn, true, false)
 }
 
@@ -195,6 +204,9 @@ func (s *session) saveRefreshed(try *refreshTry, refreshed *storedSignIn) {
 		return
 	}
 	s.unrotated = refreshed.generation == try.signIn.generation
+	if s.agent.fleet != nil {
+		return
+	}
 	if !s.signIn.sameAs(refreshed) && s.signIn.sameTokenAs(refreshed) {
 		s.saveLocked(refreshed, false, false)
 	}

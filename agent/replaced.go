@@ -86,7 +86,7 @@ func (s *session) revokeReplaced() {
 func (s *session) revokeIfDue() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.replaced) == 0 || s.revokeBackoff.err == nil || s.record.pendingLocked() {
+	if len(s.replaced) == 0 || s.revokeBackoff.err == nil || s.record.pendingLocked() || s.shared.pending {
 		return 0
 	}
 	if pause := s.revokeBackoff.remaining(s.agent.now(), false); pause > 0 {

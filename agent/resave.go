@@ -47,7 +47,7 @@ func (a *Agent) resaveLost() {
 func (s *session) resave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.signIn != nil && s.rejected == nil {
+	if s.signIn != nil && s.rejected == nil && (s.agent.fleet == nil || s.shared.pending) {
 		s.saveLocked(s.signIn, true, false)
 		s.agent.log.Warn("the stored sign-in was removed or replaced; saving it again", "op", "save", "env", s.name)
 	}

@@ -114,6 +114,9 @@ var errElsewhere = errors.New("made elsewhere")
 
 // loadSignIn reads the store. It returns nil without an error if there is no record.
 func (s *session) loadSignIn(ctx context.Context) (*storedSignIn, *Error) {
+	if s.agent.fleet != nil {
+		return s.loadShared(ctx)
+	}
 	data, err := s.agent.read(ctx, s.name)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -205,7 +208,7 @@ func (s *session) recordWritten(err error) {
 	if !s.unsavedLocked() && s.unanswered.IsZero() {
 		s.agent.markers.End(s.name)
 	}
-	if !s.record.pendingLocked() && len(s.replaced) > 0 {
+	if !s.record.pendingLocked() && !s.shared.pending && len(s.replaced) > 0 {
 		s.agent.goTracked(s.revokeReplaced)
 	}
 }

@@ -35,7 +35,7 @@ func (a *Agent) schedule() {
 func (a *Agent) startDue() time.Duration {
 	var next time.Duration
 	for _, s := range a.view.Load().byName {
-		for _, d := range []time.Duration{s.saveIfDue(), s.revokeIfDue(), s.endIfDue(), s.token.refreshIfDue(), s.aws.refreshIfDue()} {
+		for _, d := range []time.Duration{s.saveIfDue(), s.pushIfDue(), s.revokeIfDue(), s.endIfDue(), s.token.refreshIfDue(), s.aws.refreshIfDue()} {
 			if d > 0 && (next == 0 || d < next) {
 				next = d
 			}

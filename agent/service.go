@@ -289,6 +289,20 @@ type SinkStatus struct {
 	Left []string `json:"left,omitempty"`
 }
 
+// FleetStatus describes what the agents of a fleet share of one environment.
+type FleetStatus struct {
+	Revision int64  `json:"revision"`             // of the newest record that this agent has seen
+	Writer   string `json:"written_by"`           // the agent that wrote it
+	Holder   string `json:"refreshing,omitempty"` // the agent that refreshes now
+	// Members are the agents that were seen to refresh since this one started.
+	Members []string `json:"members"`
+	// Pending is true while this agent has a newer refresh token than the fleet.
+	Pending bool `json:"pending,omitempty"`
+	// Error is why the fleet's store cannot be used; ErrorSince is since when.
+	Error      string    `json:"error,omitempty"`
+	ErrorSince time.Time `json:"error_since,omitzero"`
+}
+
 // EnvironmentStatus describes the sign-in of one environment. Times that do not apply are
 // left out.
 type EnvironmentStatus struct {
@@ -335,6 +349,8 @@ type EnvironmentStatus struct {
 	Degraded    bool      `json:"degraded"`
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Fleet is set if the sign-in is shared with other agents.
+	Fleet *FleetStatus `json:"fleet,omitempty"`
 	// AWSExpiresAt is when the AWS credentials in memory end, as AWSCredentials reports it.
 	AWSExpiresAt time.Time `json:"aws_expires_at,omitzero"`
 	// AWSLastError is why there are no newer ones; it may be temporary.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/store/shared"
 )
 
 // A session is one environment's sign-in. A request that finds a good token in memory
@@ -60,6 +62,7 @@ type session struct {
 	refusedStamp    storedValue // see unattended.go
 	untilMark       storedValue // see until.go
 	limited         bool        // the store has it
+	shared          sharedState // see fleet.go
 }
 
 func newSession(a *Agent, env Environment) *session {
@@ -67,6 +70,9 @@ func newSession(a *Agent, env Environment) *session {
 	s.token.session, s.token.provider = s, tokenProvider{session: s}
 	s.aws.session, s.aws.provider = s, awsProvider{session: s}
 	s.record = storedValue{session: s, key: s.name, wrote: s.recordWritten}
+	if a.fleet != nil {
+		s.record.key = s.name + pendingSuffix
+	}
 	s.first = storedValue{session: s, key: s.name + firstTokenSuffix}
 	s.replacedRecord = storedValue{session: s, key: s.name + replacedSuffix}
 	s.refusedStamp = storedValue{session: s, key: s.name + refusedSuffix}
@@ -99,8 +105,8 @@ func (s *session) configure(env Environment) {
 	s.token.current.Store(nil)
 	s.clearAWSLocked()
 	s.rejected, s.absent = nil, nil
-	if !s.record.pendingLocked() { // otherwise memory has the only copy
-		s.loaded, s.signIn = false, nil
+	if !s.record.pendingLocked() && !s.shared.pending { // otherwise memory has the only copy
+		s.loaded, s.signIn, s.shared.record, s.shared.read = false, nil, shared.Record{}, false
 	}
 }
 
@@ -197,6 +203,7 @@ func (s *session) status() EnvironmentStatus {
 		st.NextRefresh = now.Add(max(s.token.due(cred, now), 0)).UTC().Truncate(time.Second)
 	}
 	st.LastError, st.LastErrorAt = s.lastErrorLocked()
+	s.fleetStatusLocked(&st)
 	s.awsStatusLocked(&st, now)
 	return st
 }

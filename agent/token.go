@@ -81,7 +81,7 @@ const mandatoryWindow = time.Minute
 
 func (p tokenProvider) windows(cred *cachedCredential) (advisory, mandatory time.Duration) {
 	advisory = cred.advisoryWindow(p.session.agent.view.Load().config.RefreshMargin)
-	return advisory, min(mandatoryWindow, advisory/2)
+	return advisory - cred.delay, min(mandatoryWindow, advisory/2)
 }
 
 func (p tokenProvider) refusalLocked() *Error { return p.session.unusableReasonLocked() }
@@ -108,14 +108,16 @@ func (p tokenProvider) unaskedDue(now time.Time) (pause time.Duration, due bool)
 
 // refresh starts again if the configuration changed while it ran, and gives up if a login or a
 // logout did what it was for.
-func (p tokenProvider) refresh(*cachedCredential) *Error {
+func (p tokenProvider) refresh(replaces *cachedCredential) *Error {
 	s := p.session
 	for {
 		s.mu.Lock()
 		epoch, lineage := s.epoch, s.lineage
 		s.mu.Unlock()
-		err := s.refreshSignIn()
-		if err != nil && needsSignIn(err) && !s.changedSince(epoch, lineage) {
+		var err *Error
+		if s.agent.fleet != nil {
+			err = s.refreshShared(replaces)
+		} else if err = s.refreshSignIn(); err != nil && needsSignIn(err) && !s.changedSince(epoch, lineage) {
 			err = s.tryUnattended(lineage, err)
 		}
 		s.mu.Lock()

@@ -108,6 +108,11 @@ func (s *session) unattendedDueLocked(now time.Time) bool {
 // sign-in, or it was refused. If the environment has no credential, the result is cause. A
 // credential that was refused is not tried again before it changes.
 func (s *session) tryUnattended(lineage int, cause *Error) *Error {
+	return s.tryUnattendedFor(lineage, cause, false)
+}
+
+// tryUnattendedFor is tryUnattended; own is for a sign-in that is not shared with the fleet.
+func (s *session) tryUnattendedFor(lineage int, cause *Error, own bool) *Error {
 	s.mu.Lock()
 	env, epoch, u := s.env, s.epoch, s.unattended
 	pause := u.remaining(s.agent.now())
@@ -134,7 +139,7 @@ func (s *session) tryUnattended(lineage int, cause *Error) *Error {
 	if stamp := refusedStamp(env, c); stamp == s.loadRefusedStamp() {
 		return s.refusedBeforeError(stamp)
 	}
-	return s.signInUnattended(env, epoch, lineage, c)
+	return s.signInUnattended(env, epoch, lineage, c, own)
 }
 
 // refusedSuffix makes the key under which it is stored which credential was refused, so that a
@@ -184,7 +189,7 @@ func (s *session) fixHint() string {
 }
 
 // signInUnattended makes the call.
-func (s *session) signInUnattended(env Environment, epoch, lineage int, c Credential) *Error {
+func (s *session) signInUnattended(env Environment, epoch, lineage int, c Credential, own bool) *Error {
 	s.mu.Lock()
 	s.unattended.lastTry, s.unattended.pause = s.agent.now(), unattendedInterval
 	req := LoginRequest{Environment: s.name, Username: c.Username, Password: c.Password, Device: s.deviceLocked(env)}
@@ -200,6 +205,9 @@ func (s *session) signInUnattended(env Environment, epoch, lineage int, c Creden
 	}
 	lastTry := s.agent.now()
 	result := s.newLoginResult(env, epoch, LoginRequest{Username: c.Username}, res)
+	if own {
+		return s.publishOwn(result, lineage)
+	}
 	if !s.adopt(result, saveTimeout, lineage) {
 		s.revokeLate(env, result.signIn)
 		return nil
