@@ -191,3 +191,18 @@ func Cleanup() {
 		_ = os.RemoveAll(builtDir)
 	}
 }
+
+// PublicDir returns a new folder that other users of the machine may pass, for a server that
+// does not run as root. The test removes it.
+func PublicDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kyc-peer-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// PostgresPassword is the password of each role.
+const PostgresPassword = "Postgres-password-3"
+
+// A Postgres is a server with one database, "kyc", which the role "owner" owns. The role "agent"
+// has what the documentation grants to agents, once Grant was called.
+type Postgres struct {
+	dir, bin string
+	port     int
+	process  *process
+}
+
+// StartPostgres makes a cluster in dir, which is a path that other users may pass, and starts it.
+func StartPostgres(dir string) (*Postgres, error) {
+	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(bins) == 0 {
+		return nil, fmt.Errorf("%w: /usr/lib/postgresql/*/bin/initdb; run: apt-get install postgresql", ErrMissing)
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	p := &Postgres{dir: filepath.Join(dir, "postgres"), bin: filepath.Dir(bins[len(bins)-1]), port: port}
+	if err := giveTo(p.dir, "postgres"); err != nil {
+		return nil, err
+	}
+	pw := filepath.Join(p.dir, "pw")
+	if err := os.WriteFile(pw, []byte(PostgresPassword+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	initdb := p.command("initdb", "-D", p.data(), "-U", "owner", "-A", "scram-sha-256", "--pwfile="+pw, "-E", "UTF8", "--no-locale", "-N")
+	if err := asUser(initdb, "postgres"); err != nil {
+		return nil, err
+	}
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
+	for _, sql := range []string{"CREATE DATABASE kyc", "CREATE ROLE agent LOGIN PASSWORD '" + PostgresPassword + "'"} {
+		if err := p.exec("postgres", sql); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+
+func (p *Postgres) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(p.bin, name), args...)
+	cmd.Dir = p.dir
+	return cmd
+}
+
+// Start starts the server again.
+func (p *Postgres) Start() error {
+	cmd := p.command("postgres", "-D", p.data(), "-c", "listen_addresses=127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir)
+	if err := asUser(cmd, "postgres"); err != nil {
+		return err
+	}
+	process, err := start(cmd, filepath.Join(filepath.Dir(p.dir), "postgres.log"))
+	if err != nil {
+		return err
+	}
+	p.process = process
+	return process.await("postgres", func() error { return p.exec("postgres", "SELECT 1") })
+}
+
+// Stop ends the server at once, as a crash of its machine would.
+func (p *Postgres) Stop() { p.process.end(syscall.SIGQUIT) }
+
+// Suspend stops its processes without ending them.
+func (p *Postgres) Suspend() { _ = syscall.Kill(-p.process.cmd.Process.Pid, syscall.SIGSTOP) }
+
+// Resume goes on.
+func (p *Postgres) Resume() { _ = syscall.Kill(-p.process.cmd.Process.Pid, syscall.SIGCONT) }
+
+// Addr is where it listens.
+func (p *Postgres) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
+
+// DSN is the connection string of a role, at a port of loopback, or the server's own for 0.
+func (p *Postgres) DSN(role string, port int) string {
+	if port == 0 {
+		port = p.port
+	}
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/kyc?sslmode=disable", role, PostgresPassword, port)
+}
+
+// Exec runs SQL as the owner.
+func (p *Postgres) Exec(sql string) error { return p.exec("kyc", sql) }
+
+func (p *Postgres) exec(database, sql string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://owner:%s@127.0.0.1:%d/%s?sslmode=disable", PostgresPassword, p.port, database))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql).ReadAll()
+	return err
+}
+
+// Grant gives the role agent what docs/fleet.md says.
+func (p *Postgres) Grant(table string) error {
+	return p.Exec("GRANT SELECT, INSERT, UPDATE ON " + table + " TO agent")
+}
+
+// Dump returns what pg_dump writes: all that the server has of the database.
+func (p *Postgres) Dump() ([]byte, error) {
+	cmd := p.command("pg_dump", p.DSN("owner", 0))
+	if err := asUser(cmd, "postgres"); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	err := cmd.Run()
+	return out.Bytes(), err
+}

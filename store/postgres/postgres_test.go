@@ -1,0 +1,116 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/engine"
+	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/postgres"
+	"github.com/legaltalent/kyc-agent/store/shared"
+	"github.com/legaltalent/kyc-agent/store/shared/sharedtest"
+)
+
+// server is a PostgreSQL with the table, and what agents may do with it.
+func server(t *testing.T) *engine.Postgres {
+	t.Helper()
+	pg, err := engine.StartPostgres(testpeer.PublicDir(t))
+	if errors.Is(err, engine.ErrMissing) {
+		testpeer.Missing(t, "PostgreSQL", "run: apt-get install postgresql")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pg.Stop)
+	if err := open(t, pg.DSN("owner", 0)).Init(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Grant(postgres.DefaultTable); err != nil {
+		t.Fatal(err)
+	}
+	return pg
+}
+
+func open(t *testing.T, dsn string) *postgres.Engine {
+	t.Helper()
+	e, err := postgres.Open(postgres.Options{DSN: dsn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestPostgres(t *testing.T) {
+	testpeer.Slow(t)
+	pg := server(t)
+	sharedtest.Run(t, func(t *testing.T) shared.Engine { return open(t, pg.DSN("agent", 0)) })
+	t.Run("Faults", func(t *testing.T) { faults(t, pg) })
+}
+
+// faults are what a server says, with what a person has to do. No error shows the password.
+func faults(t *testing.T, pg *engine.Postgres) {
+	agent := pg.DSN("agent", 0)
+	for _, c := range []struct {
+		name, before, after, dsn string
+		kind                     error
+		want                     string
+	}{
+		{"no table", "ALTER TABLE kyc_agent RENAME TO gone", "ALTER TABLE gone RENAME TO kyc_agent", agent, store.ErrUnusable, "run once: kyc-agentd store init"},
+		{"no SELECT", "REVOKE SELECT ON kyc_agent FROM agent", "GRANT SELECT ON kyc_agent TO agent", agent, store.ErrUnusable, "GRANT SELECT, INSERT, UPDATE ON kyc_agent"},
+		{"no UPDATE", "REVOKE UPDATE ON kyc_agent FROM agent", "GRANT UPDATE ON kyc_agent TO agent", agent, store.ErrUnusable, "GRANT SELECT, INSERT, UPDATE ON kyc_agent"},
+		{"no INSERT", "REVOKE INSERT ON kyc_agent FROM agent", "GRANT INSERT ON kyc_agent TO agent", agent, store.ErrUnusable, "GRANT SELECT, INSERT, UPDATE ON kyc_agent"},
+		{"read-only", "ALTER ROLE agent SET default_transaction_read_only = on", "ALTER ROLE agent RESET default_transaction_read_only", agent, store.ErrUnavailable, "read-only"},
+		{"too many connections", "ALTER ROLE agent CONNECTION LIMIT 0", "ALTER ROLE agent CONNECTION LIMIT -1", agent, store.ErrUnavailable, "too many connections"},
+		{"wrong password", "", "", strings.Replace(agent, engine.PostgresPassword, "Wrong-password-4", 1), store.ErrUnusable, "correct the connection string"},
+		{"no database", "", "", strings.Replace(agent, "/kyc?", "/nothing?", 1), store.ErrUnusable, "correct the connection string"},
+		{"nobody listens", "", "", "postgres://agent:" + engine.PostgresPassword + "@127.0.0.1:1/kyc?sslmode=disable", store.ErrUnavailable, "no connection"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e, k := open(t, c.dsn), "fault-"+strings.ToLower(strings.ReplaceAll(c.name, " ", "-"))
+			if err := pg.Exec("INSERT INTO kyc_agent VALUES ('" + k + "', 'one')"); err != nil {
+				t.Fatal(err)
+			}
+			if c.before != "" {
+				if err := pg.Exec(c.before); err != nil {
+					t.Fatal(err)
+				}
+				defer func() {
+					if err := pg.Exec(c.after); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			_, get := e.Get(within(t), k)
+			err := errors.Join(get, e.Swap(within(t), k, []byte("one"), []byte("two")), e.Swap(within(t), k+"-new", nil, []byte("two")))
+			if err == nil || !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want one with %q", err, c.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "assword-") || strings.Contains(err.Error(), "postgres://")) {
+				t.Errorf("the error shows the connection string: %v", err)
+			}
+		})
+	}
+}
+
+func TestOpen(t *testing.T) {
+	for _, dsn := range []string{"postgres://u:Secret-5@host:port/db", "host='Secret-5", "postgres://u:Secret-5@[::1/db"} {
+		if _, err := postgres.Open(postgres.Options{DSN: dsn}); err == nil || strings.Contains(err.Error(), "Secret-5") || !errors.Is(err, store.ErrUnusable) {
+			t.Errorf("%q: %v", dsn, err)
+		}
+	}
+	for _, table := range []string{"a;b", "A", "a.b.c", `"x"`, "a b"} {
+		if _, err := postgres.Open(postgres.Options{DSN: "postgres://h/d", Table: table}); err == nil {
+			t.Errorf("table %q is accepted", table)
+		}
+	}
+}
