@@ -17,6 +17,10 @@ import (
 // yet: a sign-in, or a refresh token that replaced the fleet's.
 const pendingSuffix = "--pending"
 
+// MaxSharedName is the longest name of an environment that a fleet can share: the key of what is
+// pending has to be a key of the store.
+const MaxSharedName = 63 - len(pendingSuffix)
+
 const (
 	// sharedTimeout is how long a refresh waits for the other agents; one of them may have a
 	// call under way that takes a minute.
@@ -49,8 +53,8 @@ func (a *Agent) describeStore() store.Info {
 // checkFleet refuses a name that is too long for the keys of what is pending.
 func (a *Agent) checkFleet(c Config) error {
 	for _, env := range c.Environments {
-		if a.fleet != nil && !store.ValidKey(env.Name+pendingSuffix) {
-			return configError("environment name %q is too long for a shared store; use at most %d characters", env.Name, 63-len(pendingSuffix))
+		if a.fleet != nil && len(env.Name) > MaxSharedName {
+			return configError("environment name %q is too long for a shared store; use at most %d characters", env.Name, MaxSharedName)
 		}
 	}
 	return nil

@@ -10,6 +10,11 @@
 // keys. secrets.go finds the files that hold secrets, and secretfile.go reads them.
 package config
 
+import (
+	"github.com/legaltalent/kyc-agent/store/kubernetes"
+	"github.com/legaltalent/kyc-agent/store/postgres"
+)
+
 // Config is config.toml. It is read from the file that --config names, else from
 // $XDG_CONFIG_HOME/kyc-agent/config.toml, else from ~/.config/kyc-agent/config.toml;
 // only a file named by --config must exist. It holds no secret: each secret is in a
@@ -38,15 +43,42 @@ type Config struct {
 	RefreshMargin Duration `toml:"refresh_margin"`
 
 	// Store is where sign-ins are kept: "keyring", "file", "memory", or "auto" for
-	// the first of them that works. Default "auto". Anything else is an error. A
-	// change needs a restart.
+	// the first of them that works. Default "auto". "kubernetes" and "postgres" share them
+	// with the agents of other machines, a fleet: one Secret of a cluster, or one table. Such
+	// an agent needs a key (StoreKeyFile), which all of the fleet have, and a state folder of
+	// its own. Anything else is an error. A change needs a restart.
 	Store StoreKind `toml:"store"`
 
-	// StoreKeyFile holds the age identity that the file store encrypts with: an
+	// StoreKeyFile holds the age identity that the file store, or a fleet, encrypts with: an
 	// absolute path, or one that begins with ~/. Default: store.key beside the default
 	// config.toml, if it exists; `kyc-agentd keygen` makes it.
 	// $CREDENTIALS_DIRECTORY/kyc-agentd.key overrides both. A change needs a restart.
 	StoreKeyFile Path `toml:"store_key_file"`
+
+	// FleetMember is the name of this agent in the status of the others. Default: the name of
+	// the machine, or of the pod. At most 63 letters, digits, '.', '-' and '_'. A change needs
+	// a restart.
+	FleetMember MemberName `toml:"fleet_member"`
+	// KubernetesSecret is the Secret of store = "kubernetes", which has to exist. Default
+	// "kyc-agent". Two fleets in one namespace need two. A change needs a restart.
+	KubernetesSecret KubernetesName `toml:"kubernetes_secret"`
+	// KubernetesNamespace is its namespace. Default: that of the pod. A change needs a restart.
+	KubernetesNamespace KubernetesName `toml:"kubernetes_namespace"`
+	// KubernetesCredentials is a folder with the token and the ca.crt of a service account that
+	// may get, update and watch the Secret. Default: that of the pod,
+	// /var/run/secrets/kubernetes.io/serviceaccount. The API server is the one of the variables
+	// KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. A change needs a restart.
+	KubernetesCredentials Path `toml:"kubernetes_credentials"`
+	// PostgresDSNFile holds the connection string of store = "postgres", in one line, such as
+	// postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full: an absolute path, or one that
+	// begins with ~/. Default: the systemd credential kyc-agentd.postgres, else the variable
+	// KYC_POSTGRES_DSN. A file that is missing, open to others or not yours is an error. A
+	// change needs a restart.
+	PostgresDSNFile SecretPath `toml:"postgres_dsn_file"`
+	// PostgresTable is the table, which `kyc-agentd store init` makes: "kyc_agent", or with a
+	// schema "kyc.agent". Default "kyc_agent". Two fleets in one database need two. A change
+	// needs a restart.
+	PostgresTable TableName `toml:"postgres_table"`
 
 	// ForwardEnvironments are the environments of the extra socket, agent.extra.sock beside
 	// the agent's own: ["staging"]. That socket hands out their tokens and refuses everything
@@ -177,6 +209,12 @@ type Environment struct {
 	// Region, UserPoolID or ClientID, or to an AuthFlow that shows the password, needs a restart.
 	PasswordFile SecretPath `toml:"password_file"`
 
+	// Fallback is what an agent with a shared Store does while it cannot reach that, once its
+	// token has ended: with "own" it signs in for itself, as Username with PasswordFile, which
+	// are then required. Such a sign-in lasts for one ID token and is not shared. Default "":
+	// it has no token until the store is back.
+	Fallback Fallback `toml:"fallback"`
+
 	// HandOutAccessTokens lets programs of this user have the access token of the sign-in, too,
 	// with `kyc-token -t access`: true or false. With it a program can change the user's
 	// attributes and password and sign them out. The socket for forwarding never hands it
@@ -232,6 +270,8 @@ func builtin() Config {
 		DefaultEnvironment: "staging",
 		RefreshMargin:      Duration{"5m"},
 		Store:              StoreKind{"auto"},
+		KubernetesSecret:   KubernetesName{kubernetes.DefaultSecret},
+		PostgresTable:      TableName{postgres.DefaultTable},
 		LogLevel:           Level{"info"},
 		Audit:              AuditMode{"on"},
 		Environments: map[string]Environment{

@@ -112,6 +112,9 @@ func (c Config) withDefaults(d Config) Config {
 	c.RefreshMargin = cmp.Or(c.RefreshMargin, d.RefreshMargin)
 	c.Store = cmp.Or(c.Store, d.Store)
 	c.StoreKeyFile = cmp.Or(c.StoreKeyFile, d.StoreKeyFile)
+	c.FleetMember = cmp.Or(c.FleetMember, d.FleetMember)
+	c.KubernetesSecret = cmp.Or(c.KubernetesSecret, d.KubernetesSecret)
+	c.PostgresTable = cmp.Or(c.PostgresTable, d.PostgresTable)
 	c.LogLevel = cmp.Or(c.LogLevel, d.LogLevel)
 	c.Audit = cmp.Or(c.Audit, d.Audit)
 	all := maps.Clone(d.Environments)
@@ -161,6 +164,9 @@ func (c Config) check() error {
 	if err := c.checkSockets(); err != nil {
 		return err
 	}
+	if err := c.checkFleet(); err != nil {
+		return err
+	}
 	return c.checkHosts()
 }
 
@@ -180,7 +186,7 @@ func (e Environment) check(name string) error {
 	if e.PasswordFile.s != "" && e.Username.s == "" {
 		return Errorf("environments.%s: password_file is set and username is not; the agent signs in by itself with both", name)
 	}
-	return e.checkBrowser(name)
+	return cmp.Or(e.checkBrowser(name), e.checkFallback(name))
 }
 
 // Names returns the names of the environments in ascending order.
@@ -228,6 +234,7 @@ func (e Environment) AgentEnvironment(name string, vars Environ) (agent.Environm
 		ClientSecret:         secret,
 		RefreshTokenValidity: validity,
 		Unattended:           unattended,
+		FallbackOwn:          e.Fallback.s == "own",
 		HandOutAccessTokens:  e.HandOutAccessTokens.s == "true",
 		Endpoint:             withoutSlash(e.Endpoint),
 		Issuer:               e.Issuer.s,

@@ -87,7 +87,7 @@ func SecretFiles(file string, vars Environ) (paths []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	paths = append(paths, c.KeyFile(vars))
+	paths = append(paths, c.KeyFile(vars), underHome(c.PostgresDSNFile.s, vars.Get("HOME")))
 	for _, name := range c.Names() {
 		for _, named := range []SecretPath{c.Environments[name].ClientSecretFile, c.Environments[name].PasswordFile} {
 			paths = append(paths, underHome(named.s, vars.Get("HOME")))

@@ -29,6 +29,12 @@ var topKeys = []struct {
 	{"refresh_margin", false, false, func(c Config) string { return c.RefreshMargin.s }},
 	{"store", true, false, func(c Config) string { return c.Store.s }},
 	{"store_key_file", true, false, func(c Config) string { return c.StoreKeyFile.s }},
+	{"fleet_member", true, false, func(c Config) string { return c.FleetMember.s }},
+	{"kubernetes_secret", true, false, func(c Config) string { return c.ofStore("kubernetes", c.KubernetesSecret.s) }},
+	{"kubernetes_namespace", true, false, func(c Config) string { return c.KubernetesNamespace.s }},
+	{"kubernetes_credentials", true, false, func(c Config) string { return c.KubernetesCredentials.s }},
+	{"postgres_dsn_file", true, false, func(c Config) string { return c.PostgresDSNFile.s }},
+	{"postgres_table", true, false, func(c Config) string { return c.ofStore("postgres", c.PostgresTable.s) }},
 	{"forward_environments", true, true, func(c Config) string { return strings.Join(c.ForwardEnvironments, ",") }},
 	{"log_level", false, false, func(c Config) string { return c.LogLevel.s }},
 	{"audit", false, false, func(c Config) string { return c.Audit.s }},
@@ -199,7 +205,8 @@ func Get(file string, vars Environ, key string) (string, error) {
 // Words returns the words that the value of a key may be, or nil if it is no word.
 func Words(key string) []string {
 	return map[string][]string{
-		"store":                  {"auto", "keyring", "file", "memory"},
+		"store":                  {"auto", "keyring", "file", "memory", "kubernetes", "postgres"},
+		"fallback":               {"own"},
 		"log_level":              {"debug", "info", "warn", "error"},
 		"audit":                  {"on", "required", "off"},
 		"auth_flow":              {"password", "srp", "choice", "custom", "browser"},

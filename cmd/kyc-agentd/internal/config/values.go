@@ -62,6 +62,14 @@ type (
 	Bool = Text[boolKind]
 	// Username is the name of a user in a Cognito user pool.
 	Username = Text[usernameKind]
+	// Fallback is what an agent does without its shared store.
+	Fallback = Text[fallbackKind]
+	// MemberName is the name of an agent in its fleet.
+	MemberName = Text[memberKind]
+	// KubernetesName is the name of an object in Kubernetes.
+	KubernetesName = Text[kubernetesKind]
+	// TableName is the name of a table in PostgreSQL.
+	TableName = Text[tableKind]
 	// URL is an https URL, or an http one on loopback: passwords and tokens are sent to it.
 	URL = Text[urlKind]
 )
@@ -109,8 +117,8 @@ func (durationKind) check(s string) error {
 type storeKind struct{}
 
 func (storeKind) check(s string) error {
-	if !slices.Contains([]string{"auto", "keyring", "file", "memory"}, s) {
-		return fmt.Errorf("unknown store %q; want auto, keyring, file or memory", s)
+	if !slices.Contains([]string{"auto", "keyring", "file", "memory", "kubernetes", "postgres"}, s) {
+		return fmt.Errorf("unknown store %q; want auto, keyring, file, memory, kubernetes or postgres", s)
 	}
 	return nil
 }

@@ -60,6 +60,7 @@ var environmentFields = []struct {
 	{"username", false, true, func(e *Environment) value { return &e.Username }},
 	{"password_file", false, true, func(e *Environment) value { return &e.PasswordFile }},
 	{"confirm", false, false, func(e *Environment) value { return &e.Confirm }},
+	{"fallback", false, true, func(e *Environment) value { return &e.Fallback }},
 	{"hand_out_access_tokens", false, true, func(e *Environment) value { return &e.HandOutAccessTokens }},
 	{"identity_pool_id", false, false, func(e *Environment) value { return &e.IdentityPoolID }},
 	{"role_arn", false, false, func(e *Environment) value { return &e.RoleARN }},
@@ -107,7 +108,7 @@ func texts[K kind](list []Text[K]) (items []string) {
 var secretKeys = map[string]string{"client_secret": "client_secret_file", "password": "password_file"}
 
 // reservedVariables are the variables of the project that belong to no environment.
-var reservedVariables = []string{"KYC_AGENT_SOCK", "KYC_ENV", "KYC_TOKEN", "KYC_API_URL", "KYC_TOKEN_EXPIRES_AT"}
+var reservedVariables = []string{"KYC_AGENT_SOCK", "KYC_ENV", "KYC_TOKEN", "KYC_API_URL", "KYC_TOKEN_EXPIRES_AT", postgresVariable}
 
 // applyVariables overrides c with KYC_<NAME>_<KEY> from vars. warnings name variables that
 // look like these but belong to no environment.

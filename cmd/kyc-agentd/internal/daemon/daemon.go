@@ -241,6 +241,10 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 	if d.store, err = d.openStore(ctx); err != nil {
 		return err
 	}
+	fleet, err := d.openFleet()
+	if err != nil {
+		return err
+	}
 	d.sinks = d.newSinks()
 	d.agent, err = agent.New(agent.Options{
 		Authenticator: cognito.New(cognito.Options{Logger: d.log}),
@@ -254,6 +258,7 @@ func (d *daemon) makeAgent(ctx context.Context) (err error) {
 		Markers:       d.markers(),
 		Unsaved:       d.lock.receive(d.receiveValues(ctx)),
 		Locked:        d.lock.reason(),
+		Fleet:         fleet,
 	})
 	if err != nil {
 		return err

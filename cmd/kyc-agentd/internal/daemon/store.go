@@ -13,7 +13,11 @@ import (
 
 // openStore opens the store that the configuration asks for.
 func (d *daemon) openStore(ctx context.Context) (store.Store, error) {
-	s, err := auto.Open(ctx, d.storeOptions(d.started))
+	options := d.storeOptions(d.started)
+	if d.started.Shared() {
+		options.Kind = auto.File // for what the fleet does not have yet
+	}
+	s, err := auto.Open(ctx, options)
 	if err != nil {
 		return nil, &agent.Error{Code: agent.CodeConfiguration, Op: "store", Message: err.Error(), Err: err}
 	}
@@ -49,7 +53,7 @@ func (d *daemon) keepInFiles(ctx context.Context, c config.Config) error {
 // markers returns where the agent notes that a refresh is in progress: beside the stored
 // sign-ins, whatever the store is. What a private agent has in memory does not outlive it.
 func (d *daemon) markers() agent.Markers {
-	if d.started.Store.String() == "memory" {
+	if d.started.Store.String() == "memory" || d.started.Shared() { // a lease that is left is the fleet's note
 		return nil
 	}
 	return marker.New(config.StateDir(d.opts.Vars))
