@@ -25,6 +25,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer/engine"
 )
 
 // options is what to run.
@@ -41,7 +43,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.engine, "engine", "postgres", "postgres or kubernetes")
-	flag.StringVar(&o.kube, "kube", os.Getenv("KYC_KUBE"), "folder with etcd and kube-apiserver")
+	flag.StringVar(&o.kube, "kube", engine.KubeBinaries(), "folder with etcd and kube-apiserver")
 	flag.IntVar(&o.agents, "agents", 50, "")
 	flag.DurationVar(&o.length, "for", 20*time.Minute, "")
 	flag.DurationVar(&o.grace, "grace", time.Minute, "Cognito's grace period")

@@ -18,14 +18,7 @@ import (
 // server is a PostgreSQL with the table, and what agents may do with it.
 func server(t *testing.T) *engine.Postgres {
 	t.Helper()
-	pg, err := engine.StartPostgres(testpeer.PublicDir(t))
-	if errors.Is(err, engine.ErrMissing) {
-		testpeer.Missing(t, "PostgreSQL", "run: apt-get install postgresql")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pg.Stop)
+	pg := testpeer.Postgres(t)
 	if err := open(t, pg.DSN("owner", 0)).Init(within(t)); err != nil {
 		t.Fatal(err)
 	}

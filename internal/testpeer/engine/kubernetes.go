@@ -39,8 +39,21 @@ type Kubernetes struct {
 	client          *http.Client
 }
 
-// StartKubernetes starts the programs etcd and kube-apiserver of the folder bin, which
-// [Kubernetes binaries] are made by `make kube`, with their files in dir.
+// KubeBinaries is where `make kube` builds etcd and kube-apiserver: $KYC_KUBE, or a folder in the
+// user's cache, so that a clean checkout does not build them again.
+func KubeBinaries() string {
+	if dir := os.Getenv("KYC_KUBE"); dir != "" {
+		return dir
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "kyc-agent", "kube-1.36.3")
+}
+
+// StartKubernetes starts the programs etcd and kube-apiserver of the folder bin, which is
+// KubeBinaries, with their files in dir.
 func StartKubernetes(dir, bin string) (*Kubernetes, error) {
 	for _, name := range []string{"etcd", "kube-apiserver"} {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
