@@ -42,6 +42,9 @@ const (
 	// noticed that late.
 	watchTimeout = 30 * time.Second
 	maxConflicts = 20
+	// watchAgain is when a watch that was forbidden is tried again: an API server that has just
+	// started forbids what it does not know to be allowed yet.
+	watchAgain = time.Minute
 )
 
 // Options say where the Secret is.
@@ -64,8 +67,8 @@ type Engine struct {
 	log       *slog.Logger
 
 	mu      sync.Mutex
-	newest  secret // what was last read or written; empty before
-	noWatch bool   // the Role does not allow watch
+	newest  secret    // what was last read or written; empty before
+	noWatch time.Time // until when watch is not tried again, because the Role does not allow it
 }
 
 var (
@@ -113,7 +116,7 @@ func (e *Engine) Describe() store.Info {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	info := store.Info{Kind: "kubernetes", Detail: e.namespace + "/" + e.name, Lasting: true}
-	if e.noWatch {
+	if time.Now().Before(e.noWatch) {
 		info.Advice = "the Role lacks the verb watch for the Secret " + e.name + ", so that other machines' refreshes are noticed late"
 	}
 	return info
@@ -230,7 +233,7 @@ func (e *Engine) Watch(ctx context.Context, key string, known []byte, every time
 		return v, err
 	}
 	e.mu.Lock()
-	version, denied := e.newest.version, e.noWatch
+	version, denied := e.newest.version, time.Now().Before(e.noWatch)
 	e.mu.Unlock()
 	if denied {
 		return v, e.sleep(ctx, every)
@@ -240,7 +243,7 @@ func (e *Engine) Watch(ctx context.Context, key string, known []byte, every time
 	switch {
 	case ok && refused.code == 403:
 		e.mu.Lock()
-		e.noWatch = true
+		e.noWatch = time.Now().Add(watchAgain)
 		e.mu.Unlock()
 		e.log.Warn("reading the fleet's store every so often instead of watching it", "op", "fleet", "error", err)
 		return v, e.sleep(ctx, every)

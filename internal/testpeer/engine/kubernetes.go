@@ -250,11 +250,23 @@ func (k *Kubernetes) callAs(token, method, path string, object any) (int, []byte
 	return resp.StatusCode, data, err
 }
 
+// Verbs are what an agent needs of the Role for its Secret.
+func Verbs() []string { return []string{"get", "update", "watch"} }
+
+// Create makes an object of a manifest in the namespace, or replaces it.
+func (k *Kubernetes) Create(o map[string]any) error {
+	kind := o["kind"].(string)
+	if kind == "Deployment" {
+		return k.must("POST", "/apis/apps/v1/namespaces/"+Namespace+"/deployments", o, http.StatusCreated)
+	}
+	return k.Apply(strings.ToLower(kind)+"s", o)
+}
+
 // Install makes an empty Secret, and a Role for it with the verbs, by default those that an agent
 // needs, and gives the Role to the service account.
 func (k *Kubernetes) Install(secret string, verbs ...string) error {
 	if len(verbs) == 0 {
-		verbs = []string{"get", "update", "watch"}
+		verbs = Verbs()
 	}
 	named := func(more map[string]any) map[string]any {
 		more["metadata"] = map[string]any{"name": secret}
