@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 )
 
 // logoutOptions are the options of `logout`.
@@ -64,7 +65,7 @@ func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
 	}
 	err := in.waitFor(func(agent.Prompter) error { return in.service.Logout(ctx, req) })
 	if err == nil {
-		in.cli.io.say(done, in.env.Name)
+		in.cli.io.say(done+"%s", in.env.Name, otherMachines(in.env))
 		if in.env.Unattended {
 			in.cli.io.say("%s: the agent signs in by itself again after: kyc-agentd reload (or a login, or a restart)", in.env.Name)
 		}
@@ -73,6 +74,17 @@ func (o *logoutOptions) run(ctx context.Context, in *interaction) error {
 		in.signOutBrowser(ctx)
 	}
 	return cmp.Or(err, warnOfTokensLeft(ctx, in))
+}
+
+// otherMachines says whom a logout signed out besides the user of this machine.
+func otherMachines(env agent.EnvironmentStatus) string {
+	if env.Fleet == nil {
+		return ""
+	}
+	if len(env.Fleet.Members) == 0 {
+		return ", on every machine that shares this sign-in"
+	}
+	return ", on every machine that shares this sign-in; seen: " + statustext.Members(env.Fleet)
 }
 
 // runAll ends the sign-ins of all environments that have one or may have one. It goes on

@@ -115,7 +115,7 @@ func (c *cli) addCommands(root *cobra.Command) {
 	help := c.helpCommand()
 	root.SetHelpCommand(help)
 	group("The daemon", c.serveCommand(), c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand())
-	group("Configuration", c.configCommand(), c.useCommand(), c.keygenCommand())
+	group("Configuration", c.configCommand(), c.useCommand(), c.keygenCommand(), c.storeCommand())
 	group("This program", c.completionCommand(), help, c.versionCommand())
 	root.AddCommand(c.environmentCommand(), c.authCommand(), c.tokenCommand(), c.keyringChildCommand(), c.passphraseChildCommand(), c.sandboxChildCommand())
 }

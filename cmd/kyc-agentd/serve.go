@@ -33,7 +33,7 @@ func (c *cli) serveCommand() *cobra.Command {
 	// A daemon that is to be replaced runs the next program with this first.
 	cmd.Flags().BoolVar(&check, "check", false, "")
 	_ = cmd.Flags().MarkHidden("check")
-	_ = cmd.RegisterFlagCompletionFunc("store", completeValues("auto", "file", "keyring", "memory"))
+	_ = cmd.RegisterFlagCompletionFunc("store", completeValues("auto", "file", "keyring", "kubernetes", "memory", "postgres"))
 	_ = cmd.RegisterFlagCompletionFunc("log-level", completeValues("debug", "error", "info", "warn"))
 	return cmd
 }

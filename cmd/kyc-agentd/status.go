@@ -218,6 +218,9 @@ func writeErrors(w io.Writer, st agent.Status, now time.Time) (err error) {
 		if e.Warning != "" {
 			line("%s", e.Warning)
 		}
+		if fleet := statustext.Fleet(e); fleet != "" && e.State != agent.StateUnknown {
+			line("%s: shared: %s", e.Name, fleet)
+		}
 		if e.LastError != "" {
 			word := "last error"
 			if e.Degraded {

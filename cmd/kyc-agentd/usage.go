@@ -37,7 +37,8 @@ uses the socket that systemd passes, and says when it is ready.
                      (~/.config/kyc-agent/config.toml), which may be missing
   --socket PATH      where to listen; its folder must be private (mode 0700)
   --store STORE      where sign-ins are kept: keyring, file, memory, or auto for
-                     the first of them that works
+                     the first of them that works; kubernetes or postgres to
+                     share them with other machines
   --log-level LEVEL  debug, info, warn or error
   --no-proxy-api     do not forward requests to the API with a token; the
                      daemon still hands out tokens
@@ -81,8 +82,9 @@ const usageLogout = `Usage: kyc-agentd logout [--local | --all-devices [--yes]] 
        kyc-agentd logout --all [--local] [--yes]
 
 Ends a sign-in: Cognito revokes it, if Cognito can be reached, and the daemon
-forgets it in any case. A token file that still holds a token is named, and the
-exit code is 75 then.
+forgets it in any case. A sign-in that is shared with other machines (store =
+"kubernetes" or "postgres") ends on all of them. A token file that still holds a
+token is named, and the exit code is 75 then.
 
   ENVIRONMENT    staging, prod or another that the daemon knows;
                  else $KYC_ENV, else the daemon's default
@@ -365,6 +367,18 @@ in memory into files.
 
   PATH           else $XDG_CONFIG_HOME/kyc-agent/store.key
                  (~/.config/kyc-agent/store.key), where serve looks for it
+  --socket PATH  not used
+`
+
+const usageStore = `Usage: kyc-agentd store init [--config FILE]
+
+Prepares the store that the agents of several machines share (store =
+"postgres" or "kubernetes" in config.toml), once for all of them. It makes the
+table of PostgreSQL, if there is none, and says what to grant to the agents'
+role. The Secret of Kubernetes is made by kubectl; init checks that this agent
+may read it.
+
+  --config FILE  instead of $XDG_CONFIG_HOME/kyc-agent/config.toml
   --socket PATH  not used
 `
 

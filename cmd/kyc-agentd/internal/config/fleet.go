@@ -122,3 +122,9 @@ func (c Config) ofStore(store, value string) string {
 	}
 	return value
 }
+
+// FleetDiffers reports whether the keys of the shared store are others than in was.
+func (c Config) FleetDiffers(was Config) bool {
+	return c.FleetMember != was.FleetMember || c.KubernetesSecret != was.KubernetesSecret || c.KubernetesNamespace != was.KubernetesNamespace ||
+		c.KubernetesCredentials != was.KubernetesCredentials || c.PostgresDSNFile != was.PostgresDSNFile || c.PostgresTable != was.PostgresTable
+}

@@ -304,8 +304,8 @@ func (d *daemon) serve(ctx context.Context, s *sockets) (next *nextImage, err er
 	}
 
 	d.recordStart()
-	d.log.Info("ready", "socket", s.agent[0].Addr().String(), "store", store.Describe(d.store).Kind, "version", d.opts.Version)
-	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(store.Describe(d.store)))
+	d.log.Info("ready", "socket", s.agent[0].Addr().String(), "store", d.storeInfo().Kind, "version", d.opts.Version)
+	notify("READY=1", "STATUS=sign-ins are kept "+statustext.Store(d.storeInfo()))
 	err = server.Serve(serving, s.agent[0])
 	stop()
 	next = <-left

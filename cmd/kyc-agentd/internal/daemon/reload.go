@@ -107,6 +107,9 @@ func reloadedBut(err error) error {
 // checkRestart returns an error if c has a change that needs a restart, or kept names one.
 func (d *daemon) checkRestart(c config.Config, kept map[string]map[string]string) error {
 	var changes []string
+	if c.FleetDiffers(d.started) {
+		changes = append(changes, "the keys of the shared store need a restart")
+	}
 	if c.Store != d.started.Store || c.StoreKeyFile != d.started.StoreKeyFile {
 		changes = append(changes, "store and store_key_file need a restart")
 	}

@@ -59,6 +59,12 @@ func (d *daemon) markers() agent.Markers {
 	return marker.New(config.StateDir(d.opts.Vars))
 }
 
+// storeInfo describes where sign-ins are kept.
+func (d *daemon) storeInfo() store.Info {
+	st, _ := d.agent.Status(context.Background()) // from memory; it has no error
+	return st.Store
+}
+
 // closeStore unlocks the file store's folder for the next daemon. It ignores the error,
 // because the process is about to end.
 func closeStore(s store.Store) { _ = auto.Close(s) }

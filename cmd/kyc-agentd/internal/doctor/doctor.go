@@ -63,6 +63,7 @@ var checks = []check{
 	{id: "store", area: "store", run: checkStore},
 	{id: "keyring", area: "store", run: checkKeyring},
 	{id: "state", area: "store", run: checkStateFolder},
+	{id: "fleet", area: "store", run: checkFleet},
 	{id: "clock", area: areaNetwork, run: checkClock},
 	{id: "proxy", area: areaNetwork, run: checkProxy},
 	{id: "ca", area: areaNetwork, run: checkCertificates},

@@ -60,7 +60,7 @@ func checkStore(_ context.Context, p *probe) []Finding {
 		return nil
 	}
 	kind := p.storeKind()
-	if kind == auto.File || p.config.Store.String() == auto.File {
+	if kind == auto.File || p.config.Store.String() == auto.File || p.config.Shared() {
 		if err := p.loadKey(); err != nil && !p.keyFromSystemd() {
 			message, fix := advice(err)
 			return []Finding{problem("store.key", cmp.Or(fix, "run: kyc-agentd keygen"), "%s", message)}
@@ -88,7 +88,7 @@ func checkStore(_ context.Context, p *probe) []Finding {
 // keyFromSystemd reports whether the agent has its key from systemd, which shows it only to
 // the agent.
 func (p *probe) keyFromSystemd() bool {
-	return p.answers() && p.status.Store.Kind == auto.File && p.config.StoreKeyFile.String() == ""
+	return p.answers() && (p.status.Store.Kind == auto.File || p.config.Shared()) && p.config.StoreKeyFile.String() == ""
 }
 
 // checkKeyring asks the keyring, if the agent would use it.
@@ -133,7 +133,7 @@ func (p *probe) stateFolder() string {
 
 // checkStateFolder checks that the file store can be written.
 func checkStateFolder(_ context.Context, p *probe) []Finding {
-	if p.storeKind() != auto.File {
+	if p.storeKind() != auto.File && !p.config.Shared() {
 		return nil
 	}
 	dir := p.stateFolder()

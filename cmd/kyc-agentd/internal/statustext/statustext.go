@@ -19,6 +19,7 @@ import (
 func Store(i store.Info) string {
 	text := map[string]string{
 		"keyring": "in the keyring", "file": "in files", "memory": "in memory",
+		"kubernetes": "in Kubernetes, shared with other machines", "postgres": "in PostgreSQL, shared with other machines",
 	}[i.Kind]
 	text = cmp.Or(text, "in "+sanitize.OneLine(i.Kind))
 	if i.Detail != "" {

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/daemon"
+)
+
+func (c *cli) storeCommand() *cobra.Command {
+	var o daemon.Options
+	cmd := &cobra.Command{
+		Use: "store", Short: "prepare the store of a fleet", Long: usageStore,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError("run: kyc-agentd store --help", "store is followed by init")
+			}
+			return nil
+		},
+		RunE: c.needsCommand,
+	}
+	initialize := &cobra.Command{
+		Use: "init", Short: "make the table, or check the Secret", Long: usageStore, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			done, err := daemon.InitStore(cmd.Context(), c.daemonOptions(o, c.socketPath()))
+			if err == nil {
+				c.io.say("%s", done)
+			}
+			return err
+		},
+	}
+	initialize.Flags().StringVar(&o.ConfigFile, "config", "", "")
+	cmd.AddCommand(initialize)
+	return cmd
+}
