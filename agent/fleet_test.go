@@ -63,32 +63,45 @@ func (e *cutEngine) cut(err error) {
 	e.err = err
 }
 
-func (e *cutEngine) failed() error {
+// through returns the engine behind it, or why it cannot be reached.
+func (e *cutEngine) through() (shared.Engine, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.err
+	return e.Engine, e.err
+}
+
+// replace puts another engine behind it, and returns the one before.
+func (e *cutEngine) replace(engine shared.Engine) shared.Engine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := e.Engine
+	e.Engine = engine
+	return before
 }
 
 func (e *cutEngine) Get(ctx context.Context, key string) (shared.Value, error) {
-	if err := e.failed(); err != nil {
+	engine, err := e.through()
+	if err != nil {
 		return shared.Value{}, err
 	}
-	return e.Engine.Get(ctx, key)
+	return engine.Get(ctx, key)
 }
 
 func (e *cutEngine) Swap(ctx context.Context, key string, old, new []byte) error {
-	if err := e.failed(); err != nil {
+	engine, err := e.through()
+	if err != nil {
 		return err
 	}
-	return e.Engine.Swap(ctx, key, old, new)
+	return engine.Swap(ctx, key, old, new)
 }
 
 func (e *cutEngine) Watch(ctx context.Context, key string, known []byte, every time.Duration) (shared.Value, error) {
-	if err := e.failed(); err != nil {
+	engine, err := e.through()
+	if err != nil {
 		return shared.Value{}, err
 	}
-	v, err := e.Engine.Watch(ctx, key, known, every)
-	if failed := e.failed(); failed != nil {
+	v, err := engine.Watch(ctx, key, known, every)
+	if _, failed := e.through(); failed != nil {
 		return shared.Value{}, failed
 	}
 	return v, err

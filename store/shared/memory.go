@@ -70,7 +70,9 @@ func (m *Memory) Swap(ctx context.Context, key string, old, new []byte) error {
 	if now, ok := m.values[key]; ok != (old != nil) || !bytes.Equal(now, old) {
 		return fmt.Errorf("memory: %s: %w", key, ErrConflict)
 	}
-	m.values[key] = bytes.Clone(new)
+	if m.values[key] = bytes.Clone(new); new == nil {
+		delete(m.values, key) // as an administrator may
+	}
 	m.wakeLocked()
 	return nil
 }
