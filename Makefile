@@ -122,6 +122,19 @@ bench: ## the measurements, into bench/RESULTS.md
 soak: ## SOAK (10m) of kills and faults at random, GRACE=60s or 0s; SEED repeats a run
 	$(GO) run ./soak -for $(SOAK) -grace $(GRACE) $(if $(SEED),-seed $(SEED)) $(if $(PHASES),-only $(PHASES))
 
+.PHONY: soak-fleet
+soak-fleet: ## SOAK of faults for 50 agents with one sign-in; ENGINE=postgres or kubernetes, AGENTS
+	$(GO) run ./soak/fleet -engine $(or $(ENGINE),postgres) -agents $(or $(AGENTS),50) -for $(SOAK) -grace $(GRACE) $(if $(SEED),-seed $(SEED))
+
+# A kube-apiserver is a Go program as any other, of 400 modules. The folder is that of
+# engine.KubeBinaries.
+KUBE ?= $(or $(KYC_KUBE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kyc-agent/kube-1.36.3)
+.PHONY: kube
+kube: ## etcd and kube-apiserver for the tests of a fleet, once, into your cache; 4 minutes on idle cores
+	@mkdir -p "$(KUBE)"
+	@[ -x "$(KUBE)/etcd" ] || CGO_ENABLED=0 $(GO) build -modfile=internal/testpeer/kube/kube.mod -trimpath -ldflags="-s -w" -o "$(KUBE)/etcd" go.etcd.io/etcd/server/v3
+	@[ -x "$(KUBE)/kube-apiserver" ] || CGO_ENABLED=0 $(GO) build -modfile=internal/testpeer/kube/kube.mod -trimpath -ldflags="-s -w" -o "$(KUBE)/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@set -o pipefail; grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | \

@@ -6,6 +6,7 @@
 //     modules that are linked, and docs/ copies README.md with all that it links to;
 //   - share/, man/, completions/: the manual pages and completions, which share/ makes from
 //     the templates in man/, from completions/ and from the programs' own help;
+//   - kubernetes/: the rights of a fleet in a cluster, a Deployment and an image recipe;
 //   - homebrew/ and launchd/: the files for macOS.
 //
 // It has no code, only tests. They check these files and `make install` with the built

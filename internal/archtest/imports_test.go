@@ -25,7 +25,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/daemon": {
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/logind", "cmd/kyc-agentd/internal/statustext",
 		"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/version",
-		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/audit", "agent/awscreds", "agent/cognito", "agent/lock", "agent/sink", "store", "store/auto",
+		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/audit", "agent/awscreds", "agent/cognito", "agent/lock", "agent/sink", "store", "store/auto", "store/file", "store/kubernetes", "store/postgres", "store/shared", "store/shared/seal",
 		"internal/handover", "internal/marker", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/browser": {"cmd/kyc-agentd/internal/config", "internal/tcpowner"},
@@ -40,7 +40,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/terminal":    {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/logging":     {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/strictmodes": {"internal/shellquote"},
-	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/lazyregexp", "internal/sanitize", "internal/shellquote"},
+	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/lazyregexp", "internal/sanitize", "internal/shellquote", "store/kubernetes", "store/postgres"},
 
 	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire", "internal/tcpowner"},
 	"ipc/tokensource":                 {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
@@ -65,7 +65,7 @@ var floors = map[string][]string{
 	"agent/approval":         {"agent", "agent/peer", "internal/durable", "internal/sanitize"},
 	"agent/sink":             {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest":        {"agent", "store", "store/memory"},
-	"agent":                  {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath", "internal/lazyregexp"},
+	"agent":                  {"store", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath", "internal/lazyregexp", "store/shared"},
 	"agent/approval/desktop": {"internal/sanitize"},
 	"agent/lock":             {"store", "internal/durable"},
 
@@ -73,10 +73,16 @@ var floors = map[string][]string{
 	"store/file":                {"store", "store/internal/validate", "internal/durable", "internal/handover", "internal/shellquote"},
 	"store/keyring":             {"store", "store/internal/validate", "internal/sanitize"},
 	"store/memory":              {"store", "store/internal/validate"},
+	"store/kubernetes":          {"store", "store/shared", "internal/sanitize"},
+	"store/postgres":            {"store", "store/shared", "internal/sanitize"},
+	"store/shared":              {"store", "internal/sanitize"},
+	"store/shared/seal":         {"store/shared"},
+	"store/shared/sharedtest":   {"store", "store/shared"},
 	"store/internal/validate":   {"store"},
 	"store/storetest":           {"store"},
 	"store/keyring/keyringtest": {"internal/testpeer"},
 
+	"internal/testpeer":                   {"internal/testpeer/engine"},
 	"internal/testpeer/roots":             {"internal/testpeer"},
 	"packaging/usermanager":               {"internal/testpeer"},
 	"agent/cognito/cognitolocal":          {"internal/testpeer"},
@@ -84,6 +90,7 @@ var floors = map[string][]string{
 
 	"bench":                     {"agent/cognito/cognitotest"},
 	"soak":                      {"soak/fakecognito"},
+	"soak/fleet":                {"soak/fakecognito", "internal/testpeer/engine", "store/file", "store/postgres"},
 	"examples/go":               {"ipc/tokensource"},
 	"examples/demo":             {"agent/cognito/cognitotest", "examples/internal/testenv"},
 	"examples/internal/testenv": {"agent/cognito/cognitotest", "examples/kycapi"},
