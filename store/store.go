@@ -72,7 +72,7 @@ type Checker interface {
 
 // Info describes a store to a person who reads `status`.
 type Info struct {
-	// Kind is "keyring", "file" or "memory".
+	// Kind is "keyring", "file" or "memory", or "kubernetes" or "postgres" for a fleet's.
 	Kind string `json:"kind"`
 	// Detail is where the store is: a folder or a service. It is empty for "memory".
 	Detail string `json:"detail,omitempty"`

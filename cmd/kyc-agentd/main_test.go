@@ -175,7 +175,7 @@ func TestCommandLineErrors(t *testing.T) {
 		{"--bogus=hunter2 status", "unknown flag --bogus; run: kyc-agentd status --help"},
 		{"serve --bogus", "unknown flag --bogus; run: kyc-agentd serve --help"},
 		{"serve -x", "unknown flag -x; run: kyc-agentd serve --help"},
-		{"serve --store disk", `--store: unknown store "disk"; want auto, keyring, file or memory; run: kyc-agentd serve --help`},
+		{"serve --store disk", `--store: unknown store "disk"; want auto, keyring, file, memory, kubernetes or postgres; run: kyc-agentd serve --help`},
 		{"serve --log-level loud", `--log-level: unknown log level "loud"; want debug, info, warn or error; run: kyc-agentd serve --help`},
 		{"serve --config", "--config needs a value; run: kyc-agentd serve --help"},
 		{"serve now", "serve takes no arguments; run: kyc-agentd serve --help"},

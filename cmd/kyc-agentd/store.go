@@ -28,7 +28,7 @@ func (c *cli) storeCommand() *cobra.Command {
 			return err
 		},
 	}
-	initialize.Flags().StringVar(&o.ConfigFile, "config", "", "")
+	cmd.PersistentFlags().StringVar(&o.ConfigFile, "config", "", "")
 	cmd.AddCommand(initialize)
 	return cmd
 }

@@ -267,10 +267,12 @@ func (f *Fleet) Status(environment string) Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.stateLocked(environment)
-	return Status{
+	st := Status{
 		Revision: s.seen, Writer: s.writer, Holder: s.holder,
-		Members: slices.Sorted(maps.Keys(s.members)), Err: s.err, ErrAt: s.errAt,
+		Members: slices.AppendSeq([]string{}, maps.Keys(s.members)), Err: s.err, ErrAt: s.errAt,
 	}
+	slices.Sort(st.Members)
+	return st
 }
 
 // pause waits for up to d, at least half of it, or until ctx ends.

@@ -98,10 +98,11 @@ type Link struct {
 	listener net.Listener
 	target   string
 
-	mu    sync.Mutex
-	cut   bool
-	delay time.Duration
-	conns map[net.Conn]bool
+	mu       sync.Mutex
+	accepted int
+	cut      bool
+	delay    time.Duration
+	conns    map[net.Conn]bool
 }
 
 // NewLink listens on a port of loopback and forwards to target.
@@ -152,6 +153,13 @@ func (k *Link) set(cut bool, delay time.Duration) {
 	k.cut, k.delay = cut, delay
 }
 
+// Accepted returns how many connections there were.
+func (k *Link) Accepted() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.accepted
+}
+
 func (k *Link) state() (cut bool, delay time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -164,6 +172,9 @@ func (k *Link) serve() {
 		if err != nil {
 			return
 		}
+		k.mu.Lock()
+		k.accepted++
+		k.mu.Unlock()
 		go k.forward(c)
 	}
 }

@@ -149,7 +149,7 @@ func TestConfigErrors(t *testing.T) {
 		{"duration 0", "refresh_margin = '0s'", "want more than 0 and at most 24h"},
 		{"duration below 0", "refresh_margin = '-5m'", "want more than 0 and at most 24h"},
 		{"duration above a day", "refresh_margin = '25h'", "want more than 0 and at most 24h"},
-		{"store", "store = 'disk'", `:1: store: unknown store "disk"; want auto, keyring, file or memory`},
+		{"store", "store = 'disk'", `:1: store: unknown store "disk"; want auto, keyring, file, memory, kubernetes or postgres`},
 		{"store of the wrong kind", "store = ['file']", ":1: store: not a value for this key (array); want text in quotes"},
 		{"environment of the wrong kind", "default_environment = 1", ":1: default_environment: not a value for this key (integer); want text in quotes"},
 		{"key file", "store_key_file = 'key'", `bad path "key"; want an absolute one, or one that begins with ~/`},
@@ -284,7 +284,7 @@ func TestConfigVariablesOfOurOwn(t *testing.T) {
 
 func TestConfigVariableErrors(t *testing.T) {
 	tests := []struct{ variable, want string }{
-		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, API_RATE, AUTH_FLOW, DOMAIN, REDIRECT_URIS, IDENTITY_PROVIDER, SCOPES, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, CONFIRM, HAND_OUT_ACCESS_TOKENS, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
+		{"KYC_STAGING_CLIENTID=x", "KYC_STAGING_CLIENTID: unknown variable; known endings: EXTENDS, REGION, USER_POOL_ID, CLIENT_ID, API_URL, ALLOWED_HOSTS, API_RATE, AUTH_FLOW, DOMAIN, REDIRECT_URIS, IDENTITY_PROVIDER, SCOPES, CLIENT_SECRET_FILE, REFRESH_TOKEN_VALIDITY, USERNAME, PASSWORD_FILE, CONFIRM, FALLBACK, HAND_OUT_ACCESS_TOKENS, IDENTITY_POOL_ID, ROLE_ARN, AWS_ROLE_ARN, ENDPOINT, ISSUER, JWKS_URL, AWS_ENDPOINT"},
 		{"KYC_STAGING_ENDPOINT=http://example.com", "KYC_STAGING_ENDPOINT: plain http to example.com, which is not this machine; want https://"},
 		{"KYC_PROD_USER_POOL_ID=x", `KYC_PROD_USER_POOL_ID: bad user pool id "x"`},
 	}
