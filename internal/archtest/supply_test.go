@@ -57,6 +57,9 @@ func TestModulesAreWhatTheySay(t *testing.T) {
 			recipes++
 		}
 		text, err := os.ReadFile(path)
+		if check == replacement {
+			text = withoutVersions(text)
+		}
 		if found := check.Find(text); found != nil {
 			t.Errorf("%s has %q", path, found)
 		}
@@ -68,4 +71,18 @@ func TestModulesAreWhatTheySay(t *testing.T) {
 	if modules < 3 || recipes < 3 {
 		t.Errorf("%d files of modules and %d of recipes: the test looks at the wrong folder", modules, recipes)
 	}
+}
+
+// withoutVersions returns the text of a go.mod file without the replacements of parts of Kubernetes
+// by a version of the same module. Kubernetes asks for its parts by a version that does not exist,
+// so its importers have to name the right one; its sum is checked as ever.
+func withoutVersions(text []byte) []byte {
+	version := regexp.MustCompile(`(?m)^\t(k8s\.io/\S+) => (\S+) v\S+\n`)
+	text = version.ReplaceAllFunc(text, func(line []byte) []byte {
+		if m := version.FindSubmatch(line); string(m[1]) == string(m[2]) {
+			return nil
+		}
+		return line
+	})
+	return regexp.MustCompile(`(?m)^replace \(\n\)\n`).ReplaceAll(text, nil)
 }

@@ -38,7 +38,14 @@ func New(t *testing.T) *Person {
 // Resize sets the size of the terminal.
 func (p *Person) Resize(columns, rows uint16) {
 	p.t.Helper()
-	if err := pty.Setsize(p.screen, &pty.Winsize{Cols: columns, Rows: rows}); err != nil {
+	conn, err := p.screen.SyscallConn() // Fd, which pty.Setsize calls, would make the file blocking
+	if err == nil {
+		ioErr := conn.Control(func(fd uintptr) {
+			err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows})
+		})
+		err = cmp.Or(ioErr, err)
+	}
+	if err != nil {
 		p.t.Fatal(err)
 	}
 }
