@@ -10,25 +10,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"filippo.io/age"
-
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/memory"
 	"github.com/legaltalent/kyc-agent/store/shared"
-	"github.com/legaltalent/kyc-agent/store/shared/seal"
+	"github.com/legaltalent/kyc-agent/store/shared/sharedtest"
 )
 
-// fleetKey is the identity of every fleet of these tests: making one is slow without a clock.
-var fleetKey = sync.OnceValue(func() age.Identity {
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		panic(err)
-	}
-	return id
-})
+// fleetKey is the key of every fleet of these tests.
+const fleetKey = "the fleet's"
 
 // A fleet is some agents with one sign-in.
 type fleet struct {
@@ -111,7 +103,6 @@ var errDown = fmt.Errorf("the engine is down: %w", store.ErrUnavailable)
 
 // inFleet runs body with n agents, which are not signed in.
 func inFleet(t *testing.T, n int, rules func(*agenttest.Rules), body func(f *fleet)) {
-	id := fleetKey()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fleet{t: t, p: agenttest.NewAuthenticator(), engine: &cutEngine{Engine: shared.NewMemory()}, log: new(testlog.Buffer)}
 		f.p.Set(func(r *agenttest.Rules) { r.Rotate, r.Grace = true, time.Minute })
@@ -119,29 +110,25 @@ func inFleet(t *testing.T, n int, rules func(*agenttest.Rules), body func(f *fle
 			f.p.Set(rules)
 		}
 		for i := range n {
-			f.add(fmt.Sprintf("node-%d", i), id)
+			f.add(fmt.Sprintf("node-%d", i), fleetKey)
 		}
 		body(f)
 	})
 }
 
-func (f *fleet) add(name string, id age.Identity) *node {
+func (f *fleet) add(name string, key string) *node {
 	n := &node{fleet: f, name: name, link: &cutEngine{Engine: f.engine}, local: memory.New(), clock: new(clock)}
 	f.nodes = append(f.nodes, n)
-	n.start(id)
+	n.start(key)
 	return n
 }
 
-func (n *node) start(id age.Identity) {
+func (n *node) start(key string) {
 	n.fleet.t.Helper()
-	sealer, err := seal.New(id)
-	if err != nil {
-		n.fleet.t.Fatal(err)
-	}
 	log := slog.New(slog.NewTextHandler(n.fleet.log, nil)).With("node", n.name)
 	n.a = agenttest.NewAgent(n.fleet.t, n.fleet.p, func(o *agent.Options) {
 		o.Now, o.Store, o.Logger = n.clock.now, n.local, log
-		o.Fleet = shared.New(shared.Options{Engine: n.link, Sealer: sealer, Local: n.local, Member: n.name, Logger: log})
+		o.Fleet = shared.New(shared.Options{Engine: n.link, Sealer: sharedtest.NewSealer(key), Local: n.local, Member: n.name, Logger: log})
 		if n.env != nil {
 			for i := range o.Config.Environments {
 				n.env(&o.Config.Environments[i])
@@ -251,7 +238,7 @@ func TestFleetLateNode(t *testing.T) {
 		agenttest.Login(t, f.nodes[0].a, "prod")
 		f.nodes[0].must()
 		time.Sleep(20 * time.Minute)
-		f.add("late", fleetKey())
+		f.add("late", fleetKey)
 		f.same()
 		f.refreshes(0)
 		if !strings.Contains(strings.Join(f.nodes[1].status().Fleet.Members, " "), "node-0") {

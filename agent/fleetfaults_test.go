@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"filippo.io/age"
-
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
 	"github.com/legaltalent/kyc-agent/store"
@@ -209,7 +207,7 @@ func TestFleetPending(t *testing.T) {
 		}
 		time.Sleep(5 * time.Minute) // longer than the grace period
 		holder.link.cut(nil)
-		holder.start(fleetKey())
+		holder.start(fleetKey)
 		time.Sleep(15 * time.Second)
 		b.link.cut(nil)
 		f.nodes = []*node{holder, b}
@@ -246,7 +244,7 @@ func TestFleetRolledBack(t *testing.T) {
 		f.same()
 
 		f.put(old)
-		late := f.add("late", fleetKey())
+		late := f.add("late", fleetKey)
 		if _, err := late.ask(); err == nil {
 			t.Fatal("the old refresh token works")
 		}
@@ -268,7 +266,7 @@ func TestFleetRolledBackAfterRestart(t *testing.T) {
 		}
 		for _, value := range [][]byte{old, nil} {
 			f.put(value)
-			n.start(fleetKey())
+			n.start(fleetKey)
 			_, err := n.ask()
 			if agent.CodeOf(err) != agent.CodeConfiguration || !strings.Contains(err.Error(), "this agent has seen") || !strings.Contains(err.Error(), "kyc-agentd login prod") {
 				t.Fatalf("%v\n%s", err, f.log)
@@ -277,7 +275,7 @@ func TestFleetRolledBackAfterRestart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n.start(fleetKey())
+		n.start(fleetKey)
 		agenttest.Login(t, n.a, "prod")
 		n.must()
 		if got := f.value(); got == nil {
@@ -289,15 +287,11 @@ func TestFleetRolledBackAfterRestart(t *testing.T) {
 // What is not this fleet's, or not this environment's, is refused by name and not replaced by a
 // refresh.
 func TestFleetForeignValues(t *testing.T) {
-	other, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
 	inFleet(t, 1, nil, func(f *fleet) {
 		agenttest.Login(t, f.nodes[0].a, "prod")
 		agenttest.Login(t, f.nodes[0].a, "staging")
 		mine := f.value()
-		stranger := f.add("stranger", other)
+		stranger := f.add("stranger", "another fleet's")
 		staging, err := f.engine.Engine.Get(context.Background(), "staging")
 		if err != nil {
 			t.Fatal(err)
@@ -332,7 +326,7 @@ func TestFleetForeignValues(t *testing.T) {
 		} {
 			before := f.value()
 			f.put(c.data)
-			n := f.add("new "+c.name, fleetKey())
+			n := f.add("new "+c.name, fleetKey)
 			if _, err := n.ask(); agent.CodeOf(err) != agent.CodeConfiguration || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, want %q", c.name, err, c.want)
 			}
@@ -424,7 +418,7 @@ func TestFleetFallback(t *testing.T) {
 		own := &node{fleet: f, name: "own", link: &cutEngine{Engine: f.engine}, local: memory.New(), clock: new(clock)}
 		own.env = func(e *agent.Environment) { e.Unattended, e.FallbackOwn = password{}, true }
 		f.nodes = append(f.nodes, own)
-		own.start(fleetKey())
+		own.start(fleetKey)
 		agenttest.Login(t, f.nodes[0].a, "prod")
 		f.same()
 		own.link.cut(errDown)
@@ -457,7 +451,7 @@ func TestFleetUnattended(t *testing.T) {
 			n := &node{fleet: f, name: fmt.Sprint("node-", i), link: &cutEngine{Engine: f.engine}, local: memory.New(), clock: new(clock)}
 			n.env = func(e *agent.Environment) { e.Unattended = password{} }
 			f.nodes = append(f.nodes, n)
-			n.start(fleetKey())
+			n.start(fleetKey)
 		}
 		errs := make(chan error, len(f.nodes))
 		for _, n := range f.nodes {

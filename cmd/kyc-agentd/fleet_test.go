@@ -14,6 +14,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testpeer/engine"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/enginetest"
 )
 
 // newMembers returns two machines with one key, whose config.toml has the keys of more.
@@ -111,7 +112,7 @@ func share(t *testing.T, srv *cognitotest.Server, a, b *binaries, dump func() ([
 
 func TestFleetOnPostgres(t *testing.T) {
 	testpeer.Long(t)
-	pg := testpeer.Postgres(t)
+	pg := enginetest.Postgres(t)
 	srv := newFleetCognito(t)
 	dsn := filepath.Join(testpeer.PublicDir(t), "dsn")
 	a, b := newMembers(t, srv, fmt.Sprintf("store = \"postgres\"\npostgres_dsn_file = %q\n", dsn))
@@ -145,7 +146,7 @@ func TestFleetOnPostgres(t *testing.T) {
 
 func TestFleetOnKubernetes(t *testing.T) {
 	testpeer.Long(t)
-	k := testpeer.Kubernetes(t)
+	k := enginetest.Kubernetes(t)
 	srv := newFleetCognito(t)
 	pod := testpeer.PublicDir(t)
 	if err := k.Credentials(pod); err != nil {

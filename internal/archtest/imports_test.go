@@ -82,7 +82,7 @@ var floors = map[string][]string{
 	"store/storetest":           {"store"},
 	"store/keyring/keyringtest": {"internal/testpeer"},
 
-	"internal/testpeer":                   {"internal/testpeer/engine"},
+	"internal/testpeer/enginetest":        {"internal/testpeer", "internal/testpeer/engine"},
 	"internal/testpeer/roots":             {"internal/testpeer"},
 	"packaging/usermanager":               {"internal/testpeer"},
 	"agent/cognito/cognitolocal":          {"internal/testpeer"},

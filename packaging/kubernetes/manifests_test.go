@@ -17,6 +17,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testpeer/engine"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/enginetest"
 )
 
 func TestMain(m *testing.M) {
@@ -155,7 +156,7 @@ func TestDeploymentOfTheProgram(t *testing.T) {
 // A real API server takes all objects, and the service account can do what it needs and no more.
 func TestManifestsApply(t *testing.T) {
 	testpeer.Long(t)
-	k := testpeer.Kubernetes(t)
+	k := enginetest.Kubernetes(t)
 	for _, file := range []string{"rights.yaml", "deployment.yaml"} {
 		for _, o := range objects(t, file) {
 			if err := k.Create(o); err != nil {

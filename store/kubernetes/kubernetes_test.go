@@ -13,6 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testpeer/engine"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/enginetest"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/kubernetes"
 	"github.com/legaltalent/kyc-agent/store/shared"
@@ -52,7 +53,7 @@ func within(t *testing.T) context.Context {
 // TestRoleIsLeast in packaging/kubernetes.
 func TestKubernetes(t *testing.T) {
 	testpeer.Long(t)
-	k := testpeer.Kubernetes(t)
+	k := enginetest.Kubernetes(t)
 	log := new(testlog.Buffer)
 	sharedtest.Run(t, func(t *testing.T) shared.Engine { return open(t, k, log, 0) })
 	t.Run("Rights", func(t *testing.T) { rights(t, k) })

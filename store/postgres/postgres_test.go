@@ -9,6 +9,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testpeer/engine"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/enginetest"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/postgres"
 	"github.com/legaltalent/kyc-agent/store/shared"
@@ -18,7 +19,7 @@ import (
 // server is a PostgreSQL with the table, and what agents may do with it.
 func server(t *testing.T) *engine.Postgres {
 	t.Helper()
-	pg := testpeer.Postgres(t)
+	pg := enginetest.Postgres(t)
 	if err := open(t, pg.DSN("owner", 0)).Init(within(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,18 +1,21 @@
-package testpeer
+// Package enginetest starts the servers in which a fleet keeps its sign-in, for a test:
+// [Postgres] and [Kubernetes]. It is apart from testpeer because of the modules that it needs.
+package enginetest
 
 import (
 	"errors"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testpeer/engine"
 )
 
 // Postgres starts a PostgreSQL for the test.
 func Postgres(t testing.TB) *engine.Postgres {
 	t.Helper()
-	pg, err := engine.StartPostgres(PublicDir(t))
+	pg, err := engine.StartPostgres(testpeer.PublicDir(t))
 	if errors.Is(err, engine.ErrMissing) {
-		Missing(t, "PostgreSQL", "run: apt-get install postgresql")
+		testpeer.Missing(t, "PostgreSQL", "run: apt-get install postgresql")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -24,9 +27,9 @@ func Postgres(t testing.TB) *engine.Postgres {
 // Kubernetes starts a kube-apiserver with etcd for the test, with a Secret and a Role for agents.
 func Kubernetes(t testing.TB) *engine.Kubernetes {
 	t.Helper()
-	kube, err := engine.StartKubernetes(PublicDir(t), engine.KubeBinaries())
+	kube, err := engine.StartKubernetes(testpeer.PublicDir(t), engine.KubeBinaries())
 	if errors.Is(err, engine.ErrMissing) {
-		Missing(t, "kube-apiserver", "run: make kube")
+		testpeer.Missing(t, "kube-apiserver", "run: make kube")
 	}
 	if err != nil {
 		t.Fatal(err)
