@@ -78,7 +78,7 @@ func share(t *testing.T, srv *cognitotest.Server, a, b *binaries, dump func() ([
 	}
 	const value = `{"v":1,"env":"prod","rev":`
 	stored, err := dump()
-	if err != nil || !bytes.Contains(stored, []byte(value)) && !bytes.Contains(stored, []byte(fmt.Sprintf("%x", value))) {
+	if err != nil || !bytes.Contains(stored, []byte(value)) && !bytes.Contains(stored, fmt.Appendf(nil, "%x", value)) {
 		t.Fatalf("the dump is not one: %d bytes, %v", len(stored), err)
 	}
 	secrets := []string{token, "Fleet-horse-8", "eyJ"}

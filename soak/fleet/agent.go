@@ -31,7 +31,6 @@ type agent struct {
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	exited chan struct{}
-	frozen bool
 	busy   bool // a fault happens to it
 
 	// What its client has got.

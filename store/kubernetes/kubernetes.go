@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -150,12 +151,8 @@ func parseSecret(raw []byte) (s secret, err error) {
 // with returns the text of s with another value of key.
 func (s secret) with(key string, value []byte) ([]byte, error) {
 	fields, data := map[string]json.RawMessage{}, map[string][]byte{}
-	for k, v := range s.fields {
-		fields[k] = v
-	}
-	for k, v := range s.data {
-		data[k] = v
-	}
+	maps.Copy(fields, s.fields)
+	maps.Copy(data, s.data)
 	data[key] = value
 	var err error
 	if fields["data"], err = json.Marshal(data); err != nil {
@@ -312,7 +309,7 @@ func (e *Engine) watch(ctx context.Context, key string, known []byte, version st
 }
 
 func (e *Engine) errorf(kind error, format string, args ...any) error {
-	return fmt.Errorf("Secret %s/%s: %w: %w", e.namespace, e.name, fmt.Errorf(format, args...), kind)
+	return fmt.Errorf("the Secret %s/%s: %w: %w", e.namespace, e.name, fmt.Errorf(format, args...), kind)
 }
 
 // explain says what a person has to do about a refusal. verb is that of the Role.

@@ -48,7 +48,7 @@ func New(identities ...age.Identity) (*Sealer, error) {
 		default:
 			return nil, ErrNoIdentity
 		}
-		key, err := hkdf.Key(sha256.New, []byte(fmt.Sprint(id)), nil, "kyc-agent fleet mac 1", sha256.Size)
+		key, err := hkdf.Key(sha256.New, fmt.Append(nil, id), nil, "kyc-agent fleet mac 1", sha256.Size)
 		if err != nil {
 			return nil, fmt.Errorf("derive a key: %w", err)
 		}
