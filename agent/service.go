@@ -218,6 +218,17 @@ type Status struct {
 	Network map[string]string `json:"network,omitempty"`
 	// Variables are the names of the daemon's variables that override keys of config.toml.
 	Variables []string `json:"variables,omitempty"`
+	// Hardening is the daemon's; an older one does not say.
+	Hardening *Hardening `json:"hardening,omitempty"`
+}
+
+// Hardening is how private the daemon's memory is to it, among the processes of its user.
+type Hardening struct {
+	// MemoryClosed is true if no other process of the user can read it, and no core dump has it.
+	MemoryClosed bool `json:"memory_closed"`
+	// MemoryClosedFromStart is true if that was so from the daemon's first instruction on, as
+	// it is where the user cannot read the daemon's program.
+	MemoryClosedFromStart bool `json:"memory_closed_from_start"`
 }
 
 // SocketStatus describes a socket with a policy.

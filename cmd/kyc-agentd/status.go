@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/securityreport"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
@@ -21,8 +22,8 @@ import (
 
 // statusOptions are the options of `status`.
 type statusOptions struct {
-	cli         *cli
-	json, watch bool
+	cli                   *cli
+	json, watch, security bool
 }
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -37,6 +38,9 @@ func (c *cli) statusCommand() *cobra.Command {
 					return err
 				}
 			}
+			if o.security && (o.watch || env != "") {
+				return usageError(usageStatus, "--security is about the whole agent: without --watch and without an environment")
+			}
 			if o.watch {
 				return o.keepShowing(cmd.Context(), env)
 			}
@@ -45,6 +49,7 @@ func (c *cli) statusCommand() *cobra.Command {
 	}
 	addJSONFlag(cmd, &o.json)
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "")
+	cmd.Flags().BoolVar(&o.security, "security", false, "")
 	return c.takesEnvironment(cmd)
 }
 
@@ -82,7 +87,13 @@ func (o *statusOptions) status(ctx context.Context, env string) (agent.Status, e
 }
 
 func (o *statusOptions) write(w io.Writer, st agent.Status) error {
-	if o.json {
+	report := securityreport.New(st, o.cli.socketPath())
+	switch {
+	case o.security && o.json:
+		return writeJSON(w, report)
+	case o.security:
+		return report.Write(w, terminal.Columns(w))
+	case o.json:
 		return writeJSON(w, st)
 	}
 	return writeStatus(w, st, time.Now())

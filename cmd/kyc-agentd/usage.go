@@ -123,6 +123,7 @@ Confirms a new account with the code that Cognito sent to its owner.
 `
 
 const usageStatus = `Usage: kyc-agentd status [--json] [--watch] [ENVIRONMENT]
+       kyc-agentd status --security [--json]
 
 Shows what the daemon holds and which token files it keeps, never a secret. The
 exit status is 0 when the daemon answers, whatever it says. With an ENVIRONMENT
@@ -133,6 +134,8 @@ the daemon for one, as kyc-token does.
                    not used
   --json, -o json  as JSON, for programs
   -w, --watch      keep showing it until Ctrl-C; no token is asked for
+  --security       who can use the sign-ins, by which door, and from whom that
+                   does not protect
   --socket PATH    the daemon's socket
 
 Exit status with an ENVIRONMENT: 0 a token can be had, 69 no agent,

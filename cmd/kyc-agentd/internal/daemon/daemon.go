@@ -100,6 +100,7 @@ type daemon struct {
 	metrics       *metrics
 	policySockets *policySockets
 	approvals     *approval.Approvals // nil where nobody is asked: see ServeWhile
+	hardening     agent.Hardening
 
 	settings     atomic.Pointer[settings]            // see service.Status
 	environments atomic.Pointer[[]agent.Environment] // see issued
@@ -137,6 +138,7 @@ func newDaemon(o Options) *daemon {
 // the process may become another image of itself; if that fails, this image goes on with what
 // was to be handed on.
 func Serve(ctx context.Context, o Options) error {
+	closedFromStart := memoryClosed()
 	notHardened := o.Harden()
 	if err := handover.Receive(); err != nil {
 		return err
@@ -144,6 +146,7 @@ func Serve(ctx context.Context, o Options) error {
 	nameProcess()
 	for imageError := ""; ; {
 		d := newDaemon(o)
+		d.hardening = agent.Hardening{MemoryClosed: memoryClosed() && noCore(), MemoryClosedFromStart: closedFromStart}
 		d.imageError = imageError
 		d.lock.open(config.StateDir(o.Vars))
 		if notHardened != nil {

@@ -35,6 +35,13 @@ func Undumpable() error {
 	return nil
 }
 
+// memoryClosed reports whether the other processes of the user cannot read this one's memory.
+// It is so before Harden if the user cannot read the program's file.
+func memoryClosed() bool {
+	dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	return err == nil && dumpable != 1
+}
+
 // noCore reports whether the limit is already 0, as with LimitCORE=0 and a system call
 // filter that forbids setting limits.
 func noCore() bool {

@@ -14,3 +14,8 @@ func Harden() error {
 // Undumpable is the part of Harden that a child process does not inherit: there is none on
 // this system.
 func Undumpable() error { return nil }
+
+// memoryClosed reports that nothing keeps the other processes of the user from the memory.
+func memoryClosed() bool { return false }
+
+func noCore() bool { return false }
