@@ -218,8 +218,18 @@ type Status struct {
 	Network map[string]string `json:"network,omitempty"`
 	// Variables are the names of the daemon's variables that override keys of config.toml.
 	Variables []string `json:"variables,omitempty"`
+	// Audit is the daemon's, as are Sinks; an older one does not say.
+	Audit *AuditStatus `json:"audit,omitempty"`
 	// Hardening is the daemon's; an older one does not say.
 	Hardening *Hardening `json:"hardening,omitempty"`
+}
+
+// AuditStatus describes the log of who got what.
+type AuditStatus struct {
+	Mode    string `json:"mode"`              // "on", "required" or "off"
+	Lines   uint64 `json:"lines"`             // written since the start
+	Dropped uint64 `json:"dropped,omitempty"` // events without a line since the start
+	Error   string `json:"error,omitempty"`   // why it cannot be written now
 }
 
 // Hardening is how private the daemon's memory is to it, among the processes of its user.

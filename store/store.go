@@ -78,6 +78,8 @@ type Info struct {
 	Detail string `json:"detail,omitempty"`
 	// Lasting is whether values survive the end of the daemon.
 	Lasting bool `json:"lasting"`
+	// Key is the file with the key of the values: of a "file" store.
+	Key string `json:"key,omitempty"`
 	// NewKey is where `kyc-agentd keygen` would make the key for which the values would be kept
 	// in files, by a reload. It is empty if that would not help.
 	NewKey string `json:"new_key,omitempty"`

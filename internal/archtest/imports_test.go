@@ -19,7 +19,7 @@ import (
 var floors = map[string][]string{
 	"cmd/kyc-agentd": {
 		"cmd/kyc-agentd/internal/browser", "cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/daemon", "cmd/kyc-agentd/internal/doctor",
-		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/support", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
+		"cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/sandbox", "cmd/kyc-agentd/internal/securityreport", "cmd/kyc-agentd/internal/statustext", "cmd/kyc-agentd/internal/support", "cmd/kyc-agentd/internal/terminal", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/audit", "agent/lock", "agent/peer", "store/file", "store/keyring", "internal/lazyregexp", "internal/sanitize", "internal/shellquote", "internal/suggest",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
@@ -36,11 +36,12 @@ var floors = map[string][]string{
 		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
 		"ipc", "ipc/socket", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
-	"cmd/kyc-agentd/internal/statustext":  {"agent", "store", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/terminal":    {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/logging":     {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
-	"cmd/kyc-agentd/internal/strictmodes": {"internal/shellquote"},
-	"cmd/kyc-agentd/internal/config":      {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/lazyregexp", "internal/sanitize", "internal/shellquote", "store/kubernetes", "store/postgres"},
+	"cmd/kyc-agentd/internal/securityreport": {"cmd/kyc-agentd/internal/statustext", "agent", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/statustext":     {"agent", "store", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/terminal":       {"cmd/kyc-agentd/internal/config", "agent", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/logging":        {"cmd/kyc-agentd/internal/config", "internal/sanitize"},
+	"cmd/kyc-agentd/internal/strictmodes":    {"internal/shellquote"},
+	"cmd/kyc-agentd/internal/config":         {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/lazyregexp", "internal/sanitize", "internal/shellquote", "store/kubernetes", "store/postgres"},
 
 	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire", "internal/tcpowner"},
 	"ipc/tokensource":                 {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},

@@ -155,7 +155,7 @@ func (o Options) keyring() *keyring.Store {
 
 // file returns an interface, because a nil *file.Store in one would not be nil.
 func (o Options) file() (store.Store, error) {
-	ids, _, err := file.FindIdentity(o.Getenv, o.KeyFile)
+	ids, path, err := file.FindIdentity(o.Getenv, o.KeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -163,5 +163,6 @@ func (o Options) file() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	st.KeyFile = path
 	return st, nil
 }

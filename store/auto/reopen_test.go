@@ -59,7 +59,7 @@ func TestReopenMovesTheMemoryIntoFiles(t *testing.T) {
 			t.Errorf("with a key it advises %q", advice)
 		}
 		reopen(t, st, o, true, "")
-		wantInfo(t, st, store.Info{Kind: "file", Detail: o.Dir, Lasting: true})
+		wantInfo(t, st, store.Info{Kind: "file", Detail: o.Dir, Lasting: true, Key: o.KeyFile})
 		want(t, st, "prod", "1")
 		put(t, st, "staging", "2")
 		wantKeys(t, st, "prod prod--refused staging")

@@ -61,6 +61,9 @@ func (d damage) Is(target error) bool { return target == store.ErrDamaged }
 // No operation takes longer than 3 s, whatever the file system does. Each of them looks
 // whether the folder was removed or replaced, and then opens the new one as Open does.
 type Store struct {
+	// KeyFile is where the key came from, for Describe.
+	KeyFile string
+
 	dir       string
 	ids       []age.Identity
 	recipient age.Recipient
@@ -358,7 +361,7 @@ func (s *Store) Intact(ctx context.Context) (bool, error) {
 
 // Describe describes the store; its Detail is the folder.
 func (s *Store) Describe() store.Info {
-	return store.Info{Kind: "file", Detail: s.dir, Lasting: true}
+	return store.Info{Kind: "file", Detail: s.dir, Lasting: true, Key: s.KeyFile}
 }
 
 func (s *Store) path(key string) string { return filepath.Join(s.dir, key+suffix) }

@@ -25,6 +25,11 @@ func (d *daemon) openAudit(c config.Config) *audit.Log {
 	})
 }
 
+func (d *daemon) auditStatus() *agent.AuditStatus {
+	a := d.audit.Status()
+	return &agent.AuditStatus{Mode: string(a.Mode), Lines: a.Lines, Dropped: a.Dropped, Error: a.Error}
+}
+
 func (d *daemon) recordStart() {
 	ctx, cancel := context.WithTimeout(context.Background(), auditWithin)
 	defer cancel()

@@ -27,7 +27,7 @@ func (s service) Status(ctx context.Context) (agent.Status, error) {
 	st.Sockets = s.daemon.policySockets.status()
 	st.APIBudgets = s.daemon.pace.Status()
 	st.Network, st.Variables = config.Network(s.daemon.opts.Vars), config.Variables(s.daemon.opts.Vars)
-	st.Hardening = &s.daemon.hardening
+	st.Audit, st.Hardening = s.daemon.auditStatus(), &s.daemon.hardening
 	known := s.daemon.settings.Load()
 	for i := range st.Environments {
 		e := &st.Environments[i]

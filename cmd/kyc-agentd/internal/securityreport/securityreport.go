@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
@@ -44,13 +45,16 @@ func New(st agent.Status, path string) Report {
 	}
 	r.add("run --api-only", "a port of 127.0.0.1 for each such command", "that command", "requests that it makes while it runs")
 	for _, s := range st.Sinks {
-		r.add("token file", s.Path+" ("+s.Environment+")", "whoever can read the file", "a copy, until the token ends")
+		r.add("token file", s.Path+" ("+s.Environment+")", "who can read the file", "a copy, until the token ends")
 	}
 	r.store(st)
 	for _, e := range st.Environments {
 		r.environment(e)
 	}
 	r.network(st)
+	r.lock(st.Lock)
+	r.approvals(st)
+	r.audit(st.Audit)
 	r.hardening(st.Hardening)
 	return r
 }
@@ -68,22 +72,25 @@ func (r *Report) socket(s agent.SocketStatus) {
 	if s.Error != "" {
 		notFrom = s.Error
 	}
-	r.add("socket "+s.Name, cmp.Or(strings.Join(s.Paths, ", "), "not there")+": "+statustext.Allowed(s)+" of "+strings.Join(s.Environments, ", "),
+	r.add("socket "+s.Name, cmp.Or(strings.Join(s.Paths, ", "), "not there")+" for "+strings.Join(s.Environments, ", ")+": "+statustext.Allowed(s),
 		yourPrograms+", and where its folder is mounted or forwarded", notFrom)
 }
 
 func (r *Report) store(st agent.Status) {
-	openTo, notFrom := yourPrograms, "a program that you run"
+	where := statustext.Store(st.Store)
 	switch st.Store.Kind {
 	case "memory":
-		openTo, notFrom = "nobody", "the end of the daemon: the sign-in ends with it"
+		r.add("store", where, "nobody", "the end of the daemon: the sign-ins end with it")
 	case "keyring":
-		openTo = yourPrograms + ", while the keyring is unlocked"
-	case "file":
-		openTo = "who can read the files and their key"
-		notFrom = "a program that you run, a stolen disk with both on it"
+		r.add("store", where, yourPrograms+", while the keyring is unlocked", "a program that you run")
+	case "kubernetes", "postgres":
+		r.add("store", where, "the agents that have the fleet's key", "who can read both the engine and that key")
+	default:
+		if st.Store.Key != "" {
+			where += ", with the key in " + st.Store.Key
+		}
+		r.add("store", where, "who can read the files and their key", "a program that you run, a stolen disk that has both")
 	}
-	r.add("store", statustext.Store(st.Store), openTo, notFrom)
 }
 
 // environment adds what is set for e alone.
@@ -106,6 +113,75 @@ func (r *Report) network(st agent.Status) {
 	}
 	if text := statustext.Variables(st); text != "" {
 		r.add("variables", text, "who can set the variables of your services", "what they override in config.toml")
+	}
+}
+
+func (r *Report) lock(l *agent.LockStatus) {
+	switch {
+	case l == nil || !l.Passphrase:
+		r.add("lock", "none: there is no passphrase", "", "a program that you run while you are away")
+	case l.Error != "":
+		r.add("lock", l.Error, "", "who can read what is not locked")
+	case l.Locked:
+		r.add("lock", "locked", "who knows the passphrase", "a password file: the agent of who can read it can sign in again")
+	default:
+		r.add("lock", "open; "+autoLock(l.Auto), "who knows the passphrase, after the next lock", "a program that you run while it is open")
+	}
+}
+
+func autoLock(a agent.AutoLock) string {
+	var when []string
+	if a.IdleSeconds > 0 {
+		when = append(when, "after "+statustext.Duration(time.Duration(a.IdleSeconds)*time.Second)+" without use")
+	}
+	if a.OnScreenLock {
+		when = append(when, "with the screen")
+	}
+	if a.OnSuspend {
+		when = append(when, "at a suspend")
+	}
+	if when == nil {
+		return "it locks by `kyc-agentd lock` alone"
+	}
+	return "it locks " + strings.Join(when, ", ")
+}
+
+// approvals says which doors ask a person, and what the answer proves.
+func (r *Report) approvals(st agent.Status) {
+	var asks []string
+	for _, e := range st.Environments {
+		if e.Confirm {
+			asks = append(asks, e.Name)
+		}
+	}
+	for _, s := range st.Sockets {
+		if s.Confirm {
+			asks = append(asks, "socket "+s.Name)
+		}
+	}
+	switch {
+	case asks == nil:
+		r.add("approvals", "nothing asks", "", "a program that you run")
+	case st.Lock != nil && st.Lock.Passphrase:
+		r.add("approvals", "asked for: "+strings.Join(asks, ", ")+"; the answer takes the passphrase", "", "a program that reads what you type")
+	default:
+		r.add("approvals", "asked for: "+strings.Join(asks, ", ")+"; without a passphrase", "", "a program that types the answer itself")
+	}
+}
+
+func (r *Report) audit(a *agent.AuditStatus) {
+	const beforeInit = "a program of yours that writes the file anew; after `kyc-agentd audit init` what was written before it came is proof"
+	switch {
+	case a == nil:
+		r.add("audit log", "not known: the daemon is older than this program", "", "anything")
+	case a.Error != "":
+		r.add("audit log", a.Mode+", and it cannot be written: "+a.Error, "", "what happens meanwhile leaves no line")
+	case a.Mode == "required":
+		r.add("audit log", "required: no line, no token", "", beforeInit)
+	case a.Mode == "on":
+		r.add("audit log", "on, beside the requests", "", "a full or frozen disk; "+beforeInit)
+	default:
+		r.add("audit log", "off", "", "anything: nobody can tell who used what")
 	}
 }
 
