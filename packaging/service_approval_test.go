@@ -22,7 +22,7 @@ func (s *service) approve(args ...string) string {
 	defer terminal.Close()
 	var shown strings.Builder
 	buf := make([]byte, 1)
-	for !strings.HasSuffix(shown.String(), "[yes/no]: ") {
+	for !strings.HasSuffix(shown.String(), "[yes/no] ") {
 		if _, err := terminal.Read(buf); err != nil {
 			s.t.Fatalf("approve %s: %v: %s", strings.Join(args, " "), err, shown.String())
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -200,17 +199,7 @@ func withPassphrase(ctx context.Context, in *interaction, list ipc.ApprovalList,
 	if !list.Passphrase {
 		return do(agent.Secret{})
 	}
-	for try := 1; ; try++ {
-		typed, err := in.terminal.Ask(ctx, "Passphrase of the agent", true)
-		if err == nil {
-			err = do(agent.NewSecret(typed))
-		}
-		wrong, ok := errors.AsType[*agent.Error](err)
-		if !ok || !errors.Is(err, agent.ErrBadCredential) || try == passwordTries {
-			return err
-		}
-		in.terminal.Printf("%s; please try again", wrong.Message)
-	}
+	return in.tryPassphrases(ctx, do)
 }
 
 // approveUnit approves each run of a unit.

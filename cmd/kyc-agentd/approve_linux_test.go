@@ -103,7 +103,7 @@ func (s *confirmed) answers(answer string, args ...string) string {
 	p := terminaltest.New(s.t)
 	p.Resize(200, 50)
 	r := s.at(p, testpeer.Build(s.t, "kyc-agentd"), append([]string{"approve"}, args...)...)
-	p.Answers(terminaltest.Answer{"[yes/no]: ", answer})
+	p.Answers(terminaltest.Answer{"[yes/no] ", answer})
 	<-r.exited
 	if exit := r.ProcessState.ExitCode(); exit != 0 {
 		s.t.Fatalf("approve: exit %d: %s", exit, p.Seen())

@@ -34,9 +34,9 @@ func TestApproveAsksForThePassphrase(t *testing.T) {
 		before := len(approvals.List().Granted)
 		p := terminaltest.New(t)
 		end := session{tty: p.TTY}.begin(t.Context(), args...)
-		p.Answers(terminaltest.Answer{"Approve this for 30d? [yes/no]: ", "yes"})
+		p.Answers(terminaltest.Answer{"Approve this for 30d? [yes/no] ", "yes"})
 		for _, typed := range tries {
-			p.Answers(terminaltest.Answer{"Passphrase of the agent: ", typed})
+			p.Answers(terminaltest.Answer{"What is the passphrase of the agent? ", typed})
 		}
 		got, granted := end(), len(approvals.List().Granted)-before
 		for _, typed := range tries {

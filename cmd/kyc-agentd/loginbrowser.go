@@ -27,8 +27,9 @@ type browserLogin struct {
 	uri      string            // of callback, or the one to which the browser returns in vain
 
 	begun  bool
-	paste  func(context.Context) (string, error) // reads one line
-	asking bool                                  // paste runs
+	paste  func(context.Context) (string, error) // reads one line; nil if nothing can be pasted any more
+	asking bool                                  // paste runs, until cancel
+	cancel context.CancelFunc
 	pasted chan pastedLine
 }
 
@@ -130,6 +131,7 @@ func (b *browserLogin) wait(ctx context.Context) (string, error) {
 		b.startPaste(ctx)
 		select {
 		case address := <-received:
+			b.stopPaste()
 			return address, nil
 		case line := <-b.pasted:
 			b.asking = false
@@ -142,6 +144,7 @@ func (b *browserLogin) wait(ctx context.Context) (string, error) {
 				return line.text, nil
 			}
 		case <-ctx.Done():
+			b.stopPaste()
 			return "", terminal.ErrCancelled
 		}
 	}
@@ -165,10 +168,23 @@ func (b *browserLogin) startPaste(ctx context.Context) {
 	}
 	b.asking = true
 	paste := b.paste
+	ctx, b.cancel = context.WithCancel(ctx)
 	go func() {
 		text, err := paste(ctx)
 		b.pasted <- pastedLine{text, err}
 	}()
+}
+
+// stopPaste ends the prompt, so that what is printed next has a line of its own. A terminal can
+// then not be read any more.
+func (b *browserLogin) stopPaste() {
+	b.paste = nil
+	if b.asking {
+		b.cancel()
+		if b.in.terminal != nil { // standard input cannot be cancelled, and shows nothing
+			<-b.pasted
+		}
+	}
 }
 
 // openPaste opens what a person pastes into: the terminal, or standard input if there is none.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,8 +125,18 @@ func atCognito(t *testing.T, more ...string) (s *binaries, srv *cognitotest.Serv
 	s = newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)
 	s.env = append(s.env, "BROWSER=true", "KYC_STAGING_DOMAIN="+srv.Domain(), "KYC_STAGING_REDIRECT_URIS="+strings.Join(redirects, ","))
 	s.env = append(s.env, more...)
-	s.start("--store", "memory")
+	daemon := s.start("--store", "memory", "--log-level", "debug")
+	t.Cleanup(func() {
+		if secret := regexp.MustCompile(`state=|nonce=|code=|verifier|eyJ|Pferd|[0-9a-f]{8}-[0-9a-f]{4}-4`).FindString(withoutRequests(daemon.log.String())); secret != "" {
+			t.Errorf("the log has %q", secret)
+		}
+	})
 	return s, srv, redirects
+}
+
+// withoutRequests removes Cognito's ids of requests, which look like its codes.
+func withoutRequests(log string) string {
+	return regexp.MustCompile(`request [0-9a-f-]{36}`).ReplaceAllString(log, "")
 }
 
 // page returns the address that the verb has printed in a line of its own.
@@ -244,7 +255,7 @@ func TestLoginBrowserAtATerminal(t *testing.T) {
 		} else {
 			visitPage(t, callback, "")
 		}
-		p.Sees(anaSignedIn)
+		p.Sees("\r\nkyc-agentd: " + anaSignedIn)
 		if exit := h.ended(login); exit != exitOK || !p.Echoes() {
 			t.Errorf("exit %d, echo %v", exit, p.Echoes())
 		}

@@ -66,7 +66,7 @@ func (in *interaction) askAndSet(ctx context.Context, exists bool, set func(old,
 	if !exists {
 		return next(agent.Secret{})
 	}
-	typed, err := in.terminal.Ask(ctx, "Old passphrase", true)
+	typed, err := in.terminal.Ask(ctx, "What is the passphrase now?", true)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (in *interaction) askAndSet(ctx context.Context, exists bool, set func(old,
 // askNewPassphrase asks until both answers are the same.
 func (in *interaction) askNewPassphrase(ctx context.Context) (agent.Secret, error) {
 	for {
-		first, err := in.terminal.Ask(ctx, "New passphrase", true)
+		first, err := in.terminal.Ask(ctx, "New passphrase?", true)
 		if err != nil {
 			return agent.Secret{}, err
 		}
@@ -84,7 +84,7 @@ func (in *interaction) askNewPassphrase(ctx context.Context) (agent.Secret, erro
 			in.terminal.Printf("the passphrase is empty; please try again")
 			continue
 		}
-		second, err := in.terminal.Ask(ctx, "The same again", true)
+		second, err := in.terminal.Ask(ctx, "New passphrase, again?", true)
 		if err != nil {
 			return agent.Secret{}, err
 		}
@@ -96,12 +96,12 @@ func (in *interaction) askNewPassphrase(ctx context.Context) (agent.Secret, erro
 }
 
 // tryPassphrases asks for the passphrase and calls do with it, again if it was wrong.
-func (in *interaction) tryPassphrases(ctx context.Context, label string, do func(agent.Secret) error) error {
+func (in *interaction) tryPassphrases(ctx context.Context, do func(agent.Secret) error) error {
 	if in.terminal == nil {
 		return noTerminalForPassphrase()
 	}
 	for try := 1; ; try++ {
-		typed, err := in.terminal.Ask(ctx, label, true)
+		typed, err := in.terminal.Ask(ctx, "What is the passphrase of the agent?", true)
 		if err == nil {
 			err = do(agent.NewSecret(typed))
 		}

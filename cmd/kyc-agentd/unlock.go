@@ -40,7 +40,7 @@ func (c *cli) unlockAgent(ctx context.Context, in *interaction, before agent.Sta
 		}
 	} else {
 		defer in.openTerminal()()
-		err = in.tryPassphrases(ctx, "Passphrase", unlock)
+		err = in.tryPassphrases(ctx, unlock)
 	}
 	if err != nil {
 		return err

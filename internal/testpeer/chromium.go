@@ -38,7 +38,11 @@ func NewChromium(t testing.TB) *Chromium {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := t.TempDir()
+	home, err := os.MkdirTemp("", "kyc-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeProfile(t, home) })
 	cmd := exec.Command(program, "--headless=new", "--remote-debugging-pipe", "--user-data-dir="+home,
 		"--no-sandbox", // it needs none for pages of this test, and as root it has none
 		"--no-first-run", "--no-proxy-server", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
@@ -50,7 +54,7 @@ func NewChromium(t testing.TB) *Chromium {
 	}
 	_ = toBrowser.Close()
 	_ = fromBrowser.Close()
-	t.Cleanup(func() { // before the folder is removed
+	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = in.Close()
 		_ = out.Close()
@@ -63,6 +67,21 @@ func NewChromium(t testing.TB) *Chromium {
 	c.session = target.SessionID
 	c.Call("Page.enable", nil, nil)
 	return c
+}
+
+// removeProfile removes the folder of a browser that has ended. Its helper processes end a moment
+// later, and write into it until then.
+func removeProfile(t testing.TB, dir string) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := os.RemoveAll(dir)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Error(err)
+			return
+		}
+	}
 }
 
 // Call calls a method of the protocol. result may be nil.
