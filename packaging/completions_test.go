@@ -124,7 +124,7 @@ var completions = []struct {
 	{"kyc-agentd stat", []string{"status"}},
 	{"kyc-agentd login ", []string{"prod", "staging", "uat"}},
 	{"kyc-agentd logout u", []string{"uat"}},
-	{"kyc-agentd serve --store ", []string{"auto", "file", "keyring", "memory"}},
+	{"kyc-agentd serve --store ", []string{"auto", "file", "keyring", "kubernetes", "memory", "postgres"}},
 	{"kyc-agentd password ", []string{"change", "reset"}},
 	{"kyc-token ", []string{"exec", "get", "prod", "staging", "uat"}},
 	{"kyc-token -f k", []string{"k8s"}},

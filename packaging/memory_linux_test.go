@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
@@ -139,7 +140,7 @@ func stealOnce(program string) (opened map[string]bool, children int, err error)
 		}
 		select {
 		case <-ready.ready:
-			if !bytes.Contains(ready.text.Bytes(), []byte("no session bus")) {
+			if !strings.Contains(ready.text.String(), "no session bus") {
 				return nil, 0, fmt.Errorf("the keyring's child did not answer: %s", ready.text.String())
 			}
 			return opened, len(seen), nil
@@ -175,7 +176,7 @@ func childrenOf(dir string) (pids []string) {
 
 // A readyWriter is the log of an agent. It closes ready when the agent says that it is.
 type readyWriter struct {
-	text  bytes.Buffer
+	text  testlog.Buffer // the agent goes on logging
 	ready chan struct{}
 	said  bool
 }
@@ -183,8 +184,8 @@ type readyWriter struct {
 var _ io.Writer = (*readyWriter)(nil)
 
 func (w *readyWriter) Write(p []byte) (int, error) {
-	w.text.Write(p)
-	if !w.said && bytes.Contains(w.text.Bytes(), []byte(`"msg":"ready"`)) {
+	_, _ = w.text.Write(p)
+	if !w.said && strings.Contains(w.text.String(), `"msg":"ready"`) {
 		w.said = true
 		close(w.ready)
 	}
