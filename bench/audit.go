@@ -10,9 +10,9 @@ import (
 func auditPart(ctx context.Context, h *harness, p plan) (section, error) {
 	s := section{
 		title: "What the audit log costs",
-		about: fmt.Sprintf("The same request to three agents, with audit = \"off\", \"on\" and \"required\". %d turns of %v each, in shuffled order. "+
-			"What \"required\" costs is the disk's time for a flush, which requests at the same time share.", p.slices, p.slice),
-		head: []string{"clients", "audit", "answers/s", "p50 µs", "p99 µs", "× off"},
+		about: fmt.Sprintf("The same request to three agents, with audit = \"off\", \"on\" and \"required\". %d times %d turns of %v each, in shuffled order. "+
+			"What \"required\" costs is the disk's time for a flush, which requests at the same time share.", p.repeats, p.slices, p.slice),
+		head: loadHead("audit", "off"),
 	}
 	sockets := map[string]string{}
 	for _, mode := range auditModes {
@@ -41,5 +41,5 @@ func auditPart(ctx context.Context, h *harness, p plan) (section, error) {
 	return s, nil
 }
 
-// auditModes are compared with the first.
-var auditModes = []string{"off", "on", "required"}
+// auditModes are compared with the last.
+var auditModes = []string{"required", "on", "off"}

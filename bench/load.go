@@ -39,7 +39,7 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 		about: fmt.Sprintf("A cached token over the socket, beside a bare net/http handler on a Unix socket that sends the same bytes, with the agent's timeouts and "+
 			"its check of the peer. The ceiling is the agent's own server, whose handler is replaced by one write of these bytes. "+
 			"%d times %d turns of %v each, in shuffled order; the clients share the cores with the server.", p.repeats, p.slices, p.slice),
-		head: []string{"clients", "server", "answers/s", "p50 µs", "p99 µs", "CPU µs", "answers/s × bare", "p50 × bare", "CPU × bare"},
+		head: loadHead("server", "bare"),
 	}
 	d, err := h.newDaemon(ctx, "load", "memory")
 	if err != nil {
@@ -68,6 +68,7 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 				return s, err
 			}
 			s.loadRows(servers, request, clients)
+			s.loadTargets(servers[0], servers[2], request, clients)
 		}
 	}
 	return s, nil
@@ -89,22 +90,40 @@ func (h *harness) startCeiling(ctx context.Context, answer string) (socket strin
 	return socket, h.startServer(ctx, cmd, "ceiling", socket)
 }
 
+// loadHead is the head of a table of loadRows, whose last server is called base.
+func loadHead(what, base string) []string {
+	return []string{"clients", what, "answers/s", "p50 µs", "p99 µs", "CPU µs", "answers/s × " + base, "p50 × " + base, "CPU × " + base}
+}
+
+// loadRows adds a row for each server, compared with the last one.
 func (s *section) loadRows(servers []*server, request string, clients int) {
-	how, least := "a connection each time", 0.80
-	if request == tokenKeep {
-		how, least = "connections kept", 0.85
-	}
-	agent, bare := servers[0], servers[len(servers)-1]
+	base := servers[len(servers)-1]
 	for _, v := range servers {
 		s.rows = append(s.rows, []string{
-			fmt.Sprintf("%d, %s", clients, how), v.name, fmt.Sprintf("%.0f", v.perSecond()),
+			fmt.Sprintf("%d, %s", clients, connections(request)), v.name, fmt.Sprintf("%.0f", v.perSecond()),
 			micros(v.times.median()), micros(v.times.at(0.99)), fmt.Sprintf("%.1f", 1e6*spread(v.cpu).median()),
-			ratios(v.rates, bare.rates).String(), ratios(v.each, bare.each).String(), ratios(v.cpu, bare.cpu).String(),
+			ratios(v.rates, base.rates).String(), ratios(v.each, base.each).String(), ratios(v.cpu, base.cpu).String(),
 		})
+	}
+}
+
+// connections says what becomes of a connection after the answer.
+func connections(request string) string {
+	if request == tokenKeep {
+		return "connections kept"
+	}
+	return "a connection each time"
+}
+
+// loadTargets adds the targets for the agent, beside a bare handler.
+func (s *section) loadTargets(agent, bare *server, request string, clients int) {
+	least := 0.80
+	if request == tokenKeep {
+		least = 0.85
 	}
 	switch rate, p50 := ratios(agent.rates, bare.rates), ratios(agent.each, bare.each); {
 	case clients == 16:
-		s.target(fmt.Sprintf("16 clients, %s: %s × bare, target %.2f at least", how, rate, least), rate.median() >= least)
+		s.target(fmt.Sprintf("16 clients, %s: %s × bare, target %.2f at least", connections(request), rate, least), rate.median() >= least)
 	case clients == 1 && request == tokenOnce:
 		s.target(fmt.Sprintf("A new connection: p50 %s × bare, target 1.20 at most", p50), p50.median() <= 1.20)
 	}
