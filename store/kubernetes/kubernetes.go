@@ -25,11 +25,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/shared"
 )
@@ -74,7 +74,7 @@ type Engine struct {
 
 var (
 	_           shared.Engine = (*Engine)(nil)
-	namePattern               = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	namePattern               = lazyregexp.New(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 )
 
 // ValidName reports whether Kubernetes takes name for a namespace or a Secret.

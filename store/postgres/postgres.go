@@ -20,12 +20,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/shared"
 )
@@ -53,7 +53,7 @@ type Engine struct {
 
 var _ shared.Engine = (*Engine)(nil)
 
-var tablePattern = regexp.MustCompile(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)
+var tablePattern = lazyregexp.New(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)
 
 // ValidTable reports whether Options.Table can be name: what needs no quotes in SQL.
 func ValidTable(name string) bool { return tablePattern.MatchString(name) }

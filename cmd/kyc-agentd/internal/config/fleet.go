@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"regexp"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/store/kubernetes"
 	"github.com/legaltalent/kyc-agent/store/postgres"
@@ -28,7 +28,7 @@ func (fallbackKind) check(s string) error {
 
 type memberKind struct{}
 
-var memberPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+var memberPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 func (memberKind) check(s string) error {
 	if !memberPattern.MatchString(s) {
