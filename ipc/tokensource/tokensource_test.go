@@ -300,7 +300,7 @@ func TestTheProgramsDoNotLinkIt(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "kyc-agent/ipc\n") {
 		t.Fatalf("%s %v", out, err)
 	}
-	if strings.Contains(string(out), "golang.org/x/oauth2") {
-		t.Error("golang.org/x/oauth2 is in a program")
+	if strings.Contains(string(out), "kyc-agent/ipc/tokensource\n") {
+		t.Error("ipc/tokensource is in a program")
 	}
 }
