@@ -322,7 +322,8 @@ func (w *witness) files() {
 		}
 		return nil
 	})
-	if err != nil || !audited {
+	// The log is below this folder only where the store is: a keyring has a home of its own.
+	if err != nil || !audited && strings.HasSuffix(w.t.Name(), "/file") {
 		w.t.Errorf("%v; an audit log was there: %t", err, audited)
 	}
 }
