@@ -192,7 +192,7 @@ func (b *browserLogin) stopPaste() {
 func (b *browserLogin) openPaste() (done func()) {
 	if t, err := b.in.cli.io.tty(); err == nil {
 		b.paste = func(ctx context.Context) (string, error) {
-			return t.Ask(ctx, "Waiting for the browser, or paste the address at which it ends", false)
+			return t.Ask(ctx, "Waiting for the browser. If it cannot return, at which address did it end?", false)
 		}
 		return func() { _ = t.Close() }
 	}

@@ -251,6 +251,7 @@ func TestLoginBrowserAtATerminal(t *testing.T) {
 		if pasted {
 			p.Types("half\n")
 			p.Sees("that is not an address")
+			p.Sees("at which address did it end? ") // what is typed before it is echoed before it
 			p.Types(callback + "\n")
 		} else {
 			visitPage(t, callback, "")
