@@ -33,12 +33,13 @@ type fleet struct {
 	pg   *engine.Postgres
 	kube *engine.Kubernetes
 
-	agents []*agent
-	alone  *agent
-	asking sync.WaitGroup
-	ending context.CancelFunc
-	began  time.Time
-	faults map[string]int
+	agents  []*agent
+	alone   *agent
+	asking  sync.WaitGroup
+	ending  context.CancelFunc
+	began   time.Time
+	faults  map[string]int
+	longest time.Duration // the longest partition of all agents, as it was
 }
 
 func newFleet(o options) (*fleet, error) {

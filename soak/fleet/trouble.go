@@ -48,6 +48,7 @@ func (f *fleet) trouble(ctx context.Context) {
 			running.Go(func() { a.during(func() { a.link.Cut(); time.Sleep(partition); a.link.Restore() }) })
 		case n < 93:
 			f.faults["partition of all agents"]++
+			began := time.Now()
 			for _, a := range f.agents {
 				a.link.Cut()
 			}
@@ -55,6 +56,7 @@ func (f *fleet) trouble(ctx context.Context) {
 			for _, a := range f.agents {
 				a.link.Restore()
 			}
+			f.longest = max(f.longest, time.Since(began))
 		default:
 			f.faults["engine restart"]++
 			f.server().Stop()
@@ -114,6 +116,7 @@ func (f *fleet) report() error {
 	fmt.Printf("clients: %d requests, %d answered, not answered %v, tokens of no use %d\n", asked, answered, problems, useless)
 	fmt.Printf("refresh calls: %d of %d agents, %d of one agent alone: %.2f times its needs; refused %d\n", calls, len(f.agents), need, float64(calls)/float64(max(need, 1)), refused(f.pool))
 	fmt.Printf("sign-ins lost: %d requests were told to sign in\n", lost)
+	fmt.Printf("longest partition of all agents: %s\n", f.longest.Round(100*time.Millisecond))
 	fmt.Printf("longest without a valid token: %s (%s at %s)\n", worst.gap.Round(100*time.Millisecond), worst.name, worst.gapAt.Format(time.TimeOnly))
 	var secrets [][]byte
 	for _, a := range f.agents {

@@ -101,6 +101,7 @@ type Link struct {
 	mu       sync.Mutex
 	accepted int
 	cut      bool
+	restored chan struct{} // closed by Restore
 	delay    time.Duration
 	conns    map[net.Conn]bool
 }
@@ -144,13 +145,30 @@ func (k *Link) Reset() {
 // Close ends it.
 func (k *Link) Close() {
 	_ = k.listener.Close()
-	k.Reset()
+	k.Restore()
 }
 
 func (k *Link) set(cut bool, delay time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if cut && !k.cut {
+		k.restored = make(chan struct{})
+	}
+	if !cut && k.cut {
+		close(k.restored)
+	}
 	k.cut, k.delay = cut, delay
+}
+
+// healed is closed when the way is not cut any more.
+func (k *Link) healed() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.restored == nil {
+		k.restored = make(chan struct{})
+		close(k.restored)
+	}
+	return k.restored
 }
 
 // Accepted returns how many connections there were.
@@ -214,8 +232,8 @@ func (k *Link) copy(to, from net.Conn) {
 			}
 		}
 		if err != nil {
-			if errors.Is(err, io.EOF) && cut {
-				continue
+			if errors.Is(err, io.EOF) && cut { // the other end does not learn of it
+				<-k.healed()
 			}
 			return
 		}
