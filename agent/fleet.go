@@ -1,5 +1,6 @@
 // A sign-in that several agents share: what a session does instead of reading the store and
 // refreshing alone. Package store/shared has the rules by which agents do not lose it.
+// fleetadopt.go has what the session takes from other agents, fleetpush.go what it gives them.
 
 package agent
 
@@ -82,7 +83,7 @@ func (s *session) follow() {
 	}
 	s.shared.followed = true
 	go s.agent.fleet.Follow(s.agent.ctx, s.name, shared.Follower{
-		Changed:   func(r shared.Record) { s.restorePending(); s.adoptShared(r, false) },
+		Changed:   s.followed,
 		Abandoned: func() { _, _ = s.token.startOrJoin(s.token.current.Load(), true) },
 		Recovered: s.fleetRecovered,
 	})
@@ -99,38 +100,43 @@ func (s *session) fleetRecovered() {
 	s.agent.wakeScheduler()
 }
 
-// restorePending reads what an earlier agent could not push, once.
-func (s *session) restorePending() {
+// restorePending reads what an earlier agent could not push, once. While that cannot be read, it
+// may be the only good refresh token: the error is why nobody may refresh.
+func (s *session) restorePending() error {
 	s.mu.Lock()
 	restored := s.shared.restored
-	s.shared.restored = true
 	s.mu.Unlock()
 	if restored {
-		return
+		return nil
 	}
 	data, err := s.agent.read(s.agent.ctx, s.record.key)
-	if errors.Is(err, store.ErrNotFound) {
-		return
+	var signIn *storedSignIn
+	switch {
+	case err == nil:
+		signIn, err = decodeRecord(data)
+	case errors.Is(err, store.ErrNotFound):
+		err = nil
+	case !errors.Is(err, store.ErrDamaged):
+		return err
 	}
-	signIn, failed := decodePending(data, err)
+	if err != nil { // no other read will help
+		s.agent.log.Error("cannot read the sign-in that the fleet may not have", "op", "fleet", "env", s.name, "error", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if failed != nil {
-		s.agent.log.Error("cannot read the sign-in that the fleet may not have", "op", "fleet", "env", s.name, "error", failed)
-		return
-	}
-	if s.signIn == nil && !s.shared.pending {
+	if s.shared.restored = true; signIn != nil && s.signIn == nil && !s.shared.pending {
 		s.signIn, s.loaded, s.shared.pending = signIn, true, true
 		s.shared.record.Revision = signIn.parent.Revision
 		s.agent.wakeScheduler()
 	}
+	return nil
 }
 
-func decodePending(data []byte, err error) (*storedSignIn, error) {
-	if err != nil {
-		return nil, err
+// followed takes a record that the fleet's store has now.
+func (s *session) followed(r shared.Record) {
+	if s.restorePending() == nil { // else the next refresh reads both again
+		s.adoptShared(r, false)
 	}
-	return decodeRecord(data)
 }
 
 // refreshShared makes replaces, the ID token in memory, a newer one: that of another agent, or
@@ -138,7 +144,9 @@ func decodePending(data []byte, err error) (*storedSignIn, error) {
 func (s *session) refreshShared(replaces *cachedCredential) *Error {
 	ctx, cancel := context.WithTimeout(s.agent.softCtx, sharedTimeout)
 	defer cancel()
-	s.restorePending()
+	if err := s.restorePending(); err != nil {
+		return s.storeError(opLoad, err)
+	}
 	if replaces == nil {
 		sleep(ctx, rand.N(coldSpread))
 	}
@@ -263,106 +271,6 @@ func (s *session) refreshLeased(lease *shared.Lease, known shared.Record) *Error
 	}
 	s.shareRejected(known, err)
 	return err
-}
-
-// adoptShared takes a record of the fleet that is newer than that in memory. What this agent has
-// pending stays, because a push finds out which of the two is newer; force is for after that.
-func (s *session) adoptShared(r shared.Record, force bool) {
-	signIn, failed := s.decodeShared(r)
-	s.mu.Lock()
-	defer s.unlockAndNotify(s.token.current.Load())
-	s.shared.read = true
-	switch {
-	case s.shared.pending && !force:
-		s.agent.wakeScheduler()
-		return
-	case r.Revision <= s.shared.record.Revision && !force:
-		return
-	}
-	if s.signIn == nil || signIn == nil || !s.signIn.sameSignInAs(signIn) {
-		s.lineage++ // a login or a logout of another agent
-		s.clearFailuresLocked()
-		s.token.current.Store(nil)
-		s.clearAWSLocked()
-	}
-	if s.shared.pending {
-		s.shared.pending = false
-		s.record.setLocked(nil, false)
-	}
-	s.essential = 0
-	s.shared.record, s.signIn, s.loaded, s.absent = r, signIn, true, nil
-	s.rejected = failed
-	switch {
-	case failed != nil:
-		s.rejectedAt = s.agent.now()
-		s.token.current.Store(nil)
-		s.clearAWSLocked()
-	case signIn != nil:
-		s.listedState = StateIdle
-		s.takeTokenLocked(signIn, r.Token)
-	default:
-		s.listedState = StateAbsent
-	}
-	s.agent.wakeScheduler()
-}
-
-// decodeShared returns the sign-in of r, nil if it has none, and why it cannot be used.
-func (s *session) decodeShared(r shared.Record) (signIn *storedSignIn, failed *Error) {
-	if r.SignIn != nil {
-		var err error
-		if signIn, err = decodeRecord(r.SignIn); err != nil {
-			failed = s.errorf(opLoad, CodeLoginRequired, "%s", err)
-			failed.Hint = s.loginHint()
-		}
-	}
-	if r.Rejected != "" {
-		failed = s.errorf("refresh", CodeLoginRequired, "%s", r.Rejected)
-		failed.Hint = s.loginHint()
-	}
-	return signIn, failed
-}
-
-// takeTokenLocked publishes the ID token that came with a record. The agent that got it has
-// verified it, and nobody without the fleet's key can have written it. The caller holds mu.
-func (s *session) takeTokenLocked(signIn *storedSignIn, t *shared.Token) {
-	if t == nil || !signIn.belongsTo(s.env) || s.env.HandOutAccessTokens && t.Access == "" {
-		return
-	}
-	cred := &cachedCredential{
-		token: NewSecret(t.ID), lifetime: t.Lifetime,
-		requestedWall: s.agent.now().Add(-t.Age), requestedMono: time.Now().Add(-t.Age),
-	}
-	if s.env.HandOutAccessTokens {
-		cred.access = NewSecret(t.Access)
-	}
-	s.inFleet(cred)
-	cred.describe(signIn, s.env)
-	if cred.left(s.agent.now()) <= 0 {
-		return
-	}
-	s.token.backoff = backoff{}
-	s.token.current.Store(cred)
-}
-
-// inFleet makes this agent begin to refresh cred at another time than the others: the first of
-// them does it for all.
-func (s *session) inFleet(cred *cachedCredential) {
-	if s.agent.fleet == nil || cred.neverExpires {
-		return
-	}
-	cred.jitter = 0
-	cred.delay = rand.N(cred.advisoryWindow(s.agent.view.Load().config.RefreshMargin)/3 + 1)
-}
-
-// shareToken returns cred as other agents take it.
-func (s *session) shareToken(cred *cachedCredential) *shared.Token {
-	if cred.neverExpires {
-		return nil
-	}
-	return &shared.Token{
-		ID: cred.token.Reveal(), Access: cred.access.Reveal(), Lifetime: cred.lifetime,
-		RequestedAt: s.agent.fleet.Now().Add(-time.Since(cred.requestedMono)),
-	}
 }
 
 // fleetError makes an error of the fleet's store one of this environment.

@@ -40,6 +40,8 @@ type node struct {
 	local store.Store
 	clock *clock
 	env   func(*agent.Environment)
+	// unsaved is what the image of the process before has handed over.
+	unsaved map[string][]byte
 }
 
 // A cutEngine is one node's way to the engine.
@@ -127,7 +129,7 @@ func (n *node) start(key string) {
 	n.fleet.t.Helper()
 	log := slog.New(slog.NewTextHandler(n.fleet.log, nil)).With("node", n.name)
 	n.a = agenttest.NewAgent(n.fleet.t, n.fleet.p, func(o *agent.Options) {
-		o.Now, o.Store, o.Logger = n.clock.now, n.local, log
+		o.Now, o.Store, o.Logger, o.Unsaved = n.clock.now, n.local, log, n.unsaved
 		o.Fleet = shared.New(shared.Options{Engine: n.link, Sealer: sharedtest.NewSealer(key), Local: n.local, Member: n.name, Logger: log})
 		if n.env != nil {
 			for i := range o.Config.Environments {

@@ -488,3 +488,91 @@ func TestNoFleet(t *testing.T) {
 		}
 	})
 }
+
+// A locked agent takes no token from the others.
+func TestFleetLocked(t *testing.T) {
+	inFleet(t, 2, nil, func(f *fleet) {
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		f.same()
+		locked := f.nodes[1]
+		locked.a.Lock(&agent.Error{Code: agent.CodeLocked, Message: "locked"})
+		f.nodes = f.nodes[:1]
+		f.beat(2 * time.Hour)
+		synctest.Wait()
+		if st := locked.status(); !st.ExpiresAt.IsZero() || st.State == agent.StateFresh {
+			t.Errorf("it has a token: %+v", st)
+		}
+		if _, err := locked.ask(); agent.CodeOf(err) != agent.CodeLocked {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// What neither the fleet nor the store has taken is pushed by the next image of the process.
+func TestFleetUnsaved(t *testing.T) {
+	inFleet(t, 1, func(r *agenttest.Rules) { r.Latency = time.Second }, func(f *fleet) {
+		n := f.nodes[0]
+		agenttest.Login(t, n.a, "prod")
+		n.must()
+		full := &flakyStore{Store: n.local}
+		full.set(func(s *flakyStore) { s.put = errDown })
+		if err := n.a.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		n.local = full
+		n.start(fleetKey)
+		n.must()
+		n = f.cutDuringCall()
+		time.Sleep(10 * time.Second)
+		if !n.status().Fleet.Pending {
+			t.Fatalf("nothing is pending\n%s", f.log)
+		}
+		if err := n.a.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		n.unsaved = n.a.Unsaved()
+		time.Sleep(10 * time.Minute)
+		n.link.cut(nil)
+		n.local = memory.New()
+		n.start(fleetKey)
+		time.Sleep(30 * time.Second)
+		n.must()
+		if st := n.status(); st.State == agent.StateRejected || st.Fleet.Pending {
+			t.Errorf("%s %+v\n%s", st.State, st.Fleet, f.log)
+		}
+		f.refreshes(2)
+	})
+}
+
+// A folder that cannot be read at the start may have the only good refresh token: nobody refreshes
+// with the fleet's before that is known.
+func TestFleetPendingUnreadable(t *testing.T) {
+	inFleet(t, 1, func(r *agenttest.Rules) { r.Latency = time.Second }, func(f *fleet) {
+		n := f.nodes[0]
+		agenttest.Login(t, n.a, "prod")
+		n = f.cutDuringCall()
+		time.Sleep(10 * time.Second)
+		if err := n.a.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		slow := &flakyStore{Store: n.local}
+		slow.set(func(s *flakyStore) { s.get = errDown })
+		n.local = slow
+		n.link.cut(nil)
+		n.start(fleetKey)
+		for range 5 {
+			if _, err := n.ask(); agent.CodeOf(err) != agent.CodeUnavailable {
+				t.Fatalf("%v\n%s", err, f.log)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		f.refreshes(1)
+		slow.set(func(s *flakyStore) { s.get = nil })
+		time.Sleep(10 * time.Second)
+		n.must()
+		if st := n.status(); st.Fleet.Pending || st.State == agent.StateRejected {
+			t.Errorf("%s %+v\n%s", st.State, st.Fleet, f.log)
+		}
+	})
+}

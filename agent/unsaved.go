@@ -57,4 +57,8 @@ func (s *session) adoptUnsaved(v *storedValue, data []byte) {
 		return
 	}
 	s.saveLocked(signIn, true, false)
+	if s.agent.fleet != nil { // the fleet does not have it either
+		s.shared.restored, s.shared.pending = true, true
+		s.shared.record.Revision = signIn.parent.Revision
+	}
 }
