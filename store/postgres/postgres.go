@@ -8,9 +8,9 @@
 // The compare-and-swap is an UPDATE of the row whose value is still the old one, which is true
 // on a single primary whatever pools connections in between. LISTEN and advisory locks would
 // need a session, which pgbouncer does not give, and a connection for each agent of the fleet,
-// of which PostgreSQL allows 100 by default. So Watch reads the row now and then, and every
-// call has a connection of its own. pgconn alone is enough for that: pgx's pool and type
-// system are not linked.
+// of which PostgreSQL allows 100 by default. So Watch reads the row now and then, each time on a
+// connection of its own, and only one that changed a value is kept, for a moment. pgconn alone is
+// enough for that: pgx's pool and type system are not linked.
 package postgres
 
 import (
@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -37,6 +38,9 @@ const DefaultTable = "kyc_agent"
 // refresh waits for it gets an answer.
 const connectTimeout = 3 * time.Second
 
+// keepFor is longer than the pauses of an agent that has a lease.
+const keepFor = 2 * shared.LeaseTTL / 3
+
 // Options say where the table is.
 type Options struct {
 	// DSN is a connection string of libpq, with or without a password. It is a secret.
@@ -49,6 +53,10 @@ type Options struct {
 type Engine struct {
 	config *pgconn.Config
 	table  string
+
+	mu     sync.Mutex
+	kept   *pgconn.PgConn // of the last change of a value, for keepFor
+	unkeep *time.Timer
 }
 
 var _ shared.Engine = (*Engine)(nil)
@@ -88,7 +96,7 @@ func (e *Engine) where() string {
 
 // Init makes the table if there is none.
 func (e *Engine) Init(ctx context.Context) error {
-	_, err := e.exec(ctx, `CREATE TABLE IF NOT EXISTS `+e.table+` (
+	_, _, err := e.exec(ctx, false, `CREATE TABLE IF NOT EXISTS `+e.table+` (
 		environment text PRIMARY KEY,
 		value bytea NOT NULL,
 		changed_at timestamptz NOT NULL DEFAULT now())`)
@@ -102,7 +110,7 @@ func (e *Engine) Get(ctx context.Context, key string) (shared.Value, error) {
 	}
 	// One row always, so that the clock comes with it. A standby may lag behind: what has been
 	// swapped in must be what is read.
-	result, err := e.exec(ctx, `SELECT pg_is_in_recovery(), (extract(epoch FROM clock_timestamp())*1000)::bigint, `+
+	result, _, err := e.exec(ctx, false, `SELECT pg_is_in_recovery(), (extract(epoch FROM clock_timestamp())*1000)::bigint, `+
 		`(SELECT value FROM `+e.table+` WHERE environment = $1)`, []byte(key))
 	if err != nil {
 		return shared.Value{}, err
@@ -134,18 +142,24 @@ func (e *Engine) Swap(ctx context.Context, key string, old, new []byte) error {
 		return fmt.Errorf("postgres: invalid key %.64q", key)
 	}
 	var result *pgconn.Result
+	var resent bool
 	var err error
 	if old == nil {
-		result, err = e.exec(ctx, `INSERT INTO `+e.table+` (environment, value) VALUES ($1, $2::text::bytea) ON CONFLICT DO NOTHING`,
+		result, resent, err = e.exec(ctx, true, `INSERT INTO `+e.table+` (environment, value) VALUES ($1, $2::text::bytea) ON CONFLICT DO NOTHING`,
 			[]byte(key), encodeBytea(new))
 	} else {
-		result, err = e.exec(ctx, `UPDATE `+e.table+` SET value = $3::text::bytea, changed_at = now() WHERE environment = $1 AND value = $2::text::bytea`,
+		result, resent, err = e.exec(ctx, true, `UPDATE `+e.table+` SET value = $3::text::bytea, changed_at = now() WHERE environment = $1 AND value = $2::text::bytea`,
 			[]byte(key), encodeBytea(old), encodeBytea(new))
 	}
 	if err != nil {
 		return err
 	}
 	if result.CommandTag.RowsAffected() == 0 {
+		if resent { // maybe it finds what it has put the first time
+			if v, err := e.Get(ctx, key); err == nil && bytes.Equal(v.Data, new) {
+				return nil
+			}
+		}
 		return fmt.Errorf("postgres: %s: %w", key, shared.ErrConflict)
 	}
 	return nil
@@ -168,22 +182,73 @@ func (e *Engine) Watch(ctx context.Context, key string, known []byte, every time
 	}
 }
 
-// exec runs one statement on a connection of its own.
-func (e *Engine) exec(ctx context.Context, sql string, args ...[]byte) (*pgconn.Result, error) {
+// exec runs one statement on a connection of its own. What changes a value keeps its connection
+// for the next change; if that fails, as after a restart of the server, the statement is sent again.
+func (e *Engine) exec(ctx context.Context, change bool, sql string, args ...[]byte) (result *pgconn.Result, resent bool, err error) {
+	if change {
+		if conn := e.take(); conn != nil {
+			result = e.execOn(ctx, conn, true, sql, args)
+			if result.Err == nil || ctx.Err() != nil {
+				return result, false, e.explain(result.Err)
+			}
+			resent = true
+		}
+	}
 	conn, err := pgconn.ConnectConfig(ctx, e.config)
 	if err != nil {
-		return nil, e.explain(err)
+		return nil, resent, e.explain(err)
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(closing)
-	}()
+	result = e.execOn(ctx, conn, change, sql, args)
+	return result, resent, e.explain(result.Err)
+}
+
+// execOn runs one statement on conn, and keeps or closes that.
+func (e *Engine) execOn(ctx context.Context, conn *pgconn.PgConn, change bool, sql string, args [][]byte) *pgconn.Result {
 	result := conn.ExecParams(ctx, sql, args, nil, nil, nil).Read()
-	if result.Err != nil {
-		return nil, e.explain(result.Err)
+	if change && result.Err == nil && result.CommandTag.RowsAffected() > 0 {
+		e.keep(conn)
+	} else {
+		closeConn(ctx, conn)
 	}
-	return result, nil
+	return result
+}
+
+// keep holds conn for the next call. What changes a value has a lease, which it renews: if the
+// server has no connection left by then, because all agents have started at once, the lease would
+// end while its holder works.
+func (e *Engine) keep(conn *pgconn.PgConn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.kept != nil {
+		go closeConn(context.Background(), conn)
+		return
+	}
+	e.kept = conn
+	e.unkeep = time.AfterFunc(keepFor, func() {
+		if conn := e.take(); conn != nil {
+			closeConn(context.Background(), conn)
+		}
+	})
+}
+
+// take returns the connection that is kept, or nil.
+func (e *Engine) take() *pgconn.PgConn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	conn := e.kept
+	if e.kept = nil; conn != nil {
+		e.unkeep.Stop()
+	}
+	if conn != nil && conn.IsClosed() {
+		return nil
+	}
+	return conn
+}
+
+func closeConn(ctx context.Context, conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
 }
 
 func (e *Engine) errorf(kind error, format string, args ...any) error {
@@ -193,6 +258,9 @@ func (e *Engine) errorf(kind error, format string, args ...any) error {
 // explain says what a person has to do, by the SQLSTATE. The driver's own text is left out where
 // it could quote the connection string.
 func (e *Engine) explain(err error) error {
+	if err == nil {
+		return nil
+	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		if cause := context.Cause(context.Background()); cause == nil && pgconn.Timeout(err) {

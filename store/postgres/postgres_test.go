@@ -49,6 +49,35 @@ func TestPostgres(t *testing.T) {
 	pg := server(t)
 	sharedtest.Run(t, func(t *testing.T) shared.Engine { return open(t, pg.DSN("agent", 0)) })
 	t.Run("Faults", func(t *testing.T) { faults(t, pg) })
+	t.Run("Kept", func(t *testing.T) { kept(t, pg) })
+}
+
+// kept is the connection of an agent that has a lease: it can renew that, and write what it got,
+// where others cannot connect any more. A server that was restarted has ended it.
+func kept(t *testing.T, pg *engine.Postgres) {
+	e, other := open(t, pg.DSN("agent", 0)), open(t, pg.DSN("agent", 0))
+	if err := e.Swap(within(t), "kept", nil, []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Exec("ALTER ROLE agent CONNECTION LIMIT 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Get(within(t), "kept"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("another agent: %v", err)
+	}
+	if err := e.Swap(within(t), "kept", []byte("1"), []byte("2")); err != nil {
+		t.Errorf("the holder: %v", err)
+	}
+	if err := pg.Exec("ALTER ROLE agent CONNECTION LIMIT -1"); err != nil {
+		t.Fatal(err)
+	}
+	pg.Stop()
+	if err := pg.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Swap(within(t), "kept", []byte("2"), []byte("3")); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
 }
 
 // faults are what a server says, with what a person has to do. No error shows the password.
