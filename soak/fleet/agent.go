@@ -64,7 +64,7 @@ func (a *agent) start() error {
 	defer log.Close()
 	cmd := exec.Command(a.fleet.bin, "serve", "--socket", a.path("run/agent.sock"), "--config", a.path("config.toml"))
 	cmd.Env, cmd.Stdout, cmd.Stderr = a.environ(), log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = child()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
