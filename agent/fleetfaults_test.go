@@ -576,3 +576,35 @@ func TestFleetPendingUnreadable(t *testing.T) {
 		}
 	})
 }
+
+// Without a grace period an agent that dies with the only new refresh token ends the sign-in of
+// all. If it comes back with its folder, it brings the sign-in back.
+func TestFleetNoGrace(t *testing.T) {
+	inFleet(t, 3, func(r *agenttest.Rules) { r.Grace, r.Latency = 0, 5*time.Second }, func(f *fleet) {
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		f.same()
+		holder := f.cutDuringCall()
+		time.Sleep(2 * time.Minute)
+		f.refreshes(2)
+		lost := 0
+		for _, n := range f.nodes {
+			if _, err := n.ask(); n != holder && agent.CodeOf(err) == agent.CodeLoginRequired {
+				lost++
+			}
+		}
+		if lost != 2 {
+			t.Fatalf("%d agents know that the sign-in has ended, want 2\n%s", lost, f.log)
+		}
+		if err := holder.a.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		holder.link.cut(nil)
+		holder.start(fleetKey)
+		time.Sleep(30 * time.Second)
+		f.beat(3 * time.Hour)
+		f.same()
+		if revoked := f.p.Revoked(); len(revoked) > 0 {
+			t.Errorf("%d refresh tokens were revoked", len(revoked))
+		}
+	})
+}
