@@ -120,7 +120,8 @@ func TestRestart(t *testing.T) {
 func (s *binaries) realKeyring() {
 	s.t.Helper()
 	s.env = append(s.env, keyringtest.Start(s.t, keyringtest.Unlocked).Env()...)
-	s.env = append(s.env, "HOME="+s.dir, "XDG_RUNTIME_DIR="+filepath.Join(s.dir, "run"))
+	// The agent's own files stay below s.dir, where a test looks for secrets.
+	s.env = append(s.env, "HOME="+s.dir, "XDG_RUNTIME_DIR="+filepath.Join(s.dir, "run"), "XDG_STATE_HOME="+filepath.Join(s.dir, ".local", "state"))
 }
 
 // TestRevokedElsewhere revokes the refresh token at the Cognito behind the agent's
