@@ -119,7 +119,14 @@ func (c *Client) Logout(ctx context.Context, req agent.LogoutRequest) error {
 // Reload makes the agent reload its configuration, and returns when that is done. If the
 // new configuration cannot be used, that is the error, and the agent keeps the old one.
 func (c *Client) Reload(ctx context.Context) error {
-	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, struct{}{}, wire.StateDone, new(wire.LoginBody))
+	return c.ReloadWith(ctx, agent.Secret{})
+}
+
+// ReloadWith is Reload with the passphrase, without which an agent that has one takes no
+// configuration that takes a protection away: that error is [agent.CodeApprovalRequired].
+func (c *Client) ReloadWith(ctx context.Context, passphrase agent.Secret) error {
+	body := withoutEmpty(map[string]string{"passphrase": passphrase.Reveal()})
+	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, body, wire.StateDone, new(wire.LoginBody))
 }
 
 // Restart makes the agent's installed program take over. It returns before that happens: then

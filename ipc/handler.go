@@ -44,7 +44,7 @@ const (
 type handler struct {
 	service        agent.Service
 	restricted     *agent.Restricted // nil on the agent's own socket; else it is service, too
-	reload         func(context.Context) error
+	reload         func(context.Context, Passphrase) error
 	daemon         Daemon
 	metrics        http.Handler
 	version        string
@@ -271,8 +271,9 @@ func (h *handler) serveLogout(r *request) (response, error) {
 }
 
 func (h *handler) serveReload(r *request) (response, error) {
+	var passphrase string
 	if len(r.body) > 0 {
-		if err := (fields{}).decode(r.body); err != nil {
+		if err := (fields{"passphrase": &passphrase}).decode(r.body); err != nil {
 			return response{}, err
 		}
 	}
@@ -281,7 +282,7 @@ func (h *handler) serveReload(r *request) (response, error) {
 	}
 	ctx, cancel := h.withTimeout(workTimeout)
 	defer cancel()
-	if err := h.reload(ctx); err != nil {
+	if err := h.reload(ctx, Passphrase{agent.NewSecret(passphrase), peerOf(r.http).PID}); err != nil {
 		return response{}, err
 	}
 	return jsonResponse(wire.LoginBody{State: wire.StateDone}), nil

@@ -45,8 +45,9 @@ type Server struct {
 	// Restricted takes the place of Service on a socket with a policy: what the policy allows
 	// is answered, at its rate, and nothing else, whatever the other fields are.
 	Restricted *agent.Restricted
-	// Reload reloads the configuration for POST /v1/reload; nil refuses that call.
-	Reload func(context.Context) error
+	// Reload reloads the configuration for POST /v1/reload, with the passphrase that a person typed
+	// for it, if any; nil refuses that call.
+	Reload func(context.Context, Passphrase) error
 	// Daemon does what only its owner may ask for, on the agent's own socket; nil refuses that.
 	Daemon Daemon
 	Logger *slog.Logger // nil discards

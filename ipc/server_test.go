@@ -302,7 +302,7 @@ func TestRefusedRequests(t *testing.T) {
 		"no such login":           {post("/v1/login/abc", `{"answers":{}}`), 404, agent.CodeUsage, "no such sign-in"},
 		"watch no such login":     {rawRequest("GET", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
 		"cancel no such login":    {rawRequest("DELETE", "/v1/login/abc", ""), 404, agent.CodeUsage, "no such sign-in"},
-		"reload with a field":     {post("/v1/reload", `{"x":1}`), 400, agent.CodeUsage, `"x" in the body; known: none`},
+		"reload with a field":     {post("/v1/reload", `{"x":1}`), 400, agent.CodeUsage, `"x" in the body; known: passphrase`},
 		"nothing to reload":       {post("/v1/reload", `{}`), 400, agent.CodeUsage, "no configuration"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -689,7 +689,7 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 			status: func(context.Context) (agent.Status, error) { return agent.Status{Version: "v1"}, nil },
 			logout: func(_ context.Context, req agent.LogoutRequest) error { loggedOut = req; return nil },
 		},
-		Reload: func(context.Context) error {
+		Reload: func(context.Context, Passphrase) error {
 			reloads++
 			if reloads > 2 {
 				return &agent.Error{Code: agent.CodeConfiguration, Message: "config.toml, line 3: unknown key"}

@@ -345,6 +345,10 @@ Makes the daemon reload its configuration, and waits for the result. If anything
 in it is wrong, the daemon keeps the old one, and this command says why.
 Sign-ins that are only in memory are moved into the store that there is now.
 
+If the agent has a passphrase, it is asked for when the file takes a protection
+away: confirm, audit, auto_lock, or a limit of a socket. Without a terminal,
+and with SIGHUP, such a file is refused.
+
   --socket PATH  the daemon's socket
 `
 

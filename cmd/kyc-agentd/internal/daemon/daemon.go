@@ -111,12 +111,10 @@ type daemon struct {
 	next       chan nextImage // cap 1; see leave
 	imageError string         // why the last image could not be replaced
 
-	reloading sync.Mutex
-	started   config.Config // the configuration at the start: a new store needs a restart
-	inForce   config.Config // the newest that was accepted
-	// proveReload is asked before a reload that takes protections away; nil allows it.
-	proveReload  func(ctx context.Context, changes []string) error
-	startedAgent agent.Config // what it meant for the agent; see keepUnattended
+	reloading    sync.Mutex
+	started      config.Config // the configuration at the start: a new store needs a restart
+	inForce      config.Config // the newest that was accepted
+	startedAgent agent.Config  // what it meant for the agent; see keepUnattended
 }
 
 // newDaemon returns a daemon that has its log, but no configuration and no agent yet.

@@ -16,6 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/sink"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/statustext"
+	"github.com/legaltalent/kyc-agent/ipc"
 )
 
 // reloadOnHangup makes SIGHUP a reload, until ctx ends. `kyc-agentd reload` is better: it
@@ -29,15 +30,19 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			err := d.reload(ctx) // it logs
+			err := d.reload(ctx, ipc.Passphrase{}) // it logs
 			_ = d.audit.Record(ctx, audit.Event{Kind: audit.Reload, Detail: "SIGHUP", Code: codeOf(err)})
 		}
 	}
 }
 
 // reload loads the configuration again. An error means that nothing has changed, unless
-// its message says otherwise.
-func (d *daemon) reload(ctx context.Context) error {
+// its message says otherwise. p is needed for what [needsPassphrase] names, if there is one.
+func (d *daemon) reload(ctx context.Context, p ipc.Passphrase) error {
+	proved, err := d.proved(ctx, p)
+	if err != nil {
+		return err
+	}
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	if err := d.lock.reason(); err != nil {
@@ -45,7 +50,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	}
 	l, err := d.load()
 	if err == nil {
-		err = d.checkLoosened(ctx, l.config)
+		err = d.checkLoosened(l.config, proved)
 	}
 	kept := d.keepUnattended(l)
 	if err == nil {
