@@ -78,8 +78,9 @@ func (f *fakeLogind) Inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.released = append(f.released, closed)
+	fd := dbus.UnixFD(w.Fd())
 	time.AfterFunc(500*time.Millisecond, func() { _ = w.Close() }) // after it was sent
-	return dbus.UnixFD(w.Fd()), nil
+	return fd, nil
 }
 
 func (f *fakeLogind) inhibitors() []<-chan time.Time {
