@@ -128,7 +128,7 @@ func (o *auditOptions) askKey(ctx context.Context) (string, error) {
 		return "", nil //nolint:nilerr // the report says what was not proved
 	}
 	defer t.Close()
-	return t.Ask(ctx, "First key (nothing: check without): ", true)
+	return t.Ask(ctx, "What is the first key (nothing: check without)?", true)
 }
 
 // heads returns what the daemon has logged of the log: from --log, else from the journal and from

@@ -26,7 +26,7 @@ func (c *cli) passphraseCommand() *cobra.Command {
 	return cmd
 }
 
-// setPassphrase asks for the old passphrase, if there is one, and for the new one twice.
+// setPassphrase asks for the current passphrase, if there is one, and for the new one twice.
 func (c *cli) setPassphrase(ctx context.Context, in *interaction, exists, stdin bool) error {
 	set := func(old, next agent.Secret) error {
 		return c.client().SetPassphrase(ctx, old, next)
@@ -57,7 +57,7 @@ func (in *interaction) askAndSet(ctx context.Context, exists bool, set func(old,
 		return noTerminalForPassphrase()
 	}
 	next := func(old agent.Secret) error {
-		passphrase, err := in.askNewPassphrase(ctx)
+		passphrase, err := in.askTwice(ctx, "New passphrase?")
 		if err != nil {
 			return err
 		}
@@ -71,28 +71,6 @@ func (in *interaction) askAndSet(ctx context.Context, exists bool, set func(old,
 		return err
 	}
 	return next(agent.NewSecret(typed))
-}
-
-// askNewPassphrase asks until both answers are the same.
-func (in *interaction) askNewPassphrase(ctx context.Context) (agent.Secret, error) {
-	for {
-		first, err := in.terminal.Ask(ctx, "New passphrase?", true)
-		if err != nil {
-			return agent.Secret{}, err
-		}
-		if first == "" {
-			in.terminal.Printf("the passphrase is empty; please try again")
-			continue
-		}
-		second, err := in.terminal.Ask(ctx, "New passphrase, again?", true)
-		if err != nil {
-			return agent.Secret{}, err
-		}
-		if first == second {
-			return agent.NewSecret(first), nil
-		}
-		in.terminal.Printf("the two are not the same; please try again")
-	}
 }
 
 // tryPassphrases asks for the passphrase and calls do with it, again if it was wrong.

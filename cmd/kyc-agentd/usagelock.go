@@ -5,8 +5,8 @@ package main
 const usagePassphrase = `Usage: kyc-agentd passphrase [--passphrase-stdin]
 
 Sets the passphrase with which kyc-agentd lock locks the sign-ins, or changes
-it, for which it asks for the old one. It is asked for at this terminal. The
-daemon keeps it nowhere: it protects a key in the state folder.
+it, for which it asks for the current one. It asks at this terminal. The daemon
+keeps the passphrase nowhere: it protects a key in the state folder.
 
 A passphrase that is lost cannot be recovered. The error of kyc-agentd unlock
 says how to go on without it: by a local logout and a new sign-in.
