@@ -118,6 +118,9 @@ func writeStatus(w io.Writer, st agent.Status, now time.Time) error {
 	for _, line := range statustext.Lock(st, now) {
 		fmt.Fprintln(w, line)
 	}
+	if line := statustext.Audit(st.Audit); line != "" {
+		fmt.Fprintln(w, line)
+	}
 	fmt.Fprintln(w)
 	table := statustext.Table{Header: []string{"ENVIRONMENT", "STATE", "USER", "TOKEN EXPIRES", "NEXT REFRESH", "SIGN-IN ENDS"}}
 	for _, e := range st.Environments {

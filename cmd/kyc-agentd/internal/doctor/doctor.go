@@ -54,6 +54,7 @@ var checks = []check{
 	{id: "agent", area: "agent", run: checkAgent},
 	{id: "agents", area: "agent", run: checkOtherAgents},
 	{id: "variables", area: "agent", run: checkVariables},
+	{id: "audit", area: "agent", run: checkAudit},
 	{id: "units", area: "service", run: checkUnits},
 	{id: "credentials", area: "service", run: checkCredentials},
 	{id: "linger", area: "service", run: checkLinger},

@@ -216,6 +216,17 @@ var scenarios = []scenario{
 	{"a change that was not loaded", "config.not-loaded", SeverityWarning, "kyc-agentd reload", func(w *fixture) {
 		w.set("KYC_STAGING_API_URL=https://elsewhere.example")
 	}},
+	{"an audit log that cannot be written", "audit.broken", SeverityProblem, "with room", func(w *fixture) {
+		w.pretend(func(st *agent.Status) {
+			st.Audit = &agent.AuditStatus{Mode: "required", Error: "no space left on device"}
+		})
+	}},
+	{"an audit log that lacks lines", "audit.dropped", SeverityWarning, "audit required", func(w *fixture) {
+		w.pretend(func(st *agent.Status) { st.Audit = &agent.AuditStatus{Mode: "on", Dropped: 3} })
+	}},
+	{"no audit log", "audit.off", SeverityNote, "", func(w *fixture) {
+		w.pretend(func(st *agent.Status) { st.Audit = &agent.AuditStatus{Mode: "off"} })
+	}},
 	{"a client secret open to others", "secrets.client-secret", SeverityProblem, "chmod 600", func(w *fixture) {
 		w.write("secret", "sekrit", 0o644)
 		w.set("KYC_STAGING_CLIENT_SECRET_FILE=" + w.path("secret"))
