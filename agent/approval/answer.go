@@ -161,8 +161,8 @@ func (a *Approvals) ApproveUnit(s Standing) (Grant, error) {
 	if err := a.noteApproved(Event{Kind: Approved, Use: Use{Environment: g.Environment, Socket: g.Socket, Kind: g.Kind}, Grant: g.ID}); err != nil {
 		return Grant{}, err
 	}
-	all := append(slices.Clone(a.grants), g)
-	if err := a.save(all); err != nil {
+	all, err := a.save(append(slices.Clone(a.grants), g))
+	if err != nil {
 		return Grant{}, err
 	}
 	a.grants = all
@@ -224,6 +224,9 @@ func (a *Approvals) RevokeAll() (int, error) {
 		a.finish(r, denied)
 		a.record(Event{Kind: Denied, Use: r.Use, Facts: r.Facts, Grant: r.ID})
 	}
+	if there, err := readGrants(a.opts.Dir); err == nil {
+		a.grants = a.merge(a.grants, there)
+	}
 	n, err := a.revoke(func(*Grant) bool { return true })
 	return n + len(requests), err
 }
@@ -238,13 +241,19 @@ func (a *Approvals) revoke(which func(*Grant) bool) (n int, err error) {
 			continue
 		}
 		n++
-		standing = standing || g.Standing
+		if g.Standing {
+			standing, a.revoked[g.ID] = true, true
+		}
 		g.close()
 		a.record(Event{Kind: Denied, Use: Use{Environment: g.Environment, Socket: g.Socket, Kind: g.Kind}, Grant: g.ID})
 	}
 	a.grants = kept
-	if standing {
-		err = a.save(kept)
+	if !standing {
+		return n, nil
+	}
+	saved, err := a.save(kept)
+	if err == nil {
+		a.grants = saved
 	}
 	return n, err
 }

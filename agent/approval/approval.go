@@ -135,6 +135,7 @@ type Grant struct {
 
 	leader Leader
 	api    agent.Policy
+	saved  bool // a standing grant has been on the disk
 }
 
 // An Asker is the process that asks: a [peer.Peer] behind [Of].
@@ -200,7 +201,8 @@ type Approvals struct {
 	past       []*Request // that have been answered or have ended, the newest last
 	grants     []*Grant
 	unanswered map[Subject]*unanswered
-	damaged    error // why the file of standing grants is not written
+	revoked    map[string]bool // the standing grants taken back here, by their codes
+	damaged    error           // why the file of standing grants is not written
 }
 
 // unanswered counts the requests of a subject that nobody answered.
@@ -212,7 +214,7 @@ type unanswered struct {
 // New returns Approvals with the standing grants of opts.Dir. If they cannot be read, there are
 // none, and a log line says why.
 func New(opts Options) *Approvals {
-	a := &Approvals{opts: opts, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), unanswered: map[Subject]*unanswered{}}
+	a := &Approvals{opts: opts, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), unanswered: map[Subject]*unanswered{}, revoked: map[string]bool{}}
 	if a.grants, a.damaged = readGrants(opts.Dir); a.damaged != nil {
 		a.log.Error("the standing approvals are not in force", "error", a.damaged)
 	}

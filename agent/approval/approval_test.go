@@ -422,6 +422,41 @@ func TestStanding(t *testing.T) {
 	refused(t, New(Options{Dir: dir}), inUnit(nightly), token, "after revoke and a restart")
 }
 
+// Two agents on one folder: what one takes back does not come back with what the other saves, and
+// what one grants is not lost.
+func TestStandingOfTwoAgents(t *testing.T) {
+	dir := t.TempDir()
+	unit := func(name string) peer.Unit { return peer.Unit{Name: name, User: true} }
+	approve := func(a *Approvals, name string) Grant {
+		t.Helper()
+		g, err := a.ApproveUnit(Standing{Unit: unit(name), Environment: "prod"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	first := New(Options{Dir: dir})
+	nightly := approve(first, "nightly.service")
+	second := New(Options{Dir: dir})
+	if err := first.Revoke(nightly.ID); err != nil {
+		t.Fatal(err)
+	}
+	approve(first, "hourly.service")
+	approve(second, "weekly.service")
+	for name, a := range map[string]*Approvals{"the second": second, "a third": New(Options{Dir: dir})} {
+		refused(t, a, inUnit(unit("nightly.service")), token, name+", what was taken back")
+		allowed(t, a, inUnit(unit("hourly.service")), token, name+", what the first granted")
+		allowed(t, a, inUnit(unit("weekly.service")), token, name+", what the second granted")
+	}
+	if n, err := first.RevokeAll(); n != 2 || err != nil {
+		t.Errorf("%d taken back, %v", n, err)
+	}
+	approve(second, "daily.service")
+	if l := New(Options{Dir: dir}).List().Granted; len(l) != 1 {
+		t.Errorf("after all were taken back: %+v", l)
+	}
+}
+
 // A request of the unit that waits goes on.
 func TestStandingAnswersARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

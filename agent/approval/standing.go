@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -76,7 +77,7 @@ func usable(all []*Grant, path string) (grants []*Grant, err error) {
 				return nil, fmt.Errorf("%s: %w", path, err)
 			}
 		}
-		g.Standing = true
+		g.Standing, g.saved = true, true
 		if !g.over(time.Now()) {
 			grants = append(grants, g)
 		}
@@ -84,28 +85,47 @@ func usable(all []*Grant, path string) (grants []*Grant, err error) {
 	return grants, nil
 }
 
-// save writes the standing grants of all to the disk.
-func (a *Approvals) save(all []*Grant) error {
+// save writes the standing grants of all to the disk, and returns all as it is after that. What
+// another agent of this folder has changed there meanwhile stays so: what it took back does not
+// come back, and what it granted is not lost.
+func (a *Approvals) save(all []*Grant) ([]*Grant, error) {
 	if a.opts.Dir == "" {
-		return &agent.Error{Code: agent.CodeConfiguration, Op: "approve", Message: "this agent keeps no standing approvals: it has no state folder"}
+		return nil, &agent.Error{Code: agent.CodeConfiguration, Op: "approve", Message: "this agent keeps no standing approvals: it has no state folder"}
 	}
+	var there []*Grant
+	there, a.damaged = readGrants(a.opts.Dir) // what cannot be read is not overwritten, until somebody removes it
+	all = a.merge(all, there)
 	out := file{Version: 1, Grants: []*Grant{}}
 	for _, g := range all {
 		if g.Standing {
 			out.Grants = append(out.Grants, g)
 		}
 	}
-	if a.damaged != nil { // what cannot be read is not overwritten, until somebody removes it
-		_, a.damaged = readGrants(a.opts.Dir)
-	}
 	err := a.damaged
 	if err == nil {
 		err = writeFile(a.opts.Dir, out)
 	}
 	if err != nil {
-		return &agent.Error{Code: agent.CodeUnavailable, Op: "approve", Message: "the standing approvals cannot be saved: " + err.Error(), Err: err}
+		return nil, &agent.Error{Code: agent.CodeUnavailable, Op: "approve", Message: "the standing approvals cannot be saved: " + err.Error(), Err: err}
 	}
-	return nil
+	for _, g := range out.Grants {
+		g.saved = true
+	}
+	return all, nil
+}
+
+// merge returns all without what is no longer on the disk, and with what else is there.
+func (a *Approvals) merge(all, there []*Grant) []*Grant {
+	has := func(list []*Grant, id string) bool {
+		return slices.ContainsFunc(list, func(g *Grant) bool { return g.ID == id })
+	}
+	merged := slices.DeleteFunc(slices.Clone(all), func(g *Grant) bool { return g.saved && !has(there, g.ID) })
+	for _, g := range there {
+		if !has(all, g.ID) && !a.revoked[g.ID] {
+			merged = append(merged, g)
+		}
+	}
+	return merged
 }
 
 func writeFile(dir string, out file) error {
