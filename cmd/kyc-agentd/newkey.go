@@ -31,7 +31,7 @@ func (in *interaction) offerKey(ctx context.Context, st agent.Status) (agent.Sta
 		io.say("warning: %v", err)
 		return st, nil
 	}
-	failed := in.cli.client().Reload(ctx)
+	failed := in.reload(ctx)
 	after, err := in.service.Status(ctx)
 	if err != nil {
 		return st, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
@@ -67,6 +68,33 @@ func TestPassphraseQuestions(t *testing.T) {
 			if a[1] != "" && strings.Contains(p.Seen(), a[1]) {
 				t.Errorf("%s: %q is shown: %s", test.verb, a[1], p.Seen())
 			}
+		}
+	}
+}
+
+// Every verb that has the agent reload asks for the passphrase which that needs, at the terminal.
+func TestReloadsAskForThePassphrase(t *testing.T) {
+	refusal := &agent.Error{Code: agent.CodeApprovalRequired, Message: "not reloaded: audit", Hint: "at a terminal, run: kyc-agentd reload"}
+	path := serveBy(t, &ipc.Server{
+		Service: &scriptedAgent{status: anaAtProd()},
+		Reload: func(ctx context.Context, p ipc.Passphrase) error {
+			if p.Secret.IsZero() {
+				return refusal
+			}
+			return (&lockable{"six-red-herons"}).Unlock(ctx, p)
+		},
+	})
+	vars := config.Environ{"HOME=" + t.TempDir(), "KYC_AGENT_SOCK=" + path}
+	for _, args := range [][]string{{"reload"}, {"use", "prod"}} {
+		session{vars: vars}.run(t, args...).want(t, exitDenied, "not reloaded: audit; at a terminal, run: kyc-agentd reload")
+		p := terminaltest.New(t)
+		end := session{vars: vars, tty: p.TTY}.begin(t.Context(), args...)
+		p.Answers(
+			terminaltest.Answer{"not reloaded: audit\r\nWhat is the passphrase of the agent? ", "wrong-1"},
+			terminaltest.Answer{"wrong passphrase; please try again\r\nWhat is the passphrase of the agent? ", "six-red-herons"},
+		)
+		if got := end(); got.exit != exitOK {
+			t.Errorf("%s: %+v", args, got)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (c *cli) use(ctx context.Context, name string) error {
 	if set := c.vars.Get("KYC_ENV"); set != "" && set != name {
 		c.io.say("warning: KYC_ENV is %q in this shell and overrides the default environment", set)
 	}
-	if err := c.client().Reload(ctx); err != nil && !noAgent(err) {
+	if err := c.reload(ctx); err != nil && !noAgent(err) {
 		return err
 	} else if err != nil {
 		c.io.say("the default environment is %s, for the agent that starts next", name)
