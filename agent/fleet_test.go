@@ -274,3 +274,46 @@ func TestFleetEngineDown(t *testing.T) {
 		f.refreshes(1)
 	})
 }
+
+// The engine is back and nobody has written anything since: that ends the degraded state as well,
+// and the pauses after what failed.
+func TestFleetEngineBackUnchanged(t *testing.T) {
+	inFleet(t, 2, nil, func(f *fleet) {
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		first := f.same()
+		f.engine.cut(errDown)
+		f.engine.Engine.(*shared.Memory).Fail(errDown) // ends the watches
+		time.Sleep(58 * time.Minute)
+		f.engine.Engine.(*shared.Memory).Fail(nil)
+		f.engine.cut(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		for _, n := range f.nodes {
+			if st := n.status(); st.Degraded || st.Fleet.Error != "" {
+				t.Errorf("%s: %v %s", n.name, st.Degraded, st.Fleet.Error)
+			}
+		}
+		f.refreshes(1) // nobody asked
+		if again := f.same(); again == first {
+			t.Errorf("still the old token\n%s", f.log)
+		}
+	})
+}
+
+// An environment in which nobody is signed in has no value that could change.
+func TestFleetEngineBackEmpty(t *testing.T) {
+	inFleet(t, 1, nil, func(f *fleet) {
+		engine := f.engine.Engine.(*shared.Memory)
+		engine.Fail(errDown)
+		time.Sleep(time.Minute)
+		if st := f.nodes[0].status(); !st.Degraded {
+			t.Fatalf("status %+v", st)
+		}
+		engine.Fail(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if st := f.nodes[0].status(); st.Degraded || st.Fleet.Error != "" {
+			t.Fatalf("10 s after the engine is back: %s", st.Fleet.Error)
+		}
+	})
+}

@@ -25,9 +25,9 @@ func (f *Fleet) Follow(ctx context.Context, environment string, w Follower) {
 	var last int64
 	var told string // the nonce of the lease that was reported
 	failures := 0
-	first := true
+	reread := true
 	for ctx.Err() == nil {
-		v, err, timedOut := f.next(ctx, environment, known, first, told)
+		v, err, timedOut := f.next(ctx, environment, known, reread, told)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -35,10 +35,11 @@ func (f *Fleet) Follow(ctx context.Context, environment string, w Follower) {
 			_ = f.failed(environment, err)
 			pause(ctx, min(retryMin<<min(failures, 10), retryMax))
 			failures++
+			reread = true // a watch would say nothing before the value changes
 			continue
 		case !timedOut:
 			recovered := failures > 0
-			failures, first, known = 0, false, v.Data
+			failures, reread, known = 0, false, v.Data
 			if _, r, err := f.open(environment, v); err == nil && r.Revision > last {
 				last = r.Revision
 				w.Changed(r)
@@ -56,9 +57,10 @@ func (f *Fleet) Follow(ctx context.Context, environment string, w Follower) {
 	}
 }
 
-// next returns the next value. It returns timedOut when the lease in known may be dead.
-func (f *Fleet) next(ctx context.Context, environment string, known []byte, first bool, told string) (v Value, err error, timedOut bool) {
-	if first {
+// next returns the next value, or the one there is now if reread is true. It returns timedOut when
+// the lease in known may be dead.
+func (f *Fleet) next(ctx context.Context, environment string, known []byte, reread bool, told string) (v Value, err error, timedOut bool) {
+	if reread {
 		v, err = f.get(ctx, environment)
 		return v, err, false
 	}
