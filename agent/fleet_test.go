@@ -290,12 +290,12 @@ func TestFleetEngineBackUnchanged(t *testing.T) {
 		synctest.Wait()
 		for _, n := range f.nodes {
 			if st := n.status(); st.Degraded || st.Fleet.Error != "" {
-				t.Errorf("%s: %v %s", n.name, st.Degraded, st.Fleet.Error)
+				f.t.Errorf("%s: %v %s", n.name, st.Degraded, st.Fleet.Error)
 			}
 		}
 		f.refreshes(1) // nobody asked
 		if again := f.same(); again == first {
-			t.Errorf("still the old token\n%s", f.log)
+			f.t.Errorf("still the old token\n%s", f.log)
 		}
 	})
 }
@@ -307,13 +307,13 @@ func TestFleetEngineBackEmpty(t *testing.T) {
 		engine.Fail(errDown)
 		time.Sleep(time.Minute)
 		if st := f.nodes[0].status(); !st.Degraded {
-			t.Fatalf("status %+v", st)
+			f.t.Fatalf("status %+v", st)
 		}
 		engine.Fail(nil)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if st := f.nodes[0].status(); st.Degraded || st.Fleet.Error != "" {
-			t.Fatalf("10 s after the engine is back: %s", st.Fleet.Error)
+			f.t.Fatalf("10 s after the engine is back: %s", st.Fleet.Error)
 		}
 	})
 }

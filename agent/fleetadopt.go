@@ -74,7 +74,7 @@ func (s *session) takeTokenLocked(signIn *storedSignIn, t *shared.Token) {
 	}
 	cred := &cachedCredential{
 		token: NewSecret(t.ID), lifetime: t.Lifetime,
-		requestedWall: s.agent.now().Add(-t.Age), requestedMono: time.Now().Add(-t.Age),
+		requestedWall: s.agent.now().Add(-time.Since(t.Since)), requestedMono: t.Since,
 	}
 	if s.env.HandOutAccessTokens {
 		cred.access = NewSecret(t.Access)

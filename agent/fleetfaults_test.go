@@ -608,3 +608,36 @@ func TestFleetNoGrace(t *testing.T) {
 		}
 	})
 }
+
+// A frozenEngine is the engine of a process that is suspended after the engine has answered.
+type frozenEngine struct {
+	shared.Engine
+	freeze time.Duration
+}
+
+func (e frozenEngine) Get(ctx context.Context, key string) (shared.Value, error) {
+	v, err := e.Engine.Get(ctx, key)
+	time.Sleep(e.freeze)
+	return v, err
+}
+
+// What passes between the engine's answer and its use is part of the token's age: otherwise the
+// agent hands it out after its end.
+func TestFleetFrozenReader(t *testing.T) {
+	inFleet(t, 2, nil, func(f *fleet) {
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		f.same()
+		want, err := f.nodes[0].ask()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		late := f.add("late", fleetKey)
+		late.link.replace(frozenEngine{f.engine, 4 * time.Minute})
+		time.Sleep(10 * time.Minute)
+		got, err := late.ask()
+		if err != nil || got.ExpiresAt.After(want.ExpiresAt.Add(time.Second)) {
+			f.t.Fatalf("it ends at %v and is handed out until %v: %v", want.ExpiresAt, got.ExpiresAt, err)
+		}
+		f.refreshes(0)
+	})
+}

@@ -142,21 +142,27 @@ func dateOf(resp *http.Response) time.Time {
 type events struct {
 	body    io.ReadCloser
 	decoder *json.Decoder
-	began   time.Time // on the API server's clock
+	began   time.Time // on the API server's clock, which was between asked and since
+	asked   time.Time
 	since   time.Time
 }
 
 func (c *client) stream(ctx context.Context, path string) (*events, error) {
+	asked := time.Now()
 	resp, err := c.send(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &events{body: resp.Body, decoder: json.NewDecoder(resp.Body), began: dateOf(resp), since: time.Now()}, nil
+	return &events{body: resp.Body, decoder: json.NewDecoder(resp.Body), began: dateOf(resp), asked: asked, since: time.Now()}, nil
 }
 
 func (e *events) next(event any) error { return e.decoder.Decode(event) }
 
-func (e *events) now() time.Time { return e.began.Add(time.Since(e.since)) }
+// now returns the API server's clock, and a time on this machine's that is not after it.
+func (e *events) now() (at, asked time.Time) {
+	passed := time.Since(e.since)
+	return e.began.Add(passed), e.asked.Add(passed)
+}
 
 // Close ends the watch.
 func (e *events) Close() { _ = e.body.Close() }

@@ -170,8 +170,9 @@ func (e *Engine) Get(ctx context.Context, key string) (shared.Value, error) {
 	if !store.ValidKey(key) {
 		return shared.Value{}, fmt.Errorf("kubernetes: invalid key %.64q", key)
 	}
+	asked := time.Now()
 	s, at, err := e.call(ctx, "get", "GET", e.path(), nil)
-	return shared.Value{Data: s.data[key], At: at}, err
+	return shared.Value{Data: s.data[key], At: at, Asked: asked}, err
 }
 
 // call makes a call that is answered by the Secret.
@@ -300,7 +301,8 @@ func (e *Engine) watch(ctx context.Context, key string, known []byte, version st
 			e.newest = s
 			e.mu.Unlock()
 			if !bytes.Equal(s.data[key], known) {
-				return shared.Value{Data: s.data[key], At: events.now()}, nil
+				at, asked := events.now()
+				return shared.Value{Data: s.data[key], At: at, Asked: asked}, nil
 			}
 		case "DELETED":
 			return shared.Value{}, nil

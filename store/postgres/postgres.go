@@ -108,6 +108,7 @@ func (e *Engine) Get(ctx context.Context, key string) (shared.Value, error) {
 	if !store.ValidKey(key) {
 		return shared.Value{}, fmt.Errorf("postgres: invalid key %.64q", key)
 	}
+	asked := time.Now()
 	// One row always, so that the clock comes with it. A standby may lag behind: what has been
 	// swapped in must be what is read.
 	result, _, err := e.exec(ctx, false, `SELECT pg_is_in_recovery(), (extract(epoch FROM clock_timestamp())*1000)::bigint, `+
@@ -126,7 +127,7 @@ func (e *Engine) Get(ctx context.Context, key string) (shared.Value, error) {
 	if err != nil {
 		return shared.Value{}, e.errorf(store.ErrUnavailable, "an answer of another form")
 	}
-	v := shared.Value{At: time.UnixMilli(ms)}
+	v := shared.Value{At: time.UnixMilli(ms), Asked: asked}
 	if row[2] == nil {
 		return v, nil
 	}

@@ -129,7 +129,7 @@ func (f *Fleet) open(environment string, v Value) (object, Record, error) {
 		err = f.noteRevision(environment, o, r)
 	}
 	if r.Token != nil {
-		r.Token.Age = max(v.At.Sub(r.Token.RequestedAt), 0)
+		r.Token.Since = v.Asked.Add(-max(v.At.Sub(r.Token.RequestedAt), 0))
 	}
 	return o, r, f.failed(environment, err)
 }

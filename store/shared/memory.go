@@ -47,7 +47,7 @@ func (m *Memory) getLocked(ctx context.Context, key string) (Value, error) {
 	if err := m.failLocked(ctx, key); err != nil {
 		return Value{}, err
 	}
-	return Value{Data: bytes.Clone(m.values[key]), At: time.Now().Round(0)}, nil
+	return Value{Data: bytes.Clone(m.values[key]), At: time.Now().Round(0), Asked: time.Now()}, nil
 }
 
 func (m *Memory) failLocked(ctx context.Context, key string) error {

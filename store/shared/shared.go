@@ -53,6 +53,9 @@ type Engine interface {
 type Value struct {
 	Data []byte // nil if there is none
 	At   time.Time
+	// Asked is on this machine's clock, not after At: a process may be suspended between the
+	// engine's answer and the moment at which it looks at the time.
+	Asked time.Time
 }
 
 var (
@@ -120,6 +123,6 @@ type Token struct {
 	Lifetime time.Duration `json:"lifetime"`
 	// RequestedAt is on the engine's clock.
 	RequestedAt time.Time `json:"requested_at"`
-	// Age is set by Read: how long ago that was.
-	Age time.Duration `json:"-"`
+	// Since is set by Read: RequestedAt on this machine's clock, or a little earlier.
+	Since time.Time `json:"-"`
 }

@@ -221,9 +221,13 @@ func cancelled(t *testing.T, open func(*testing.T) shared.Engine) {
 }
 
 func clock(t *testing.T, open func(*testing.T) shared.Engine) {
+	began := time.Now()
 	v, err := open(t).Get(within(t), key(t))
 	if d := time.Since(v.At).Abs(); err != nil || d > 5*time.Second {
 		t.Errorf("the engine's clock is %s off, %v", d, err)
+	}
+	if v.Asked.Before(began) || v.Asked.After(time.Now()) {
+		t.Errorf("it was asked at %v, not after %v", v.Asked, began)
 	}
 }
 
