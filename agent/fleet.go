@@ -157,15 +157,16 @@ func (s *session) refreshShared(replaces *cachedCredential) *Error {
 		if err := s.readShared(ctx); err != nil {
 			return s.fleetFailed(err)
 		}
+		// A record that is adopted from here on is newer than known, so that Acquire returns it.
+		s.mu.Lock()
+		known := s.shared.record
+		s.mu.Unlock()
 		if s.servedInstead(replaces) || s.publishAPIKey() {
 			return nil
 		}
 		if err := s.checkSignIn(); err != nil && s.environment().Unattended == nil {
 			return err
 		}
-		s.mu.Lock()
-		known := s.shared.record
-		s.mu.Unlock()
 		lease, newer, err := s.agent.fleet.Acquire(ctx, s.name, known)
 		switch {
 		case err != nil:
