@@ -93,11 +93,12 @@ func (f *Fleet) Read(ctx context.Context, environment string) (Record, error) {
 
 // read gets and opens the value. The data is returned with every error that is about it.
 func (f *Fleet) read(ctx context.Context, environment string) ([]byte, object, Record, error) {
+	floor := f.newest(environment)
 	v, err := f.get(ctx, environment)
 	if err != nil {
 		return nil, object{}, Record{}, f.failed(environment, err)
 	}
-	o, r, err := f.open(environment, v)
+	o, r, err := f.open(environment, v, floor)
 	return v.Data, o, r, err
 }
 
@@ -114,8 +115,9 @@ func (f *Fleet) swap(ctx context.Context, environment string, old []byte, o obje
 	return data, f.engine.Swap(ctx, environment, old, data)
 }
 
-// open checks a value and remembers what it says.
-func (f *Fleet) open(environment string, v Value) (object, Record, error) {
+// open checks a value and remembers what it says. floor is the newest revision that had been seen
+// when the value was asked for.
+func (f *Fleet) open(environment string, v Value, floor int64) (object, Record, error) {
 	f.mu.Lock()
 	f.clock, f.clockAt = v.At, time.Now()
 	f.mu.Unlock()
@@ -126,7 +128,7 @@ func (f *Fleet) open(environment string, v Value) (object, Record, error) {
 	f.noteLease(environment, o)
 	r, err := o.record(f.sealer)
 	if err == nil {
-		err = f.noteRevision(environment, o, r)
+		err = f.noteRevision(environment, o, r, floor)
 	}
 	if r.Token != nil {
 		r.Token.Since = v.Asked.Add(-max(v.At.Sub(r.Token.RequestedAt), 0))
@@ -185,22 +187,32 @@ func (f *Fleet) untilDead(environment string, o object) time.Duration {
 	return LeaseTTL - time.Since(f.stateLocked(environment).since)
 }
 
-// noteRevision refuses a record that is older than one that was seen, and remembers it if it
-// is newer.
-func (f *Fleet) noteRevision(environment string, o object, r Record) error {
+// newest returns the newest revision that was seen.
+func (f *Fleet) newest(environment string) int64 {
 	f.loadSeen(environment)
+	return f.Status(environment).Revision
+}
+
+// noteRevision refuses a record that is older than floor, and remembers it if it is newer than
+// all that were seen. One in between is old because another call has overtaken its read, and a
+// swap of it gets ErrConflict.
+func (f *Fleet) noteRevision(environment string, o object, r Record, floor int64) error {
 	f.mu.Lock()
 	s := f.stateLocked(environment)
 	seen := s.seen
 	switch {
-	case o.Sealed == nil && seen > 0:
+	case o.Sealed == nil && floor > 0:
 		f.mu.Unlock()
 		return fmt.Errorf("there is no sign-in of %s, and this agent has seen revision %d; was it deleted, or restored from a backup? Sign in anew on one machine: kyc-agentd login %s: %w",
-			environment, seen, environment, ErrRolledBack)
-	case r.Revision < seen:
+			environment, floor, environment, ErrRolledBack)
+	case r.Revision < floor:
 		f.mu.Unlock()
 		return fmt.Errorf("the sign-in of %s has revision %d, and this agent has seen %d; was it restored from a backup? Sign in anew on one machine: kyc-agentd login %s: %w",
-			environment, r.Revision, seen, environment, ErrRolledBack)
+			environment, r.Revision, floor, environment, ErrRolledBack)
+	}
+	if r.Revision < seen {
+		f.mu.Unlock()
+		return nil
 	}
 	s.seen = r.Revision
 	if s.writer = sanitize.Cut(r.Writer, 64); s.writer != "" && r.Revision > seen {

@@ -27,6 +27,7 @@ func (f *Fleet) Follow(ctx context.Context, environment string, w Follower) {
 	failures := 0
 	reread := true
 	for ctx.Err() == nil {
+		floor := f.newest(environment)
 		v, err, timedOut := f.next(ctx, environment, known, reread, told)
 		switch {
 		case ctx.Err() != nil:
@@ -39,8 +40,10 @@ func (f *Fleet) Follow(ctx context.Context, environment string, w Follower) {
 			continue
 		case !timedOut:
 			recovered := failures > 0
-			failures, reread, known = 0, false, v.Data
-			if _, r, err := f.open(environment, v); err == nil && r.Revision > last {
+			failures, known = 0, v.Data
+			_, r, err := f.open(environment, v, floor)
+			reread = err == nil && r.Revision < f.newest(environment) // overtaken, or rolled back since
+			if err == nil && r.Revision > last {
 				last = r.Revision
 				w.Changed(r)
 			}

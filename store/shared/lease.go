@@ -160,7 +160,7 @@ func (f *Fleet) push(ctx context.Context, environment string, data []byte, paren
 		_, err = f.swap(ctx, environment, data, o)
 		switch {
 		case err == nil:
-			return r, f.failed(environment, f.noteRevision(environment, o, r))
+			return r, f.failed(environment, f.noteRevision(environment, o, r, 0))
 		case !errors.Is(err, ErrConflict) || ctx.Err() != nil:
 			return Record{}, f.failed(environment, err)
 		}
@@ -178,6 +178,5 @@ func (r Record) rejects(parent Parent) bool {
 // nextRevision is above all that were seen. Unix time makes it grow even if nobody remembers
 // those, as after the engine was restored from a backup.
 func (f *Fleet) nextRevision(environment string, parent Parent) int64 {
-	f.loadSeen(environment)
-	return max(f.Status(environment).Revision, parent.Revision, time.Now().Unix()) + 1
+	return max(f.newest(environment), parent.Revision, time.Now().Unix()) + 1
 }
