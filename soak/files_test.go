@@ -27,6 +27,8 @@ func TestCheckFiles(t *testing.T) {
 		}
 	}
 	put(time.Hour, "staging.age")
+	put(time.Hour, "audit.jsonl") // an agent that ran writes no line while nobody asks
+	put(time.Hour, "audit.lock")
 	put(0, ".new-young")
 	if err := s.checkFiles(); err != nil {
 		t.Error(err)
