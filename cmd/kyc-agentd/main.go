@@ -18,6 +18,7 @@
 //   - config: config.toml and its manual, the type Config
 //   - daemon: the agent with its store, sockets and token files; only it knows all adapters
 //   - doctor: the checks, one file for each area
+//   - exposition: metrics in Prometheus' formats
 //   - logind: the lock of the screen, and suspend
 //   - service: systemd, launchd or a process, to start and stop the agent
 //   - tomledit: changes one value of a TOML file

@@ -23,7 +23,7 @@ var floors = map[string][]string{
 		"ipc", "ipc/phantom", "ipc/socket", "agent", "agent/approval", "agent/audit", "agent/lock", "agent/peer", "store/file", "store/keyring", "internal/lazyregexp", "internal/sanitize", "internal/shellquote", "internal/suggest",
 	},
 	"cmd/kyc-agentd/internal/daemon": {
-		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/logind", "cmd/kyc-agentd/internal/statustext",
+		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/exposition", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/logind", "cmd/kyc-agentd/internal/statustext",
 		"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/audit", "agent/awscreds", "agent/cognito", "agent/lock", "agent/sink", "store", "store/auto", "store/file", "store/kubernetes", "store/postgres", "store/shared", "store/shared/seal",
 		"internal/handover", "internal/marker", "internal/sanitize",

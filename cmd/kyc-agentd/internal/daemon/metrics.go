@@ -6,13 +6,12 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/audit"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/exposition"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -21,38 +20,48 @@ import (
 // address. An expiry is a time: `kyc_agent_token_expiry_timestamp_seconds - time()` is the
 // time that is left.
 var (
-	buildInfo        = desc("build_info", "The version of the agent; always 1.", "version", "goversion")
-	startTime        = desc("start_time_seconds", "When the agent was started, in seconds since 1970.")
-	storeInfo        = desc("store_info", "Where sign-ins are kept; always 1.", "kind", "lasting")
-	environmentState = desc("environment_state", "1 for the state the environment is in, 0 for the others.", "env", "state")
-	degraded         = desc("environment_degraded", "1 when the last refresh failed for a reason that may pass.", "env")
-	tokenExpiry      = desc("token_expiry_timestamp_seconds", "When the ID token in memory ends, in seconds since 1970.", "env")
-	awsExpiry        = desc("aws_credentials_expiry_timestamp_seconds", "When the AWS credentials in memory end, in seconds since 1970.", "env")
-	signInEnd        = desc("sign_in_end_timestamp_seconds", "When the sign-in ends, in seconds since 1970.", "env")
-	refreshTotal     = desc("refreshes_total", "Refreshes since the sign-in or the start.", "env", "outcome")
-	clockSkew        = desc("clock_skew_seconds", "How far Cognito's clock is ahead of this machine's.", "env")
+	buildInfo        = gauge("build_info", "The version of the agent; always 1.", "goversion", "version")
+	startTime        = gauge("start_time_seconds", "When the agent was started, in seconds since 1970.")
+	storeInfo        = gauge("store_info", "Where sign-ins are kept; always 1.", "kind", "lasting")
+	environmentState = gauge("environment_state", "1 for the state the environment is in, 0 for the others.", "env", "state")
+	degraded         = gauge("environment_degraded", "1 when the last refresh failed for a reason that may pass.", "env")
+	tokenExpiry      = gauge("token_expiry_timestamp_seconds", "When the ID token in memory ends, in seconds since 1970.", "env")
+	awsExpiry        = gauge("aws_credentials_expiry_timestamp_seconds", "When the AWS credentials in memory end, in seconds since 1970.", "env")
+	signInEnd        = gauge("sign_in_end_timestamp_seconds", "When the sign-in ends, in seconds since 1970.", "env")
+	refreshTotal     = counter("refreshes_total", "Refreshes since the sign-in or the start.", "env", "outcome")
+	clockSkew        = gauge("clock_skew_seconds", "How far Cognito's clock is ahead of this machine's.", "env")
 
-	apiLimit     = desc("api_limit_requests", "How many requests the API, or api_rate, allows in a window.", "env")
-	apiRemaining = desc("api_remaining_requests", "How many of them are left. Environments with one API share them.", "env")
-	apiReset     = desc("api_reset_timestamp_seconds", "When there will be more, in seconds since 1970.", "env")
-	apiWaiting   = desc("api_waiting_requests", "Requests that wait for their turn at the API.", "env")
-	apiRefused   = desc("api_refused_requests_total", "Answers of 429 since the start, by who gave them.", "env", "by")
+	apiLimit     = gauge("api_limit_requests", "How many requests the API, or api_rate, allows in a window.", "env")
+	apiRemaining = gauge("api_remaining_requests", "How many of them are left. Environments with one API share them.", "env")
+	apiReset     = gauge("api_reset_timestamp_seconds", "When there will be more, in seconds since 1970.", "env")
+	apiWaiting   = gauge("api_waiting_requests", "Requests that wait for their turn at the API.", "env")
+	apiRefused   = counter("api_refused_requests_total", "Answers of 429 since the start, by who gave them.", "by", "env")
 
-	socketRemaining = desc("socket_rate_remaining_requests", "How many requests the rate of a socket with a policy leaves now.", "socket")
-	socketRefused   = desc("socket_rate_refused_requests_total", "Requests refused because that rate was used up.", "socket")
+	socketRemaining = gauge("socket_rate_remaining_requests", "How many requests the rate of a socket with a policy leaves now.", "socket")
+	socketRefused   = counter("socket_rate_refused_requests_total", "Requests refused because that rate was used up.", "socket")
 
-	auditLines   = desc("audit_lines_total", "Lines that the agent has written to the audit log since the start.")
-	auditDropped = desc("audit_dropped_events_total", "Events without a line since the start.")
-	auditBroken  = desc("audit_log_broken", "1 while the audit log cannot be written.")
+	auditLines   = counter("audit_lines_total", "Lines that the agent has written to the audit log since the start.")
+	auditDropped = counter("audit_dropped_events_total", "Events without a line since the start.")
+	auditBroken  = gauge("audit_log_broken", "1 while the audit log cannot be written.")
 
-	allDescs = []*prometheus.Desc{
-		buildInfo, startTime, storeInfo, environmentState, degraded, tokenExpiry, awsExpiry, signInEnd, refreshTotal, clockSkew,
-		apiLimit, apiRemaining, apiReset, apiWaiting, apiRefused, socketRemaining, socketRefused, auditLines, auditDropped, auditBroken,
+	requestDurations = &exposition.Family{
+		Name: "kyc_agent_request_duration_seconds", Kind: exposition.Histogram, Labels: []string{"code", "op"},
+		Help: "Requests on the socket, by operation and code; \"ok\" is a success.",
 	}
+	socketRequests = counter("socket_requests_total",
+		"Requests on the sockets with a policy, by operation and code; \"ok\" is a success, \"denied\" is what the policy refuses.", "code", "op", "socket")
 )
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("kyc_agent_"+name, help, labels, nil)
+// durationBounds go from a token in memory, over a refresh, to a person who signs in.
+var durationBounds = []float64{.0005, .001, .0025, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300}
+
+// gauge describes a metric; its labels are in alphabetical order.
+func gauge(name, help string, labels ...string) *exposition.Family {
+	return &exposition.Family{Name: "kyc_agent_" + name, Help: help, Kind: exposition.Gauge, Labels: labels}
+}
+
+func counter(name, help string, labels ...string) *exposition.Family {
+	return &exposition.Family{Name: "kyc_agent_" + name, Help: help, Kind: exposition.Counter, Labels: labels}
 }
 
 var states = []agent.State{
@@ -61,124 +70,107 @@ var states = []agent.State{
 
 // metrics has the durations of a daemon's requests and, at each scrape, its status.
 type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.HistogramVec // on the agent's own socket
-	sockets  *prometheus.CounterVec   // of requests on the sockets with a policy
+	status   func(context.Context) (agent.Status, error)
+	audit    func() audit.Status
+	requests *exposition.Histograms // on the agent's own socket
+	sockets  *exposition.Counters   // of requests on the sockets with a policy
 }
 
 // newMetrics returns metrics of the agent whose status is status.
 func newMetrics(status func(context.Context) (agent.Status, error), auditStatus func() audit.Status) *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "kyc_agent_request_duration_seconds",
-			Help: "Requests on the socket, by operation and code; \"ok\" is a success.",
-			// From a token in memory, over a refresh, to a person who signs in.
-			Buckets: []float64{.0005, .001, .0025, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300},
-		}, []string{"op", "code"}),
-		sockets: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "kyc_agent_socket_requests_total",
-			Help: "Requests on the sockets with a policy, by operation and code; \"ok\" is a success, \"denied\" is what the policy refuses.",
-		}, []string{"socket", "op", "code"}),
-	}
-	m.registry.MustRegister(m.requests, m.sockets, statusCollector{status, auditStatus})
-	return m
+	return &metrics{status, auditStatus, exposition.NewHistograms(requestDurations, durationBounds), exposition.NewCounters(socketRequests)}
 }
 
 // observe counts a request. It is OnRequest of [ipc.Server].
 func (m *metrics) observe(c ipc.RequestInfo) {
-	m.requests.WithLabelValues(c.Op, cmp.Or(string(c.Code), "ok")).Observe(c.Duration.Seconds())
+	m.requests.Observe(c.Duration.Seconds(), cmp.Or(string(c.Code), "ok"), c.Op)
 }
 
 // observer returns what counts a request on the socket with a policy that has this name.
 func (m *metrics) observer(socket string) func(ipc.RequestInfo) {
-	return func(c ipc.RequestInfo) { m.sockets.WithLabelValues(socket, c.Op, cmp.Or(string(c.Code), "ok")).Inc() }
+	return func(c ipc.RequestInfo) { m.sockets.Inc(cmp.Or(string(c.Code), "ok"), c.Op, socket) }
 }
 
 // forget removes the metrics of a socket that is closed.
-func (m *metrics) forget(socket string) {
-	m.sockets.DeletePartialMatch(prometheus.Labels{"socket": socket})
-}
+func (m *metrics) forget(socket string) { m.sockets.Forget("socket", socket) }
 
 // handler answers with all metrics, in the format that the request asks for. Nothing is
 // compressed: the socket is on this machine.
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var s exposition.Scrape
+		if err := m.collect(r.Context(), &s); err != nil {
+			http.Error(w, "no metrics: "+err.Error(), http.StatusInternalServerError)
+			return
+		}
+		format := exposition.Negotiate(strings.Join(r.Header.Values("Accept"), ","))
+		w.Header().Set("Content-Type", string(format))
+		_, _ = w.Write(s.Text(format))
+	})
 }
 
-// statusCollector makes metrics of a status, which the agent has in memory.
-type statusCollector struct {
-	status func(context.Context) (agent.Status, error)
-	audit  func() audit.Status
-}
-
-// Describe implements [prometheus.Collector].
-func (c statusCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range allDescs {
-		to <- d
-	}
-}
-
-// Collect implements [prometheus.Collector].
-func (c statusCollector) Collect(to chan<- prometheus.Metric) {
-	st, err := c.status(context.Background())
+// collect adds all metrics to a scrape. Those of the status are made of what the agent has in memory.
+func (m *metrics) collect(ctx context.Context, to *exposition.Scrape) error {
+	st, err := m.status(ctx)
 	if err != nil {
-		to <- prometheus.NewInvalidMetric(startTime, err)
-		return
+		return err
 	}
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	gauge(buildInfo, 1, st.Version, runtime.Version())
-	gauge(startTime, float64(st.StartedAt.Unix()))
-	gauge(storeInfo, 1, st.Store.Kind, strconv.FormatBool(st.Store.Lasting))
-	log := c.audit()
-	to <- prometheus.MustNewConstMetric(auditLines, prometheus.CounterValue, float64(log.Lines))
-	to <- prometheus.MustNewConstMetric(auditDropped, prometheus.CounterValue, float64(log.Dropped))
-	gauge(auditBroken, oneIf(log.Error != ""))
+	m.requests.Collect(to)
+	m.sockets.Collect(to)
+	to.Add(buildInfo, 1, runtime.Version(), st.Version)
+	to.Add(startTime, float64(st.StartedAt.Unix()))
+	to.Add(storeInfo, 1, st.Store.Kind, strconv.FormatBool(st.Store.Lasting))
+	log := m.audit()
+	to.Add(auditLines, float64(log.Lines))
+	to.Add(auditDropped, float64(log.Dropped))
+	to.Add(auditBroken, oneIf(log.Error != ""))
 	for _, b := range st.APIBudgets {
-		collectBudget(b, to, gauge)
+		collectBudget(b, to)
 	}
 	for _, s := range st.Sockets {
 		if s.RateRemaining != nil {
-			gauge(socketRemaining, float64(*s.RateRemaining), s.Name)
-			to <- prometheus.MustNewConstMetric(socketRefused, prometheus.CounterValue, float64(s.RateRefused), s.Name)
+			to.Add(socketRemaining, float64(*s.RateRemaining), s.Name)
+			to.Add(socketRefused, float64(s.RateRefused), s.Name)
 		}
 	}
 	for _, e := range st.Environments {
-		collectEnvironment(e, gauge)
-		to <- prometheus.MustNewConstMetric(refreshTotal, prometheus.CounterValue, float64(e.Refreshes), e.Name, "success")
-		to <- prometheus.MustNewConstMetric(refreshTotal, prometheus.CounterValue, float64(e.RefreshFailures), e.Name, "failure")
+		collectEnvironment(e, to)
 	}
+	return nil
 }
 
-func collectEnvironment(e agent.EnvironmentStatus, gauge func(*prometheus.Desc, float64, ...string)) {
+func collectEnvironment(e agent.EnvironmentStatus, to *exposition.Scrape) {
 	for _, s := range states {
-		gauge(environmentState, oneIf(e.State == s), e.Name, string(s))
+		to.Add(environmentState, oneIf(e.State == s), e.Name, string(s))
 	}
-	gauge(degraded, oneIf(e.Degraded), e.Name)
-	gauge(clockSkew, e.SkewSeconds, e.Name)
-	for d, t := range map[*prometheus.Desc]time.Time{tokenExpiry: e.ExpiresAt, awsExpiry: e.AWSExpiresAt, signInEnd: e.SignInEndsAt} {
-		if !t.IsZero() {
-			gauge(d, float64(t.UnixMilli())/1000, e.Name)
-		}
+	to.Add(degraded, oneIf(e.Degraded), e.Name)
+	to.Add(clockSkew, e.SkewSeconds, e.Name)
+	addTime(to, tokenExpiry, e.ExpiresAt, e.Name)
+	addTime(to, awsExpiry, e.AWSExpiresAt, e.Name)
+	addTime(to, signInEnd, e.SignInEndsAt, e.Name)
+	to.Add(refreshTotal, float64(e.Refreshes), e.Name, "success")
+	to.Add(refreshTotal, float64(e.RefreshFailures), e.Name, "failure")
+}
+
+// addTime adds a time, unless there is none.
+func addTime(to *exposition.Scrape, f *exposition.Family, t time.Time, env string) {
+	if !t.IsZero() {
+		to.Add(f, float64(t.UnixMilli())/1000, env)
 	}
 }
 
 // collectBudget repeats the numbers of an API for each of its environments, because no label
 // is an address.
-func collectBudget(b agent.APIBudget, to chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
+func collectBudget(b agent.APIBudget, to *exposition.Scrape) {
 	for _, env := range b.Environments {
 		if b.Limit > 0 {
-			gauge(apiLimit, float64(b.Limit), env)
-			gauge(apiRemaining, float64(b.Remaining), env)
+			to.Add(apiLimit, float64(b.Limit), env)
+			to.Add(apiRemaining, float64(b.Remaining), env)
 		}
-		if !b.ResetsAt.IsZero() {
-			gauge(apiReset, float64(b.ResetsAt.UnixMilli())/1000, env)
-		}
-		gauge(apiWaiting, float64(b.Waiting), env)
-		to <- prometheus.MustNewConstMetric(apiRefused, prometheus.CounterValue, float64(b.RefusedHere), env, "agent")
-		to <- prometheus.MustNewConstMetric(apiRefused, prometheus.CounterValue, float64(b.RefusedByAPI), env, "api")
+		addTime(to, apiReset, b.ResetsAt, env)
+		to.Add(apiWaiting, float64(b.Waiting), env)
+		to.Add(apiRefused, float64(b.RefusedHere), "agent", env)
+		to.Add(apiRefused, float64(b.RefusedByAPI), "api", env)
 	}
 }
 

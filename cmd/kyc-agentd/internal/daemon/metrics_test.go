@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,13 +52,36 @@ func someMetrics() *metrics {
 
 // Names, units and helps are as Prometheus' own linter wants them.
 func TestMetricsAreWellNamed(t *testing.T) {
-	families, err := someMetrics().registry.Gather()
+	_, body := scrape("")
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %+v", err, problems)
+	}
+}
+
+// TestMetricsAsPrometheusWritesThem compares both formats, byte for byte, with what Prometheus' own
+// encoder makes of the same metrics.
+func TestMetricsAsPrometheusWritesThem(t *testing.T) {
+	_, text := scrape("")
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	problems, err := promlint.NewWithMetricFamilies(families).Lint()
-	if err != nil || len(problems) > 0 {
-		t.Errorf("%v %+v", err, problems)
+	for _, f := range []expfmt.Format{expfmt.FmtText, expfmt.FmtOpenMetrics_1_0_0} {
+		var want strings.Builder
+		encoder := expfmt.NewEncoder(&want, f)
+		for _, name := range slices.Sorted(maps.Keys(families)) {
+			if err := encoder.Encode(families[name]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := encoder.(expfmt.Closer).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, got := scrape(string(f)); got != want.String() {
+			t.Errorf("%s: got\n%swant\n%s", f, got, &want)
+		}
 	}
 }
 
