@@ -2,10 +2,10 @@ package awscreds
 
 import (
 	"context"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"encoding/xml"
+	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
@@ -20,26 +20,46 @@ const maxSessionName = 64
 
 // assumeRole gets credentials of the role from STS.
 func (o *operation) assumeRole(ctx context.Context) (agent.AWSResult, error) {
-	api := sts.New(sts.Options{
-		Region: o.env.Region, BaseEndpoint: o.endpoint(), HTTPClient: o.client(), Retryer: aws.NopRetryer{},
-	})
 	call := awscall.Call{Name: "AssumeRoleWithWebIdentity", Host: "STS", Service: "STS", Format: "XML"}
-	out, x, fail := invoke(ctx, o, call, func(ctx context.Context) (*sts.AssumeRoleWithWebIdentityOutput, error) {
-		return api.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
-			RoleArn:          aws.String(o.env.AWSRoleARN),
-			RoleSessionName:  aws.String(sessionName(o.env.Name)),
-			WebIdentityToken: aws.String(o.token.Reveal()),
-			DurationSeconds:  aws.Int32(sessionSeconds),
+	parameters := url.Values{
+		"Action":           {call.Name},
+		"Version":          {"2011-06-15"},
+		"RoleArn":          {o.env.AWSRoleARN},
+		"RoleSessionName":  {sessionName(o.env.Name)},
+		"WebIdentityToken": {o.token.Reveal()},
+		"DurationSeconds":  {strconv.Itoa(sessionSeconds)},
+	}
+	out, x, fail := invoke(ctx, o, call, func(ctx context.Context) (*credentials, error) {
+		body, err := o.send(ctx, request{
+			service: "sts", region: o.env.Region, contentType: "application/x-www-form-urlencoded", body: []byte(parameters.Encode()), refused: xmlError,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return readAssumedRole(body)
 	})
 	if fail != nil {
 		return agent.AWSResult{}, o.errorFor(fail)
 	}
-	c := out.Credentials
-	if c == nil {
-		c = new(types.Credentials)
+	return o.result(call, x, *out)
+}
+
+// readAssumedRole returns the credentials in an answer of STS.
+func readAssumedRole(body []byte) (*credentials, error) {
+	var answer struct {
+		XMLName xml.Name `xml:"AssumeRoleWithWebIdentityResponse"`
+		Result  struct {
+			AccessKeyID     string `xml:"AccessKeyId"`
+			SecretAccessKey string
+			SessionToken    string
+			Expiration      time.Time // RFC 3339
+		} `xml:"AssumeRoleWithWebIdentityResult>Credentials"`
 	}
-	return o.result(call, x, c.AccessKeyId, c.SecretAccessKey, c.SessionToken, c.Expiration)
+	if err := xml.Unmarshal(body, &answer); err != nil {
+		return nil, err
+	}
+	c := answer.Result
+	return &credentials{c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.Expiration}, nil
 }
 
 // sessionName returns the name of the session in AWS's logs. Every character that the name of

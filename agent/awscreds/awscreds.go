@@ -9,7 +9,8 @@
 // pool returns credentials of the role that it assigns to its users, or of one that they may
 // choose, in two calls: GetId and GetCredentialsForIdentity (identitypool.go). STS returns
 // credentials of a role that trusts the user pool, in one call: AssumeRoleWithWebIdentity
-// (assumerole.go). None of the calls is signed; they are authenticated by the ID token.
+// (assumerole.go). None of the calls is signed; they are authenticated by the ID token. call.go
+// sends them.
 //
 // What the package promises:
 //   - Each call is made once, with its own deadline; the agent repeats an exchange that
@@ -24,8 +25,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
@@ -95,15 +94,7 @@ func (o *operation) checkEnvironment() error {
 	return nil
 }
 
-// endpoint returns the SDK's BaseEndpoint; nil means AWS's endpoint of the region.
-func (o *operation) endpoint() *string {
-	if o.env.AWSEndpoint == "" {
-		return nil
-	}
-	return aws.String(o.env.AWSEndpoint)
-}
-
-// client returns the HTTPClient of the SDK's clients.
+// client sends the requests.
 func (o *operation) client() awscall.Doer {
 	return awscall.Doer{Client: o.exchanger.http, Now: o.exchanger.now}
 }
@@ -129,20 +120,21 @@ func invoke[Out any](ctx context.Context, o *operation, c awscall.Call, f func(c
 	return out, x, fail
 }
 
-// result returns the credentials in an answer, or an error if it has none.
-func (o *operation) result(c awscall.Call, x *awscall.Exchange, id, secret, session *string, end *time.Time) (agent.AWSResult, error) {
-	result := agent.AWSResult{
-		AccessKeyID:     aws.ToString(id),
-		SecretAccessKey: agent.NewSecret(aws.ToString(secret)),
-		SessionToken:    agent.NewSecret(aws.ToString(session)),
-		Lifetime:        aws.ToTime(end).Sub(x.Received.Add(x.Skew())),
+// credentials are what an answer has; what it lacks is empty.
+type credentials struct {
+	id, secret, session string
+	end                 time.Time
+}
+
+// result returns the credentials of an answer, or an error if it has none.
+func (o *operation) result(call awscall.Call, x *awscall.Exchange, c credentials) (agent.AWSResult, error) {
+	if c.id == "" || c.secret == "" || c.session == "" || c.end.IsZero() {
+		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, retryHint, "%s answered without credentials", call.Service)
 	}
-	if result.AccessKeyID == "" || result.SecretAccessKey.IsZero() || result.SessionToken.IsZero() || end == nil {
-		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, retryHint, "%s answered without credentials", c.Service)
-	}
-	if result.Lifetime <= 0 {
+	left := c.end.Sub(x.Received.Add(x.Skew()))
+	if left <= 0 {
 		return agent.AWSResult{}, o.errorf(agent.CodeUnavailable, "check this machine's clock",
-			"%s returned credentials that have already expired", c.Service)
+			"%s returned credentials that have already expired", call.Service)
 	}
-	return result, nil
+	return agent.AWSResult{AccessKeyID: c.id, SecretAccessKey: agent.NewSecret(c.secret), SessionToken: agent.NewSecret(c.session), Lifetime: left}, nil
 }

@@ -5,10 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cognitoidentity"
-	"github.com/aws/aws-sdk-go-v2/service/cognitoidentity/types"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/internal/awscall"
@@ -23,22 +20,18 @@ type identity struct {
 
 // exchangeAtIdentityPool gets credentials from the identity pool.
 func (o *operation) exchangeAtIdentityPool(ctx context.Context) (agent.AWSResult, error) {
-	region, _, _ := strings.Cut(o.env.IdentityPoolID, ":")
-	api := cognitoidentity.New(cognitoidentity.Options{
-		Region: region, BaseEndpoint: o.endpoint(), HTTPClient: o.client(), Retryer: aws.NopRetryer{},
-	})
 	who := identity{pool: o.env.IdentityPoolID, provider: o.provider(), subject: subject(o.token)}
 	known := o.cachedIdentity(who)
 	id, fail := known, (*failure)(nil)
 	if id == "" {
-		if id, fail = o.getID(ctx, api, who); fail != nil {
+		if id, fail = o.getID(ctx, who); fail != nil {
 			return agent.AWSResult{}, o.errorFor(fail)
 		}
 	}
-	result, fail, err := o.getCredentials(ctx, api, id)
+	result, fail, err := o.getCredentials(ctx, id)
 	if fail != nil && fail.Code == "ResourceNotFoundException" && known != "" {
-		if id, fail = o.getID(ctx, api, who); fail == nil {
-			result, fail, err = o.getCredentials(ctx, api, id)
+		if id, fail = o.getID(ctx, who); fail == nil {
+			result, fail, err = o.getCredentials(ctx, id)
 		}
 	}
 	if fail != nil {
@@ -58,43 +51,79 @@ func (o *operation) logins() map[string]string {
 	return map[string]string{o.provider(): o.token.Reveal()}
 }
 
+// callPool makes a call of the identity pool and decodes its answer.
+func callPool[Out any](ctx context.Context, o *operation, call awscall.Call, input any) (*Out, *awscall.Exchange, *failure) {
+	region, _, _ := strings.Cut(o.env.IdentityPoolID, ":")
+	return invoke(ctx, o, call, func(ctx context.Context) (*Out, error) {
+		body, err := json.Marshal(input)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := o.send(ctx, request{
+			service: "cognito-identity", region: region, contentType: "application/x-amz-json-1.1",
+			target: "AWSCognitoIdentityService." + call.Name, body: body, refused: jsonError,
+		})
+		if err != nil {
+			return nil, err
+		}
+		out := new(Out)
+		return out, decodeJSON(answer, out)
+	})
+}
+
 func identityCall(name string) awscall.Call {
 	return awscall.Call{Name: name, Host: "the identity pool", Service: "the identity pool", Format: "JSON"}
 }
 
-func (o *operation) getID(ctx context.Context, api *cognitoidentity.Client, who identity) (string, *failure) {
+type getIDInput struct {
+	IdentityPoolID string `json:"IdentityPoolId"`
+	Logins         map[string]string
+}
+
+type getIDOutput struct {
+	IdentityID string `json:"IdentityId"`
+}
+
+func (o *operation) getID(ctx context.Context, who identity) (string, *failure) {
 	call := identityCall("GetId")
-	out, x, fail := invoke(ctx, o, call, func(ctx context.Context) (*cognitoidentity.GetIdOutput, error) {
-		return api.GetId(ctx, &cognitoidentity.GetIdInput{IdentityPoolId: aws.String(who.pool), Logins: o.logins()})
-	})
-	if fail == nil && aws.ToString(out.IdentityId) == "" {
+	out, x, fail := callPool[getIDOutput](ctx, o, call, getIDInput{who.pool, o.logins()})
+	if fail == nil && out.IdentityID == "" {
 		fail = &failure{Failure: awscall.Failure{Call: call, Status: x.Status, Text: call.Service + " answered without an identity"}}
 	}
 	if fail != nil {
 		return "", fail
 	}
-	who.id = *out.IdentityId
+	who.id = out.IdentityID
 	o.cacheIdentity(who)
 	return who.id, nil
 }
 
-func (o *operation) getCredentials(ctx context.Context, api *cognitoidentity.Client, id string) (agent.AWSResult, *failure, error) {
-	call := identityCall("GetCredentialsForIdentity")
-	in := &cognitoidentity.GetCredentialsForIdentityInput{IdentityId: aws.String(id), Logins: o.logins()}
-	if o.env.RoleARN != "" {
-		in.CustomRoleArn = aws.String(o.env.RoleARN)
+type getCredentialsInput struct {
+	IdentityID    string `json:"IdentityId"`
+	Logins        map[string]string
+	CustomRoleARN string `json:"CustomRoleArn,omitempty"`
+}
+
+type getCredentialsOutput struct {
+	Credentials struct {
+		AccessKeyID  string `json:"AccessKeyId"`
+		SecretKey    string
+		SessionToken string
+		Expiration   float64 // seconds since 1970
 	}
-	out, x, fail := invoke(ctx, o, call, func(ctx context.Context) (*cognitoidentity.GetCredentialsForIdentityOutput, error) {
-		return api.GetCredentialsForIdentity(ctx, in)
-	})
+}
+
+func (o *operation) getCredentials(ctx context.Context, id string) (agent.AWSResult, *failure, error) {
+	call := identityCall("GetCredentialsForIdentity")
+	out, x, fail := callPool[getCredentialsOutput](ctx, o, call, getCredentialsInput{id, o.logins(), o.env.RoleARN})
 	if fail != nil {
 		return agent.AWSResult{}, fail, nil
 	}
-	c := out.Credentials
-	if c == nil {
-		c = new(types.Credentials)
+	c := credentials{id: out.Credentials.AccessKeyID, secret: out.Credentials.SecretKey, session: out.Credentials.SessionToken}
+	if end := out.Credentials.Expiration; end != 0 {
+		c.end = time.UnixMilli(int64(end * 1000))
 	}
-	result, err := o.result(call, x, c.AccessKeyId, c.SecretKey, c.SessionToken, c.Expiration)
+	result, err := o.result(call, x, c)
 	return result, nil, err
 }
 

@@ -1,11 +1,11 @@
-// Package awscall makes calls to AWS APIs for the adapters, with the clients of the AWS SDK:
-// each call once, with a deadline, and without any text of the server in its errors. AWS's
-// messages have been seen to echo tokens, and the SDK's errors quote whole answers.
+// Package awscall makes calls to AWS APIs for the adapters, with clients of the AWS SDK or
+// without: each call once, with a deadline, and without any text of the server in its errors.
+// AWS's messages have been seen to echo tokens, and the SDK's errors quote whole answers.
 //
-// An adapter gives the SDK's client a [Doer] as its HTTPClient and aws.NopRetryer as its
-// Retryer, and makes every call with [Make], or with [MakeKept] if an answer that nobody waits
-// for must not get lost. Files: call.go makes the call, failure.go describes one that failed,
-// http.go is the transport, gzip.go decompresses, url.go checks endpoints.
+// An adapter sends requests with a [Doer], which is the HTTPClient of an SDK's client whose
+// Retryer is aws.NopRetryer, and makes every call with [Make], or with [MakeKept] if an answer
+// that nobody waits for must not get lost. Files: call.go makes the call, failure.go describes
+// one that failed, http.go is the transport, gzip.go decompresses, url.go checks endpoints.
 package awscall
 
 import (
