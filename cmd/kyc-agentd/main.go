@@ -33,6 +33,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -42,8 +43,13 @@ func main() {
 	// No setting of a Transport prevents that, and such bytes may quote a token. An error
 	// tells a verb all that it needs to know about a request.
 	log.SetOutput(io.Discard)
+	streams := systemStdio()
+	// This needs neither a verb nor the threads that wait for signals.
+	if slices.Equal(os.Args[1:], []string{"--version"}) {
+		os.Exit(exitCode(printVersion(streams)))
+	}
 	ctx, stop := untilSignal(context.Background(), os.Interrupt, syscall.SIGTERM)
-	exit := run(ctx, os.Args[1:], systemStdio(), os.Environ())
+	exit := run(ctx, os.Args[1:], streams, os.Environ())
 	stop()
 	os.Exit(exit)
 }

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, io stdio, vars []string) int {
 
 func (c *cli) run(ctx context.Context, args []string) int {
 	c.io.ascii = !terminal.UTF8(c.vars.Get)
-	root, out := c.root(), &checkedOutput{io: c.io, w: c.io.out}
+	root, out := c.rootFor(args), &checkedOutput{io: c.io, w: c.io.out}
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) { // and __completeNoDesc
 		c.addCompletions(root)
 	}
@@ -72,7 +72,34 @@ type exitStatus int
 
 func (exitStatus) Error() string { return "exit" }
 
+// root returns the program's command with all verbs.
 func (c *cli) root() *cobra.Command {
+	root := c.bareRoot()
+	for _, v := range verbs {
+		c.add(root, v)
+	}
+	root.Long = strings.Replace(usageRoot, "COMMANDS\n", listCommands(root), 1)
+	return root
+}
+
+// rootFor returns the program's command with the verbs that args may need. That is one, if they
+// begin with its name: to describe all of them with their flags takes longer than to run one.
+// Only what is about other verbs, or names none that there is, needs the rest.
+func (c *cli) rootFor(args []string) *cobra.Command {
+	if len(args) > 0 {
+		for _, v := range verbs {
+			if v.name == args[0] && v.name != "help" && v.name != "completion" {
+				root := c.bareRoot()
+				c.add(root, v)
+				return root
+			}
+		}
+	}
+	return c.root()
+}
+
+// bareRoot returns the program's command without a verb.
+func (c *cli) bareRoot() *cobra.Command {
 	cobra.EnableCommandSorting = false // the help lists commands as they are added
 	root := &cobra.Command{
 		Use:               "kyc-agentd",
@@ -93,31 +120,69 @@ func (c *cli) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&c.socket, "socket", "", "")
 	root.PersistentFlags().VarP(&c.env, "env", "e", "")
 	_ = root.PersistentFlags().MarkHidden("env") // the help text has it once for all
-	c.addCommands(root)
-	root.Long = strings.Replace(usageRoot, "COMMANDS\n", listCommands(root), 1)
 	return root
 }
 
-// addCommands adds the verbs, in groups as the help lists them, and what is not listed.
-func (c *cli) addCommands(root *cobra.Command) {
-	group := func(title string, commands ...*cobra.Command) {
-		root.AddGroup(&cobra.Group{ID: title, Title: title})
-		for _, cmd := range commands {
-			cmd.GroupID = title
-		}
-		root.AddCommand(commands...)
+// A verbEntry describes a verb only when it is needed.
+type verbEntry struct {
+	group   string // its title in the help, or "" for what is not listed
+	name    string
+	command func(*cli) *cobra.Command
+}
+
+// verbs are in the order of the help.
+var verbs = []verbEntry{
+	{"Sign-ins", "login", (*cli).loginCommand},
+	{"Sign-ins", "logout", (*cli).logoutCommand},
+	{"Sign-ins", "whoami", (*cli).whoamiCommand},
+	{"Sign-ins", "password", (*cli).passwordCommand},
+	{"Sign-ins", "confirm", (*cli).confirmCommand},
+	{"Lock", "passphrase", (*cli).passphraseCommand},
+	{"Lock", "lock", (*cli).lockCommand},
+	{"Lock", "unlock", (*cli).unlockCommand},
+	{"What there is, and what is wrong", "list", func(c *cli) *cobra.Command { return c.listCommand(usageList) }},
+	{"What there is, and what is wrong", "status", (*cli).statusCommand},
+	{"What there is, and what is wrong", "wait", (*cli).waitCommand},
+	{"What there is, and what is wrong", "doctor", (*cli).doctorCommand},
+	{"What there is, and what is wrong", "log", (*cli).logCommand},
+	{"What there is, and what is wrong", "audit", (*cli).auditCommand},
+	{"What there is, and what is wrong", "support", (*cli).supportCommand},
+	{"Use", "api", (*cli).apiCommand},
+	{"Use", "run", (*cli).runCommand},
+	{"Use", "env", (*cli).envCommand},
+	{"Approvals", "approve", (*cli).approveCommand},
+	{"Approvals", "approvals", (*cli).approvalsCommand},
+	{"Approvals", "revoke", (*cli).revokeCommand},
+	{"The daemon", "serve", (*cli).serveCommand},
+	{"The daemon", "start", (*cli).startCommand},
+	{"The daemon", "stop", (*cli).stopCommand},
+	{"The daemon", "restart", (*cli).restartCommand},
+	{"The daemon", "reload", (*cli).reloadCommand},
+	{"Configuration", "config", (*cli).configCommand},
+	{"Configuration", "use", (*cli).useCommand},
+	{"Configuration", "keygen", (*cli).keygenCommand},
+	{"Configuration", "store", (*cli).storeCommand},
+	{"This program", "completion", (*cli).completionCommand},
+	{"This program", "help", (*cli).helpCommand},
+	{"This program", "version", (*cli).versionCommand},
+	{"", "environment", (*cli).environmentCommand},
+	{"", "auth", (*cli).authCommand},
+	{"", "token", (*cli).tokenCommand},
+	{"", keyringVerb, (*cli).keyringChildCommand},
+	{"", passphraseVerb, (*cli).passphraseChildCommand},
+	{"", "sandbox-child", (*cli).sandboxChildCommand},
+}
+
+// add adds a verb to root, and its group if that is new.
+func (c *cli) add(root *cobra.Command, v verbEntry) {
+	cmd := v.command(c)
+	if v.name == "help" {
+		root.SetHelpCommand(cmd)
 	}
-	group("Sign-ins", c.loginCommand(), c.logoutCommand(), c.whoamiCommand(), c.passwordCommand(), c.confirmCommand())
-	group("Lock", c.passphraseCommand(), c.lockCommand(), c.unlockCommand())
-	group("What there is, and what is wrong", c.listCommand(usageList), c.statusCommand(), c.waitCommand(), c.doctorCommand(), c.logCommand(), c.auditCommand(), c.supportCommand())
-	group("Use", c.apiCommand(), c.runCommand(), c.envCommand())
-	group("Approvals", c.approveCommand(), c.approvalsCommand(), c.revokeCommand())
-	help := c.helpCommand()
-	root.SetHelpCommand(help)
-	group("The daemon", c.serveCommand(), c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand())
-	group("Configuration", c.configCommand(), c.useCommand(), c.keygenCommand(), c.storeCommand())
-	group("This program", c.completionCommand(), help, c.versionCommand())
-	root.AddCommand(c.environmentCommand(), c.authCommand(), c.tokenCommand(), c.keyringChildCommand(), c.passphraseChildCommand(), c.sandboxChildCommand())
+	if cmd.GroupID = v.group; v.group != "" && !root.ContainsGroup(v.group) {
+		root.AddGroup(&cobra.Group{ID: v.group, Title: v.group})
+	}
+	root.AddCommand(cmd)
 }
 
 // listCommands returns the list of the help text: each group with its commands.

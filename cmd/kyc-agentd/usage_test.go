@@ -132,3 +132,25 @@ func TestCompletionsDescribe(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A verb that is described alone is the one that was asked for, with the same flags and help.
+func TestOneVerbIsEnough(t *testing.T) {
+	c := &cli{}
+	all := c.root()
+	for _, v := range verbs {
+		root := c.rootFor([]string{v.name, "--help"})
+		got, _, err := root.Find([]string{v.name})
+		want, _, _ := all.Find([]string{v.name})
+		if err != nil || got.Name() != v.name || got.Long != want.Long || got.Flags().FlagUsages() != want.Flags().FlagUsages() {
+			t.Errorf("%s: %v, %v", v.name, got.Name(), err)
+		}
+		if about := v.name == "help" || v.name == "completion"; about != (len(root.Commands()) > 1) {
+			t.Errorf("%s: %d commands", v.name, len(root.Commands()))
+		}
+	}
+	for _, args := range [][]string{nil, {"--help"}, {"lgin"}, {"signin"}, {"--socket", "x", "login"}, {"__complete", ""}} {
+		if n := len(c.rootFor(args).Commands()); n < len(verbs) {
+			t.Errorf("%q: %d commands, want %d", args, n, len(verbs))
+		}
+	}
+}

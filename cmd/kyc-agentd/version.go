@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,15 @@ var version string
 
 // programVersion is version, or what the Go toolchain recorded.
 func programVersion() string { return programversion.Of(version) }
+
+// printVersion is --version without any other word.
+func printVersion(s stdio) error {
+	_, err := io.WriteString(s.out, "kyc-agentd "+programVersion()+"\n")
+	if err != nil {
+		s.say("%v", err)
+	}
+	return err
+}
 
 func (c *cli) versionCommand() *cobra.Command {
 	var asJSON bool

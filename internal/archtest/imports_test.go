@@ -57,7 +57,7 @@ var floors = map[string][]string{
 	"ipc/internal/speccheck/exchange": {},
 
 	"agent/internal/awscall":     {"agent", "internal/proxyconnect", "internal/origin", "internal/lazyregexp"},
-	"agent/awscreds":             {"agent", "agent/internal/awscall"},
+	"agent/awscreds":             {"agent", "agent/internal/awscall", "internal/lazyregexp"},
 	"agent/cognito/managedlogin": {"agent", "internal/lazyregexp"},
 	"agent/cognito":              {"agent", "agent/cognito/managedlogin", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize", "internal/lazyregexp"},
 
