@@ -12,16 +12,22 @@ import (
 )
 
 // A Regexp is a regular expression that may not be compiled yet.
-type Regexp struct{ compiled func() *regexp.Regexp }
-
-// New returns a Regexp. Its first use panics if the expression has a mistake: each needs a test
-// that uses it.
-func New(expr string) *Regexp {
-	return &Regexp{sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })}
+type Regexp struct {
+	expr     string
+	once     sync.Once
+	compiled *regexp.Regexp
 }
 
+// New returns a Regexp. Its first use panics if the expression has a mistake: each needs a test
+// that uses it. It is so short that the compiler writes the result into the program, and nothing
+// is left to do at its start.
+func New(expr string) *Regexp { return &Regexp{expr: expr} }
+
 // Get returns the compiled expression.
-func (r *Regexp) Get() *regexp.Regexp { return r.compiled() }
+func (r *Regexp) Get() *regexp.Regexp {
+	r.once.Do(func() { r.compiled = regexp.MustCompile(r.expr) })
+	return r.compiled
+}
 
 // MatchString is [regexp.Regexp.MatchString].
 func (r *Regexp) MatchString(s string) bool { return r.Get().MatchString(s) }
