@@ -23,7 +23,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/store"
@@ -64,14 +63,22 @@ var (
 	// ErrSuperseded means that another agent has pushed a newer record.
 	ErrSuperseded = errors.New("another agent has pushed a newer sign-in")
 	// ErrForeign means that a value was not written with this fleet's key.
-	ErrForeign = fmt.Errorf("not written with the key of this agent: %w", store.ErrUnusable)
+	ErrForeign error = unusable("not written with the key of this agent")
 	// ErrSwapped means that a value belongs to another environment.
-	ErrSwapped = fmt.Errorf("swapped: %w", store.ErrUnusable)
+	ErrSwapped error = unusable("swapped")
 	// ErrRolledBack means that a value is older than what this agent has seen.
-	ErrRolledBack = fmt.Errorf("rolled back: %w", store.ErrUnusable)
+	ErrRolledBack error = unusable("rolled back")
 	// ErrNewer means that a newer version of the program has written a value.
-	ErrNewer = fmt.Errorf("written by a newer kyc-agentd; upgrade this one: %w", store.ErrUnusable)
+	ErrNewer error = unusable("written by a newer kyc-agentd; upgrade this one")
 )
+
+// An unusable error wraps [store.ErrUnusable]. Unlike one of fmt.Errorf, it is not made at each
+// start of the program.
+type unusable string
+
+func (e unusable) Error() string { return string(e) + ": " + store.ErrUnusable.Error() }
+
+func (unusable) Unwrap() error { return store.ErrUnusable }
 
 // A Sealer encrypts and authenticates. context is authenticated and not stored.
 type Sealer interface {
