@@ -34,3 +34,13 @@ func TestEndpoints(t *testing.T) {
 		t.Errorf("%s, %v", got, err)
 	}
 }
+
+func TestNoCodeTwice(t *testing.T) {
+	seen := map[string]bool{}
+	for _, m := range errorMappings {
+		if seen[m.code] {
+			t.Errorf("%s is there twice", m.code)
+		}
+		seen[m.code] = true
+	}
+}

@@ -55,52 +55,57 @@ var (
 		"check aws_endpoint of environment {env}, then run: kyc-agentd reload"}
 )
 
-var errorMappings = map[string]errorMapping{
-	"TooManyRequestsException":  throttled,
-	"LimitExceededException":    throttled,
-	"Throttling":                throttled,
-	"ThrottlingException":       throttled,
-	"RequestLimitExceeded":      throttled,
-	"RequestThrottledException": throttled,
-	"SlowDown":                  throttled,
+// errorMappings is no map: the compiler writes a slice into the program, while a map is built
+// at each start.
+var errorMappings = []struct {
+	code    string
+	mapping errorMapping
+}{
+	{"TooManyRequestsException", throttled},
+	{"LimitExceededException", throttled},
+	{"Throttling", throttled},
+	{"ThrottlingException", throttled},
+	{"RequestLimitExceeded", throttled},
+	{"RequestThrottledException", throttled},
+	{"SlowDown", throttled},
 
-	"InternalErrorException":          internalError,
-	"InternalFailure":                 internalError,
-	"InternalServerError":             internalError,
-	"ServiceUnavailable":              internalError,
-	"ResourceConflictException":       internalError, // two sign-ins of one user at the same moment
-	"ExternalServiceException":        internalError,
-	"ConcurrentModificationException": internalError,
-	"IDPCommunicationError":           internalError, // STS could not fetch the user pool's keys
-	"IDPCommunicationErrorException":  internalError,
+	{"InternalErrorException", internalError},
+	{"InternalFailure", internalError},
+	{"InternalServerError", internalError},
+	{"ServiceUnavailable", internalError},
+	{"ResourceConflictException", internalError}, // two sign-ins of one user at the same moment
+	{"ExternalServiceException", internalError},
+	{"ConcurrentModificationException", internalError},
+	{"IDPCommunicationError", internalError}, // STS could not fetch the user pool's keys
+	{"IDPCommunicationErrorException", internalError},
 
-	"InvalidParameterException": badParameters,
-	"ValidationError":           badParameters,
-	"ValidationException":       badParameters,
-	"InvalidParameterValue":     badParameters,
-	"MissingParameter":          badParameters,
-	"SerializationException":    badParameters,
-	"InvalidAction":             unknownCall,
-	"UnknownOperationException": unknownCall,
+	{"InvalidParameterException", badParameters},
+	{"ValidationError", badParameters},
+	{"ValidationException", badParameters},
+	{"InvalidParameterValue", badParameters},
+	{"MissingParameter", badParameters},
+	{"SerializationException", badParameters},
+	{"InvalidAction", unknownCall},
+	{"UnknownOperationException", unknownCall},
 
-	"NotAuthorizedException": tokenRefused,
-	"ForbiddenException":     tokenRefused,
-	"ResourceNotFoundException": {agent.CodeConfiguration, "there is no identity pool {pool}",
-		"check identity_pool_id of environment {env}, then run: kyc-agentd reload"},
-	"InvalidIdentityPoolConfigurationException": {agent.CodeConfiguration,
+	{"NotAuthorizedException", tokenRefused},
+	{"ForbiddenException", tokenRefused},
+	{"ResourceNotFoundException", errorMapping{agent.CodeConfiguration, "there is no identity pool {pool}",
+		"check identity_pool_id of environment {env}, then run: kyc-agentd reload"}},
+	{"InvalidIdentityPoolConfigurationException", errorMapping{agent.CodeConfiguration,
 		"the identity pool {pool} has no role for this user, or one that does not trust it ({code})",
-		"ask its administrator, or set role_arn of environment {env}, then run: kyc-agentd reload"},
+		"ask its administrator, or set role_arn of environment {env}, then run: kyc-agentd reload"}},
 
-	"AccessDenied":                  roleRefused,
-	"AccessDeniedException":         roleRefused,
-	"ExpiredToken":                  tokenExpired,
-	"ExpiredTokenException":         tokenExpired,
-	"InvalidIdentityToken":          noProvider,
-	"InvalidIdentityTokenException": noProvider,
-	"IDPRejectedClaim":              {agent.CodeDenied, "AWS refused a claim of the ID token ({code})", askForOIDC},
-	"IDPRejectedClaimException":     {agent.CodeDenied, "AWS refused a claim of the ID token ({code})", askForOIDC},
-	"RegionDisabledException": {agent.CodeConfiguration, "STS is switched off in {region} for this account",
-		"ask the account's administrator to activate it"},
+	{"AccessDenied", roleRefused},
+	{"AccessDeniedException", roleRefused},
+	{"ExpiredToken", tokenExpired},
+	{"ExpiredTokenException", tokenExpired},
+	{"InvalidIdentityToken", noProvider},
+	{"InvalidIdentityTokenException", noProvider},
+	{"IDPRejectedClaim", errorMapping{agent.CodeDenied, "AWS refused a claim of the ID token ({code})", askForOIDC}},
+	{"IDPRejectedClaimException", errorMapping{agent.CodeDenied, "AWS refused a claim of the ID token ({code})", askForOIDC}},
+	{"RegionDisabledException", errorMapping{agent.CodeConfiguration, "STS is switched off in {region} for this account",
+		"ask the account's administrator to activate it"}},
 }
 
 // errorFor translates a failure into the agent's error.
@@ -122,9 +127,18 @@ func (o *operation) errorFor(f *failure) *agent.Error {
 	return e
 }
 
+func lookUpMapping(code string) (errorMapping, bool) {
+	for i := range errorMappings {
+		if errorMappings[i].code == code {
+			return errorMappings[i].mapping, true
+		}
+	}
+	return errorMapping{}, false
+}
+
 // mappingOf returns the errorMapping of f.
 func mappingOf(f *failure) errorMapping {
-	mapping, known := errorMappings[f.Code]
+	mapping, known := lookUpMapping(f.Code)
 	switch {
 	case f.Code == "" && f.Status == 429:
 		return throttled

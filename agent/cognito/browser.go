@@ -97,7 +97,7 @@ func (o *operation) awaitBrowser(ctx context.Context, attempt *managedlogin.Atte
 
 // browserRefused is the error for a callback with an error instead of a code.
 func (o *operation) browserRefused(code string) error {
-	mapping, ok := callbackMapping[code]
+	mapping, ok := callbackMapping.lookUp(code)
 	if !ok {
 		mapping = callbackRefused
 	}

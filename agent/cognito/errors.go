@@ -29,7 +29,24 @@ type errorMapping struct {
 // A mappingTable holds the mappings for one step of an operation, because the same code means
 // different things in different steps. Keys are codes, or code/reason if Cognito's message
 // says more than its code.
-type mappingTable map[string]errorMapping
+//
+// It is no map: the compiler writes a slice into the program, while all maps of a package are
+// built at each start.
+type mappingTable []mappingEntry
+
+type mappingEntry struct {
+	key     string
+	mapping errorMapping
+}
+
+func (t mappingTable) lookUp(key string) (errorMapping, bool) {
+	for i := range t {
+		if t[i].key == key {
+			return t[i].mapping, true
+		}
+	}
+	return errorMapping{}, false
+}
 
 // errorFor translates a failure into the agent's error.
 func (o *operation) errorFor(table mappingTable, f *failure) *agent.Error {
@@ -87,7 +104,7 @@ func mappingOf(table mappingTable, f *failure) errorMapping {
 func lookUpMapping(table mappingTable, f *failure) (errorMapping, bool) {
 	for _, key := range []string{f.Code + "/" + string(f.reason), f.Code} {
 		for _, in := range []mappingTable{table, defaultMapping} {
-			if mapping, ok := in[key]; ok {
+			if mapping, ok := in.lookUp(key); ok {
 				return mapping, true
 			}
 		}
@@ -96,7 +113,10 @@ func lookUpMapping(table mappingTable, f *failure) (errorMapping, bool) {
 }
 
 // isUnknownCall reports whether the server does not have the operation that was called.
-func (f *failure) isUnknownCall() bool { return defaultMapping[f.Code] == unknownCall }
+func (f *failure) isUnknownCall() bool {
+	mapping, _ := defaultMapping.lookUp(f.Code)
+	return mapping == unknownCall
+}
 
 // mappingWithoutCode returns the mapping of a failure without an error code: something between
 // this machine and Cognito answered, or there was no answer.

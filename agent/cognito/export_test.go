@@ -11,8 +11,8 @@ import (
 func KeysForTest() []string {
 	all := map[string]bool{}
 	for _, p := range []mappingTable{defaultMapping, signInMapping, answerMapping, refreshMapping, revokeMapping} {
-		for key := range p {
-			all[key] = true
+		for _, m := range p {
+			all[m.key] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(all))

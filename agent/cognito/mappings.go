@@ -66,100 +66,101 @@ var (
 
 // defaultMapping applies in every step whose own table does not have the code.
 var defaultMapping = mappingTable{
-	"NotAuthorizedException/secret":       secretMissing,
-	"InvalidParameterException/secret":    secretMissing,
-	"NotAuthorizedException/wrong":        secretWrong,
-	"InvalidParameterException/wrong":     secretWrong,
-	"NotAuthorizedException/no-secret":    secretUnneeded,
-	"InvalidParameterException/no-secret": secretUnneeded,
-	"NotAuthorizedException/trigger":      refusedByTrigger,
-	"UserNotFoundException":               unknownUser,
-	"UserNotConfirmedException": {agent.CodeLoginRequired, "User account not confirmed. Please verify your email.",
-		"run: kyc-agentd confirm {env}", 0},
-	"PasswordResetRequiredException": {agent.CodeLoginRequired, "Password reset required", "run: kyc-agentd password reset {env}", 0},
-	"TooManyRequestsException":       throttled,
-	"ThrottlingException":            throttled,
-	"Throttling":                     throttled,
-	"RequestLimitExceeded":           throttled,
-	"RequestThrottled":               throttled,
-	"RequestThrottledException":      throttled,
-	"SlowDown":                       throttled,
-	"LimitExceededException": {agent.CodeThrottled, "the limit of attempts for this user is reached",
-		"wait (15 minutes at most), then {rerun}", lockedFor},
-	"TooManyFailedAttemptsException": locked,
-	"ForbiddenException":             blocked,
-	"AccessDeniedException":          blocked,
-	"ResourceNotFoundException": {agent.CodeConfiguration, "{host} does not know the app client {client}",
-		"check client_id, user_pool_id and region of environment {env}", 0},
-	"InvalidParameterException":                badParameters,
-	"ValidationException":                      badParameters,
-	"SerializationException":                   badParameters,
-	"InternalErrorException":                   internalError,
-	"InternalServerException":                  internalError,
-	"InternalFailure":                          internalError,
-	"InternalServerError":                      internalError,
-	"ServiceUnavailable":                       internalError,
-	"ServiceUnavailableException":              internalError,
-	"ConcurrentModificationException":          internalError,
-	"UnexpectedLambdaException":                triggerFailed,
-	"UnexpectedLambdaExceptionException":       triggerFailed, // cognito-local's spelling
-	"InvalidLambdaResponseException":           triggerFailed,
-	"UserLambdaValidationException":            refusedByTrigger,
-	"InvalidUserPoolConfigurationException":    poolMisconfigured,
-	"InvalidSmsRoleAccessPolicyException":      poolMisconfigured,
-	"InvalidSmsRoleTrustRelationshipException": poolMisconfigured,
-	"InvalidEmailRoleAccessPolicyException":    poolMisconfigured,
-	"UserPoolAddOnNotEnabledException":         poolMisconfigured,
-	"FeatureUnavailableInTierException":        poolMisconfigured,
-	"CodeDeliveryFailureException": {agent.CodeUnavailable, "Cognito could not deliver the code",
-		"{again}; if it persists, tell the pool's administrator", 0},
-	"MFAMethodNotFoundException":        noSuchMFA,
-	"SoftwareTokenMFANotFoundException": noSuchMFA,
-	"EnableSoftwareTokenMFAException":   noSuchMFA,
-	"AliasExistsException": {agent.CodeDenied, "another user has that address already",
-		"ask the user pool's administrator, or use another one: {rerun}", 0},
-	"UnsupportedOperationException": callDisabled,
-	"OperationNotEnabledException":  callDisabled,
-	"UnauthorizedException":         callDisabled,
-	"UnsupportedTokenTypeException": callDisabled,
-	"UnsupportedUserStateException": {agent.CodeDenied, "Cognito refuses this in the user's current state",
-		"ask the user pool's administrator", 0},
-	"MissingAuthenticationToken":          notCognito, // of an API gateway, or of another service of AWS
-	"MissingAuthenticationTokenException": notCognito,
-	"IncompleteSignature":                 notCognito,
-	"IncompleteSignatureException":        notCognito,
-	"InvalidSignatureException":           notCognito,
-	"UnrecognizedClientException":         notCognito,
-	"UnknownOperationException":           unknownCall,
-	"UnknownOperation":                    unknownCall,
-	"Unsupported":                         unknownCall, // cognito-local, with HTTP 500
+	{"NotAuthorizedException/secret", secretMissing},
+	{"InvalidParameterException/secret", secretMissing},
+	{"NotAuthorizedException/wrong", secretWrong},
+	{"InvalidParameterException/wrong", secretWrong},
+	{"NotAuthorizedException/no-secret", secretUnneeded},
+	{"InvalidParameterException/no-secret", secretUnneeded},
+	{"NotAuthorizedException/trigger", refusedByTrigger},
+	{"UserNotFoundException", unknownUser},
+	{"UserNotConfirmedException", errorMapping{agent.CodeLoginRequired, "User account not confirmed. Please verify your email.",
+		"run: kyc-agentd confirm {env}", 0}},
+	{"PasswordResetRequiredException", errorMapping{agent.CodeLoginRequired, "Password reset required", "run: kyc-agentd password reset {env}", 0}},
+	{"TooManyRequestsException", throttled},
+	{"ThrottlingException", throttled},
+	{"Throttling", throttled},
+	{"RequestLimitExceeded", throttled},
+	{"RequestThrottled", throttled},
+	{"RequestThrottledException", throttled},
+	{"SlowDown", throttled},
+	{"LimitExceededException", errorMapping{agent.CodeThrottled, "the limit of attempts for this user is reached",
+		"wait (15 minutes at most), then {rerun}", lockedFor}},
+	{"TooManyFailedAttemptsException", locked},
+	{"ForbiddenException", blocked},
+	{"AccessDeniedException", blocked},
+	{"ResourceNotFoundException", errorMapping{agent.CodeConfiguration, "{host} does not know the app client {client}",
+		"check client_id, user_pool_id and region of environment {env}", 0}},
+	{"InvalidParameterException", badParameters},
+	{"ValidationException", badParameters},
+	{"SerializationException", badParameters},
+	{"InternalErrorException", internalError},
+	{"InternalServerException", internalError},
+	{"InternalFailure", internalError},
+	{"InternalServerError", internalError},
+	{"ServiceUnavailable", internalError},
+	{"ServiceUnavailableException", internalError},
+	{"ConcurrentModificationException", internalError},
+	{"UnexpectedLambdaException", triggerFailed},
+	{"UnexpectedLambdaExceptionException", triggerFailed}, // cognito-local's spelling
+	{"InvalidLambdaResponseException", triggerFailed},
+	{"UserLambdaValidationException", refusedByTrigger},
+	{"InvalidUserPoolConfigurationException", poolMisconfigured},
+	{"InvalidSmsRoleAccessPolicyException", poolMisconfigured},
+	{"InvalidSmsRoleTrustRelationshipException", poolMisconfigured},
+	{"InvalidEmailRoleAccessPolicyException", poolMisconfigured},
+	{"UserPoolAddOnNotEnabledException", poolMisconfigured},
+	{"FeatureUnavailableInTierException", poolMisconfigured},
+	{"CodeDeliveryFailureException", errorMapping{agent.CodeUnavailable, "Cognito could not deliver the code",
+		"{again}; if it persists, tell the pool's administrator", 0}},
+	{"MFAMethodNotFoundException", noSuchMFA},
+	{"SoftwareTokenMFANotFoundException", noSuchMFA},
+	{"EnableSoftwareTokenMFAException", noSuchMFA},
+	{"AliasExistsException", errorMapping{agent.CodeDenied, "another user has that address already",
+		"ask the user pool's administrator, or use another one: {rerun}", 0}},
+	{"UnsupportedOperationException", callDisabled},
+	{"OperationNotEnabledException", callDisabled},
+	{"UnauthorizedException", callDisabled},
+	{"UnsupportedTokenTypeException", callDisabled},
+	{"UnsupportedUserStateException", errorMapping{agent.CodeDenied, "Cognito refuses this in the user's current state",
+		"ask the user pool's administrator", 0}},
+	{"MissingAuthenticationToken", notCognito}, // of an API gateway, or of another service of AWS
+	{"MissingAuthenticationTokenException", notCognito},
+	{"IncompleteSignature", notCognito},
+	{"IncompleteSignatureException", notCognito},
+	{"InvalidSignatureException", notCognito},
+	{"UnrecognizedClientException", notCognito},
+	{"UnknownOperationException", unknownCall},
+	{"UnknownOperation", unknownCall},
+	{"Unsupported", unknownCall}, // cognito-local, with HTTP 500
 }
 
 // signInMapping is for InitiateAuth, and for challenges that are answered with the password.
 var signInMapping = mappingTable{
-	"NotAuthorizedException":            refusedSignIn,
-	"NotAuthorizedException/credential": badPassword,
-	"InvalidPasswordException":          badPassword, // cognito-local's word for it
-	"NotAuthorizedException/risk": {agent.CodeDenied, "Cognito's threat protection refused the sign-in",
-		"try from a network or device that this user signs in from otherwise, or ask the user pool's administrator", 0},
-	"NotAuthorizedException/session":  sessionEnded,
-	"NotAuthorizedException/attempts": locked,
-	"NotAuthorizedException/disabled": disabled,
-	"NotAuthorizedException/temporary": {agent.CodeLoginRequired, "the temporary password has expired",
-		"ask the user pool's administrator for a new one, then {rerun}", 0},
-	"NotAuthorizedException/expired":     sessionExpired,
-	"InvalidParameterException/triggers": noTriggers,
-	"InvalidParameterException/flow": {agent.CodeConfiguration,
+	{"NotAuthorizedException", refusedSignIn},
+	{"NotAuthorizedException/credential", badPassword},
+	{"InvalidPasswordException", badPassword}, // cognito-local's word for it
+	{"NotAuthorizedException/risk", errorMapping{agent.CodeDenied, "Cognito's threat protection refused the sign-in",
+		"try from a network or device that this user signs in from otherwise, or ask the user pool's administrator", 0}},
+	{"NotAuthorizedException/session", sessionEnded},
+	{"NotAuthorizedException/attempts", locked},
+	{"NotAuthorizedException/disabled", disabled},
+	{"NotAuthorizedException/temporary", errorMapping{agent.CodeLoginRequired, "the temporary password has expired",
+		"ask the user pool's administrator for a new one, then {rerun}", 0}},
+	{"NotAuthorizedException/expired", sessionExpired},
+	{"InvalidParameterException/triggers", noTriggers},
+	{"InvalidParameterException/flow", errorMapping{agent.CodeConfiguration,
 		"the app client {client} does not allow the auth_flow of environment {env} (it lacks {allow})",
-		"set auth_flow to one that it allows (password, srp, choice), or ask the user pool's administrator to add {allow}", 0},
+		"set auth_flow to one that it allows (password, srp, choice), or ask the user pool's administrator to add {allow}", 0}},
 }
 
 // callbackMapping is for what the domain sends with the browser instead of a code, and
 // callbackRefused for everything else (RFC 6749, 4.1.2.1; OpenID Connect Core, 3.1.2.6).
 var (
 	callbackMapping = mappingTable{
-		"access_denied": {agent.CodeDenied, "the sign-in was declined, or refused by the identity provider ({code})", "begin again: {rerun}", 0},
-		"server_error":  pageFailed, "temporarily_unavailable": pageFailed,
+		{"access_denied", errorMapping{agent.CodeDenied, "the sign-in was declined, or refused by the identity provider ({code})", "begin again: {rerun}", 0}},
+		{"server_error", pageFailed},
+		{"temporarily_unavailable", pageFailed},
 	}
 	pageFailed      = errorMapping{agent.CodeUnavailable, "the sign-in page of {host} has an internal error ({code})", "{again}", 0}
 	callbackRefused = errorMapping{agent.CodeConfiguration, "the sign-in page of {host} refused the sign-in ({code})",
@@ -168,30 +169,30 @@ var (
 
 // exchangeMapping is for the exchange of a code at the domain (RFC 6749, 5.2).
 var exchangeMapping = mappingTable{
-	"invalid_grant": {agent.CodeLoginRequired, "{host} refused the code of the browser: it was used already, or is too old", "begin again: {rerun}", 0},
-	"invalid_client": {agent.CodeConfiguration, "{host} does not accept the app client {client}, or not with this client secret",
-		"check client_id and client_secret_file of environment {env}; then run: kyc-agentd reload", 0},
-	"invalid_client/wrong": secretWrong,
-	"unauthorized_client": {agent.CodeConfiguration, "the app client {client} does not allow the authorization code grant",
-		"ask the user pool's administrator to allow it", 0},
-	"invalid_request":        badParameters,
-	"invalid_scope":          badParameters,
-	"unsupported_grant_type": badParameters,
+	{"invalid_grant", errorMapping{agent.CodeLoginRequired, "{host} refused the code of the browser: it was used already, or is too old", "begin again: {rerun}", 0}},
+	{"invalid_client", errorMapping{agent.CodeConfiguration, "{host} does not accept the app client {client}, or not with this client secret",
+		"check client_id and client_secret_file of environment {env}; then run: kyc-agentd reload", 0}},
+	{"invalid_client/wrong", secretWrong},
+	{"unauthorized_client", errorMapping{agent.CodeConfiguration, "the app client {client} does not allow the authorization code grant",
+		"ask the user pool's administrator to allow it", 0}},
+	{"invalid_request", badParameters},
+	{"invalid_scope", badParameters},
+	{"unsupported_grant_type", badParameters},
 }
 
 // answerMapping is for RespondToAuthChallenge, if the person cannot be asked again.
 var answerMapping = mappingTable{
-	"NotAuthorizedException": sessionEnded,
-	"NotAuthorizedException/unwritable": {agent.CodeConfiguration, "the app client {client} may not set an attribute that the user pool requires",
-		"ask the user pool's administrator", 0},
-	"NotAuthorizedException/attempts": locked,
-	"NotAuthorizedException/disabled": disabled,
-	"NotAuthorizedException/expired":  sessionExpired,
-	"CodeMismatchException":           {agent.CodeLoginRequired, "wrong code", "begin again: {rerun}", 0},
-	"ExpiredCodeException":            {agent.CodeLoginRequired, "the code has expired", "begin again: {rerun}", 0},
-	"InvalidPasswordException": {agent.CodeLoginRequired, "the new password does not meet the user pool's rules",
-		"begin again: {rerun}", 0},
-	"PasswordHistoryPolicyViolationException": {agent.CodeLoginRequired, "the new password was used before", "begin again: {rerun}", 0},
+	{"NotAuthorizedException", sessionEnded},
+	{"NotAuthorizedException/unwritable", errorMapping{agent.CodeConfiguration, "the app client {client} may not set an attribute that the user pool requires",
+		"ask the user pool's administrator", 0}},
+	{"NotAuthorizedException/attempts", locked},
+	{"NotAuthorizedException/disabled", disabled},
+	{"NotAuthorizedException/expired", sessionExpired},
+	{"CodeMismatchException", errorMapping{agent.CodeLoginRequired, "wrong code", "begin again: {rerun}", 0}},
+	{"ExpiredCodeException", errorMapping{agent.CodeLoginRequired, "the code has expired", "begin again: {rerun}", 0}},
+	{"InvalidPasswordException", errorMapping{agent.CodeLoginRequired, "the new password does not meet the user pool's rules",
+		"begin again: {rerun}", 0}},
+	{"PasswordHistoryPolicyViolationException", errorMapping{agent.CodeLoginRequired, "the new password was used before", "begin again: {rerun}", 0}},
 }
 
 var (
@@ -205,17 +206,17 @@ var (
 
 // refreshMapping is for both refresh calls. A CodeLoginRequired in it ends a sign-in.
 var refreshMapping = mappingTable{
-	"NotAuthorizedException": {agent.CodeLoginRequired, "Cognito refused the refresh token: the sign-in has expired or was ended",
-		"{rerun}", 0},
-	"NotAuthorizedException/disabled": disabled,
-	"RefreshTokenReuseException":      tokenReused,
-	"UserNotFoundException":           {agent.CodeLoginRequired, "User not found", "ask the user pool's administrator, then {rerun}", 0},
-	"InvalidParameterException": {agent.CodeConfiguration, "the app client {client} does not allow refresh tokens",
-		"ask the user pool's administrator to allow ALLOW_REFRESH_TOKEN_AUTH on it; the sign-in is kept", 0},
-	"LimitExceededException": {agent.CodeThrottled, "the limit of attempts for this user is reached",
-		"wait (15 minutes at most); the sign-in is kept", lockedFor},
-	"TooManyFailedAttemptsException": {agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",
-		"wait (15 minutes at most); the sign-in is kept", lockedFor},
+	{"NotAuthorizedException", errorMapping{agent.CodeLoginRequired, "Cognito refused the refresh token: the sign-in has expired or was ended",
+		"{rerun}", 0}},
+	{"NotAuthorizedException/disabled", disabled},
+	{"RefreshTokenReuseException", tokenReused},
+	{"UserNotFoundException", errorMapping{agent.CodeLoginRequired, "User not found", "ask the user pool's administrator, then {rerun}", 0}},
+	{"InvalidParameterException", errorMapping{agent.CodeConfiguration, "the app client {client} does not allow refresh tokens",
+		"ask the user pool's administrator to allow ALLOW_REFRESH_TOKEN_AUTH on it; the sign-in is kept", 0}},
+	{"LimitExceededException", errorMapping{agent.CodeThrottled, "the limit of attempts for this user is reached",
+		"wait (15 minutes at most); the sign-in is kept", lockedFor}},
+	{"TooManyFailedAttemptsException", errorMapping{agent.CodeThrottled, "too many failed attempts: Cognito has locked this account for a while",
+		"wait (15 minutes at most); the sign-in is kept", lockedFor}},
 }
 
 // revokeMapping is for RevokeToken.
@@ -223,63 +224,63 @@ var revokeMapping = mappingTable{}
 
 // globalSignOutMapping is for GlobalSignOut, with a new access token.
 var globalSignOutMapping = mappingTable{
-	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not let this user end all sign-ins", "ask the user pool's administrator", 0},
-	"NotAuthorizedException/scope": {agent.CodeConfiguration, "this sign-in with a browser cannot end the others: it has not the scope aws.cognito.signin.user.admin",
-		"add that and openid to scopes of environment {env}, then run: kyc-agentd reload, and kyc-agentd login --browser {env}", 0},
+	{"NotAuthorizedException", errorMapping{agent.CodeDenied, "Cognito does not let this user end all sign-ins", "ask the user pool's administrator", 0}},
+	{"NotAuthorizedException/scope", errorMapping{agent.CodeConfiguration, "this sign-in with a browser cannot end the others: it has not the scope aws.cognito.signin.user.admin",
+		"add that and openid to scopes of environment {env}, then run: kyc-agentd reload, and kyc-agentd login --browser {env}", 0}},
 }
 
 // The tables that follow are for account recovery.
 
 // forgotPasswordMapping is for ForgotPassword.
 var forgotPasswordMapping = mappingTable{
-	"LimitExceededException":         hourlyLimit,
-	"TooManyFailedAttemptsException": hourlyLimit,
-	"NotAuthorizedException": {agent.CodeDenied, "Cognito does not reset the password of this user",
-		"ask the user pool's administrator", 0},
+	{"LimitExceededException", hourlyLimit},
+	{"TooManyFailedAttemptsException", hourlyLimit},
+	{"NotAuthorizedException", errorMapping{agent.CodeDenied, "Cognito does not reset the password of this user",
+		"ask the user pool's administrator", 0}},
 	// Users of another provider (Google, SAML) have no password, and get the same answer.
-	"NotAuthorizedException/state": {agent.CodeDenied,
+	{"NotAuthorizedException/state", errorMapping{agent.CodeDenied,
 		"Cognito does not reset the password of an account that was never used, or that signs in through another provider",
-		"for another provider, {browser}; with a temporary password, run: kyc-agentd login {env}", 0},
-	"NotAuthorizedException/disabled": disabled,
-	"InvalidParameterException/address": {agent.CodeDenied, "this account has no verified e-mail address or phone number to send a code to",
-		"ask the user pool's administrator to set a new password", 0},
-	"UserNotConfirmedException": {agent.CodeDenied, "User account not confirmed. Please verify your email.", "run: kyc-agentd confirm {env}", 0},
+		"for another provider, {browser}; with a temporary password, run: kyc-agentd login {env}", 0}},
+	{"NotAuthorizedException/disabled", disabled},
+	{"InvalidParameterException/address", errorMapping{agent.CodeDenied, "this account has no verified e-mail address or phone number to send a code to",
+		"ask the user pool's administrator to set a new password", 0}},
+	{"UserNotConfirmedException", errorMapping{agent.CodeDenied, "User account not confirmed. Please verify your email.", "run: kyc-agentd confirm {env}", 0}},
 }
 
 // resetPasswordMapping is for ConfirmForgotPassword.
 var resetPasswordMapping = mappingTable{
-	"LimitExceededException":          hourlyLimit,
-	"TooManyFailedAttemptsException":  hourlyLimit,
-	"NotAuthorizedException":          {agent.CodeDenied, "Cognito does not set a new password for this user", "ask the user pool's administrator", 0},
-	"NotAuthorizedException/disabled": disabled,
+	{"LimitExceededException", hourlyLimit},
+	{"TooManyFailedAttemptsException", hourlyLimit},
+	{"NotAuthorizedException", errorMapping{agent.CodeDenied, "Cognito does not set a new password for this user", "ask the user pool's administrator", 0}},
+	{"NotAuthorizedException/disabled", disabled},
 }
 
 // confirmMapping is for ConfirmSignUp.
 var confirmMapping = mappingTable{
-	"LimitExceededException":           hourlyLimit,
-	"TooManyFailedAttemptsException":   hourlyLimit,
-	"NotAuthorizedException":           {agent.CodeDenied, "Cognito does not confirm this account", "ask the user pool's administrator", 0},
-	"NotAuthorizedException/confirmed": alreadyConfirmed,
-	"NotAuthorizedException/disabled":  disabled,
+	{"LimitExceededException", hourlyLimit},
+	{"TooManyFailedAttemptsException", hourlyLimit},
+	{"NotAuthorizedException", errorMapping{agent.CodeDenied, "Cognito does not confirm this account", "ask the user pool's administrator", 0}},
+	{"NotAuthorizedException/confirmed", alreadyConfirmed},
+	{"NotAuthorizedException/disabled", disabled},
 }
 
 // resendMapping is for ResendConfirmationCode.
 var resendMapping = mappingTable{
-	"LimitExceededException":              hourlyLimit,
-	"TooManyFailedAttemptsException":      hourlyLimit,
-	"NotAuthorizedException":              {agent.CodeDenied, "Cognito does not send a code to this account", "ask the user pool's administrator", 0},
-	"NotAuthorizedException/disabled":     disabled,
-	"InvalidParameterException/confirmed": alreadyConfirmed,
-	"InvalidParameterException/address": {agent.CodeDenied, "the user pool does not send confirmation codes",
-		"ask the user pool's administrator to confirm the account", 0},
+	{"LimitExceededException", hourlyLimit},
+	{"TooManyFailedAttemptsException", hourlyLimit},
+	{"NotAuthorizedException", errorMapping{agent.CodeDenied, "Cognito does not send a code to this account", "ask the user pool's administrator", 0}},
+	{"NotAuthorizedException/disabled", disabled},
+	{"InvalidParameterException/confirmed", alreadyConfirmed},
+	{"InvalidParameterException/address", errorMapping{agent.CodeDenied, "the user pool does not send confirmation codes",
+		"ask the user pool's administrator to confirm the account", 0}},
 }
 
 // changePasswordMapping is for ChangePassword, with a new access token.
 var changePasswordMapping = mappingTable{
-	"LimitExceededException":          hourlyLimit,
-	"TooManyFailedAttemptsException":  hourlyLimit,
-	"NotAuthorizedException":          {agent.CodeLoginRequired, "Cognito refused the current password", "{rerun}", 0},
-	"NotAuthorizedException/disabled": disabled,
+	{"LimitExceededException", hourlyLimit},
+	{"TooManyFailedAttemptsException", hourlyLimit},
+	{"NotAuthorizedException", errorMapping{agent.CodeLoginRequired, "Cognito refused the current password", "{rerun}", 0}},
+	{"NotAuthorizedException/disabled", disabled},
 }
 
 var (

@@ -21,7 +21,8 @@ func NewDevice(id Identity) (password string, v Verifier) {
 }
 
 func verifier(id Identity, password string, salt *big.Int) Verifier {
-	v := new(big.Int).Exp(generator, secret(id, password, salt), prime)
+	g := rfc3526()
+	v := new(big.Int).Exp(g.generator, secret(id, password, salt), g.prime)
 	return Verifier{
 		Salt:     base64.StdEncoding.EncodeToString(padded(salt)),
 		Verifier: base64.StdEncoding.EncodeToString(padded(v)),

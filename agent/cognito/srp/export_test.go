@@ -20,7 +20,7 @@ func (c *Client) ZeroUForTest() ([]byte, error) {
 }
 
 // PrimeForTest is N.
-func PrimeForTest() *big.Int { return new(big.Int).Set(prime) }
+func PrimeForTest() *big.Int { return new(big.Int).Set(rfc3526().prime) }
 
 // PaddedForTest returns the bytes of a number in the form that is hashed.
 func PaddedForTest(n *big.Int) []byte { return padded(n) }

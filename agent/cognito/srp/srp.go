@@ -27,12 +27,17 @@ import (
 	"errors"
 	"math/big"
 	"strings"
+	"sync"
 	"time"
 )
 
-// The group: a safe prime of 3072 bits (RFC 3526, 4) with generator 2, and k = H(N, g).
-var (
-	prime, _ = new(big.Int).SetString(""+
+// A group is a safe prime with a generator, and k = H(N, g).
+type group struct{ prime, generator, multiplier *big.Int }
+
+// rfc3526 returns Cognito's group: a prime of 3072 bits (RFC 3526, 4) with generator 2. Its
+// numbers are read when a sign-in needs them, not at each start.
+var rfc3526 = sync.OnceValue(func() group {
+	prime, _ := new(big.Int).SetString(""+
 		"FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74"+
 		"020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437"+
 		"4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"+
@@ -45,9 +50,9 @@ var (
 		"ABF5AE8CDB0933D71E8C94E04A25619DCEE3D2261AD2EE6BF12FFA06D98A0864"+
 		"D87602733EC86A64521F2B18177B200CBBE117577A615D6C770988C0BAD946E2"+
 		"08E24FA074E5AB3143DB5BFCE0FD108E4B82D120A93AD2CAFFFFFFFFFFFFFFFF", 16)
-	generator  = big.NewInt(2)
-	multiplier = hashNumbers(prime, generator)
-)
+	generator := big.NewInt(2)
+	return group{prime, generator, hashNumbers(prime, generator)}
+})
 
 // ephemeralSize is the length of the ephemeral key, in bytes. It is the same as in AWS's client.
 const ephemeralSize = 128
@@ -69,7 +74,8 @@ func New() *Client {
 }
 
 func newClient(a *big.Int) *Client {
-	return &Client{a: a, public: new(big.Int).Exp(generator, a, prime)}
+	g := rfc3526()
+	return &Client{a: a, public: new(big.Int).Exp(g.generator, a, g.prime)}
 }
 
 // Public returns the client's public key in hexadecimal: SRP_A.
@@ -132,7 +138,7 @@ func (c *Client) key(id Identity, password string, ch Challenge) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	if new(big.Int).Mod(b, prime).Sign() == 0 {
+	if new(big.Int).Mod(b, rfc3526().prime).Sign() == 0 {
 		return nil, ErrZeroB
 	}
 	return c.derive(b, hashNumbers(c.public, b), secret(id, password, salt))
@@ -143,13 +149,14 @@ func (c *Client) derive(b, u, x *big.Int) ([]byte, error) {
 	if u.Sign() == 0 {
 		return nil, ErrZeroU
 	}
-	base := new(big.Int).Exp(generator, x, prime)
-	base.Mul(base, multiplier)
+	g := rfc3526()
+	base := new(big.Int).Exp(g.generator, x, g.prime)
+	base.Mul(base, g.multiplier)
 	base.Sub(b, base)
-	base.Mod(base, prime) // positive, even if base is negative
+	base.Mod(base, g.prime) // positive, even if base is negative
 	exponent := new(big.Int).Mul(u, x)
 	exponent.Add(exponent, c.a)
-	s := base.Exp(base, exponent, prime)
+	s := base.Exp(base, exponent, g.prime)
 	return mac(mac(padded(u), padded(s)), []byte("Caldera Derived Key\x01"))[:16], nil
 }
 

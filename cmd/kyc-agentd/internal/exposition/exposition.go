@@ -102,17 +102,19 @@ type writer struct {
 	openMetrics bool
 }
 
-// In help texts Prometheus' format has no escape for quotes; OpenMetrics has the same ones everywhere.
-var (
-	helpEscapes  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
-	valueEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-)
+// escapedHelp and escaped replace what a text may not contain. In help texts Prometheus' format
+// has no escape for quotes; OpenMetrics has the same ones everywhere.
+func escapedHelp(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "\n", `\n`)
+}
+
+func escaped(s string) string { return strings.ReplaceAll(escapedHelp(s), `"`, `\"`) }
 
 // header writes the comments before the samples of a family.
 func (w *writer) header(f *Family) {
-	name, help := f.Name, helpEscapes.Replace(f.Help)
+	name, help := f.Name, escapedHelp(f.Help)
 	if w.openMetrics {
-		help = valueEscapes.Replace(f.Help)
+		help = escaped(f.Help)
 		if f.Kind == Counter {
 			name = strings.TrimSuffix(name, "_total")
 		}
@@ -143,7 +145,7 @@ func (w *writer) line(s sample, suffix, bound string) {
 	w.WriteString(s.family.Name + suffix)
 	separator := "{"
 	label := func(name, value string) {
-		w.WriteString(separator + name + `="` + valueEscapes.Replace(value) + `"`)
+		w.WriteString(separator + name + `="` + escaped(value) + `"`)
 		separator = ","
 	}
 	for i, name := range s.family.Labels {

@@ -15,11 +15,16 @@ const (
 	mediaOpenMetrics = "application/openmetrics-text"
 )
 
-// versions lists those of each format; the first is what a request without one means. Their
-// output is the same as long as names are ASCII.
-var versions = map[string][]string{
-	mediaText:        {"0.0.4", "1.0.0"},
-	mediaOpenMetrics: {"0.0.1", "1.0.0"},
+// versionsOf returns the versions of a format; the first is what a request without one means.
+// Their output is the same as long as names are ASCII.
+func versionsOf(media string) []string {
+	switch media {
+	case mediaText:
+		return []string{"0.0.4", "1.0.0"}
+	case mediaOpenMetrics:
+		return []string{"0.0.1", "1.0.0"}
+	}
+	return nil
 }
 
 // escapings are ways to write names that are not ASCII. There are none, so each is kept.
@@ -35,20 +40,21 @@ func formatOf(media, version, escaping string) Format {
 // Negotiate returns the format that a header Accept prefers, of several with the same weight
 // the first one. If it names none of them, as curl's does, that is Prometheus' text format.
 func Negotiate(accept string) Format {
-	best, weight := formatOf(mediaText, versions[mediaText][0], escapings[0]), 0.0
+	best, weight := formatOf(mediaText, versionsOf(mediaText)[0], escapings[0]), 0.0
 	for part := range strings.SplitSeq(accept, ",") {
 		media, params, err := mime.ParseMediaType(part)
-		if err != nil || versions[media] == nil {
+		versions := versionsOf(media)
+		if err != nil || versions == nil {
 			continue
 		}
 		version, escaping := params["version"], params["escaping"]
 		if version == "" {
-			version = versions[media][0]
+			version = versions[0]
 		}
 		if !slices.Contains(escapings, escaping) {
 			escaping = escapings[0]
 		}
-		if q := quality(params); q > weight && slices.Contains(versions[media], version) {
+		if q := quality(params); q > weight && slices.Contains(versions, version) {
 			best, weight = formatOf(media, version, escaping), q
 		}
 	}
