@@ -31,7 +31,7 @@ func TestMeasure(t *testing.T) {
 	}
 	report := render(machine(t.Context()), sections)
 	for _, want := range []string{
-		"| " + nameTrue, "| " + nameFloor, "|       ceiling |", "| start to READY=1 ", "| activation to the first answer ", "Most time: ", "RssAnon idle ", "| " + nameGo, "| " + nameToken, "| 256, a connection each time", "| status while Cognito needs 4s",
+		"| " + nameTrue, "| " + nameFloor, "|       ceiling |", "| start to READY=1 ", "| activation to the first answer ", "Most time: ", "| the standard library ", "| github.com/aws/aws-sdk-go-v2 ", "| all of them ", "RssAnon idle ", "| " + nameGo, "| " + nameToken, "| 256, a connection each time", "| status while Cognito needs 4s",
 		"20 kyc-token at once on a cold session, while a refresh takes 0.5 s: 1 refresh at Cognito for all, 1 token",
 		"200 kyc-token at once on a cold session, while a refresh takes 0.5 s: 1 refresh at Cognito for all, 1 token",
 		"| after 500 requests", "| 16, a connection each time | required |", "| 256     |         kyc-agentd |", "| 256     | kyc-agentd, policy |", "To a single request the agent's proxy adds ",
@@ -90,5 +90,17 @@ func TestParseAnswer(t *testing.T) {
 	const refused = "HTTP/1.0 401 No\r\nContent-Length: 0\r\n\r\n"
 	if _, _, err := newCaller("", tokenOnce).parse([]byte(refused)); err == nil {
 		t.Error("401 is accepted as 200")
+	}
+}
+
+func TestPackageOf(t *testing.T) {
+	for symbol, want := range map[string]string{
+		"net/http.(*Client).Do": "net/http", "main.main": "main", "go:itab.*os.File,io.Reader": "os", "runtime.text": "runtime",
+		"type:.eq.github.com/jackc/pgx/v5/pgconn.Config": "github.com/jackc/pgx/v5/pgconn", "gopkg.in/yaml%2ev3.Marshal": "gopkg.in/yaml.v3",
+		"slices.Sort[go.shape.[]example.org/x.T]": "slices", "go:func.*": "go:func",
+	} {
+		if got := packageOf(symbol); got != want {
+			t.Errorf("%s: %q, want %q", symbol, got, want)
+		}
 	}
 }

@@ -62,9 +62,11 @@ func newPool() *cognitotest.Server {
 	return s
 }
 
+const strippedFlags = "-ldflags=-s -w -buildid="
+
 // goBuild builds as the Makefile does.
 func goBuild(ctx context.Context, dir, out, pkg string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-buildmode=exe", "-ldflags=-s -w -buildid=", "-o", out, pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-buildmode=exe", strippedFlags, "-o", out, pkg)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return cmd

@@ -62,7 +62,7 @@ var parts = []struct {
 	name    string
 	measure func(context.Context, *harness, plan) (section, error)
 }{
-	{"memory", memoryPart}, {"processes", processPart}, {"start", startPart}, {"load", loadPart}, {"audit", auditPart}, {"stalled", stalledPart}, {"proxy", proxyPart},
+	{"memory", memoryPart}, {"processes", processPart}, {"start", startPart}, {"weights", weightsPart}, {"load", loadPart}, {"audit", auditPart}, {"stalled", stalledPart}, {"proxy", proxyPart},
 }
 
 // run measures everything and writes the report, or only prints the parts that are named.

@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -104,30 +102,15 @@ func (h *harness) timeActivation(ctx context.Context) (time.Duration, error) {
 	return took, nil
 }
 
-// An initCost is what a package does before main.
-type initCost struct {
-	name      string
-	ms        float64
-	bytes     int
-	allocated int
-}
-
 // initTrace adds notes with the packages that cost most before main.
 func (s *section) initTrace(ctx context.Context, h *harness) error {
-	cmd := exec.CommandContext(ctx, h.path("bin/kyc-agentd"), "--version")
-	cmd.Env = h.environ("GODEBUG=inittrace=1")
-	var trace strings.Builder
-	cmd.Stderr = &trace
-	if err := cmd.Run(); err != nil {
-		return err
-	}
-	costs, err := parseInitTrace(trace.String())
+	costs, err := h.initCosts(ctx)
 	if err != nil {
 		return err
 	}
 	total := initCost{}
 	for _, c := range costs {
-		total.ms, total.bytes, total.allocated = total.ms+c.ms, total.bytes+c.bytes, total.allocated+c.allocated
+		total.add(c)
 	}
 	s.notes = append(s.notes, fmt.Sprintf("Before main: %d packages, %.2f ms, %d kB in %d allocations.", len(costs), total.ms, total.bytes/1000, total.allocated))
 	most := func(what string, less func(a, b initCost) int) {
@@ -141,26 +124,4 @@ func (s *section) initTrace(ctx context.Context, h *harness) error {
 	most("Most time: ", func(a, b initCost) int { return cmp.Compare(b.ms, a.ms) })
 	most("Most memory: ", func(a, b initCost) int { return cmp.Compare(b.bytes, a.bytes) })
 	return nil
-}
-
-// parseInitTrace reads lines such as
-// "init internal/bytealg @0.008 ms, 0 ms clock, 0 bytes, 0 allocs".
-func parseInitTrace(trace string) (costs []initCost, err error) {
-	for line := range strings.Lines(trace) {
-		f := strings.Fields(line)
-		if len(f) != 11 || f[0] != "init" {
-			continue
-		}
-		ms, err1 := strconv.ParseFloat(f[4], 64)
-		bytes, err2 := strconv.Atoi(f[7])
-		allocated, err3 := strconv.Atoi(f[9])
-		if err := errors.Join(err1, err2, err3); err != nil {
-			return nil, err
-		}
-		costs = append(costs, initCost{f[1], ms, bytes, allocated})
-	}
-	if costs == nil {
-		return nil, errors.New("the runtime told nothing of packages: " + trace)
-	}
-	return costs, nil
 }
