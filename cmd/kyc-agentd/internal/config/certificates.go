@@ -17,8 +17,9 @@ func CheckCertificates(vars Environ) error {
 	if runtime.GOOS == "darwin" {
 		return nil
 	}
+	var modes strictmodes.Checker
 	for _, path := range certificates(vars) {
-		if err := strictmodes.Check(path); err != nil && !isPathError(err) {
+		if err := modes.Check(path); err != nil && !isPathError(err) {
 			return Errorf("certificates: %v", err)
 		}
 	}

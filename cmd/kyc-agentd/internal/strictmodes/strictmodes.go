@@ -59,21 +59,44 @@ const maxLinks = 40
 
 // Check returns why another user can change or replace the file or folder at path, or nil. Its
 // error ends with what to do.
-func Check(path string) error {
+func Check(path string) error { return new(Checker).Check(path) }
+
+// A Checker is for files that share folders, such as those of all certificates: it looks once at
+// each folder and link on the way to them. It is for one look at all of them, and not to be kept.
+type Checker struct{ good map[string]fs.FileMode }
+
+// lstat returns the type of here, which is path or on the way to it, if it is as it has to be.
+func (c *Checker) lstat(path, here string) (fs.FileMode, error) {
+	if mode, known := c.good[here]; known {
+		return mode, nil
+	}
+	info, err := os.Lstat(here)
+	if err == nil {
+		err = judge(path, here, info)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if c.good == nil {
+		c.good = map[string]fs.FileMode{}
+	}
+	c.good[here] = info.Mode().Type()
+	return info.Mode().Type(), nil
+}
+
+// Check is [Check].
+func (c *Checker) Check(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
 	here, rest := "/", split(abs)
 	for links := 0; ; {
-		info, err := os.Lstat(here)
-		if err == nil {
-			err = judge(path, here, info)
-		}
+		mode, err := c.lstat(path, here)
 		if err != nil {
 			return err
 		}
-		if info.Mode().Type() == fs.ModeSymlink {
+		if mode == fs.ModeSymlink {
 			target, err := os.Readlink(here)
 			if links++; err == nil && links > maxLinks {
 				err = &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
