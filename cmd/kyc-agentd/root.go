@@ -95,7 +95,11 @@ func (c *cli) rootFor(args []string) *cobra.Command {
 			}
 		}
 	}
-	return c.root()
+	root := c.root()
+	if len(args) > 0 && (args[0] == "--version" || args[0] == "-v") {
+		root.ResetCommands() // a verb behind it does not run
+	}
+	return root
 }
 
 // bareRoot returns the program's command without a verb.
@@ -106,14 +110,15 @@ func (c *cli) bareRoot() *cobra.Command {
 		Args:              noSuchCommand,
 		RunE:              c.needsCommand,
 		PersistentPreRunE: c.checkEnvironmentFlag,
-		Version:           programVersion(),
 		SilenceErrors:     true, // run prints them, as one line
 		SilenceUsage:      true,
 	}
 	root.SetIn(c.io.in)
 	root.SetErr(c.io.err)
-	root.SetHelpTemplate("{{.Long}}")
-	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	// No templates for help and version: a program that can execute one has every method of every
+	// type in it, because a template may name it: 2.4 MB of this one.
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { _, _ = io.WriteString(cmd.OutOrStdout(), cmd.Long) })
+	addVersionFlag(root)
 	root.CompletionOptions.DisableDefaultCmd = true // see completion.go
 	root.SetFlagErrorFunc(flagError)
 	root.SetGlobalNormalizationFunc(flagName)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"strconv"
@@ -38,5 +39,22 @@ func TestLittleBeforeMain(t *testing.T) {
 	}
 	if all == 0 || all > most || own > mostOfThisModule {
 		t.Errorf("%d bytes before main, want at most %d; %d of them by this module, want at most %d:\n%s", all, most, own, mostOfThisModule, &trace)
+	}
+}
+
+// TestUnusedMethodsAreLeftOut checks that the linker may drop what nothing calls. It may not once
+// a package calls a method by its name, as text/template does.
+func TestUnusedMethodsAreLeftOut(t *testing.T) {
+	program, err := os.ReadFile(testpeer.Build(t, "kyc-agentd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"reflect.Value.MethodByName", "text/template.(*Template).Execute"} {
+		if bytes.Contains(program, []byte(name)) {
+			t.Errorf("%s is linked: every exported method of every type is, too", name)
+		}
+	}
+	if !bytes.Contains(program, []byte("reflect.Value.Field")) {
+		t.Error("the program has no names of functions, so this test finds nothing")
 	}
 }

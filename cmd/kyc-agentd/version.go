@@ -25,6 +25,33 @@ func printVersion(s stdio) error {
 	return err
 }
 
+// addVersionFlag adds --version and -v to root, in whose place it prints the version whatever else
+// the command line has.
+func addVersionFlag(root *cobra.Command) {
+	var asked bool
+	root.Flags().BoolVarP(&asked, "version", "v", false, "version for "+root.Name())
+	args, pre, run := root.Args, root.PersistentPreRunE, root.RunE
+	root.Args = func(cmd *cobra.Command, rest []string) error {
+		if asked {
+			return nil
+		}
+		return args(cmd, rest)
+	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, rest []string) error {
+		if asked {
+			return nil
+		}
+		return pre(cmd, rest)
+	}
+	root.RunE = func(cmd *cobra.Command, rest []string) error {
+		if asked {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), root.Name(), programVersion())
+			return err
+		}
+		return run(cmd, rest)
+	}
+}
+
 func (c *cli) versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
