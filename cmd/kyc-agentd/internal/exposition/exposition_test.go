@@ -71,18 +71,18 @@ func TestHistogramBounds(t *testing.T) {
 
 // TestCountingAtOnce checks that nothing is lost while series begin, are forgotten and are read.
 func TestCountingAtOnce(t *testing.T) {
-	const each = 1000
+	const each = 50_000
 	counters := NewCounters(&Family{Name: "n_total", Kind: Counter, Labels: []string{"op", "socket"}})
 	durations := NewHistograms(&Family{Name: "d", Kind: Histogram, Labels: []string{"op"}}, []float64{1})
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
 			for i := range each {
-				op := string(rune('a' + i%7))
+				op := string(rune('a' + i/(each/7)))
 				counters.Inc(op, "kept")
 				counters.Inc(op, "gone")
 				durations.Observe(1, op)
-				if i%100 == 0 {
+				if i%5000 == 0 {
 					counters.Forget("socket", "gone")
 					var s Scrape
 					counters.Collect(&s)
@@ -103,10 +103,13 @@ func TestCountingAtOnce(t *testing.T) {
 	s = Scrape{}
 	durations.Collect(&s)
 	for _, d := range s.samples {
-		sum += d.value
+		sum += d.value // of observations of 1
+		for _, n := range d.counts {
+			sum += float64(n)
+		}
 	}
-	if sum != 2*4*each {
-		t.Errorf("counted %g, want %d", sum, 2*4*each)
+	if sum != 3*4*each {
+		t.Errorf("counted %g, want %d", sum, 3*4*each)
 	}
 }
 
