@@ -62,6 +62,9 @@ func (p *Peer) Brief() (Facts, error) {
 		facts.Method = p.method
 		return facts, nil
 	}
+	if err := p.pinLateLocked(); err != nil {
+		return known, err
+	}
 	var buf [512]byte
 	st, err := parseStat(readInto(buf[:], procFile(p.pid, "stat")))
 	if st.pid = p.pid; err != nil || st.ended() {

@@ -1,10 +1,12 @@
 package peer
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,11 +17,12 @@ type Peer struct {
 	kernel   kernel
 	uid, pid int
 	method   Method
-	start    uint64 // of MethodPidfdOpen and MethodStartTime
-	err      error  // why nothing is known
 
 	mu    sync.Mutex
-	pidfd int // -1 if there is none
+	late  syscall.Conn // the socket that is still to be asked for a pidfd; nil if none is
+	pidfd int          // -1 if there is none
+	start uint64       // of MethodPidfdOpen and MethodStartTime
+	err   error        // why nothing is known
 	facts Facts
 	read  bool
 }
@@ -29,9 +32,13 @@ type kernel struct {
 	peerPidfd func(socket int) (pidfd int, err error)
 	pidfdInfo func(pidfd int, info *unix.PidfdInfo) error
 	pidfdOpen func(pid int) (pidfd int, err error)
+	// named is true once peerPidfd has named a process. Then it can wait until somebody wants to
+	// know: the socket refers to the process, not to its number, so it names no later one.
+	named *atomic.Bool
 }
 
 var system = kernel{
+	named: new(atomic.Bool),
 	peerPidfd: func(socket int) (int, error) {
 		return unix.GetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	},
@@ -43,40 +50,57 @@ var system = kernel{
 // result closed with c. It reads no file if the kernel has SO_PEERPIDFD.
 func Of(c net.Conn) *Peer { return system.of(c) }
 
+// OfCredentials is Of for a caller to which the kernel has told the peer's user and number.
+func OfCredentials(c syscall.Conn, uid, pid int) *Peer { return system.ofCredentials(c, uid, pid) }
+
 func (k kernel) of(c net.Conn) *Peer {
-	p := &Peer{kernel: k, uid: -1, pidfd: -1}
 	sc, ok := c.(syscall.Conn)
 	if !ok {
-		p.err = syscall.ENOTSOCK
-		return p
+		return &Peer{uid: -1, pidfd: -1, err: syscall.ENOTSOCK}
 	}
-	raw, err := sc.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { p.err = p.pin(int(fd)) })
-	}
+	var cred *syscall.Ucred
+	err := control(sc, func(fd int) (err error) {
+		cred, err = syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+		return err
+	})
 	if err != nil {
-		p.err = err
+		return &Peer{uid: -1, pidfd: -1, err: err}
+	}
+	return k.ofCredentials(sc, int(cred.Uid), int(cred.Pid))
+}
+
+func (k kernel) ofCredentials(c syscall.Conn, uid, pid int) *Peer {
+	p := &Peer{kernel: k, uid: uid, pid: pid, pidfd: -1}
+	switch {
+	case pid <= 0:
+		p.err = errors.New("the process that connected is of another pid name space")
+	case k.named.Load():
+		p.method, p.late = MethodPeerPidfd, c
+	default:
+		p.err = control(c, p.pin)
 	}
 	return p
 }
 
-// pin finds out which process it is, and makes sure that it stays that one.
-func (p *Peer) pin(socket int) error {
-	cred, err := syscall.GetsockoptUcred(socket, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+// control calls ask with the descriptor of c.
+func control(c syscall.Conn, ask func(fd int) error) error {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
-	p.uid, p.pid = int(cred.Uid), int(cred.Pid)
-	if p.pid <= 0 {
-		return errors.New("the process that connected is of another pid name space")
-	}
-	pidfd, err := p.kernel.peerPidfd(socket)
+	failed := raw.Control(func(fd uintptr) { err = ask(int(fd)) })
+	return cmp.Or(failed, err)
+}
+
+// pin finds out which process it is, and makes sure that it stays that one.
+func (p *Peer) pin(socket int) error {
+	err := p.pinBySocket(socket)
 	switch {
 	case err == nil:
-		p.method, p.pidfd = MethodPeerPidfd, pidfd
-		return p.checkNumber()
+		p.kernel.named.Store(true)
+		return nil
 	case !isMissing(err):
-		return ErrEnded // ESRCH, ENODATA or EINVAL, by the kernel's version
+		return err
 	}
 	before, err := readStat(p.pid)
 	if err != nil {
@@ -90,6 +114,31 @@ func (p *Peer) pin(socket int) error {
 		return ErrEnded
 	}
 	return p.check()
+}
+
+// pinBySocket has the kernel name the process.
+func (p *Peer) pinBySocket(socket int) error {
+	pidfd, err := p.kernel.peerPidfd(socket)
+	switch {
+	case err == nil:
+		p.method, p.pidfd = MethodPeerPidfd, pidfd
+		return p.checkNumber()
+	case isMissing(err):
+		return err
+	}
+	return ErrEnded // ESRCH, ENODATA or EINVAL, by the kernel's version
+}
+
+// pinLateLocked does what Of has put off, and returns why nothing is known, if so. The kernel can
+// name processes: that it does not name this one is no reason to believe its number.
+func (p *Peer) pinLateLocked() error {
+	if p.late != nil {
+		if p.err = control(p.late, p.pinBySocket); isMissing(p.err) {
+			p.err = ErrEnded
+		}
+		p.late = nil
+	}
+	return p.err
 }
 
 // checkNumber compares the number of the process with what PIDFD_GET_INFO says, where the
@@ -131,7 +180,7 @@ func (p *Peer) Close() {
 	if p.pidfd >= 0 {
 		_ = unix.Close(p.pidfd)
 	}
-	p.pidfd = -1
+	p.pidfd, p.late = -1, nil
 	if p.err == nil {
 		p.err = net.ErrClosed
 	}
@@ -146,8 +195,8 @@ func (p *Peer) Facts() (Facts, error) {
 		return p.facts, nil
 	}
 	known := Facts{Process: Process{PID: p.pid}, UID: p.uid, Method: p.method}
-	if p.err != nil {
-		return known, p.err
+	if err := p.pinLateLocked(); err != nil {
+		return known, err
 	}
 	facts, err := readFacts(p.pid, p.uid)
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -247,6 +248,7 @@ func TestStartTimeAlone(t *testing.T) {
 	ln := listen(t)
 	conn, stop := client(t, ln)
 	k := system
+	k.named = new(atomic.Bool)
 	k.peerPidfd = func(int) (int, error) { return -1, unix.ENOPROTOOPT }
 	k.pidfdOpen = func(int) (int, error) { return -1, unix.ENOSYS }
 	p := k.of(conn)
@@ -267,17 +269,61 @@ func TestStartTimeAlone(t *testing.T) {
 }
 
 // Kernels differ in what they say of a process that has ended. None of it leads to the older
-// call, which would describe the next process with that number.
+// call, which would describe the next process with that number. A kernel that has named a process
+// has no reason to refuse the next one, so then no answer leads there.
 func TestEndedIsNoFallback(t *testing.T) {
-	for _, errno := range []error{unix.ESRCH, unix.ENODATA, unix.EINVAL} {
-		k := system
-		k.peerPidfd = func(int) (int, error) { return -1, errno }
-		conn, _ := connect(t, listen(t))
+	ended := []error{unix.ESRCH, unix.ENODATA, unix.EINVAL}
+	for named, answers := range map[bool][]error{false: ended, true: append(ended, unix.ENOPROTOOPT, unix.EPERM)} {
+		for _, errno := range answers {
+			k := system
+			k.named = new(atomic.Bool)
+			k.named.Store(named)
+			k.peerPidfd = func(int) (int, error) { return -1, errno }
+			conn, _ := connect(t, listen(t))
+			p := k.of(conn)
+			if _, err := p.Brief(); !errors.Is(err, ErrEnded) {
+				t.Errorf("%v, Brief: %v", errno, err)
+			}
+			if _, err := p.Facts(); !errors.Is(err, ErrEnded) {
+				t.Errorf("%v: %v", errno, err)
+			}
+			p.Close()
+		}
+	}
+}
+
+// A connection of which nobody wants to know anything costs no descriptor, once the kernel has
+// shown that it can name the process later.
+func TestAsksLate(t *testing.T) {
+	if wantMethod() != MethodPeerPidfd {
+		t.Skip("this kernel has to be asked at once")
+	}
+	asked := 0
+	k := system
+	k.named = new(atomic.Bool)
+	k.peerPidfd = func(fd int) (int, error) {
+		asked++
+		return system.peerPidfd(fd)
+	}
+	conn, _ := connect(t, listen(t))
+	for i := range 3 {
 		p := k.of(conn)
-		if _, err := p.Facts(); !errors.Is(err, ErrEnded) {
-			t.Errorf("%v: %v", errno, err)
+		if asked != 1 {
+			t.Errorf("connection %d: asked %d times, want once for all", i, asked)
 		}
 		p.Close()
+	}
+	p := k.of(conn)
+	p.Close()
+	if _, err := p.Facts(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if p = k.of(conn); p.pidfd >= 0 {
+		t.Error("there is a pidfd already")
+	}
+	defer p.Close()
+	if facts, err := p.Facts(); err != nil || facts.Method != MethodPeerPidfd || asked != 2 || p.pidfd < 0 {
+		t.Errorf("%+v, %v; asked %d times", facts, err, asked)
 	}
 }
 

@@ -5,6 +5,7 @@ package peer
 import (
 	"errors"
 	"net"
+	"syscall"
 )
 
 // A Peer is the process that made a connection. This system does not tell enough about it.
@@ -12,6 +13,9 @@ type Peer struct{}
 
 // Of returns a Peer without facts.
 func Of(net.Conn) *Peer { return &Peer{} }
+
+// OfCredentials returns a Peer without facts.
+func OfCredentials(syscall.Conn, int, int) *Peer { return &Peer{} }
 
 // PID returns 0.
 func (p *Peer) PID() int { return 0 }
