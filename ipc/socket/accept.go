@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,13 +29,16 @@ type Listener struct {
 	owner    int
 	refusals chan struct{} // holds one value per refusal that is being written
 	accepted chan accepted // closed after Close, when there is no connection left
+	// alone is the one binding, from which AcceptAny takes connections itself; nil if there are
+	// several, or were, and connections come over accepted.
+	alone atomic.Pointer[binding]
 
 	mu       sync.Mutex
 	bindings []*binding  // the last one is that at path, if any is
 	seen     fs.FileInfo // what was at path when it was last known to lead here
 	lock     *os.File    // nil if the service manager made the socket
 	systemd  *binding    // the one that the service manager made; nil if it made none
-	open     bool        // AcceptAny was called, so there is somebody to accept for
+	open     bool        // AcceptAny reads accepted, so there is somebody to accept for
 	begin    sync.Once   // sets open
 	closed   bool
 	// handedOver is set by HandOver: the file at path stays for the next image.
@@ -70,16 +74,15 @@ func (l *Listener) Accept() (net.Conn, error) {
 // refusals or has something for other users. The caller calls Refuse for the others. After
 // Close it returns the connections that were accepted before, and then [net.ErrClosed].
 func (l *Listener) AcceptAny() (*Conn, error) {
-	l.begin.Do(l.acceptFromAll)
-	a, ok := <-l.accepted
-	if !ok {
-		return nil, net.ErrClosed
+	c, err := l.acceptAlone()
+	if errors.Is(err, net.ErrClosed) {
+		c, err = l.acceptShared()
 	}
-	if a.err != nil {
-		return nil, a.err
+	if err != nil {
+		return nil, err
 	}
-	out := &Conn{UnixConn: a.conn, Owner: l.owner, refusals: l.refusals}
-	if out.Peer, out.PeerErr = PeerOf(a.conn); out.PeerErr != nil {
+	out := &Conn{UnixConn: c, Owner: l.owner, refusals: l.refusals}
+	if out.Peer, out.PeerErr = PeerOf(c); out.PeerErr != nil {
 		out.Peer = Peer{UID: -1} // uid 0 would be root's
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -75,5 +76,80 @@ func TestUnnamedPeer(t *testing.T) {
 	defer b.Close()
 	if p, err := PeerOf(a); err == nil {
 		t.Errorf("a pipe is answered by %+v", p)
+	}
+}
+
+// A caller that waits for a connection of the one socket also gets those of a socket that is made
+// in its place meanwhile, of the older one, and those past both.
+func TestSocketIsReplacedDuringAccept(t *testing.T) {
+	for _, callers := range []int{1, 3} {
+		path := filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")
+		l := listen(t, path).(*Listener)
+		accepted := make(chan *Conn)
+		failed := make(chan error, callers)
+		for range callers {
+			go func() {
+				for {
+					c, err := l.AcceptAny()
+					if err != nil {
+						failed <- err
+						return
+					}
+					accepted <- c
+				}
+			}()
+		}
+		reached := func(what string, c net.Conn) {
+			t.Helper()
+			defer c.Close()
+			got := <-accepted
+			defer got.Close()
+			if _, err := c.Write([]byte(what)); err != nil {
+				t.Fatal(what, err)
+			}
+			buf := make([]byte, len(what))
+			if _, err := io.ReadFull(got, buf); err != nil || string(buf) != what {
+				t.Errorf("%s: read %q, %v", what, buf, err)
+			}
+		}
+		reached("the first socket", fixture.DialUnix(t, path))
+		older := filepath.Join(filepath.Dir(path), "older")
+		if err := os.Rename(path, older); err != nil {
+			t.Fatal(err)
+		}
+		if rebound, err := l.restore(); err != nil || !rebound {
+			t.Fatal(rebound, err)
+		}
+		reached("the new socket", fixture.DialUnix(t, path))
+		reached("the older one", fixture.DialUnix(t, older))
+		past, err := l.dialPast(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		reached("neither", past)
+		_ = l.Close()
+		for range callers {
+			if err := <-failed; !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// A connection past the socket reaches a caller that waits for one of the socket.
+func TestDialPastDuringAccept(t *testing.T) {
+	l := listen(t, filepath.Join(testsocket.ShortDir(t), "kyc-agentd", "agent.sock")).(*Listener)
+	got := make(chan error)
+	go func() {
+		_, err := l.AcceptAny()
+		got <- err
+	}()
+	c, err := l.dialPast(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := <-got; err != nil {
+		t.Error(err)
 	}
 }

@@ -40,12 +40,45 @@ type accepted struct {
 	err  error
 }
 
+// acceptAlone returns the next connection of the one binding. The error is [net.ErrClosed] if
+// there are several, and once l is closed. A goroutine that handed connections over would cost
+// each of them a switch to another one.
+func (l *Listener) acceptAlone() (*net.UnixConn, error) {
+	b := l.alone.Load()
+	if b == nil {
+		return nil, net.ErrClosed
+	}
+	c, err := b.unix.AcceptUnix()
+	if errors.Is(err, os.ErrDeadlineExceeded) { // of shareLocked
+		err = net.ErrClosed
+	}
+	return c, err
+}
+
+// shareLocked has AcceptAny read the channel from now on.
+func (l *Listener) shareLocked() {
+	if b := l.alone.Swap(nil); b != nil {
+		_ = b.unix.SetDeadline(time.Unix(1, 0)) // ends an Accept
+	}
+}
+
+// acceptShared returns the next connection of any binding, or of dialPast.
+func (l *Listener) acceptShared() (*net.UnixConn, error) {
+	l.begin.Do(l.acceptFromAll)
+	a, ok := <-l.accepted
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return a.conn, a.err
+}
+
 // acceptFromAll begins to accept connections.
 func (l *Listener) acceptFromAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = true
 	for _, b := range l.bindings {
+		_ = b.unix.SetDeadline(time.Time{})
 		l.acceptFromLocked(b)
 	}
 }
@@ -98,6 +131,11 @@ func (l *Listener) handOver(ctx context.Context, a accepted) bool {
 func (l *Listener) addLocked(b *binding) {
 	const most = 4
 	l.bindings, l.seen = append(l.bindings, b), b.file
+	if len(l.bindings) == 1 {
+		l.alone.Store(b)
+	} else {
+		l.shareLocked()
+	}
 	if len(l.bindings) > most {
 		_ = l.bindings[1].close()
 		l.bindings = append(l.bindings[:1], l.bindings[2:]...)
@@ -113,7 +151,8 @@ func inherit(ln *net.UnixListener) *Listener {
 	if p, err := peerOf(ln); err == nil { // of a listening socket: the process that called listen(2)
 		b.pid = p.PID
 	}
-	l.bindings, l.systemd = []*binding{b}, b
+	l.systemd = b
+	l.addLocked(b)
 	l.receiveLocked() // it may have been removed and made again
 	return l
 }

@@ -137,6 +137,7 @@ func (l *Listener) dialPast(ctx context.Context) (net.Conn, error) {
 		_, _ = ours.Close(), theirs.Close()
 		return nil, net.ErrClosed
 	}
+	l.shareLocked()
 	l.running.Add(1) // so that the channel stays open
 	l.mu.Unlock()
 	defer l.running.Done()
