@@ -41,11 +41,9 @@ import (
 	"io"
 	"log"
 	"maps"
-	"mime"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -103,6 +101,7 @@ type Proxy struct {
 	OnPanic func(v any) error
 
 	buffers bufferPool
+	waits   longWaits
 	base    atomic.Pointer[parsedURL]
 }
 
@@ -185,7 +184,9 @@ func (q *proxyRequest) forward() (err error) {
 		ErrorLog:     noLog, // it would quote the API; the caller logs err
 	}
 	reverse.ModifyResponse = func(res *http.Response) error {
-		reverse.FlushInterval = flushInterval(res.ContentLength)
+		if !isSmall(res) {
+			reverse.FlushInterval = -1
+		}
 		return q.modifyResponse(res)
 	}
 	reverse.ServeHTTP(q.out, q.in)
@@ -239,7 +240,7 @@ func (q *proxyRequest) confirm() (err error) {
 	if q.proxy.Confirm == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
+	ctx, cancel := lazycontext.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
 	defer cancel()
 	q.limited, err = q.proxy.Confirm(ctx, q.in)
 	return err
@@ -247,15 +248,6 @@ func (q *proxyRequest) confirm() (err error) {
 
 // noLog is for what nobody may read.
 var noLog = log.New(io.Discard, "", 0)
-
-// flushInterval returns how long a piece of an answer may wait for the next one. Only a
-// small answer may: it then mostly goes in one piece.
-func flushInterval(length int64) time.Duration {
-	if 0 <= length && length <= copyBuffer {
-		return 5 * time.Millisecond
-	}
-	return -1
-}
 
 // readSmallBody reads a body that is small and whose length is known, so that it can be
 // sent twice. The server's own deadline applies.
@@ -338,7 +330,10 @@ func (q *proxyRequest) modifyResponse(res *http.Response) error {
 		return err
 	}
 	if !isStream(res.Header) {
-		q.answer = newStallTimeoutAnswer(res.Body)
+		q.answer = &stallTimeoutAnswer{ReadCloser: res.Body, waits: &q.proxy.waits}
+		if isSmall(res) {
+			q.answer.left, q.answer.flush = res.ContentLength, q.out.flush
+		}
 		res.Body = q.answer
 	}
 	q.setPreferenceApplied(res.Header)
@@ -360,16 +355,6 @@ func deleteKyc(h http.Header) {
 }
 
 var errSwitched = errors.New("the API switched protocols")
-
-// streams are the media types of answers whose server may have nothing to say for long.
-var streams = []string{
-	"text/event-stream", "application/x-ndjson", "application/jsonl", "application/json-seq", "multipart/x-mixed-replace",
-}
-
-func isStream(h http.Header) bool {
-	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return err == nil && slices.Contains(streams, media)
-}
 
 // A bufferPool lends buffers of copyBuffer bytes.
 type bufferPool struct{ pool sync.Pool }

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -81,33 +80,6 @@ func (c *stallTimeoutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A stallTimeoutAnswer is closed when the API sends nothing for StallTimeout while the client
-// waits.
-type stallTimeoutAnswer struct {
-	io.ReadCloser
-	timer   *time.Timer
-	expired atomic.Bool
-}
-
-func newStallTimeoutAnswer(body io.ReadCloser) *stallTimeoutAnswer {
-	a := &stallTimeoutAnswer{ReadCloser: body}
-	a.timer = time.AfterFunc(StallTimeout, func() {
-		a.expired.Store(true)
-		_ = body.Close() // ends the Read
-	})
-	a.timer.Stop()
-	return a
-}
-
-func (a *stallTimeoutAnswer) Read(p []byte) (int, error) {
-	a.timer.Reset(StallTimeout)
-	defer a.timer.Stop()
-	return a.ReadCloser.Read(p)
-}
-
-// stalled reports whether the API stood still.
-func (a *stallTimeoutAnswer) stalled() bool { return a != nil && a.expired.Load() }
-
 // A stallTimeoutWriter fails a Write when the client takes nothing for StallTimeout.
 type stallTimeoutWriter struct {
 	http.ResponseWriter
@@ -143,6 +115,12 @@ func (w *stallTimeoutWriter) WriteHeader(status int) {
 func (w *stallTimeoutWriter) Write(p []byte) (int, error) {
 	w.extendDeadline()
 	return w.ResponseWriter.Write(p)
+}
+
+// flush sends what was written so far.
+func (w *stallTimeoutWriter) flush() error {
+	w.extendDeadline()
+	return w.control.Flush()
 }
 
 // extendDeadline sets the deadline anew, unless that was done a moment ago, as for the head, the
