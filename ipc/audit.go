@@ -62,7 +62,7 @@ func (a auditor) off() bool { return a.to == nil || a.to.Mode() == audit.Off }
 var auditKinds = map[string]audit.Kind{"token": audit.Token, "helper": audit.Helper, "logout": audit.Logout, "reload": audit.Reload}
 
 // issued records an answer that succeeded.
-func (a auditor) issued(r *http.Request, started time.Time, op string, res response) error {
+func (a auditor) issued(c *connection, started time.Time, op string, res response) error {
 	kind := auditKinds[op]
 	switch {
 	case a.off() || kind == "":
@@ -73,7 +73,7 @@ func (a auditor) issued(r *http.Request, started time.Time, op string, res respo
 		return nil // an answer without a token
 	}
 	err := a.record(started, audit.Event{
-		Kind: kind, Peer: a.peerOf(r), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail, Grant: grantOf(r),
+		Kind: kind, Peer: a.peerOn(c), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail, Grant: grantOn(c),
 	})
 	if !kind.HandsOut() {
 		return nil // it has happened
@@ -95,7 +95,8 @@ func (a auditor) refused(r *http.Request, op string, configured func(string) str
 		return // it is about the log itself
 	}
 	e := wire.Sanitized(err)
-	event := audit.Event{Kind: audit.Refused, Peer: a.peerOf(r), Code: e.Code, Detail: op}
+	c, _ := connectionOf(r)
+	event := audit.Event{Kind: audit.Refused, Peer: a.peerOn(c), Code: e.Code, Detail: op}
 	switch {
 	case slices.Contains(failed, op):
 		event.Kind, event.Detail = auditKinds[op], ""
@@ -118,9 +119,10 @@ func (a auditor) forwarded(r *http.Request, t agent.Token, status int) error {
 	if a.off() || status == 0 && a.to.Mode() != audit.Required {
 		return nil
 	}
+	c, _ := connectionOf(r)
 	return a.record(time.Now(), audit.Event{
-		Kind: audit.API, Peer: a.peerOf(r), Environment: t.Environment, User: t.User, Token: t.IDToken,
-		Method: r.Method, Path: r.URL.EscapedPath(), Status: status, Grant: grantOf(r),
+		Kind: audit.API, Peer: a.peerOn(c), Environment: t.Environment, User: t.User, Token: t.IDToken,
+		Method: r.Method, Path: r.URL.EscapedPath(), Status: status, Grant: grantOn(c),
 	})
 }
 
@@ -178,12 +180,6 @@ func (a auditor) record(started time.Time, e audit.Event) error {
 // asked for once a connection, while the process waits for its answer.
 type auditedPeer struct{ peer *audit.Peer }
 
-// peerOf returns who sent r.
-func (a auditor) peerOf(r *http.Request) *audit.Peer {
-	c, _ := connectionOf(r)
-	return a.peerOn(c)
-}
-
 // peerOn returns who is at the other end of c.
 func (a auditor) peerOn(c *connection) *audit.Peer {
 	if c == nil || a.off() {
@@ -205,10 +201,10 @@ func (a auditor) describe(client *peer.Peer, known socket.Peer) *audit.Peer {
 	return audit.NewPeer(audit.Peer{PID: known.PID, UID: known.UID, Exe: known.Program()})
 }
 
-// grantOf returns the approval by which r got something.
-func grantOf(r *http.Request) string {
-	if c, ok := connectionOf(r); ok {
-		return c.grant
+// grantOn returns the approval by which the newest request on c got something.
+func grantOn(c *connection) string {
+	if c == nil {
+		return ""
 	}
-	return ""
+	return c.grant
 }

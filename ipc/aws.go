@@ -9,7 +9,7 @@ import (
 func (h *handler) serveAWSCredentials(r *request, req agent.TokenRequest) (response, error) {
 	ctx, cancel := h.withTimeout(tokenTimeout)
 	defer cancel()
-	c, err := h.serviceFor(r.connection()).AWSCredentials(ctx, req)
+	c, err := h.serviceFor(r.conn).AWSCredentials(ctx, req)
 	if err != nil {
 		return response{}, err
 	}

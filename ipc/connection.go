@@ -56,12 +56,6 @@ func connectionOf(r *http.Request) (*connection, bool) {
 	return c, ok
 }
 
-// connection returns the one that r came on, or nil.
-func (r *request) connection() *connection {
-	c, _ := connectionOf(r.http)
-	return c
-}
-
 // peerOf returns the process that sent r, or the zero Peer if it is not known.
 func peerOf(r *http.Request) socket.Peer {
 	if c, ok := connectionOf(r); ok {

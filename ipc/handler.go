@@ -110,6 +110,8 @@ type request struct {
 	query query
 	body  []byte
 	param string // the {…} of the path
+
+	conn *connection // nil in some tests
 }
 
 // ServeHTTP answers a request to the agent, or forwards one whose host is an environment.
@@ -121,9 +123,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	started := time.Now()
 	h.setVersion(w.Header())
-	res, op, env, err := h.serve(w, r)
+	c, _ := connectionOf(r)
+	res, op, env, err := h.serve(w, r, c)
 	if err == nil {
-		err = h.audit.issued(r, started, op, res)
+		err = h.audit.issued(c, started, op, res)
 	}
 	if err != nil {
 		h.audit.refused(r, op, h.configured, err)
@@ -150,7 +153,7 @@ func lowerASCII(host string) string {
 
 // serve returns the answer to r. op and env are for the log, which must not have the path:
 // it may hold the id of a sign-in.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request) (res response, op, env string, err error) {
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, c *connection) (res response, op, env string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = h.logPanic(v)
@@ -159,7 +162,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) (res response, o
 	if err := checkHost(r); err != nil {
 		return response{}, "", "", err
 	}
-	if err := checkNotForwarded(w, r); err != nil {
+	if err := checkNotForwarded(w, c); err != nil {
 		return response{}, "", "", err
 	}
 	rt, param, err := routeOf(r)
@@ -173,7 +176,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) (res response, o
 	if err != nil {
 		return response{}, rt.op, "", err
 	}
-	req.param = param
+	req.param, req.conn = param, c
 	res, err = rt.serve(h, req)
 	return res, rt.op, req.query.Get("env"), err
 }

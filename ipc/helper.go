@@ -14,7 +14,7 @@ func (h *handler) serveHelper(r *request) (response, error) {
 	if err != nil {
 		return response{}, wire.InEnvironment(r.query.Get("env"), err)
 	}
-	answer, err := helper.Handle(ctx, h.serviceFor(r.connection()), helper.Request{
+	answer, err := helper.Handle(ctx, h.serviceFor(r.conn), helper.Request{
 		Protocol: r.param, Operation: r.query.Get("operation"), Environment: r.query.Get("env"), MinValid: r.query.Get("min_valid"), User: user, Body: r.body,
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func (h *handler) serveLogin(r *request) (response, error) {
 		Environment: environment, Username: username,
 		Password: agent.NewSecret(password), APIKey: agent.NewSecret(apiKey), For: lasts, RedirectURI: redirectURI,
 	}
-	from := h.audit.peerOn(r.connection())
+	from := h.audit.peerOn(r.conn)
 	return h.startConversation(r, kindLogin, func(ctx context.Context, ask agent.Prompter) error {
 		err := h.service.Login(ctx, req, ask)
 		h.audit.signIn(from, h.named(req.Environment), req, err)

@@ -39,8 +39,8 @@ func markForwarded(r *http.Request) {
 // an API. HTTP clients keep connections by host, curl and Go's with a Unix socket, too, so
 // none of them sends such a request: it would be a piece of a body that client and agent
 // do not agree on. A client that does mix hosts is told, and connects again.
-func checkNotForwarded(w http.ResponseWriter, r *http.Request) error {
-	if c, ok := connectionOf(r); !ok || !c.forwarded {
+func checkNotForwarded(w http.ResponseWriter, c *connection) error {
+	if c == nil || !c.forwarded {
 		return nil
 	}
 	w.Header().Set("Connection", "close")

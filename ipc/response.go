@@ -3,6 +3,7 @@ package ipc
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -48,26 +49,49 @@ var (
 	noSniff = []string{"nosniff"}
 )
 
-// send sends the answer. The values of its header share an array: [http.Header.Set] would make
-// one for each, which was a fifth of the handler's allocations.
-func (res response) send(w http.ResponseWriter) {
+// A knownHead is the head of an answer that was sent before: that of a cached token is the same for
+// as long as the token is. Its values are shared by answers that are sent at the same time.
+type knownHead struct {
+	mediaType, user           string
+	length                    int
+	contentType, size, userIs []string
+}
+
+var newestHead atomic.Pointer[knownHead]
+
+// headOf returns what the heads of all answers with a body have.
+func headOf(res *response) *knownHead {
+	if k := newestHead.Load(); k != nil && k.length == len(res.body) && k.mediaType == res.mediaType && k.user == res.user {
+		return k
+	}
+	k := &knownHead{
+		mediaType: res.mediaType, user: res.user, length: len(res.body),
+		contentType: []string{res.mediaType}, size: []string{strconv.Itoa(len(res.body))},
+	}
+	if res.user != "" {
+		k.userIs = []string{sanitize.OneLine(res.user)}
+	}
+	newestHead.Store(k)
+	return k
+}
+
+// send sends the answer.
+func (res *response) send(w http.ResponseWriter) {
 	h := w.Header()
 	h["Cache-Control"], h["X-Content-Type-Options"] = noStore, noSniff
-	values := make([]string, 0, 8)
-	set := func(name, value string) {
-		values = append(values, value)
-		h[name] = values[len(values)-1 : len(values) : len(values)]
-	}
+	head := headOf(res)
 	if res.status != http.StatusNoContent {
-		set("Content-Type", res.mediaType)
-		set("Content-Length", strconv.Itoa(len(res.body)))
+		h["Content-Type"], h["Content-Length"] = head.contentType, head.size
+	}
+	if head.userIs != nil {
+		h[wire.HeaderUser] = head.userIs
 	}
 	for _, field := range [...]struct{ name, value string }{
 		{"Retry-After", res.retryAfter}, {"Allow", res.allow}, {wire.HeaderWarning, res.warning},
-		{wire.HeaderError, string(res.code)}, {wire.HeaderEnvironment, res.environment}, {wire.HeaderUser, sanitize.OneLine(res.user)},
+		{wire.HeaderError, string(res.code)}, {wire.HeaderEnvironment, res.environment},
 	} {
 		if field.value != "" {
-			set(field.name, field.value)
+			h[field.name] = []string{field.value}
 		}
 	}
 	w.WriteHeader(max(res.status, http.StatusOK))

@@ -34,7 +34,7 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if f.ForTool {
 		limit = helperTimeout
 	}
-	t, err := h.token(h.serviceFor(r.connection()), req, limit)
+	t, err := h.token(h.serviceFor(r.conn), req, limit)
 	if err != nil {
 		return response{}, err
 	}

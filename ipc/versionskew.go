@@ -13,7 +13,7 @@ import (
 // setVersion adds the agent's version to an answer of the agent itself.
 func (h *handler) setVersion(header http.Header) {
 	if h.version != "" {
-		header.Set(wire.HeaderVersion, h.version)
+		header[wire.HeaderVersion] = []string{h.version}
 	}
 }
 

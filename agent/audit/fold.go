@@ -58,6 +58,10 @@ type fold struct {
 // folds are the events that have had a line within foldFor.
 type folds struct {
 	byKey map[foldKey]*fold
+	// The newest that was counted. Comparing all of a key takes a fraction of the time of finding
+	// it, and most events are like the one before.
+	newest *fold // nil if there is none
+	itsKey foldKey
 }
 
 // folded are the kinds of which a program may have any number. What a person does has a line
@@ -77,7 +81,14 @@ func (f *folds) add(e Event) (new *fold, counted bool) {
 		return nil, false
 	}
 	key := e.foldKey()
-	if same := f.byKey[key]; same != nil {
+	same := f.newest
+	if same == nil || key != f.itsKey {
+		same = f.byKey[key]
+	}
+	if same != nil {
+		if f.newest != same {
+			f.newest, f.itsKey = same, key
+		}
 		if same.count == 0 {
 			same.since = e.Time
 		}
@@ -91,7 +102,7 @@ func (f *folds) add(e Event) (new *fold, counted bool) {
 	if f.byKey == nil {
 		f.byKey = map[foldKey]*fold{}
 	}
-	same := &fold{event: entry{Event: e}, ends: time.Now().Add(foldFor)}
+	same = &fold{event: entry{Event: e}, ends: time.Now().Add(foldFor)}
 	same.event.Token = agent.Secret{}
 	f.byKey[key] = same
 	return same, false
@@ -100,7 +111,7 @@ func (f *folds) add(e Event) (new *fold, counted bool) {
 // expire returns the lines of those whose time is over, or of all, and when the next one's is.
 // An event that goes on has a line each foldFor.
 func (f *folds) expire(now time.Time, all bool) (lines []entry, next time.Time) {
-	next = now.Add(foldFor)
+	next, f.newest = now.Add(foldFor), nil
 	for key, same := range f.byKey {
 		switch {
 		case !all && now.Before(same.ends):
