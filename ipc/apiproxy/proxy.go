@@ -101,7 +101,6 @@ type Proxy struct {
 	OnPanic func(v any) error
 
 	buffers bufferPool
-	waits   longWaits
 	base    atomic.Pointer[parsedURL]
 }
 
@@ -330,7 +329,7 @@ func (q *proxyRequest) modifyResponse(res *http.Response) error {
 		return err
 	}
 	if !isStream(res.Header) {
-		q.answer = &stallTimeoutAnswer{ReadCloser: res.Body, waits: &q.proxy.waits}
+		q.answer = &stallTimeoutAnswer{ReadCloser: res.Body}
 		if isSmall(res) {
 			q.answer.left, q.answer.flush = res.ContentLength, q.out.flush
 		}
