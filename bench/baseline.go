@@ -21,7 +21,7 @@ const baselineVerb = "baseline-server"
 
 // baselineVerbs are the servers that bench can run itself as.
 var baselineVerbs = map[string]func(socket string, in io.Reader, out io.Writer) error{
-	baselineVerb: serveBaseline, baselineProxyVerb: serveBaselineProxy,
+	baselineVerb: serveBaseline, baselineProxyVerb: serveBaselineProxy, plainProxyVerb: servePlainProxy,
 }
 
 // ranBaseline runs the server of baselineVerbs that the arguments name, and reports
@@ -54,12 +54,17 @@ func serveBaseline(socket string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, "ready")
+	return serveAsAgent(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		maps.Copy(w.Header(), answer.Header)
+		_, _ = w.Write(body)
+	}))
+}
+
+// serveAsAgent serves with the agent's timeouts and its check of the peer.
+func serveAsAgent(ln *net.UnixListener, h http.Handler) error {
 	srv := &http.Server{
 		MaxHeaderBytes: 4 << 10, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			maps.Copy(w.Header(), answer.Header)
-			_, _ = w.Write(body)
-		}),
+		Handler: h,
 	}
 	return srv.Serve(ownListener{ln, os.Geteuid()})
 }

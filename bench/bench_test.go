@@ -34,7 +34,7 @@ func TestMeasure(t *testing.T) {
 		"| " + nameTrue, "| " + nameFloor, "|       ceiling |", "| start to READY=1 ", "| activation to the first answer ", "Most time: ", "| the standard library ", "| github.com/aws/aws-sdk-go-v2 ", "| all of them ", "RssAnon idle ", "| " + nameGo, "| " + nameToken, "| 256, a connection each time", "| status while Cognito needs 4s",
 		"20 kyc-token at once on a cold session, while a refresh takes 0.5 s: 1 refresh at Cognito for all, 1 token",
 		"200 kyc-token at once on a cold session, while a refresh takes 0.5 s: 1 refresh at Cognito for all, 1 token",
-		"| after 500 requests", "| 16, a connection each time | required |", "| 256     |         kyc-agentd |", "| 256     | kyc-agentd, policy |", "To a single request the agent's proxy adds ",
+		"| after 500 requests", "| 16, a connection each time | required |", "| 256     |         kyc-agentd |", "| 256     | kyc-agentd, policy |", "| 256     |  kyc-agentd, paced |", "| 256     | ReverseProxy alone |", "with pacing it makes ", "To a single request the agent's proxy adds ",
 	} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report lacks %q:\n%s", want, report)

@@ -27,6 +27,7 @@ type harness struct {
 	staging  *cognitotest.Server
 	prod     *cognitotest.Server
 	apiURL   string // of the environments; empty means one that does not exist
+	apiRate  string // of the environments; empty means none
 	children []*child
 	cleanup  []func()
 }
@@ -167,6 +168,9 @@ func (h *harness) config() string {
 	for name, pool := range map[string]*cognitotest.Server{"staging": h.staging, "prod": h.prod} {
 		fmt.Fprintf(&b, "[environments.%s]\nregion = %q\nuser_pool_id = %q\nclient_id = %q\napi_url = %q\nendpoint = %q\n",
 			name, pool.Region, pool.PoolID, pool.ClientID, cmp.Or(h.apiURL, "https://"+name+".invalid"), pool.URL)
+		if h.apiRate != "" {
+			fmt.Fprintf(&b, "api_rate = %q\n", h.apiRate)
+		}
 	}
 	fmt.Fprintf(&b, "[[sockets]]\nname = %q\nenvironments = [\"staging\"]\nallow = [\"api\"]\nmethods = [\"POST\"]\npaths = [\"/kyc\"]\n", policySocket)
 	return b.String()
