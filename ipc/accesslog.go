@@ -28,8 +28,8 @@ type RequestInfo struct {
 // administrator, but only once: a cron job without a sign-in fails every minute, and its
 // sixty lines an hour would hide the next failure. Nothing that a client makes up decides
 // whether two failures are the same.
-func (h *handler) logRequest(r *http.Request, op, env, user string, started time.Time, err error) {
-	info := RequestInfo{Op: cmp.Or(op, "request"), Duration: time.Since(started)}
+func (h *handler) logRequest(r *http.Request, op, env, user string, took time.Duration, err error) {
+	info := RequestInfo{Op: cmp.Or(op, "request"), Duration: took}
 	if err == nil {
 		h.count(info)
 		if h.log.Enabled(r.Context(), slog.LevelDebug) {

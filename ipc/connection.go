@@ -30,6 +30,7 @@ type connectionKey struct{}
 type clientConn struct {
 	*socket.Conn
 	client *peer.Peer
+	live   bool // see liveConns, whose mutex guards it
 }
 
 // Close also forgets the process.

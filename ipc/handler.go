@@ -111,7 +111,8 @@ type request struct {
 	body  []byte
 	param string // the {…} of the path
 
-	conn *connection // nil in some tests
+	conn    *connection // nil in some tests
+	started time.Time
 }
 
 // ServeHTTP answers a request to the agent, or forwards one whose host is an environment.
@@ -124,7 +125,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	h.setVersion(w.Header())
 	c, _ := connectionOf(r)
-	res, op, env, err := h.serve(w, r, c)
+	res, op, env, err := h.serve(w, r, c, started)
 	if err == nil {
 		err = h.audit.issued(c, started, op, res)
 	}
@@ -132,8 +133,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.audit.refused(r, op, h.configured, err)
 		res = renderError(r, h.withVersion(err))
 	}
-	h.logRequest(r, op, env, res.user, started, err)
-	if time.Since(started) < atOnce {
+	took := time.Since(started)
+	h.logRequest(r, op, env, res.user, took, err)
+	if took < atOnce {
 		res.send(w)
 	} else {
 		res.write(w)
@@ -153,7 +155,7 @@ func lowerASCII(host string) string {
 
 // serve returns the answer to r. op and env are for the log, which must not have the path:
 // it may hold the id of a sign-in.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, c *connection) (res response, op, env string, err error) {
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, c *connection, started time.Time) (res response, op, env string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = h.logPanic(v)
@@ -176,7 +178,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, c *connection) (
 	if err != nil {
 		return response{}, rt.op, "", err
 	}
-	req.param, req.conn = param, c
+	req.param, req.conn, req.started = param, c, started
 	res, err = rt.serve(h, req)
 	return res, rt.op, req.query.Get("env"), err
 }

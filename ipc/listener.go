@@ -41,7 +41,7 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		case isUnit && (c.FromOwner() || c.Peer.UID == 0):
 			l.units.serve(c.UnixConn, request)
 		case c.FromOwner():
-			return &clientConn{c, peer.OfCredentials(c.UnixConn, c.Peer.UID, c.Peer.PID)}, nil
+			return &clientConn{Conn: c, client: peer.OfCredentials(c.UnixConn, c.Peer.UID, c.Peer.PID)}, nil
 		case c.PeerErr != nil:
 			level := l.limit.level(slog.LevelWarn, logKey{op: "peer"})
 			l.log.Log(context.Background(), level, "dropped a peer that the kernel does not name", "error", c.PeerErr)

@@ -17,7 +17,7 @@ func (h *handler) serveProxy(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.audit.refused(r, "proxy", h.configured, err)
 	}
-	h.logRequest(r, "proxy", environment, user, started, err)
+	h.logRequest(r, "proxy", environment, user, time.Since(started), err)
 	switch {
 	case err == nil:
 	case began:

@@ -98,7 +98,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		h.proxy.Stopping = ctx.Done()
 		defer h.proxy.Transport.CloseIdleConnections()
 	}
-	live := &liveConns{conns: map[net.Conn]bool{}}
+	live := &liveConns{other: map[net.Conn]bool{}}
 	srv := newHTTPServer(h, live)
 	srv.Handler = cmp.Or[http.Handler](s.inPlaceOfHandler, h)
 	units := &unitCredentialServer{handler: h, live: live, slots: make(chan struct{}, maxUnits)}
@@ -192,24 +192,43 @@ func (f httpFaults) Write(p []byte) (int, error) {
 // of service managers.
 type liveConns struct {
 	mu    sync.Mutex
-	conns map[net.Conn]bool
-	empty chan struct{} // closed when conns is empty; nil before drain
+	n     int               // how many there are
+	other map[net.Conn]bool // those that are no clientConn, which knows by itself
+	empty chan struct{}     // closed when there are none; nil before drain
 }
 
 func (l *liveConns) track(c net.Conn, state http.ConnState) {
+	live := state == http.StateNew || state == http.StateActive
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch state {
-	case http.StateNew, http.StateActive:
-		l.conns[c] = true
-	default:
-		delete(l.conns, c)
+	if l.setLocked(c, live) == live {
+		return
+	}
+	if live {
+		l.n++
+	} else {
+		l.n--
 	}
 	l.checkLocked()
 }
 
+// setLocked returns whether c was live before.
+func (l *liveConns) setLocked(c net.Conn, live bool) (was bool) {
+	if own, ok := c.(*clientConn); ok {
+		was, own.live = own.live, live
+		return was
+	}
+	was = l.other[c]
+	if live {
+		l.other[c] = true
+	} else {
+		delete(l.other, c)
+	}
+	return was
+}
+
 func (l *liveConns) checkLocked() {
-	if l.empty != nil && len(l.conns) == 0 {
+	if l.empty != nil && l.n == 0 {
 		close(l.empty)
 		l.empty = nil
 	}

@@ -15,23 +15,26 @@ import (
 
 // WithTimeout returns what [context.WithTimeout] returns.
 func WithTimeout(parent context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	d := &deadline{parent: parent, at: time.Now().Add(limit)}
-	return d, d.end
+	d := Until(parent, time.Now().Add(limit))
+	return d, d.End
 }
 
-// A deadline is a [context.WithDeadline] that may not be made yet.
-type deadline struct {
+// Until returns the context of [context.WithDeadline]. End is its [context.CancelFunc].
+func Until(parent context.Context, at time.Time) *Deadline { return &Deadline{parent: parent, at: at} }
+
+// A Deadline is a [context.WithDeadline] that may not be made yet.
+type Deadline struct {
 	parent context.Context
 	at     time.Time
 
 	mu     sync.Mutex
 	ctx    context.Context // nil before anybody asked
 	cancel context.CancelFunc
-	ended  bool // end was called
+	ended  bool // End was called
 }
 
 // made returns the context, as [context.WithDeadline] would have made it.
-func (d *deadline) made() context.Context {
+func (d *Deadline) made() context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ctx == nil {
@@ -43,8 +46,8 @@ func (d *deadline) made() context.Context {
 	return d.ctx
 }
 
-// end is the context's [context.CancelFunc].
-func (d *deadline) end() {
+// End is the context's [context.CancelFunc].
+func (d *Deadline) End() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ended = true; d.cancel != nil {
@@ -53,13 +56,13 @@ func (d *deadline) end() {
 }
 
 // Deadline implements [context.Context].
-func (d *deadline) Deadline() (time.Time, bool) { return d.made().Deadline() }
+func (d *Deadline) Deadline() (time.Time, bool) { return d.made().Deadline() }
 
 // Done implements [context.Context].
-func (d *deadline) Done() <-chan struct{} { return d.made().Done() }
+func (d *Deadline) Done() <-chan struct{} { return d.made().Done() }
 
 // Err implements [context.Context].
-func (d *deadline) Err() error { return d.made().Err() }
+func (d *Deadline) Err() error { return d.made().Err() }
 
 // Value implements [context.Context].
-func (d *deadline) Value(key any) any { return d.made().Value(key) }
+func (d *Deadline) Value(key any) any { return d.made().Value(key) }

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// A deadline behaves like a context.WithDeadline, whenever it is made.
+// A Deadline behaves like a context.WithDeadline, whenever it is made.
 func TestDeadline(t *testing.T) {
 	type key struct{}
 	for name, test := range map[string]struct {
-		do   func(d *deadline, endParent func())
+		do   func(d *Deadline, endParent func())
 		want error
 	}{
-		"in time":                 {func(*deadline, func()) {}, nil},
-		"too late":                {func(*deadline, func()) { time.Sleep(2 * time.Second) }, context.DeadlineExceeded},
-		"made, then too late":     {func(d *deadline, _ func()) { d.Done(); time.Sleep(2 * time.Second) }, context.DeadlineExceeded},
-		"ended":                   {func(d *deadline, _ func()) { d.end() }, context.Canceled},
-		"made, then ended":        {func(d *deadline, _ func()) { d.Done(); d.end() }, context.Canceled},
-		"the server's":            {func(_ *deadline, endParent func()) { endParent() }, context.Canceled},
-		"made, then the server's": {func(d *deadline, endParent func()) { d.Done(); endParent() }, context.Canceled},
+		"in time":                 {func(*Deadline, func()) {}, nil},
+		"too late":                {func(*Deadline, func()) { time.Sleep(2 * time.Second) }, context.DeadlineExceeded},
+		"made, then too late":     {func(d *Deadline, _ func()) { d.Done(); time.Sleep(2 * time.Second) }, context.DeadlineExceeded},
+		"ended":                   {func(d *Deadline, _ func()) { d.End() }, context.Canceled},
+		"made, then ended":        {func(d *Deadline, _ func()) { d.Done(); d.End() }, context.Canceled},
+		"the server's":            {func(_ *Deadline, endParent func()) { endParent() }, context.Canceled},
+		"made, then the server's": {func(d *Deadline, endParent func()) { d.Done(); endParent() }, context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				parent, endParent := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
 				defer endParent()
 				at := time.Now().Add(time.Second)
-				d := &deadline{parent: parent, at: at}
-				defer d.end()
+				d := &Deadline{parent: parent, at: at}
+				defer d.End()
 				test.do(d, endParent)
 				synctest.Wait()
 				child, stop := context.WithCancel(d)
@@ -60,8 +60,8 @@ func TestDeadline(t *testing.T) {
 func TestDeadlineWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		d := &deadline{parent: t.Context(), at: began.Add(time.Second)}
-		defer d.end()
+		d := &Deadline{parent: t.Context(), at: began.Add(time.Second)}
+		defer d.End()
 		<-d.Done()
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("after %v", took)
