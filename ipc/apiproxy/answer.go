@@ -30,7 +30,7 @@ type stallTimeoutAnswer struct {
 	expired bool
 }
 
-// Read sets one timer, which most answers do not live to see.
+// Read sets one timer, which most answers stop before it fires.
 func (a *stallTimeoutAnswer) Read(p []byte) (int, error) {
 	if a.begun && a.left > 0 {
 		if err := a.flush(); err != nil {
@@ -63,7 +63,7 @@ func (a *stallTimeoutAnswer) end() {
 	a.timer.Stop()
 }
 
-// look sends what there is while a Read waits, and in the end no longer lets it wait.
+// look sends the client what there is while a Read waits, and ends the Read after StallTimeout.
 func (a *stallTimeoutAnswer) look() {
 	a.mu.Lock()
 	left := StallTimeout - time.Since(a.since)
