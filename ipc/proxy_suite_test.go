@@ -375,6 +375,37 @@ func TestProxySuiteHeadIsFlushed(t *testing.T) {
 	}
 }
 
+// TestProxySuitePiecesAreFlushed: a small answer that comes in pieces arrives in them, also if
+// none is long in coming.
+func TestProxySuitePiecesAreFlushed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlow(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "8")
+			for range 8 {
+				_, _ = io.WriteString(w, "x")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(3 * time.Millisecond)
+			}
+		})
+		began := time.Now()
+		res, err := f.client.Get("http://staging/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if _, err := io.ReadFull(res.Body, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 5*time.Millisecond {
+			t.Errorf("the first piece took %s", took)
+		}
+		if rest, err := io.ReadAll(res.Body); err != nil || string(rest) != "xxxxxxx" {
+			t.Errorf("%q, %v", rest, err)
+		}
+		time.Sleep(3 * time.Millisecond) // the API's last
+	})
+}
+
 // TestProxySuiteClientGoesInAnswer: a client that disconnects in the middle of an answer ends the
 // request at the API, also if the API has nothing to say.
 func TestProxySuiteClientGoesInAnswer(t *testing.T) {
