@@ -100,6 +100,10 @@ const (
 	FlowBrowser  AuthFlow = "browser"  // the pages of Environment.Domain ask: see LoginRequest.RedirectURI
 )
 
+// ShowsPassword reports whether the server may see the password itself: with FlowChoice it may
+// ask for it. The empty flow is FlowPassword.
+func (f AuthFlow) ShowsPassword() bool { return f != FlowSRP && f != FlowCustom }
+
 // passwordless reports whether a sign-in may start without a password.
 func (f AuthFlow) passwordless() bool { return f == FlowChoice || f == FlowCustom }
 

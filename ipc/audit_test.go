@@ -110,7 +110,7 @@ func TestAuditedRequests(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{mode: audit.On}
-			ln := serveMemServer(t, &Server{Service: audited(api.URL), Proxy: true, Audit: r, Name: "ai", Reload: func(context.Context, Passphrase) error { return nil }})
+			ln := serveMemServer(t, &Server{Service: audited(api.URL), Proxy: true, Audit: r, Name: "ai", Reload: func(context.Context, Passphrase, string) error { return nil }})
 			ask(t, ln, tt.raw)
 			events := r.taken()
 			if tt.want == nil {

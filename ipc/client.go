@@ -119,13 +119,15 @@ func (c *Client) Logout(ctx context.Context, req agent.LogoutRequest) error {
 // Reload makes the agent reload its configuration, and returns when that is done. If the
 // new configuration cannot be used, that is the error, and the agent keeps the old one.
 func (c *Client) Reload(ctx context.Context) error {
-	return c.ReloadWith(ctx, agent.Secret{})
+	return c.ReloadWith(ctx, agent.Secret{}, "")
 }
 
 // ReloadWith is Reload with the passphrase, without which an agent that has one takes no
-// configuration that takes a protection away: that error is [agent.CodeApprovalRequired].
-func (c *Client) ReloadWith(ctx context.Context, passphrase agent.Secret) error {
-	body := withoutEmpty(map[string]string{"passphrase": passphrase.Reveal()})
+// configuration that takes a protection away: that error is [agent.CodeApprovalRequired], and its
+// message says which. shown is the message of that error, which the person has read: if another
+// one is due by now, nothing is reloaded.
+func (c *Client) ReloadWith(ctx context.Context, passphrase agent.Secret, shown string) error {
+	body := withoutEmpty(map[string]string{"passphrase": passphrase.Reveal(), "shown": shown})
 	return c.post(ctx, call{op: "reload", path: "/v1/reload", limit: workCall}, body, wire.StateDone, new(wire.LoginBody))
 }
 

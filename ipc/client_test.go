@@ -60,7 +60,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 		ln := ipctest.Listen()
 		sent := want
 		sent.Op, sent.Err = "inner", errors.New("a cause that stays here")
-		serve(t, &Server{Service: failing(&sent), Reload: func(context.Context, Passphrase) error { return &sent }}, ln)
+		serve(t, &Server{Service: failing(&sent), Reload: func(context.Context, Passphrase, string) error { return &sent }}, ln)
 		c := &Client{Dial: ln.Dial}
 		ctx := t.Context()
 		_, tokenErr := c.Token(ctx, agent.TokenRequest{Environment: "prod"})

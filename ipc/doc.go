@@ -25,7 +25,7 @@
 //	GET    /v1/login/{id}                      waits until a sign-in or a recovery is over
 //	DELETE /v1/login/{id}                      cancels a sign-in or a recovery
 //	POST   /v1/logout                          {"environment", "scope"}
-//	POST   /v1/reload                          {"passphrase"}: reloads the configuration
+//	POST   /v1/reload                          {"passphrase", "shown"}: reloads the configuration
 //	GET    /v1/approvals                       what waits for an approval, and what is approved
 //	POST   /v1/approvals                       {"unit", "system", "environment", "socket", "kind", "methods", "paths", "for"}
 //	POST   /v1/approvals/{id}                  {"for", "methods", "paths", "any"}: answers a request with yes

@@ -44,7 +44,7 @@ const (
 type handler struct {
 	service        agent.Service
 	restricted     *agent.Restricted // nil on the agent's own socket; else it is service, too
-	reload         func(context.Context, Passphrase) error
+	reload         func(ctx context.Context, p Passphrase, shown string) error
 	daemon         Daemon
 	metrics        http.Handler
 	version        string
@@ -276,9 +276,9 @@ func (h *handler) serveLogout(r *request) (response, error) {
 }
 
 func (h *handler) serveReload(r *request) (response, error) {
-	var passphrase string
+	var passphrase, shown string
 	if len(r.body) > 0 {
-		if err := (fields{"passphrase": &passphrase}).decode(r.body); err != nil {
+		if err := (fields{"passphrase": &passphrase, "shown": &shown}).decode(r.body); err != nil {
 			return response{}, err
 		}
 	}
@@ -287,7 +287,7 @@ func (h *handler) serveReload(r *request) (response, error) {
 	}
 	ctx, cancel := h.withTimeout(workTimeout)
 	defer cancel()
-	if err := h.reload(ctx, Passphrase{agent.NewSecret(passphrase), peerOf(r.http).PID}); err != nil {
+	if err := h.reload(ctx, Passphrase{agent.NewSecret(passphrase), peerOf(r.http).PID}, shown); err != nil {
 		return response{}, err
 	}
 	return jsonResponse(wire.LoginBody{State: wire.StateDone}), nil

@@ -158,7 +158,7 @@ func (w *witness) exchange(lawful bool, method, target, body string, header ...s
 func TestServerIsAsDescribed(t *testing.T) {
 	p := agenttest.NewAuthenticator()
 	service := agenttest.NewAgent(t, p)
-	w := newWitness(t, &Server{Service: service, Reload: func(context.Context, Passphrase) error { return nil }, Metrics: http.HandlerFunc(someMetrics)})
+	w := newWitness(t, &Server{Service: service, Reload: func(context.Context, Passphrase, string) error { return nil }, Metrics: http.HandlerFunc(someMetrics)})
 	const userLogin = `{"environment":"prod","username":"` + agenttest.User + `","password":"` + agenttest.Password + `"}`
 
 	w.exchange(true, "GET", "/v1/status", "")
@@ -236,7 +236,7 @@ func someMetrics(w http.ResponseWriter, r *http.Request) {
 func TestErrorsAreAsDescribed(t *testing.T) {
 	for _, code := range wire.Codes() {
 		fail := &agent.Error{Code: code, Environment: "prod", Message: "m", Hint: "h", RetryAfter: 1500 * time.Millisecond}
-		w := newWitness(t, &Server{Service: failing(fail), Reload: func(context.Context, Passphrase) error { return fail }})
+		w := newWitness(t, &Server{Service: failing(fail), Reload: func(context.Context, Passphrase, string) error { return fail }})
 		for target, codes := range map[string][]agent.Code{
 			"GET /v1/token":    nil,
 			"GET /v1/status":   {agent.CodeInternal, agent.CodeUnavailable},

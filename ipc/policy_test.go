@@ -175,7 +175,7 @@ func TestPolicyMatrix(t *testing.T) {
 			service := matrixService(api.URL, &changes)
 			s := &Server{
 				Service: service, Proxy: true, Metrics: http.HandlerFunc(someMetrics),
-				Reload: func(context.Context, Passphrase) error { changes.Add(1); return nil },
+				Reload: func(context.Context, Passphrase, string) error { changes.Add(1); return nil },
 			}
 			if policy != nil {
 				s.Restricted = policy.Restrict(service)

@@ -46,8 +46,8 @@ type Server struct {
 	// is answered, at its rate, and nothing else, whatever the other fields are.
 	Restricted *agent.Restricted
 	// Reload reloads the configuration for POST /v1/reload, with the passphrase that a person typed
-	// for it, if any; nil refuses that call.
-	Reload func(context.Context, Passphrase) error
+	// for it, if any, and the refusal that they were shown before; nil refuses that call.
+	Reload func(ctx context.Context, p Passphrase, shown string) error
 	// Daemon does what only its owner may ask for, on the agent's own socket; nil refuses that.
 	Daemon Daemon
 	Logger *slog.Logger // nil discards

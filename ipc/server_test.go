@@ -689,7 +689,7 @@ func TestStatusAndLogoutAndReload(t *testing.T) {
 			status: func(context.Context) (agent.Status, error) { return agent.Status{Version: "v1"}, nil },
 			logout: func(_ context.Context, req agent.LogoutRequest) error { loggedOut = req; return nil },
 		},
-		Reload: func(context.Context, Passphrase) error {
+		Reload: func(context.Context, Passphrase, string) error {
 			reloads++
 			if reloads > 2 {
 				return &agent.Error{Code: agent.CodeConfiguration, Message: "config.toml, line 3: unknown key"}

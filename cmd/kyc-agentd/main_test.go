@@ -46,7 +46,7 @@ func (c cleaned) Run() int {
 }
 
 // serveOn serves s on a socket for the length of the test and returns its path.
-func serveOn(t *testing.T, s agent.Service, reload func(context.Context, ipc.Passphrase) error) string {
+func serveOn(t *testing.T, s agent.Service, reload func(context.Context, ipc.Passphrase, string) error) string {
 	t.Helper()
 	return serveBy(t, &ipc.Server{Service: s, Reload: reload})
 }
@@ -257,7 +257,7 @@ func leaveStaleSocket(t *testing.T, path string) {
 
 func TestReload(t *testing.T) {
 	err := error(&agent.Error{Code: agent.CodeConfiguration, Message: "config.toml:1: unknown key x"})
-	socket := serveOn(t, nil, func(context.Context, ipc.Passphrase) error { return err })
+	socket := serveOn(t, nil, func(context.Context, ipc.Passphrase, string) error { return err })
 	session{}.run(t, "reload", "--socket", socket).want(t, exitConfiguration, "config.toml:1: unknown key x")
 	err = nil
 	session{}.run(t, "reload", "--socket", socket).want(t, exitOK, "configuration reloaded")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +78,12 @@ func TestReloadsAskForThePassphrase(t *testing.T) {
 	refusal := &agent.Error{Code: agent.CodeApprovalRequired, Message: "not reloaded: audit", Hint: "at a terminal, run: kyc-agentd reload"}
 	path := serveBy(t, &ipc.Server{
 		Service: &scriptedAgent{status: anaAtProd()},
-		Reload: func(ctx context.Context, p ipc.Passphrase) error {
+		Reload: func(ctx context.Context, p ipc.Passphrase, shown string) error {
 			if p.Secret.IsZero() {
 				return refusal
+			}
+			if shown != refusal.Message {
+				return errors.New("confirmed is " + shown)
 			}
 			return (&lockable{"six-red-herons"}).Unlock(ctx, p)
 		},

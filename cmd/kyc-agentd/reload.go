@@ -47,5 +47,5 @@ func (in *interaction) reload(ctx context.Context) error {
 		return err
 	}
 	in.terminal.Printf("%s", refusal.Message)
-	return in.tryPassphrases(ctx, func(p agent.Secret) error { return in.cli.client().ReloadWith(ctx, p) })
+	return in.tryPassphrases(ctx, func(p agent.Secret) error { return in.cli.client().ReloadWith(ctx, p, refusal.Message) })
 }

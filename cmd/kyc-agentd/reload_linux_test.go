@@ -35,26 +35,29 @@ func TestLooseningReload(t *testing.T) {
 	asks := func(st agent.Status) bool {
 		return slices.ContainsFunc(st.Environments, func(e agent.EnvironmentStatus) bool { return e.Name == "staging" && e.Confirm })
 	}
-	const refusal = "takes protections away, which needs the passphrase: environments.staging.confirm, audit, auto_lock.idle"
+	const refusal = `takes protections away, which needs the passphrase: environments.staging.confirm: "true" becomes unset, ` +
+		`audit: "required" becomes "on", auto_lock.idle: "1h" becomes unset`
 	exit, _, errOut := s.run("", "kyc-agentd", "reload")
 	if exit != exitDenied || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, refusal+"; at a terminal, run: kyc-agentd reload") {
 		t.Errorf("without a terminal: exit %d: %s", exit, errOut)
 	}
-	logged := strings.Count(s.daemon.log.String(), refusal)
+	inLog := strings.ReplaceAll(refusal, `"`, `\"`)
+	logged := strings.Count(s.daemon.log.String(), inLog)
 	if err := s.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	awaitState(t, "the refusal in the log", func() bool { return strings.Count(s.daemon.log.String(), refusal) > logged })
+	awaitState(t, "the refusal in the log", func() bool { return strings.Count(s.daemon.log.String(), inLog) > logged })
 	if st := s.status(); !asks(st) || st.Audit.Mode != "required" || st.Lock.Auto.IdleSeconds != 3600 || strings.Contains(s.daemon.log.String(), `"level":"DEBUG"`) {
 		t.Errorf("after refusals: %+v", st)
 	}
 
-	reload := func(exit int, answers ...string) {
+	reload := func(exit int, meanwhile func(), answers ...string) *terminaltest.Person {
 		t.Helper()
 		p := terminaltest.New(t)
-		p.Resize(200, 50)
+		p.Resize(400, 50)
 		r := s.at(p, testpeer.Build(t, "kyc-agentd"), "reload")
 		p.Sees(refusal)
+		meanwhile()
 		for _, answer := range answers {
 			p.Answers(terminaltest.Answer{"What is the passphrase of the agent? ", answer})
 		}
@@ -63,8 +66,15 @@ func TestLooseningReload(t *testing.T) {
 			t.Errorf("%q: exit %d: %s", answers, got, p.Seen())
 		}
 		p.SawNone(answers...)
+		return p
 	}
-	reload(exitOK, "three-red-foxes", lockPassphrase)
+	p := reload(exitDenied, func() { write("log_level = 'debug'\n[environments.prod]\napi_url = 'https://evil.example'\n") }, lockPassphrase)
+	p.Sees("takes other protections away than you were shown; to see which, run again: kyc-agentd reload")
+	if st := s.status(); !asks(st) || st.Audit.Mode != "required" {
+		t.Errorf("after a change behind the question: %+v", st)
+	}
+	write("log_level = 'debug'\n")
+	reload(exitOK, func() {}, "three-red-foxes", lockPassphrase)
 	s.must("kyc-token", "staging")
 	if st := s.status(); asks(st) || st.Audit.Mode != "on" || st.Lock.Auto.IdleSeconds != 0 {
 		t.Errorf("after the reload: %+v", st)

@@ -346,8 +346,9 @@ in it is wrong, the daemon keeps the old one, and this command says why.
 Sign-ins that are only in memory are moved into the store that there is now.
 
 If the agent has a passphrase, it is asked for when the file takes a protection
-away: confirm, audit, auto_lock, or a limit of a socket. Without a terminal,
-and with SIGHUP, such a file is refused.
+away, such as confirm, audit, auto_lock or a limit of a socket, or sends tokens
+elsewhere. You are shown each such key, old and new. Without a terminal, and
+with SIGHUP, such a file is refused.
 
   --socket PATH  the daemon's socket
 `

@@ -42,8 +42,13 @@ func (idleKind) check(s string) error {
 
 // AutoLockConfig returns AutoLock for the agent's status.
 func (c Config) AutoLockConfig() agent.AutoLock {
-	idle, _ := time.ParseDuration(c.AutoLock.Idle.s) // checked when it was read
 	return agent.AutoLock{
-		IdleSeconds: int64(idle.Seconds()), OnScreenLock: c.AutoLock.OnScreenLock.s == "true", OnSuspend: c.AutoLock.OnSuspend.s == "true",
+		IdleSeconds: int64(parseIdle(c.AutoLock.Idle.s).Seconds()), OnScreenLock: c.AutoLock.OnScreenLock.s == "true", OnSuspend: c.AutoLock.OnSuspend.s == "true",
 	}
+}
+
+// parseIdle returns the idle time that was checked when it was read; 0 is none.
+func parseIdle(s string) time.Duration {
+	d, _ := time.ParseDuration(s)
+	return d
 }

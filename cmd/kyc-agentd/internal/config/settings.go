@@ -23,21 +23,33 @@ var topKeys = []struct {
 	key     string
 	restart bool // a change needs one
 	list    bool
+	class   *class
 	get     func(Config) string
 }{
-	{"default_environment", false, false, func(c Config) string { return c.DefaultEnvironment }},
-	{"refresh_margin", false, false, func(c Config) string { return c.RefreshMargin.s }},
-	{"store", true, false, func(c Config) string { return c.Store.s }},
-	{"store_key_file", true, false, func(c Config) string { return c.StoreKeyFile.s }},
-	{"fleet_member", true, false, func(c Config) string { return c.FleetMember.s }},
-	{"kubernetes_secret", true, false, func(c Config) string { return c.ofStore("kubernetes", c.KubernetesSecret.s) }},
-	{"kubernetes_namespace", true, false, func(c Config) string { return c.KubernetesNamespace.s }},
-	{"kubernetes_credentials", true, false, func(c Config) string { return c.KubernetesCredentials.s }},
-	{"postgres_dsn_file", true, false, func(c Config) string { return c.PostgresDSNFile.s }},
-	{"postgres_table", true, false, func(c Config) string { return c.ofStore("postgres", c.PostgresTable.s) }},
-	{"forward_environments", true, true, func(c Config) string { return strings.Join(c.ForwardEnvironments, ",") }},
-	{"log_level", false, false, func(c Config) string { return c.LogLevel.s }},
-	{"audit", false, false, func(c Config) string { return c.Audit.s }},
+	{"default_environment", false, false, harmless, func(c Config) string { return c.DefaultEnvironment }},
+	{"refresh_margin", false, false, harmless, func(c Config) string { return c.RefreshMargin.s }},
+	{"store", true, false, moves, func(c Config) string { return c.Store.s }},
+	{"store_key_file", true, false, moves, func(c Config) string { return c.StoreKeyFile.s }},
+	{"fleet_member", true, false, harmless, func(c Config) string { return c.FleetMember.s }},
+	{"kubernetes_secret", true, false, moves, func(c Config) string { return c.ofStore("kubernetes", c.KubernetesSecret.s) }},
+	{"kubernetes_namespace", true, false, moves, func(c Config) string { return c.KubernetesNamespace.s }},
+	{"kubernetes_credentials", true, false, moves, func(c Config) string { return c.KubernetesCredentials.s }},
+	{"postgres_dsn_file", true, false, moves, func(c Config) string { return c.PostgresDSNFile.s }},
+	{"postgres_table", true, false, moves, func(c Config) string { return c.ofStore("postgres", c.PostgresTable.s) }},
+	{"forward_environments", true, true, harmless /* it is a socket */, func(c Config) string { return strings.Join(c.ForwardEnvironments, ",") }},
+	{"log_level", false, false, logClass, func(c Config) string { return c.LogLevel.s }},
+	{"audit", false, false, auditClass, func(c Config) string { return c.Audit.s }},
+}
+
+// autoLockKeys are the keys of auto_lock.
+var autoLockKeys = []struct {
+	key   string
+	class *class
+	get   func(AutoLock) string
+}{
+	{"idle", idleClass, func(a AutoLock) string { return a.Idle.s }},
+	{"on_screen_lock", protects, func(a AutoLock) string { return a.OnScreenLock.s }},
+	{"on_suspend", protects, func(a AutoLock) string { return a.OnSuspend.s }},
 }
 
 // constantDefaults are the defaults that the agent has, and not builtin.
@@ -124,9 +136,8 @@ func (s settings) all() (all []Setting) {
 	for _, k := range topKeys {
 		all = append(all, s.setting([]string{k.key}, k.get(s.config), "default"))
 	}
-	lock := s.config.AutoLock
-	for _, pair := range [][2]string{{"idle", lock.Idle.s}, {"on_screen_lock", lock.OnScreenLock.s}, {"on_suspend", lock.OnSuspend.s}} {
-		all = append(all, s.setting([]string{"auto_lock", pair[0]}, pair[1], "default"))
+	for _, k := range autoLockKeys {
+		all = append(all, s.setting([]string{"auto_lock", k.key}, k.get(s.config.AutoLock), "default"))
 	}
 	for _, name := range s.config.Names() {
 		e := s.config.Environments[name]

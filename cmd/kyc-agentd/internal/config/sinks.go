@@ -169,8 +169,7 @@ func (c Config) ResolveSinks(vars Environ, configFile, socket string) ([]sink.Si
 }
 
 func (s Sink) resolve(vars Environ) (sink.Sink, error) {
-	mode, _ := parseMode(cmp.Or(s.Mode.s, "0600")) // checked before
-	out := sink.Sink{Environment: s.Environment.s, Format: cmp.Or(s.Format.s, "token"), Mode: mode}
+	out := sink.Sink{Environment: s.Environment.s, Format: cmp.Or(s.Format.s, "token"), Mode: s.fileMode()}
 	ending := out.Format
 	if ending == "token" {
 		ending = "jwt"
@@ -184,6 +183,16 @@ func (s Sink) resolve(vars Environ) (sink.Sink, error) {
 	}
 	out.Path = filepath.Clean(underHome(path, vars.Get("HOME")))
 	return out, nil
+}
+
+func (s Sink) fileMode() fs.FileMode {
+	mode, _ := parseMode(cmp.Or(s.Mode.s, "0600")) // checked before
+	return mode
+}
+
+// describe writes every key of s.
+func (s Sink) describe() string {
+	return fmt.Sprintf("format %s, path %s, mode %#o", cmp.Or(s.Format.s, "token"), cmp.Or(s.Path.s, "default"), s.fileMode())
 }
 
 // runtimeFolder returns the folder of the default socket.

@@ -2,12 +2,11 @@ package daemon
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
 
@@ -22,59 +21,28 @@ func (d *daemon) proved(ctx context.Context, p ipc.Passphrase) (bool, error) {
 }
 
 // checkLoosened refuses a reload that takes a protection away, unless the passphrase was given
-// with it, if one is set.
-func (d *daemon) checkLoosened(c config.Config, proved bool) error {
-	changes := needsPassphrase(d.inForce, c)
+// with it, if one is set, by somebody who was shown all that it takes away: shown is the message
+// of the refusal that they got, because config.toml can have changed since.
+func (d *daemon) checkLoosened(c config.Config, proved bool, shown string) error {
+	changes := config.Loosened(d.inForce, c)
 	if len(changes) == 0 || !d.HasPassphrase() {
 		return nil
 	}
-	keys := strings.Join(changes, ", ")
-	if proved {
-		d.log.Warn("a reload with the passphrase takes protections away", "keys", keys)
-		return nil
+	texts := make([]string, len(changes))
+	for i, change := range changes {
+		texts[i] = change.String()
 	}
-	return &agent.Error{
+	e := &agent.Error{
 		Code: agent.CodeApprovalRequired, Op: "reload", Hint: "at a terminal, run: kyc-agentd reload",
-		Message: "not reloaded: config.toml takes protections away, which needs the passphrase: " + keys,
+		Message: "not reloaded: config.toml takes protections away, which needs the passphrase: " + strings.Join(texts, ", "),
 	}
-}
-
-// needsPassphrase returns the changes from old to new by which programs could do more unasked, or
-// the agent records less or locks less, by their keys. A change that only forbids is none.
-func needsPassphrase(old, new config.Config) (changes []string) {
-	for _, name := range old.Confirmed() {
-		if !slices.Contains(new.Confirmed(), name) {
-			changes = append(changes, "environments."+name+".confirm")
-		}
+	switch {
+	case !proved || shown == "":
+		return e
+	case shown != sanitize.OneLine(e.Message):
+		e.Message, e.Hint = "not reloaded: config.toml takes other protections away than you were shown", "to see which, run again: kyc-agentd reload"
+		return e
 	}
-	before := old.Policies()
-	for _, p := range new.Policies() {
-		i := slices.IndexFunc(before, func(o agent.Policy) bool { return o.Socket == p.Socket })
-		if i < 0 || !p.Within(before[i]) {
-			changes = append(changes, "sockets."+p.Socket)
-		}
-	}
-	if auditRank(new) < auditRank(old) {
-		changes = append(changes, "audit")
-	}
-	return append(changes, lessAutoLock(old.AutoLockConfig(), new.AutoLockConfig())...)
-}
-
-// auditRank orders the settings of audit: a higher one proves more.
-func auditRank(c config.Config) int {
-	return slices.Index([]audit.Mode{audit.Off, audit.On, audit.Required}, audit.Mode(c.Audit.String()))
-}
-
-// lessAutoLock returns the keys by which the agent locks later or less often in new than in old.
-func lessAutoLock(old, new agent.AutoLock) (changes []string) {
-	if old.IdleSeconds > 0 && (new.IdleSeconds == 0 || new.IdleSeconds > old.IdleSeconds) {
-		changes = append(changes, "auto_lock.idle")
-	}
-	if old.OnScreenLock && !new.OnScreenLock {
-		changes = append(changes, "auto_lock.on_screen_lock")
-	}
-	if old.OnSuspend && !new.OnSuspend {
-		changes = append(changes, "auto_lock.on_suspend")
-	}
-	return changes
+	d.log.Warn("a reload with the passphrase takes protections away", "keys", strings.Join(texts, ", "))
+	return nil
 }

@@ -35,7 +35,7 @@ func refuse(ctx context.Context, s *sockets, cause error, log *slog.Logger, usab
 	defer idle.Stop()
 	asked := func() { idle.Reset(refuseIdle) }
 	forwarded := &ipc.Server{Service: forwardedRefusal(cause, asked), Logger: log}
-	server := &ipc.Server{Service: refusal{cause: cause, asked: asked}, Logger: log, Reload: func(context.Context, ipc.Passphrase) error {
+	server := &ipc.Server{Service: refusal{cause: cause, asked: asked}, Logger: log, Reload: func(context.Context, ipc.Passphrase, string) error {
 		asked()
 		err := usable()
 		if err == nil {

@@ -30,15 +30,15 @@ func (d *daemon) reloadOnHangup(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			err := d.reload(ctx, ipc.Passphrase{}) // it logs
+			err := d.reload(ctx, ipc.Passphrase{}, "") // it logs
 			_ = d.audit.Record(ctx, audit.Event{Kind: audit.Reload, Detail: "SIGHUP", Code: codeOf(err)})
 		}
 	}
 }
 
 // reload loads the configuration again. An error means that nothing has changed, unless
-// its message says otherwise. p is needed for what [needsPassphrase] names, if there is one.
-func (d *daemon) reload(ctx context.Context, p ipc.Passphrase) error {
+// its message says otherwise. p and shown are for [daemon.checkLoosened].
+func (d *daemon) reload(ctx context.Context, p ipc.Passphrase, shown string) error {
 	proved, err := d.proved(ctx, p)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (d *daemon) reload(ctx context.Context, p ipc.Passphrase) error {
 	}
 	l, err := d.load()
 	if err == nil {
-		err = d.checkLoosened(l.config, proved)
+		err = d.checkLoosened(l.config, proved, shown)
 	}
 	kept := d.keepUnattended(l)
 	if err == nil {

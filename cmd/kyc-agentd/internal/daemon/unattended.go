@@ -68,15 +68,11 @@ func whereMoved(was, e agent.Environment) map[string]string {
 	if e.ClientID != was.ClientID {
 		moved["client_id"] = e.ClientID
 	}
-	if showsPassword(e.AuthFlow) && !showsPassword(was.AuthFlow) {
+	if e.AuthFlow.ShowsPassword() && !was.AuthFlow.ShowsPassword() {
 		moved["auth_flow"] = string(cmp.Or(e.AuthFlow, agent.FlowPassword))
 	}
 	return moved
 }
-
-// showsPassword reports whether the server may see the password itself: with "choice" it may
-// ask for it. The empty flow is "password".
-func showsPassword(f agent.AuthFlow) bool { return f != agent.FlowSRP && f != agent.FlowCustom }
 
 // atPlaceOf returns e with everything of was that a sign-in is bound to.
 func atPlaceOf(e, was agent.Environment) agent.Environment {

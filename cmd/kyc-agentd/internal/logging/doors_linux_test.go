@@ -143,7 +143,7 @@ func openDoors(t *testing.T, log *slog.Logger) (answers []string) {
 	var served []chan error
 	paths := map[string]string{}
 	for name, s := range map[string]*ipc.Server{
-		"main":  {Service: service, Proxy: true, Logger: log, Reload: func(context.Context, ipc.Passphrase) error { return hostileError(agent.CodeConfiguration) }},
+		"main":  {Service: service, Proxy: true, Logger: log, Reload: func(context.Context, ipc.Passphrase, string) error { return hostileError(agent.CodeConfiguration) }},
 		"extra": {Service: agent.Restrict(service, "prod"), Logger: log.With("socket", "extra")},
 	} {
 		paths[name] = filepath.Join(dir, name, "agent.sock")
