@@ -62,6 +62,7 @@ type session struct {
 	refusedStamp    storedValue // see unattended.go
 	untilMark       storedValue // see until.go
 	limited         bool        // the store has it
+	limit           countdown   // of the sign-in, for a clock that is set back
 	shared          sharedState // see fleet.go
 }
 

@@ -2,7 +2,11 @@
 
 package agent
 
-import "time"
+import (
+	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
+)
 
 // untilSuffix makes the key whose presence says that the sign-in has a limit of its own, so that
 // the next agent looks at it without a request. The limit is in the record; an agent of an older
@@ -51,9 +55,27 @@ func (s *session) resumeUntil() {
 	s.agent.wakeScheduler()
 }
 
+// A countdown is what is left until a limit, by a clock that cannot be set.
+type countdown struct {
+	until time.Time
+	from  bootclock.Mark
+	left  time.Duration // at from
+}
+
 // overLocked reports whether the limit of the sign-in has passed. The caller holds mu.
 func (s *session) overLocked() bool {
-	return s.signIn != nil && !s.signIn.until.IsZero() && !s.agent.now().Before(s.signIn.until)
+	return s.signIn != nil && !s.signIn.until.IsZero() && s.leftLocked() <= 0
+}
+
+// leftLocked returns how long the sign-in, which has a limit, may still be used. A clock that is
+// set back makes that no longer while the agent runs. The caller holds mu.
+func (s *session) leftLocked() time.Duration {
+	until, now := s.signIn.until, bootclock.Now()
+	left := until.Sub(s.agent.now())
+	if s.limit.until != until {
+		s.limit = countdown{until, now, left}
+	}
+	return min(left, s.limit.left-now.Since(s.limit.from))
 }
 
 // endIfDue revokes and forgets a sign-in whose time is over, and returns how long until that is
@@ -65,7 +87,7 @@ func (s *session) endIfDue() time.Duration {
 	case s.signIn == nil || s.signIn.until.IsZero() || s.signingOut:
 		return 0
 	case !s.overLocked():
-		return max(s.signIn.until.Sub(s.agent.now()), time.Millisecond)
+		return max(s.leftLocked(), time.Millisecond)
 	}
 	s.agent.goTracked(func() {
 		s.mu.Lock()

@@ -128,7 +128,7 @@ func (g *Grant) setTime(life, most time.Duration) error {
 	if life < time.Second || life > most {
 		return answerError(fmt.Sprintf("%s is not from 1s to %s", life, most))
 	}
-	g.GrantedAt = time.Now()
+	g.GrantedAt, g.left = time.Now(), life
 	g.EndsAt = g.GrantedAt.Add(life).Round(0)
 	return nil
 }
@@ -225,7 +225,7 @@ func (a *Approvals) RevokeAll() (int, error) {
 		a.record(Event{Kind: Denied, Use: r.Use, Facts: r.Facts, Grant: r.ID})
 	}
 	if there, err := readGrants(a.opts.Dir); err == nil {
-		a.grants = a.merge(a.grants, there)
+		a.grants = a.merge(a.grants, there.grants)
 	}
 	n, err := a.revoke(func(*Grant) bool { return true })
 	return n + len(requests), err

@@ -31,6 +31,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/peer"
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
 )
 
 const (
@@ -46,6 +47,8 @@ const (
 	// quietAfter is how many requests of one subject wait and are announced without an answer.
 	// Those after them are refused at once.
 	quietAfter = 2
+	// saveEvery is how often the time that was counted is saved while there are standing grants.
+	saveEvery = time.Hour
 	// quietFor is how long a subject that nobody answered stays so.
 	quietFor = time.Hour
 )
@@ -135,7 +138,8 @@ type Grant struct {
 
 	leader Leader
 	api    agent.Policy
-	saved  bool // a standing grant has been on the disk
+	saved  bool          // a standing grant has been on the disk
+	left   time.Duration // at the time that Approvals.seen says
 }
 
 // An Asker is the process that asks: a [peer.Peer] behind [Of].
@@ -203,6 +207,8 @@ type Approvals struct {
 	unanswered map[Subject]*unanswered
 	revoked    map[string]bool // the standing grants taken back here, by their codes
 	damaged    error           // why the file of standing grants is not written
+	seen       bootclock.Seen  // up to when the time of the grants was counted
+	savedAt    bootclock.Mark  // when that was last on the disk
 }
 
 // unanswered counts the requests of a subject that nobody answered.
@@ -215,7 +221,8 @@ type unanswered struct {
 // none, and a log line says why.
 func New(opts Options) *Approvals {
 	a := &Approvals{opts: opts, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), unanswered: map[Subject]*unanswered{}, revoked: map[string]bool{}}
-	if a.grants, a.damaged = readGrants(opts.Dir); a.damaged != nil {
+	there, err := readGrants(opts.Dir)
+	if a.grants, a.damaged, a.seen = there.grants, err, there.seen; err != nil {
 		a.log.Error("the standing approvals are not in force", "error", a.damaged)
 	}
 	return a
@@ -256,6 +263,7 @@ func (a *Approvals) Check(ctx context.Context, asker Asker, use Use) (grant stri
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.count()
 	if g := a.grantFor(r.Subject, facts.Unit, use); g != nil {
 		return g.use(), nil
 	}
@@ -347,7 +355,7 @@ func exactly(use Use) (agent.Policy, error) {
 // grantFor returns a grant for use, or nil. Its session leader still runs.
 func (a *Approvals) grantFor(subject Subject, unit peer.Unit, use Use) *Grant {
 	for _, g := range a.grants {
-		if g.allows(use) && g.isFor(subject, unit) && !g.over(time.Now()) {
+		if g.allows(use) && g.isFor(subject, unit) && !g.over() {
 			return g
 		}
 	}
@@ -366,16 +374,6 @@ func (g *Grant) allows(use Use) bool {
 		return false
 	}
 	return g.Kind != KindAPI || g.api.CheckAPI(use.Environment, use.Method, use.Path, use.Query) == nil
-}
-
-// over reports whether the grant has ended, by either clock: that of the wall goes on while the
-// machine sleeps, and can be set back.
-func (g *Grant) over(now time.Time) bool {
-	if g.leader != nil && !g.leader.Alive() {
-		return true
-	}
-	life := g.EndsAt.Round(0).Sub(g.GrantedAt.Round(0))
-	return !now.Round(0).Before(g.EndsAt.Round(0)) || now.Sub(g.GrantedAt) >= life
 }
 
 func (g *Grant) use() string {
@@ -410,6 +408,7 @@ func (a *Approvals) countUnanswered(r *Request) {
 
 // sweep ends requests and grants whose time is over, or whose session has ended.
 func (a *Approvals) sweep() {
+	a.count()
 	now := time.Now()
 	for _, r := range slices.Clone(a.pending) {
 		switch {
@@ -420,12 +419,13 @@ func (a *Approvals) sweep() {
 		}
 	}
 	a.grants = slices.DeleteFunc(a.grants, func(g *Grant) bool {
-		over := g.over(now)
+		over := g.over()
 		if over {
 			g.close()
 		}
 		return over
 	})
+	a.saveSeen(saveEvery)
 	for s, u := range a.unanswered {
 		if now.Sub(u.last) >= quietFor {
 			delete(a.unanswered, s)

@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
 	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
@@ -24,65 +24,82 @@ const (
 
 // A file is what is in it.
 type file struct {
-	Version int      `json:"v"`
-	Grants  []*Grant `json:"grants"`
+	Version int            `json:"v"`
+	Seen    bootclock.Seen `json:"seen,omitzero"` // when it was written: the ends of the grants are by the same clock
+	Grants  []*Grant       `json:"grants"`
+}
+
+// A standing is what of a file holds now.
+type standing struct {
+	grants []*Grant
+	seen   bootclock.Seen
 }
 
 // readGrants reads the standing grants that have not ended. A file that others can change, or
 // that a newer version wrote, has none.
-func readGrants(dir string) ([]*Grant, error) {
+func readGrants(dir string) (standing, error) {
+	none := standing{seen: bootclock.Seen{Mark: bootclock.Now()}}
 	if dir == "" {
-		return nil, nil
+		return none, nil
 	}
 	path := filepath.Join(dir, fileName)
 	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return none, nil
 	}
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, err
+		return none, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file; remove it", path)
+		return none, fmt.Errorf("%s is no file; remove it", path)
 	case info.Mode().Perm()&0o077 != 0 || !isOwn(info):
-		return nil, fmt.Errorf("%s could have been changed by others; if it is yours: chmod 600 %s", path, path)
+		return none, fmt.Errorf("%s could have been changed by others; if it is yours: chmod 600 %s", path, path)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	var in file
 	if err := json.Unmarshal(data, &in); err != nil || len(data) > maxFile {
-		return nil, fmt.Errorf("%s is damaged; remove it, and approve the units again", path)
+		return none, fmt.Errorf("%s is damaged; remove it, and approve the units again", path)
 	}
 	if in.Version != 1 {
-		return nil, fmt.Errorf("%s is of another version of kyc-agentd (format %d)", path, in.Version)
+		return none, fmt.Errorf("%s is of another version of kyc-agentd (format %d)", path, in.Version)
 	}
-	return usable(in.Grants, path)
+	return in.usable(path)
 }
 
 // usable returns the grants that hold.
-func usable(all []*Grant, path string) (grants []*Grant, err error) {
-	for _, g := range all {
+func (f file) usable(path string) (standing, error) {
+	now := bootclock.Now()
+	out := standing{seen: f.Seen}
+	if f.Seen.Wall.IsZero() { // an older version wrote it
+		out.seen.Mark = now
+	}
+	written := out.seen.Wall
+	elapsed := out.seen.Advance(now)
+	for _, g := range f.Grants {
 		if g == nil || g.Subject.Kind != SubjectUnit || checkUnit(g.Subject.Unit.Name) != nil {
-			return nil, fmt.Errorf("%s is damaged; remove it, and approve the units again", path)
+			return standing{seen: out.seen}, fmt.Errorf("%s is damaged; remove it, and approve the units again", path)
 		}
 		if g.Kind == KindAPI {
 			if err := g.setAPI(g.Methods, g.Paths); err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
+				return standing{seen: out.seen}, fmt.Errorf("%s: %w", path, err)
 			}
 		}
 		g.Standing, g.saved = true, true
-		if !g.over(time.Now()) {
-			grants = append(grants, g)
+		g.left = g.EndsAt.Sub(written) - elapsed
+		g.EndsAt = now.Wall.Add(g.left)
+		if !g.over() {
+			out.grants = append(out.grants, g)
 		}
 	}
-	return grants, nil
+	return out, nil
 }
 
 // save writes the standing grants of all to the disk, and returns all as it is after that. What
@@ -92,26 +109,49 @@ func (a *Approvals) save(all []*Grant) ([]*Grant, error) {
 	if a.opts.Dir == "" {
 		return nil, &agent.Error{Code: agent.CodeConfiguration, Op: "approve", Message: "this agent keeps no standing approvals: it has no state folder"}
 	}
-	var there []*Grant
+	locked, err := lockState(a.opts.Dir)
+	if err != nil {
+		return nil, unsavedError(err)
+	}
+	defer locked.Close()
+	var there standing
 	there, a.damaged = readGrants(a.opts.Dir) // what cannot be read is not overwritten, until somebody removes it
-	all = a.merge(all, there)
-	out := file{Version: 1, Grants: []*Grant{}}
+	a.count()
+	all = a.merge(all, there.grants)
+	out := file{Version: 1, Seen: a.seen, Grants: []*Grant{}}
 	for _, g := range all {
 		if g.Standing {
 			out.Grants = append(out.Grants, g)
 		}
 	}
-	err := a.damaged
-	if err == nil {
+	if err = a.damaged; err == nil {
 		err = writeFile(a.opts.Dir, out)
 	}
 	if err != nil {
-		return nil, &agent.Error{Code: agent.CodeUnavailable, Op: "approve", Message: "the standing approvals cannot be saved: " + err.Error(), Err: err}
+		return nil, unsavedError(err)
 	}
+	a.savedAt = a.seen.Mark
 	for _, g := range out.Grants {
 		g.saved = true
 	}
 	return all, nil
+}
+
+func unsavedError(err error) error {
+	return &agent.Error{Code: agent.CodeUnavailable, Op: "approve", Message: "the standing approvals cannot be saved: " + err.Error(), Err: err}
+}
+
+// lockState keeps other agents of this folder from changing its files.
+func lockState(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return durable.Lock(root, durable.StateLock, durable.LockWithin)
 }
 
 // merge returns all without what is no longer on the disk, and with what else is there.
@@ -131,9 +171,6 @@ func (a *Approvals) merge(all, there []*Grant) []*Grant {
 func writeFile(dir string, out file) error {
 	data, err := json.Marshal(out)
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(dir)

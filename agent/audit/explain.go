@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/legaltalent/kyc-agent/internal/durable"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 )
 
@@ -25,7 +26,7 @@ func explain(dir string, err error) (message, hint string) {
 		hint = "make room; the agent tries again with each request"
 	case errors.Is(err, errNewer):
 		hint = "install that version again, or move the files audit.* in " + dir + " away"
-	case errors.Is(err, errBusy):
+	case errors.Is(err, durable.Busy(lockName)):
 		hint = "end the process that keeps it: fuser " + filepath.Join(dir, lockName)
 	}
 	return sanitize.OneLine("the audit log " + path + " cannot be written: " + cause), sanitize.OneLine(hint)

@@ -11,7 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 // The names in the state folder.
@@ -100,32 +101,9 @@ func same(root *os.Root, name string, f *os.File) bool {
 	return err == nil && os.SameFile(there, own)
 }
 
-// lockTimeout is how long a writer waits for another one, which has the lock for the time of
-// a write.
-const lockTimeout = time.Second
-
-var errBusy = errors.New("another process keeps audit.lock")
-
-// lock takes the lock of the folder. Closing the file releases it.
-func lock(root *os.Root) (*os.File, error) {
-	for begun := time.Now(); ; time.Sleep(2 * time.Millisecond) {
-		f, err := openRegular(root, lockName, os.O_RDWR|os.O_CREATE)
-		if err != nil {
-			return nil, err
-		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil && same(root, lockName, f) {
-			return f, nil
-		}
-		_ = f.Close()
-		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, err
-		}
-		if time.Since(begun) > lockTimeout {
-			return nil, errBusy
-		}
-	}
-}
+// lock takes the lock of the folder, which another writer has for the time of a write. Closing the
+// file releases it.
+func lock(root *os.Root) (*os.File, error) { return durable.Lock(root, lockName, durable.LockWithin) }
 
 // endsInLine reports whether f, which has size bytes, ends with the end of a line.
 func endsInLine(f io.ReaderAt, size int64) bool {

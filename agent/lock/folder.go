@@ -13,6 +13,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
 	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
@@ -38,8 +39,24 @@ type content struct {
 	Until  time.Time `json:"until,omitzero"` // before that no passphrase unlocks
 	Why    string    `json:"why,omitempty"`
 
-	Wrong     int       `json:"wrong,omitempty"` // tries since the last right one
-	WrongLast time.Time `json:"wrong_last,omitzero"`
+	// Seen is when Until was counted last: what is left until then does not change with the clock.
+	Seen bootclock.Seen `json:"seen,omitzero"`
+
+	Wrong   int            `json:"wrong,omitempty"` // tries since the last right one
+	WrongAt bootclock.Mark `json:"wrong_at,omitzero"`
+}
+
+// count moves Until with the clock, if that was set.
+func (c *content) count(now bootclock.Mark) {
+	if c.Until.IsZero() {
+		return
+	}
+	left := c.Until.Sub(now.Wall)
+	if !c.Seen.Wall.IsZero() {
+		left = c.Until.Sub(c.Seen.Wall)
+	}
+	left -= c.Seen.Advance(now)
+	c.Until = now.Wall.Add(left)
 }
 
 // A State describes the lock.
@@ -53,6 +70,7 @@ type State struct {
 
 // A Folder keeps the lock in a folder. It is safe for concurrent use.
 type Folder struct {
+	Now  func() bootclock.Mark // New sets it
 	path string
 
 	mu      sync.Mutex
@@ -63,7 +81,7 @@ type Folder struct {
 // New reads the file in the folder path. A file that cannot be read counts as locked: only a
 // person knows what it was.
 func New(path string) *Folder {
-	f := &Folder{path: path}
+	f := &Folder{Now: bootclock.Now, path: path}
 	if path != "" {
 		f.content, f.err = read(filepath.Join(path, FileName))
 	}
@@ -103,6 +121,7 @@ func (f *Folder) Err() error {
 func (f *Folder) State() State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.content.count(f.Now())
 	c := f.content
 	return State{c.Recipient != "", c.Locked, c.Since, c.Until, c.Why}
 }
@@ -126,55 +145,58 @@ func (f *Folder) Sealed() []byte {
 	return f.content.Identity
 }
 
-// SetPassphrase makes the identity of recipient the one of the passphrase that sealed it.
+// ErrOtherPassphrase means that another agent of this folder has set a passphrase meanwhile.
+var ErrOtherPassphrase = errors.New("another agent has set a passphrase for this folder; try again with it")
+
+// SetPassphrase makes the identity of recipient the one of the passphrase that sealed it. Another
+// identity that is there stays, because sign-ins may be wrapped to it.
 func (f *Folder) SetPassphrase(recipient string, sealed []byte) error {
-	return f.change(func(c *content) { c.Recipient, c.Identity, c.Wrong = recipient, sealed, 0 })
+	return f.change(func(c *content) error {
+		if c.Recipient != "" && c.Recipient != recipient {
+			return ErrOtherPassphrase
+		}
+		c.Recipient, c.Identity, c.Wrong = recipient, sealed, 0
+		return nil
+	})
 }
 
-// Lock locks until somebody unlocks, and not before until, if that is not zero. A second lock
-// can only make it later.
-func (f *Folder) Lock(why string, now, until time.Time) error {
-	return f.change(func(c *content) {
+// Lock locks until somebody unlocks, and not before least is over, if that is not zero. A second
+// lock can only make it later.
+func (f *Folder) Lock(why string, least time.Duration) error {
+	now := f.Now()
+	return f.change(func(c *content) error {
 		if !c.Locked {
-			c.Locked, c.Since, c.Until, c.Why = true, now.UTC(), time.Time{}, why
+			c.Locked, c.Since, c.Until, c.Why = true, now.Wall, time.Time{}, why
 		}
-		if until.After(c.Until) {
-			c.Until = until.UTC()
+		c.count(now)
+		if until := now.Wall.Add(least); least > 0 && until.After(c.Until) {
+			c.Until, c.Seen = until, bootclock.Seen{Mark: now}
 		}
+		return nil
 	})
 }
 
 // Unlock ends the lock.
 func (f *Folder) Unlock() error {
-	return f.change(func(c *content) { c.Locked, c.Since, c.Until, c.Why, c.Wrong = false, time.Time{}, time.Time{}, "", 0 })
+	return f.change(func(c *content) error {
+		c.Locked, c.Since, c.Until, c.Seen, c.Why, c.Wrong = false, time.Time{}, time.Time{}, bootclock.Seen{}, "", 0
+		return nil
+	})
 }
 
 // Forget removes the passphrase and the lock. What is wrapped stays so.
 func (f *Folder) Forget() error {
-	return f.change(func(c *content) { *c = content{Version: fileVersion} })
+	return f.change(func(c *content) error { *c = content{Version: fileVersion}; return nil })
 }
 
-// change changes the content on the disk, and then in memory. The tries are kept in memory even
-// if the disk takes nothing.
-func (f *Folder) change(edit func(*content)) error {
+// change changes the content on the disk, and then in memory. Another agent of this folder may
+// have changed the file: what it wrote stays. Whether this agent is locked is for this agent to
+// say, because only its own lock has taken the sign-ins out of its memory.
+func (f *Folder) change(edit func(*content) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.path == "" {
 		return errors.New("there is no folder for it; set HOME or XDG_STATE_HOME")
-	}
-	next := f.content
-	edit(&next)
-	if err := f.write(next); err != nil {
-		return err
-	}
-	f.content, f.err = next, nil
-	return nil
-}
-
-func (f *Folder) write(c content) error {
-	data, err := json.Marshal(c)
-	if err != nil {
-		return err
 	}
 	if err := durable.MkdirAll(f.path, 0o700); err != nil {
 		return err
@@ -184,6 +206,33 @@ func (f *Folder) write(c content) error {
 		return err
 	}
 	defer root.Close()
+	// A process that keeps the lock must not keep this agent from locking.
+	if locked, err := durable.Lock(root, durable.StateLock, durable.LockWithin); err == nil {
+		defer locked.Close()
+	}
+	next, err := read(filepath.Join(f.path, FileName))
+	if err != nil {
+		next = f.content
+	}
+	own := f.content
+	own.Recipient, own.Identity, own.Wrong, own.WrongAt = next.Recipient, next.Identity, next.Wrong, next.WrongAt
+	if err := edit(&next); err != nil {
+		f.content = own
+		return err
+	}
+	if err := write(root, next); err != nil {
+		return err
+	}
+	_ = edit(&own)
+	f.content, f.err = own, nil
+	return nil
+}
+
+func write(root *os.Root, c content) error {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
 	removeTemps(root)
 	if err := durable.Replace(root, FileName, tempPrefix, append(data, '\n'), 0o600); err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/legaltalent/kyc-agent/agent/lock"
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/memory"
 )
@@ -136,7 +137,12 @@ func TestDamagedFolder(t *testing.T) {
 // turns returns the Turns of a passphrase "right" that take a second for each try.
 func turns(t *testing.T, dir string) (*lock.Turns, *atomic.Int64) {
 	id, made := newIdentity(t), new(atomic.Int64)
-	return &lock.Turns{Folder: lock.New(dir), Check: func(passphrase string) (*age.X25519Identity, error) {
+	folder := lock.New(dir)
+	folder.Now = func() bootclock.Mark { // of the bubble, and the same after a restart
+		now := time.Now()
+		return bootclock.Mark{Wall: now, Boot: "test", Up: time.Duration(now.UnixNano())}
+	}
+	return &lock.Turns{Folder: folder, Check: func(passphrase string) (*age.X25519Identity, error) {
 		made.Add(1)
 		time.Sleep(time.Second)
 		if passphrase == "right" {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"filippo.io/age"
+
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
 )
 
 const (
@@ -32,23 +34,26 @@ func pauseAfter(wrong int) time.Duration {
 	return min(time.Second<<min(wrong-freeTries, 10), maxPause)
 }
 
-// Pause returns how long the next try has to wait. A clock that was set back makes that no
-// longer than the longest pause.
-func (f *Folder) Pause(now time.Time) time.Duration {
+// Pause returns how long the next try has to wait. Setting the clock changes nothing.
+func (f *Folder) Pause() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	pause := pauseAfter(f.content.Wrong)
-	return max(0, min(f.content.WrongLast.Add(pause).Sub(now), pause))
+	now := f.Now()
+	if !now.SameBoot(f.content.WrongAt) {
+		f.content.WrongAt = now // nobody knows how long ago the pause began
+	}
+	return max(0, pauseAfter(f.content.Wrong)-now.Since(f.content.WrongAt))
 }
 
 // begin counts a try as a wrong one, before it is made, so that a kill does not undo that. If the
 // disk takes nothing, memory counts.
-func (f *Folder) begin(now time.Time) {
-	count := func(c *content) { c.Wrong, c.WrongLast = c.Wrong+1, now.UTC() }
+func (f *Folder) begin() {
+	now := f.Now()
+	count := func(c *content) error { c.Wrong, c.WrongAt = c.Wrong+1, now; return nil }
 	if f.change(count) != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		count(&f.content)
+		_ = count(&f.content)
 	}
 }
 
@@ -60,7 +65,7 @@ func (f *Folder) wrongTries() int {
 
 // right forgets the wrong tries.
 func (f *Folder) right() {
-	if f.change(func(c *content) { c.Wrong, c.WrongLast = 0, time.Time{} }) != nil {
+	if f.change(func(c *content) error { c.Wrong, c.WrongAt = 0, bootclock.Mark{}; return nil }) != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.content.Wrong = 0
@@ -83,7 +88,6 @@ type Turns struct {
 	Folder *Folder
 	// Check returns the identity, or [ErrWrongPassphrase].
 	Check func(passphrase string) (*age.X25519Identity, error)
-	Now   func() time.Time // nil means time.Now
 
 	mu      sync.Mutex
 	running bool
@@ -149,7 +153,7 @@ func (t *Turns) removeLocked(w *waiter) {
 // run makes tries until none waits.
 func (t *Turns) run() {
 	for t.any() {
-		if pause := t.Folder.Pause(t.now()); pause > 0 {
+		if pause := t.Folder.Pause(); pause > 0 {
 			time.Sleep(pause)
 			continue
 		}
@@ -196,7 +200,7 @@ func (t *Turns) batch() (batch [][]*waiter) {
 
 // make makes one try for all in same.
 func (t *Turns) make(same []*waiter) {
-	t.Folder.begin(t.now())
+	t.Folder.begin()
 	identity, err := t.Check(same[0].Passphrase)
 	if err == nil {
 		t.Folder.right()
@@ -214,11 +218,4 @@ func (t *Turns) make(same []*waiter) {
 		w.result <- result{identity, err}
 	}
 	t.mu.Unlock()
-}
-
-func (t *Turns) now() time.Time {
-	if t.Now != nil {
-		return t.Now()
-	}
-	return time.Now()
 }

@@ -1,7 +1,7 @@
 // Package durable writes files that are complete after a crash.
 //
 // Replace replaces a file, Create makes a new one, and SyncDir makes the names in a
-// folder durable as well. All of them work in an [os.Root]: once the caller has checked
+// folder durable as well. Lock orders the processes that do so. All of them work in an [os.Root]: once the caller has checked
 // the folder, its name is not looked up again.
 package durable
 
@@ -9,6 +9,20 @@ import (
 	"crypto/rand"
 	"io/fs"
 	"os"
+	"time"
+)
+
+// A Busy is the name of a lock that another process keeps.
+type Busy string
+
+// Error says so.
+func (b Busy) Error() string { return "another process keeps " + string(b) }
+
+// StateLock is the name of the lock in the state folder for the files that several agents may change,
+// and LockWithin how long each of them waits for it.
+const (
+	StateLock  = "state.lock"
+	LockWithin = time.Second
 )
 
 // Replace writes data to name so that a crash at any instant leaves either the old file

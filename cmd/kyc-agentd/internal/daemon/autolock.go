@@ -8,6 +8,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/logind"
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
 	"github.com/legaltalent/kyc-agent/internal/handover"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
@@ -20,7 +21,7 @@ type autoLock struct {
 	serving context.Context // nil before begin
 	current agent.AutoLock
 	stop    func()
-	used    time.Time // wall clock, so that a suspend counts
+	used    bootclock.Mark // whatever is done to the clock; a suspend counts
 }
 
 // begin watches until ctx ends.
@@ -28,7 +29,6 @@ func (a *autoLock) begin(ctx context.Context, c agent.AutoLock) {
 	a.mu.Lock()
 	a.serving = ctx
 	a.mu.Unlock()
-	a.touch()
 	a.configure(c)
 }
 
@@ -36,7 +36,9 @@ func (a *autoLock) begin(ctx context.Context, c agent.AutoLock) {
 func (a *autoLock) touch() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.used = time.Now().Round(0)
+	if a.current.IdleSeconds > 0 {
+		a.used = bootclock.Now()
+	}
 }
 
 // observe is told of every request on the agent's own socket. What shows the state only, for a
@@ -66,6 +68,7 @@ func (a *autoLock) configure(c agent.AutoLock) {
 		a.daemon.log.Warn("auto_lock is set, and there is no passphrase to lock with; run: kyc-agentd passphrase")
 	}
 	if c.IdleSeconds > 0 {
+		a.used = bootclock.Now()
 		go a.watchIdle(ctx, time.Duration(c.IdleSeconds)*time.Second)
 	}
 	if c.OnScreenLock || c.OnSuspend {
@@ -91,7 +94,7 @@ func (a *autoLock) lock(ctx context.Context, why string) {
 func (a *autoLock) watchIdle(ctx context.Context, limit time.Duration) {
 	for {
 		a.mu.Lock()
-		left := a.used.Add(limit).Sub(time.Now().Round(0))
+		left := limit - bootclock.Now().Since(a.used)
 		a.mu.Unlock()
 		if left <= 0 {
 			a.lock(ctx, lockedByIdle)

@@ -313,6 +313,7 @@ func (d *daemon) serve(ctx context.Context, s *sockets) (next *nextImage, err er
 	reason := cmp.Or(context.Cause(ctx), err, next.reason())
 	d.log.Info("stopping", "reason", reason)
 	d.close(next == nil || next.forget)
+	d.approvals.Close()
 	d.closeAudit(reason)
 	d.log.Info("stopped")
 	return next, err

@@ -114,12 +114,8 @@ func (k *lockKeeper) lock(ctx context.Context, why string, least time.Duration) 
 	if k.folder.Recipient() == nil {
 		return errNoPassphrase
 	}
-	locked, now := k.isLocked(), time.Now()
-	until := time.Time{}
-	if least > 0 {
-		until = now.Add(least)
-	}
-	if err := k.folder.Lock(why, now, until); err != nil {
+	locked := k.isLocked()
+	if err := k.folder.Lock(why, least); err != nil {
 		return lockError(agent.CodeConfiguration, err, "correct that, and lock again", "not locked: the lock cannot be written: %s", err)
 	}
 	if locked {

@@ -51,7 +51,7 @@ func (k *lockKeeper) try(ctx context.Context, p ipc.Passphrase) (*age.X25519Iden
 		return identity, nil
 	case errors.Is(err, lock.ErrWrongPassphrase):
 		e := lockError(agent.CodeDenied, agent.ErrBadCredential, forgottenHint, "wrong passphrase")
-		if pause := k.folder.Pause(time.Now()).Round(time.Second); pause > 0 {
+		if pause := k.folder.Pause().Round(time.Second); pause > 0 {
 			e.Message += fmt.Sprintf("; the next try waits %s", pause)
 			e.RetryAfter = pause
 		}
