@@ -209,6 +209,7 @@ type Approvals struct {
 	damaged    error           // why the file of standing grants is not written
 	seen       bootclock.Seen  // up to when the time of the grants was counted
 	savedAt    bootclock.Mark  // when that was last on the disk
+	write      func(dir string, data []byte) error
 }
 
 // unanswered counts the requests of a subject that nobody answered.
@@ -220,7 +221,7 @@ type unanswered struct {
 // New returns Approvals with the standing grants of opts.Dir. If they cannot be read, there are
 // none, and a log line says why.
 func New(opts Options) *Approvals {
-	a := &Approvals{opts: opts, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), unanswered: map[Subject]*unanswered{}, revoked: map[string]bool{}}
+	a := &Approvals{opts: opts, log: cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)), unanswered: map[Subject]*unanswered{}, revoked: map[string]bool{}, write: writeFile}
 	there, err := readGrants(opts.Dir)
 	if a.grants, a.damaged, a.seen = there.grants, err, there.seen; err != nil {
 		a.log.Error("the standing approvals are not in force", "error", a.damaged)

@@ -2,16 +2,19 @@ package approval
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/internal/bootclock"
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 var nightly = peer.Unit{Name: "nightly.service", User: true}
@@ -111,4 +114,27 @@ func TestTwoProcessesGrant(t *testing.T) {
 	if n := len(New(Options{Dir: dir}).List().Granted); n != 2*each {
 		t.Errorf("%d grants, want %d", n, 2*each)
 	}
+}
+
+// A disk that does not answer: a standing grant is refused after a while, and does not come later.
+func TestFrozenDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		a := New(Options{Dir: dir})
+		thawed := make(chan struct{})
+		a.write = func(dir string, data []byte) error { <-thawed; return writeFile(dir, data) }
+		begun := time.Now()
+		_, err := a.ApproveUnit(Standing{Unit: nightly, Environment: "prod"})
+		if !errors.Is(err, durable.ErrDisk) || time.Since(begun) != durable.DiskWithin {
+			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+		refused(t, a, inUnit(nightly), token, "meanwhile")
+		close(thawed)
+		synctest.Wait()
+		refused(t, New(Options{Dir: dir}), inUnit(nightly), token, "afterwards")
+		if _, err := a.ApproveUnit(Standing{Unit: nightly, Environment: "prod"}); err != nil {
+			t.Errorf("with a disk that answers: %v", err)
+		}
+		allowed(t, New(Options{Dir: dir}), inUnit(nightly), token, "approved again")
+	})
 }

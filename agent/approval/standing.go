@@ -109,13 +109,21 @@ func (a *Approvals) save(all []*Grant) ([]*Grant, error) {
 	if a.opts.Dir == "" {
 		return nil, &agent.Error{Code: agent.CodeConfiguration, Op: "approve", Message: "this agent keeps no standing approvals: it has no state folder"}
 	}
-	locked, err := lockState(a.opts.Dir)
+	var locked *os.File
+	var there standing
+	var before []byte
+	var damaged error
+	err := durable.Within(func() (err error) {
+		if locked, err = lockState(a.opts.Dir); err == nil {
+			before, _ = os.ReadFile(filepath.Join(a.opts.Dir, fileName))
+			there, damaged = readGrants(a.opts.Dir)
+		}
+		return err
+	}, func() { _ = locked.Close() })
 	if err != nil {
 		return nil, unsavedError(err)
 	}
-	defer locked.Close()
-	var there standing
-	there, a.damaged = readGrants(a.opts.Dir) // what cannot be read is not overwritten, until somebody removes it
+	a.damaged = damaged // what cannot be read is not overwritten, until somebody removes it
 	a.count()
 	all = a.merge(all, there.grants)
 	out := file{Version: 1, Seen: a.seen, Grants: []*Grant{}}
@@ -124,9 +132,14 @@ func (a *Approvals) save(all []*Grant) ([]*Grant, error) {
 			out.Grants = append(out.Grants, g)
 		}
 	}
-	if err = a.damaged; err == nil {
-		err = writeFile(a.opts.Dir, out)
-	}
+	data, _ := json.Marshal(out) // never fails
+	err = durable.Within(func() error {
+		if damaged != nil {
+			return damaged
+		}
+		return a.write(a.opts.Dir, append(data, '\n'))
+	}, func() { a.putBack(before) })
+	_ = locked.Close()
 	if err != nil {
 		return nil, unsavedError(err)
 	}
@@ -135,6 +148,15 @@ func (a *Approvals) save(all []*Grant) ([]*Grant, error) {
 		g.saved = true
 	}
 	return all, nil
+}
+
+// putBack makes the file what it was; nil is none.
+func (a *Approvals) putBack(before []byte) {
+	if before == nil {
+		_ = os.Remove(filepath.Join(a.opts.Dir, fileName))
+		return
+	}
+	_ = a.write(a.opts.Dir, before)
 }
 
 func unsavedError(err error) error {
@@ -168,17 +190,13 @@ func (a *Approvals) merge(all, there []*Grant) []*Grant {
 	return merged
 }
 
-func writeFile(dir string, out file) error {
-	data, err := json.Marshal(out)
-	if err != nil {
-		return err
-	}
+func writeFile(dir string, data []byte) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := durable.Replace(root, fileName, tempPrefix, append(data, '\n'), 0o600); err != nil {
+	if err := durable.Replace(root, fileName, tempPrefix, data, 0o600); err != nil {
 		return err
 	}
 	return durable.SyncDir(root)

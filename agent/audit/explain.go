@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -21,7 +22,11 @@ func explain(dir string, err error) (message, hint string) {
 		}
 	}
 	hint = "make it writable; the agent tries again with each request"
-	switch {
+	switch _, stuck := errors.AsType[stuckError](err); {
+	case stuck:
+		hint = "see why the disk waits: dmesg; requests are answered again when it does"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		hint = "try again; the disk is slow"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		hint = "make room; the agent tries again with each request"
 	case errors.Is(err, errNewer):

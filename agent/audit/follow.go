@@ -70,18 +70,17 @@ func (t *tail) line(raw []byte) error {
 	return t.do(raw, l)
 }
 
-// more reads what is new, also of the file that took the place of a full one.
+// more reads what is new, also of the file that took the place of a full one. It first looks
+// whether one did: after that nobody writes to the full one.
 func (t *tail) more(dir string) error {
-	if err := t.rest(); err != nil {
-		return err
-	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil //nolint:nilerr // there is none yet
+		return t.rest() // there is none yet, or no more
 	}
 	defer root.Close()
-	if t.file != nil && same(root, logName, t.file) {
-		return nil
+	replaced := t.file == nil || !same(root, logName, t.file)
+	if err := t.rest(); err != nil || !replaced {
+		return err
 	}
 	f, err := openRegular(root, logName, os.O_RDONLY)
 	if err != nil {

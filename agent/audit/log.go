@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type Options struct {
 	OnHead func(Head)
 	// MaxFile and MaxKept are for tests; 0 is 8 MB for a file and 64 MB for all of them.
 	MaxFile, MaxKept int64
+	sync             func(*os.File) error // of a test; nil is fsync
 }
 
 // A Log is the audit log of one agent. A nil *Log records nothing.
@@ -47,7 +49,8 @@ type Log struct {
 	folds    folds
 	dropped  uint64 // since the last line
 	status   Status
-	lastFail string // the error that was logged last
+	lastFail string    // the error that was logged last
+	writing  time.Time // since when a batch is being written; zero if none is
 	closed   bool
 	last     Event // of Close
 
@@ -83,7 +86,7 @@ func Open(o Options) *Log {
 	}
 	l := &Log{
 		o: o, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), done: make(chan struct{}),
-		writer: writer{dir: o.Dir, maxFile: cmp.Or(o.MaxFile, maxFile), maxKept: cmp.Or(o.MaxKept, maxKept)},
+		writer: writer{dir: o.Dir, maxFile: cmp.Or(o.MaxFile, maxFile), maxKept: cmp.Or(o.MaxKept, maxKept), sync: o.sync},
 	}
 	l.mode.Store(&o.Mode)
 	go l.run()
@@ -110,6 +113,9 @@ func (l *Log) Status() Status {
 	defer l.mu.Unlock()
 	s := l.status
 	s.Mode = l.Mode()
+	if stuck := l.stuckLocked(); stuck != nil {
+		s.Error, _ = explain(l.o.Dir, stuck)
+	}
 	return s
 }
 
@@ -165,7 +171,7 @@ func (l *Log) recordDurably(ctx context.Context, e Event) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return required("the disk of the audit log does not answer", ctx.Err())
+		return l.requiredOf(l.unanswered(ctx.Err()))
 	}
 }
 
@@ -225,6 +231,7 @@ func (l *Log) run() {
 		b, next, closed := l.take(begun)
 		if len(b.entries) > 0 {
 			l.describeTokens(b.entries)
+			l.setWriting(begun)
 			h, note, err := l.writer.append(b)
 			l.finish(b, note, err)
 			l.heads.set(h, err)
@@ -321,10 +328,7 @@ func (l *Log) finish(b batch, note string, err error) {
 	}
 	var answer error
 	if err != nil {
-		message, hint := explain(l.o.Dir, err)
-		e := required(message, err).(*agent.Error)
-		e.Hint = hint
-		answer = e
+		answer = l.requiredOf(err)
 	}
 	for _, e := range b.entries {
 		if e.done != nil {
@@ -332,6 +336,7 @@ func (l *Log) finish(b batch, note string, err error) {
 		}
 	}
 	l.mu.Lock()
+	l.writing = time.Time{}
 	text := ""
 	if err == nil {
 		l.status.Lines += uint64(len(b.entries))

@@ -10,7 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/bootclock"
 )
 
 const (
@@ -23,11 +27,13 @@ const (
 type writer struct {
 	dir              string
 	maxFile, maxKept int64
+	sync             func(*os.File) error // nil is fsync
 
 	root  *os.Root
-	file  *os.File // audit.jsonl as it was last written
-	wrote head     // after the last batch
-	files int      // the number of full files then
+	file  *os.File       // audit.jsonl as it was last written
+	wrote head           // after the last batch
+	at    bootclock.Mark // of the last batch
+	files int            // the number of full files then
 }
 
 // A batch is what one append writes.
@@ -314,7 +320,7 @@ func (w *writer) lines(st *state, b batch, note string) (text []byte, oldest []i
 			l.Time = time.Now().UTC().Round(time.Millisecond)
 		}
 		if i == 0 {
-			l.Note, l.Dropped, l.Removed = note, b.dropped, removed
+			l.Note, l.Dropped, l.Removed = joinNotes(note, w.clockNote(bootclock.Now())), b.dropped, removed
 		}
 		if err := st.next(&out, l); err != nil {
 			return nil, nil, err
@@ -322,6 +328,30 @@ func (w *writer) lines(st *state, b batch, note string) (text []byte, oldest []i
 	}
 	st.size += int64(out.Len())
 	return out.Bytes(), oldest, nil
+}
+
+// leastJump is how far the clock has to be set for a note. NTP moves it a little all the time.
+const leastJump = 10 * time.Second
+
+// clockNote says that the clock was set since the last batch: the times of lines before and after
+// that do not compare.
+func (w *writer) clockNote(now bootclock.Mark) string {
+	before := w.at
+	w.at = now
+	if before.Wall.IsZero() {
+		return ""
+	}
+	switch jump := (now.Wall.Sub(before.Wall) - now.Since(before)).Round(time.Second); {
+	case jump <= -leastJump:
+		return fmt.Sprintf("the clock was set back by %s", -jump)
+	case jump >= leastJump:
+		return fmt.Sprintf("the clock was set forward by %s", jump)
+	}
+	return ""
+}
+
+func joinNotes(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(n string) bool { return n == "" }), "; ")
 }
 
 // estimate is about how long a line is.
@@ -359,12 +389,19 @@ func (w *writer) oldest() (numbers []int, last string) {
 	return numbers, last
 }
 
+func (w *writer) flush() error {
+	if w.sync != nil {
+		return w.sync(w.file)
+	}
+	return w.file.Sync()
+}
+
 // write appends text to audit.jsonl, which has size bytes, and returns when it is on the
 // disk. After an error the file is as it was.
 func (w *writer) write(text []byte, size int64) error {
 	_, err := w.file.Write(text)
 	if err == nil {
-		err = w.file.Sync()
+		err = w.flush()
 	}
 	if err != nil {
 		_ = w.file.Truncate(size)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -70,8 +71,10 @@ type State struct {
 
 // A Folder keeps the lock in a folder. It is safe for concurrent use.
 type Folder struct {
-	Now  func() bootclock.Mark // New sets it
-	path string
+	Now   func() bootclock.Mark                // New sets it
+	write func(root *os.Root, c content) error // the same
+	path  string
+	turn  chan struct{} // has room for the one who changes the file
 
 	mu      sync.Mutex
 	content content
@@ -81,7 +84,7 @@ type Folder struct {
 // New reads the file in the folder path. A file that cannot be read counts as locked: only a
 // person knows what it was.
 func New(path string) *Folder {
-	f := &Folder{Now: bootclock.Now, path: path}
+	f := &Folder{Now: bootclock.Now, write: write, path: path, turn: make(chan struct{}, 1)}
 	if path != "" {
 		f.content, f.err = read(filepath.Join(path, FileName))
 	}
@@ -189,15 +192,41 @@ func (f *Folder) Forget() error {
 	return f.change(func(c *content) error { *c = content{Version: fileVersion}; return nil })
 }
 
-// change changes the content on the disk, and then in memory. Another agent of this folder may
-// have changed the file: what it wrote stays. Whether this agent is locked is for this agent to
-// say, because only its own lock has taken the sign-ins out of its memory.
+// change changes the content on the disk, and then in memory. Nobody else waits for the disk
+// meanwhile, and this caller no longer than durable.DiskWithin: what it then was told not to have
+// changed is put back as soon as the disk answers.
 func (f *Folder) change(edit func(*content) error) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if f.path == "" {
 		return errors.New("there is no folder for it; set HOME or XDG_STATE_HOME")
 	}
+	timer := time.NewTimer(durable.DiskWithin)
+	defer timer.Stop()
+	select {
+	case f.turn <- struct{}{}:
+	case <-timer.C:
+		return durable.ErrDisk
+	}
+	var late atomic.Bool
+	done := make(chan error, 1)
+	go func() {
+		defer func() { <-f.turn }()
+		done <- f.changeNow(edit, &late)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+	}
+	if late.Swap(true) {
+		return <-done // it was just in time
+	}
+	return durable.ErrDisk
+}
+
+// changeNow is change for the one whose turn it is. Another agent of this folder may
+// have changed the file: what it wrote stays. Whether this agent is locked is for this agent to
+// say, because only its own lock has taken the sign-ins out of its memory.
+func (f *Folder) changeNow(edit func(*content) error, late *atomic.Bool) error {
 	if err := durable.MkdirAll(f.path, 0o700); err != nil {
 		return err
 	}
@@ -210,22 +239,40 @@ func (f *Folder) change(edit func(*content) error) error {
 	if locked, err := durable.Lock(root, durable.StateLock, durable.LockWithin); err == nil {
 		defer locked.Close()
 	}
+	own := f.inMemory()
 	next, err := read(filepath.Join(f.path, FileName))
 	if err != nil {
-		next = f.content
+		next = own
 	}
-	own := f.content
+	before := next
 	own.Recipient, own.Identity, own.Wrong, own.WrongAt = next.Recipient, next.Identity, next.Wrong, next.WrongAt
 	if err := edit(&next); err != nil {
-		f.content = own
+		f.remember(own)
 		return err
 	}
-	if err := write(root, next); err != nil {
+	if err := f.write(root, next); err != nil {
 		return err
+	}
+	if late.Swap(true) {
+		_ = f.write(root, before)
+		return durable.ErrDisk
 	}
 	_ = edit(&own)
-	f.content, f.err = own, nil
+	f.remember(own)
 	return nil
+}
+
+func (f *Folder) inMemory() content {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.content
+}
+
+// remember makes c, which is on the disk, the content in memory.
+func (f *Folder) remember(c content) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.content, f.err = c, nil
 }
 
 func write(root *os.Root, c content) error {

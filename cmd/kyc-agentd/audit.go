@@ -176,7 +176,11 @@ func (o *auditOptions) show(cmd *cobra.Command, args []string) error {
 
 func (o *auditOptions) read(ctx context.Context, dir string, f audit.Filter, do func([]byte, audit.Line) error, idle func() error) error {
 	if o.follow {
-		return audit.Follow(ctx, dir, f, do, idle)
+		err := audit.Follow(ctx, dir, f, do, idle)
+		if ctx.Err() != nil { // there is no other end
+			return nil
+		}
+		return err
 	}
 	return audit.Read(dir, f, do)
 }

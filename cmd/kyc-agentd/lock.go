@@ -32,7 +32,7 @@ func (c *cli) lockAgent(ctx context.Context, least time.Duration) error {
 		return err
 	}
 	stop := time.AfterFunc(refreshPatience, func() {
-		c.io.say("waiting: a refresh at Cognito is going on, whose new refresh token would be lost; requests are refused already")
+		c.io.say("waiting for what is going on: a refresh at Cognito, whose new refresh token would be lost, or a slow disk")
 	}).Stop
 	err = c.client().Lock(ctx, least)
 	stop()

@@ -26,7 +26,7 @@ var floors = map[string][]string{
 		"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/exposition", "cmd/kyc-agentd/internal/logging", "cmd/kyc-agentd/internal/logind", "cmd/kyc-agentd/internal/statustext",
 		"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/version",
 		"ipc", "ipc/apiproxy/pace", "ipc/format", "ipc/socket", "agent", "agent/approval", "agent/approval/desktop", "agent/audit", "agent/awscreds", "agent/cognito", "agent/lock", "agent/sink", "store", "store/auto", "store/file", "store/kubernetes", "store/postgres", "store/shared", "store/shared/seal",
-		"internal/bootclock", "internal/handover", "internal/marker", "internal/sanitize",
+		"internal/bootclock", "internal/durable", "internal/handover", "internal/marker", "internal/sanitize",
 	},
 	"cmd/kyc-agentd/internal/browser": {"cmd/kyc-agentd/internal/config", "internal/tcpowner"},
 	"cmd/kyc-agentd/internal/caller":  {"ipc/socket", "agent"},
@@ -62,7 +62,7 @@ var floors = map[string][]string{
 	"agent/cognito":              {"agent", "agent/cognito/managedlogin", "agent/cognito/srp", "agent/idtoken", "agent/internal/awscall", "internal/sanitize", "internal/lazyregexp"},
 
 	"agent/peer":             {"internal/sanitize"},
-	"agent/audit":            {"agent", "agent/peer", "internal/durable", "internal/sanitize"},
+	"agent/audit":            {"agent", "agent/peer", "internal/bootclock", "internal/durable", "internal/sanitize"},
 	"agent/approval":         {"agent", "agent/peer", "internal/bootclock", "internal/durable", "internal/sanitize"},
 	"agent/sink":             {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest":        {"agent", "store", "store/memory"},

@@ -10,6 +10,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/agent/lock"
+	"github.com/legaltalent/kyc-agent/internal/durable"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc"
 )
@@ -99,6 +100,14 @@ func lockError(code agent.Code, err error, hint, format string, args ...any) *ag
 	return &agent.Error{Code: code, Op: "lock", Message: fmt.Sprintf(format, args...), Hint: hint, Err: err}
 }
 
+// diskCode is the code of an error of the lock's file.
+func diskCode(err error) agent.Code {
+	if errors.Is(err, durable.ErrDisk) {
+		return agent.CodeUnavailable
+	}
+	return agent.CodeConfiguration
+}
+
 var errNoPassphrase = lockError(agent.CodeConfiguration, nil, "run: kyc-agentd passphrase", "there is no passphrase to lock with")
 
 // Lock implements [ipc.Daemon].
@@ -116,7 +125,7 @@ func (k *lockKeeper) lock(ctx context.Context, why string, least time.Duration) 
 	}
 	locked := k.isLocked()
 	if err := k.folder.Lock(why, least); err != nil {
-		return lockError(agent.CodeConfiguration, err, "correct that, and lock again", "not locked: the lock cannot be written: %s", err)
+		return lockError(diskCode(err), err, "correct that, and lock again; kyc-agentd stop ends the agent", "not locked: the lock cannot be written: %s", err)
 	}
 	if locked {
 		return nil

@@ -101,7 +101,7 @@ func (k *lockKeeper) unlock(ctx context.Context, identity age.Identity) error {
 		d.log.Error("a stored sign-in is locked with another passphrase, or damaged", "env", key)
 	}
 	if err := k.folder.Unlock(); err != nil {
-		return lockError(agent.CodeConfiguration, err, "correct that, then run: kyc-agentd unlock", "the agent stays locked: the lock cannot be removed: %s", err)
+		return lockError(diskCode(err), err, "correct that, then run: kyc-agentd unlock", "the agent stays locked: the lock cannot be removed: %s", err)
 	}
 	if !wasLocked && n == 0 {
 		return nil
@@ -136,7 +136,7 @@ func (d *daemon) SetPassphrase(ctx context.Context, old ipc.Passphrase, next age
 		err = k.folder.SetPassphrase(recipient, sealed)
 	}
 	if err != nil {
-		return lockError(agent.CodeConfiguration, err, "", "the passphrase is not set: %s", err)
+		return lockError(diskCode(err), err, "", "the passphrase is not set: %s", err)
 	}
 	d.log.Info("the passphrase is set")
 	return nil
@@ -173,7 +173,7 @@ func (k *lockKeeper) forget(ctx context.Context, req agent.LogoutRequest) error 
 		return nil
 	}
 	if err := k.folder.Forget(); err != nil {
-		return lockError(agent.CodeConfiguration, err, "", "the passphrase cannot be forgotten: %s", err)
+		return lockError(diskCode(err), err, "", "the passphrase cannot be forgotten: %s", err)
 	}
 	k.closed = true
 	return d.leave(nextImage{program: sameProgram(), forget: true})

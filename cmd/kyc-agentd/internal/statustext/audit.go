@@ -13,7 +13,7 @@ func Audit(a *agent.AuditStatus) string {
 	case a == nil:
 		return ""
 	case a.Error != "":
-		text := "the audit log cannot be written: " + sanitize.OneLine(a.Error)
+		text := sanitize.OneLine(a.Error)
 		if a.Dropped > 0 {
 			text += fmt.Sprintf("; events without a line since the start: %d", a.Dropped)
 		}
