@@ -23,6 +23,9 @@ func (c *Client) Approvals(ctx context.Context) (ApprovalList, error) {
 
 // Approve answers a request of Approvals with yes.
 func (c *Client) Approve(ctx context.Context, id string, terms approval.Terms, passphrase agent.Secret) (approval.Grant, error) {
+	if err := approval.CheckCode(id); err != nil {
+		return approval.Grant{}, err
+	}
 	in := map[string]any{"for": life(terms.For), "methods": terms.Methods, "paths": terms.Paths, "any": terms.Any, "passphrase": passphrase.Reveal()}
 	return c.grant(ctx, "/v1/approvals/"+url.PathEscape(id), in)
 }
@@ -62,6 +65,9 @@ func life(d time.Duration) string {
 
 // Revoke takes a grant back, or answers a request with no.
 func (c *Client) Revoke(ctx context.Context, id string) error {
+	if err := approval.CheckCode(id); err != nil {
+		return err
+	}
 	_, err := c.do(ctx, call{op: "revoke", method: http.MethodDelete, path: "/v1/approvals/" + url.PathEscape(id), limit: quickCall}, new(wire.LoginBody))
 	return err
 }

@@ -280,7 +280,20 @@ func (a *Approvals) find(id string) (*Request, error) {
 		}
 		return nil, answerError(shown + " was " + string(r.state) + " already; each code is good once")
 	}
-	return nil, answerError("no request has the code " + shown + "; see: kyc-agentd approvals")
+	return nil, unknownCode(id)
+}
+
+// CheckCode returns the error of a request that is unknown if id, as a person types it, is no
+// code: it may be a path, or an option.
+func CheckCode(id string) error {
+	if id = normalize(id); IsCode(id) {
+		return nil
+	}
+	return unknownCode(id)
+}
+
+func unknownCode(id string) error {
+	return answerError("no request has the code " + sanitize.Short(id, 20) + "; see: kyc-agentd approvals")
 }
 
 func answerError(message string) error {

@@ -187,6 +187,8 @@ type Options struct {
 	Dir string
 	// User returns who is signed in to an environment, for people.
 	User func(environment string) string
+	// Refuse returns why nothing is answered at all, or nil: nobody is asked for an approval then.
+	Refuse func() error
 	// Announce tells the person of a request. It must not block.
 	Announce func(Request)
 	// Record notes an event. It must not block. An error keeps a grant from being made.
@@ -247,6 +249,9 @@ func (a *Approvals) Required(environment string) bool {
 // waits for the answer until ctx ends. The error then has the code CodeApprovalRequired, and
 // CodeDenied if the answer is no.
 func (a *Approvals) Check(ctx context.Context, asker Asker, use Use) (grant string, err error) {
+	if err := a.refuse(); err != nil {
+		return "", err
+	}
 	facts, err := asker.Facts()
 	if err != nil {
 		return "", refusedError(use, "it cannot be told which program asks: "+cause(err), "")
@@ -268,8 +273,18 @@ func (a *Approvals) Check(ctx context.Context, asker Asker, use Use) (grant stri
 	if g := a.grantFor(r.Subject, facts.Unit, use); g != nil {
 		return g.use(), nil
 	}
+	if err := a.refuse(); err != nil {
+		return "", err // since it asked
+	}
 	a.record(Event{Kind: Refused, Use: use, Facts: facts})
 	return "", r.refusal()
+}
+
+func (a *Approvals) refuse() error {
+	if a.opts.Refuse == nil {
+		return nil
+	}
+	return a.opts.Refuse()
 }
 
 // ask returns the grant, or else the request for one, which is that of an earlier call if that

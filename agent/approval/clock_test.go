@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/internal/bootclock"
 	"github.com/legaltalent/kyc-agent/internal/durable"
@@ -113,6 +114,15 @@ func TestTwoProcessesGrant(t *testing.T) {
 	processes.Wait()
 	if n := len(New(Options{Dir: dir}).List().Granted); n != 2*each {
 		t.Errorf("%d grants, want %d", n, 2*each)
+	}
+}
+
+// While nothing is answered nobody is asked, and no request is made.
+func TestRefuse(t *testing.T) {
+	locked := &agent.Error{Code: agent.CodeLocked, Message: "locked"}
+	a := New(Options{Refuse: func() error { return locked }})
+	if _, err := a.Check(t.Context(), terminal(100), token); !errors.Is(err, agent.CodeLocked) || len(a.List().Pending) != 0 {
+		t.Errorf("%v, and %+v waits", err, a.List().Pending)
 	}
 }
 

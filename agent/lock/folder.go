@@ -92,7 +92,7 @@ func New(path string) *Folder {
 }
 
 func read(file string) (c content, err error) {
-	data, err := os.ReadFile(file)
+	data, err := durable.ReadRegular(file, maxFile+1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return content{Version: fileVersion}, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +129,17 @@ func TestDamagedFolder(t *testing.T) {
 		if f.Err() == nil || !f.State().Locked || f.State().Passphrase {
 			t.Errorf("%.20q: %+v, %v", text, f.State(), f.Err())
 		}
+	}
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, lock.FileName), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fifo := lock.New(dir)
+	if fifo.Err() == nil || !strings.Contains(fifo.Err().Error(), "not a regular file; remove it") || !fifo.State().Locked {
+		t.Errorf("a FIFO: %+v, %v", fifo.State(), fifo.Err())
+	}
+	if err := fifo.Forget(); err != nil || lock.New(dir).Err() != nil {
+		t.Errorf("forgotten: %v, %v", err, lock.New(dir).Err())
 	}
 	if f := lock.New(t.TempDir()); f.Err() != nil || f.State().Locked {
 		t.Error("locked without a file")

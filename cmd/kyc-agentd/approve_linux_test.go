@@ -268,6 +268,36 @@ func TestPrintedCode(t *testing.T) {
 	}
 }
 
+// A code that is none of a request, in every form, is one line and changes nothing.
+func TestApproveOfNoCode(t *testing.T) {
+	s := newConfirmed(t, "")
+	for _, id := range []string{"7F3K", "zzzz", "../..", "..", "7F3K/../../status", "?x=y", "%2e%2e", "\x1b[31m", "7F3K 7F3K", strings.Repeat("A", 5000)} {
+		for _, verb := range []string{"approve", "revoke"} {
+			exit, out, errOut := s.run("", "kyc-agentd", verb, id)
+			if exit != exitUsage || out != "" || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "no request has the code ") ||
+				!strings.Contains(errOut, "see: kyc-agentd approvals") || strings.Contains(errOut, "\x1b") || len(errOut) > 200 {
+				t.Errorf("%s %.20q: exit %d: %s%.300s", verb, id, exit, out, errOut)
+			}
+		}
+	}
+}
+
+// While the agent is locked nobody is asked for an approval, which nobody could give: the line says
+// what helps.
+func TestConfirmWhileLocked(t *testing.T) {
+	s := newConfirmed(t, "")
+	s.setPassphrase()
+	s.must("kyc-agentd", "lock")
+	begun := time.Now()
+	exit, _, errOut := s.run("", "kyc-token", "staging")
+	if exit != exitDenied || !strings.Contains(errOut, "the agent is locked with your passphrase") || !strings.Contains(errOut, "run: kyc-agentd unlock") || time.Since(begun) > 5*time.Second {
+		t.Errorf("after %s: exit %d: %s", time.Since(begun), exit, errOut)
+	}
+	if out := s.must("kyc-agentd", "approvals"); !strings.Contains(out, "no requests wait") {
+		t.Error(out)
+	}
+}
+
 // A request to the API is approved by method and path.
 func TestApproveAPI(t *testing.T) {
 	asked := make(chan string, 10)

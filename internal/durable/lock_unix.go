@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+const nonBlocking = syscall.O_NONBLOCK
+
 // Lock takes the lock of a file of root, which orders processes that read files of the folder,
 // change them and write them. Closing the file releases it, and so does the end of the process. If another
 // process has it for longer than within, the error is a [Busy].

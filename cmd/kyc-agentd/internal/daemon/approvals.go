@@ -15,11 +15,19 @@ import (
 func (d *daemon) newApprovals() *approval.Approvals {
 	announcer := desktop.New(d.opts.Vars.Get)
 	a := approval.New(approval.Options{
-		Dir: config.StateDir(d.opts.Vars), User: d.signedIn, Logger: d.log, Record: d.noteApproval,
+		Dir: config.StateDir(d.opts.Vars), User: d.signedIn, Refuse: d.whileLocked, Logger: d.log, Record: d.noteApproval,
 		Announce: func(r approval.Request) { announcer.Announce(announcement(r)) },
 	})
 	a.Configure(d.started.Confirmed())
 	return a
+}
+
+// whileLocked returns why every request is refused: what a person would approve is locked.
+func (d *daemon) whileLocked() error {
+	if e := d.lock.reason(); e != nil {
+		return e
+	}
+	return nil
 }
 
 // announcement returns the text for a notification. It can only be answered at a terminal.
