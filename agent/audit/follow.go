@@ -99,10 +99,15 @@ func (t *tail) rest() error {
 	r := bufio.NewReaderSize(io.NewSectionReader(t.file, t.offset, 1<<62), maxLine)
 	for {
 		raw, err := r.ReadSlice('\n')
+		length := len(raw)
+		for errors.Is(err, bufio.ErrBufferFull) { // no line of the log is so long
+			raw, err = r.ReadSlice('\n')
+			length += len(raw)
+		}
 		if err != nil {
 			return nil //nolint:nilerr // half a line is read again
 		}
-		t.offset += int64(len(raw))
+		t.offset += int64(length)
 		if err := t.line(bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
 			return err
 		}

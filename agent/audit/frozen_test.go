@@ -21,14 +21,15 @@ func TestFrozenDisk(t *testing.T) {
 			dir, log := t.TempDir(), new(testlog.Buffer)
 			thawed := make(chan struct{})
 			l := Open(Options{Dir: dir, Mode: mode, Logger: log.Logger(), sync: func(f *os.File) error { <-thawed; return f.Sync() }})
-			record := func(limit time.Duration) (error, time.Duration) {
+			record := func(limit time.Duration) (time.Duration, error) {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
 				begun := time.Now()
-				return l.Record(ctx, token(1)), time.Since(begun)
+				err := l.Record(ctx, token(1))
+				return time.Since(begun), err
 			}
 			for range 3 {
-				err, took := record(5 * time.Second)
+				took, err := record(5 * time.Second)
 				e, _ := errors.AsType[*agent.Error](err)
 				if mode == On {
 					if err != nil || took > 0 {
@@ -57,7 +58,7 @@ func TestFrozenDisk(t *testing.T) {
 			}
 			close(thawed)
 			synctest.Wait()
-			if err, _ := record(5 * time.Second); err != nil {
+			if _, err := record(5 * time.Second); err != nil {
 				t.Errorf("%s: with a disk that answers: %v", mode, err)
 			}
 			l.Close(context.Background(), Event{Kind: Stop})

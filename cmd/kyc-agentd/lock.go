@@ -40,8 +40,8 @@ func (c *cli) lockAgent(ctx context.Context, least time.Duration) error {
 		return err
 	}
 	if before.Lock == nil || !before.Lock.Locked {
-		if _, err := c.nextImage(ctx, before); err != nil {
-			return err
+		if st, err := c.nextImage(ctx, before); err != nil {
+			return notReplaced(st, err, "locked, but its memory may have sign-ins still, because")
 		}
 	}
 	st, err := c.client().Status(ctx)
@@ -58,6 +58,18 @@ func (c *cli) lockAgent(ctx context.Context, least time.Duration) error {
 		c.io.say("no passphrase unlocks it before %s", st.Lock.Until.Local().Format("2006-01-02 15:04"))
 	}
 	return nil
+}
+
+// notReplaced returns the error of a lock or an unlock after which the process could not be replaced
+// by a fresh image; done says what was done all the same.
+func notReplaced(st agent.Status, err error, done string) error {
+	if st.ImageError == "" {
+		return err
+	}
+	return &agent.Error{
+		Code: agent.CodeConfiguration, Op: "lock", Err: err,
+		Message: done + " no fresh image took over: " + st.ImageError, Hint: "correct that, then run: kyc-agentd restart",
+	}
 }
 
 // refreshPatience is when a person is told what a lock waits for.

@@ -15,6 +15,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/agent/lock"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // A lock during a refresh waits for it, because there is no grace period; who asked gets nothing.
@@ -175,6 +176,46 @@ func TestLockThatCannotBeNoted(t *testing.T) {
 		t.Errorf("exit %d: %s", exit, errOut)
 	}
 	s.must("kyc-token", "prod")
+}
+
+// A lock whose exec fails is one all the same; the line says what the memory may have.
+func TestLockWhoseExecFails(t *testing.T) {
+	t.Parallel()
+	s, srv := newSignedIn(t)
+	program, err := os.ReadFile(s.command("kyc-agentd").Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.install(program, 0o755)
+	s.fileStore()
+	s.start()
+	s.login("prod", "ada", "Plum-stone-41")
+	s.setPassphrase()
+	client := testpeer.Build(t, "kyc-agentd")
+	if err := os.Chmod(s.installed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	installed := s.installed
+	s.installed = client // the verbs
+	exit, _, errOut := s.run("", "kyc-agentd", "lock")
+	if exit != exitConfiguration || strings.Count(errOut, "\n") != 1 || !strings.Contains(errOut, "locked, but its memory may have sign-ins still, because no fresh image took over: ") ||
+		!strings.Contains(errOut, "permission denied; correct that, then run: kyc-agentd restart") {
+		t.Errorf("exit %d: %s", exit, errOut)
+	}
+	if exit, _, errOut := s.run("", "kyc-token", "prod"); exit != exitDenied || !strings.Contains(errOut, "locked with your passphrase") {
+		t.Errorf("kyc-token: exit %d: %s", exit, errOut)
+	}
+	if data, err := os.ReadFile(filepath.Join(s.dir, ".local/state/kyc-agent/lock.json")); err != nil || !strings.Contains(string(data), `"locked":true`) {
+		t.Errorf("%s, %v", data, err)
+	}
+	if err := os.Chmod(installed, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.unlock()
+	s.must("kyc-token", "prod")
+	if n := srv.SignIns(); n != 1 {
+		t.Errorf("%d sign-ins", n)
+	}
 }
 
 // A program that passes the check and is gone a moment later leaves the old one serving, with

@@ -46,8 +46,8 @@ func (c *cli) unlockAgent(ctx context.Context, in *interaction, before agent.Sta
 		return err
 	}
 	if before.Lock.Locked {
-		if _, err := c.nextImage(ctx, before); err != nil {
-			return err
+		if st, err := c.nextImage(ctx, before); err != nil {
+			return notReplaced(st, err, "unlocked, but its memory may have the key still, because")
 		}
 	}
 	c.io.say("the agent is unlocked")
