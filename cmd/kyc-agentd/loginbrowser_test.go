@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -40,8 +39,8 @@ func freeRedirects(t *testing.T, hosts ...string) (uris []string) {
 func (s *binaries) withBrowser(domain string, redirects []string, more ...string) (opened func() string) {
 	s.t.Helper()
 	fifo := filepath.Join(s.dir, "opened")
-	if out, err := exec.Command("mkfifo", fifo).CombinedOutput(); err != nil {
-		s.t.Fatalf("%v: %s", err, out)
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		s.t.Fatal(err)
 	}
 	open := filepath.Join(s.dir, "open-page")
 	if err := os.WriteFile(open, []byte("#!/bin/sh\nprintf '%s\\n' \"$1\" >"+fifo+"\n"), 0o700); err != nil {
@@ -156,7 +155,12 @@ func (v *backgroundVerb) page(t *testing.T) string {
 // signs signs ana in at page, and returns where her browser ends.
 func signs(t *testing.T, srv *cognitotest.Server, page string) (callback string) {
 	t.Helper()
-	callback, err := srv.Authorize(page, "ana", "richtiges Pferd")
+	return signsIn(t, srv, page, "ana", "richtiges Pferd")
+}
+
+func signsIn(t *testing.T, srv *cognitotest.Server, page, user, password string) (callback string) {
+	t.Helper()
+	callback, err := srv.Authorize(page, user, password)
 	if err != nil {
 		t.Fatal(err)
 	}

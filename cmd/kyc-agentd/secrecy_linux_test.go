@@ -61,7 +61,9 @@ func TestSecrecy(t *testing.T) {
 			s.env = append(s.env, "KYC_PROD_IDENTITY_POOL_ID="+aws.IdentityPoolID, "KYC_PROD_AWS_ENDPOINT="+aws.URL, "KYC_PROD_API_URL="+api)
 			defer watchProcesses(t)()
 			w := &witness{binaries: s, t: t, aws: aws, ended: ended}
+			withBrowser := w.withBrowserAt(srv)
 			w.walk(srv, kind)
+			withBrowser.browsers(kind)
 			w.files()
 		})
 	}
@@ -92,7 +94,10 @@ type witness struct {
 
 func (w *witness) walk(srv *cognitotest.Server, kind string) {
 	p := w.start("--store", kind, "--log-level", "debug")
-	defer func() { w.clean("the daemon's log", p.log.String()) }()
+	defer func() {
+		p.stop()
+		w.clean("the daemon's log", p.log.String())
+	}()
 	w.noCore(p)
 	w.signIn("Correct-horse-7")
 	w.signIn("Wrong-zebra-9")
@@ -289,9 +294,9 @@ func (w *witness) say(what, stdin, name string, args ...string) {
 	w.clean(what+": stderr", errOut)
 }
 
-func (w *witness) clean(where, text string) {
+func (w *witness) clean(where, text string, more ...string) {
 	w.t.Helper()
-	for _, secret := range append(slices.Clone(secrets), w.learned...) {
+	for _, secret := range slices.Concat(secrets, w.learned, more) {
 		if i := strings.Index(text, secret); i >= 0 {
 			w.t.Errorf("%s has %q: …%q…", where, secret, text[max(0, i-80):min(len(text), i+20)])
 		}
