@@ -173,7 +173,18 @@ func TestFleetConfiguration(t *testing.T) {
 	if err := os.WriteFile(open, []byte("postgres://127.0.0.1/kyc\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	plain, odd := dsn+".plain", dsn+".odd"
+	for path, text := range map[string]string{
+		plain: "postgres://agent:Hidden-password-6@db.example/kyc?sslmode=require\n",
+		odd:   "postgres://agent:4711/Hidden-password-6@127.0.0.1/kyc\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct{ name, keys, want string }{
+		{"one without a check of the server", fmt.Sprintf("store = \"postgres\"\npostgres_dsn_file = %q", plain), "postgres_dsn_file: PostgreSQL at db.example is another machine, and the sslmode of its connection string does not check whose server it is (require); write sslmode=verify-full"},
+		{"a password with a slash", fmt.Sprintf("store = \"postgres\"\npostgres_dsn_file = %q", odd), "write the characters / ? # @ % of a password as %2F %3F %23 %40 %25"},
 		{"no connection string", `store = "postgres"`, "set postgres_dsn_file, the systemd credential kyc-agentd.postgres, or KYC_POSTGRES_DSN"},
 		{"a bad one", fmt.Sprintf("store = \"postgres\"\npostgres_dsn_file = %q", dsn), "it looks like postgres://USER@HOST/DATABASE?sslmode=verify-full"},
 		{"one that others can read", fmt.Sprintf("store = \"postgres\"\npostgres_dsn_file = %q", open), "chmod 600"},
@@ -195,6 +206,13 @@ func TestFleetConfiguration(t *testing.T) {
 			exit, out, said := a.run("", "kyc-agentd", "serve", "--socket", a.socket())
 			if exit != exitConfiguration || !strings.Contains(said, c.want) || strings.Contains(said+out, "Hidden-password") {
 				t.Errorf("exit %d: %s", exit, said)
+			}
+			if !strings.Contains(c.keys, "postgres_dsn_file") {
+				return // the rest depends on where the agent runs
+			}
+			exit, out, said = a.run("", "kyc-agentd", "config", "check")
+			if exit != exitConfiguration || !strings.Contains(said, c.want) || strings.Contains(said+out, "Hidden-password") {
+				t.Errorf("config check: exit %d: %s", exit, said)
 			}
 		})
 	}

@@ -75,7 +75,7 @@ var floors = map[string][]string{
 	"store/keyring":             {"store", "store/internal/validate", "internal/sanitize"},
 	"store/memory":              {"store", "store/internal/validate"},
 	"store/kubernetes":          {"store", "store/shared", "internal/sanitize", "internal/lazyregexp"},
-	"store/postgres":            {"store", "store/shared", "internal/sanitize", "internal/lazyregexp"},
+	"store/postgres":            {"store", "store/shared", "internal/origin", "internal/sanitize", "internal/lazyregexp"},
 	"store/shared":              {"store", "internal/sanitize"},
 	"store/shared/seal":         {"store/shared"},
 	"store/shared/sharedtest":   {"store", "store/shared"},

@@ -72,10 +72,9 @@ func Open(o Options) (*Engine, error) {
 	if !ValidTable(o.Table) {
 		return nil, fmt.Errorf("the table %.80q is not a name of lower-case letters, digits and '_': %w", o.Table, store.ErrUnusable)
 	}
-	config, err := pgconn.ParseConfig(o.DSN)
-	if err != nil { // its text quotes the DSN
-		return nil, fmt.Errorf("the connection string of PostgreSQL cannot be read; it looks like "+
-			"postgres://USER@HOST/DATABASE?sslmode=verify-full: %w", store.ErrUnusable)
+	config, err := parseDSN(o.DSN)
+	if err != nil {
+		return nil, err
 	}
 	config.ConnectTimeout = connectTimeout
 	if config.RuntimeParams["application_name"] == "" {
@@ -256,18 +255,14 @@ func (e *Engine) errorf(kind error, format string, args ...any) error {
 	return fmt.Errorf("PostgreSQL %s: %w: %w", e.where(), fmt.Errorf(format, args...), kind)
 }
 
-// explain says what a person has to do, by the SQLSTATE. The driver's own text is left out where
-// it could quote the connection string.
+// explain says what a person has to do, by the SQLSTATE.
 func (e *Engine) explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		if cause := context.Cause(context.Background()); cause == nil && pgconn.Timeout(err) {
-			return e.errorf(store.ErrUnavailable, "no answer in time")
-		}
-		return e.errorf(store.ErrUnavailable, "no connection")
+		return e.errorf(store.ErrUnavailable, "%s", connectProblem(err))
 	}
 	switch {
 	case pg.Code == "42P01":
@@ -276,6 +271,9 @@ func (e *Engine) explain(err error) error {
 		return e.errorf(store.ErrUnusable, "%s; run: GRANT SELECT, INSERT, UPDATE ON %s TO …", oneLine(pg.Message), e.table)
 	case pg.Code == "3D000", pg.Code[:2] == "28":
 		return e.errorf(store.ErrUnusable, "%s; correct the connection string", oneLine(pg.Message))
+	case pg.Code == "42704", pg.Code == "22023":
+		// Its text quotes a parameter, which is a piece of a password with a space in it.
+		return e.errorf(store.ErrUnusable, "the server does not know a parameter of the connection string; correct that, and write a value with spaces as 'in quotes'")
 	case pg.Code == "25006":
 		return e.errorf(store.ErrUnavailable, "it is read-only")
 	case pg.Code[:2] == "42":

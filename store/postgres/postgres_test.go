@@ -96,6 +96,7 @@ func faults(t *testing.T, pg *engine.Postgres) {
 		{"too many connections", "ALTER ROLE agent CONNECTION LIMIT 0", "ALTER ROLE agent CONNECTION LIMIT -1", agent, store.ErrUnavailable, "too many connections"},
 		{"wrong password", "", "", strings.Replace(agent, engine.PostgresPassword, "Wrong-password-4", 1), store.ErrUnusable, "correct the connection string"},
 		{"no database", "", "", strings.Replace(agent, "/kyc?", "/nothing?", 1), store.ErrUnusable, "correct the connection string"},
+		{"a piece of a password", "", "", agent + "&zebra_assword-=1", store.ErrUnusable, "does not know a parameter of the connection string"},
 		{"nobody listens", "", "", "postgres://agent:" + engine.PostgresPassword + "@127.0.0.1:1/kyc?sslmode=disable", store.ErrUnavailable, "no connection"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -72,7 +72,8 @@ type Config struct {
 	// PostgresDSNFile holds the connection string of store = "postgres", in one line, such as
 	// postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full: an absolute path, or one that
 	// begins with ~/. Default: the systemd credential kyc-agentd.postgres, else the variable
-	// KYC_POSTGRES_DSN. A file that is missing, open to others or not yours is an error. A
+	// KYC_POSTGRES_DSN. A file that is missing, open to others or not yours is an error, and so
+	// is a connection to another machine that is not encrypted or does not check the server. A
 	// change needs a restart.
 	PostgresDSNFile SecretPath `toml:"postgres_dsn_file"`
 	// PostgresTable is the table, which `kyc-agentd store init` makes: "kyc_agent", or with a

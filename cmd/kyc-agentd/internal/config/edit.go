@@ -92,7 +92,7 @@ func applyChanges(path string, data []byte, keys []knownKey, changes []Change, v
 	if err != nil {
 		return nil, nil, Errorf("nothing is changed, because this would be wrong: %v", err)
 	}
-	return edited, c.needsCredential(), nil
+	return edited, c.needsCredential(vars), nil
 }
 
 func setKey(data []byte, key knownKey, value, path string) ([]byte, error) {

@@ -72,25 +72,31 @@ func (c Config) Kubernetes(vars Environ) kubernetes.Options {
 	}
 }
 
-// Postgres returns where the table of the fleet is. It reads the connection string.
-func (c Config) Postgres(vars Environ) (postgres.Options, error) {
-	o := postgres.Options{Table: c.PostgresTable.s}
-	file := findSecretFile(c.PostgresDSNFile, postgresCredential, vars)
-	if file.path == "" {
-		if o.DSN = vars.Get(postgresVariable); o.DSN == "" {
-			return o, Errorf("store = \"postgres\" needs a connection string; set postgres_dsn_file, the systemd credential %s, or %s", postgresCredential, postgresVariable)
+// Postgres returns the engine of a fleet in PostgreSQL. It reads the connection string, and makes
+// no connection.
+func (c Config) Postgres(vars Environ) (*postgres.Engine, error) {
+	o, from := postgres.Options{Table: c.PostgresTable.s}, postgresVariable
+	if file := findSecretFile(c.PostgresDSNFile, postgresCredential, vars); file.path != "" {
+		from = file.label("postgres_dsn_file")
+		secret, _, err := file.read()
+		if err != nil {
+			return nil, Errorf("%s: %v", from, err)
 		}
-		return o, nil
+		o.DSN = secret.Reveal()
+	} else if o.DSN = vars.Get(postgresVariable); o.DSN == "" {
+		return nil, Errorf("store = \"postgres\" needs a connection string; set postgres_dsn_file, the systemd credential %s, or %s", postgresCredential, postgresVariable)
 	}
-	secret, err := ReadSecretFile(file.path)
-	if file.credential {
-		secret, _, err = file.read()
-	}
+	e, err := postgres.Open(o)
 	if err != nil {
-		return o, Errorf("%s: %v", file.label("postgres_dsn_file"), err)
+		return nil, Errorf("%s: %v", from, err)
 	}
-	o.DSN = secret.Reveal()
-	return o, nil
+	return e, nil
+}
+
+// KnowsPostgres reports whether the connection string is where every program of the user finds it,
+// and not a systemd credential.
+func (c Config) KnowsPostgres(vars Environ) bool {
+	return c.PostgresDSNFile.s != "" || vars.Get(postgresVariable) != ""
 }
 
 // checkFallback refuses a fallback that could never be used.

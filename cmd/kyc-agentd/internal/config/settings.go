@@ -72,14 +72,17 @@ func FilePath(file string, vars Environ) (string, error) {
 func Check(file string, vars Environ) (c Config, warnings []string, err error) {
 	c, warnings, err = Load(file, vars)
 	if err == nil {
-		warnings = append(warnings, c.needsCredential()...)
+		warnings = append(warnings, c.needsCredential(vars)...)
 		err = c.checkFiles(file, vars)
 	}
 	return c, warnings, err
 }
 
-// needsCredential warns of environments that no daemon accepts without a systemd credential.
-func (c Config) needsCredential() (warnings []string) {
+// needsCredential warns of what no daemon accepts without a systemd credential.
+func (c Config) needsCredential(vars Environ) (warnings []string) {
+	if c.Store.s == "postgres" && !c.KnowsPostgres(vars) {
+		warnings = append(warnings, "store is postgres and postgres_dsn_file is not set: the daemon starts only with the systemd credential "+postgresCredential+" or the variable "+postgresVariable)
+	}
 	for _, name := range c.Names() {
 		if e := c.Environments[name]; e.Username.s != "" && e.PasswordFile.s == "" {
 			warnings = append(warnings, fmt.Sprintf(
@@ -103,6 +106,11 @@ func (c Config) checkFiles(file string, vars Environ) error {
 		if source, err := e.Unattended(name, vars); err != nil {
 			return err
 		} else if _, err := source.Credential(); err != nil {
+			return err
+		}
+	}
+	if c.Store.s == "postgres" && c.KnowsPostgres(vars) {
+		if _, err := c.Postgres(vars); err != nil {
 			return err
 		}
 	}

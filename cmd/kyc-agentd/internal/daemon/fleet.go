@@ -41,11 +41,7 @@ func (d *daemon) openFleet() (*shared.Fleet, error) {
 
 func (d *daemon) openEngine(c config.Config) (shared.Engine, error) {
 	if c.Store.String() == "postgres" {
-		options, err := c.Postgres(d.opts.Vars)
-		if err != nil {
-			return nil, err
-		}
-		return postgres.Open(options)
+		return c.Postgres(d.opts.Vars)
 	}
 	options := c.Kubernetes(d.opts.Vars)
 	options.Logger = d.log

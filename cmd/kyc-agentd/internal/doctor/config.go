@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -90,6 +91,13 @@ func checkSecrets(_ context.Context, p *probe) (found []Finding) {
 		}
 		if err := p.passwordError(name, e); err != nil {
 			found = append(found, secretFinding("secrets.password", name, err))
+		}
+	}
+	if p.config.Store.String() == "postgres" && p.config.KnowsPostgres(p.opts.Vars) {
+		used++
+		if _, err := p.config.Postgres(p.opts.Vars); err != nil {
+			message, fix := advice(err)
+			found = append(found, problem("secrets.postgres", cmp.Or(fix, "correct it, then run: kyc-agentd restart"), "%s", message))
 		}
 	}
 	if len(found) == 0 && used > 0 {

@@ -234,6 +234,10 @@ var scenarios = []scenario{
 	{"no password to sign in with", "secrets.password", SeverityProblem, "mode 0600", func(w *fixture) {
 		w.set("KYC_STAGING_USERNAME=ana", "KYC_STAGING_PASSWORD_FILE="+w.path("gone"))
 	}},
+	{"a fleet without TLS", "secrets.postgres", SeverityProblem, "write sslmode=verify-full", func(w *fixture) {
+		w.write("dsn", "postgres://agent:Hidden-password-6@db.example/kyc", 0o600)
+		w.write(".config/kyc-agent/config.toml", "store = \"postgres\"\npostgres_dsn_file = \""+w.path("dsn")+"\"\n", 0o600)
+	}},
 	{"neither keyring nor key", "store.memory", SeverityWarning, "kyc-agentd keygen", func(w *fixture) {
 		w.write(".config/kyc-agent/config.toml", "", 0o600)
 		w.pretend(func(st *agent.Status) { st.Store = store.Info{Kind: "memory"} })
