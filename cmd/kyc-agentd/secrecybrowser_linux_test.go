@@ -27,6 +27,7 @@ type browserWitness struct {
 	srv    *cognitotest.Server
 	opened func() string
 	daemon *daemonProcess
+	pages  []string // that were opened; a command of $BROWSER may end late
 
 	closeBrowser func()
 }
@@ -142,13 +143,14 @@ func (w *browserWitness) browser(what string, answer func(login *backgroundVerb,
 	w.t.Helper()
 	login := w.background("login", "--browser", "prod")
 	page := w.opened()
+	w.pages = append(w.pages, page)
 	u, err := url.Parse(page)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	callback := signsIn(w.t, w.srv, page, "bea", "Correct-horse-7")
 	w.learned = append(w.learned, u.Query().Get("state"), u.Query().Get("nonce"), w.form(callback).Get("code"))
-	if !w.processes(what, page) {
+	if !w.processes(what) {
 		w.t.Errorf("%s: $BROWSER does not run", what)
 	}
 	verifiers, before := make(chan string, 1), w.srv.Calls(cognitotest.TokenEndpoint)
@@ -157,7 +159,7 @@ func (w *browserWitness) browser(what string, answer func(login *backgroundVerb,
 			return
 		}
 		form, _ := url.ParseQuery(string(c.Body))
-		w.processes(what+", during the exchange", page, form.Get("code_verifier"))
+		w.processes(what+", during the exchange", form.Get("code_verifier"))
 		verifiers <- form.Get("code_verifier")
 	})
 	answer(login, callback)
@@ -176,8 +178,8 @@ func (w *browserWitness) browser(what string, answer func(login *backgroundVerb,
 }
 
 // processes looks for what was learned in the command line and the environment of every process,
-// and reports whether the command of $BROWSER is among them, of which the page is an argument.
-func (w *browserWitness) processes(what, page string, more ...string) (browser bool) {
+// and reports whether a command of $BROWSER is among them, of which a page is an argument.
+func (w *browserWitness) processes(what string, more ...string) (browser bool) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, cmdline := range files {
 		for _, file := range []string{cmdline, filepath.Join(filepath.Dir(cmdline), "environ")} {
@@ -186,7 +188,10 @@ func (w *browserWitness) processes(what, page string, more ...string) (browser b
 				continue // gone, or not ours to read
 			}
 			if file == cmdline && bytes.Contains(data, []byte("open-page\x00")) {
-				data, browser = bytes.Replace(data, []byte(page), nil, 1), true
+				for _, page := range w.pages {
+					data = bytes.Replace(data, []byte(page), nil, 1)
+				}
+				browser = true
 			}
 			w.clean(what+": "+file, string(data), more...)
 		}
