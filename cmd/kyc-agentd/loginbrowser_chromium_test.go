@@ -123,6 +123,24 @@ func TestBrowserSignInAtAnotherServer(t *testing.T) {
 	s.must("kyc-agentd", "logout", "staging")
 }
 
+// The doctor asks that server, too, and signs nobody in.
+func TestDoctorAtAnotherServer(t *testing.T) {
+	testpeer.Slow(t)
+	redirects := freeRedirects(t, "localhost")
+	peer := newPeerProvider(t, redirects)
+	for _, c := range []struct{ client, redirect, says string }{
+		{"oidcproviderclient", redirects[0], "has a sign-in page for the app client and redirect_uris"},
+		{"someoneelse", redirects[0], "does not take the app client someoneelse"},
+		{"oidcproviderclient", "http://localhost:1/other", "does not have the callback URL http://localhost:1/other"},
+	} {
+		s := newBinaries(t, peer.url, "us-east-2_peer", c.client)
+		s.env = append(s.env, "KYC_STAGING_DOMAIN="+peer.url, "KYC_STAGING_REDIRECT_URIS="+c.redirect, "KYC_STAGING_AUTH_FLOW=browser")
+		if _, out, _ := s.run("", "kyc-agentd", "doctor", "staging"); !strings.Contains(out, c.says) {
+			t.Errorf("%s, %s: no %q in\n%s", c.client, c.redirect, c.says, out)
+		}
+	}
+}
+
 // The pages of a Cognito, in a real browser, which then is signed out, too.
 func TestBrowserSignInAtCognito(t *testing.T) {
 	browser := testpeer.NewChromium(t)

@@ -61,7 +61,10 @@ func (s *Server) addManagedLogin(mux *http.ServeMux) {
 	mux.HandleFunc("POST /login", s.serveLoginForm)
 	mux.HandleFunc("POST /oauth2/token", s.serveToken)
 	mux.HandleFunc("GET /logout", s.serveLogout)
+	mux.HandleFunc("GET /error", func(w http.ResponseWriter, r *http.Request) { s.errorPage(w, r.URL.Query().Get("error")) })
 }
+
+const redirectMismatch = "redirect_mismatch"
 
 // errorPage is what the domain shows if there is nowhere to send the browser.
 func (s *Server) errorPage(w http.ResponseWriter, message string) {
@@ -80,7 +83,7 @@ func (s *Server) checkAuthorize(q url.Values) (page, oauth string) {
 	case !s.clients[q.Get("client_id")]:
 		return "Client " + q.Get("client_id") + " does not exist.", ""
 	case !slices.Contains(s.set.redirectURIs, q.Get("redirect_uri")):
-		return "redirect_mismatch", ""
+		return redirectMismatch, ""
 	case q.Get("response_type") != "code":
 		return "", "unsupported_response_type"
 	case q.Get("code_challenge") != "" && q.Get("code_challenge_method") != "S256":
@@ -95,6 +98,8 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	s.recordPage(AuthorizeEndpoint, r, nil)
 	q := r.URL.Query()
 	switch page, oauth := s.checkAuthorize(q); {
+	case page == redirectMismatch: // as of Cognito, seen in 2026
+		http.Redirect(w, r, "/error?"+url.Values{"error": {page}, "client_id": {q.Get("client_id")}}.Encode(), http.StatusFound)
 	case page != "":
 		s.errorPage(w, page)
 	case oauth != "":
@@ -258,7 +263,7 @@ func (s *Server) serveLogout(w http.ResponseWriter, r *http.Request) {
 	known := s.clients[r.URL.Query().Get("client_id")] && slices.Contains(s.set.logoutURIs, r.URL.Query().Get("logout_uri"))
 	s.mu.Unlock()
 	if !known {
-		s.errorPage(w, "redirect_mismatch")
+		s.errorPage(w, redirectMismatch)
 		return
 	}
 	http.Redirect(w, r, r.URL.Query().Get("logout_uri"), http.StatusFound)

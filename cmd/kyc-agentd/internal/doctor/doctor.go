@@ -72,6 +72,7 @@ var checks = []check{
 	{id: "cognito", area: areaNetwork, network: true, run: checkCognito},
 	{id: "jwks", area: areaNetwork, network: true, run: checkKeys},
 	{id: "issuer", area: areaNetwork, network: true, run: checkIssuer},
+	{id: "domain", area: areaNetwork, network: true, run: checkDomain},
 	{id: "signin", area: "sign-in", run: checkSignIns},
 	{id: "sinks", area: "sign-in", run: checkSinks},
 }

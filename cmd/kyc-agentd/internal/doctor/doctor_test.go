@@ -311,6 +311,27 @@ var scenarios = []scenario{
 		w.t.Cleanup(front.Close)
 		w.set("KYC_STAGING_ENDPOINT="+front.URL, "KYC_STAGING_ISSUER="+w.cognito.Issuer())
 	}},
+	{"a callback URL that is not registered", "domain.redirect-uri", SeverityProblem, "correct redirect_uris of environment staging", func(w *fixture) {
+		w.browser(w.cognito.Domain())
+	}},
+	{"a domain that DNS does not know", "domain.dns", SeverityProblem, "getent hosts kyc.example", func(w *fixture) {
+		w.browser("https://kyc.example")
+		w.look = func(p *probe) { p.resolver = resolverAt(w.t, noSuchHost) }
+	}},
+	{"a domain where nobody listens", "domain.connection", SeverityProblem, "curl -sv http://127.0.0.1:1/oauth2/authorize", func(w *fixture) {
+		w.browser("http://127.0.0.1:1")
+	}},
+	{"a domain behind a proxy that opens TLS", "domain.tls", SeverityProblem, "update-ca-certificates", func(w *fixture) {
+		opening := httptest.NewTLSServer(http.NotFoundHandler())
+		opening.Config.ErrorLog = log.New(io.Discard, "", 0)
+		w.t.Cleanup(opening.Close)
+		w.browser(opening.URL)
+	}},
+	{"a domain that is another web site", "domain.answer", SeverityProblem, "check domain of environment staging", func(w *fixture) {
+		site := httptest.NewServer(http.NotFoundHandler())
+		w.t.Cleanup(site.Close)
+		w.browser(site.URL)
+	}},
 	{"a port where nobody listens", "cognito.connection", SeverityProblem, "curl -sv", func(w *fixture) {
 		w.cognito.Close()
 	}},
@@ -498,11 +519,13 @@ func (s scenario) in(found []Finding) (Finding, bool) {
 // Where all is well there is nothing to warn of, at the terminal as for programs.
 func TestDoctorOfTheWell(t *testing.T) {
 	w := newFixture(t)
+	w.browser(w.cognito.Domain())
+	w.cognito.Set(cognitotest.RedirectURIs(testRedirect))
 	found, worst, out := w.run("")
 	if worst != 0 {
 		t.Errorf("worst %d\n%s", worst, out)
 	}
-	for _, id := range []string{"socket", "agent", "agents", "variables", "units", "linger", "config", "store", "state", "clock", "dns", "cognito", "jwks", "signin"} {
+	for _, id := range []string{"socket", "agent", "agents", "variables", "units", "linger", "config", "store", "state", "clock", "dns", "cognito", "jwks", "domain", "signin"} {
 		if !slices.ContainsFunc(found, func(f Finding) bool { return f.ID == id && f.Severity == SeverityOK }) {
 			t.Errorf("nothing good is said of %s\n%s", id, out)
 		}
@@ -523,7 +546,7 @@ func TestDoctorOffline(t *testing.T) {
 		t.Errorf("worst %d, %d calls\n%s", worst, len(w.cognito.Log())-before, out)
 	}
 	for _, f := range found {
-		if f.ID == "dns" || f.ID == "cognito" || f.ID == "jwks" || f.Environment == "prod" {
+		if f.ID == "dns" || f.ID == "cognito" || f.ID == "jwks" || f.ID == "domain" || f.Environment == "prod" {
 			t.Errorf("%+v", f)
 		}
 	}

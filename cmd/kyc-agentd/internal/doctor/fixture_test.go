@@ -81,6 +81,13 @@ func newFixture(t *testing.T, options ...cognitotest.Option) *fixture {
 	return w
 }
 
+const testRedirect = "http://localhost:8765/callback"
+
+// browser lets staging sign in with a browser at domain.
+func (w *fixture) browser(domain string) {
+	w.set("KYC_STAGING_DOMAIN="+domain, "KYC_STAGING_REDIRECT_URIS="+testRedirect)
+}
+
 func (w *fixture) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(testpeer.Build(w.t, "kyc-agentd"), args...)
 	cmd.Env = slices.Clone(w.env)

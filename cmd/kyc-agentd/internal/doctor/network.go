@@ -32,7 +32,7 @@ type poolProbe struct {
 	result func() *cognito.ProbeResult
 }
 
-func (p *probe) newPool(ctx context.Context, name string, auth *cognito.Authenticator) *poolProbe {
+func (p *probe) newPool(ctx context.Context, name string) *poolProbe {
 	e := p.config.Environments[name]
 	e.Username, e.PasswordFile = config.Username{}, config.SecretPath{} // the probe does not sign in
 	o := &poolProbe{name: name}
@@ -47,7 +47,7 @@ func (p *probe) newPool(ctx context.Context, name string, auth *cognito.Authenti
 		if o.resolved() != nil {
 			return nil
 		}
-		return new(auth.Probe(ctx, o.env))
+		return new(p.auth.Probe(ctx, o.env))
 	})
 	return o
 }

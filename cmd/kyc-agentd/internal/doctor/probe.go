@@ -39,6 +39,7 @@ type probe struct {
 	// What several checks need, asked once.
 	units   func() (units, error)
 	keyring func() error
+	auth    *cognito.Authenticator
 	pools   map[string]*poolProbe // by environment
 }
 
@@ -53,10 +54,10 @@ func (p *probe) load(ctx context.Context) {
 	p.status, p.statusErr = p.askStatus(ctx, p.opts.Socket)
 	p.units = sync.OnceValues(func() (units, error) { return p.askUnits(ctx) })
 	p.keyring = sync.OnceValue(func() error { return p.askKeyring(ctx) })
-	auth := cognito.New(cognito.Options{Resolver: p.resolver, Proxy: p.proxy, Now: p.now})
+	p.auth = cognito.New(cognito.Options{Resolver: p.resolver, Proxy: p.proxy, Now: p.now})
 	p.pools = map[string]*poolProbe{}
 	for _, name := range p.names() {
-		p.pools[name] = p.newPool(ctx, name, auth)
+		p.pools[name] = p.newPool(ctx, name)
 	}
 }
 
