@@ -254,6 +254,38 @@ func TestFleetRolledBack(t *testing.T) {
 	})
 }
 
+// A new node that finds the restored sign-in refused ends it for nobody who has seen a newer one:
+// that one is put back by the next refresh, and the new node has it as well.
+func TestFleetRolledBackAndRefused(t *testing.T) {
+	inFleet(t, 2, nil, func(f *fleet) {
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		f.same()
+		old := f.value()
+		f.beat(2 * time.Hour)
+		f.put(old)
+		late := f.add("late", fleetKey)
+		if _, err := late.ask(); agent.CodeOf(err) != agent.CodeLoginRequired {
+			t.Fatalf("the old refresh token works: %v", err)
+		}
+		synctest.Wait()
+		f.nodes = f.nodes[:2]
+		f.same()
+		for _, n := range f.nodes {
+			if st := n.status(); !strings.Contains(st.Fleet.Error, "restored from a backup") {
+				t.Fatalf("%s: %s, %+v", n.name, st.State, st.Fleet)
+			}
+		}
+		f.beat(2 * time.Hour)
+		f.nodes = append(f.nodes, late)
+		f.same()
+		for _, n := range f.nodes {
+			if st := n.status(); st.Fleet.Error != "" {
+				t.Errorf("%s: %+v", n.name, st.Fleet)
+			}
+		}
+	})
+}
+
 // A node that only remembers how far the fleet was refuses an older value, and says the way out.
 func TestFleetRolledBackAfterRestart(t *testing.T) {
 	inFleet(t, 1, nil, func(f *fleet) {

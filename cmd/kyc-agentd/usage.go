@@ -378,7 +378,7 @@ in memory into files.
   --socket PATH  not used
 `
 
-const usageStore = `Usage: kyc-agentd store init [--config FILE]
+const usageStore = `Usage: kyc-agentd store init [--config FILE] [--dsn-file FILE]
 
 Prepares the store that the agents of several machines share (store =
 "postgres" or "kubernetes" in config.toml), once for all of them. It makes the
@@ -386,8 +386,10 @@ table of PostgreSQL, if there is none, and says what to grant to the agents'
 role. The Secret of Kubernetes is made by kubectl; init checks that this agent
 may read it.
 
-  --config FILE  instead of $XDG_CONFIG_HOME/kyc-agent/config.toml
-  --socket PATH  not used
+  --dsn-file FILE  an absolute path, of the connection string of a role that may
+                   make tables; instead of postgres_dsn_file, and 0600 as well
+  --config FILE    instead of $XDG_CONFIG_HOME/kyc-agent/config.toml
+  --socket PATH    not used
 `
 
 const usageCompletion = `Usage: kyc-agentd completion bash|fish|zsh

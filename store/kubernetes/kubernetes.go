@@ -93,21 +93,21 @@ func Open(o Options) (*Engine, error) {
 	}
 	host, port := o.Getenv("KUBERNETES_SERVICE_HOST"), o.Getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
-		return nil, fmt.Errorf("store = \"kubernetes\": KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, as they are in a pod: %w", store.ErrUnusable)
+		return nil, shared.Errorf(store.ErrUnusable, "store = \"kubernetes\": KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, as they are in a pod")
 	}
 	if o.Namespace == "" {
 		data, err := os.ReadFile(filepath.Join(o.Credentials, "namespace"))
 		if err != nil {
-			return nil, fmt.Errorf("store = \"kubernetes\": no namespace: %w; set kubernetes_namespace: %w", err, store.ErrUnusable)
+			return nil, shared.Errorf(store.ErrUnusable, "store = \"kubernetes\": no namespace (%w); set kubernetes_namespace", err)
 		}
 		o.Namespace = strings.TrimSpace(string(data))
 	}
 	if !ValidName(o.Namespace) || !ValidName(o.Secret) {
-		return nil, fmt.Errorf("store = \"kubernetes\": %.80q and %.80q are not names of a namespace and a Secret: %w", o.Namespace, o.Secret, store.ErrUnusable)
+		return nil, shared.Errorf(store.ErrUnusable, "store = \"kubernetes\": %.80q and %.80q are not names of a namespace and a Secret", o.Namespace, o.Secret)
 	}
 	c, err := newClient(host, port, o.Credentials)
 	if err != nil {
-		return nil, fmt.Errorf("store = \"kubernetes\": %w: %w", err, store.ErrUnusable)
+		return nil, shared.Errorf(store.ErrUnusable, "store = \"kubernetes\": %w", err)
 	}
 	return &Engine{client: c, namespace: o.Namespace, name: o.Secret, log: o.Logger}, nil
 }
@@ -311,7 +311,7 @@ func (e *Engine) watch(ctx context.Context, key string, known []byte, version st
 }
 
 func (e *Engine) errorf(kind error, format string, args ...any) error {
-	return fmt.Errorf("the Secret %s/%s: %w: %w", e.namespace, e.name, fmt.Errorf(format, args...), kind)
+	return shared.Errorf(kind, "the Secret %s/%s: %w", e.namespace, e.name, fmt.Errorf(format, args...))
 }
 
 // explain says what a person has to do about a refusal. verb is that of the Role.
@@ -324,9 +324,9 @@ func (e *Engine) explain(verb string, err error) error {
 	case 401:
 		return e.errorf(store.ErrUnusable, "the API server does not accept the service account's token: %w", refused)
 	case 403:
-		return e.errorf(store.ErrUnusable, "the service account may not %s it; the Role needs the verb %s for this Secret: %w", verb, verb, refused)
+		return e.errorf(store.ErrUnusable, "the service account may not %s it (%w); the Role needs the verb %s for this Secret", verb, refused, verb)
 	case 404:
-		return e.errorf(store.ErrUnusable, "it does not exist; run: kubectl create secret generic %s -n %s: %w", e.name, e.namespace, refused)
+		return e.errorf(store.ErrUnusable, "it does not exist (%w); run: kubectl create secret generic %s -n %s", refused, e.name, e.namespace)
 	case 400, 405, 413, 422:
 		return e.errorf(store.ErrUnusable, "%w", refused)
 	}

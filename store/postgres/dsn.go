@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"strings"
@@ -14,22 +13,23 @@ import (
 
 	"github.com/legaltalent/kyc-agent/internal/origin"
 	"github.com/legaltalent/kyc-agent/store"
+	"github.com/legaltalent/kyc-agent/store/shared"
 )
 
 // parseDSN reads a connection string, with what libpq's variables and files add to it. No error
 // quotes it.
 func parseDSN(dsn string) (*pgconn.Config, error) {
 	if strayAt(dsn) {
-		return nil, fmt.Errorf("the connection string of PostgreSQL has an @ after its host, so the password is cut off; "+
-			"write the characters / ? # @ %% of a password as %%2F %%3F %%23 %%40 %%25: %w", store.ErrUnusable)
+		return nil, shared.Errorf(store.ErrUnusable, "the connection string of PostgreSQL has an @ after its host, so the password is cut off; "+
+			"write the characters / ? # @ %% of a password as %%2F %%3F %%23 %%40 %%25")
 	}
 	config, err := pgconn.ParseConfig(dsn)
 	if file, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, fmt.Errorf("a file that the connection string of PostgreSQL names (sslrootcert, sslcert or sslkey) cannot be read: %w: %w", file.Err, store.ErrUnusable)
+		return nil, shared.Errorf(store.ErrUnusable, "a file that the connection string of PostgreSQL names (sslrootcert, sslcert or sslkey) cannot be read: %w", file.Err)
 	}
 	if err != nil { // its text quotes the DSN
-		return nil, fmt.Errorf("the connection string of PostgreSQL cannot be read; it looks like "+
-			"postgres://USER@HOST/DATABASE?sslmode=verify-full: %w", store.ErrUnusable)
+		return nil, shared.Errorf(store.ErrUnusable, "the connection string of PostgreSQL cannot be read; it looks like "+
+			"postgres://USER@HOST/DATABASE?sslmode=verify-full")
 	}
 	return config, checkTLS(config)
 }
@@ -54,8 +54,8 @@ func checkTLS(config *pgconn.Config) error {
 			continue
 		}
 		if problem := tlsProblem(way.TLSConfig); problem != "" && (err == nil || way.TLSConfig == nil) {
-			err = fmt.Errorf("PostgreSQL at %s is another machine, and the sslmode of its connection string %s; "+
-				"write sslmode=verify-full, and sslrootcert=FILE if the server's certificate is of a CA of your own: %w", oneLine(way.Host), problem, store.ErrUnusable)
+			err = shared.Errorf(store.ErrUnusable, "PostgreSQL at %s is another machine, and the sslmode of its connection string %s; "+
+				"write sslmode=verify-full, and sslrootcert=FILE if the server's certificate is of a CA of your own", oneLine(way.Host), problem)
 		}
 	}
 	return err

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ func ValidTable(name string) bool { return tablePattern.MatchString(name) }
 func Open(o Options) (*Engine, error) {
 	o.Table = cmp.Or(o.Table, DefaultTable)
 	if !ValidTable(o.Table) {
-		return nil, fmt.Errorf("the table %.80q is not a name of lower-case letters, digits and '_': %w", o.Table, store.ErrUnusable)
+		return nil, shared.Errorf(store.ErrUnusable, "the table %.80q is not a name of lower-case letters, digits and '_'", o.Table)
 	}
 	config, err := parseDSN(o.DSN)
 	if err != nil {
@@ -91,6 +92,14 @@ func (e *Engine) Describe() store.Info {
 // where names the table, without user and password.
 func (e *Engine) where() string {
 	return e.config.Host + ":" + strconv.Itoa(int(e.config.Port)) + "/" + e.config.Database + " " + e.table
+}
+
+// role returns the role of the agents, as SQL has it.
+func (e *Engine) role() string {
+	if ValidTable(e.config.User) {
+		return e.config.User
+	}
+	return "ROLE"
 }
 
 // Init makes the table if there is none.
@@ -189,17 +198,17 @@ func (e *Engine) exec(ctx context.Context, change bool, sql string, args ...[]by
 		if conn := e.take(); conn != nil {
 			result = e.execOn(ctx, conn, true, sql, args)
 			if result.Err == nil || ctx.Err() != nil {
-				return result, false, e.explain(result.Err)
+				return result, false, e.explain(sql, result.Err)
 			}
 			resent = true
 		}
 	}
 	conn, err := pgconn.ConnectConfig(ctx, e.config)
 	if err != nil {
-		return nil, resent, e.explain(err)
+		return nil, resent, e.explain(sql, err)
 	}
 	result = e.execOn(ctx, conn, change, sql, args)
-	return result, resent, e.explain(result.Err)
+	return result, resent, e.explain(sql, result.Err)
 }
 
 // execOn runs one statement on conn, and keeps or closes that.
@@ -252,11 +261,11 @@ func closeConn(ctx context.Context, conn *pgconn.PgConn) {
 }
 
 func (e *Engine) errorf(kind error, format string, args ...any) error {
-	return fmt.Errorf("PostgreSQL %s: %w: %w", e.where(), fmt.Errorf(format, args...), kind)
+	return shared.Errorf(kind, "PostgreSQL %s: %w", e.where(), fmt.Errorf(format, args...))
 }
 
-// explain says what a person has to do, by the SQLSTATE.
-func (e *Engine) explain(err error) error {
+// explain says what a person has to do, by the SQLSTATE, after a statement.
+func (e *Engine) explain(sql string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -267,8 +276,10 @@ func (e *Engine) explain(err error) error {
 	switch {
 	case pg.Code == "42P01":
 		return e.errorf(store.ErrUnusable, "there is no table %s; run once: kyc-agentd store init", e.table)
+	case pg.Code == "42501" && strings.HasPrefix(sql, "CREATE"):
+		return e.errorf(store.ErrUnusable, "%s; run it as a role that may make tables: kyc-agentd store init --dsn-file FILE", oneLine(pg.Message))
 	case pg.Code == "42501":
-		return e.errorf(store.ErrUnusable, "%s; run: GRANT SELECT, INSERT, UPDATE ON %s TO …", oneLine(pg.Message), e.table)
+		return e.errorf(store.ErrUnusable, "%s; run: GRANT SELECT, INSERT, UPDATE ON %s TO %s", oneLine(pg.Message), e.table, e.role())
 	case pg.Code == "3D000", pg.Code[:2] == "28":
 		return e.errorf(store.ErrUnusable, "%s; correct the connection string", oneLine(pg.Message))
 	case pg.Code == "42704", pg.Code == "22023":

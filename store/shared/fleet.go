@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -203,12 +202,12 @@ func (f *Fleet) noteRevision(environment string, o object, r Record, floor int64
 	switch {
 	case o.Sealed == nil && floor > 0:
 		f.mu.Unlock()
-		return fmt.Errorf("there is no sign-in of %s, and this agent has seen revision %d; was it deleted, or restored from a backup? Sign in anew on one machine: kyc-agentd login %s: %w",
-			environment, floor, environment, ErrRolledBack)
-	case r.Revision < floor:
+		return Errorf(ErrRolledBack, "there is no sign-in of %s, and this agent has seen revision %d: it was deleted, or the store was restored from a backup; sign in anew on one machine: kyc-agentd login %s",
+			environment, floor, environment)
+	case r.Revision < floor, r.Revision > floor && r.Refused > 0 && r.Refused < floor:
 		f.mu.Unlock()
-		return fmt.Errorf("the sign-in of %s has revision %d, and this agent has seen %d; was it restored from a backup? Sign in anew on one machine: kyc-agentd login %s: %w",
-			environment, r.Revision, floor, environment, ErrRolledBack)
+		return Errorf(ErrRolledBack, "the sign-in of %s has revision %d, and this agent has seen %d: the store was restored from a backup; sign in anew on one machine: kyc-agentd login %s",
+			environment, cmp.Or(r.Refused, r.Revision), floor, environment)
 	}
 	if r.Revision < seen {
 		f.mu.Unlock()

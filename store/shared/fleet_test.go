@@ -79,3 +79,56 @@ func TestOvertakenRead(t *testing.T) {
 		}
 	})
 }
+
+// After a restore a refusal of the restored sign-in is as old as that is, however new the record
+// that says it. What replaces it is newer than both.
+func TestRefusalOfARestoredSignIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		engine := shared.NewMemory()
+		open := func(member string) *shared.Fleet {
+			return shared.New(shared.Options{Engine: engine, Sealer: sharedtest.NewSealer("the fleet's"), Local: memory.New(), Member: member})
+		}
+		must := func(r shared.Record, err error) shared.Record {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		old, late := open("old"), open("late")
+		one := must(old.Push(ctx, "prod", shared.Parent{}, shared.Record{SignIn: []byte("one")}))
+		before, err := engine.Get(ctx, "prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		two := must(old.Push(ctx, "prod", one.Parent(), shared.Record{SignIn: []byte("two")}))
+		now, err := engine.Get(ctx, "prod")
+		if err == nil {
+			err = engine.Swap(ctx, "prod", now.Data, before.Data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		found := must(late.Read(ctx, "prod"))
+		refused := must(late.Push(ctx, "prod", found.Parent(), shared.Record{SignIn: found.SignIn, Rejected: "refused"}))
+		if r, err := old.Read(ctx, "prod"); !errors.Is(err, shared.ErrRolledBack) {
+			t.Errorf("one that has seen more: %+v, %v", r, err)
+		}
+		if r := must(open("newer").Read(ctx, "prod")); r.Rejected == "" {
+			t.Errorf("one that has not: %+v", r)
+		}
+		lease, newer, err := old.Acquire(ctx, "prod", two)
+		if err != nil || lease == nil {
+			t.Fatalf("%+v, %v", newer, err)
+		}
+		three := must(lease.Push(ctx, two.Parent(), shared.Record{SignIn: []byte("three")}))
+		if three.Revision <= refused.Revision {
+			t.Errorf("revision %d after %d", three.Revision, refused.Revision)
+		}
+		if r := must(late.Read(ctx, "prod")); string(r.SignIn) != "three" || r.Rejected != "" {
+			t.Errorf("the new one: %+v", r)
+		}
+	})
+}

@@ -17,6 +17,7 @@ type Lease struct {
 	stop        context.CancelFunc
 	renewing    sync.WaitGroup
 	data        []byte // the value with this lease; renew owns it until it ends
+	revision    int64  // of its record
 }
 
 // Acquire returns a lease to refresh known, which is what the caller has, or a newer record.
@@ -45,7 +46,7 @@ func (f *Fleet) Acquire(ctx context.Context, environment string, known Record) (
 		data, err = f.swap(ctx, environment, data, o.with(f.claim()))
 		switch {
 		case err == nil:
-			return f.newLease(environment, data), Record{}, nil
+			return f.newLease(environment, data, r.Revision), Record{}, nil
 		case !errors.Is(err, ErrConflict) || ctx.Err() != nil:
 			return nil, Record{}, f.failed(environment, err)
 		}
@@ -70,9 +71,9 @@ func (f *Fleet) awaitChange(ctx context.Context, environment string, data []byte
 
 func (f *Fleet) claim() *claim { return &claim{Holder: f.member, Nonce: rand.Text()} }
 
-func (f *Fleet) newLease(environment string, data []byte) *Lease {
+func (f *Fleet) newLease(environment string, data []byte, revision int64) *Lease {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Lease{fleet: f, environment: environment, stop: stop, data: data}
+	l := &Lease{fleet: f, environment: environment, stop: stop, data: data, revision: revision}
 	l.renewing.Go(func() { l.renew(ctx) })
 	return l
 }
@@ -123,7 +124,7 @@ func (l *Lease) Release(ctx context.Context) {
 // Push makes r, which came of parent, the newest record and ends the lease. See [Fleet.Push].
 func (l *Lease) Push(ctx context.Context, parent Parent, r Record) (Record, error) {
 	l.end()
-	return l.fleet.push(ctx, l.environment, l.data, parent, r)
+	return l.fleet.push(ctx, l.environment, l.data, l.revision, parent, r)
 }
 
 // Push makes r, which came of parent, the newest record, and returns it as it was written. If
@@ -131,12 +132,14 @@ func (l *Lease) Push(ctx context.Context, parent Parent, r Record) (Record, erro
 // on with that: nothing is revoked, because revoking one of two that came of the same sign-in
 // may end both. After any other error Push can be called again.
 func (f *Fleet) Push(ctx context.Context, environment string, parent Parent, r Record) (Record, error) {
-	return f.push(ctx, environment, nil, parent, r)
+	return f.push(ctx, environment, nil, 0, parent, r)
 }
 
-// push replaces data, which is read first if it is nil.
-func (f *Fleet) push(ctx context.Context, environment string, data []byte, parent Parent, r Record) (Record, error) {
-	r.Writer = f.member
+// push replaces data, whose record has that revision. They are read first if data is nil.
+func (f *Fleet) push(ctx context.Context, environment string, data []byte, revision int64, parent Parent, r Record) (Record, error) {
+	if r.Writer = f.member; r.Rejected != "" {
+		r.Refused = parent.Revision
+	}
 	for {
 		if data == nil {
 			var newest Record
@@ -151,8 +154,9 @@ func (f *Fleet) push(ctx context.Context, environment string, data []byte, paren
 			case newest.Revision > parent.Revision && !parent.Any && !newest.rejects(parent):
 				return newest, ErrSuperseded
 			}
+			revision = newest.Revision
 		}
-		r.Revision = f.nextRevision(environment, parent)
+		r.Revision = f.nextRevision(environment, max(revision, parent.Revision))
 		o, err := r.seal(environment, f.sealer)
 		if err != nil {
 			return Record{}, err
@@ -175,8 +179,8 @@ func (r Record) rejects(parent Parent) bool {
 	return r.Rejected != "" && digest(r.SignIn) == parent.Digest
 }
 
-// nextRevision is above all that were seen. Unix time makes it grow even if nobody remembers
-// those, as after the engine was restored from a backup.
-func (f *Fleet) nextRevision(environment string, parent Parent) int64 {
-	return max(f.newest(environment), parent.Revision, time.Now().Unix()) + 1
+// nextRevision is above revision and all that were seen. Unix time makes it grow even if nobody
+// remembers those, as after the engine was restored from a backup.
+func (f *Fleet) nextRevision(environment string, revision int64) int64 {
+	return max(f.newest(environment), revision, time.Now().Unix()) + 1
 }

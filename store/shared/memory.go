@@ -53,7 +53,7 @@ func (m *Memory) getLocked(ctx context.Context, key string) (Value, error) {
 func (m *Memory) failLocked(ctx context.Context, key string) error {
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("memory: %w: %w", ctx.Err(), store.ErrUnavailable)
+		return Errorf(store.ErrUnavailable, "memory: %w", ctx.Err())
 	case !store.ValidKey(key):
 		return fmt.Errorf("memory: invalid key %.64q", key)
 	}
@@ -90,7 +90,7 @@ func (m *Memory) Watch(ctx context.Context, key string, known []byte, _ time.Dur
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return Value{}, fmt.Errorf("memory: %w: %w", ctx.Err(), store.ErrUnavailable)
+			return Value{}, Errorf(store.ErrUnavailable, "memory: %w", ctx.Err())
 		}
 	}
 }

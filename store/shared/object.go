@@ -38,6 +38,7 @@ type sealedRecord struct {
 	SignIn      []byte `json:"sign_in,omitempty"`
 	First       []byte `json:"first,omitempty"`
 	Rejected    string `json:"rejected,omitempty"`
+	Refused     int64  `json:"refused,omitempty"`
 	Token       *Token `json:"token,omitempty"`
 }
 
@@ -101,7 +102,7 @@ func (o object) record(sealer Sealer) (Record, error) {
 	if r.Version > objectVersion {
 		return Record{}, fmt.Errorf("the record of %s has version %d, and this kyc-agentd reads up to %d: %w", o.Environment, r.Version, objectVersion, ErrNewer)
 	}
-	return Record{Revision: r.Revision, SignIn: r.SignIn, First: r.First, Rejected: r.Rejected, Token: r.Token, Writer: r.Writer}, nil
+	return Record{Revision: r.Revision, SignIn: r.SignIn, First: r.First, Rejected: r.Rejected, Refused: r.Refused, Token: r.Token, Writer: r.Writer}, nil
 }
 
 // seal returns the object of r, without a lease.
@@ -109,7 +110,7 @@ func (r Record) seal(environment string, sealer Sealer) (object, error) {
 	o := object{Version: objectVersion, Environment: environment, Revision: r.Revision}
 	plain, err := json.Marshal(sealedRecord{
 		Version: objectVersion, Environment: environment, Revision: r.Revision, Writer: r.Writer,
-		SignIn: r.SignIn, First: r.First, Rejected: r.Rejected, Token: r.Token,
+		SignIn: r.SignIn, First: r.First, Rejected: r.Rejected, Refused: r.Refused, Token: r.Token,
 	})
 	if err == nil {
 		o.Sealed, err = sealer.Seal(o.context(), plain)

@@ -22,7 +22,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/store"
@@ -57,29 +56,6 @@ type Value struct {
 	Asked time.Time
 }
 
-var (
-	// ErrConflict means that the value is not the one that was to be replaced.
-	ErrConflict = errors.New("changed by another agent")
-	// ErrSuperseded means that another agent has pushed a newer record.
-	ErrSuperseded = errors.New("another agent has pushed a newer sign-in")
-	// ErrForeign means that a value was not written with this fleet's key.
-	ErrForeign error = unusable("not written with the key of this agent")
-	// ErrSwapped means that a value belongs to another environment.
-	ErrSwapped error = unusable("swapped")
-	// ErrRolledBack means that a value is older than what this agent has seen.
-	ErrRolledBack error = unusable("rolled back")
-	// ErrNewer means that a newer version of the program has written a value.
-	ErrNewer error = unusable("written by a newer kyc-agentd; upgrade this one")
-)
-
-// An unusable error wraps [store.ErrUnusable]. Unlike one of fmt.Errorf, it is not made at each
-// start of the program.
-type unusable string
-
-func (e unusable) Error() string { return string(e) + ": " + store.ErrUnusable.Error() }
-
-func (unusable) Unwrap() error { return store.ErrUnusable }
-
 // A Sealer encrypts and authenticates. context is authenticated and not stored.
 type Sealer interface {
 	Seal(context string, plain []byte) ([]byte, error)
@@ -97,6 +73,9 @@ type Record struct {
 	First []byte
 	// Rejected is why nobody need try this sign-in any more, or "".
 	Rejected string
+	// Refused is the revision whose sign-in was Rejected. Push sets it. It may be older than what
+	// an agent has seen, if a new agent has found a restored backup.
+	Refused int64
 	// Token came with the last refresh; nil if nobody has it.
 	Token *Token
 	// Writer is the agent that wrote the record.

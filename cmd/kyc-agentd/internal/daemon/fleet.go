@@ -49,10 +49,14 @@ func (d *daemon) openEngine(c config.Config) (shared.Engine, error) {
 }
 
 // InitStore prepares the store that the configuration names for a fleet, and says what it did.
-func InitStore(ctx context.Context, o Options) (done string, err error) {
+// dsnFile is used instead of postgres_dsn_file, unless it is "".
+func InitStore(ctx context.Context, o Options, dsnFile config.SecretPath) (done string, err error) {
 	d := newDaemon(o)
 	if d.started, _, err = o.load(); err != nil {
 		return "", err
+	}
+	if dsnFile.String() != "" {
+		d.started.PostgresDSNFile = dsnFile
 	}
 	if !d.started.Shared() {
 		return "", fleetError(fmt.Errorf("store = %q is for this machine alone and needs no preparation", d.started.Store.String()))
