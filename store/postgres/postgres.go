@@ -282,7 +282,7 @@ func (e *Engine) explain(sql string, err error) error {
 		return e.errorf(store.ErrUnusable, "%s; run: GRANT SELECT, INSERT, UPDATE ON %s TO %s", oneLine(pg.Message), e.table, e.role())
 	case pg.Code == "3D000", pg.Code[:2] == "28":
 		return e.errorf(store.ErrUnusable, "%s; correct the connection string", oneLine(pg.Message))
-	case pg.Code == "42704", pg.Code == "22023":
+	case pg.Code == "42704", pg.Code == "22023", pg.Code == "08P01":
 		// Its text quotes a parameter, which is a piece of a password with a space in it.
 		return e.errorf(store.ErrUnusable, "the server does not know a parameter of the connection string; correct that, and write a value with spaces as 'in quotes'")
 	case pg.Code == "25006":

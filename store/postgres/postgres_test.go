@@ -52,6 +52,26 @@ func TestPostgres(t *testing.T) {
 	t.Run("Kept", func(t *testing.T) { kept(t, pg) })
 }
 
+// Pools of connections are no problem: nothing depends on a session.
+func TestPool(t *testing.T) {
+	testpeer.Slow(t)
+	pgbouncer := testpeer.Program(t, "pgbouncer", "pgbouncer")
+	pg := server(t)
+	for _, mode := range []string{"session", "transaction", "statement"} {
+		t.Run(mode, func(t *testing.T) {
+			dsn, stop, err := pg.StartPool(pgbouncer, mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			sharedtest.Run(t, func(t *testing.T) shared.Engine { return open(t, dsn) })
+			if _, err := open(t, dsn+"&zebra=1").Get(within(t), "prod"); err == nil || strings.Contains(err.Error(), "zebra") {
+				t.Errorf("a piece of a password: %v", err)
+			}
+		})
+	}
+}
+
 // kept is the connection of an agent that has a lease: it can renew that, and write what it got,
 // where others cannot connect any more. A server that was restarted has ended it.
 func kept(t *testing.T, pg *engine.Postgres) {

@@ -108,9 +108,13 @@ func (p *Postgres) DSN(role string, port int) string {
 func (p *Postgres) Exec(sql string) error { return p.exec("kyc", sql) }
 
 func (p *Postgres) exec(database, sql string) error {
+	return ask(fmt.Sprintf("postgres://owner:%s@127.0.0.1:%d/%s?sslmode=disable", PostgresPassword, p.port, database), sql)
+}
+
+func ask(dsn, sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	conn, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://owner:%s@127.0.0.1:%d/%s?sslmode=disable", PostgresPassword, p.port, database))
+	conn, err := pgconn.Connect(ctx, dsn)
 	if err != nil {
 		return err
 	}
@@ -122,6 +126,36 @@ func (p *Postgres) exec(database, sql string) error {
 // Grant gives the role agent what docs/fleet.md says.
 func (p *Postgres) Grant(table string) error {
 	return p.Exec("GRANT SELECT, INSERT, UPDATE ON " + table + " TO agent")
+}
+
+// StartPool starts a pgbouncer before the server, and returns its connection string for the role
+// agent. mode is its pool_mode.
+func (p *Postgres) StartPool(pgbouncer, mode string) (dsn string, stop func(), err error) {
+	port, err := freePort()
+	if err != nil {
+		return "", nil, err
+	}
+	ini, users := filepath.Join(p.dir, mode+".ini"), filepath.Join(p.dir, "users")
+	for path, text := range map[string]string{
+		ini: fmt.Sprintf("[databases]\nkyc = host=127.0.0.1 port=%d\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\n"+
+			"auth_type=scram-sha-256\nauth_file=%s\npool_mode=%s\ndefault_pool_size=3\n", p.port, port, users, mode),
+		users: fmt.Sprintf("%q %q\n", "agent", PostgresPassword),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return "", nil, err
+		}
+	}
+	cmd := exec.Command(pgbouncer, ini)
+	cmd.Dir = p.dir
+	if err := asUser(cmd, "postgres"); err != nil {
+		return "", nil, err
+	}
+	pool, err := start(cmd, filepath.Join(filepath.Dir(p.dir), "pgbouncer.log"))
+	if err != nil {
+		return "", nil, err
+	}
+	dsn = p.DSN("agent", port)
+	return dsn, func() { pool.end(syscall.SIGTERM) }, pool.await("pgbouncer", func() error { return ask(dsn, "SELECT 1") })
 }
 
 // Dump returns what pg_dump writes: all that the server has of the database.
