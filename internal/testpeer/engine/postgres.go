@@ -138,7 +138,7 @@ func (p *Postgres) StartPool(pgbouncer, mode string) (dsn string, stop func(), e
 	ini, users := filepath.Join(p.dir, mode+".ini"), filepath.Join(p.dir, "users")
 	for path, text := range map[string]string{
 		ini: fmt.Sprintf("[databases]\nkyc = host=127.0.0.1 port=%d\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port=%d\nunix_socket_dir=\n"+
-			"auth_type=scram-sha-256\nauth_file=%s\npool_mode=%s\ndefault_pool_size=3\n", p.port, port, users, mode),
+			"auth_type=scram-sha-256\nauth_file=%s\npool_mode=%s\ndefault_pool_size=20\n", p.port, port, users, mode),
 		users: fmt.Sprintf("%q %q\n", "agent", PostgresPassword),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
