@@ -355,6 +355,66 @@ func TestLoginBrowserGivenUp(t *testing.T) {
 	login.want(t, exitSignalBase+int(syscall.SIGINT), "staging: cancelled")
 }
 
+// What ends a sign-in, as docs/browser.md has it: a line and an exit code, and the same words in the
+// browser. Nothing of it is kept.
+func TestLoginBrowserRefused(t *testing.T) {
+	s, srv, _ := atCognito(t)
+	const again = "begin again: run: kyc-agentd login --browser staging"
+	for _, tt := range []struct {
+		name  string
+		spoil func(callback string) (address string)
+		exit  int
+		says  string
+	}{
+		{"declined", func(callback string) string {
+			u, _ := url.Parse(callback)
+			return strings.Split(callback, "?")[0] + "?error=access_denied&error_description=x&state=" + u.Query().Get("state")
+		}, exitDenied, "the sign-in was declined, or refused by the identity provider (access_denied); " + again},
+		{"a scope", func(callback string) string {
+			u, _ := url.Parse(callback)
+			return strings.Split(callback, "?")[0] + "?error=invalid_scope&state=" + u.Query().Get("state")
+		}, exitConfiguration, "refused the sign-in (invalid_scope); check scopes and identity_provider of environment staging"},
+		{"a code burnt", func(callback string) string {
+			u, _ := url.Parse(callback)
+			res, err := http.PostForm(srv.Domain()+"/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {srv.ClientID},
+				"redirect_uri": {strings.Split(callback, "?")[0]}, "code": u.Query()["code"]})
+			if err == nil {
+				res.Body.Close()
+			}
+			return callback
+		}, exitDenied, "refused the code of the browser: it was used already, or is too old; " + again},
+		{"another nonce", func(callback string) string {
+			srv.Set(cognitotest.Nonce("x"))
+			return callback
+		}, exitInternal, "the new ID token was refused: nonce: "},
+		{"no refresh token", func(callback string) string {
+			srv.Set(cognitotest.Nonce(""), cognitotest.OmitRefreshToken(true))
+			return callback
+		}, exitConfiguration, "without a refresh token"},
+		{"a lock", func(callback string) string {
+			s.setPassphrase()
+			s.must("kyc-agentd", "lock")
+			return callback
+		}, exitDenied, "the agent is locked with your passphrase"},
+	} {
+		login := s.background("login", "--browser")
+		address := tt.spoil(signs(t, srv, login.page(t)))
+		if tt.name != "a lock" { // that has ended the sign-in, and its listener
+			if status, body := visitPage(t, address, ""); status != 200 || !strings.Contains(body, "<title>Not signed in") {
+				t.Errorf("%s: HTTP %d\n%s", tt.name, status, body)
+			}
+		}
+		<-login.exited
+		lines := strings.Split(strings.TrimSpace(login.errOut.String()), "\n")
+		if last := lines[len(lines)-1]; login.ProcessState.ExitCode() != tt.exit || !strings.HasPrefix(last, "kyc-agentd: staging: ") || !strings.Contains(last, tt.says) {
+			t.Errorf("%s: exit %d, %s\nwant %d, %s", tt.name, login.ProcessState.ExitCode(), last, tt.exit, tt.says)
+		}
+	}
+	if exit, out, _ := s.run("", "kyc-token", "staging"); exit == 0 || out != "" {
+		t.Errorf("a token all the same: %q", out)
+	}
+}
+
 // What is wrong before anything begins.
 func TestLoginBrowserUsage(t *testing.T) {
 	s, srv, _ := atCognito(t, "KYC_STAGING_AUTH_FLOW=browser")
