@@ -412,6 +412,104 @@ func TestFleetConflictStorm(t *testing.T) {
 	})
 }
 
+// Two agents have refreshed within the grace period, and the first one stores what it got while the
+// other's call is under way. The later refresh token is the only one that works: the agent that
+// has it stores it over the first.
+func TestFleetLaterRefreshIsKept(t *testing.T) {
+	inFleet(t, 2, func(r *agenttest.Rules) { r.Latency = time.Second }, func(f *fleet) {
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		f.same()
+		first := f.cutDuringCall()
+		time.Sleep(3 * time.Second)
+		if !first.status().Fleet.Pending {
+			t.Fatalf("nothing is pending\n%s", f.log)
+		}
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 20 * time.Second })
+		time.Sleep(20 * time.Second) // the lease is dead, and the other one's call goes on
+		f.refreshes(2)
+		first.link.cut(nil)
+		time.Sleep(10 * time.Second)
+		if first.status().Fleet.Pending {
+			t.Fatalf("the first has not stored it meanwhile\n%s", f.log)
+		}
+		time.Sleep(20 * time.Second)
+		f.refreshes(2)
+		f.p.Set(func(r *agenttest.Rules) { r.Latency = 0 })
+		f.beat(3 * time.Hour)
+		f.same()
+	})
+}
+
+// A slowEngine answers late, or not before the caller gives up.
+type slowEngine struct {
+	shared.Engine
+	delay time.Duration
+}
+
+func (e *slowEngine) wait(ctx context.Context) error {
+	select {
+	case <-time.After(e.delay):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("no answer in time: %w", store.ErrUnavailable)
+	}
+}
+
+func (e *slowEngine) Get(ctx context.Context, key string) (shared.Value, error) {
+	if err := e.wait(ctx); err != nil {
+		return shared.Value{}, err
+	}
+	return e.Engine.Get(ctx, key)
+}
+
+func (e *slowEngine) Swap(ctx context.Context, key string, old, new []byte) error {
+	if err := e.wait(ctx); err != nil {
+		return err
+	}
+	return e.Engine.Swap(ctx, key, old, new)
+}
+
+func (e *slowEngine) Watch(ctx context.Context, key string, known []byte, every time.Duration) (shared.Value, error) {
+	if _, err := e.Get(ctx, key); err != nil { // Fleet limits no watch
+		return shared.Value{}, err
+	}
+	return e.Engine.Watch(ctx, key, known, every)
+}
+
+// An engine that takes 2 s for each call costs nobody a token, and no second refresh. With 4 s what
+// was refreshed is pushed late, and another agent may do it again. One that takes longer than the
+// agents wait is as good as down, until it is fast again.
+func TestFleetSlowEngine(t *testing.T) {
+	inFleet(t, 3, nil, func(f *fleet) {
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		f.same()
+		fast := f.engine.Engine
+		f.engine.replace(&slowEngine{Engine: fast, delay: 2 * time.Second})
+		f.beat(3 * time.Hour)
+		f.refreshes(3)
+		f.engine.replace(&slowEngine{Engine: fast, delay: 4 * time.Second})
+		f.beat(3 * time.Hour)
+		if n := f.p.Refreshes(); n > 3+3*3 { // each agent once an hour at worst
+			t.Errorf("%d refreshes in 3 hours", n-3)
+		}
+		f.engine.replace(&slowEngine{Engine: fast, delay: 10 * time.Second})
+		for range 60 {
+			if f.beat(time.Minute); f.nodes[1].status().Degraded {
+				break
+			}
+		}
+		if got := f.nodes[1].status(); !strings.Contains(got.Fleet.Error, "no answer in time") {
+			t.Fatalf("%+v", got.Fleet)
+		}
+		f.engine.replace(fast)
+		f.beat(2 * time.Hour)
+		f.same()
+		if revoked := f.p.Revoked(); len(revoked) > 0 {
+			t.Errorf("%d refresh tokens were revoked", len(revoked))
+		}
+	})
+}
+
 // Of an engine that is read-only the fleet goes on to use what there is.
 type readOnlyEngine struct{ shared.Engine }
 

@@ -56,6 +56,11 @@ func (s *session) push(ctx context.Context) error {
 	} else {
 		stored, err = s.agent.fleet.Push(ctx, s.name, signIn.parent, r)
 	}
+	for errors.Is(err, shared.ErrSuperseded) && refreshedLater(signIn, r.Token, stored) {
+		s.agent.log.Info("another agent has stored a refresh token that this one's has replaced; storing this one's", "op", "fleet", "env", s.name, "member", stored.Writer)
+		s.setParent(signIn, stored.Parent())
+		stored, err = s.agent.fleet.Push(ctx, s.name, stored.Parent(), r)
+	}
 	switch {
 	case errors.Is(err, shared.ErrSuperseded):
 		s.agent.log.Info("another agent has a newer sign-in; using that", "op", "fleet", "env", s.name, "member", stored.Writer)
@@ -69,6 +74,30 @@ func (s *session) push(ctx context.Context) error {
 	}
 	s.pushed(stored, signIn, lineage)
 	return nil
+}
+
+// refreshedLater reports whether signIn came of a later refresh of the same sign-in than what another
+// agent has stored. Within the grace period Cognito takes a replaced refresh token again, and
+// what it gives then ends what it gave before: of two agents that refreshed, the later one has the
+// only token that works, whoever was first to store. What the other found refused is not that one.
+func refreshedLater(signIn *storedSignIn, mine *shared.Token, stored shared.Record) bool {
+	theirs, err := decodeRecord(stored.SignIn)
+	if stored.SignIn == nil || err != nil || !signIn.sameSignInAs(theirs) || signIn.sameTokenAs(theirs) {
+		return false
+	}
+	return stored.Rejected != "" || mine != nil && stored.Token != nil && stored.Token.RequestedAt.Before(mine.RequestedAt)
+}
+
+// setParent makes signIn, if it is still the one in memory, replace parent, also after a push that
+// fails.
+func (s *session) setParent(signIn *storedSignIn, parent shared.Parent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.signIn == signIn {
+		child := *signIn
+		child.parent = parent
+		s.signIn = &child
+	}
 }
 
 func (s *session) changedSinceLineage(lineage int) bool {

@@ -22,12 +22,17 @@ import (
 
 func open(t *testing.T, k *engine.Kubernetes, log *testlog.Buffer, port int) *kubernetes.Engine {
 	t.Helper()
+	return openSecret(t, k, "", log, port)
+}
+
+func openSecret(t *testing.T, k *engine.Kubernetes, secret string, log *testlog.Buffer, port int) *kubernetes.Engine {
+	t.Helper()
 	dir := t.TempDir()
 	if err := k.Credentials(dir); err != nil {
 		t.Fatal(err)
 	}
 	e, err := kubernetes.Open(kubernetes.Options{
-		Credentials: dir, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Secret: secret, Credentials: dir, Logger: slog.New(slog.NewTextHandler(log, nil)),
 		Getenv: func(name string) string {
 			for _, kv := range k.Environ(port) {
 				if v, ok := strings.CutPrefix(kv, name+"="); ok {
@@ -58,6 +63,7 @@ func TestKubernetes(t *testing.T) {
 	sharedtest.Run(t, func(t *testing.T) shared.Engine { return open(t, k, log, 0) })
 	t.Run("Rights", func(t *testing.T) { rights(t, k) })
 	t.Run("Verbs", func(t *testing.T) { verbs(t, k) })
+	t.Run("TwoFleets", func(t *testing.T) { twoFleets(t, k) })
 	t.Run("Faults", func(t *testing.T) { faults(t, k) })
 	t.Run("WatchCut", func(t *testing.T) { watchCut(t, k) })
 }
@@ -131,6 +137,33 @@ func verbs(t *testing.T, k *engine.Kubernetes) {
 		if missing == "watch" && !strings.Contains(e.Describe().Advice, "watch") {
 			t.Errorf("status says nothing of watch: %+v", e.Describe())
 		}
+	}
+}
+
+// twoFleets are in one namespace, in a Secret each: neither sees the other, and neither's rights
+// are the other's.
+func twoFleets(t *testing.T, k *engine.Kubernetes) {
+	one := open(t, k, new(testlog.Buffer), 0)
+	other := openSecret(t, k, "second-fleet", new(testlog.Buffer), 0)
+	if _, err := other.Get(within(t), "two-fleets"); !errors.Is(err, store.ErrUnusable) || !strings.Contains(err.Error(), "needs the verb get for this Secret") {
+		t.Errorf("without a Role: %v", err)
+	}
+	if err := k.Install("second-fleet"); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Swap(within(t), "two-fleets", nil, []byte("1")); err != nil {
+		t.Error(err)
+	}
+	ctx := within(t)
+	err := other.Swap(ctx, "two-fleets", nil, []byte("2"))
+	for errors.Is(err, store.ErrUnusable) && ctx.Err() == nil { // the API server notices a Role a moment later
+		err = other.Swap(ctx, "two-fleets", nil, []byte("2"))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if v, err := one.Get(within(t), "two-fleets"); err != nil || string(v.Data) != "1" {
+		t.Errorf("%q, %v", v.Data, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -50,6 +51,114 @@ func TestPostgres(t *testing.T) {
 	sharedtest.Run(t, func(t *testing.T) shared.Engine { return open(t, pg.DSN("agent", 0)) })
 	t.Run("Faults", func(t *testing.T) { faults(t, pg) })
 	t.Run("Kept", func(t *testing.T) { kept(t, pg) })
+	t.Run("Tables", func(t *testing.T) { tables(t, pg) })
+	t.Run("Suspended", func(t *testing.T) { suspended(t, pg) })
+	t.Run("Full", func(t *testing.T) { full(t, pg) })
+	t.Run("Standby", func(t *testing.T) { standby(t, pg) }) // it does not come back
+}
+
+// tables are two fleets in one database: neither sees the other.
+func tables(t *testing.T, pg *engine.Postgres) {
+	one := open(t, pg.DSN("agent", 0))
+	other := func(role string) *postgres.Engine {
+		e, err := postgres.Open(postgres.Options{DSN: pg.DSN(role, 0), Table: "second.fleet"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if err := pg.Exec("CREATE SCHEMA second; GRANT USAGE ON SCHEMA second TO agent"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other("owner").Init(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other("agent").Get(within(t), "prod"); !errors.Is(err, store.ErrUnusable) || !strings.HasSuffix(err.Error(), "; run: GRANT SELECT, INSERT, UPDATE ON second.fleet TO agent") {
+		t.Errorf("without a right: %v", err)
+	}
+	if err := pg.Grant("second.fleet"); err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range []*postgres.Engine{one, other("agent")} {
+		if err := e.Swap(within(t), "two-fleets", nil, []byte{byte('1' + i)}); err != nil {
+			t.Error(err)
+		}
+	}
+	if v, err := one.Get(within(t), "two-fleets"); err != nil || string(v.Data) != "1" {
+		t.Errorf("%q, %v", v.Data, err)
+	}
+}
+
+// suspended is a server that takes connections and does not answer.
+func suspended(t *testing.T, pg *engine.Postgres) {
+	e := open(t, pg.DSN("agent", 0))
+	pg.Suspend()
+	defer pg.Resume()
+	began := time.Now()
+	if _, err := e.Get(within(t), "slow"); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "no answer in time") || time.Since(began) > 5*time.Second {
+		t.Errorf("%v after %s", err, time.Since(began))
+	}
+}
+
+func folderOf(t *testing.T, pg *engine.Postgres, dir string) string {
+	t.Helper()
+	folder, err := pg.MakeFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// full is a server without room on its disk. What is there can still be read.
+func full(t *testing.T, pg *engine.Postgres) {
+	small := folderOf(t, pg, testpeer.NewDisk(t).Dir)
+	for _, sql := range []string{
+		"CREATE TABLESPACE small LOCATION '" + small + "'",
+		"CREATE TABLE small (environment text PRIMARY KEY, value bytea NOT NULL, changed_at timestamptz NOT NULL DEFAULT now()) TABLESPACE small",
+		"INSERT INTO small VALUES ('prod', 'one')",
+		"ALTER TABLE small ALTER value SET STORAGE PLAIN",
+	} {
+		if err := pg.Exec(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pg.Grant("small"); err != nil {
+		t.Fatal(err)
+	}
+	for pg.Exec("INSERT INTO small SELECT 'x' || gen_random_uuid(), decode(repeat('ab', 7000), 'hex') FROM generate_series(1, 50)") == nil {
+	}
+	e, err := postgres.Open(postgres.Options{DSN: pg.DSN("agent", 0), Table: "small"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Swap(within(t), "prod", []byte("one"), bytes.Repeat([]byte("x"), 7000)); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "No space left on device") {
+		t.Errorf("Swap: %v", err)
+	}
+	if v, err := e.Get(within(t), "prod"); err != nil || string(v.Data) != "one" {
+		t.Errorf("Get: %q, %v", v.Data, err)
+	}
+	for _, sql := range []string{"DROP TABLE small", "DROP TABLESPACE small"} {
+		if err := pg.Exec(sql); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// standby is a server that follows another one, and may be behind.
+func standby(t *testing.T, pg *engine.Postgres) {
+	e := open(t, pg.DSN("agent", 0))
+	if err := pg.MakeStandby(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Get(within(t), "prod"); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "this is a standby; name the primary") {
+		t.Errorf("Get: %v", err)
+	}
+	if err := e.Swap(within(t), "prod", nil, []byte("one")); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("Swap: %v", err)
+	}
+	if _, err := open(t, pg.DSN("agent", 0)+"&target_session_attrs=read-write").Get(within(t), "prod"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("read-write: %v", err)
+	}
 }
 
 // Pools of connections are no problem: nothing depends on a session.

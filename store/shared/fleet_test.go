@@ -2,11 +2,15 @@ package shared_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/memory"
 	"github.com/legaltalent/kyc-agent/store/shared"
 	"github.com/legaltalent/kyc-agent/store/shared/sharedtest"
@@ -78,6 +82,34 @@ func TestOvertakenRead(t *testing.T) {
 			t.Errorf("restored from a backup: %v", err)
 		}
 	})
+}
+
+// A record of a newer version inside of an object of this one is refused by name, and neither a
+// refresh nor a login replaces it.
+func TestNewerRecord(t *testing.T) {
+	ctx := t.Context()
+	engine, sealer := shared.NewMemory(), sharedtest.NewSealer("the fleet's")
+	sealed, err := sealer.Seal("prod/7", []byte(`{"v":2,"env":"prod","rev":7,"sign_in":"bmV3"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := fmt.Appendf(nil, `{"v":1,"env":"prod","rev":7,"sealed":%q}`, base64.StdEncoding.EncodeToString(sealed))
+	if err := engine.Swap(ctx, "prod", nil, object); err != nil {
+		t.Fatal(err)
+	}
+	f := shared.New(shared.Options{Engine: engine, Sealer: sealer, Local: memory.New(), Member: "old"})
+	_, read := f.Read(ctx, "prod")
+	_, refreshed := f.Push(ctx, "prod", shared.Parent{Revision: 7}, shared.Record{SignIn: []byte("old")})
+	_, login := f.Push(ctx, "prod", shared.Parent{Any: true}, shared.Record{SignIn: []byte("old")})
+	_, _, acquired := f.Acquire(ctx, "prod", shared.Record{Revision: 7, SignIn: []byte("old")})
+	for what, err := range map[string]error{"read": read, "refresh": refreshed, "login": login, "lease": acquired} {
+		if !errors.Is(err, shared.ErrNewer) || !errors.Is(err, store.ErrUnusable) || !strings.HasSuffix(err.Error(), "; upgrade this one") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if v, err := engine.Get(ctx, "prod"); err != nil || string(v.Data) != string(object) {
+		t.Errorf("it was replaced: %s, %v", v.Data, err)
+	}
 }
 
 // After a restore a refusal of the restored sign-in is as old as that is, however new the record

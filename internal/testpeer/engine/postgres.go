@@ -87,6 +87,26 @@ func (p *Postgres) Start() error {
 // Stop ends the server at once, as a crash of its machine would.
 func (p *Postgres) Stop() { p.process.end(syscall.SIGQUIT) }
 
+// MakeStandby restarts the server as one that follows another, which is not there.
+func (p *Postgres) MakeStandby() error {
+	p.process.end(syscall.SIGINT)
+	if err := os.WriteFile(filepath.Join(p.data(), "standby.signal"), nil, 0o644); err != nil {
+		return err
+	}
+	return p.Start()
+}
+
+// MakeFolder makes a folder in dir that belongs to the server, and lets it pass.
+func (p *Postgres) MakeFolder(dir string) (string, error) {
+	for _, parent := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(parent, 0o755); err != nil {
+			return "", err
+		}
+	}
+	folder := filepath.Join(dir, "postgres")
+	return folder, giveTo(folder, "postgres")
+}
+
 // Suspend stops its processes without ending them.
 func (p *Postgres) Suspend() { _ = syscall.Kill(-p.process.cmd.Process.Pid, syscall.SIGSTOP) }
 
