@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -53,7 +52,6 @@ func TestPostgres(t *testing.T) {
 	t.Run("Kept", func(t *testing.T) { kept(t, pg) })
 	t.Run("Tables", func(t *testing.T) { tables(t, pg) })
 	t.Run("Suspended", func(t *testing.T) { suspended(t, pg) })
-	t.Run("Full", func(t *testing.T) { full(t, pg) })
 	t.Run("Standby", func(t *testing.T) { standby(t, pg) }) // it does not come back
 }
 
@@ -97,50 +95,6 @@ func suspended(t *testing.T, pg *engine.Postgres) {
 	began := time.Now()
 	if _, err := e.Get(within(t), "slow"); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "no answer in time") || time.Since(began) > 5*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
-	}
-}
-
-func folderOf(t *testing.T, pg *engine.Postgres, dir string) string {
-	t.Helper()
-	folder, err := pg.MakeFolder(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return folder
-}
-
-// full is a server without room on its disk. What is there can still be read.
-func full(t *testing.T, pg *engine.Postgres) {
-	small := folderOf(t, pg, testpeer.NewDisk(t).Dir)
-	for _, sql := range []string{
-		"CREATE TABLESPACE small LOCATION '" + small + "'",
-		"CREATE TABLE small (environment text PRIMARY KEY, value bytea NOT NULL, changed_at timestamptz NOT NULL DEFAULT now()) TABLESPACE small",
-		"INSERT INTO small VALUES ('prod', 'one')",
-		"ALTER TABLE small ALTER value SET STORAGE PLAIN",
-	} {
-		if err := pg.Exec(sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := pg.Grant("small"); err != nil {
-		t.Fatal(err)
-	}
-	for pg.Exec("INSERT INTO small SELECT 'x' || gen_random_uuid(), decode(repeat('ab', 7000), 'hex') FROM generate_series(1, 50)") == nil {
-	}
-	e, err := postgres.Open(postgres.Options{DSN: pg.DSN("agent", 0), Table: "small"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Swap(within(t), "prod", []byte("one"), bytes.Repeat([]byte("x"), 7000)); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "No space left on device") {
-		t.Errorf("Swap: %v", err)
-	}
-	if v, err := e.Get(within(t), "prod"); err != nil || string(v.Data) != "one" {
-		t.Errorf("Get: %q, %v", v.Data, err)
-	}
-	for _, sql := range []string{"DROP TABLE small", "DROP TABLESPACE small"} {
-		if err := pg.Exec(sql); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
