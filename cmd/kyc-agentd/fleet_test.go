@@ -218,6 +218,17 @@ func TestFleetConfiguration(t *testing.T) {
 	}
 }
 
+// A command that is run has no use for the connection string.
+func TestRunHasNoConnectionString(t *testing.T) {
+	srv := newFleetCognito(t)
+	s := newBinaries(t, srv.URL, srv.PoolID, srv.ClientID)
+	s.env = append(s.env, "KYC_POSTGRES_DSN=postgres://agent:Hidden-password-6@127.0.0.1/kyc", "OTHER=kept")
+	exit, out, said := s.run("sk_live_fleet\n", "kyc-agentd", "run", "--api-key-stdin", "prod", "--", "env")
+	if exit != 0 || !strings.Contains(out, "OTHER=kept\n") || strings.Contains(out+said, "Hidden-password") {
+		t.Errorf("exit %d, %s: %s", exit, said, out)
+	}
+}
+
 // An agent without a shared store opens no connection but Cognito's.
 func TestNoFleetNoConnection(t *testing.T) {
 	srv := newFleetCognito(t)

@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal"
 )
 
@@ -79,7 +81,7 @@ func startChild(child exec.Cmd) (*exec.Cmd, error) {
 // childEnv is this process's environment with the agent's socket. It never has a secret of
 // the agent in it.
 func (o *runOptions) childEnv(socket string) []string {
-	env := append([]string{}, o.cli.vars...)
+	env := slices.DeleteFunc(slices.Clone(o.cli.vars), config.SecretVariable)
 	env = append(env, "KYC_AGENT_SOCK="+socket)
 	if o.environment != "" {
 		env = append(env, "KYC_ENV="+o.environment)

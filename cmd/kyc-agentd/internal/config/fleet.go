@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/lazyregexp"
@@ -92,6 +93,9 @@ func (c Config) Postgres(vars Environ) (*postgres.Engine, error) {
 	}
 	return e, nil
 }
+
+// SecretVariable reports whether a variable, NAME=VALUE, has a secret that is for the agent alone.
+func SecretVariable(kv string) bool { return strings.HasPrefix(kv, postgresVariable+"=") }
 
 // KnowsPostgres reports whether the connection string is where every program of the user finds it,
 // and not a systemd credential.
