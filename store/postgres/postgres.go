@@ -280,6 +280,8 @@ func (e *Engine) explain(sql string, err error) error {
 		return e.errorf(store.ErrUnusable, "%s; run it as a role that may make tables: kyc-agentd store init --dsn-file FILE", oneLine(pg.Message))
 	case pg.Code == "42501":
 		return e.errorf(store.ErrUnusable, "%s; run: GRANT SELECT, INSERT, UPDATE ON %s TO %s", oneLine(pg.Message), e.table, e.role())
+	case pg.Code == "28P01": // its text quotes the role, where somebody may have written the password
+		return e.errorf(store.ErrUnusable, "the password of the role is not accepted; correct the connection string")
 	case pg.Code == "3D000", pg.Code[:2] == "28":
 		return e.errorf(store.ErrUnusable, "%s; correct the connection string", oneLine(pg.Message))
 	case pg.Code == "42704", pg.Code == "22023", pg.Code == "08P01":
