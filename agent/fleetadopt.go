@@ -20,6 +20,9 @@ func (s *session) adoptShared(r shared.Record, force bool) {
 	case s.shared.pending && !force:
 		s.agent.wakeScheduler()
 		return
+	case r.Revision == 0 && s.signIn == nil && s.listedState == "":
+		s.listedState = StateAbsent
+		return
 	case r.Revision <= s.shared.record.Revision && !force:
 		return
 	}

@@ -440,6 +440,18 @@ func TestFleetLaterRefreshIsKept(t *testing.T) {
 	})
 }
 
+// A fleet that nobody has signed in is known to have no sign-in as soon as its store was read.
+func TestFleetEmpty(t *testing.T) {
+	inFleet(t, 1, nil, func(f *fleet) {
+		synctest.Wait()
+		if st := f.nodes[0].status(); st.State != agent.StateAbsent {
+			t.Errorf("state %s", st.State)
+		}
+		agenttest.Login(t, f.nodes[0].a, "prod")
+		f.same()
+	})
+}
+
 // A slowEngine answers late, or not before the caller gives up.
 type slowEngine struct {
 	shared.Engine

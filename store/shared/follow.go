@@ -8,7 +8,8 @@ import (
 
 // A Follower is told what happens to an environment.
 type Follower struct {
-	// Changed is called with each record that is newer than the one before.
+	// Changed is called with the first record, which is zero if there is none, and with each one
+	// that is newer than the one before.
 	Changed func(Record)
 	// Abandoned is called when an agent has vanished while it refreshed. The provider may have
 	// replaced the refresh token, and accepts the old one for a grace period only: somebody has
@@ -22,7 +23,7 @@ type Follower struct {
 // again with pauses; Status has the reason.
 func (f *Fleet) Follow(ctx context.Context, environment string, w Follower) {
 	var known []byte
-	var last int64
+	last := int64(-1)
 	var told string // the nonce of the lease that was reported
 	failures := 0
 	reread := true
