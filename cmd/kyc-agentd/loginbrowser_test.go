@@ -392,7 +392,7 @@ func TestLoginBrowserRefused(t *testing.T) {
 			return callback
 		}, exitConfiguration, "without a refresh token"},
 		{"a lock", func(callback string) string {
-			s.setPassphrase()
+			s.mustWith("seven-blue-otters\n", "kyc-agentd", "passphrase", "--passphrase-stdin")
 			s.must("kyc-agentd", "lock")
 			return callback
 		}, exitDenied, "the agent is locked with your passphrase"},
