@@ -15,6 +15,9 @@ type Head struct {
 	File  string // audit.jsonl of that agent
 }
 
+// key names the line.
+func (h Head) key() string { return h.Chain + "/" + strconv.FormatUint(h.N, 10) }
+
 // ReadHeads reads the heads in a log: the JSON of the daemon, or that of journalctl -o json.
 // Other lines are left out.
 func ReadHeads(r io.Reader) ([]Head, error) {

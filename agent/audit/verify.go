@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,12 +51,15 @@ func Verify(dir string, o VerifyOptions) (Report, error) {
 		return Report{}, describeRead(dir, err)
 	}
 	defer r.close()
-	v := &verification{o: o, report: Report{Files: len(r.files), Problems: []Problem{}, Notes: []string{}}, heads: map[string]Head{}, removed: map[string]uint64{}, keys: map[string]*chainKeys{}}
+	v := &verification{o: o, report: Report{Files: len(r.files), Problems: []Problem{}, Notes: []string{}}, heads: map[string]Head{}, forked: map[string]bool{}, removed: map[string]uint64{}, keys: map[string]*chainKeys{}}
 	for _, key := range o.Keys {
 		v.keys[key.chain()] = &chainKeys{first: key}
 	}
 	for _, h := range o.Heads {
-		v.heads[h.Chain+"/"+strconv.FormatUint(h.N, 10)] = h
+		if other, twice := v.heads[h.key()]; twice && other.Hash != h.Hash {
+			v.forked[h.key()] = true
+		}
+		v.heads[h.key()] = h
 	}
 	if err := r.each(v.line); err != nil {
 		return v.report, describeRead(dir, err)
@@ -80,7 +84,8 @@ func describeRead(dir string, err error) error {
 type verification struct {
 	o       VerifyOptions
 	report  Report
-	heads   map[string]Head
+	heads   map[string]Head   // by key; those of lines that were seen are taken out
+	forked  map[string]bool   // the daemon's log has two heads with this key
 	removed map[string]uint64 // by chain, the last line that was removed on purpose
 
 	begun  bool
@@ -91,6 +96,9 @@ type verification struct {
 	keys   map[string]*chainKeys
 	keyed  bool // a chain of one of the keys has begun
 	starts []start
+
+	firstHead   *Head // of a line of this log
+	firstHeadAt time.Time
 }
 
 // A start is where the log has the first line of a chain, or the first that is kept.
@@ -221,14 +229,19 @@ func (v *verification) notes(l Line) {
 
 // checkHead compares l with the head in the daemon's log, if that has one of it.
 func (v *verification) checkHead(f logFile, number int, l Line, hash [sha256.Size]byte) {
-	key := l.Chain + "/" + strconv.FormatUint(l.N, 10)
-	h, ok := v.heads[key]
+	h, ok := v.heads[Head{Chain: l.Chain, N: l.N}.key()]
 	if !ok {
 		return
 	}
-	delete(v.heads, key)
+	delete(v.heads, h.key())
+	if v.firstHead == nil {
+		v.firstHead, v.firstHeadAt = &h, l.Time
+	}
 	v.report.Heads++
-	if h.Hash != hex.EncodeToString(hash[:]) {
+	switch {
+	case v.forked[h.key()]: // programs of this user can write there, too
+		v.problem(f, number, "the daemon's log has two different lines %d: the log was written anew from there, or one of the two is forged", l.N)
+	case h.Hash != hex.EncodeToString(hash[:]):
 		v.problem(f, number, "line %d is not the one that the daemon's log has: it was changed", l.N)
 	}
 }
@@ -258,11 +271,21 @@ func (v *verification) end(r *reading) {
 			v.problem(whole, 0, "there is no line of chain %s, which the key belongs to: it was removed, or this is the key of another log", chain)
 		}
 	}
-	if v.report.Heads == 0 {
-		v.note("no head of the daemon's log was compared: lines that were cut off at the end, with an old %s put back, would not show", stateName)
-	}
+	v.noteHeads()
 	if v.report.Dropped > 0 {
 		v.note("%d events have no line: they came faster than the disk took them", v.report.Dropped)
+	}
+}
+
+// noteHeads says of which lines the daemon's log has no head any more. They are under the hash of
+// those that it has; what it cannot show is that there were others.
+func (v *verification) noteHeads() {
+	switch {
+	case v.report.Heads == 0:
+		v.note("no head of the daemon's log was compared: lines that were cut off at the end, with an old %s put back, would not show", stateName)
+	case v.firstHeadAt.Sub(v.report.First) > time.Minute:
+		v.note("the daemon's log has no head before line %d, of %s: lines that were cut off earlier, with an old %s put back, would not show",
+			v.firstHead.N, v.firstHeadAt.Format(time.RFC3339), stateName)
 	}
 }
 
@@ -281,13 +304,9 @@ func (v *verification) checkStarts() {
 
 // checkMissingHeads finds lines that the daemon's log knows and the file has not.
 func (v *verification) checkMissingHeads() {
-	if len(v.o.Heads) == 0 {
-		return
-	}
-	newest := v.o.Heads[len(v.o.Heads)-1]
 	missing := map[string]uint64{}
-	for _, h := range v.heads {
-		if begins, ok := v.firstOf(h.Chain); ok && h.N > begins && h.N > v.removed[h.Chain] || h == newest && h.N > v.removed[h.Chain] {
+	for _, h := range v.ownHeads() {
+		if _, unseen := v.heads[h.key()]; unseen && h.N > v.removed[h.Chain] && h.N > v.begins(h.Chain) {
 			missing[h.Chain] = max(missing[h.Chain], h.N)
 		}
 	}
@@ -296,12 +315,29 @@ func (v *verification) checkMissingHeads() {
 	}
 }
 
-// firstOf returns the first line that is kept of a chain: older heads are of removed lines.
-func (v *verification) firstOf(chain string) (n uint64, ok bool) {
+// ownHeads returns the heads of this log, in their order. The daemon's log may have those of other
+// ones, and older ones than this log if its oldest files were removed.
+func (v *verification) ownHeads() []Head {
+	if len(v.o.Heads) == 0 {
+		return nil
+	}
+	file := v.o.Heads[len(v.o.Heads)-1].File // nothing is left of this log
+	if v.firstHead != nil {
+		file = v.firstHead.File
+	}
+	own := slices.DeleteFunc(slices.Clone(v.o.Heads), func(h Head) bool { return h.File != file })
+	if len(v.removed) > 0 && v.firstHead != nil {
+		own = own[slices.Index(own, *v.firstHead):]
+	}
+	return own
+}
+
+// begins returns the first line that is kept of a chain, or 0: older heads are of removed lines.
+func (v *verification) begins(chain string) uint64 {
 	for _, s := range v.starts {
 		if s.line.Chain == chain {
-			return s.line.N, true
+			return s.line.N
 		}
 	}
-	return 0, v.keys[chain] != nil && !v.keys[chain].seen
+	return 0
 }

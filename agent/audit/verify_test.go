@@ -190,6 +190,11 @@ func TestVerify(t *testing.T) {
 			_ = os.Remove(Path(s.dir))
 			_ = os.Remove(filepath.Join(s.dir, stateName))
 		}, nothing, "there is no line of chain", "the daemon's log knows line 12"},
+		{"everything removed, and written on by the agent", func(s *sample) {
+			_ = os.Remove(Path(s.dir))
+			_ = os.Remove(filepath.Join(s.dir, stateName))
+			s.write(1)
+		}, nothing, "there is no line of chain", "the daemon's log knows line 12"},
 		{"the end cut off, and an old state put back", func(s *sample) {
 			lines, state := s.read(), s.state()
 			s.write(3)
@@ -222,6 +227,15 @@ func TestVerify(t *testing.T) {
 			l[4].What.User = "eve"
 			s.rewrite(l)
 		}, nothing, "audit.jsonl:1: line 1 has a wrong MAC", "line 6 is not the one that the daemon's log has: it was changed"},
+		{"the chain made anew by this user, and its heads logged", func(s *sample) {
+			l := s.lines()
+			l[4].What.User = "eve"
+			s.rewrite(l)
+			for i, raw := range s.read() {
+				hash := sha256.Sum256([]byte(strings.TrimSuffix(raw, "\n")))
+				s.heads = append(s.heads, Head{l[i].Chain, l[i].N, hex.EncodeToString(hash[:]), Path(s.dir)})
+			}
+		}, nothing, "audit.jsonl:1: line 1 has a wrong MAC", "audit.jsonl:6: the daemon's log has two different lines 6"},
 		{"a chain without a key begun", func(s *sample) {
 			_ = os.Remove(filepath.Join(s.dir, stateName))
 			s.write(1)
@@ -349,5 +363,68 @@ func TestLineHasNoToken(t *testing.T) {
 	raw, err := os.ReadFile(Path(dir))
 	if err != nil || bytes.Contains(raw, []byte(payload)) || bytes.Contains(raw, []byte("ssssssss")) || bytes.Count(raw, []byte(`"jti":"abc-123","end":"THEEND"`)) != 2 {
 		t.Errorf("%s %v", raw, err)
+	}
+}
+
+// The daemon's log is shorter than the audit log: journald removes old entries.
+func TestVerifyWithTheNewestHeads(t *testing.T) {
+	s := newSample(t, false)
+	w := &writer{dir: s.dir, maxFile: maxFile, maxKept: maxKept}
+	defer w.close()
+	late := events(1)
+	late[0].Time = late[0].Time.Add(time.Hour)
+	h, _, err := w.append(batch{entries: late})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := Head{h.chain, h.n, hex.EncodeToString(h.hash[:]), Path(s.dir)}
+	r, err := Verify(s.dir, VerifyOptions{Heads: []Head{newest}})
+	if err != nil || len(r.Problems) != 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "the daemon's log has no head before line 13, of 2001-09-09T02:46:40Z: ") {
+		t.Errorf("%+v %v", r, err)
+	}
+	r, err = Verify(s.dir, VerifyOptions{Heads: append(s.heads, newest)})
+	if err != nil || len(r.Problems) != 0 || strings.Contains(strings.Join(r.Notes, "\n"), "has no head before") {
+		t.Errorf("with all of them: %+v %v", r, err)
+	}
+}
+
+// The daemon's log has the heads of another log, too, and older ones than a log whose oldest
+// files were removed.
+func TestVerifyWithOtherHeads(t *testing.T) {
+	s := newSample(t, false)
+	other := Head{"0badc0de", 900, strings.Repeat("0", 64), "/elsewhere/audit.jsonl"}
+	s.heads = append(append([]Head{other}, s.heads...), other)
+	if got := s.verify(false, true); got != "" {
+		t.Errorf("of another log: %s", got)
+	}
+	ended := other
+	ended.File = Path(s.dir)
+	s.heads[0] = ended
+	if got := s.verify(false, true); !strings.Contains(got, "knows line 900 of chain 0badc0de") {
+		t.Errorf("of a chain that is gone: %q", got)
+	}
+}
+
+// What the agent itself has removed, to stay within its size, is not missing: not even a whole
+// chain.
+func TestVerifyAfterTheOldestWereRemoved(t *testing.T) {
+	s := newSample(t, false)
+	if _, err := Init(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	w := &writer{dir: s.dir, maxFile: 4 << 10, maxKept: 16 << 10}
+	defer w.close()
+	for range 100 {
+		h, _, err := w.append(batch{entries: events(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.heads = append(s.heads, Head{h.chain, h.n, hex.EncodeToString(h.hash[:]), Path(s.dir)})
+	}
+	if got := s.verify(false, true); got != "" {
+		t.Error(got)
+	}
+	if first := s.lines()[0]; first.N == 1 {
+		t.Errorf("nothing was removed: the log begins with %s", first)
 	}
 }
