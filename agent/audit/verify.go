@@ -326,10 +326,13 @@ func (v *verification) ownHeads() []Head {
 		file = v.firstHead.File
 	}
 	own := slices.DeleteFunc(slices.Clone(v.o.Heads), func(h Head) bool { return h.File != file })
-	if len(v.removed) > 0 && v.firstHead != nil {
-		own = own[slices.Index(own, *v.firstHead):]
+	if len(v.removed) == 0 {
+		return own
 	}
-	return own
+	if v.firstHead == nil {
+		return own[len(own)-1:]
+	}
+	return own[slices.Index(own, *v.firstHead):]
 }
 
 // begins returns the first line that is kept of a chain, or 0: older heads are of removed lines.

@@ -59,9 +59,22 @@ func TestAuditVerifyByTheDaemonsLog(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	h.env = append(h.env, "PATH=/nowhere")
-	if got := verify(); got.exit != exitOK || !strings.Contains(got.out, "note: no head of the daemon's log was compared") {
-		t.Errorf("without a journal: %+v", got)
+	for what, test := range map[string]struct{ journalctl, want string }{
+		"without journalctl":             {"", "the journal cannot be read: there is no journalctl on this machine; an administrator"},
+		"without the right to read it":   {"echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1", "the journal cannot be read: No journal files were opened due to insufficient permissions; an administrator can read it: journalctl -t kyc-agentd _UID="},
+		"after its entries were removed": {"exit 0", "the journal has no head of this log: journald has removed them or keeps no journal"},
+	} {
+		bin := t.TempDir()
+		if test.journalctl != "" {
+			if err := os.WriteFile(filepath.Join(bin, "journalctl"), []byte("#!/bin/sh\n"+test.journalctl+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.env = append(h.env, "PATH="+bin)
+		got := verify()
+		if out := strings.Join(strings.Fields(got.out), " "); got.exit != exitOK || !strings.Contains(out, "note: no head of the daemon's log was compared") || !strings.Contains(out, "note: "+test.want) {
+			t.Errorf("%s: %+v", what, got)
+		}
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/service"
@@ -28,7 +27,7 @@ func (o *auditOptions) verify(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	heads, err := o.heads(cmd.Context(), dir)
+	heads, note, err := o.heads(cmd.Context(), dir)
 	if err != nil {
 		return err
 	}
@@ -39,6 +38,9 @@ func (o *auditOptions) verify(cmd *cobra.Command, _ []string) error {
 	report, err := audit.Verify(dir, audit.VerifyOptions{Keys: keys, Heads: heads})
 	if err != nil {
 		return err
+	}
+	if note != "" {
+		report.Notes = append(report.Notes, note)
 	}
 	if err := o.writeReport(report); err != nil {
 		return err
@@ -132,26 +134,32 @@ func (o *auditOptions) askKey(ctx context.Context) (string, error) {
 }
 
 // heads returns what the daemon has logged of the log: from --log, else from the journal and from
-// the log of an agent that `kyc-agentd start` started.
-func (o *auditOptions) heads(ctx context.Context, dir string) ([]audit.Head, error) {
+// the log of an agent that `kyc-agentd start` started. If there is nothing, note says why.
+func (o *auditOptions) heads(ctx context.Context, dir string) (heads []audit.Head, note string, err error) {
 	if o.logFile == "-" {
-		return audit.ReadHeads(o.cli.io.in)
+		heads, err = audit.ReadHeads(o.cli.io.in)
+		return heads, "", err
 	}
 	if o.logFile != "" {
-		return headsOf(o.logFile)
+		heads, err = headsOf(o.logFile)
+		return heads, "", err
 	}
 	if o.dir != "" {
-		return nil, nil // a copy, of another machine perhaps
+		return nil, "", nil // a copy, of another machine perhaps
 	}
-	var heads []audit.Head
 	if path := service.LogFile(o.cli.vars); path != "" {
 		heads, _ = headsOf(path)
 	}
-	if out, err := o.journal(ctx, dir); err == nil {
-		fromJournal, _ := audit.ReadHeads(bytes.NewReader(out))
-		heads = append(heads, fromJournal...)
+	fromJournal, err := o.journal(ctx, dir)
+	heads = slices.DeleteFunc(append(heads, fromJournal...), func(h audit.Head) bool { return h.File != audit.Path(dir) })
+	switch {
+	case len(heads) > 0:
+	case err != nil:
+		note = fmt.Sprintf("the journal cannot be read: %s; an administrator can read it: journalctl -t kyc-agentd _UID=%d -o json >FILE; then: kyc-agentd audit verify --log FILE", err, os.Getuid())
+	default:
+		note = "the journal has no head of this log: journald has removed them or keeps no journal, or the agent logs elsewhere (see --log) or nothing below warn"
 	}
-	return slices.DeleteFunc(heads, func(h audit.Head) bool { return h.File != audit.Path(dir) }), nil
+	return heads, note, nil
 }
 
 func headsOf(path string) ([]audit.Head, error) {
@@ -167,17 +175,25 @@ func headsOf(path string) ([]audit.Head, error) {
 	return heads, err
 }
 
-// journal returns the entries of the journal that have a head.
-func (o *auditOptions) journal(ctx context.Context, dir string) ([]byte, error) {
+// journal returns the heads in the journal.
+func (o *auditOptions) journal(ctx context.Context, dir string) ([]audit.Head, error) {
 	program, err := exec.LookPath("journalctl")
 	if err != nil {
-		return nil, err
+		return nil, errors.New("there is no journalctl on this machine")
 	}
 	cmd := exec.CommandContext(ctx, program, "--user", "-t", "kyc-agentd", "-q", "-o", "json", "--output-fields=KYC_CHAIN,KYC_N,KYC_HASH,KYC_FILE", "KYC_FILE="+audit.Path(dir))
 	cmd.Env = append(slices.Clone(o.cli.vars), "LC_ALL=C")
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, &agent.Error{Code: agent.CodeUnavailable, Op: "audit", Message: "the journal cannot be read", Err: errors.Join(err)}
+		return nil, journalError(err)
 	}
-	return out, nil
+	return audit.ReadHeads(bytes.NewReader(out))
+}
+
+// journalError returns what journalctl says of its failure.
+func journalError(err error) error {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
+		return errors.New(strings.TrimSuffix(sanitize.OneLine(strings.TrimSpace(string(exit.Stderr))), "."))
+	}
+	return errors.New(config.PlainCause(err))
 }
