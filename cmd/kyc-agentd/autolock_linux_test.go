@@ -21,6 +21,8 @@ type fakeLogind struct {
 	conn *dbus.Conn
 
 	mu       sync.Mutex
+	refuses  bool               // to make inhibitors, as without polkit
+	refused  int
 	released []<-chan time.Time // one for each inhibitor, which says when it was closed
 }
 
@@ -65,6 +67,9 @@ func (f *fakeLogind) Inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error)
 	if what != "sleep" || mode != "delay" {
 		return 0, dbus.MakeFailedError(os.ErrInvalid)
 	}
+	if f.refusesToInhibit() {
+		return 0, dbus.NewError("org.freedesktop.DBus.Error.AccessDenied", []any{"Permission denied"})
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, dbus.MakeFailedError(err)
@@ -83,6 +88,23 @@ func (f *fakeLogind) Inhibit(what, _, _, mode string) (dbus.UnixFD, *dbus.Error)
 	return fd, nil
 }
 
+func (f *fakeLogind) refusesToInhibit() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refuses {
+		f.refused++
+	}
+	return f.refuses
+}
+
+// setRefuses says whether inhibitors are refused from now on, and returns how many were.
+func (f *fakeLogind) setRefuses(refuses bool) (before int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuses = refuses
+	return f.refused
+}
+
 func (f *fakeLogind) inhibitors() []<-chan time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,6 +121,10 @@ func (f *fakeLogind) emit(path dbus.ObjectPath, name string, values ...any) {
 // autoLocked starts a daemon with auto_lock, signed in and with a passphrase.
 func autoLocked(t *testing.T, autoLock string) (*binaries, *fakeLogind) {
 	f, bus := startLogind(t)
+	return autoLockedOn(t, bus, autoLock), f
+}
+
+func autoLockedOn(t *testing.T, bus, autoLock string) *binaries {
 	s, _ := newSignedIn(t)
 	s.fileStore()
 	s.env = append(s.env, bus)
@@ -113,7 +139,7 @@ func autoLocked(t *testing.T, autoLock string) (*binaries, *fakeLogind) {
 	s.start()
 	s.login("prod", "ada", "Plum-stone-41")
 	s.setPassphrase()
-	return s, f
+	return s
 }
 
 func (s *binaries) awaitLock(why string) {
@@ -170,6 +196,30 @@ func TestAutoLockBeforeSuspend(t *testing.T) {
 		t.Errorf("the suspend went on before the lock was complete: image %d, %+v", st.Images, st.Lock)
 	}
 	s.awaitLock("suspend")
+}
+
+// Without polkit logind refuses to delay a suspend. The lock comes with the suspend then, and with
+// the screen as before; and logind is asked again.
+func TestAutoLockWithoutDelay(t *testing.T) {
+	t.Parallel()
+	for why, signal := range map[string]func(*fakeLogind){
+		"screen": func(f *fakeLogind) { f.emit(ownSession, "org.freedesktop.login1.Session.Lock") },
+		"suspend": func(f *fakeLogind) {
+			f.emit("/org/freedesktop/login1", "org.freedesktop.login1.Manager.PrepareForSleep", true)
+		},
+	} {
+		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+			f, bus := startLogind(t)
+			f.setRefuses(true)
+			s := autoLockedOn(t, bus, `{ on_screen_lock = true, on_suspend = true }`)
+			awaitState(t, "a refusal", func() bool { return f.setRefuses(true) > 0 })
+			signal(f)
+			s.awaitLock(why)
+			f.setRefuses(false)
+			awaitState(t, "an inhibitor", func() bool { return len(f.inhibitors()) == 1 })
+		})
+	}
 }
 
 func TestAutoLockWhenIdle(t *testing.T) {

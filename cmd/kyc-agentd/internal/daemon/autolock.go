@@ -109,16 +109,23 @@ func (a *autoLock) watchIdle(ctx context.Context, limit time.Duration) {
 }
 
 func (a *autoLock) logindOptions(ctx context.Context, c agent.AutoLock) logind.Options {
-	o := logind.Options{Failed: func(err error) {
-		a.daemon.log.Warn("auto_lock does not work for the screen and for suspend", "error", err)
-	}}
+	o := logind.Options{
+		Failed: func(err error) {
+			a.daemon.log.Warn("auto_lock does not work for the screen and for suspend", "error", err)
+		},
+		Undelayed: func(err error) {
+			a.daemon.log.Warn("auto_lock cannot delay a suspend, which may begin before the lock is complete; it needs polkit: install polkitd", "error", err)
+		},
+	}
 	if c.OnScreenLock {
 		o.Screen = func() { a.lock(ctx, lockedByScreen) }
 	}
 	if c.OnSuspend {
 		o.Suspend = func(delay *os.File) {
-			defer delay.Close()
-			a.daemon.lock.delaying(delay)
+			if delay != nil {
+				defer delay.Close()
+				a.daemon.lock.delaying(delay)
+			}
 			a.lock(ctx, lockedBySuspend)
 		}
 	}

@@ -34,19 +34,18 @@ type Options struct {
 	Screen func()
 	// Suspend is called before the machine suspends, which waits until it has returned and the
 	// file that it gets is closed, but for no more than InhibitDelayMaxSec= of logind, 5 s.
-	// Suspend owns the file.
+	// Suspend owns the file. It is nil, and nothing waits, if logind has refused to.
 	Suspend func(delay *os.File)
-	// Failed is called when logind cannot be asked, once for each reason.
-	Failed func(error)
+	// Failed is called when logind cannot be asked, and Undelayed when it refuses to delay a suspend,
+	// as it does without polkit: once for each reason.
+	Failed, Undelayed func(error)
 }
 
 // Watch calls the functions of o, one at a time, until ctx ends.
 func Watch(ctx context.Context, o Options) {
-	said := ""
+	o.Failed, o.Undelayed = once(o.Failed), once(o.Undelayed)
 	for ctx.Err() == nil {
-		err := watchOnce(ctx, o)
-		if err != nil && ctx.Err() == nil && err.Error() != said {
-			said = err.Error()
+		if err := watchOnce(ctx, o); err != nil && ctx.Err() == nil {
 			o.Failed(err)
 		}
 		select {
@@ -56,12 +55,24 @@ func Watch(ctx context.Context, o Options) {
 	}
 }
 
+// once returns a function that calls tell, but not with what it was told last.
+func once(tell func(error)) func(error) {
+	said := ""
+	return func(err error) {
+		if err.Error() != said {
+			said = err.Error()
+			tell(err)
+		}
+	}
+}
+
 // A watcher is one connection to the bus.
 type watcher struct {
 	Options
-	conn  *dbus.Conn
-	owner string   // the unique name of logind
-	delay *os.File // delays a suspend; nil if that is not wanted, or while one is under way
+	conn    *dbus.Conn
+	owner   string   // the unique name of logind
+	delay   *os.File // delays a suspend; nil if that is not wanted, or while one is under way
+	refused bool     // logind has refused delay, and is asked again
 }
 
 func watchOnce(ctx context.Context, o Options) error {
@@ -78,9 +89,15 @@ func watchOnce(ctx context.Context, o Options) error {
 		return err
 	}
 	for {
+		var again <-chan time.Time
+		if w.refused {
+			again = time.After(retryAfter)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again:
+			w.inhibit(ctx)
 		case s, ok := <-signals:
 			if !ok {
 				return errors.New("the connection to the system bus has ended")
@@ -121,24 +138,31 @@ func (w *watcher) subscribe(ctx context.Context) error {
 	if err == nil {
 		err = w.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, name).Store(&w.owner)
 	}
-	if err == nil && w.Suspend != nil {
-		err = w.inhibit(ctx)
-	}
 	if err != nil {
 		return fmt.Errorf("systemd-logind cannot be asked: %w", err)
+	}
+	if w.Suspend != nil {
+		w.inhibit(ctx)
 	}
 	return w.conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, name))
 }
 
-// inhibit delays the next suspend.
-func (w *watcher) inhibit(ctx context.Context) error {
+// inProgress is logind's error while it suspends.
+const inProgress = name + ".OperationInProgress"
+
+// inhibit delays the next suspend, if logind lets it.
+func (w *watcher) inhibit(ctx context.Context) {
 	var fd dbus.UnixFD
-	if err := w.call(ctx, managerPath, manager+".Inhibit", "sleep", "kyc-agentd", "locks the sign-ins", "delay").Store(&fd); err != nil {
-		return err
+	err := w.call(ctx, managerPath, manager+".Inhibit", "sleep", "kyc-agentd", "locks the sign-ins", "delay").Store(&fd)
+	w.refused = err != nil
+	if err != nil {
+		if e, ok := errors.AsType[dbus.Error](err); !ok || e.Name != inProgress {
+			w.Undelayed(err)
+		}
+		return
 	}
 	w.release()
 	w.delay = os.NewFile(uintptr(fd), "suspend delay")
-	return nil
 }
 
 func (w *watcher) handle(ctx context.Context, s *dbus.Signal) error {
@@ -163,10 +187,11 @@ func (w *watcher) handle(ctx context.Context, s *dbus.Signal) error {
 			return nil
 		}
 		if !starts {
-			return w.inhibit(ctx)
+			w.inhibit(ctx)
+			return nil
 		}
 		delay := w.delay
-		w.delay = nil
+		w.delay, w.refused = nil, false
 		w.Suspend(delay)
 	}
 	return nil
