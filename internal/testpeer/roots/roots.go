@@ -9,7 +9,7 @@
 // A root is made once, by mmdebstrap from the mirror that this machine's apt uses, and
 // then shared by all tests of all packages. It stays in kyc-agent/roots in the user's
 // cache folder, which may be deleted. Every root has systemd, a system and a user bus,
-// and the ordinary user [User].
+// polkit, and the ordinary user [User].
 package roots
 
 import (
@@ -41,7 +41,7 @@ const (
 )
 
 var (
-	basePackages = []string{"ca-certificates", "systemd", "systemd-sysv", "dbus-user-session", "libpam-systemd"}
+	basePackages = []string{"ca-certificates", "systemd", "systemd-sysv", "dbus-user-session", "libpam-systemd", "polkitd"}
 	packages     = map[Suite][]string{
 		Bookworm: basePackages,
 		Trixie:   append([]string{"curl", "git", "openssh-client", "wget"}, basePackages...),
