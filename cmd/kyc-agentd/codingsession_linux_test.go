@@ -23,14 +23,14 @@ var changing = []struct {
 	{regexp.MustCompile(`\r`), ""},
 	{regexp.MustCompile(`/\S+/(kyc-token|kyc-agentd\.test)\b`), "/…/$1"},
 	{regexp.MustCompile(`/\S+/(sh|dash|bash|busybox|ksh)\b`), "/…/SHELL"},
-	{regexp.MustCompile(`(?m)(^started by .*SHELL.*\n)(started by .*\n)*`), "$1"}, // up to what started the test
-	{regexp.MustCompile(`(?m)^(unit  +).*`), "${1}UNIT"},
+	{regexp.MustCompile(`(?m)(^  started by .*SHELL.*\n)(  started by .*\n)*`), "$1"}, // up to what started the test
+	{regexp.MustCompile(`(?m)^(  unit  +).*`), "${1}UNIT"},
 	{regexp.MustCompile(`(kyc-token \(\d+\)) < .*?  `), "$1 < SHELL  "},
 	{regexp.MustCompile(`(token) ×\d+`), "$1"}, // whether the first batch had repeats
 	{regexp.MustCompile(`(pts/|pid |\()\d+`), "${1}N"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?`), "TIME"},
 	{regexp.MustCompile(`\b\d+s ago`), "Ns ago"},
-	{regexp.MustCompile(`…\w{6}\b`), "…TOKEN"},
+	{regexp.MustCompile(`…[\w-]{6}( )`), "…TOKEN$1"},
 	{regexp.MustCompile(`(\S)  +`), "$1  "}, // the width of a column
 }
 

@@ -61,9 +61,10 @@ func (t *Terminal) Close() error {
 	return t.f.Close()
 }
 
-// Printf writes one line.
+// Printf writes one line, which is indented if format is.
 func (t *Terminal) Printf(format string, args ...any) {
-	fmt.Fprintf(t.f, "%s\n", sanitize.OneLine(fmt.Sprintf(format, args...)))
+	indent := format[:len(format)-len(strings.TrimLeft(format, " "))]
+	fmt.Fprintf(t.f, "%s%s\n", indent, sanitize.OneLine(fmt.Sprintf(format, args...)))
 }
 
 // Ask prints question and reads one line, without its end. If secret is set, nothing typed is

@@ -125,6 +125,20 @@ func TestTerminalRefusesWhatIsNotUTF8(t *testing.T) {
 	}
 }
 
+func TestTerminalIndents(t *testing.T) {
+	p := terminaltest.New(t)
+	p.Types("\n")
+	tty := New(p.TTY)
+	tty.Printf("  %s", "   unit")
+	if _, err := tty.Ask(t.Context(), "Approve?", false); err != nil {
+		t.Fatal(err)
+	}
+	p.Sees("Approve? ")
+	if shown := p.Seen(); !strings.Contains(shown, "\r\n  unit\r\n") && !strings.HasPrefix(shown, "  unit\r\n") {
+		t.Errorf("%q", shown)
+	}
+}
+
 // What Cognito or a configuration says must not steer the terminal.
 func TestTerminalShowsNoControlSequences(t *testing.T) {
 	p := terminaltest.New(t)
