@@ -21,7 +21,7 @@ type fakeLogind struct {
 	conn *dbus.Conn
 
 	mu       sync.Mutex
-	refuses  bool               // to make inhibitors, as without polkit
+	refuses  bool // to make inhibitors, as without polkit
 	refused  int
 	released []<-chan time.Time // one for each inhibitor, which says when it was closed
 }
