@@ -11,6 +11,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
+	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
 // Terms are what a person adds to a yes.
@@ -276,7 +277,7 @@ func (a *Approvals) find(id string) (*Request, error) {
 		case expired:
 			return nil, answerError(shown + " has expired; the program has to ask again")
 		case ended:
-			return nil, answerError("the session that asked for " + shown + " has ended")
+			return nil, r.endedError()
 		}
 		return nil, answerError(shown + " was " + string(r.state) + " already; each code is good once")
 	}
@@ -294,6 +295,25 @@ func CheckCode(id string) error {
 
 func unknownCode(id string) error {
 	return answerError("no request has the code " + sanitize.Short(id, 20) + "; see: kyc-agentd approvals")
+}
+
+// endedError is the error for a request whose session has ended. A service that is started now and
+// then has ended before anybody can answer.
+func (r *Request) endedError() error {
+	message := "the session that asked for " + r.ID + " has ended"
+	if unit := r.Facts.Unit; checkUnit(unit.Name) == nil && r.Subject.TTY == "" && r.Use.Kind != KindAPI {
+		message += "; for each run of its unit: kyc-agentd approve --unit " + shellquote.Quote(unit.Name) + " --for 30d --env " + shellquote.Quote(r.Use.Environment)
+		if !unit.User {
+			message += " --system"
+		}
+		if r.Use.Kind != KindToken {
+			message += " --kind " + string(r.Use.Kind)
+		}
+		if r.Use.Socket != "" {
+			message += " --on " + shellquote.Quote(r.Use.Socket)
+		}
+	}
+	return answerError(message)
 }
 
 func answerError(message string) error {

@@ -239,6 +239,12 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		_, err = a.Approve(code, Terms{})
 		expect(code, "the session that asked for "+code+" has ended", err)
 
+		job := inUnit(peer.Unit{Name: "nightly.service"})
+		code = ask(t, a, job, Use{Environment: "prod", Kind: KindAWS, Socket: "ai"})
+		*job.ended = true
+		_, err = a.Approve(code, Terms{})
+		expect(code, "has ended; for each run of its unit: kyc-agentd approve --unit nightly.service --for 30d --env prod --system --kind aws --on ai", err)
+
 		late := ask(t, a, terminal(400), token)
 		time.Sleep(pendingFor)
 		_, err = a.Approve(late, Terms{})

@@ -63,7 +63,7 @@ var floors = map[string][]string{
 
 	"agent/peer":             {"internal/sanitize"},
 	"agent/audit":            {"agent", "agent/peer", "internal/bootclock", "internal/durable", "internal/sanitize"},
-	"agent/approval":         {"agent", "agent/peer", "internal/bootclock", "internal/durable", "internal/sanitize"},
+	"agent/approval":         {"agent", "agent/peer", "internal/bootclock", "internal/durable", "internal/sanitize", "internal/shellquote"},
 	"agent/sink":             {"agent", "internal/durable", "internal/shellquote"},
 	"agent/agenttest":        {"agent", "store", "store/memory"},
 	"agent":                  {"store", "internal/bootclock", "internal/origin", "internal/sanitize", "internal/suggest", "internal/urlpath", "internal/lazyregexp", "store/shared"},
