@@ -97,8 +97,9 @@ type verification struct {
 	keyed  bool // a chain of one of the keys has begun
 	starts []start
 
-	firstHead   *Head // of a line of this log
-	firstHeadAt time.Time
+	firstHead               *Head // of a line of this log
+	lastHead                uint64
+	firstHeadAt, lastHeadAt time.Time
 }
 
 // A start is where the log has the first line of a chain, or the first that is kept.
@@ -237,6 +238,7 @@ func (v *verification) checkHead(f logFile, number int, l Line, hash [sha256.Siz
 	if v.firstHead == nil {
 		v.firstHead, v.firstHeadAt = &h, l.Time
 	}
+	v.lastHead, v.lastHeadAt = l.N, l.Time
 	v.report.Heads++
 	switch {
 	case v.forked[h.key()]: // programs of this user can write there, too
@@ -277,15 +279,20 @@ func (v *verification) end(r *reading) {
 	}
 }
 
-// noteHeads says of which lines the daemon's log has no head any more. They are under the hash of
-// those that it has; what it cannot show is that there were others.
+// noteHeads says where the daemon's log has no heads. Lines before a head are under its hash; what
+// cannot be seen is that there were others.
 func (v *verification) noteHeads() {
-	switch {
-	case v.report.Heads == 0:
+	if v.report.Heads == 0 {
 		v.note("no head of the daemon's log was compared: lines that were cut off at the end, with an old %s put back, would not show", stateName)
-	case v.firstHeadAt.Sub(v.report.First) > time.Minute:
+		return
+	}
+	if v.firstHeadAt.Sub(v.report.First) > time.Minute {
 		v.note("the daemon's log has no head before line %d, of %s: lines that were cut off earlier, with an old %s put back, would not show",
 			v.firstHead.N, v.firstHeadAt.Format(time.RFC3339), stateName)
+	}
+	if v.report.Last.Sub(v.lastHeadAt) > time.Minute {
+		v.note("the daemon's log has no head after line %d, of %s: lines that were cut off since then, with an old %s put back, would not show",
+			v.lastHead, v.lastHeadAt.Format(time.RFC3339), stateName)
 	}
 }
 

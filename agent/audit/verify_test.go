@@ -366,8 +366,9 @@ func TestLineHasNoToken(t *testing.T) {
 	}
 }
 
-// The daemon's log is shorter than the audit log: journald removes old entries.
-func TestVerifyWithTheNewestHeads(t *testing.T) {
+// The daemon's log is shorter than the audit log: journald removes old entries, and keeps no new
+// ones once its configuration is changed.
+func TestVerifyWithSomeHeads(t *testing.T) {
 	s := newSample(t, false)
 	w := &writer{dir: s.dir, maxFile: maxFile, maxKept: maxKept}
 	defer w.close()
@@ -383,8 +384,12 @@ func TestVerifyWithTheNewestHeads(t *testing.T) {
 		t.Errorf("%+v %v", r, err)
 	}
 	r, err = Verify(s.dir, VerifyOptions{Heads: append(s.heads, newest)})
-	if err != nil || len(r.Problems) != 0 || strings.Contains(strings.Join(r.Notes, "\n"), "has no head before") {
+	if err != nil || len(r.Problems) != 0 || strings.Contains(strings.Join(r.Notes, "\n"), "has no head") {
 		t.Errorf("with all of them: %+v %v", r, err)
+	}
+	r, err = Verify(s.dir, VerifyOptions{Heads: s.heads})
+	if err != nil || len(r.Problems) != 0 || !strings.Contains(strings.Join(r.Notes, "\n"), "the daemon's log has no head after line 12, of 2001-09-09T01:46:42Z: ") {
+		t.Errorf("without the newest: %+v %v", r, err)
 	}
 }
 
