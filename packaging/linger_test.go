@@ -12,12 +12,7 @@ import (
 // session, unless lingering is enabled.
 func TestLinger(t *testing.T) {
 	testpeer.Long(t)
-	s := &bootedSystem{t, roots.Boot(t, roots.Trixie)}
-	s.machine.Copy(testpeer.Build(t, "kyc-agentd"), "/usr/bin/kyc-agentd", 0o755)
-	s.machine.Copy(testpeer.Build(t, "kyc-token"), "/usr/bin/kyc-token", 0o755)
-	s.machine.Copy(socketUnit, "/etc/systemd/user/kyc-agentd.socket", 0o644)
-	s.machine.Copy(serviceUnit, "/etc/systemd/user/kyc-agentd.service", 0o644)
-	s.root("systemctl --global enable kyc-agentd.socket")
+	s := installedOn(t, roots.Trixie)
 	s.root("mkdir -p /etc/systemd/logind.conf.d && printf '[Login]\nUserStopDelaySec=0\n' >/etc/systemd/logind.conf.d/test.conf && systemctl restart systemd-logind")
 
 	// session logs in, asks for a token and returns the agent's process id.
@@ -25,7 +20,7 @@ func TestLinger(t *testing.T) {
 		return s.user("kyc-token 2>/dev/null; systemctl --user show --value --property MainPID kyc-agentd.service")
 	}
 	until := func(condition string) {
-		s.root("timeout 20 sh -c 'until " + condition + "; do sleep 0.05; done'")
+		s.root("timeout 20 sh -c '" + awaited(condition) + "'")
 	}
 	manager := "user@1000.service"
 
