@@ -21,6 +21,8 @@ type fakeLogind struct {
 	conn *dbus.Conn
 
 	mu       sync.Mutex
+	locked   map[dbus.ObjectPath]bool
+	looks    int  // at the hint of the user's own session
 	refuses  bool // to make inhibitors, as without polkit
 	refused  int
 	released []<-chan time.Time // one for each inhibitor, which says when it was closed
@@ -33,11 +35,11 @@ const (
 
 func startLogind(t *testing.T) (*fakeLogind, string) {
 	k := keyringtest.Start(t, keyringtest.NoService)
-	f := &fakeLogind{t: t, conn: k.Connect()}
+	f := &fakeLogind{t: t, conn: k.Connect(), locked: map[dbus.ObjectPath]bool{}}
 	err := f.conn.Export(f, "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 	for path, uid := range map[dbus.ObjectPath]int{ownSession: os.Getuid(), otherSession: os.Getuid() + 1} {
 		if err == nil {
-			err = f.conn.Export(sessionProperties{uint32(uid)}, path, "org.freedesktop.DBus.Properties")
+			err = f.conn.Export(sessionProperties{f, path, uint32(uid)}, path, "org.freedesktop.DBus.Properties")
 		}
 	}
 	if err == nil {
@@ -50,16 +52,50 @@ func startLogind(t *testing.T) (*fakeLogind, string) {
 	return f, "DBUS_SYSTEM_BUS_ADDRESS=" + strings.TrimPrefix(k.Env()[i], "DBUS_SESSION_BUS_ADDRESS=")
 }
 
-type sessionProperties struct{ uid uint32 }
+type sessionProperties struct {
+	of   *fakeLogind
+	path dbus.ObjectPath
+	uid  uint32
+}
 
 func (p sessionProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
-	if name != "User" {
-		return dbus.Variant{}, dbus.MakeFailedError(os.ErrNotExist)
+	switch name {
+	case "User":
+		return dbus.MakeVariant(struct {
+			UID  uint32
+			Path dbus.ObjectPath
+		}{p.uid, "/org/freedesktop/login1/user/_0"}), nil
+	case "LockedHint":
+		p.of.mu.Lock()
+		defer p.of.mu.Unlock()
+		p.of.looks++
+		return dbus.MakeVariant(p.of.locked[p.path]), nil
 	}
-	return dbus.MakeVariant(struct {
-		UID  uint32
-		Path dbus.ObjectPath
-	}{p.uid, "/org/freedesktop/login1/user/_0"}), nil
+	return dbus.Variant{}, dbus.MakeFailedError(os.ErrNotExist)
+}
+
+type listedSession struct {
+	ID   string
+	UID  uint32
+	User string
+	Seat string
+	Path dbus.ObjectPath
+}
+
+// ListSessions is logind's.
+func (f *fakeLogind) ListSessions() ([]listedSession, *dbus.Error) {
+	uid := uint32(os.Getuid())
+	return []listedSession{{"1", uid, "ana", "seat0", ownSession}, {"2", uid + 1, "eve", "seat0", otherSession}}, nil
+}
+
+// setLocked sets the hint of a session, and tells of it as logind does.
+func (f *fakeLogind) setLocked(path dbus.ObjectPath, locked bool) {
+	f.t.Helper()
+	f.mu.Lock()
+	f.locked[path] = locked
+	f.mu.Unlock()
+	f.emit(path, "org.freedesktop.DBus.Properties.PropertiesChanged",
+		"org.freedesktop.login1.Session", map[string]dbus.Variant{"LockedHint": dbus.MakeVariant(locked)}, []string{})
 }
 
 // Inhibit is logind's.
@@ -103,6 +139,12 @@ func (f *fakeLogind) setRefuses(refuses bool) (before int) {
 	defer f.mu.Unlock()
 	f.refuses = refuses
 	return f.refused
+}
+
+func (f *fakeLogind) looked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looks
 }
 
 func (f *fakeLogind) inhibitors() []<-chan time.Time {
@@ -158,11 +200,8 @@ func TestAutoLockWithTheScreen(t *testing.T) {
 	t.Parallel()
 	s, f := autoLocked(t, `{ on_screen_lock = true }`)
 	f.emit(otherSession, "org.freedesktop.login1.Session.Lock")
-	hint := func(locked bool) []any {
-		return []any{"org.freedesktop.login1.Session", map[string]dbus.Variant{"LockedHint": dbus.MakeVariant(locked)}, []string{}}
-	}
-	f.emit(otherSession, "org.freedesktop.DBus.Properties.PropertiesChanged", hint(true)...)
-	f.emit(ownSession, "org.freedesktop.DBus.Properties.PropertiesChanged", hint(false)...)
+	f.setLocked(otherSession, true)
+	f.setLocked(ownSession, false)
 	f.emit("/org/freedesktop/login1", "org.freedesktop.login1.Manager.PrepareForSleep", true)
 	s.must("kyc-token", "prod")
 	if s.status().Lock.Locked {
@@ -174,10 +213,39 @@ func TestAutoLockWithTheScreen(t *testing.T) {
 	s.unlock()
 	s.anotherImage(was)
 	s.must("kyc-token", "prod")
-	awaitState(t, "the lock with the hint", func() bool { // the image may not listen yet
-		f.emit(ownSession, "org.freedesktop.DBus.Properties.PropertiesChanged", hint(true)...)
-		return s.status().Lock.Locked
-	})
+	f.setLocked(ownSession, true) // the image may not listen yet
+	awaitState(t, "a lock by the hint", func() bool { return s.status().Lock.Locked })
+}
+
+// A screen that was locked while the agent did not run locks it when it starts. If somebody unlocks
+// it nevertheless, over ssh perhaps, it stays so.
+func TestAutoLockWhileTheScreenIsLocked(t *testing.T) {
+	t.Parallel()
+	s, f := autoLocked(t, `{ on_screen_lock = true, on_suspend = true }`)
+	follows := func(images int) {
+		t.Helper()
+		awaitState(t, "a look at the session", func() bool { return f.looked() == images })
+	}
+	follows(1)
+	s.must("kyc-agentd", "stop")
+	f.setLocked(otherSession, true)
+	s.start()
+	follows(2)
+	s.must("kyc-token", "prod")
+	s.must("kyc-agentd", "stop")
+	f.setLocked(ownSession, true)
+	s.start()
+	s.awaitLock("screen")
+	follows(4)
+	s.unlock()
+	follows(5)
+	s.must("kyc-token", "prod")
+	s.must("kyc-agentd", "restart", "--upgrade")
+	follows(6)
+	s.must("kyc-token", "prod")
+	f.setLocked(ownSession, false)
+	f.setLocked(ownSession, true)
+	awaitState(t, "a lock by the hint", func() bool { return s.status().Lock.Locked })
 }
 
 // A suspend waits until the image that has no secret is ready.

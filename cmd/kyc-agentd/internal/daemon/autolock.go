@@ -15,7 +15,8 @@ import (
 
 // An autoLock locks the agent by itself.
 type autoLock struct {
-	daemon *daemon
+	daemon  *daemon
+	screens *logind.Screens
 
 	mu      sync.Mutex
 	serving context.Context // nil before begin
@@ -26,10 +27,20 @@ type autoLock struct {
 
 // begin watches until ctx ends.
 func (a *autoLock) begin(ctx context.Context, c agent.AutoLock) {
+	var locked []string
+	handover.Data(dataScreens, &locked)
 	a.mu.Lock()
-	a.serving = ctx
+	a.serving, a.screens = ctx, logind.NewScreens(locked)
 	a.mu.Unlock()
 	a.configure(c)
+}
+
+// dataScreens are the sessions whose screen is locked: an agent that was unlocked nevertheless, over
+// ssh perhaps, is not locked by its next image.
+const dataScreens = "screens"
+
+func (a *autoLock) handOver() error {
+	return handover.SetData(dataScreens, a.screens.Locked())
 }
 
 // touch notes that somebody uses the agent.
@@ -118,7 +129,7 @@ func (a *autoLock) logindOptions(ctx context.Context, c agent.AutoLock) logind.O
 		},
 	}
 	if c.OnScreenLock {
-		o.Screen = func() { a.lock(ctx, lockedByScreen) }
+		o.Screens, o.Screen = a.screens, func() { a.lock(ctx, lockedByScreen) }
 	}
 	if c.OnSuspend {
 		o.Suspend = func(delay *os.File) {

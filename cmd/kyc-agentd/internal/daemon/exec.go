@@ -175,7 +175,7 @@ func (d *daemon) handOverValues() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(handover.SetData(dataValues, values), handover.SetData(dataUnsaved, d.lock.unsaved()), auto.HandOver(d.store))
+	return errors.Join(handover.SetData(dataValues, values), handover.SetData(dataUnsaved, d.lock.unsaved()), d.autoLock.handOver(), auto.HandOver(d.store))
 }
 
 const (

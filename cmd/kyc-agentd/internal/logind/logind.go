@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -30,8 +32,10 @@ const (
 // Options say what to tell, and whom. A nil function is not called, and what it is for is not
 // asked for.
 type Options struct {
-	// Screen is called when the screen of a session of this user was locked.
-	Screen func()
+	// Screen is called when the screen of a session of this user was locked, and at first if one is
+	// and Screens does not know it.
+	Screen  func()
+	Screens *Screens
 	// Suspend is called before the machine suspends, which waits until it has returned and the
 	// file that it gets is closed, but for no more than InhibitDelayMaxSec= of logind, 5 s.
 	// Suspend owns the file. It is nil, and nothing waits, if logind has refused to.
@@ -39,6 +43,50 @@ type Options struct {
 	// Failed is called when logind cannot be asked, and Undelayed when it refuses to delay a suspend,
 	// as it does without polkit: once for each reason.
 	Failed, Undelayed func(error)
+}
+
+// Screens are the sessions whose screen logind has called locked. They outlive a connection, so that
+// a lock in the meantime is found, and none is told of twice.
+type Screens struct {
+	mu     sync.Mutex
+	locked map[dbus.ObjectPath]bool
+}
+
+// NewScreens returns Screens that know these sessions, which are from [Screens.Locked].
+func NewScreens(locked []string) *Screens {
+	s := &Screens{locked: map[dbus.ObjectPath]bool{}}
+	for _, path := range locked {
+		s.locked[dbus.ObjectPath(path)] = true
+	}
+	return s
+}
+
+// Locked returns the sessions that are locked.
+func (s *Screens) Locked() (sessions []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for path := range s.locked {
+		sessions = append(sessions, string(path))
+	}
+	return sessions
+}
+
+// set notes whether a session is locked, and reports whether it has become so.
+func (s *Screens) set(path dbus.ObjectPath, locked bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.locked[path]
+	if delete(s.locked, path); locked {
+		s.locked[path] = true
+	}
+	return locked && !was
+}
+
+// keep forgets all but these sessions.
+func (s *Screens) keep(sessions map[dbus.ObjectPath]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.locked, func(path dbus.ObjectPath, _ bool) bool { return !sessions[path] })
 }
 
 // Watch calls the functions of o, one at a time, until ctx ends.
@@ -141,10 +189,43 @@ func (w *watcher) subscribe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("systemd-logind cannot be asked: %w", err)
 	}
+	if w.Screen != nil {
+		w.look(ctx)
+	}
 	if w.Suspend != nil {
 		w.inhibit(ctx)
 	}
 	return w.conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, name))
+}
+
+// look finds out which screens are locked already. The signals of later changes are subscribed to.
+func (w *watcher) look(ctx context.Context) {
+	var sessions []struct {
+		ID   string
+		UID  uint32
+		User string
+		Seat string
+		Path dbus.ObjectPath
+	}
+	if w.call(ctx, managerPath, manager+".ListSessions").Store(&sessions) != nil {
+		return
+	}
+	own, locked := map[dbus.ObjectPath]bool{}, false
+	for _, s := range sessions {
+		if int(s.UID) != os.Getuid() {
+			continue
+		}
+		own[s.Path] = true
+		var hint dbus.Variant
+		if w.call(ctx, s.Path, properties+".Get", session, "LockedHint").Store(&hint) == nil {
+			is, _ := hint.Value().(bool)
+			locked = w.Screens.set(s.Path, is) || locked
+		}
+	}
+	w.Screens.keep(own)
+	if locked {
+		w.Screen()
+	}
 }
 
 // inProgress is logind's error while it suspends.
@@ -178,7 +259,7 @@ func (w *watcher) handle(ctx context.Context, s *dbus.Signal) error {
 			w.Screen()
 		}
 	case properties + ".PropertiesChanged":
-		if lockedHint(s.Body) && w.isOwn(ctx, s.Path) {
+		if locked, ok := lockedHint(s.Body); ok && w.isOwn(ctx, s.Path) && w.Screens.set(s.Path, locked) {
 			w.Screen()
 		}
 	case manager + ".PrepareForSleep":
@@ -197,16 +278,17 @@ func (w *watcher) handle(ctx context.Context, s *dbus.Signal) error {
 	return nil
 }
 
-// lockedHint reports whether the changed properties of a session say that its screen is locked.
-func lockedHint(body []any) bool {
+// lockedHint returns whether the screen of a session is locked, if that is among its changed
+// properties.
+func lockedHint(body []any) (locked, ok bool) {
 	var of string
 	var changed map[string]dbus.Variant
 	var invalidated []string
 	if dbus.Store(body, &of, &changed, &invalidated) != nil || of != session {
-		return false
+		return false, false
 	}
-	locked, _ := changed["LockedHint"].Value().(bool)
-	return locked
+	locked, ok = changed["LockedHint"].Value().(bool)
+	return locked, ok
 }
 
 // isOwn reports whether a session is of this user.
