@@ -119,6 +119,14 @@ func testScreenLock(s *bootedSystem) {
 	s.expectLocked(", with the screen")
 	s.unlock() // from elsewhere, while the screen is still locked
 	s.await(inhibits)
+	s.user("kyc-agentd restart --upgrade")
+	s.await(inhibits)
+	s.says("kyc-token prod", aToken)
+
+	s.user("systemctl --user stop kyc-agentd.service") // the screen is locked when it starts again
+	s.expectLocked(", with the screen")
+	s.unlock()
+	s.await(inhibits)
 	hint("false")
 	s.says("kyc-token prod", aToken)
 	s.root("systemctl stop desk.service")
