@@ -463,6 +463,34 @@ func TestStandingOfTwoAgents(t *testing.T) {
 	}
 }
 
+// Uses count since the start, whenever the file was written.
+func TestStandingUses(t *testing.T) {
+	dir := t.TempDir()
+	nightly := peer.Unit{Name: "nightly.service", User: true}
+	uses := func(a *Approvals) (n int) {
+		for _, g := range a.List().Granted {
+			n += g.Uses
+		}
+		return n
+	}
+	for range 2 {
+		a := New(Options{Dir: dir})
+		if n := uses(a); n != 0 {
+			t.Errorf("%d uses at the start", n)
+		}
+		if _, err := a.ApproveUnit(Standing{Unit: nightly, Environment: "prod"}); err != nil {
+			t.Fatal(err)
+		}
+		allowed(t, a, inUnit(nightly), token, "the unit")
+		if _, err := a.ApproveUnit(Standing{Unit: peer.Unit{Name: "hourly.service", User: true}, Environment: "prod"}); err != nil {
+			t.Fatal(err)
+		}
+		if n := uses(a); n != 1 {
+			t.Errorf("%d uses", n)
+		}
+	}
+}
+
 // A request of the unit that waits goes on.
 func TestStandingAnswersARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

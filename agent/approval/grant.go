@@ -20,8 +20,8 @@ type Grant struct {
 	Standing    bool      `json:"standing,omitempty"` // kept over a restart
 	GrantedAt   time.Time `json:"granted_at"`
 	EndsAt      time.Time `json:"ends_at"`
-	Uses        int       `json:"uses,omitempty"` // since the start
-	UsedAt      time.Time `json:"used_at,omitzero"`
+	Uses        int       `json:"uses,omitempty"`   // since the start
+	UsedAt      time.Time `json:"used_at,omitzero"` // the same
 
 	leader Leader
 	api    agent.Policy

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/bootclock"
@@ -93,6 +94,7 @@ func (f file) usable(path string) (standing, error) {
 			}
 		}
 		g.Standing, g.saved = true, true
+		g.Uses, g.UsedAt = 0, time.Time{} // they may have been written or not
 		g.left = g.EndsAt.Sub(written) - elapsed
 		g.EndsAt = now.Wall.Add(g.left)
 		if !g.over() {
