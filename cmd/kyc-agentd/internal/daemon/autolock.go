@@ -27,10 +27,8 @@ type autoLock struct {
 
 // begin watches until ctx ends.
 func (a *autoLock) begin(ctx context.Context, c agent.AutoLock) {
-	var locked []string
-	handover.Data(dataScreens, &locked)
 	a.mu.Lock()
-	a.serving, a.screens = ctx, logind.NewScreens(locked)
+	a.serving = ctx
 	a.mu.Unlock()
 	a.configure(c)
 }
@@ -39,6 +37,13 @@ func (a *autoLock) begin(ctx context.Context, c agent.AutoLock) {
 // ssh perhaps, is not locked by its next image.
 const dataScreens = "screens"
 
+func receiveScreens() *logind.Screens {
+	var locked []string
+	handover.Data(dataScreens, &locked)
+	return logind.NewScreens(locked)
+}
+
+// handOver may come before begin, if this image only finishes a lock.
 func (a *autoLock) handOver() error {
 	return handover.SetData(dataScreens, a.screens.Locked())
 }

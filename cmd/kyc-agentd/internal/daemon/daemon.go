@@ -122,7 +122,8 @@ func newDaemon(o Options) *daemon {
 	logging.IgnoreSIGPIPE()
 	d := &daemon{opts: o, level: new(slog.LevelVar), next: make(chan nextImage, 1)}
 	d.policySockets = &policySockets{daemon: d}
-	d.lock.daemon, d.lock.folder, d.autoLock.daemon = d, lock.New(""), d
+	d.lock.daemon, d.lock.folder = d, lock.New("")
+	d.autoLock.daemon, d.autoLock.screens = d, receiveScreens()
 	d.log = logging.New(o.Log, d.level, o.Vars)
 	d.pace = pace.New(d.log)
 	d.metrics = newMetrics(
