@@ -153,7 +153,7 @@ func TestKillWithoutDemand(t *testing.T) {
 	t.Parallel()
 	r := newKillRun(t, time.Minute)
 	marker := filepath.Join(r.dir, ".local", "state", "kyc-agent", "prod.refreshing")
-	for range testpeer.Rounds(5, 50) {
+	for range testpeer.Rounds(2, 50) {
 		before, calls := r.record(), r.srv.Calls(cognitotest.Refresh)
 		r.srv.FailNext(cognitotest.Refresh, 1, cognitotest.Hang().After())
 		p := r.start()

@@ -47,6 +47,9 @@ func TestSecrecy(t *testing.T) {
 		"keyring": (*binaries).realKeyring,
 	} {
 		t.Run(kind, func(t *testing.T) {
+			if kind == "keyring" { // all but the store is the same
+				testpeer.Long(t)
+			}
 			srv := cognitotest.New(cognitotest.Rotation(time.Minute), cognitotest.ClientSecret(clientSecret))
 			defer srv.Close()
 			srv.AddUser(cognitotest.User{Name: "ada", Password: "Correct-horse-7", Email: "ada@example.com"})
