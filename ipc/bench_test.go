@@ -31,7 +31,7 @@ func BenchmarkHandler(b *testing.B) {
 const maxAllocations = 12
 
 func TestHandlerAllocations(t *testing.T) {
-	h, r, w := &handler{serving: t.Context(), service: &scripted{}, log: discard, version: "v1.2.3"}, benchRequest(), newFastWriter()
+	h, r, w := &handler{serving: t.Context(), service: &scripted{}, log: noLog, version: "v1.2.3"}, benchRequest(), newFastWriter()
 	if n := testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }); n > maxAllocations || w.status != http.StatusOK {
 		t.Errorf("a cached token takes %v allocations, want %d at most (status %d)", n, maxAllocations, w.status)
 	}
@@ -87,7 +87,7 @@ func BenchmarkHandlerParallel(b *testing.B) {
 }
 
 func benchHandler(b *testing.B) *handler {
-	return &handler{serving: b.Context(), service: &scripted{}, log: discard}
+	return &handler{serving: b.Context(), service: &scripted{}, log: noLog}
 }
 
 // One connection per request, as kyc-token does it.

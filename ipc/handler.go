@@ -12,6 +12,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/approval"
+	"github.com/legaltalent/kyc-agent/internal/discard"
 	"github.com/legaltalent/kyc-agent/internal/lazycontext"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
@@ -130,6 +131,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = h.audit.issued(c, started, op, res)
 	}
 	if err != nil {
+		discard.Request(w, r)
 		h.audit.refused(r, op, h.configured, err)
 		res = renderError(r, h.withVersion(err))
 	}

@@ -164,7 +164,7 @@ func TestPaceLeavesTheBody(t *testing.T) {
 func TestPaceForgetsClientsThatHangUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &limitedAPI{n: 1, window: time.Minute}
-		s := &Server{Pace: pace.New(discard)}
+		s := &Server{Pace: pace.New(noLog)}
 		ln := servePaced(t, api, s)
 		ask(t, ln, toAPI("GET", "/first", ""))
 		for _, body := range []string{"", "small"} {
@@ -191,7 +191,7 @@ func TestPaceForgetsUploadsThatHangUp(t *testing.T) {
 		w.Header().Set("Retry-After", "600")
 		w.WriteHeader(429)
 	})
-	s := &Server{Service: tokenFor(api.URL, "staging"), Proxy: true, Pace: pace.New(discard)}
+	s := &Server{Service: tokenFor(api.URL, "staging"), Proxy: true, Pace: pace.New(noLog)}
 	path := serveUnixServer(t, s)
 	send := func(head string) net.Conn {
 		c, err := net.Dial("unix", path)

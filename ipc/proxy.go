@@ -3,6 +3,8 @@ package ipc
 import (
 	"net/http"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/discard"
 )
 
 // serveProxy forwards a request to the API of the environment that is its host. An answer
@@ -13,6 +15,8 @@ func (h *handler) serveProxy(w http.ResponseWriter, r *http.Request) {
 	environment, user, began, err := "", "", false, checkNotBrowser(r)
 	if err == nil {
 		environment, user, began, err = h.proxy.Forward(w, r)
+	} else {
+		discard.Request(w, r)
 	}
 	if err != nil {
 		h.audit.refused(r, "proxy", h.configured, err)

@@ -36,7 +36,7 @@ const (
 // ErrAtOnce is a cause of the end of Serve's context: requests get no time to finish.
 var ErrAtOnce = errors.New("at once")
 
-var discard = slog.New(slog.DiscardHandler)
+var noLog = slog.New(slog.DiscardHandler)
 
 // A Server serves an [agent.Service] over a listener. Set the fields before the first call
 // of Serve.
@@ -132,7 +132,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
 		service: s.Service, restricted: s.Restricted, reload: s.Reload, daemon: s.Daemon, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
-		onRequest: s.OnRequest, log: cmp.Or(s.Logger, discard), limit: &logLimit{}, serving: serving,
+		onRequest: s.OnRequest, log: cmp.Or(s.Logger, noLog), limit: &logLimit{}, serving: serving,
 		audit:     auditor{s.Audit, s.Name, new(lastPeer)},
 		approvals: s.Approvals, prover: s.Prover, socket: s.Name,
 	}

@@ -50,6 +50,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/discard"
 	"github.com/legaltalent/kyc-agent/internal/lazycontext"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy/pace"
@@ -131,6 +132,9 @@ func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) (environment, us
 		default:
 			clear(w.Header()) // those of an answer that was not written
 			q.setPreferenceApplied(w.Header())
+			if q.streamed == nil {
+				discard.Request(w, r)
+			}
 			q.streamed.closeUnlessRead(w.Header())
 		}
 	}()
