@@ -43,7 +43,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/strictmodes":    {"internal/shellquote"},
 	"cmd/kyc-agentd/internal/config":         {"cmd/kyc-agentd/internal/strictmodes", "cmd/kyc-agentd/internal/tomledit", "ipc/format", "ipc/socket", "agent", "agent/sink", "store", "store/file", "internal/durable", "internal/origin", "internal/lazyregexp", "internal/sanitize", "internal/shellquote", "store/kubernetes", "store/postgres"},
 
-	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire", "internal/tcpowner"},
+	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire", "internal/discard", "internal/tcpowner"},
 	"ipc/tokensource":                 {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
 	"ipc":                             {"agent", "agent/audit", "agent/peer", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/discard", "internal/sanitize", "agent/approval", "internal/lazycontext"},
 	"ipc/apiproxy/pace":               {"agent", "internal/origin"},

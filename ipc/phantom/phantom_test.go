@@ -193,6 +193,27 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// A client whose connection ends with the request can write it all, and reads why it is refused.
+func TestRefusedBodyIsRead(t *testing.T) {
+	l := lend(t, agent.Policy{}, true)
+	c, err := net.Dial("tcp", l.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.(*net.TCPConn).SetWriteBuffer(4 << 10); err != nil { // so the kernel does not keep it for a server that does not read
+		t.Fatal(err)
+	}
+	const size = 256<<10 - 1
+	head := fmt.Sprintf("POST /kyc HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", l.addr(), size)
+	if _, err := io.WriteString(c, head+strings.Repeat("x", size)); err != nil {
+		t.Error(err)
+	}
+	if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 func TestPolicy(t *testing.T) {
 	paths := []agent.PathPattern{pattern(t, "/kyc"), pattern(t, "/lists/*")}
 	l := lend(t, agent.Policy{Methods: []string{"GET"}, Paths: paths}, true)
