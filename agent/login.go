@@ -199,7 +199,7 @@ func (s *session) adopt(res loginResult, limit time.Duration, lineage int) bool 
 		call = s.token.overtakeLocked()
 	}
 	s.setSignInLocked(res.signIn)
-	s.setUntilLocked(res.signIn.until)
+	until := s.setUntilLocked(res.signIn.until)
 	lineage = s.lineage
 	s.inFleet(res.token)
 	if s.agent.fleet != nil {
@@ -209,6 +209,7 @@ func (s *session) adopt(res loginResult, limit time.Duration, lineage int) bool 
 	version := s.saveLocked(res.signIn, true, attended)
 	s.mu.Unlock()
 	s.waitSaved(version, limit)
+	s.waitUntilSaved(until, min(limit, saveTimeout))
 	s.shareLogin(limit)
 	s.publish(res.token, res.skew, res.epoch, lineage, call)
 	s.agent.wakeScheduler()

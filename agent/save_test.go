@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -401,6 +402,37 @@ func TestTakenRecordsOfNobody(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if keys, _ := f.store.Keys(t.Context()); len(keys) != 0 {
+			t.Errorf("the store has %v", keys)
+		}
+	})
+}
+
+// A slowKeyStore takes a second for one key.
+type slowKeyStore struct {
+	*flakyStore
+	key string
+}
+
+func (s *slowKeyStore) Put(ctx context.Context, key string, value []byte) error {
+	if key == s.key {
+		time.Sleep(time.Second)
+	}
+	return s.flakyStore.Put(ctx, key, value)
+}
+
+// TestLimitIsSaved: a login for a limited time returns when the store has the limit, too. The
+// agent may be killed then, and the next one looks at a sign-in by itself only if it has one.
+func TestLimitIsSaved(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		f.checked = &slowKeyStore{f.store, "prod--until"}
+		f.restart()
+		err := f.a.Login(context.Background(), agent.LoginRequest{
+			Environment: "prod", Username: agenttest.User, Password: agent.NewSecret(agenttest.Password), For: time.Hour,
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys, _ := f.store.Keys(t.Context()); !slices.Contains(keys, "prod") || !slices.Contains(keys, "prod--until") {
 			t.Errorf("the store has %v", keys)
 		}
 	})

@@ -20,15 +20,25 @@ func (signIn *storedSignIn) limit(d time.Duration) {
 	}
 }
 
-// setUntilLocked notes the limit of a new sign-in in the store. The caller holds mu.
-func (s *session) setUntilLocked(until time.Time) {
+// setUntilLocked notes the limit of a new sign-in in the store, and returns the version to wait
+// for. The caller holds mu.
+func (s *session) setUntilLocked(until time.Time) (version int) {
 	switch {
 	case !until.IsZero():
-		s.untilMark.setLocked([]byte(until.UTC().Format(time.RFC3339)), false)
 		s.limited = true
+		return s.untilMark.setLocked([]byte(until.UTC().Format(time.RFC3339)), false)
 	case s.limited:
-		s.untilMark.setLocked(nil, false)
 		s.limited = false
+		return s.untilMark.setLocked(nil, false)
+	}
+	return 0
+}
+
+// waitUntilSaved waits until the store has the limit: a login that has told its end is ended then,
+// although the agent is killed.
+func (s *session) waitUntilSaved(version int, limit time.Duration) {
+	if err := s.untilMark.wait(version, limit); err != nil {
+		s.agent.log.Warn("the store does not have the end of the sign-in; an agent that is killed looks at it with the next request", "op", "login", "env", s.name, "error", err)
 	}
 }
 
