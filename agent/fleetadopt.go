@@ -15,13 +15,14 @@ func (s *session) adoptShared(r shared.Record, force bool) {
 	signIn, failed := s.decodeShared(r)
 	s.mu.Lock()
 	defer s.unlockAndNotify(s.token.current.Load())
+	if r.Revision == 0 && s.signIn == nil { // a request looks again: somebody may sign in at any moment
+		s.listedState = StateAbsent
+		return
+	}
 	s.shared.read = true
 	switch {
 	case s.shared.pending && !force:
 		s.agent.wakeScheduler()
-		return
-	case r.Revision == 0 && s.signIn == nil && s.listedState == "":
-		s.listedState = StateAbsent
 		return
 	case r.Revision <= s.shared.record.Revision && !force:
 		return
