@@ -81,7 +81,7 @@ func share(t *testing.T, srv *cognitotest.Server, a, b *binaries, dump func() ([
 	if err != nil || !bytes.Contains(stored, []byte(value)) && !bytes.Contains(stored, fmt.Appendf(nil, "%x", value)) {
 		t.Fatalf("the dump is not one: %d bytes, %v", len(stored), err)
 	}
-	secrets := []string{token, "Fleet-horse-8", "eyJ"}
+	secrets := []string{token, "Fleet-horse-8", token[:20]} // any token begins so; "eyJ" alone is in much base64
 	for _, call := range srv.Log() {
 		for _, sent := range regexp.MustCompile(`"(?:RefreshToken|Token)":"([^"]+)"`).FindAllSubmatch(call.Body, -1) {
 			secrets = append(secrets, string(sent[1]))
@@ -93,7 +93,7 @@ func share(t *testing.T, srv *cognitotest.Server, a, b *binaries, dump func() ([
 	for _, secret := range secrets {
 		for _, form := range []string{secret, fmt.Sprintf("%x", secret)} {
 			if bytes.Contains(stored, []byte(form)) {
-				t.Error("the engine has a secret in clear text")
+				t.Errorf("the engine has a secret in clear text: %.8s…", secret)
 			}
 		}
 	}
