@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,8 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // baselineVerb is the argument with which bench runs itself as the baseline server.
@@ -89,20 +89,8 @@ func (l ownListener) Accept() (net.Conn, error) {
 }
 
 func (l ownListener) isOwn(c *net.UnixConn) bool {
-	peer, err := peerOf(c)
-	return err == nil && int(peer.Uid) == l.uid
-}
-
-// peerOf returns the process at the other end of c.
-func peerOf(c *net.UnixConn) (peer *syscall.Ucred, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	failed := raw.Control(func(fd uintptr) {
-		peer, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
-	})
-	return peer, cmp.Or(failed, err)
+	peer, err := socket.PeerOf(c)
+	return err == nil && peer.UID == l.uid
 }
 
 // startBaseline starts bench as the server that verb names, with what it reads as stdin:

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 // A section is one table of the report.
@@ -132,17 +134,17 @@ func procField(path, name string) int {
 
 // cpuTime returns how long the server that listens on a Unix socket has run on a CPU, or 0 if
 // that is unknown.
-func cpuTime(socket string) time.Duration {
-	conn, err := net.Dial("unix", socket)
+func cpuTime(path string) time.Duration {
+	conn, err := net.Dial("unix", path)
 	if err != nil {
 		return 0
 	}
 	defer conn.Close()
-	peer, err := peerOf(conn.(*net.UnixConn))
+	peer, err := socket.PeerOf(conn)
 	if err != nil {
 		return 0
 	}
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(int(peer.Pid)), "stat"))
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(peer.PID), "stat"))
 	if err != nil {
 		return 0
 	}

@@ -89,7 +89,7 @@ var floors = map[string][]string{
 	"agent/cognito/cognitolocal":          {"internal/testpeer"},
 	"agent/cognito/cognitotest/amplifyjs": {"agent/cognito/cognitotest", "internal/testpeer"},
 
-	"bench":                     {"agent/cognito/cognitotest"},
+	"bench":                     {"agent/cognito/cognitotest", "ipc/socket"},
 	"soak":                      {"soak/fakecognito"},
 	"soak/fleet":                {"soak/fakecognito", "internal/testpeer/engine", "store/file", "store/postgres"},
 	"examples/go":               {"ipc/tokensource"},
