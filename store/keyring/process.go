@@ -133,8 +133,9 @@ func converse(ctx context.Context, child channel, r request) ([]byte, error) {
 	started := context.AfterFunc(start, interrupt)
 	in := bufio.NewReader(io.LimitReader(child, maxMessage+2))
 	first, err := in.ReadByte()
+	late := !started() || err != nil
 	switch {
-	case !started() && context.Cause(start) == errTimeLimit:
+	case late && (context.Cause(start) == errTimeLimit || context.Cause(ctx) == errTimeLimit): // the limits may be the same
 		return nil, errNotHardened
 	case err != nil:
 		return nil, errNoAnswer
