@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -206,27 +205,16 @@ func (f *Folder) change(edit func(*content) error) error {
 	case <-timer.C:
 		return durable.ErrDisk
 	}
-	var late atomic.Bool
-	done := make(chan error, 1)
-	go func() {
+	return durable.Until(timer.C, func(late func() bool) error {
 		defer func() { <-f.turn }()
-		done <- f.changeNow(edit, &late)
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-timer.C:
-	}
-	if late.Swap(true) {
-		return <-done // it was just in time
-	}
-	return durable.ErrDisk
+		return f.changeNow(edit, late)
+	})
 }
 
 // changeNow is change for the one whose turn it is. Another agent of this folder may
 // have changed the file: what it wrote stays. Whether this agent is locked is for this agent to
 // say, because only its own lock has taken the sign-ins out of its memory.
-func (f *Folder) changeNow(edit func(*content) error, late *atomic.Bool) error {
+func (f *Folder) changeNow(edit func(*content) error, late func() bool) error {
 	if err := durable.MkdirAll(f.path, 0o700); err != nil {
 		return err
 	}
@@ -253,7 +241,7 @@ func (f *Folder) changeNow(edit func(*content) error, late *atomic.Bool) error {
 	if err := f.write(root, next); err != nil {
 		return err
 	}
-	if late.Swap(true) {
+	if late() {
 		_ = f.write(root, before)
 		return durable.ErrDisk
 	}
