@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/legaltalent/kyc-agent/internal/durable"
 )
@@ -58,47 +56,6 @@ func fullFiles(root *os.Root) ([]int, error) {
 	}
 	slices.Sort(numbers)
 	return numbers, nil
-}
-
-// openRegular opens a file and nothing else: a FIFO would block, and a link would lead away.
-func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
-	if there, err := root.Lstat(name); err == nil && !there.Mode().IsRegular() {
-		return nil, notRegular(name)
-	}
-	f, err := root.OpenFile(name, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
-	if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.EISDIR) {
-		return nil, notRegular(name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = notRegular(name)
-	case info.Mode().Perm()&0o077 != 0:
-		err = f.Chmod(0o600)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func notRegular(name string) error {
-	return &fs.PathError{Op: "open", Path: name, Err: errors.New("it is not a regular file; remove it")}
-}
-
-// same reports whether f is what name in the folder is.
-func same(root *os.Root, name string, f *os.File) bool {
-	there, err := root.Lstat(name)
-	if err != nil {
-		return false
-	}
-	own, err := f.Stat()
-	return err == nil && os.SameFile(there, own)
 }
 
 // lock takes the lock of the folder, which another writer has for the time of a write. Closing the

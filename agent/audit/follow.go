@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 // followEvery is how often Follow looks for new lines.
@@ -78,11 +80,11 @@ func (t *tail) more(dir string) error {
 		return t.rest() // there is none yet, or no more
 	}
 	defer root.Close()
-	replaced := t.file == nil || !same(root, logName, t.file)
+	replaced := t.file == nil || !durable.IsName(root, logName, t.file)
 	if err := t.rest(); err != nil || !replaced {
 		return err
 	}
-	f, err := openRegular(root, logName, os.O_RDONLY)
+	f, err := durable.OpenRegular(root, logName, os.O_RDONLY)
 	if err != nil {
 		return nil //nolint:nilerr // the agent is about to make it
 	}

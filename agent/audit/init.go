@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 // Init makes the first key of a new chain, which begins with the next line, and returns it.
@@ -34,7 +35,7 @@ func Init(dir string) (FirstKey, error) {
 
 func writeFirstKey(root *os.Root, key FirstKey) error {
 	_ = eraseFirstKey(root) // of a chain that no line has begun
-	f, err := openRegular(root, firstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	f, err := durable.OpenRegular(root, firstName, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func hasFirst(root *os.Root, chain string) bool {
 }
 
 func readFirstKey(root *os.Root) (FirstKey, error) {
-	f, err := openRegular(root, firstName, os.O_RDONLY)
+	f, err := durable.OpenRegular(root, firstName, os.O_RDONLY)
 	if err != nil {
 		return FirstKey{}, err
 	}
@@ -73,7 +74,7 @@ func readFirstKey(root *os.Root) (FirstKey, error) {
 // eraseFirstKey overwrites the key before it removes the file. A disk may keep the old blocks
 // nevertheless: docs/audit.md says so.
 func eraseFirstKey(root *os.Root) error {
-	if f, err := openRegular(root, firstName, os.O_WRONLY); err == nil {
+	if f, err := durable.OpenRegular(root, firstName, os.O_WRONLY); err == nil {
 		_, _ = f.WriteAt(make([]byte, len(FirstKey{}.String())), 0)
 		_ = f.Sync()
 		_ = f.Close()

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 // A reading is the log of a folder as it was at one instant: the files are open, so that no
@@ -46,7 +48,7 @@ func openLog(dir string) (*reading, error) {
 		names = append(names, fullName(number))
 	}
 	for _, name := range append(names, logName) {
-		f, err := openRegular(root, name, os.O_RDONLY)
+		f, err := durable.OpenRegular(root, name, os.O_RDONLY)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 // stateSize is that of audit.state. It is always written in place and whole, so that the key
@@ -75,7 +77,7 @@ func (s state) encode() []byte {
 // readState reads audit.state of an open folder. It is errNoState if there is none that can be
 // used.
 func readState(root *os.Root) (state, error) {
-	f, err := openRegular(root, stateName, os.O_RDONLY)
+	f, err := durable.OpenRegular(root, stateName, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, errNoState
 	}
@@ -96,7 +98,7 @@ func readState(root *os.Root) (state, error) {
 
 // writeState writes audit.state in place.
 func writeState(root *os.Root, s state) error {
-	f, err := openRegular(root, stateName, os.O_WRONLY|os.O_CREATE)
+	f, err := durable.OpenRegular(root, stateName, os.O_WRONLY|os.O_CREATE)
 	if err != nil {
 		return err
 	}

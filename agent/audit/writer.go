@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/bootclock"
+	"github.com/legaltalent/kyc-agent/internal/durable"
 )
 
 const (
@@ -140,12 +141,12 @@ func (w *writer) resume() (st state, note string, err error) {
 	if err != nil && !noState {
 		return st, "", err
 	}
-	replaced := w.file != nil && !same(w.root, logName, w.file)
+	replaced := w.file != nil && !durable.IsName(w.root, logName, w.file)
 	if w.file == nil || replaced {
 		if w.file != nil {
 			_ = w.file.Close()
 		}
-		if w.file, err = openRegular(w.root, logName, os.O_RDWR|os.O_CREATE|os.O_APPEND); err != nil {
+		if w.file, err = durable.OpenRegular(w.root, logName, os.O_RDWR|os.O_CREATE|os.O_APPEND); err != nil {
 			w.file = nil
 			return st, "", err
 		}
@@ -295,7 +296,7 @@ func (w *writer) fill(st *state) error {
 	}
 	_ = w.file.Close()
 	w.file = nil
-	f, err := openRegular(w.root, logName, os.O_RDWR|os.O_CREATE|os.O_APPEND)
+	f, err := durable.OpenRegular(w.root, logName, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return err
 	}
@@ -374,7 +375,7 @@ func (w *writer) oldest() (numbers []int, last string) {
 	if len(numbers) == 0 {
 		return nil, ""
 	}
-	f, err := openRegular(w.root, fullName(numbers[len(numbers)-1]), os.O_RDONLY)
+	f, err := durable.OpenRegular(w.root, fullName(numbers[len(numbers)-1]), os.O_RDONLY)
 	if err != nil {
 		return nil, ""
 	}
