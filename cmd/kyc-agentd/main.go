@@ -33,7 +33,6 @@ import (
 	"io"
 	"log"
 	"os"
-	"slices"
 	"syscall"
 )
 
@@ -44,10 +43,6 @@ func main() {
 	// tells a verb all that it needs to know about a request.
 	log.SetOutput(io.Discard)
 	streams := systemStdio()
-	// This needs neither a verb nor the threads that wait for signals.
-	if slices.Equal(os.Args[1:], []string{"--version"}) {
-		os.Exit(exitCode(printVersion(streams)))
-	}
 	ctx, stop := untilSignal(context.Background(), os.Interrupt, syscall.SIGTERM)
 	exit := run(ctx, os.Args[1:], streams, os.Environ())
 	stop()

@@ -95,8 +95,12 @@ func (c *cli) rootFor(args []string) *cobra.Command {
 			}
 		}
 	}
+	asksVersion := len(args) > 0 && (args[0] == "--version" || args[0] == "-v")
+	if asksVersion && len(args) == 1 {
+		return c.bareRoot()
+	}
 	root := c.root()
-	if len(args) > 0 && (args[0] == "--version" || args[0] == "-v") {
+	if asksVersion {
 		root.ResetCommands() // a verb behind it does not run
 	}
 	return root

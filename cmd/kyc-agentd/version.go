@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"runtime"
 
@@ -16,12 +15,9 @@ var version string
 // programVersion is version, or what the Go toolchain recorded.
 func programVersion() string { return programversion.Of(version) }
 
-// printVersion is --version without any other word.
-func printVersion(s stdio) error {
-	_, err := io.WriteString(s.out, "kyc-agentd "+programVersion()+"\n")
-	if err != nil {
-		s.say("%v", err)
-	}
+// writeVersion is what --version and the verb print.
+func writeVersion(w io.Writer) error {
+	_, err := io.WriteString(w, "kyc-agentd "+programVersion()+"\n")
 	return err
 }
 
@@ -45,8 +41,7 @@ func addVersionFlag(root *cobra.Command) {
 	}
 	root.RunE = func(cmd *cobra.Command, rest []string) error {
 		if asked {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), root.Name(), programVersion())
-			return err
+			return writeVersion(cmd.OutOrStdout())
 		}
 		return run(cmd, rest)
 	}
@@ -60,8 +55,7 @@ func (c *cli) versionCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(c.io.shown(), build{"kyc-agentd", programVersion(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
 			}
-			_, err := fmt.Fprintln(c.io.out, "kyc-agentd", programVersion())
-			return err
+			return writeVersion(c.io.out)
 		},
 	}
 	addJSONFlag(cmd, &asJSON)
