@@ -104,20 +104,10 @@ func TestNoAgent(t *testing.T) {
 func answering(t *testing.T, raw string) *Client {
 	t.Helper()
 	ln := ipctest.Listen()
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				go func() { _, _ = io.Copy(io.Discard, c) }()
-				_, _ = io.WriteString(c, raw)
-			}()
-		}
-	}()
+	testsocket.Serve(t, ln, func(c net.Conn) {
+		go func() { _, _ = io.Copy(io.Discard, c) }()
+		_, _ = io.WriteString(c, raw)
+	})
 	return &Client{Socket: "/the/socket", Dial: ln.Dial}
 }
 

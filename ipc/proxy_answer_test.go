@@ -2,7 +2,6 @@ package ipc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 )
@@ -243,25 +243,10 @@ func TestProxyBehindAProxy(t *testing.T) {
 // speaker sends text to every client that has sent a request, and disconnects.
 func speaker(t *testing.T, text string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = c.Read(make([]byte, 4096))
-				_, _ = io.WriteString(c, text)
-			}()
-		}
-	}()
-	return "http://" + ln.Addr().String()
+	return "http://" + testsocket.ServeTCP(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 4096))
+		_, _ = io.WriteString(c, text)
+	})
 }
 
 // Without the proxy a request for an environment is refused like one for any other host.

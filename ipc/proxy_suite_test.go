@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
@@ -32,7 +33,6 @@ type rawAPI struct {
 }
 
 func (a *rawAPI) serve(c net.Conn) {
-	defer c.Close()
 	var raw bytes.Buffer
 	r, err := http.ReadRequest(bufio.NewReader(io.TeeReader(c, &raw)))
 	if err != nil {
@@ -50,16 +50,7 @@ func newRawAPI(t *testing.T, base, answer string) (*rawAPI, *ipctest.Listener) {
 	t.Helper()
 	a := &rawAPI{answer, make(chan string, 10)}
 	api := ipctest.Listen()
-	t.Cleanup(func() { _ = api.Close() })
-	go func() {
-		for {
-			c, err := api.Accept()
-			if err != nil {
-				return
-			}
-			go a.serve(c)
-		}
-	}()
+	testsocket.Serve(t, api, a.serve)
 	ln := serveMemServer(t, &Server{
 		Service: tokenFor("http://localhost"+base, "staging"), Proxy: true,
 		dialAPI: func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx) },

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
 // What is left of a request body that broke off is never executed as requests to the
@@ -270,33 +271,10 @@ func uploadRaw(t *testing.T) uploadSender {
 // faultyAPI is an API that breaks uploads off in the middle, and returns its URL.
 func faultyAPI(t *testing.T) string {
 	t.Helper()
-	return serveTCP(t, func(c net.Conn) {
+	return "http://" + testsocket.ServeTCP(t, func(c net.Conn) {
 		for r := bufio.NewReader(c); faultyAnswer(c, r); {
 		}
 	})
-}
-
-// serveTCP serves connections until the test ends, and returns the URL.
-func serveTCP(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				serve(c)
-			}()
-		}
-	}()
-	return "http://" + ln.Addr().String()
 }
 
 // faultyAnswer answers one request and reports whether the connection goes on.

@@ -13,6 +13,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/awscreds/awstest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 )
 
 // surplusMark is in the bytes that a server sends beyond its answer.
@@ -34,7 +35,7 @@ var surplusAnswers = map[string]struct{ method, answer, surplus string }{
 func surplusAPI(t *testing.T) (url string, ended <-chan string) {
 	t.Helper()
 	over := make(chan string, 100)
-	url = serveTCP(t, func(c net.Conn) {
+	url = "http://" + testsocket.ServeTCP(t, func(c net.Conn) {
 		r := bufio.NewReader(c)
 		for {
 			req, err := http.ReadRequest(r)
@@ -59,7 +60,7 @@ func surplusAPI(t *testing.T) (url string, ended <-chan string) {
 // chatty is the server at url, which says something before it is asked.
 func chatty(t *testing.T, url string) string {
 	t.Helper()
-	return serveTCP(t, func(c net.Conn) {
+	return "http://" + testsocket.ServeTCP(t, func(c net.Conn) {
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX-Echo: %s\r\n\r\n", surplusMark)
 		server, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {

@@ -1,5 +1,5 @@
-// Package testsocket makes the Unix sockets of tests: [ShortDir] a folder for one, and
-// [ServiceManager] the one on which systemd listens to its services.
+// Package testsocket makes the sockets of tests: [ShortDir] a folder for one, [ServiceManager] the
+// one on which systemd listens to its services, and [Serve] a server that is a function.
 package testsocket
 
 import (
@@ -42,4 +42,32 @@ func ServiceManager(t testing.TB) (path string, next func() string) {
 		}
 		return string(buf[:n])
 	}
+}
+
+// Serve calls serve with each connection to ln, and closes it after that. The test closes ln.
+func Serve(t testing.TB, ln net.Listener, serve func(net.Conn)) {
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+}
+
+// ServeTCP is Serve on a port of loopback, whose address it returns.
+func ServeTCP(t testing.TB, serve func(net.Conn)) (addr string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	Serve(t, ln, serve)
+	return ln.Addr().String()
 }

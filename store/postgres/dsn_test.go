@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/store"
 	"github.com/legaltalent/kyc-agent/store/postgres"
 )
@@ -134,26 +135,13 @@ func TestCertificates(t *testing.T) {
 
 // sslServer answers PostgreSQL's question for TLS, which is 8 bytes, and begins TLS for "S".
 func sslServer(t *testing.T, answer string, pair tls.Certificate) (addr string) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.ReadFull(conn, make([]byte, 8))
-			_, _ = io.WriteString(conn, answer)
-			if answer == "S" {
-				_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}}).Handshake()
-			}
-			_ = conn.Close()
+	return testsocket.ServeTCP(t, func(c net.Conn) {
+		_, _ = io.ReadFull(c, make([]byte, 8))
+		_, _ = io.WriteString(c, answer)
+		if answer == "S" {
+			_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}}).Handshake()
 		}
-	}()
-	return ln.Addr().String()
+	})
 }
 
 // certificate makes a certificate of itself for a host, and returns the files of it and its key.
