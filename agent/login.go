@@ -199,7 +199,7 @@ func (s *session) adopt(res loginResult, limit time.Duration, lineage int) bool 
 		call = s.token.overtakeLocked()
 	}
 	s.setSignInLocked(res.signIn)
-	until := s.setUntilLocked(res.signIn.until)
+	until := s.setUntilLocked(res.signIn)
 	lineage = s.lineage
 	s.inFleet(res.token)
 	if s.agent.fleet != nil {

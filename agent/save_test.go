@@ -437,3 +437,35 @@ func TestLimitIsSaved(t *testing.T) {
 		}
 	})
 }
+
+// TestLimitOfAnEarlierSignIn kills an agent when it has stored a sign-in without a limit and not
+// yet deleted the limit of the one before: that does not end the new one.
+func TestLimitOfAnEarlierSignIn(t *testing.T) {
+	inBubble(t, nil, func(f *fixture) {
+		login := func(limit time.Duration) {
+			t.Helper()
+			err := f.a.Login(context.Background(), agent.LoginRequest{
+				Environment: "prod", Username: agenttest.User, Password: agent.NewSecret(agenttest.Password), For: limit,
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		login(time.Hour)
+		stale, err := f.store.Get(t.Context(), "prod--until")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		login(0)
+		if err := f.store.Put(t.Context(), "prod--until", stale); err != nil {
+			t.Fatal(err)
+		}
+		f.restart()
+		time.Sleep(2 * time.Hour)
+		f.must()
+		if keys, _ := f.store.Keys(t.Context()); slices.Contains(keys, "prod--until") {
+			t.Errorf("the store has %v", keys)
+		}
+	})
+}

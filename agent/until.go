@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"strings"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/bootclock"
@@ -22,16 +23,22 @@ func (signIn *storedSignIn) limit(d time.Duration) {
 
 // setUntilLocked notes the limit of a new sign-in in the store, and returns the version to wait
 // for. The caller holds mu.
-func (s *session) setUntilLocked(until time.Time) (version int) {
+func (s *session) setUntilLocked(signIn *storedSignIn) (version int) {
 	switch {
-	case !until.IsZero():
+	case !signIn.until.IsZero():
 		s.limited = true
-		return s.untilMark.setLocked([]byte(until.UTC().Format(time.RFC3339)), false)
+		return s.untilMark.setLocked(signIn.untilMark(), false)
 	case s.limited:
 		s.limited = false
 		return s.untilMark.setLocked(nil, false)
 	}
 	return 0
+}
+
+// untilMark is the value of the key: the limit, and when the sign-in began that has it. An agent
+// may be killed when it has stored the next sign-in and not yet deleted this key.
+func (signIn *storedSignIn) untilMark() []byte {
+	return []byte(signIn.until.UTC().Format(time.RFC3339) + " " + signIn.issued.SignedInAt.UTC().Format(time.RFC3339Nano))
 }
 
 // waitUntilSaved waits until the store has the limit: a login that has told its end is ended then,
@@ -51,15 +58,19 @@ func (s *session) resumeUntil() {
 	if err != nil {
 		return // the first request reads the record
 	}
-	until, err := time.Parse(time.RFC3339, string(data))
+	text, _, _ := strings.Cut(string(data), " ")
+	until, err := time.Parse(time.RFC3339, text)
 	if err != nil || s.ensureLoaded(s.agent.ctx) != nil {
 		return
 	}
 	s.mu.Lock()
 	if s.signIn != nil && s.signIn.until.IsZero() {
 		limited := *s.signIn
-		limited.until = until
-		s.saveLocked(&limited, false, false)
+		if limited.until = until; string(limited.untilMark()) == string(data) {
+			s.saveLocked(&limited, false, false)
+		} else {
+			s.setUntilLocked(s.signIn) // of an earlier sign-in
+		}
 	}
 	s.mu.Unlock()
 	s.agent.wakeScheduler()
