@@ -16,8 +16,8 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
 )
 
-// TestKillInMidLock kills the daemon somewhere in a lock. The next one has finished the lock, or
-// is not locked; nothing is left unwrapped, and no sign-in is lost.
+// TestKillInMidLock kills the daemon somewhere in a lock, and somewhere in an unlock. The next one
+// has finished the lock, or is not locked; nothing is left unwrapped, and no sign-in is lost.
 func TestKillInMidLock(t *testing.T) {
 	for kind, prepare := range map[string]func(*testing.T, *binaries) (open func() store.Store){
 		"file": func(t *testing.T, s *binaries) func() store.Store {
@@ -50,7 +50,7 @@ func TestKillInMidLock(t *testing.T) {
 			s.setPassphrase()
 			s.login("prod", "ada", "Plum-stone-41")
 			s.login("staging", "ada", "Plum-stone-41")
-			usual := 60 * time.Millisecond
+			usual, unlockTime := 60*time.Millisecond, time.Second
 			counts := map[string]int{}
 			for range testpeer.Rounds(4, 100) {
 				s.must("kyc-token", "prod")
@@ -77,7 +77,23 @@ func TestKillInMidLock(t *testing.T) {
 						t.Errorf("%d values are left unwrapped", left)
 					}
 					p = s.start("--store", kind)
-					s.unlock()
+					unlocked := make(chan struct{})
+					go func() {
+						defer close(unlocked)
+						_ = s.client().Unlock(within(t, 10*time.Second), agent.NewSecret(lockPassphrase))
+					}()
+					select {
+					case <-unlocked: // it takes long to try a passphrase
+					case <-time.After(rand.N(unlockTime)):
+					}
+					p.kill()
+					<-unlocked
+					p = s.start("--store", kind)
+					if s.status().Lock.Locked {
+						s.unlock()
+					} else {
+						counts["unlocked"]++
+					}
 				}
 				for _, env := range []string{"prod", "staging"} {
 					if _, err := s.client().Token(within(t, 20*time.Second), agent.TokenRequest{Environment: env}); err != nil {
