@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/peer"
@@ -110,8 +111,9 @@ type Approvals struct {
 	opts Options
 	log  *slog.Logger
 
+	confirm atomic.Pointer[[]string] // the environments that need a grant; read at every request
+
 	mu         sync.Mutex
-	confirm    []string // the environments that need a grant
 	pending    []*Request
 	past       []*Request // that have been answered or have ended, the newest last
 	grants     []*Grant
@@ -136,16 +138,14 @@ func New(opts Options) *Approvals {
 
 // Configure sets the environments that need a grant on every socket.
 func (a *Approvals) Configure(environments []string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.confirm = slices.Clone(environments)
+	own := slices.Clone(environments)
+	a.confirm.Store(&own)
 }
 
 // Required reports whether an environment needs a grant on every socket.
 func (a *Approvals) Required(environment string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Contains(a.confirm, environment)
+	all := a.confirm.Load()
+	return all != nil && slices.Contains(*all, environment)
 }
 
 // Check returns the grant by which asker may do what use says. Without one it asks for it, and
