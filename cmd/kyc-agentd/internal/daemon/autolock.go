@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
@@ -17,6 +18,8 @@ import (
 type autoLock struct {
 	daemon  *daemon
 	screens *logind.Screens
+
+	idle atomic.Bool // current.IdleSeconds is above 0; every request asks
 
 	mu      sync.Mutex
 	serving context.Context // nil before begin
@@ -50,11 +53,12 @@ func (a *autoLock) handOver() error {
 
 // touch notes that somebody uses the agent.
 func (a *autoLock) touch() {
+	if !a.idle.Load() {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.current.IdleSeconds > 0 {
-		a.used = bootclock.Now()
-	}
+	a.used = bootclock.Now()
 }
 
 // observe is told of every request on the agent's own socket. What shows the state only, for a
@@ -77,6 +81,7 @@ func (a *autoLock) configure(c agent.AutoLock) {
 	}
 	ctx, cancel := context.WithCancel(a.serving)
 	a.current, a.stop = c, cancel
+	a.idle.Store(c.IdleSeconds > 0)
 	if c == (agent.AutoLock{}) {
 		return
 	}
