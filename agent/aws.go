@@ -53,17 +53,17 @@ func (a *Agent) AWSCredentials(ctx context.Context, req TokenRequest) (AWSCreden
 	if err != nil {
 		return AWSCredentials{}, err
 	}
-	cred, err := s.aws.get(ctx, req.MinValid)
+	found, err := s.aws.get(ctx, req.MinValid)
 	if err != nil {
 		return AWSCredentials{}, err
 	}
+	cred := found.cred
 	if err := s.checkUser("aws", req.User, cred); err != nil {
 		return AWSCredentials{}, err
 	}
-	now := a.now()
 	return AWSCredentials{
 		Environment: s.name, User: cred.user, Subject: cred.subject, AccessKeyID: cred.aws.AccessKeyID, SecretAccessKey: cred.aws.SecretAccessKey,
-		SessionToken: cred.aws.SessionToken, ExpiresAt: now.Add(cred.left(now)), Warning: cred.signInExpiry.warning(s.name, now),
+		SessionToken: cred.aws.SessionToken, ExpiresAt: found.end(), Warning: cred.signInExpiry.warning(s.name, found.at),
 	}, nil
 }
 
@@ -208,14 +208,14 @@ func (p awsProvider) idToken(minValid time.Duration) (*cachedCredential, *Error)
 	s := p.session
 	ctx, cancel := context.WithTimeout(s.agent.softCtx, allExchangeTimeout)
 	defer cancel()
-	cred, err := s.token.get(ctx, minValid)
+	found, err := s.token.get(ctx, minValid)
 	switch {
 	case err != nil:
 		return nil, s.wrap("aws", err)
-	case cred.neverExpires:
+	case found.cred.neverExpires:
 		return nil, s.apiKeyAWSError()
 	}
-	return cred, nil
+	return found.cred, nil
 }
 
 func (p awsProvider) exchange(env Environment, idToken Secret) (cred *cachedCredential, err *Error) {

@@ -76,6 +76,18 @@ func (cred *cachedCredential) left(now time.Time) time.Duration {
 	return cred.lifetime - cred.age(now)
 }
 
+// A reading is a credential, and how much of its life was left when a clock was read.
+type reading struct {
+	cred *cachedCredential
+	at   time.Time
+	left time.Duration
+}
+
+func (cred *cachedCredential) read(now time.Time) reading { return reading{cred, now, cred.left(now)} }
+
+// end is when the credential's life ends.
+func (r *reading) end() time.Time { return r.at.Add(r.left) }
+
 // advisoryWindow is how long before the end a refresh is due: the configured time, or a
 // fifth of the lifetime if that is shorter. A fixed 5 minutes would refresh a 5-minute
 // token, the shortest Cognito issues, on every request.

@@ -19,17 +19,17 @@ func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 	if err := s.checkType(req.Type); err != nil {
 		return Token{}, err
 	}
-	cred, err := s.token.get(ctx, req.MinValid)
+	found, err := s.token.get(ctx, req.MinValid)
 	if err != nil {
 		return Token{}, err
 	}
+	cred := found.cred
 	if err := s.checkUser("token", req.User, cred); err != nil {
 		return Token{}, err
 	}
-	now := a.now()
 	t := Token{
 		Environment: s.name, IDToken: cred.token, User: cred.user, Subject: cred.subject,
-		APIURL: *s.url.Load(), Warning: cred.signInExpiry.warning(s.name, now), Rendered: &cred.rendered,
+		APIURL: *s.url.Load(), Warning: cred.signInExpiry.warning(s.name, found.at), Rendered: &cred.rendered,
 	}
 	if req.Type == TypeAccess {
 		t.Rendered = nil
@@ -38,7 +38,7 @@ func (a *Agent) Token(ctx context.Context, req TokenRequest) (Token, error) {
 		}
 	}
 	if !cred.neverExpires {
-		t.ExpiresAt = now.Add(cred.left(now))
+		t.ExpiresAt = found.end()
 	}
 	return t, nil
 }
