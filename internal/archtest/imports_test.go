@@ -45,7 +45,7 @@ var floors = map[string][]string{
 
 	"ipc/phantom":                     {"agent", "ipc", "ipc/apiproxy", "ipc/internal/wire", "internal/discard", "internal/tcpowner"},
 	"ipc/tokensource":                 {"agent", "ipc", "ipc/apiproxy/pace", "internal/discard", "internal/origin"},
-	"ipc":                             {"agent", "agent/audit", "agent/peer", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/discard", "internal/sanitize", "agent/approval", "internal/lazycontext"},
+	"ipc":                             {"agent", "agent/audit", "agent/peer", "store", "ipc/apiproxy", "ipc/apiproxy/pace", "ipc/format", "ipc/helper", "ipc/internal/wire", "ipc/socket", "internal/discard", "internal/sanitize", "agent/approval", "internal/lazycontext", "internal/lazydeadline"},
 	"ipc/apiproxy/pace":               {"agent", "internal/origin"},
 	"ipc/format":                      {"agent", "ipc/internal/wire", "internal/sanitize", "internal/shellquote"},
 	"ipc/apiproxy":                    {"agent", "ipc/apiproxy/pace", "ipc/internal/wire", "internal/discard", "internal/origin", "internal/proxyconnect", "internal/sanitize", "internal/urlpath", "internal/lazycontext"},
