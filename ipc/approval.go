@@ -58,7 +58,11 @@ func (h *handler) serviceFor(c *connection) agent.Service {
 	if h.approvals == nil && (h.restricted == nil || !h.restricted.Policy().Confirm) {
 		return h.service
 	}
-	return confirmedService{h.service, h, c}
+	if c == nil {
+		return &confirmedService{Service: h.service, handler: h}
+	}
+	c.confirmed = confirmedService{h.service, h, c}
+	return &c.confirmed
 }
 
 type confirmedService struct {
@@ -68,7 +72,7 @@ type confirmedService struct {
 }
 
 // Token implements [agent.Service].
-func (s confirmedService) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
+func (s *confirmedService) Token(ctx context.Context, req agent.TokenRequest) (agent.Token, error) {
 	kind := approval.KindToken
 	if req.Type != agent.TypeID {
 		kind = approval.KindAccess
@@ -80,7 +84,7 @@ func (s confirmedService) Token(ctx context.Context, req agent.TokenRequest) (ag
 }
 
 // AWSCredentials implements [agent.Service].
-func (s confirmedService) AWSCredentials(ctx context.Context, req agent.TokenRequest) (agent.AWSCredentials, error) {
+func (s *confirmedService) AWSCredentials(ctx context.Context, req agent.TokenRequest) (agent.AWSCredentials, error) {
 	if err := s.confirm(ctx, &req, approval.KindAWS); err != nil {
 		return agent.AWSCredentials{}, err
 	}
@@ -88,7 +92,7 @@ func (s confirmedService) AWSCredentials(ctx context.Context, req agent.TokenReq
 }
 
 // confirm also fills in the environment: the default may be another one after the wait.
-func (s confirmedService) confirm(ctx context.Context, req *agent.TokenRequest, kind approval.Kind) error {
+func (s *confirmedService) confirm(ctx context.Context, req *agent.TokenRequest, kind approval.Kind) error {
 	if req.Environment == "" {
 		st, err := s.Service.Status(ctx)
 		if err != nil {

@@ -32,17 +32,20 @@ type lastPeer struct {
 }
 
 type describedPeer struct {
-	facts peer.Facts
+	facts *peer.Facts
 	peer  *audit.Peer
 }
 
-func (k *lastPeer) of(f peer.Facts) *audit.Peer {
+func (k *lastPeer) of(f *peer.Facts) *audit.Peer {
 	if k == nil {
-		return audit.PeerOf(f)
+		return audit.PeerOf(*f)
 	}
 	d := k.last.Load()
+	if d != nil && d.facts == f {
+		return d.peer
+	}
 	if d == nil || d.facts.Process != f.Process || d.facts.UID != f.UID || d.facts.Unit != f.Unit || !slices.Equal(d.facts.Ancestors, f.Ancestors) {
-		d = &describedPeer{f, audit.PeerOf(f)}
+		d = &describedPeer{f, audit.PeerOf(*f)}
 		k.last.Store(d)
 	}
 	return d.peer
@@ -58,12 +61,12 @@ const (
 
 func (a auditor) off() bool { return a.to == nil || a.to.Mode() == audit.Off }
 
-// auditKinds are the operations that have a line when they succeed.
-var auditKinds = map[string]audit.Kind{"token": audit.Token, "helper": audit.Helper, "logout": audit.Logout, "reload": audit.Reload}
+// waits reports whether an answer waits for its line.
+func (a auditor) waits() bool { return a.to != nil && a.to.Mode() == audit.Required }
 
-// issued records an answer that succeeded.
-func (a auditor) issued(c *connection, started time.Time, op string, res response) error {
-	kind := auditKinds[op]
+// issued records an answer that succeeded, at the time ended, of a route that has a line of this
+// kind.
+func (a auditor) issued(c *connection, started, ended time.Time, kind audit.Kind, res *response) error {
 	switch {
 	case a.off() || kind == "":
 		return nil
@@ -72,8 +75,8 @@ func (a auditor) issued(c *connection, started time.Time, op string, res respons
 	case kind == audit.Helper && res.issued.token.IsZero():
 		return nil // an answer without a token
 	}
-	err := a.record(started, audit.Event{
-		Kind: kind, Peer: a.peerOn(c), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail, Grant: grantOn(c),
+	err := a.record(started, &audit.Event{
+		Kind: kind, Time: ended, Peer: a.peerOn(c), Environment: res.issued.environment, User: res.user, Token: res.issued.token, Detail: res.issued.detail, Grant: grantOn(c),
 	})
 	if !kind.HandsOut() {
 		return nil // it has happened
@@ -86,7 +89,7 @@ func (a auditor) issued(c *connection, started time.Time, op string, res respons
 var refusals = []agent.Code{agent.CodeDenied, agent.CodeLocked}
 
 // failed are the operations whose failures have a line, whatever the code is.
-var failed = []string{"logout", "reload"}
+var failed = map[string]audit.Kind{"logout": audit.Logout, "reload": audit.Reload}
 
 // refused records an answer that failed. configured returns the name of an environment if it is
 // one: no text of the client's decides how many lines there are.
@@ -98,8 +101,8 @@ func (a auditor) refused(r *http.Request, op string, configured func(string) str
 	c, _ := connectionOf(r)
 	event := audit.Event{Kind: audit.Refused, Peer: a.peerOn(c), Code: e.Code, Detail: op}
 	switch {
-	case slices.Contains(failed, op):
-		event.Kind, event.Detail = auditKinds[op], ""
+	case failed[op] != "":
+		event.Kind, event.Detail = failed[op], ""
 	case op == "proxy" && e.Code == agent.CodeUnavailable:
 		event.Kind = audit.API // the API may have had the token
 	case !slices.Contains(refusals, e.Code) && (e.Code != agent.CodeThrottled || a.socket == ""):
@@ -109,18 +112,18 @@ func (a auditor) refused(r *http.Request, op string, configured func(string) str
 	if op == "proxy" {
 		event.Detail, event.Method, event.Path = "", sanitize.Short(r.Method, maxName), r.URL.EscapedPath()
 	}
-	_ = a.record(time.Now(), event)
+	_ = a.record(time.Now(), &event)
 }
 
 // forwarded records a request to the API: see [apiproxy.Proxy.OnUse]. The line is about the
 // answer. Where lines are required there is one before the request as well: once it is sent, the
 // token has been used.
 func (a auditor) forwarded(r *http.Request, t agent.Token, status int) error {
-	if a.off() || status == 0 && a.to.Mode() != audit.Required {
+	if a.off() || status == 0 && !a.waits() {
 		return nil
 	}
 	c, _ := connectionOf(r)
-	return a.record(time.Now(), audit.Event{
+	return a.record(time.Now(), &audit.Event{
 		Kind: audit.API, Peer: a.peerOn(c), Environment: t.Environment, User: t.User, Token: t.IDToken,
 		Method: r.Method, Path: r.URL.EscapedPath(), Status: status, Grant: grantOn(c),
 	})
@@ -141,7 +144,7 @@ func (a auditor) signIn(from *audit.Peer, environment string, req agent.LoginReq
 	} else { // and no name: people type passwords there
 		e.Code = agent.CodeOf(err)
 	}
-	_ = a.record(time.Now(), e)
+	_ = a.record(time.Now(), &e)
 }
 
 // unit records the credential of a unit.
@@ -154,26 +157,26 @@ func (a auditor) unit(c net.Conn, q unitRequest, t agent.Token) error {
 	defer client.Close()
 	known, _ := socket.PeerOf(c)
 	e.Peer = a.describe(client, known)
-	return a.record(time.Now(), e)
+	return a.record(time.Now(), &e)
 }
 
 // foreign records a process of another user.
 func (a auditor) foreign(p socket.Peer) {
 	if !a.off() {
-		_ = a.record(time.Now(), audit.Event{Kind: audit.Refused, Peer: audit.NewPeer(audit.Peer{PID: p.PID, UID: p.UID}), Code: agent.CodeDenied, Detail: "another user"})
+		_ = a.record(time.Now(), &audit.Event{Kind: audit.Refused, Peer: audit.NewPeer(audit.Peer{PID: p.PID, UID: p.UID}), Code: agent.CodeDenied, Detail: "another user"})
 	}
 }
 
 // record records an event of a request that began at started.
-func (a auditor) record(started time.Time, e audit.Event) error {
+func (a auditor) record(started time.Time, e *audit.Event) error {
 	e.Socket = a.socket
-	if a.to.Mode() != audit.Required {
-		return a.to.Record(context.Background(), e)
+	if !a.waits() {
+		return a.to.Record(context.Background(), *e)
 	}
 	wait := max(auditTimeout, auditDeadline-time.Since(started))
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	return a.to.Record(ctx, e)
+	return a.to.Record(ctx, *e)
 }
 
 // An auditedPeer is what the log says of the process at the other end of a connection. It is

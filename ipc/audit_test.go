@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/audit"
@@ -111,6 +112,7 @@ func TestAuditedRequests(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{mode: audit.On}
 			ln := serveMemServer(t, &Server{Service: audited(api.URL), Proxy: true, Audit: r, Name: "ai", Reload: func(context.Context, Passphrase, string) error { return nil }})
+			before := time.Now()
 			ask(t, ln, tt.raw)
 			events := r.taken()
 			if tt.want == nil {
@@ -126,7 +128,10 @@ func TestAuditedRequests(t *testing.T) {
 			if !e.Token.Equal(want.Token) || e.Peer == nil || e.Socket != "ai" {
 				t.Errorf("got %+v", e)
 			}
-			e.Token, e.Peer, e.Socket, want.Token = agent.Secret{}, nil, "", agent.Secret{}
+			if !e.Time.IsZero() && (e.Time.Before(before) || e.Time.After(time.Now())) {
+				t.Errorf("at %v, asked at %v", e.Time, before)
+			}
+			e.Token, e.Peer, e.Socket, e.Time, want.Token = agent.Secret{}, nil, "", time.Time{}, agent.Secret{}
 			if e != want {
 				t.Errorf("got  %+v\nwant %+v", e, want)
 			}

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -31,15 +32,16 @@ func BenchmarkHandler(b *testing.B) {
 const maxAllocations = 12
 
 func TestHandlerAllocations(t *testing.T) {
-	h, r, w := &handler{serving: t.Context(), service: &scripted{}, log: noLog, version: "v1.2.3"}, benchRequest(), newFastWriter()
+	h, r, w := &handler{serving: t.Context(), service: &scripted{}, log: noLog, version: []string{"v1.2.3"}}, benchRequest(), newFastWriter()
 	if n := testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }); n > maxAllocations || w.status != http.StatusOK {
 		t.Errorf("a cached token takes %v allocations, want %d at most (status %d)", n, maxAllocations, w.status)
 	}
 }
 
-// benchRequest returns kyc-token's request.
+// benchRequest returns kyc-token's request, on a connection that is kept.
 func benchRequest() *http.Request {
-	r := httptest.NewRequest(http.MethodGet, benchTarget, nil)
+	on := context.WithValue(context.Background(), connectionKey{}, &connection{})
+	r := httptest.NewRequest(http.MethodGet, benchTarget, nil).WithContext(on)
 	r.Host = wire.Host
 	r.Header.Set("Accept", "text/plain")
 	return r

@@ -5,10 +5,12 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/legaltalent/kyc-agent/agent/peer"
+	"github.com/legaltalent/kyc-agent/internal/lazydeadline"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
@@ -22,30 +24,52 @@ type connection struct {
 	forwarded bool        // one of them was forwarded to an API
 	client    *peer.Peer  // what can be known of the peer; nil on a listener of a test
 	grant     string      // the approval by which the newest request got something
+
+	// Of the request that is being answered: made once a connection, for one after the other.
+	request   request
+	confirmed confirmedService
+}
+
+// newRequest returns a request on c. It is valid until the next one.
+func (c *connection) newRequest(r *http.Request, started time.Time) *request {
+	if c == nil {
+		return &request{http: r, started: started}
+	}
+	req := &c.request
+	req.http, req.conn, req.started = r, c, started
+	return req
 }
 
 type connectionKey struct{}
 
 // A clientConn is a connection, and the process that made it.
 type clientConn struct {
-	*socket.Conn
-	client *peer.Peer
+	lazydeadline.Conn
+	shared connection
 	live   bool // see liveConns, whose mutex guards it
+}
+
+// newClientConn returns the connection of a process that may connect.
+func newClientConn(c *socket.Conn) (*clientConn, error) {
+	own := &clientConn{}
+	own.shared = connection{conn: own, client: peer.OfCredentials(c.UnixConn, c.Peer.UID, c.Peer.PID), peer: c.Peer}
+	return own, own.Init(c.UnixConn)
 }
 
 // Close also forgets the process.
 func (c *clientConn) Close() error {
-	c.client.Close()
+	c.shared.client.Close()
 	return c.Conn.Close()
 }
 
 // withConnection puts a new connection, with the process that connected, into the context of
 // the requests on c.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
-	shared := &connection{conn: c}
 	if admitted, ok := c.(*clientConn); ok { // the kernel was asked already
-		shared.client, shared.peer = admitted.client, admitted.Peer
-	} else if p, err := socket.PeerOf(c); err == nil {
+		return context.WithValue(ctx, connectionKey{}, &admitted.shared)
+	}
+	shared := &connection{conn: c}
+	if p, err := socket.PeerOf(c); err == nil {
 		shared.peer = p
 	}
 	return context.WithValue(ctx, connectionKey{}, shared)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/approval"
+	"github.com/legaltalent/kyc-agent/agent/audit"
 	"github.com/legaltalent/kyc-agent/internal/discard"
 	"github.com/legaltalent/kyc-agent/internal/lazycontext"
 	"github.com/legaltalent/kyc-agent/ipc/apiproxy"
@@ -48,7 +49,7 @@ type handler struct {
 	reload         func(ctx context.Context, p Passphrase, shown string) error
 	daemon         Daemon
 	metrics        http.Handler
-	version        string
+	version        []string // the value of its header; nil omits that
 	binaryReplaced func() bool
 	onRequest      func(RequestInfo)
 	audit          auditor
@@ -67,10 +68,11 @@ type handler struct {
 // A route is one method on one path.
 type route struct {
 	method, path string
-	query        []string // the parameters that it has
-	media        string   // of the body of a POST
-	op           string   // its name in the log
-	open         bool     // on sockets with a policy, too, where what is behind it decides
+	query        []string   // the parameters that it has
+	media        string     // of the body of a POST
+	op           string     // its name in the log
+	line         audit.Kind // in the audit log, of one that succeeded; "" has none
+	open         bool       // on sockets with a policy, too, where what is behind it decides
 	serve        func(h *handler, r *request) (response, error)
 }
 
@@ -83,29 +85,35 @@ const (
 )
 
 var routes = []route{
-	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid", "type", "user"}, "", "token", true, (*handler).serveToken},
-	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation", "user"}, wire.MediaBytes, "helper", true, (*handler).serveHelper},
-	{http.MethodGet, "/v1/status", nil, "", "status", true, (*handler).serveStatus},
-	{http.MethodPost, "/v1/login", nil, wire.MediaJSON, "login", false, (*handler).serveLogin},
-	{http.MethodGet, loginPath, nil, "", "login-wait", false, (*handler).serveLoginWait},
-	{http.MethodPost, loginPath, nil, wire.MediaJSON, "login-answer", false, (*handler).serveLoginAnswer},
-	{http.MethodDelete, loginPath, nil, "", "login-cancel", false, (*handler).serveLoginCancel},
-	{http.MethodPost, "/v1/account", nil, wire.MediaJSON, "account", false, (*handler).serveAccount},
-	{http.MethodPost, "/v1/logout", nil, wire.MediaJSON, "logout", false, (*handler).serveLogout},
-	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", true, (*handler).serveReload},
-	{http.MethodGet, "/v1/approvals", nil, "", "approvals", false, (*handler).serveApprovals},
-	{http.MethodPost, "/v1/approvals", nil, wire.MediaJSON, "approve", false, (*handler).serveApproveUnit},
-	{http.MethodDelete, "/v1/approvals", nil, "", "revoke", false, (*handler).serveRevokeAll},
-	{http.MethodPost, grantPath, nil, wire.MediaJSON, "approve", false, (*handler).serveApprove},
-	{http.MethodDelete, grantPath, nil, "", "revoke", false, (*handler).serveRevoke},
-	{http.MethodPost, "/v1/restart", nil, wire.MediaJSON, "restart", false, (*handler).serveRestart},
-	{http.MethodPost, "/v1/lock", nil, wire.MediaJSON, "lock", false, (*handler).serveLock},
-	{http.MethodPost, "/v1/unlock", nil, wire.MediaJSON, "unlock", false, (*handler).serveUnlock},
-	{http.MethodPost, "/v1/passphrase", nil, wire.MediaJSON, "passphrase", false, (*handler).servePassphrase},
-	{http.MethodGet, "/v1/metrics", nil, "", "metrics", true, (*handler).serveMetrics},
+	{http.MethodGet, "/v1/token", []string{"env", "format", "min_valid", "type", "user"}, "", "token", audit.Token, true, (*handler).serveToken},
+	{http.MethodPost, helperPath, []string{"env", "min_valid", "operation", "user"}, wire.MediaBytes, "helper", audit.Helper, true, (*handler).serveHelper},
+	{http.MethodGet, "/v1/status", nil, "", "status", "", true, (*handler).serveStatus},
+	{http.MethodPost, "/v1/login", nil, wire.MediaJSON, "login", "", false, (*handler).serveLogin},
+	{http.MethodGet, loginPath, nil, "", "login-wait", "", false, (*handler).serveLoginWait},
+	{http.MethodPost, loginPath, nil, wire.MediaJSON, "login-answer", "", false, (*handler).serveLoginAnswer},
+	{http.MethodDelete, loginPath, nil, "", "login-cancel", "", false, (*handler).serveLoginCancel},
+	{http.MethodPost, "/v1/account", nil, wire.MediaJSON, "account", "", false, (*handler).serveAccount},
+	{http.MethodPost, "/v1/logout", nil, wire.MediaJSON, "logout", audit.Logout, false, (*handler).serveLogout},
+	{http.MethodPost, "/v1/reload", nil, wire.MediaJSON, "reload", audit.Reload, true, (*handler).serveReload},
+	{http.MethodGet, "/v1/approvals", nil, "", "approvals", "", false, (*handler).serveApprovals},
+	{http.MethodPost, "/v1/approvals", nil, wire.MediaJSON, "approve", "", false, (*handler).serveApproveUnit},
+	{http.MethodDelete, "/v1/approvals", nil, "", "revoke", "", false, (*handler).serveRevokeAll},
+	{http.MethodPost, grantPath, nil, wire.MediaJSON, "approve", "", false, (*handler).serveApprove},
+	{http.MethodDelete, grantPath, nil, "", "revoke", "", false, (*handler).serveRevoke},
+	{http.MethodPost, "/v1/restart", nil, wire.MediaJSON, "restart", "", false, (*handler).serveRestart},
+	{http.MethodPost, "/v1/lock", nil, wire.MediaJSON, "lock", "", false, (*handler).serveLock},
+	{http.MethodPost, "/v1/unlock", nil, wire.MediaJSON, "unlock", "", false, (*handler).serveUnlock},
+	{http.MethodPost, "/v1/passphrase", nil, wire.MediaJSON, "passphrase", "", false, (*handler).servePassphrase},
+	{http.MethodGet, "/v1/metrics", nil, "", "metrics", "", true, (*handler).serveMetrics},
 }
 
-// A request is a parsed request.
+// noRoute is the route of a request that matches none.
+var noRoute = &route{}
+
+// patterns are the paths with a parameter, and what comes before it.
+var patterns = []struct{ prefix, path string }{{"/v1/login/", loginPath}, {"/v1/helper/", helperPath}, {"/v1/approvals/", grantPath}}
+
+// A request is a parsed request, until its route has returned.
 type request struct {
 	http  *http.Request
 	query query
@@ -126,17 +134,22 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	h.setVersion(w.Header())
 	c, _ := connectionOf(r)
-	res, op, env, err := h.serve(w, r, c, started)
+	res, rt, env, err := h.serve(w, r, c, started)
+	ended := time.Now()
 	if err == nil {
-		err = h.audit.issued(c, started, op, res)
+		err = h.audit.issued(c, started, ended, rt.line, &res)
+		if h.audit.waits() {
+			ended = time.Now()
+		}
 	}
 	if err != nil {
 		discard.Request(w, r)
-		h.audit.refused(r, op, h.configured, err)
+		h.audit.refused(r, rt.op, h.configured, err)
 		res = renderError(r, h.withVersion(err))
+		ended = time.Now()
 	}
-	took := time.Since(started)
-	h.logRequest(r, op, env, res.user, took, err)
+	took := ended.Sub(started)
+	h.logRequest(r, rt.op, env, res.user, took, err)
 	if took < atOnce {
 		res.send(w)
 	} else {
@@ -147,6 +160,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // lowerASCII returns a host name without capitals: host names have no case (RFC 3986, 3.2.2).
 // [strings.ToLower] would take the Kelvin sign for a k.
 func lowerASCII(host string) string {
+	if !strings.ContainsFunc(host, func(r rune) bool { return 'A' <= r && r <= 'Z' }) {
+		return host
+	}
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			return r + 'a' - 'A'
@@ -155,34 +171,36 @@ func lowerASCII(host string) string {
 	}, host)
 }
 
-// serve returns the answer to r. op and env are for the log, which must not have the path:
-// it may hold the id of a sign-in.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, c *connection, started time.Time) (res response, op, env string, err error) {
+// serve returns the answer to r. rt and env are for the log, which must not have the path:
+// it may hold the id of a sign-in. rt is noRoute of a request that matches none.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, c *connection, started time.Time) (res response, rt *route, env string, err error) {
+	rt = noRoute
+	req := c.newRequest(r, started)
 	defer func() {
 		if v := recover(); v != nil {
 			err = h.logPanic(v)
 		}
+		*req = request{}
 	}()
 	if err := checkHost(r); err != nil {
-		return response{}, "", "", err
+		return response{}, noRoute, "", err
 	}
 	if err := checkNotForwarded(w, c); err != nil {
-		return response{}, "", "", err
+		return response{}, noRoute, "", err
 	}
-	rt, param, err := routeOf(r)
+	found, param, err := routeOf(r)
 	if err != nil {
-		return response{}, "", "", err
+		return response{}, noRoute, "", err
 	}
+	rt, req.param = found, param
 	if err := h.checkOpen(rt); err != nil {
-		return response{}, rt.op, "", err
+		return response{}, rt, "", err
 	}
-	req, err := rt.parse(w, r)
-	if err != nil {
-		return response{}, rt.op, "", err
+	if err := rt.parse(w, req); err != nil {
+		return response{}, rt, "", err
 	}
-	req.param, req.conn, req.started = param, c, started
 	res, err = rt.serve(h, req)
-	return res, rt.op, req.query.Get("env"), err
+	return res, rt, req.query.Get("env"), err
 }
 
 // logPanic keeps a bug in one request from ending the others, and returns the error for
@@ -200,10 +218,9 @@ func (h *handler) logPanic(v any) error {
 // routeOf returns the route of r and the parameter in its path.
 func routeOf(r *http.Request) (rt *route, param string, err error) {
 	path := r.URL.Path
-	for _, pattern := range []string{loginPath, helperPath, grantPath} {
-		prefix, _, _ := strings.Cut(pattern, "{")
-		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && !strings.Contains(rest, "/") {
-			path, param = pattern, rest
+	for _, p := range patterns {
+		if rest, ok := strings.CutPrefix(path, p.prefix); ok && rest != "" && !strings.Contains(rest, "/") {
+			path, param = p.path, rest
 		}
 	}
 	var allow []string
@@ -226,20 +243,18 @@ func routeOf(r *http.Request) (rt *route, param string, err error) {
 // parse reads the request to its end. Until then the server's deadlines apply. Then
 // net/http lifts the one for reading, and response.write sets a new one for writing, so
 // that the answer may take as long as a sign-in does.
-func (rt *route) parse(w http.ResponseWriter, r *http.Request) (*request, error) {
-	query, err := readQuery(r.URL.RawQuery, rt.query)
-	if err != nil {
-		return nil, err
+func (rt *route) parse(w http.ResponseWriter, req *request) (err error) {
+	if err := req.query.read(req.http.URL.RawQuery, rt.query); err != nil {
+		return err
 	}
-	req := &request{http: r, query: query}
 	if rt.method == http.MethodPost {
-		req.body, err = readBody(w, r, rt.media)
-		return req, err
+		req.body, err = readBody(w, req.http, rt.media)
+		return err
 	}
-	if r.ContentLength != 0 {
-		return nil, wire.UsageError("a %s request has no body", rt.method)
+	if req.http.ContentLength != 0 {
+		return wire.UsageError("a %s request has no body", rt.method)
 	}
-	return req, nil
+	return nil
 }
 
 // withTimeout returns a context for a request's work. It is the server's, not the

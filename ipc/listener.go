@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/legaltalent/kyc-agent/agent/peer"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
@@ -41,7 +40,7 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		case isUnit && (c.FromOwner() || c.Peer.UID == 0):
 			l.units.serve(c.UnixConn, request)
 		case c.FromOwner():
-			return &clientConn{Conn: c, client: peer.OfCredentials(c.UnixConn, c.Peer.UID, c.Peer.PID)}, nil
+			return newClientConn(c)
 		case c.PeerErr != nil:
 			level := l.limit.level(slog.LevelWarn, logKey{op: "peer"})
 			l.log.Log(context.Background(), level, "dropped a peer that the kernel does not name", "error", c.PeerErr)

@@ -12,7 +12,7 @@ import (
 
 // formatFor returns the format of an answer to r, whose query names it; "" leaves the
 // choice to Accept.
-func formatFor(r *http.Request, name string) (format.Format, error) {
+func formatFor(r *http.Request, name string) (*format.Format, error) {
 	if name == "" {
 		name = "json"
 		if wantsText(r.Header) {

@@ -44,28 +44,31 @@ func (q *query) set(name, value string) bool {
 	return true
 }
 
-// readQuery returns the parameters of a route, as parseQuery does.
-func readQuery(raw string, known []string) (query, error) {
-	q := query{known: known}
+// read sets the parameters of a route, as parseQuery does.
+func (q *query) read(raw string, known []string) error {
+	*q = query{known: known}
 	if q.parsePlain(raw) {
-		return q, nil
+		return nil
 	}
 	all, err := parseQuery(raw, known)
 	if err != nil {
-		return query{}, err
+		return err
 	}
-	q = query{known: known}
+	*q = query{known: known}
 	for name, values := range all {
 		q.set(name, values[0])
 	}
-	return q, nil
+	return nil
 }
 
 // parsePlain parses a query in which nothing is escaped, as kyc-token sends it. It returns false
 // for any other, and for one that is refused.
 func (q *query) parsePlain(raw string) bool {
-	if strings.ContainsAny(raw, "%+;") {
-		return false
+	for i := range len(raw) {
+		switch raw[i] {
+		case '%', '+', ';':
+			return false
+		}
 	}
 	for raw != "" {
 		var pair string

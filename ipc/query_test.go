@@ -16,7 +16,8 @@ func FuzzReadQuery(f *testing.F) {
 	}
 	known := routes[0].query
 	f.Fuzz(func(t *testing.T, raw string) {
-		got, err := readQuery(raw, known)
+		var got query
+		err := got.read(raw, known)
 		want, wantErr := parseQuery(raw, known)
 		if (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
 			t.Fatalf("%q: %v, want %v", raw, err, wantErr)

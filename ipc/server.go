@@ -131,10 +131,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // newHandler returns the handler of one Serve.
 func (s *Server) newHandler(serving context.Context) *handler {
 	h := &handler{
-		service: s.Service, restricted: s.Restricted, reload: s.Reload, daemon: s.Daemon, metrics: s.Metrics, version: s.Version, binaryReplaced: s.BinaryReplaced,
+		service: s.Service, restricted: s.Restricted, reload: s.Reload, daemon: s.Daemon, metrics: s.Metrics, binaryReplaced: s.BinaryReplaced,
 		onRequest: s.OnRequest, log: cmp.Or(s.Logger, noLog), limit: &logLimit{}, serving: serving,
 		audit:     auditor{s.Audit, s.Name, new(lastPeer)},
 		approvals: s.Approvals, prover: s.Prover, socket: s.Name,
+	}
+	if s.Version != "" {
+		h.version = []string{s.Version}
 	}
 	h.conversations = newConversations(serving, h.logPanic)
 	if s.Proxy {

@@ -50,7 +50,7 @@ func (h *handler) serveToken(r *request) (response, error) {
 // renderToken writes t in a format that has the token of this type, or its claims. A text that is
 // the same at any time is written once a token: two copies of it for each request had the garbage
 // collector run twice as often.
-func renderToken(f format.Format, tokenType agent.TokenType, t agent.Token) ([]byte, error) {
+func renderToken(f *format.Format, tokenType agent.TokenType, t agent.Token) ([]byte, error) {
 	switch {
 	case f.RenderClaims != nil:
 		text, err := f.RenderClaims(t)

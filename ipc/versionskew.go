@@ -12,8 +12,8 @@ import (
 
 // setVersion adds the agent's version to an answer of the agent itself.
 func (h *handler) setVersion(header http.Header) {
-	if h.version != "" {
-		header[wire.HeaderVersion] = []string{h.version}
+	if h.version != nil {
+		header[wire.HeaderVersion] = h.version
 	}
 }
 
@@ -21,10 +21,10 @@ func (h *handler) setVersion(header http.Header) {
 // client may be newer than this agent.
 func (h *handler) withVersion(err error) error {
 	e, ok := errors.AsType[*agent.Error](err)
-	if !ok || h.version == "" || !errors.Is(e.Err, wire.ErrUnknown) {
+	if !ok || h.version == nil || !errors.Is(e.Err, wire.ErrUnknown) {
 		return err
 	}
-	e.Hint = "this agent is " + h.version
+	e.Hint = "this agent is " + h.version[0]
 	if h.binaryReplaced != nil && h.binaryReplaced() {
 		e.Hint += ", and another version is installed; run: systemctl --user restart kyc-agentd.service"
 	}

@@ -76,7 +76,7 @@ func (k Kind) folded() bool {
 
 // add reports whether e is a repeat and was counted. If not, it needs a line; new counts its
 // repeats, or is nil.
-func (f *folds) add(e Event) (new *fold, counted bool) {
+func (f *folds) add(e *Event) (new *fold, counted bool) {
 	if !e.Kind.folded() {
 		return nil, false
 	}
@@ -102,7 +102,7 @@ func (f *folds) add(e Event) (new *fold, counted bool) {
 	if f.byKey == nil {
 		f.byKey = map[foldKey]*fold{}
 	}
-	same = &fold{event: entry{Event: e}, ends: time.Now().Add(foldFor)}
+	same = &fold{event: entry{Event: *e}, ends: time.Now().Add(foldFor)}
 	same.event.Token = agent.Secret{}
 	f.byKey[key] = same
 	return same, false

@@ -138,7 +138,7 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	if l.closed {
 		return nil
 	}
-	counter, counted := l.folds.add(e)
+	counter, counted := l.folds.add(&e)
 	if counted {
 		return nil
 	}

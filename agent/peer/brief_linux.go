@@ -2,6 +2,7 @@ package peer
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,15 +23,17 @@ const (
 var briefs briefCache
 
 type briefCache struct {
+	newest    atomic.Pointer[brief] // so that a process which connects again and again needs no map
 	mu        sync.Mutex
-	processes map[process]brief
+	processes map[process]*brief
 	ancestors map[parentOf]ancestry
 }
 
 type process struct{ pid, uid int }
 
 type brief struct {
-	facts Facts
+	of    process
+	facts *Facts // which nobody changes
 	at    time.Time
 }
 
@@ -46,35 +49,34 @@ type ancestry struct {
 
 // Brief is Facts for a log that has a line for many connections a second: without the session
 // and its leader, and with what was read a moment ago of the same process or the same parent. A
-// grant needs Facts.
-func (p *Peer) Brief() (Facts, error) {
+// grant needs Facts. The caller does not change what it gets: the next connection of the same
+// process may get it, too.
+func (p *Peer) Brief() (*Facts, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.read {
+	switch {
+	case p.facts != nil:
 		return p.facts, nil
-	}
-	known := Facts{Process: Process{PID: p.pid}, UID: p.uid, Method: p.method}
-	if p.err != nil {
-		return known, p.err
+	case p.err != nil:
+		return nil, p.err
 	}
 	now := time.Now()
-	if facts, ok := briefs.process(process{p.pid, p.uid}, now); ok {
-		facts.Method = p.method
+	if facts := briefs.process(process{p.pid, p.uid}, now); facts != nil && facts.Method == p.method {
 		return facts, nil
 	}
 	if err := p.pinLateLocked(); err != nil {
-		return known, err
+		return nil, err
 	}
 	var buf [512]byte
 	st, err := parseStat(readInto(buf[:], procFile(p.pid, "stat")))
 	if st.pid = p.pid; err != nil || st.ended() {
-		return known, ErrEnded
+		return nil, ErrEnded
 	}
-	facts := Facts{Process: st.process(), UID: p.uid, Method: p.method}
+	facts := &Facts{Process: st.process(), UID: p.uid, Method: p.method}
 	facts.Unit = unitOf(string(readInto(buf[:], procFile(p.pid, "cgroup"))), p.uid)
 	facts.Ancestors = briefs.ancestorsOf(st, now)
 	if err := p.check(); err != nil {
-		return known, err
+		return nil, err
 	}
 	briefs.keep(facts, now)
 	return facts, nil
@@ -95,25 +97,34 @@ func readInto(buf []byte, path string) []byte {
 	return buf[:n]
 }
 
-func (c *briefCache) process(key process, now time.Time) (Facts, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b, ok := c.processes[key]
-	return b.facts, ok && now.Sub(b.at) < sameProcess
+// process returns what was read of a process a moment ago, or nil.
+func (c *briefCache) process(of process, now time.Time) *Facts {
+	b := c.newest.Load()
+	if b == nil || b.of != of {
+		c.mu.Lock()
+		b = c.processes[of]
+		c.mu.Unlock()
+	}
+	if b == nil || now.Sub(b.at) >= sameProcess {
+		return nil
+	}
+	return b.facts
 }
 
 // keep remembers what was read, unless the process hides its program: then it is most likely
 // kyc-token, which may become another program right after its answer.
-func (c *briefCache) keep(facts Facts, now time.Time) {
+func (c *briefCache) keep(facts *Facts, now time.Time) {
 	if facts.Process.Exe == "" || facts.Process.Comm == "kyc-token" {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.processes == nil || len(c.processes) >= maxBrief {
-		c.processes = map[process]brief{}
+		c.processes = map[process]*brief{}
 	}
-	c.processes[process{facts.Process.PID, facts.UID}] = brief{facts, now}
+	b := &brief{process{facts.Process.PID, facts.UID}, facts, now}
+	c.processes[b.of] = b
+	c.newest.Store(b)
 }
 
 func (c *briefCache) ancestorsOf(child stat, now time.Time) []Process {

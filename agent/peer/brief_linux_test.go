@@ -21,12 +21,12 @@ func TestBrief(t *testing.T) {
 	want.Session, want.Leader, want.LeaderUnit = 0, Process{}, Unit{}
 	for _, how := range []string{"read", "from memory"} {
 		p := Of(conn)
-		if got, err := p.Brief(); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := p.Brief(); err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: %+v, %v\nwant %+v", how, got, err, want)
 		}
 		p.Close()
 	}
-	if _, ok := briefs.process(process{want.Process.PID, want.UID}, time.Now().Add(sameProcess)); ok {
+	if facts := briefs.process(process{want.Process.PID, want.UID}, time.Now().Add(sameProcess)); facts != nil {
 		t.Error("a process is remembered for longer than sameProcess")
 	}
 	ended, stop := client(t, ln)
@@ -42,8 +42,8 @@ func TestBrief(t *testing.T) {
 func TestBriefDoesNotRememberKycToken(t *testing.T) {
 	var c briefCache
 	for _, p := range []Process{{PID: 1, Comm: "hidden"}, {PID: 2, Comm: "kyc-token", Exe: "/usr/bin/kyc-token"}} {
-		c.keep(Facts{Process: p}, time.Now())
-		if _, ok := c.process(process{p.PID, 0}, time.Now()); ok {
+		c.keep(&Facts{Process: p}, time.Now())
+		if facts := c.process(process{p.PID, 0}, time.Now()); facts != nil {
 			t.Errorf("%+v is remembered", p)
 		}
 	}

@@ -23,8 +23,7 @@ type Peer struct {
 	pidfd int          // -1 if there is none
 	start uint64       // of MethodPidfdOpen and MethodStartTime
 	err   error        // why nothing is known
-	facts Facts
-	read  bool
+	facts *Facts       // once they were read; they do not change
 }
 
 // A kernel is what the kernel is asked. Tests refuse some of it.
@@ -191,8 +190,8 @@ func (p *Peer) Close() {
 func (p *Peer) Facts() (Facts, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.read {
-		return p.facts, nil
+	if p.facts != nil {
+		return *p.facts, nil
 	}
 	known := Facts{Process: Process{PID: p.pid}, UID: p.uid, Method: p.method}
 	if err := p.pinLateLocked(); err != nil {
@@ -206,7 +205,7 @@ func (p *Peer) Facts() (Facts, error) {
 		return known, err
 	}
 	facts.Method = p.method
-	p.facts, p.read = facts, true
+	p.facts = &facts
 	return facts, nil
 }
 

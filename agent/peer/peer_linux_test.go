@@ -233,7 +233,7 @@ func TestLeaderHasEnded(t *testing.T) {
 		if facts.Leader.PID == 0 {
 			break
 		}
-		p.read = false
+		p.facts = nil
 	}
 	if facts.Session == 0 {
 		t.Errorf("%+v", facts)
@@ -257,7 +257,7 @@ func TestStartTimeAlone(t *testing.T) {
 	if err != nil || facts.Method != MethodStartTime {
 		t.Errorf("%+v, %v", facts, err)
 	}
-	p.read, p.start = false, p.start+1
+	p.facts, p.start = nil, p.start+1
 	if _, err := p.Facts(); !errors.Is(err, ErrEnded) {
 		t.Errorf("another start time: %v", err)
 	}

@@ -30,7 +30,7 @@ func (p *Peer) Close() {}
 func (p *Peer) Facts() (Facts, error) { return Facts{UID: -1}, errors.ErrUnsupported }
 
 // Brief returns [errors.ErrUnsupported].
-func (p *Peer) Brief() (Facts, error) { return p.Facts() }
+func (p *Peer) Brief() (*Facts, error) { return nil, errors.ErrUnsupported }
 
 // PinLeader returns [errors.ErrUnsupported].
 func (p *Peer) PinLeader() (*Pin, error) { return nil, errors.ErrUnsupported }

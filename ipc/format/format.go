@@ -28,7 +28,6 @@
 package format
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,12 +92,13 @@ func AllNames() []string {
 }
 
 // ByName returns the format called name. The error is a CodeUsage.
-func ByName(name string) (Format, error) {
-	i := slices.IndexFunc(formats, func(f Format) bool { return f.Name == name })
-	if i < 0 {
-		return Format{}, unknownFormat(name, AllNames())
+func ByName(name string) (*Format, error) {
+	for i := range formats {
+		if formats[i].Name == name {
+			return &formats[i], nil
+		}
 	}
-	return formats[i], nil
+	return nil, unknownFormat(name, AllNames())
 }
 
 // Render writes t in the format called name, as GET /v1/token does at now, with a newline
