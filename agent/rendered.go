@@ -7,7 +7,8 @@ import "sync/atomic"
 // token, so that no text with the token in it outlives a refresh, a logout or a lock. Nil keeps
 // nothing.
 type Rendered struct {
-	texts atomic.Pointer[[]renderedText]
+	texts         atomic.Pointer[[]renderedText]
+	authorization atomic.Pointer[[]string]
 }
 
 type renderedText struct {
@@ -36,7 +37,26 @@ func (r *Rendered) Keep(format string, text []byte) {
 	r.texts.CompareAndSwap(before, &all)
 }
 
-// Empty reports whether no text is kept.
+// Authorization returns the value of the Authorization header with the token, or nil if none is
+// kept. The caller does not change it.
+func (r *Rendered) Authorization() []string {
+	if r == nil {
+		return nil
+	}
+	if value := r.authorization.Load(); value != nil {
+		return *value
+	}
+	return nil
+}
+
+// KeepAuthorization keeps the value of the Authorization header.
+func (r *Rendered) KeepAuthorization(value []string) {
+	if r != nil {
+		r.authorization.Store(&value)
+	}
+}
+
+// Empty reports whether no text is kept. It is about Text.
 func (r *Rendered) Empty() bool { return len(r.all()) == 0 }
 
 func (r *Rendered) all() []renderedText {

@@ -15,9 +15,17 @@ func TestRendered(t *testing.T) {
 	if string(r.Text("token")) != "t" || string(r.Text("curl")) != "c" || r.Text("header") != nil || r.Empty() {
 		t.Errorf("%q, %q, %q", r.Text("token"), r.Text("curl"), r.Text("header"))
 	}
+	if r.Authorization() != nil {
+		t.Error("there is a header")
+	}
+	r.KeepAuthorization([]string{"Bearer t"})
+	if got := r.Authorization(); len(got) != 1 || got[0] != "Bearer t" {
+		t.Errorf("the header is %q", got)
+	}
 	var none *Rendered
 	none.Keep("token", []byte("t"))
-	if !none.Empty() || none.Text("token") != nil {
+	none.KeepAuthorization([]string{"Bearer t"})
+	if !none.Empty() || none.Text("token") != nil || none.Authorization() != nil {
 		t.Error("nil has a text")
 	}
 }

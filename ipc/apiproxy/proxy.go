@@ -274,7 +274,7 @@ func (q *proxyRequest) getToken(minValid time.Duration) (agent.Token, error) {
 	ctx, cancel := lazycontext.WithTimeout(q.in.Context(), q.proxy.TokenTimeout)
 	defer cancel()
 	t, err := q.proxy.Token(ctx, agent.TokenRequest{Environment: q.in.Host, MinValid: minValid})
-	if err == nil {
+	if err == nil && t.Rendered.Authorization() == nil { // else it was checked before that was made
 		err = wire.CheckToken(t)
 	}
 	return t, err
@@ -311,8 +311,14 @@ func (q *proxyRequest) rewrite(out *http.Request) {
 	}
 }
 
+// authorize adds the token, of which getToken has made sure that a header can carry it.
 func authorize(r *http.Request, t agent.Token) {
-	r.Header.Set("Authorization", "Bearer "+t.IDToken.Reveal())
+	value := t.Rendered.Authorization()
+	if value == nil {
+		value = []string{"Bearer " + t.IDToken.Reveal()}
+		t.Rendered.KeepAuthorization(value)
+	}
+	r.Header["Authorization"] = value
 }
 
 // modifyResponse removes from the API's answer the headers that only the agent may set, and
