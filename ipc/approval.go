@@ -106,9 +106,13 @@ func (s *confirmedService) confirm(ctx context.Context, req *agent.TokenRequest,
 // confirmForward is confirm for a request to the API. limited says that the approval is for some
 // methods and paths, so that no header may name others.
 func (h *handler) confirmForward(ctx context.Context, r *http.Request) (limited bool, err error) {
+	use := approval.Use{Environment: r.Host, Kind: approval.KindAPI}
+	if !h.needsGrant(use) {
+		return false, nil
+	}
 	c, _ := connectionOf(r)
-	use := approval.Use{Environment: r.Host, Kind: approval.KindAPI, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery}
-	return h.needsGrant(use), h.confirm(ctx, c, use)
+	use.Method, use.Path, use.Query = r.Method, r.URL.EscapedPath(), r.URL.RawQuery
+	return true, h.confirm(ctx, c, use)
 }
 
 // An ApprovalList answers GET /v1/approvals.
