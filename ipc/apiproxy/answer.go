@@ -84,6 +84,14 @@ func (a *stallTimeoutAnswer) look() {
 	}
 }
 
+// sendRest sends the client what is left of a small answer. net/http does so when the handler has
+// returned, and the client need not wait for what is counted and logged before that.
+func (a *stallTimeoutAnswer) sendRest() {
+	if a != nil && a.flush != nil {
+		_ = a.flush() // a client that is gone needs no answer
+	}
+}
+
 // stalled reports whether the API stood still.
 func (a *stallTimeoutAnswer) stalled() bool {
 	if a == nil {

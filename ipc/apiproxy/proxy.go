@@ -193,6 +193,9 @@ func (q *proxyRequest) forward() (err error) {
 		return q.modifyResponse(res)
 	}
 	reverse.ServeHTTP(q.out, q.in)
+	if q.err == nil {
+		q.answer.sendRest()
+	}
 	deleteKyc(q.out.Header()) // from here on, only the trailers in it are sent
 	q.out.extendDeadline()    // the end of a body may come long after its last piece
 	return q.err
