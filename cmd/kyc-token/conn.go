@@ -41,7 +41,7 @@ func (c *conn) write(s string) error {
 	for len(s) > 0 {
 		var n int
 		err := c.within(syscall.SO_SNDTIMEO, &c.sending, func() (err error) {
-			n, err = syscall.Write(c.fd, []byte(s))
+			n, err = syscall.Write(c.fd, bytesOf(s))
 			return err
 		})
 		if err != nil {

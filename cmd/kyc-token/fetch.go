@@ -52,7 +52,7 @@ func exchange(c *conn, request string) (answer, error) {
 		if len(raw) > maxAnswer {
 			return answer{}, errTooLarge
 		}
-		a, parseErr := parseAnswer(string(raw), err == io.EOF)
+		a, parseErr := parseAnswer(textOf(raw), err == io.EOF)
 		if parseErr != errIncomplete || err == io.EOF {
 			return a, parseErr
 		}

@@ -11,30 +11,34 @@ const maxRequest = 4096
 // request renders the request, which asks for a token or passes on body, a tool's
 // question. It is HTTP/1.0, so that the answer is never chunked and the agent closes the
 // connection after it.
+//
+// It is written into one piece of memory on the stack: the first allocation of each size takes
+// several microseconds, as the runtime prepares the memory for that size.
 func (o options) request(body string) (string, error) {
-	query := "?"
-	query += pair(query, "env", o.environment)
-	query += pair(query, "min_valid", o.minValid)
-	query += pair(query, "user", o.user)
-	head, rest := "GET /v1/token", ""
-	if protocol := o.protocol(body); protocol != "" {
-		query += pair(query, "operation", o.operation)
+	head, protocol := "GET /v1/token", o.protocol(body)
+	if protocol != "" {
 		head = "POST /v1/helper/" + protocol
-		rest = "Content-Type: application/octet-stream\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
+	}
+	r := append(make([]byte, 0, 512), head...)
+	path := len(r)
+	r = appendPair(r, path, "env", o.environment)
+	r = appendPair(r, path, "min_valid", o.minValid)
+	r = appendPair(r, path, "user", o.user)
+	if protocol != "" {
+		r = appendPair(r, path, "operation", o.operation)
 	} else {
-		query += pair(query, "type", o.tokenType)
-		query += pair(query, "format", o.format)
+		r = appendPair(r, path, "type", o.tokenType)
+		r = appendPair(r, path, "format", o.format)
 	}
-	if query == "?" {
-		query = ""
+	rest := "\r\n"
+	if protocol != "" {
+		rest = "Content-Type: application/octet-stream\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n"
 	}
-	r := head + query + " HTTP/1.0\r\n" +
-		"Host: kyc-agent\r\n" +
-		"Accept: text/plain\r\n" + rest + "\r\n"
+	r = append(append(r, " HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n"...), rest...)
 	if len(r) > maxRequest {
 		return "", usageError("the arguments are too long")
 	}
-	return r + body, nil
+	return string(append(r, body...)), nil
 }
 
 // protocol returns the helper protocol of body; empty asks for a token. A Kubernetes
@@ -46,29 +50,26 @@ func (o options) protocol(body string) string {
 	return string(o.mode)
 }
 
-// pair renders name=value to append to query; an empty value is left out.
-func pair(query, name, value string) string {
-	switch {
-	case value == "":
-		return ""
-	case query == "?":
-		return name + "=" + escape(value)
+// appendPair appends name=value to a request whose path has path bytes; an empty value is left
+// out. All characters except RFC 3986's unreserved ones are percent-encoded.
+func appendPair(r []byte, path int, name, value string) []byte {
+	if value == "" {
+		return r
 	}
-	return "&" + name + "=" + escape(value)
-}
-
-// escape percent-encodes all characters except RFC 3986's unreserved ones.
-func escape(s string) string {
-	const hex = "0123456789ABCDEF"
-	out := make([]byte, 0, 3*len(s))
-	for i := range len(s) {
-		if c := s[i]; unreserved(c) {
-			out = append(out, c)
+	separator := "&"
+	if len(r) == path {
+		separator = "?"
+	}
+	r = append(r, separator+name+"="...)
+	for i := range len(value) {
+		if c := value[i]; unreserved(c) {
+			r = append(r, c)
 		} else {
-			out = append(out, '%', hex[c>>4], hex[c&15])
+			const hex = "0123456789ABCDEF"
+			r = append(r, '%', hex[c>>4], hex[c&15])
 		}
 	}
-	return string(out)
+	return r
 }
 
 func unreserved(c byte) bool {

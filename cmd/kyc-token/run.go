@@ -62,7 +62,7 @@ func (p process) run(opts options) (err error) {
 		p.warn(out.warning)
 		return p.execCommand(opts.command, out.text)
 	}
-	if _, err := io.WriteString(p.stdout, out.text+opts.ending()); err != nil {
+	if _, err := p.stdout.Write(bytesOf(out.text + opts.ending())); err != nil {
 		return failure{exitInternal, "stdout: " + err.Error() + "; nothing more was printed"}
 	}
 	p.warn(out.warning)
