@@ -100,8 +100,11 @@ func (h *harness) startBaseline(ctx context.Context, verb, stdin string) (socket
 	if err != nil {
 		return "", err
 	}
+	if err := h.copyProgram(self, verb); err != nil {
+		return "", err
+	}
 	socket = h.path(verb + ".sock")
-	cmd := exec.CommandContext(ctx, self, verb, socket)
+	cmd := exec.CommandContext(ctx, h.path("bin/"+verb), verb, socket)
 	cmd.Env = h.environ()
 	cmd.Stdin = strings.NewReader(stdin)
 	return socket, h.startServer(ctx, cmd, verb, socket)

@@ -89,9 +89,7 @@ func (h *harness) goProgram(ctx context.Context, name string, source []byte) (st
 	if err := os.WriteFile(h.path(name+"/main.go"), source, 0o600); err != nil {
 		return "", err
 	}
-	bin := h.path("bin/" + name)
-	_, err := output(goBuild(ctx, h.path(name), bin, "main.go"))
-	return bin, err
+	return h.path("bin/" + name), h.install(ctx, h.path(name), name, "main.go")
 }
 
 // clientC is the lower bound for any program: the same request without a runtime.

@@ -77,14 +77,17 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 // startCeiling starts the agent's server without the agent's handler: the test binary of package
 // ipc, whose server is not exported.
 func (h *harness) startCeiling(ctx context.Context, answer string) (socket string, err error) {
-	bin := h.path("bin/ceiling")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-o", bin, "./ipc")
+	built := h.path("built")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-o", built, "./ipc")
 	build.Dir, build.Env = h.root, append(os.Environ(), "CGO_ENABLED=0")
 	if _, err := output(build); err != nil {
 		return "", err
 	}
+	if err := h.copyProgram(built, "ceiling"); err != nil {
+		return "", err
+	}
 	socket = h.path("ceiling.sock")
-	cmd := exec.CommandContext(ctx, bin)
+	cmd := exec.CommandContext(ctx, h.path("bin/ceiling"))
 	cmd.Env = h.environ("KYC_IPC_TEST_CHILD=ceiling", "SOCKET="+socket)
 	cmd.Stdin = strings.NewReader(answer)
 	return socket, h.startServer(ctx, cmd, "ceiling", socket)
