@@ -103,7 +103,7 @@ func (h *harness) startBaseline(ctx context.Context, verb, stdin string) (socket
 	if err := h.copyProgram(self, verb); err != nil {
 		return "", err
 	}
-	socket = h.path(verb + ".sock")
+	socket = h.path(fmt.Sprintf("%s%d.sock", verb, len(h.children)))
 	cmd := exec.CommandContext(ctx, h.path("bin/"+verb), verb, socket)
 	cmd.Env = h.environ()
 	cmd.Stdin = strings.NewReader(stdin)

@@ -38,59 +38,93 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 		title: "Answers per second",
 		about: fmt.Sprintf("A cached token over the socket, beside a bare net/http handler on a Unix socket that sends the same bytes, with the agent's timeouts and "+
 			"its check of the peer. The ceiling is the agent's own server, whose handler is replaced by one write of these bytes. "+
-			"%d times %d turns of %v each, in shuffled order; the clients share the cores with the server.", p.repeats, p.slices, p.slice),
+			"%d times with new processes, %d turns of %v each, in shuffled order; the clients share the cores with the server.", p.repeats, p.slices, p.slice),
 		head: loadHead("server", "bare"),
 	}
-	d, err := h.newDaemon(ctx, "load", "memory")
-	if err != nil {
-		return s, err
+	var all []*loadComparison
+	for _, request := range []string{tokenKeep, tokenOnce} {
+		for _, clients := range []int{1, 16, 256} {
+			all = append(all, &loadComparison{request, clients, []*server{{name: nameAgent}, {name: nameCeiling}, {name: nameBare}}})
+		}
 	}
-	defer d.process.stop()
-	if err := d.login(ctx, "staging"); err != nil {
-		return s, err
+	for n := range p.repeats {
+		if err := h.repeatLoad(ctx, n, all, p); err != nil {
+			return s, err
+		}
+	}
+	for _, c := range all {
+		s.loadRows(c.servers, c.request, c.clients)
+		s.loadTargets(c.servers[0], c.servers[2], c.request, c.clients)
+	}
+	return s, nil
+}
+
+// A loadComparison is a request from so many clients at a time.
+type loadComparison struct {
+	request string
+	clients int
+	servers []*server
+}
+
+// repeatLoad is one repeat of all comparisons, with new processes: where the pages of a process
+// happen to lie makes as much of a difference as what is to be measured.
+func (h *harness) repeatLoad(ctx context.Context, n int, all []*loadComparison, p plan) error {
+	before := len(h.children)
+	defer func() {
+		for _, c := range h.children[before:] {
+			c.stop()
+		}
+	}()
+	d, err := h.newSignedIn(ctx, fmt.Sprintf("load%d", n))
+	if err != nil {
+		return err
 	}
 	answer, err := rawAnswer(d.socket, tokenOnce)
 	if err != nil {
-		return s, err
+		return err
 	}
 	baseline, err := h.startBaseline(ctx, baselineVerb, answer)
 	if err != nil {
-		return s, err
+		return err
 	}
 	ceiling, err := h.startCeiling(ctx, answer)
 	if err != nil {
-		return s, err
+		return err
 	}
-	for _, request := range []string{tokenKeep, tokenOnce} {
-		for _, clients := range []int{1, 16, 256} {
-			servers := []*server{{name: nameAgent, socket: d.socket}, {name: nameCeiling, socket: ceiling}, {name: nameBare, socket: baseline}}
-			if err := takeTurns(ctx, servers, request, clients, p); err != nil {
-				return s, err
-			}
-			s.loadRows(servers, request, clients)
-			s.loadTargets(servers[0], servers[2], request, clients)
+	for _, c := range all {
+		c.servers[0].socket, c.servers[1].socket, c.servers[2].socket = d.socket, ceiling, baseline
+		if err := takeTurns(ctx, c.servers, c.request, c.clients, p.once()); err != nil {
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // startCeiling starts the agent's server without the agent's handler: the test binary of package
 // ipc, whose server is not exported.
 func (h *harness) startCeiling(ctx context.Context, answer string) (socket string, err error) {
-	built := h.path("built")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-o", built, "./ipc")
-	build.Dir, build.Env = h.root, append(os.Environ(), "CGO_ENABLED=0")
-	if _, err := output(build); err != nil {
+	if err := h.buildCeiling(ctx); err != nil {
 		return "", err
 	}
-	if err := h.copyProgram(built, "ceiling"); err != nil {
-		return "", err
-	}
-	socket = h.path("ceiling.sock")
+	socket = h.path(fmt.Sprintf("ceiling%d.sock", len(h.children)))
 	cmd := exec.CommandContext(ctx, h.path("bin/ceiling"))
 	cmd.Env = h.environ("KYC_IPC_TEST_CHILD=ceiling", "SOCKET="+socket)
 	cmd.Stdin = strings.NewReader(answer)
 	return socket, h.startServer(ctx, cmd, "ceiling", socket)
+}
+
+// buildCeiling does nothing if it has been built.
+func (h *harness) buildCeiling(ctx context.Context) error {
+	if _, err := os.Stat(h.path("bin/ceiling")); err == nil {
+		return nil
+	}
+	built := h.path("built")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-trimpath", "-o", built, "./ipc")
+	build.Dir, build.Env = h.root, append(os.Environ(), "CGO_ENABLED=0")
+	if _, err := output(build); err != nil {
+		return err
+	}
+	return h.copyProgram(built, "ceiling")
 }
 
 // loadHead is the head of a table of loadRows, whose last server is called base.

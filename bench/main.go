@@ -57,6 +57,12 @@ var full = plan{
 	repeats: 5, rounds: 200, starts: 20, slice: 150 * time.Millisecond, slices: 4, answers: 600, requests: 1_000_000,
 }
 
+// once is p for one repeat.
+func (p plan) once() plan {
+	p.repeats = 1
+	return p
+}
+
 // parts are what is measured, in this order.
 var parts = []struct {
 	name    string
