@@ -16,16 +16,6 @@ type series[S any] struct {
 
 	mu   sync.Mutex // held to replace the map
 	read atomic.Pointer[map[labelValues]*S]
-	// newest is what was found last. Most requests are like the one before, and comparing is a
-	// fraction of the time of finding.
-	newest atomic.Pointer[foundIn[S]]
-}
-
-// A foundIn is what belongs to some values in a map.
-type foundIn[S any] struct {
-	read   *map[labelValues]*S
-	values labelValues
-	found  *S
 }
 
 // all returns the present map, which never changes.
@@ -38,15 +28,8 @@ func (s *series[S]) all() map[labelValues]*S {
 
 // get returns what belongs to these values, and creates it the first time.
 func (s *series[S]) get(values labelValues) *S {
-	read := s.read.Load()
-	if n := s.newest.Load(); n != nil && n.read == read && n.values == values {
-		return n.found
-	}
-	if read != nil {
-		if found := (*read)[values]; found != nil {
-			s.newest.Store(&foundIn[S]{read, values, found})
-			return found
-		}
+	if found := s.all()[values]; found != nil {
+		return found
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,10 +95,7 @@ func NewHistograms(f *Family, bounds []float64) *Histograms {
 // Observe adds a value to the histogram with these labels.
 func (h *Histograms) Observe(value float64, labels ...string) {
 	s := h.series.get(valuesOf(labels))
-	bucket := 0
-	if value > h.bounds[0] { // most are in the first
-		bucket, _ = slices.BinarySearch(h.bounds, value)
-	}
+	bucket, _ := slices.BinarySearch(h.bounds, value)
 	s.counts[bucket].Add(1)
 	for {
 		old := s.sum.Load()
