@@ -25,6 +25,21 @@ type half struct {
 
 type setter func(time.Time) error
 
+// run reads or writes p. wait is that of the connection; waited is its error, and called that of
+// the system call.
+func (h *half) run(p []byte, wait func(func(uintptr) bool) error, set setter) (n int, waited, called error) {
+	h.running.Lock()
+	defer h.running.Unlock()
+	h.buf, h.n, h.err = p, 0, nil
+	h.begin(set)
+	waited = wait(h.once)
+	for h.end(waited, set) {
+		waited = wait(h.once)
+	}
+	h.buf = nil
+	return h.n, waited, h.err
+}
+
 // change makes t the deadline. The connection has to know of it if a call waits for longer than
 // that, or if the next one is not even to try.
 func (h *half) change(t time.Time, set setter) error {

@@ -42,34 +42,17 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	h := &c.read
-	h.running.Lock()
-	defer h.running.Unlock()
-	h.buf, h.n, h.err = p, 0, nil
-	h.begin(c.UnixConn.SetReadDeadline)
-	err := c.raw.Read(h.once)
-	for h.end(err, c.UnixConn.SetReadDeadline) {
-		err = c.raw.Read(h.once)
-	}
-	if h.buf = nil; err == nil && h.err == nil && h.n == 0 {
+	n, waited, called := c.read.run(p, c.raw.Read, c.UnixConn.SetReadDeadline)
+	if waited == nil && called == nil && n == 0 {
 		return 0, io.EOF
 	}
-	return h.n, c.describe("read", err, h.err)
+	return n, c.describe("read", waited, called)
 }
 
 // Write implements [net.Conn].
 func (c *Conn) Write(p []byte) (int, error) {
-	h := &c.write
-	h.running.Lock()
-	defer h.running.Unlock()
-	h.buf, h.n, h.err = p, 0, nil
-	h.begin(c.UnixConn.SetWriteDeadline)
-	err := c.raw.Write(h.once)
-	for h.end(err, c.UnixConn.SetWriteDeadline) {
-		err = c.raw.Write(h.once)
-	}
-	h.buf = nil
-	return h.n, c.describe("write", err, h.err)
+	n, waited, called := c.write.run(p, c.raw.Write, c.UnixConn.SetWriteDeadline)
+	return n, c.describe("write", waited, called)
 }
 
 // describe returns what a [net.UnixConn] would: waited is the error of the wait, called that of
