@@ -88,12 +88,10 @@ func (a auditor) issued(c *connection, started, ended time.Time, kind audit.Kind
 // alone: nobody got anything, and nobody was kept from it.
 var refusals = []agent.Code{agent.CodeDenied, agent.CodeLocked}
 
-// failed are the operations whose failures have a line, whatever the code is.
-var failed = map[string]audit.Kind{"logout": audit.Logout, "reload": audit.Reload}
-
-// refused records an answer that failed. configured returns the name of an environment if it is
+// refused records an answer that failed, of a route that has a line of this kind when it succeeds.
+// A sign-out and a reload have a line whatever the code is. configured returns the name of an environment if it is
 // one: no text of the client's decides how many lines there are.
-func (a auditor) refused(r *http.Request, op string, configured func(string) string, err error) {
+func (a auditor) refused(r *http.Request, op string, kind audit.Kind, configured func(string) string, err error) {
 	if cause, ok := errors.AsType[*agent.Error](err); a.off() || ok && cause.Op == audit.Op {
 		return // it is about the log itself
 	}
@@ -101,8 +99,8 @@ func (a auditor) refused(r *http.Request, op string, configured func(string) str
 	c, _ := connectionOf(r)
 	event := audit.Event{Kind: audit.Refused, Peer: a.peerOn(c), Code: e.Code, Detail: op}
 	switch {
-	case failed[op] != "":
-		event.Kind, event.Detail = failed[op], ""
+	case kind != "" && !kind.HandsOut():
+		event.Kind, event.Detail = kind, ""
 	case op == "proxy" && e.Code == agent.CodeUnavailable:
 		event.Kind = audit.API // the API may have had the token
 	case !slices.Contains(refusals, e.Code) && (e.Code != agent.CodeThrottled || a.socket == ""):

@@ -144,7 +144,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		discard.Request(w, r)
-		h.audit.refused(r, rt.op, h.configured, err)
+		h.audit.refused(r, rt.op, rt.line, h.configured, err)
 		res = renderError(r, h.withVersion(err))
 		ended = time.Now()
 	}

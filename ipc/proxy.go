@@ -19,7 +19,7 @@ func (h *handler) serveProxy(w http.ResponseWriter, r *http.Request) {
 		discard.Request(w, r)
 	}
 	if err != nil {
-		h.audit.refused(r, "proxy", h.configured, err)
+		h.audit.refused(r, "proxy", "", h.configured, err)
 	}
 	h.logRequest(r, "proxy", environment, user, time.Since(started), err)
 	switch {
