@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -60,6 +61,20 @@ func (c *caller) call() ([]byte, error) {
 		c.close()
 	}
 	return body, err
+}
+
+// askUntil asks without a pause until end, and times every answer.
+func (c *caller) askUntil(ctx context.Context, end time.Time) (timings, error) {
+	var times timings
+	for now := time.Now(); now.Before(end) && ctx.Err() == nil; {
+		if _, err := c.call(); err != nil {
+			return nil, err
+		}
+		after := time.Now()
+		times = append(times, after.Sub(now))
+		now = after
+	}
+	return times, context.Cause(ctx)
 }
 
 // read reads one answer.

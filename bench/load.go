@@ -20,6 +20,8 @@ type server struct {
 	rates  []float64       // answers per second, of each repeat
 	each   []time.Duration // the median of each repeat
 	cpu    []float64       // seconds of the server's for an answer, of each repeat; load does not disturb them much
+
+	callers []*caller // of one repeat, so that connections that are kept outlast a turn
 }
 
 // perSecond returns the answers per second over all slices.
@@ -38,7 +40,7 @@ func loadPart(ctx context.Context, h *harness, p plan) (section, error) {
 		title: "Answers per second",
 		about: fmt.Sprintf("A cached token over the socket, beside a bare net/http handler on a Unix socket that sends the same bytes, with the agent's timeouts and "+
 			"its check of the peer. The ceiling is the agent's own server, whose handler is replaced by one write of these bytes. "+
-			"%d times with new processes, %d turns of %v each, in shuffled order; the clients share the cores with the server.", p.repeats, p.slices, p.slice),
+			"%d times with new processes, %s; the clients share the cores with the server.", p.repeats, p.turns()),
 		head: loadHead("server", "bare"),
 	}
 	var all []*loadComparison
@@ -168,6 +170,7 @@ func (s *section) loadTargets(agent, bare *server, request string, clients int) 
 
 // takeTurns loads the servers one at a time.
 func takeTurns(ctx context.Context, servers []*server, request string, clients int, p plan) error {
+	p = p.with(clients)
 	for range p.repeats {
 		before, cpu := make([]server, len(servers)), make([]time.Duration, len(servers))
 		for i, s := range servers {
@@ -181,6 +184,7 @@ func takeTurns(ctx context.Context, servers []*server, request string, clients i
 			}
 		}
 		for i, s := range servers {
+			s.closeCallers()
 			repeat := server{times: s.times[len(before[i].times):], spent: s.spent - before[i].spent}
 			s.rates, s.each = append(s.rates, repeat.perSecond()), append(s.each, repeat.times.median())
 			s.cpu = append(s.cpu, (cpuTime(s.socket)-cpu[i]).Seconds()/float64(len(repeat.times)))
@@ -191,13 +195,16 @@ func takeTurns(ctx context.Context, servers []*server, request string, clients i
 
 // load runs so many clients, each of which asks without a pause.
 func (s *server) load(ctx context.Context, request string, clients int, d time.Duration) error {
+	for len(s.callers) < clients {
+		s.callers = append(s.callers, newCaller(s.socket, request))
+	}
 	var mu sync.Mutex
 	var failed error
 	var wg sync.WaitGroup
 	began := time.Now()
-	for range clients {
+	for _, c := range s.callers {
 		wg.Go(func() {
-			times, err := askUntil(ctx, newCaller(s.socket, request), began.Add(d))
+			times, err := c.askUntil(ctx, began.Add(d))
 			mu.Lock()
 			defer mu.Unlock()
 			s.times = append(s.times, times...)
@@ -211,17 +218,10 @@ func (s *server) load(ctx context.Context, request string, clients int, d time.D
 	return failed
 }
 
-// askUntil asks without a pause until end, and times every answer.
-func askUntil(ctx context.Context, c *caller, end time.Time) (timings, error) {
-	defer c.close()
-	var times timings
-	for now := time.Now(); now.Before(end) && ctx.Err() == nil; {
-		if _, err := c.call(); err != nil {
-			return nil, err
-		}
-		after := time.Now()
-		times = append(times, after.Sub(now))
-		now = after
+// closeCallers ends a repeat.
+func (s *server) closeCallers() {
+	for _, c := range s.callers {
+		c.close()
 	}
-	return times, context.Cause(ctx)
+	s.callers = nil
 }

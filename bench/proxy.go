@@ -44,8 +44,7 @@ func proxyPart(ctx context.Context, h *harness, p plan) (section, error) {
 			"with a policy (one method, one path), through that of an agent with an api_rate (%s) and an API that tells its limit in three headers, "+
 			"and through a bare httputil.ReverseProxy on a Unix socket, with the agent's timeouts, its check of the peer and a token of the same length. "+
 			"Last, ReverseProxy alone: without timeouts, and with a token of 5 bytes. "+
-			"Connections are kept. %d times %d turns of %v each, in shuffled order; clients, API and proxy share the cores.", apiRate,
-			p.repeats, p.slices, p.slice),
+			"Connections are kept. %d times %s; clients, API and proxy share the cores.", apiRate, p.repeats, p.turns()),
 		head: []string{"clients", "way", "requests/s", "p50 µs", "p99 µs", "added to p50, µs", "× bare"},
 	}
 	api, err := serveAPI()
