@@ -55,7 +55,8 @@ func (h *handler) needsGrant(use approval.Use) bool {
 // serviceFor returns the service for the requests of a connection, which hands out nothing that
 // has to be approved first. Without it no request may get a token or AWS credentials.
 func (h *handler) serviceFor(c *connection) agent.Service {
-	if h.approvals == nil && (h.restricted == nil || !h.restricted.Policy().Confirm) {
+	anywhere := h.approvals != nil && h.approvals.RequiredAnywhere()
+	if !anywhere && (h.restricted == nil || !h.restricted.Policy().Confirm) {
 		return h.service
 	}
 	if c == nil {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/legaltalent/kyc-agent/agent/peer"
+	"github.com/legaltalent/kyc-agent/internal/lazycontext"
 	"github.com/legaltalent/kyc-agent/internal/lazydeadline"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -28,6 +29,7 @@ type connection struct {
 	// Of the request that is being answered: made once a connection, for one after the other.
 	request   request
 	confirmed confirmedService
+	deadline  lazycontext.Deadline
 }
 
 // newRequest returns a request on c. It is valid until the next one.
@@ -38,6 +40,15 @@ func (c *connection) newRequest(r *http.Request, started time.Time) *request {
 	req := &c.request
 	req.http, req.conn, req.started = r, c, started
 	return req
+}
+
+// until returns a context of the server's, as [handler.withTimeout] does. It is valid until the next
+// request.
+func (c *connection) until(serving context.Context, at time.Time) *lazycontext.Deadline {
+	if c == nil {
+		return lazycontext.Until(serving, at)
+	}
+	return c.deadline.Again(serving, at)
 }
 
 type connectionKey struct{}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/internal/lazycontext"
 	"github.com/legaltalent/kyc-agent/internal/sanitize"
 	"github.com/legaltalent/kyc-agent/ipc/format"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
@@ -35,7 +34,7 @@ func (h *handler) serveToken(r *request) (response, error) {
 	if f.ForTool {
 		limit = helperTimeout
 	}
-	t, err := h.token(h.serviceFor(r.conn), req, r.started.Add(limit))
+	t, err := h.token(r.conn, req, r.started.Add(limit))
 	if err != nil {
 		return response{}, err
 	}
@@ -86,11 +85,11 @@ func userOf(query *query) (string, error) {
 	return user, nil
 }
 
-// token asks a service for a token until a time, and checks that it can be sent.
-func (h *handler) token(s agent.Service, req agent.TokenRequest, until time.Time) (agent.Token, error) {
-	ctx := lazycontext.Until(h.serving, until)
+// token asks for a token until a time, for a request on c, and checks that it can be sent.
+func (h *handler) token(c *connection, req agent.TokenRequest, until time.Time) (agent.Token, error) {
+	ctx := c.until(h.serving, until)
 	defer ctx.End()
-	t, err := s.Token(ctx, req)
+	t, err := h.serviceFor(c).Token(ctx, req)
 	if err != nil {
 		return agent.Token{}, err
 	}

@@ -116,7 +116,7 @@ func (s *unitCredentialServer) token(c net.Conn, env string) (token agent.Token,
 	}()
 	client := peer.Of(c) // a child of the manager, in the unit's control group
 	defer client.Close()
-	return s.handler.token(s.handler.serviceFor(&connection{conn: c, client: client}), agent.TokenRequest{Environment: env}, time.Now().Add(tokenTimeout))
+	return s.handler.token(&connection{conn: c, client: client}, agent.TokenRequest{Environment: env}, time.Now().Add(tokenTimeout))
 }
 
 func (s *unitCredentialServer) logFailure(q unitRequest, env string, err error) {

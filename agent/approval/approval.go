@@ -148,6 +148,12 @@ func (a *Approvals) Required(environment string) bool {
 	return all != nil && slices.Contains(*all, environment)
 }
 
+// RequiredAnywhere reports whether any environment does.
+func (a *Approvals) RequiredAnywhere() bool {
+	all := a.confirm.Load()
+	return all != nil && len(*all) > 0
+}
+
 // Check returns the grant by which asker may do what use says. Without one it asks for it, and
 // waits for the answer until ctx ends. The error then has the code CodeApprovalRequired, and
 // CodeDenied if the answer is no.

@@ -22,6 +22,18 @@ func WithTimeout(parent context.Context, limit time.Duration) (context.Context, 
 // Until returns the context of [context.WithDeadline]. End is its [context.CancelFunc].
 func Until(parent context.Context, at time.Time) *Deadline { return &Deadline{parent: parent, at: at} }
 
+// Again returns the context of [Until], for a caller that has one after the other: d itself, which has
+// ended, if nobody ever asked it for anything, and else a new one, as somebody may ask d again.
+func (d *Deadline) Again(parent context.Context, at time.Time) *Deadline {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx != nil {
+		return Until(parent, at)
+	}
+	d.parent, d.at, d.ended = parent, at, false
+	return d
+}
+
 // A Deadline is a [context.WithDeadline] that may not be made yet.
 type Deadline struct {
 	parent context.Context

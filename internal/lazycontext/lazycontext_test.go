@@ -68,3 +68,22 @@ func TestDeadlineWakes(t *testing.T) {
 		}
 	})
 }
+
+// A Deadline that nobody asked for anything is used again; another one is left to who has it.
+func TestAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		soon, later := time.Now().Add(time.Second), time.Now().Add(time.Hour)
+		d := Until(context.Background(), soon)
+		d.End()
+		again := d.Again(context.Background(), later)
+		if at, _ := again.Deadline(); again != d || !at.Equal(later) || again.Err() != nil {
+			t.Errorf("unasked: another one %v, until %v, %v", again != d, at, again.Err())
+		}
+		again.End()
+		third := again.Again(context.Background(), soon)
+		if third == again || third.Err() != nil || again.Err() != context.Canceled {
+			t.Errorf("asked: the same %v, %v, and before %v", third == again, third.Err(), again.Err())
+		}
+		third.End()
+	})
+}
