@@ -3,6 +3,7 @@ package ipc
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -142,7 +143,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// The fields of a request's line, and the call of OnRequest.
+// The fields of a request's line, and the call of OnRequest, which may come after the answer.
 func TestRequestsAreLoggedAndCounted(t *testing.T) {
 	book := &testlog.Buffer{}
 	var mu sync.Mutex
@@ -163,8 +164,11 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 		}},
 	})
 	client := &Client{Socket: path}
-	for _, env := range []string{"staging", "prod", "prod"} {
+	for n, env := range []string{"staging", "prod", "prod"} {
 		_, _ = client.Token(t.Context(), agent.TokenRequest{Environment: env})
+		for end := time.Now().Add(5 * time.Second); strings.Count(book.String(), "\n") <= n && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -184,6 +188,39 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 		if i >= len(lines) || !strings.Contains(lines[i], want) || !strings.Contains(lines[i], "exe="+exe) {
 			t.Errorf("line %d of %q is not %q", i, lines, want)
 		}
+	}
+}
+
+// A client that asks once has its answer before it is counted; the next request of one that stays
+// would have to wait.
+func TestAnswerBeforeCounting(t *testing.T) {
+	answered, counted := make(chan struct{}), make(chan error, 1)
+	ln := serveMemServer(t, &Server{
+		Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { return fixture.Token("prod"), nil }},
+		OnRequest: func(RequestInfo) {
+			select {
+			case <-answered:
+				counted <- nil
+			case <-time.After(5 * time.Second):
+				counted <- errors.New("it is counted first")
+			}
+		},
+	})
+	c := dial(t, ln)
+	if _, err := io.WriteString(c, "GET /v1/token HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, resp.ContentLength)
+	if _, err := io.ReadFull(resp.Body, body); err != nil || string(body) != fixture.JWT+"\n" {
+		t.Errorf("%q, %v", body, err)
+	}
+	close(answered)
+	if err := <-counted; err != nil {
+		t.Error(err)
 	}
 }
 

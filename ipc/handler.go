@@ -149,12 +149,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ended = time.Now()
 	}
 	took := ended.Sub(started)
-	h.logRequest(r, rt.op, env, res.user, took, err)
-	if took < atOnce {
-		res.send(w)
-	} else {
-		res.write(w)
+	if r.Close && err == nil { // a client that asks once does not wait until it is counted
+		res.answer(w, took)
+		_ = http.NewResponseController(w).Flush()
+		h.logRequest(r, rt.op, env, res.user, took, nil)
+		return
 	}
+	h.logRequest(r, rt.op, env, res.user, took, err)
+	res.answer(w, took)
 }
 
 // lowerASCII returns a host name without capitals: host names have no case (RFC 3986, 3.2.2).

@@ -43,6 +43,15 @@ func (res response) write(w http.ResponseWriter) {
 	res.send(w)
 }
 
+// answer is write for a client that has waited so long.
+func (res *response) answer(w http.ResponseWriter, waited time.Duration) {
+	if waited < atOnce {
+		res.send(w)
+	} else {
+		res.write(w)
+	}
+}
+
 // The values of what all answers have.
 var (
 	noStore = []string{"no-store"}
