@@ -3,7 +3,7 @@
 //
 //	make bench
 //
-// prints the tables and writes them to bench/RESULTS.md, in about 5 minutes.
+// prints the tables and writes them to bench/RESULTS.md, in about 6 minutes.
 // Machines differ and are never idle, so programs that are compared run interleaved, in
 // an order that is shuffled for each round, and the ratio within one run is the result. Each
 // comparison is repeated: beside the ratio stand the least and the greatest of the repeats, so
