@@ -148,7 +148,7 @@ func (a *Approvals) Required(environment string) bool {
 	return all != nil && slices.Contains(*all, environment)
 }
 
-// RequiredAnywhere reports whether any environment does.
+// RequiredAnywhere reports whether any environment needs one.
 func (a *Approvals) RequiredAnywhere() bool {
 	all := a.confirm.Load()
 	return all != nil && len(*all) > 0
