@@ -191,36 +191,54 @@ func TestRequestsAreLoggedAndCounted(t *testing.T) {
 	}
 }
 
-// A client that asks once has its answer before it is counted; the next request of one that stays
-// would have to wait.
+// A client that asks once has its answer before it is counted.
 func TestAnswerBeforeCounting(t *testing.T) {
-	answered, counted := make(chan struct{}), make(chan error, 1)
-	ln := serveMemServer(t, &Server{
-		Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { return fixture.Token("prod"), nil }},
-		OnRequest: func(RequestInfo) {
-			select {
-			case <-answered:
-				counted <- nil
-			case <-time.After(5 * time.Second):
-				counted <- errors.New("it is counted first")
-			}
-		},
+	for _, raw := range []string{
+		"GET /v1/token HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n",
+		rawRequest("GET", "/v1/token", "", textPlain, "Connection: close"),
+	} {
+		answered, counted := make(chan struct{}), make(chan error, 1)
+		ln := serveMemServer(t, &Server{
+			Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) { return fixture.Token("prod"), nil }},
+			OnRequest: func(RequestInfo) {
+				select {
+				case <-answered:
+					counted <- nil
+				case <-time.After(5 * time.Second):
+					counted <- errors.New("it is counted first")
+				}
+			},
+		})
+		if a := ask(t, ln, raw); a.body != fixture.JWT+"\n" {
+			t.Errorf("%q", a.body)
+		}
+		close(answered)
+		if err := <-counted; err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}
+
+// One that hangs up without reading its answer is counted as well.
+func TestUnreadAnswerIsCounted(t *testing.T) {
+	asked, goOn, counted := make(chan struct{}), make(chan struct{}), make(chan RequestInfo, 1)
+	path := serveUnixServer(t, &Server{
+		Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
+			close(asked)
+			<-goOn
+			return fixture.Token("prod"), nil
+		}},
+		OnRequest: func(info RequestInfo) { counted <- info },
 	})
-	c := dial(t, ln)
-	if _, err := io.WriteString(c, "GET /v1/token HTTP/1.0\r\nHost: kyc-agent\r\nAccept: text/plain\r\n\r\n"); err != nil {
+	c := fixture.DialUnix(t, path)
+	if _, err := io.WriteString(c, "GET /v1/token HTTP/1.0\r\nHost: kyc-agent\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := make([]byte, resp.ContentLength)
-	if _, err := io.ReadFull(resp.Body, body); err != nil || string(body) != fixture.JWT+"\n" {
-		t.Errorf("%q, %v", body, err)
-	}
-	close(answered)
-	if err := <-counted; err != nil {
-		t.Error(err)
+	<-asked
+	_ = c.Close()
+	close(goOn)
+	if info := <-counted; info.Op != "token" || info.Code != "" {
+		t.Errorf("%+v", info)
 	}
 }
 

@@ -71,6 +71,26 @@ func TestConfirmMatrix(t *testing.T) {
 	}
 }
 
+// That an environment needs approvals holds from the next request on, also on a connection that has
+// had a token, and ends as soon.
+func TestConfirmOnAnOpenConnection(t *testing.T) {
+	approvals := approval.New(approval.Options{})
+	ln := serveMemServer(t, &Server{Service: matrixService("https://staging.example.com", new(atomic.Int32)), Approvals: approvals})
+	c := dial(t, ln)
+	for n, test := range []struct {
+		confirm []string
+		want    int
+	}{
+		{nil, 200}, {[]string{"prod"}, 200}, {[]string{"prod", "staging"}, 403}, {[]string{"staging"}, 403}, {[]string{}, 200},
+	} {
+		approvals.Configure(test.confirm)
+		a := exchangeOn(t, c, rawRequest(http.MethodGet, "/v1/token?env=staging", "", textPlain))
+		if a.StatusCode != test.want || strings.Contains(a.body, fixture.JWT) != (test.want == 200) {
+			t.Errorf("%d: with %q: %d, %s", n, test.confirm, a.StatusCode, a.body)
+		}
+	}
+}
+
 // serveConfirmed serves on a real socket, whose clients are this process. answer is called with each
 // request for an approval.
 func serveConfirmed(t *testing.T, service agent.Service, answer func(*approval.Approvals, approval.Request)) (path string) {

@@ -489,6 +489,30 @@ func TestTokenOfASlowRefresh(t *testing.T) {
 	})
 }
 
+// A request has a time limit of its own, whatever became of that of the one before on the connection.
+func TestTimeLimitOnAnOpenConnection(t *testing.T) {
+	var seen []context.Context
+	ln := serveMemServer(t, &Server{Service: &scripted{token: func(ctx context.Context, _ agent.TokenRequest) (agent.Token, error) {
+		if len(seen) != 1 { // the second asks its context for nothing
+			at, ok := ctx.Deadline()
+			if left := time.Until(at); !ok || left < tokenTimeout-time.Second || left > tokenTimeout || ctx.Err() != nil {
+				t.Errorf("request %d has %v, %v", len(seen)+1, left, ctx.Err())
+			}
+		}
+		seen = append(seen, ctx)
+		return fixture.Token("prod"), nil
+	}}})
+	c := dial(t, ln)
+	for range 4 {
+		if a := exchangeOn(t, c, rawRequest(http.MethodGet, "/v1/token", "", textPlain)); a.body != fixture.JWT+"\n" {
+			t.Errorf("%q", a.body)
+		}
+	}
+	if err := seen[0].Err(); err != context.Canceled {
+		t.Errorf("the first one's goes on: %v", err)
+	}
+}
+
 func TestIdleConnectionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t, serveMem(t, &scripted{}))
