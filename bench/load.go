@@ -170,7 +170,7 @@ func (s *section) loadTargets(agent, bare *server, request string, clients int) 
 
 // takeTurns loads the servers one at a time.
 func takeTurns(ctx context.Context, servers []*server, request string, clients int, p plan) error {
-	p = p.with(clients)
+	p = p.forClients(clients)
 	for range p.repeats {
 		before, cpu := make([]server, len(servers)), make([]time.Duration, len(servers))
 		for i, s := range servers {

@@ -47,7 +47,7 @@ type plan struct {
 	repeats  int           // of each comparison, for the spread of its ratio
 	rounds   int           // how often each process is run in a repeat
 	starts   int           // the same for processes that start an agent
-	slice    time.Duration // how long one server is loaded before the next: see with
+	slice    time.Duration // how long one server is loaded before the next: see forClients
 	slices   int           // how often in a repeat, for each server and number of clients
 	answers  int           // how many are timed for each row of the table of stalls
 	requests int           // how many come between the two readings of the daemon's memory
@@ -60,10 +60,10 @@ var full = plan{
 // longer is by how much a turn is longer with more than 16 clients.
 const longer = 8
 
-// with is p for so many clients. Short turns have the servers share what the machine does besides:
+// forClients is p for so many clients. Short turns have the servers share what the machine does besides:
 // at the same time in all, 60 turns of 20 ms had half the spread of 8 turns of 150 ms. But each of
 // 256 clients waits for 10 ms, and a turn has to be much longer than an answer.
-func (p plan) with(clients int) plan {
+func (p plan) forClients(clients int) plan {
 	if clients > 16 {
 		p.slice, p.slices = longer*p.slice, max(1, p.slices/longer)
 	}
@@ -72,7 +72,7 @@ func (p plan) with(clients int) plan {
 
 // turns describes the turns of a repeat.
 func (p plan) turns() string {
-	return fmt.Sprintf("%d turns of %v each (with 256 clients %d of %v), in shuffled order", p.slices, p.slice, p.with(256).slices, p.with(256).slice)
+	return fmt.Sprintf("%d turns of %v each (with 256 clients %d of %v), in shuffled order", p.slices, p.slice, p.forClients(256).slices, p.forClients(256).slice)
 }
 
 // once is p for one repeat.

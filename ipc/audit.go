@@ -89,8 +89,8 @@ func (a auditor) issued(c *connection, started, ended time.Time, kind audit.Kind
 var refusals = []agent.Code{agent.CodeDenied, agent.CodeLocked}
 
 // refused records an answer that failed, of a route that has a line of this kind when it succeeds.
-// A sign-out and a reload have a line whatever the code is. configured returns the name of an environment if it is
-// one: no text of the client's decides how many lines there are.
+// A sign-out and a reload have a line whatever the code is. configured returns the name of an
+// environment if it is one: no text of the client's decides how many lines there are.
 func (a auditor) refused(r *http.Request, op string, kind audit.Kind, configured func(string) string, err error) {
 	if cause, ok := errors.AsType[*agent.Error](err); a.off() || ok && cause.Op == audit.Op {
 		return // it is about the log itself

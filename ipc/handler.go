@@ -149,7 +149,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ended = time.Now()
 	}
 	took := ended.Sub(started)
-	if r.Close && err == nil { // a client that asks once does not wait until it is counted
+	if r.Close && err == nil {
+		// A client that asks once does not wait until it is counted. One that stays would, with its
+		// next request.
 		res.answer(w, took)
 		_ = http.NewResponseController(w).Flush()
 		h.logRequest(r, rt.op, env, res.user, took, nil)

@@ -72,7 +72,8 @@ type Server struct {
 	// Metrics answers GET /v1/metrics. It should answer 200, in the format that Accept asks
 	// for: the text of any other answer is only logged. nil refuses that call.
 	Metrics http.Handler
-	// OnRequest is called after every request that was answered. It must not block.
+	// OnRequest is called once for every request, when its answer is known or has been sent. It
+	// must not block.
 	OnRequest func(RequestInfo)
 	// Audit takes what is handed out, and what is refused; nil records nothing.
 	Audit audit.Recorder

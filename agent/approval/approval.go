@@ -142,17 +142,21 @@ func (a *Approvals) Configure(environments []string) {
 	a.confirm.Store(&own)
 }
 
+// required returns the environments that need a grant on every socket.
+func (a *Approvals) required() []string {
+	if all := a.confirm.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
 // Required reports whether an environment needs a grant on every socket.
 func (a *Approvals) Required(environment string) bool {
-	all := a.confirm.Load()
-	return all != nil && slices.Contains(*all, environment)
+	return slices.Contains(a.required(), environment)
 }
 
 // RequiredAnywhere reports whether any environment needs one.
-func (a *Approvals) RequiredAnywhere() bool {
-	all := a.confirm.Load()
-	return all != nil && len(*all) > 0
-}
+func (a *Approvals) RequiredAnywhere() bool { return len(a.required()) > 0 }
 
 // Check returns the grant by which asker may do what use says. Without one it asks for it, and
 // waits for the answer until ctx ends. The error then has the code CodeApprovalRequired, and

@@ -3,6 +3,9 @@
 //	ctx, cancel := lazycontext.WithTimeout(parent, 7*time.Second)
 //	defer cancel()
 //
+//	ctx := lazycontext.Until(parent, at)  // or d.Again(parent, at), for one request after the other
+//	defer ctx.End()
+//
 // A cached token waits for nothing. A timer that is set and stopped again took a tenth of the
 // time in which it is answered, and woke a thread that waits for the next one.
 package lazycontext
