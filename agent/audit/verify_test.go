@@ -167,6 +167,11 @@ func TestVerify(t *testing.T) {
 			l[11] = strings.Replace(l[11], "ana", "eve", 1)
 			s.replace(l)
 		}, "audit.jsonl:12: line 12 is not the one that audit.state has", "audit.jsonl:12: line 12 has a wrong MAC", "audit.jsonl:12: line 12 is not the one that the daemon's log has"},
+		{"the chain of a line edited", func(s *sample) {
+			l := s.read()
+			l[4] = strings.Replace(l[4], s.lines()[4].Chain, "0badc0de", 1)
+			s.replace(l)
+		}, "audit.jsonl:5: line 5 of chain 0badc0de follows line 4 of chain", "none of the keys is its", "audit.jsonl:6: line 6 of chain"},
 		{"a line removed", func(s *sample) {
 			l := s.read()
 			s.replace(append(l[:4:4], l[5:]...))
