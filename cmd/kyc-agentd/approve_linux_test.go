@@ -298,6 +298,46 @@ func TestConfirmWhileLocked(t *testing.T) {
 	}
 }
 
+// A lock, an upgrade and a restart end what was approved for a session, which is asked anew, and keep
+// what was approved for a unit.
+func TestWhatEndsApprovals(t *testing.T) {
+	for name, end := range map[string]func(*confirmed){
+		"lock": func(s *confirmed) {
+			s.setPassphrase()
+			s.must("kyc-agentd", "lock")
+			s.unlock()
+		},
+		"upgrade": func(s *confirmed) { s.must("kyc-agentd", "restart", "--upgrade") },
+		"restart": func(s *confirmed) {
+			s.daemon.stop()
+			s.daemon = s.start()
+			s.login("staging", "ana", "Battery-staple-9")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newConfirmed(t, "")
+			p := terminaltest.New(t)
+			s.at(p, "sh", "-c", `"$KYC_TOKEN" staging >/dev/null; echo first $?; read again; "$KYC_TOKEN" staging; echo ended $?`)
+			r := s.pending()
+			s.answers("yes", r.ID)
+			p.Sees("first 0")
+			s.answers("yes", "--unit", "nightly.service", "--for", "30d", "--env", "staging")
+
+			end(s)
+			if granted := s.approvals().Granted; len(granted) != 1 || !granted[0].Standing {
+				t.Errorf("after it: %+v", granted)
+			}
+			p.Types("\n")
+			if again := s.pending(); again.ID == r.ID || again.Subject != r.Subject {
+				t.Errorf("asked anew: %+v", again)
+			}
+			s.must("kyc-agentd", "revoke", "--all")
+			p.Sees("ended 77")
+		})
+	}
+}
+
 // A request to the API is approved by method and path.
 func TestApproveAPI(t *testing.T) {
 	asked := make(chan string, 10)
