@@ -13,7 +13,6 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
-	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
@@ -291,10 +290,8 @@ func TestWatchOverASocket(t *testing.T) {
 
 // The set-up of a second factor is sent to the client and never logged, in any failure.
 func TestNoSecondFactorInTheLog(t *testing.T) {
-	book := &testlog.Buffer{}
-	ln := ipctest.Listen()
 	const secret, key = "JBSWY3DPEHPK3PXP", "sk_live_0123456789"
-	stop := serve(t, &Server{Logger: book.Logger(), Service: &scripted{
+	ln, logged := serveLogged(t, &Server{Service: &scripted{
 		login: func(ctx context.Context, req agent.LoginRequest, ask agent.Prompter) error {
 			_, err := ask(ctx, agent.Challenge{Name: "MFA_SETUP", TOTPURL: "otpauth://totp/x?secret=" + secret, TOTPSecret: secret})
 			if err != nil {
@@ -302,7 +299,7 @@ func TestNoSecondFactorInTheLog(t *testing.T) {
 			}
 			panic("with " + secret + req.APIKey.Reveal())
 		},
-	}}, ln)
+	}})
 	c := &Client{Dial: ln.Dial}
 	err := c.Login(t.Context(), agent.LoginRequest{APIKey: agent.NewSecret(key)}, func(_ context.Context, ch agent.Challenge) (agent.Answers, error) {
 		if ch.TOTPSecret != secret || !strings.HasSuffix(ch.TOTPURL, secret) {
@@ -313,8 +310,7 @@ func TestNoSecondFactorInTheLog(t *testing.T) {
 	fixture.WantError(t, err, agent.CodeInternal, "the agent's log")
 	ask(t, ln, post("/v1/login", `{"api_key":"`+key+`","x":1}`))
 	ask(t, ln, post("/v1/login", `{"api_key":["`+key+`"]}`))
-	stop() // some requests are logged after their answer
-	log := book.String()
+	log := logged()
 	if !strings.Contains(log, "panicked") || strings.Count(log, "msg=request") < 3 {
 		t.Errorf("the requests are not in the log:\n%s", log)
 	}

@@ -8,18 +8,14 @@ import (
 	"testing/synctest"
 
 	"github.com/legaltalent/kyc-agent/agent"
-	"github.com/legaltalent/kyc-agent/internal/testlog"
-	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
 // TestGuessedConversations guesses the id of a sign-in that waits for an answer: at random, and
 // close to the right one. No guess answers, watches or ends it, and no log has the id.
 func TestGuessedConversations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := &testlog.Buffer{}
 		ended := make(chan error, 1)
-		ln := ipctest.Listen()
-		stop := serve(t, &Server{Service: asking(func(err error) { ended <- err }), Logger: book.Logger()}, ln)
+		ln, log := serveLogged(t, &Server{Service: asking(func(err error) { ended <- err })})
 		id := ask(t, ln, post("/v1/login", "{}")).step(t).ID
 		guesses := []string{"", ".", "*", "0", "1", id + id, id + "=", " " + id, id + "\x00", "x" + id, id[1:], id[:len(id)-1], strings.ToLower(id)}
 		for i := range id {
@@ -59,9 +55,8 @@ func TestGuessedConversations(t *testing.T) {
 		if err := <-ended; err != nil && agent.CodeOf(err) != agent.CodeUsage {
 			t.Error(err)
 		}
-		stop() // some requests are logged after their answer
-		if strings.Contains(book.String(), id) {
-			t.Errorf("the id is in the log: %s", book)
+		if strings.Contains(log(), id) {
+			t.Errorf("the id is in the log: %s", log())
 		}
 		t.Logf("%d requests with %d guesses", tried, len(guesses))
 	})

@@ -4,17 +4,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
-	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
 // TestHelperTricks sends questions that two readers may read in two ways: one finds a host of an
 // environment in them, and the tool that asked goes somewhere else with the token.
 func TestHelperTricks(t *testing.T) {
-	book := &testlog.Buffer{}
-	ln := ipctest.Listen()
-	stop := serve(t, &Server{Service: hosted(), Logger: book.Logger()}, ln)
+	ln, log := serveLogged(t, &Server{Service: hosted()})
 	const host, elsewhere = "kyc.legaltalent.ai", "evil.example"
 	tricks := map[string][]string{
 		"git": {
@@ -58,9 +54,8 @@ func TestHelperTricks(t *testing.T) {
 			t.Errorf("%s: %d %s", tool, a.StatusCode, a.body)
 		}
 	}
-	stop() // some requests are logged after their answer
-	if strings.Contains(book.String(), fixture.JWT) || strings.ContainsAny(book.String(), "\x00\r\x1b") {
-		t.Errorf("log %s", book)
+	if strings.Contains(log(), fixture.JWT) || strings.ContainsAny(log(), "\x00\r\x1b") {
+		t.Errorf("log %s", log())
 	}
 	t.Logf("%d tricks", tried)
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
@@ -100,6 +101,16 @@ func serve(t testing.TB, s *Server, ln net.Listener) (stop func()) {
 	})
 	t.Cleanup(stop)
 	return stop
+}
+
+// serveLogged serves s in memory and keeps its log. log stops s first: a client that asks once has
+// its answer before the request is logged, and when Serve returns all of them are.
+func serveLogged(t testing.TB, s *Server) (ln *ipctest.Listener, log func() string) {
+	t.Helper()
+	book := &testlog.Buffer{}
+	s.Logger, ln = book.Logger(), ipctest.Listen()
+	stop := serve(t, s, ln)
+	return ln, func() string { stop(); return book.String() }
 }
 
 // serveMem serves service in memory.

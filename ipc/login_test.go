@@ -12,7 +12,6 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
-	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
 	"github.com/legaltalent/kyc-agent/ipc/internal/wire"
 	"github.com/legaltalent/kyc-agent/ipc/ipctest"
@@ -317,9 +316,7 @@ func TestFailedLogin(t *testing.T) {
 
 // Nothing secret of a sign-in is logged, with debug logging and failures.
 func TestNoSecretInTheLog(t *testing.T) {
-	book := &testlog.Buffer{}
-	ln := ipctest.Listen()
-	stop := serve(t, &Server{Service: agenttest.NewAgent(t, agenttest.NewAuthenticator()), Logger: book.Logger()}, ln)
+	ln, logged := serveLogged(t, &Server{Service: agenttest.NewAgent(t, agenttest.NewAuthenticator())})
 	c := &Client{Dial: ln.Dial}
 	code := "987654"
 	tries := 0
@@ -342,8 +339,7 @@ func TestNoSecretInTheLog(t *testing.T) {
 	ask(t, ln, post("/v1/login", `{"password":"`+agenttest.Password+`"`))
 	ask(t, ln, rawRequest("PUT", "/v1/login/"+step.ID, ""))
 	ask(t, ln, rawRequest("GET", "/v1/token/"+agenttest.Password[:5], ""))
-	stop() // some requests are logged after their answer
-	log := book.String()
+	log := logged()
 	if strings.Count(log, "msg=request") < 8 {
 		t.Errorf("the requests are not in the log:\n%s", log)
 	}

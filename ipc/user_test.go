@@ -8,9 +8,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
-	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/ipc/internal/fixture"
-	"github.com/legaltalent/kyc-agent/ipc/ipctest"
 )
 
 // anaOnly is a service at which ana is signed in, everywhere.
@@ -103,18 +101,15 @@ func TestUserAtAnOlderAgent(t *testing.T) {
 
 // The user in the log is one line, whatever Cognito calls them.
 func TestUserInTheLog(t *testing.T) {
-	book := &testlog.Buffer{}
-	ln := ipctest.Listen()
-	stop := serve(t, &Server{Logger: book.Logger(), Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
+	ln, log := serveLogged(t, &Server{Service: &scripted{token: func(context.Context, agent.TokenRequest) (agent.Token, error) {
 		token := fixture.Token("prod")
 		token.User = "ana\r\nX: y\x1b[2J"
 		return token, nil
-	}}}, ln)
+	}}})
 	if _, err := (&Client{Dial: ln.Dial}).Token(t.Context(), agent.TokenRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	stop() // the request is logged after its answer
-	if line := book.String(); !strings.Contains(line, `user="ana  X: y?[2J"`) {
+	if line := log(); !strings.Contains(line, `user="ana  X: y?[2J"`) {
 		t.Errorf("%q", line)
 	}
 }

@@ -172,6 +172,16 @@ func TestVerify(t *testing.T) {
 			l[4] = strings.Replace(l[4], s.lines()[4].Chain, "0badc0de", 1)
 			s.replace(l)
 		}, "audit.jsonl:5: line 5 of chain 0badc0de follows line 4 of chain", "none of the keys is its", "audit.jsonl:6: line 6 of chain"},
+		{"the hash in a line edited", func(s *sample) {
+			l := s.read()
+			l[4] = strings.Replace(l[4], s.lines()[4].Prev, strings.Repeat("0", 64), 1)
+			s.replace(l)
+		}, "audit.jsonl:5: line 5 does not have the hash of the line before", "audit.jsonl:5: line 5 has a wrong MAC", "line 5 does not have the hash"},
+		{"the MAC in a line put there from another", func(s *sample) { // without a key there is none
+			l, lines := s.read(), s.lines()
+			l[4] = strings.Replace(l[4], lines[4].MAC, lines[5].MAC, 1)
+			s.replace(l)
+		}, nothing, "audit.jsonl:5: line 5 has a wrong MAC", nothing},
 		{"a line removed", func(s *sample) {
 			l := s.read()
 			s.replace(append(l[:4:4], l[5:]...))
