@@ -169,7 +169,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd.Path = filepath.Join(dir, "child")
-	if err := os.WriteFile(cmd.Path, binary, 0o755); err != nil {
+	if err := testpeer.WriteProgram(cmd.Path, binary, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Dir = dir

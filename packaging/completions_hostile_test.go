@@ -82,7 +82,7 @@ func writeFoulCompleter(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	text := "#!/bin/sh\ncat <<'END'\n" + strings.Join(append([]string{"good"}, foulNames...), "\n") + "\n:4\nEND\n"
-	if err := os.WriteFile(filepath.Join(dir, "kyc-agentd"), []byte(text), 0o700); err != nil {
+	if err := testpeer.WriteProgram(filepath.Join(dir, "kyc-agentd"), []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return dir

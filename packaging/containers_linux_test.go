@@ -188,12 +188,12 @@ func containerMachine(t *testing.T) usermanager.Machine {
 		t.Fatal(err)
 	}
 	// Where kyc-token is mounted: an engine that may not write to the root cannot make it.
-	if err := os.WriteFile(filepath.Join(root, "usr/bin/kyc-token"), nil, 0o755); err != nil {
+	if err := testpeer.WriteProgram(filepath.Join(root, "usr/bin/kyc-token"), nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	binary, err := os.ReadFile(testpeer.Build(t, "kyc-agentd"))
 	if err == nil {
-		err = os.WriteFile(filepath.Join(root, "usr/bin/kyc-agentd"), binary, 0o755)
+		err = testpeer.WriteProgram(filepath.Join(root, "usr/bin/kyc-agentd"), binary, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -82,7 +82,7 @@ func copyFile(t *testing.T, from, to string) {
 	}
 	content, err := os.ReadFile(from)
 	if err == nil {
-		err = os.WriteFile(to, content, info.Mode().Perm())
+		err = testpeer.WriteProgram(to, content, info.Mode().Perm())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	self, err := os.ReadFile("/proc/self/exe")
 	program := filepath.Join(dir, "sink.test")
-	if err := firstError(err, os.WriteFile(program, self, 0o755), os.Chown(dir, 65534, 65534)); err != nil {
+	if err := firstError(err, testpeer.WriteProgram(program, self, 0o755), os.Chown(dir, 65534, 65534)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "-test.run", "^(TestTouched|TestForeign|TestForeignAfterAKill|TestNotes|TestFolder|TestUnwritten|TestPrivateFilesStay)")

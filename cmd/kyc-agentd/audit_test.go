@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/legaltalent/kyc-agent/agent/audit"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // The journal, and the log of an agent that logs elsewhere, know lines that were cut off together
@@ -66,7 +67,7 @@ func TestAuditVerifyByTheDaemonsLog(t *testing.T) {
 	} {
 		bin := t.TempDir()
 		if test.journalctl != "" {
-			if err := os.WriteFile(filepath.Join(bin, "journalctl"), []byte("#!/bin/sh\n"+test.journalctl+"\n"), 0o700); err != nil {
+			if err := testpeer.WriteProgram(filepath.Join(bin, "journalctl"), []byte("#!/bin/sh\n"+test.journalctl+"\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -97,7 +98,7 @@ func fakeJournal(t *testing.T, h *fixture, log string) (asked string) {
 	bin := filepath.Join(h.dir, "bin")
 	asked = filepath.Join(h.dir, "asked")
 	script := "#!/bin/sh\necho \"$@\" >>" + asked + "\ncat <<'EOT'\n" + entries.String() + "EOT\n"
-	if err := errors.Join(os.Mkdir(bin, 0o700), os.WriteFile(filepath.Join(bin, "journalctl"), []byte(script), 0o700)); err != nil {
+	if err := errors.Join(os.Mkdir(bin, 0o700), testpeer.WriteProgram(filepath.Join(bin, "journalctl"), []byte(script), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	h.env = append(h.env, "PATH="+bin+":"+os.Getenv("PATH"))

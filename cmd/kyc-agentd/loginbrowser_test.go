@@ -18,6 +18,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // freeRedirects returns redirect URIs with ports that were free a moment ago.
@@ -43,7 +44,7 @@ func (s *binaries) withBrowser(domain string, redirects []string, more ...string
 		s.t.Fatal(err)
 	}
 	open := filepath.Join(s.dir, "open-page")
-	if err := os.WriteFile(open, []byte("#!/bin/sh\nprintf '%s\\n' \"$1\" >"+fifo+"\n"), 0o700); err != nil {
+	if err := testpeer.WriteProgram(open, []byte("#!/bin/sh\nprintf '%s\\n' \"$1\" >"+fifo+"\n"), 0o700); err != nil {
 		s.t.Fatal(err)
 	}
 	s.env = append(s.env, "BROWSER="+open, "KYC_STAGING_DOMAIN="+domain, "KYC_STAGING_REDIRECT_URIS="+strings.Join(redirects, ","))

@@ -89,7 +89,7 @@ func TestRunAPIOnlyExitCodes(t *testing.T) {
 	h.login()
 	work := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(work, "plain"), []byte("x"), 0o644))
-	must(t, os.WriteFile(filepath.Join(work, "script"), []byte("exit 9\n"), 0o755))
+	must(t, testpeer.WriteProgram(filepath.Join(work, "script"), []byte("exit 9\n"), 0o755))
 	for name, args := range doors {
 		for _, tt := range []struct {
 			command []string
@@ -117,7 +117,7 @@ func TestRunAPIOnlyRefuses(t *testing.T) {
 	h.daemon("--store", "memory")
 	empty, fake := t.TempDir(), t.TempDir()
 	const broken = "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
-	must(t, os.WriteFile(filepath.Join(fake, "bwrap"), []byte(broken), 0o755))
+	must(t, testpeer.WriteProgram(filepath.Join(fake, "bwrap"), []byte(broken), 0o755))
 	must(t, os.Symlink("/bin/true", filepath.Join(empty, "true")))
 	project := filepath.Join(h.dir, "project")
 	must(t, os.MkdirAll(filepath.Join(h.dir, ".config", "x"), 0o700))

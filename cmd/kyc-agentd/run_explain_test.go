@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // `run` starts what execvp(3) starts, and says why it cannot: the table of kyc-token's
@@ -29,7 +31,7 @@ func TestRunOfScripts(t *testing.T) {
 		{"data", "\x00\x01\n", 0o700, exitCannotRun, "exec format error: it is neither a script nor a program for this system"},
 		{"not executable", "echo x\n", 0o600, exitCannotRun, "permission denied\n"},
 	} {
-		if err := os.WriteFile(filepath.Join(dir, test.name), []byte(test.text), test.mode); err != nil {
+		if err := testpeer.WriteProgram(filepath.Join(dir, test.name), []byte(test.text), test.mode); err != nil {
 			t.Fatal(err)
 		}
 		for _, command := range []string{filepath.Join(dir, test.name), test.name} {

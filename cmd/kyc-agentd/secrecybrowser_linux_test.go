@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/agent/cognito/cognitotest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // A browserWitness looks for the secrets of sign-ins with a browser, beside those of its witness.
@@ -58,7 +59,7 @@ func (w *browserWitness) hold() {
 	w.closeBrowser = func() { _, _ = hold.WriteString("\n") }
 	script, err := os.ReadFile(command)
 	if err == nil {
-		err = os.WriteFile(command, fmt.Appendf(script, "read -r closed <%s\n", fifo), 0o700)
+		err = testpeer.WriteProgram(command, fmt.Appendf(script, "read -r closed <%s\n", fifo), 0o700)
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -157,7 +157,7 @@ func copyProgram(t *testing.T, from, to string) string {
 	}
 	data, err := os.ReadFile(from)
 	must(t, err)
-	must(t, os.WriteFile(to, data, 0o755))
+	must(t, testpeer.WriteProgram(to, data, 0o755))
 	return to
 }
 

@@ -248,7 +248,7 @@ func TestPermissionDenied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(copied, binary, 0o755); err != nil {
+	if err := testpeer.WriteProgram(copied, binary, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(agent.path, 0o600); err != nil {

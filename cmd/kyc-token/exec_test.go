@@ -47,7 +47,7 @@ func TestExecCannotRun(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "data")
 	for name, mode := range map[string]os.FileMode{"data": 0o600, "noformat": 0o700} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("\x00\x01"), mode); err != nil {
+		if err := testpeer.WriteProgram(filepath.Join(dir, name), []byte("\x00\x01"), mode); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 )
 
 // programs are files that execve(2) refuses, and what exec makes of them: the words of
@@ -37,7 +39,7 @@ func TestExecOfScripts(t *testing.T) {
 	agent := agentAnswering(t, ok(someVariables))
 	dir := t.TempDir()
 	for _, p := range programs {
-		if err := os.WriteFile(filepath.Join(dir, p.name), []byte(p.text), p.mode); err != nil {
+		if err := testpeer.WriteProgram(filepath.Join(dir, p.name), []byte(p.text), p.mode); err != nil {
 			t.Fatal(err)
 		}
 		for _, command := range []string{"./" + p.name, p.name, filepath.Join(dir, p.name)} {
@@ -72,7 +74,7 @@ func TestExecWithoutLoader(t *testing.T) {
 	}
 	agent := agentAnswering(t, ok(someVariables))
 	path := filepath.Join(t.TempDir(), "musl")
-	if err := os.WriteFile(path, bytes.Replace(sh, loader, []byte("/lib64/ld-none_"), 1), 0o700); err != nil {
+	if err := testpeer.WriteProgram(path, bytes.Replace(sh, loader, []byte("/lib64/ld-none_"), 1), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	finish(t, program(t, "exec", "-socket", agent.path, "--", path)).

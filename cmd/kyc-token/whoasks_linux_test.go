@@ -84,7 +84,7 @@ func publicDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "kyc-token"), program, 0o755); err != nil {
+	if err := testpeer.WriteProgram(filepath.Join(dir, "kyc-token"), program, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {

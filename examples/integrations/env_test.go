@@ -172,7 +172,7 @@ func write(t *testing.T, path, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+	if err := testpeer.WriteProgram(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 // Package testpeer finds the real programs that tests run against: Program finds one
 // on PATH, Python and Npm find libraries, Build and Example build this module's binaries,
-// and PythonPackage, NodePackage and HTTPie install the packages of examples.
+// WriteProgram writes one to run, and PythonPackage, NodePackage and HTTPie install the
+// packages of examples.
 //
 // It also says how long a test may take: Slow for `make quick`, Long and Rounds for
 // `make test-long`.
@@ -17,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -110,6 +112,15 @@ func Npm(t testing.TB) (dir, node string) {
 func ModuleRoot() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// WriteProgram is os.WriteFile for what the test then runs. A process that another goroutine forks
+// meanwhile would keep the file open until it executes its own program, and Linux refuses to run
+// a file that somebody can write to (ETXTBSY, "text file busy"): so none is forked meanwhile.
+func WriteProgram(path string, content []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, content, mode)
 }
 
 var (

@@ -294,7 +294,7 @@ func TestOpen(t *testing.T) {
 	}
 	<-failed
 	script, out := t.TempDir()+"/browser", t.TempDir()+"/out"
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nenv >"+out+"\necho \"$@\" >>"+out+"\n"), 0o700); err != nil {
+	if err := testpeer.WriteProgram(script, []byte("#!/bin/sh\nenv >"+out+"\necho \"$@\" >>"+out+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := run(script+" -new %s", "http://x/?a=b&c=$(id);", config.Environ{"KYC_TOKEN=secret", "HOME=/h", "NOTIFY_SOCKET=/n"}); err != nil {

@@ -152,7 +152,7 @@ func (w *fixture) write(name, text string, mode os.FileMode) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	if err := testpeer.WriteProgram(path, []byte(text), mode); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := os.Chmod(path, mode); err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/agent/agenttest"
+	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/internal/testsocket"
 	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
@@ -214,7 +215,7 @@ func askAsUnit(t *testing.T, path, name string) {
 func askFrom(t *testing.T, path, program string) {
 	self, err := os.ReadFile("/proc/self/exe")
 	if err == nil {
-		err = os.WriteFile(program, self, 0o755)
+		err = testpeer.WriteProgram(program, self, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)
