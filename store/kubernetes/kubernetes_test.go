@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -217,14 +218,17 @@ func watchCut(t *testing.T, k *engine.Kubernetes) {
 			}
 		}
 	}()
+	var writes sync.WaitGroup
+	defer writes.Wait() // a change is noticed before its writer has the answer
 	var known []byte
 	for _, next := range []string{"1", "2", "3"} {
-		go func() {
+		old := known
+		writes.Go(func() {
 			time.Sleep(1500 * time.Millisecond)
-			if err := writer.Swap(within(t), "cut", known, []byte(next)); err != nil {
+			if err := writer.Swap(within(t), "cut", old, []byte(next)); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 		for ctx := within(t); ; {
 			v, err := reader.Watch(ctx, "cut", known, time.Second)
 			if err == nil && string(v.Data) == next {
