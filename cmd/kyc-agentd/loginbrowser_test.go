@@ -19,18 +19,18 @@ import (
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/terminal/terminaltest"
 	"github.com/legaltalent/kyc-agent/internal/testlog"
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/freeport"
 )
 
 // freeRedirects returns redirect URIs with ports that were free a moment ago.
 func freeRedirects(t *testing.T, hosts ...string) (uris []string) {
 	t.Helper()
 	for _, host := range hosts {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := freeport.Find()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ln.Close()
-		uris = append(uris, fmt.Sprintf("http://%s:%d/callback", host, ln.Addr().(*net.TCPAddr).Port))
+		uris = append(uris, fmt.Sprintf("http://%s:%d/callback", host, port))
 	}
 	return uris
 }

@@ -83,10 +83,11 @@ var floors = map[string][]string{
 	"store/storetest":           {"store"},
 	"store/keyring/keyringtest": {"internal/testpeer"},
 
+	"internal/testpeer/engine":            {"internal/testpeer/freeport"},
 	"internal/testpeer/enginetest":        {"internal/testpeer", "internal/testpeer/engine"},
 	"internal/testpeer/roots":             {"internal/testpeer"},
 	"packaging/usermanager":               {"internal/testpeer"},
-	"agent/cognito/cognitolocal":          {"internal/testpeer"},
+	"agent/cognito/cognitolocal":          {"internal/testpeer", "internal/testpeer/freeport"},
 	"agent/cognito/cognitotest/amplifyjs": {"agent/cognito/cognitotest", "internal/testpeer"},
 
 	"bench":                     {"agent/cognito/cognitotest", "ipc/socket"},

@@ -20,7 +20,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +30,7 @@ import (
 	"time"
 
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
+	"github.com/legaltalent/kyc-agent/internal/testpeer/freeport"
 )
 
 // The names of the one pool and app client.
@@ -118,7 +118,7 @@ func Start(t testing.TB, o Options) *Server {
 const watcher = `process.stdin.on("end", () => process.exit(0)).resume(); require(process.argv[1])`
 
 func start(t testing.TB, modules, node, dir string) (*Server, error) {
-	port, err := freePort()
+	port, err := freeport.Find()
 	if err != nil {
 		return nil, err
 	}
@@ -176,15 +176,6 @@ func (s *Server) stop(t testing.TB) {
 	if t.Failed() {
 		t.Logf("cognito-local said:\n%s", s.output.text())
 	}
-}
-
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
 // output collects what the emulator prints. It logs requests, but no bodies.

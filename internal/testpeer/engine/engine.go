@@ -83,16 +83,6 @@ func (p *process) await(name string, ready func() error) error {
 	return fmt.Errorf("%s is not ready: %w", name, err)
 }
 
-// freePort returns a port of loopback that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 // A Link is a way to a server on loopback.
 type Link struct {
 	listener net.Listener

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer/freeport"
 )
 
 // The namespace of a Kubernetes, and the tokens of its users.
@@ -63,7 +65,7 @@ func StartKubernetes(dir, bin string) (*Kubernetes, error) {
 	k := &Kubernetes{dir: filepath.Join(dir, "kubernetes"), bin: bin}
 	var err error
 	for _, port := range []*int{&k.port, &k.etcdPort, &k.peer} {
-		if *port, err = freePort(); err != nil {
+		if *port, err = freeport.Find(); err != nil {
 			return nil, err
 		}
 	}

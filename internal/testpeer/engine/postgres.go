@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/legaltalent/kyc-agent/internal/testpeer/freeport"
 )
 
 // PostgresPassword is the password of each role.
@@ -32,7 +34,7 @@ func StartPostgres(dir string) (*Postgres, error) {
 	if len(bins) == 0 {
 		return nil, fmt.Errorf("%w: /usr/lib/postgresql/*/bin/initdb; run: apt-get install postgresql", ErrMissing)
 	}
-	port, err := freePort()
+	port, err := freeport.Find()
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +153,7 @@ func (p *Postgres) Grant(table string) error {
 // StartPool starts a pgbouncer before the server, and returns its connection string for the role
 // agent. mode is its pool_mode.
 func (p *Postgres) StartPool(pgbouncer, mode string) (dsn string, stop func(), err error) {
-	port, err := freePort()
+	port, err := freeport.Find()
 	if err != nil {
 		return "", nil, err
 	}
