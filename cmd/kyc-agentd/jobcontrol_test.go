@@ -137,7 +137,7 @@ func TestStopSignalsAtASecretPrompt(t *testing.T) {
 			if !p.Echoes() {
 				t.Error("the shell's terminal does not echo")
 			}
-			p.Types("bg; sleep 0.3; jobs\n")
+			p.Types("bg; until ps -o state= -p " + pid + " | grep -q T; do sleep 0.1; done; jobs\n")
 			p.Sees("Stopped") // as what uses the terminal from the background
 			p.Types("fg\n")
 			p.Sees("Password for ana at prod? ")
