@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,23 +22,15 @@ import (
 // inMemory returns which of the secrets a process has in its memory, as root reads it.
 func inMemory(t *testing.T, pid int, secrets map[string]string) (found []string) {
 	t.Helper()
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer mem.Close()
 	read, seen := 0, map[string]bool{}
-	for line := range strings.Lines(string(maps)) {
-		var from, to int64
-		if _, err := fmt.Sscanf(line, "%x-%x", &from, &to); err != nil || to-from > 1<<30 || to < 0 {
-			continue
-		}
-		buf := make([]byte, to-from)
-		n, _ := mem.ReadAt(buf, from)
+	for _, run := range pagesInUse(t, pid) {
+		buf := make([]byte, run.end-run.start)
+		n, _ := mem.ReadAt(buf, run.start)
 		read += n
 		for name, secret := range secrets {
 			if bytes.Contains(buf[:n], []byte(secret)) {
@@ -54,6 +47,46 @@ func inMemory(t *testing.T, pid int, secrets map[string]string) (found []string)
 		}
 	}
 	return found
+}
+
+type addresses struct{ start, end int64 }
+
+// pagesInUse returns the runs of pages that are in memory or in swap. To read any other would make
+// it, and Go reserves a gigabyte of them.
+func pagesInUse(t *testing.T, pid int) (runs []addresses) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pagemap, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pagemap.Close()
+	size := int64(os.Getpagesize())
+	for line := range strings.Lines(string(maps)) {
+		var m addresses
+		if _, err := fmt.Sscanf(line, "%x-%x", &m.start, &m.end); err != nil {
+			continue // vsyscall, which is the kernel's
+		}
+		entries := make([]byte, (m.end-m.start)/size*8)
+		n, _ := pagemap.ReadAt(entries, m.start/size*8)
+		first := len(runs) // no run goes on from one mapping to the next: some cannot be read
+		for i := range int64(n / 8) {
+			const presentOrSwapped = 3 << 62
+			if binary.NativeEndian.Uint64(entries[i*8:])&presentOrSwapped == 0 {
+				continue
+			}
+			at := m.start + i*size
+			if last := len(runs) - 1; last >= first && runs[last].end == at {
+				runs[last].end += size
+			} else {
+				runs = append(runs, addresses{at, at + size})
+			}
+		}
+	}
+	return runs
 }
 
 // plainRecord is what the file store has of an environment, decrypted.
