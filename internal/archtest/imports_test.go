@@ -194,12 +194,23 @@ func TestRules(t *testing.T) {
 const module = "github.com/legaltalent/kyc-agent/"
 
 // imports returns what each package imports of this module, on any system. Tests are
-// free to import what they test with: only the packages themselves are held. The files
-// are read here and not by `go list`, because go test runs a test again when a file has
-// changed that the test itself had read.
+// free to import what they test with: only the packages themselves are held.
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
+	goFiles(t, parser.ImportsOnly, func(name string, file *ast.File) {
+		if from := filepath.ToSlash(filepath.Dir(name)); !strings.HasSuffix(name, "_test.go") {
+			all[from] = append(all[from], ours(file)...)
+		}
+	})
+	return all
+}
+
+// goFiles parses each Go file of the module, whose name is its path from the module's top folder.
+// The files are read here and not by `go list`, because go test runs a test again when a file
+// has changed that the test itself had read.
+func goFiles(t *testing.T, mode parser.Mode, visit func(name string, file *ast.File)) {
+	t.Helper()
 	root := testpeer.ModuleRoot()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		switch name := entry.Name(); {
@@ -207,22 +218,20 @@ func imports(t *testing.T) map[string][]string {
 			return err
 		case entry.IsDir() && (name == "node_modules" || name == "testdata" || name[0] == '.' && path != root):
 			return fs.SkipDir
-		case entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+		case entry.IsDir() || !strings.HasSuffix(name, ".go"):
 			return nil
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, mode)
 		if err != nil {
 			return err
 		}
-		folder, err := filepath.Rel(root, filepath.Dir(path))
-		from := filepath.ToSlash(folder)
-		all[from] = append(all[from], ours(file)...)
+		name, err := filepath.Rel(root, path)
+		visit(filepath.ToSlash(name), file)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
 }
 
 // ours returns the packages of this module that file imports.
