@@ -163,12 +163,12 @@ func TestCallbackOfASignOut(t *testing.T) {
 // A port is free only if it is on both addresses of localhost: who has the other could receive
 // the browser.
 func TestListen(t *testing.T) {
-	six, err := net.Listen("tcp", "[::1]:0")
+	taken := freePort(t) // and nobody has it on the other address
+	six, err := net.Listen("tcp", "[::1]:"+taken)
 	if err != nil {
 		testpeer.Missing(t, "IPv6 on loopback", "configure ::1")
 	}
 	defer six.Close()
-	_, taken, _ := net.SplitHostPort(six.Addr().String())
 	four, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
