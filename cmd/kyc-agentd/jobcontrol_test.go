@@ -121,6 +121,7 @@ func TestCtrlZAtASecretPrompt(t *testing.T) {
 // Signals of job control that come from elsewhere leave the shell's terminal as it was, too.
 func TestStopSignalsAtASecretPrompt(t *testing.T) {
 	testpeer.Slow(t)
+	testpeer.Program(t, "ps", "procps")
 	for _, signal := range []string{"TSTP", "TTIN", "TTOU"} {
 		t.Run(signal, func(t *testing.T) {
 			p := terminaltest.New(t)

@@ -49,11 +49,12 @@ func inMemory(t *testing.T, pid int, secrets map[string]string) (found []string)
 	return found
 }
 
-type addresses struct{ start, end int64 }
+// An addressRange is from start to before end.
+type addressRange struct{ start, end int64 }
 
 // pagesInUse returns the runs of pages that are in memory or in swap. To read any other would make
 // it, and Go reserves a gigabyte of them.
-func pagesInUse(t *testing.T, pid int) (runs []addresses) {
+func pagesInUse(t *testing.T, pid int) (runs []addressRange) {
 	t.Helper()
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
@@ -66,7 +67,7 @@ func pagesInUse(t *testing.T, pid int) (runs []addresses) {
 	defer pagemap.Close()
 	size := int64(os.Getpagesize())
 	for line := range strings.Lines(string(maps)) {
-		var m addresses
+		var m addressRange
 		if _, err := fmt.Sscanf(line, "%x-%x", &m.start, &m.end); err != nil {
 			continue // vsyscall, which is the kernel's
 		}
@@ -82,7 +83,7 @@ func pagesInUse(t *testing.T, pid int) (runs []addresses) {
 			if last := len(runs) - 1; last >= first && runs[last].end == at {
 				runs[last].end += size
 			} else {
-				runs = append(runs, addresses{at, at + size})
+				runs = append(runs, addressRange{at, at + size})
 			}
 		}
 	}

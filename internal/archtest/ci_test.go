@@ -41,9 +41,10 @@ func TestCIInstallsPeers(t *testing.T) {
 	}
 }
 
-// packagesOf returns the Debian packages that a call names: of testpeer.Program and testpeer.Python
-// its last argument, of testpeer.Missing what to run, of program in examples/integrations the second one.
-func packagesOf(call *ast.CallExpr, in string) []string {
+// packagesOf returns the Debian packages that a call in a package names: of testpeer.Program and
+// testpeer.Python its third argument, of testpeer.Missing what to run, of program in
+// examples/integrations the second one.
+func packagesOf(call *ast.CallExpr, inPackage string) []string {
 	called, _ := call.Fun.(*ast.Ident)
 	if selector, ok := call.Fun.(*ast.SelectorExpr); ok {
 		called = selector.Sel
@@ -59,7 +60,7 @@ func packagesOf(call *ast.CallExpr, in string) []string {
 			return strings.Fields(m[1])
 		}
 	case "program":
-		if in == "integrations" {
+		if inPackage == "integrations" {
 			return strings.Fields(text(1))
 		}
 	}

@@ -99,18 +99,12 @@ func Start(t testing.TB, o Options) *Server {
 	modules, node := testpeer.Npm(t)
 	dir := t.TempDir()
 	writeState(t, dir, o)
-	const attempts = 3 // another process may take the port in between
-	for n := 1; ; n++ {
-		s, err := start(t, modules, node, dir)
-		if err == nil {
-			t.Cleanup(func() { s.stop(t) })
-			return s
-		}
-		if n == attempts {
-			t.Fatalf("cognito-local: %v", err)
-		}
-		t.Logf("cognito-local, attempt %d: %v", n, err)
+	s, err := start(t, modules, node, dir)
+	if err != nil {
+		t.Fatalf("cognito-local: %v", err)
 	}
+	t.Cleanup(func() { s.stop(t) })
+	return s
 }
 
 // The emulator runs in a process that exits when its standard input is closed: a test that is
