@@ -1,7 +1,6 @@
 package approval
 
 import (
-	"bufio"
 	"net"
 	"os"
 	"os/exec"
@@ -20,26 +19,19 @@ import (
 
 // The variables by which this test binary becomes another program.
 const (
-	connectTo   = "KYC_TEST_CONNECT"    // connects there, and ends with its standard input
 	asOldKernel = "KYC_TEST_OLD_KERNEL" // on a kernel of Debian 12
-	inPIDSpace  = "KYC_TEST_PID_SPACE"  // in a pid name space of its own
+	inPIDSpace  = "KYC_TEST_PID_SPACE"  // in a pid name space of its own, with the path of kyc-token
 )
 
 func TestMain(m *testing.M) {
-	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // or each child sleeps a second at its end
 	if os.Getenv(asOldKernel) != "" {
 		if err := testpeer.OldKernel(); err != nil {
 			panic(err)
 		}
 	}
-	if path := os.Getenv(connectTo); path != "" {
-		if _, err := net.Dial("unix", path); err != nil {
-			panic(err)
-		}
-		_, _ = bufio.NewReader(os.Stdin).ReadByte()
-		return
-	}
-	os.Exit(m.Run())
+	code := m.Run()
+	testpeer.Cleanup()
+	os.Exit(code)
 }
 
 // A session leader asks and ends, before or after the answer, and another session leader gets its
@@ -53,7 +45,7 @@ func TestNumberReused(t *testing.T) {
 	}
 	for name, kernel := range map[string]string{"this kernel": "", "an older kernel": "1"} {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNumberReused$", "-test.v", "-test.count=1")
-		cmd.Env = append(os.Environ(), inPIDSpace+"=1", asOldKernel+"="+kernel)
+		cmd.Env = append(os.Environ(), inPIDSpace+"="+testpeer.Build(t, "kyc-token"), asOldKernel+"="+kernel)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "--- PASS") {
@@ -118,16 +110,12 @@ func reuseNumbers(t *testing.T) {
 }
 
 // connected starts a session leader that connects, with the number pid if that is not 0 and no
-// thread of this process gets it.
+// thread of this process gets it. It is kyc-token, which waits for an answer until it is killed;
+// this program, as a child, would start a race detector each time.
 func connected(t *testing.T, ln *net.UnixListener, pid int) (p *peer.Peer, end func()) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-	cmd.Env = append(os.Environ(), connectTo+"="+ln.Addr().String())
+	cmd := exec.CommandContext(t.Context(), os.Getenv(inPIDSpace), "-socket", ln.Addr().String())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if pid != 0 {
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
 			t.Fatal(err)
@@ -141,5 +129,5 @@ func connected(t *testing.T, ln *net.UnixListener, pid int) (p *peer.Peer, end f
 		t.Fatal(err)
 	}
 	p = peer.Of(c)
-	return p, func() { _ = stdin.Close(); _ = cmd.Wait(); _ = c.Close() }
+	return p, func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = c.Close() }
 }
