@@ -3,6 +3,7 @@ package ipc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -46,6 +47,10 @@ type Client struct {
 }
 
 var _ agent.Service = (*Client)(nil)
+
+// ErrNoAnswer means that the socket took the connection, and no answer came: not in time, or not
+// before the other end hung up. The cause is below it, too: context.DeadlineExceeded or io.EOF.
+var ErrNoAnswer = errors.New("no answer")
 
 func (c *Client) socket() string {
 	if c.Socket != "" {

@@ -191,10 +191,10 @@ func (c *Client) transportError(ctx context.Context, call call, err error) error
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.Message, e.Err = "the call was cancelled", ctx.Err()
 	case ctx.Err() != nil:
-		e.Message, e.Err = "the agent on "+c.socket()+" did not answer in time", ctx.Err()
+		e.Message, e.Err = "the agent on "+c.socket()+" did not answer in time", fmt.Errorf("%w: %w", ErrNoAnswer, ctx.Err())
 		e.Hint = "see: systemctl --user status kyc-agentd.service"
 	case isDisconnect(err):
-		e.Message, e.Err = "the agent on "+c.socket()+" hung up without an answer", err
+		e.Message, e.Err = "the agent on "+c.socket()+" hung up without an answer", fmt.Errorf("%w: %w", ErrNoAnswer, err)
 		e.Hint = "try again"
 	default:
 		// The text of such an error quotes the answer, so it is not shown.

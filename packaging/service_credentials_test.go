@@ -43,7 +43,8 @@ func testDocumentedCredentials(s *service) {
 func testMissingCredentials(s *service) {
 	key := atHome("elsewhere/kyc-agentd.key")
 	s.must("mkdir", "-p", filepath.Dir(key))
-	s.dropIn(serviceName, "[Service]\nLoadCredential=kyc-agentd.key:%h/elsewhere/kyc-agentd.key\n")
+	// First with a start that is always too slow for the limit of starts, then with one that never is.
+	s.dropIn(serviceName, "[Unit]\nStartLimitIntervalSec=0\n[Service]\nLoadCredential=kyc-agentd.key:%h/elsewhere/kyc-agentd.key\n")
 	expect := func(exit int, want, name string, args ...string) {
 		s.t.Helper()
 		got := s.run("", name, args...)
@@ -51,8 +52,13 @@ func testMissingCredentials(s *service) {
 			s.t.Errorf("%s %s: exit %d, want %d and %q: %s", name, strings.Join(args, " "), got.exit, exit, want, all)
 		}
 	}
-	s.run("", "kyc-token", "staging")
 	missing := "kyc-agentd.service loads the credential kyc-agentd.key from " + key + ", which does not exist"
+	expect(75, "see: kyc-agentd status", "kyc-token", "staging")
+	expect(78, missing, "kyc-agentd", "status")
+	expect(78, missing, "kyc-agentd", "log")
+
+	s.dropIn(serviceName, limitStarts+"[Service]\nLoadCredential=kyc-agentd.key:%h/elsewhere/kyc-agentd.key\n")
+	s.await("the end of the socket", func() bool { return s.run("", "kyc-token", "staging").exit == 69 })
 	expect(78, missing, "kyc-agentd", "status")
 	expect(78, missing, "kyc-agentd", "log")
 	expect(2, "credentials.missing", "kyc-agentd", "doctor", "--offline")

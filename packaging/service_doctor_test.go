@@ -30,6 +30,14 @@ func testDoctor(s *service) {
 	_ = s.run("", "systemctl", "--user", "start", serviceName)
 	s.expectDoctor(2, "kyc-agentd", "units.failed")
 
+	s.dropIn(serviceName, "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=\nExecStart=/bin/false\n")
+	s.systemctl("reset-failed", serviceName, socketName)
+	s.systemctl("start", socketName)
+	if got := s.run("", "kyc-agentd", "status"); got.exit != 75 || !strings.Contains(got.err, "ends at each start (exit status 1)") {
+		s.t.Errorf("status: %+v", got)
+	}
+	s.expectDoctor(2, "kyc-agentd", "units.restarting")
+
 	s.systemctl("stop", socketName, serviceName)
 	_ = s.run("", "systemctl", "--user", "reset-failed", socketName, serviceName)
 	s.expectDoctor(2, "kyc-agentd", "units.inactive", "socket.missing")

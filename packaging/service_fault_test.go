@@ -161,14 +161,18 @@ func testStopInMidRefresh(s *service) {
 	}
 }
 
+// limitStarts lets systemd give up after ten starts, however long one takes.
+const limitStarts = "[Unit]\nStartLimitIntervalSec=60\n"
+
 // Without its program or its unit the agent cannot start. No client hangs, every client
 // gets an error, the doctor finds which half is missing, and its hint corrects it.
 func testHalfInstalled(s *service) {
 	s.login()
+	s.dropIn(serviceName, limitStarts)
 	program, unit := atHome(".local/bin/kyc-agentd"), atHome(units+serviceName)
-	for half, c := range map[string]struct{ path, finding string }{
-		"no program": {program, "units.binary"},
-		"no unit":    {unit, "units.half"},
+	for half, c := range map[string]struct{ path, finding, status string }{
+		"no program": {program, "units.binary", "starts " + program + ", which is not there"},
+		"no unit":    {unit, "units.half", socketName + " is installed and " + serviceName + " is not"},
 	} {
 		s.must("cp", program, atHome("doctor"))
 		s.must("mv", c.path, atHome("kept"))
@@ -185,6 +189,9 @@ func testHalfInstalled(s *service) {
 		})
 		if got := s.run("", "kyc-token"); got.exit != 69 || !strings.HasSuffix(got.err, restartSocket) {
 			s.t.Errorf("%s: kyc-token: %+v", half, got)
+		}
+		if got := s.run("", atHome("doctor"), "status"); got.exit != 69 || !strings.Contains(got.err, c.status) {
+			s.t.Errorf("%s: status: %+v", half, got)
 		}
 		s.expectDoctor(2, atHome("doctor"), c.finding)
 

@@ -6,6 +6,8 @@ import (
 	"net"
 
 	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/service"
+	"github.com/legaltalent/kyc-agent/ipc"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
@@ -71,6 +73,13 @@ func exitCode(err error) int {
 func noAgent(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial" && agent.CodeOf(err) == agent.CodeUnavailable
+}
+
+// unanswered reports whether err means that no agent has answered: none listens, or systemd does
+// and starts none, which ends only at the client's timeout or when systemd gives up.
+func unanswered(err error) bool {
+	e, ok := errors.AsType[*agent.Error](err)
+	return noAgent(err) || errors.Is(err, ipc.ErrNoAnswer) || ok && e.Op == service.Op
 }
 
 // usageError returns an error about the command line. hint is the next command to type.

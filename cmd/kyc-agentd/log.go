@@ -78,12 +78,9 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 		return c.noJournal("there is no journalctl on this machine")
 	}
 	match := []string{"--user", "-t", "kyc-agentd"}
-	st, err := c.client().Status(ctx)
-	running := err == nil
-	if noAgent(err) {
-		if err := doctor.CredentialError(ctx, c.vars); err != nil {
-			return err
-		}
+	st, running, err := c.statusForLog(ctx)
+	if err != nil {
+		return err
 	}
 	if running {
 		match = append(match, fmt.Sprintf("_PID=%d", st.PID))
@@ -107,6 +104,24 @@ func (c *cli) showLog(ctx context.Context, args []string) error {
 		return &agent.Error{Code: agent.CodeInternal, Op: "log", Message: "cannot run " + program + ": " + config.PlainCause(err), Err: err}
 	}
 	return nil
+}
+
+// logTimeout is how long `log` waits for the agent: one that does not answer is a reason to look.
+const logTimeout = 2 * time.Second
+
+// statusForLog returns the status of the agent, if one runs. Its error is a reason for which systemd
+// does not start it, and which is not in the agent's log.
+func (c *cli) statusForLog(ctx context.Context) (st agent.Status, running bool, err error) {
+	asking, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	st, err = c.client().Status(asking)
+	running = err == nil
+	if unanswered(err) {
+		if why := doctor.StartError(ctx, c.vars, c.socketPath(), err); agent.CodeOf(why) == agent.CodeConfiguration {
+			return st, false, why
+		}
+	}
+	return st, running, nil
 }
 
 // checkTime has journalctl read the time, before it prints anything.

@@ -58,8 +58,8 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		return int(exit)
 	}
 	if err != nil {
-		if noAgent(err) && c.socket == "" {
-			err = cmp.Or(doctor.CredentialError(ctx, c.vars), err)
+		if unanswered(err) {
+			err = doctor.StartError(ctx, c.vars, c.socketPath(), err)
 		}
 		err = c.caller().Explain(err)
 		c.io.say("%s", unknownCommand(root, args, err))

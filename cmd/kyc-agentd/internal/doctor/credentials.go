@@ -8,39 +8,27 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 )
 
-// startAgain is for units that have failed.
-const startAgain = "systemctl --user daemon-reload && systemctl --user reset-failed " + serviceUnit + " " + socketUnit +
-	" && systemctl --user restart " + socketUnit
-
 // checkCredentials looks at the files that LoadCredential= of the service names. systemd starts
 // no service of which one cannot be read, and its own error does not say which.
-func checkCredentials(_ context.Context, p *probe) (found []Finding) {
+func checkCredentials(_ context.Context, p *probe) []Finding {
 	u, err := p.units()
 	if err != nil {
 		return nil
 	}
-	for _, c := range u.service.credentials(p.opts.Vars.Get("HOME")) {
+	return u.credentialFaults(p.opts.Vars)
+}
+
+func (u units) credentialFaults(vars config.Environ) (found []Finding) {
+	for _, c := range u.service.credentials(vars.Get("HOME")) {
 		if f, ok := c.finding(); ok {
 			found = append(found, f)
 		}
 	}
 	return found
-}
-
-// CredentialError returns why systemd cannot start the agent, if that is a credential of the
-// service, or nil. It asks systemd.
-func CredentialError(ctx context.Context, vars config.Environ) error {
-	p := newProbe(Options{Vars: vars})
-	p.units = func() (units, error) { return p.askUnits(ctx) }
-	for _, f := range checkCredentials(ctx, p) {
-		return &agent.Error{Code: agent.CodeConfiguration, Op: "credential", Message: f.Message, Hint: f.Fix}
-	}
-	return nil
 }
 
 // A loadedCredential is one LoadCredential= line.

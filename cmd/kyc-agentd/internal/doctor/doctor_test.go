@@ -183,6 +183,11 @@ var scenarios = []scenario{
 	{"a service that has failed", "units.failed", SeverityProblem, "journalctl --user -u kyc-agentd", func(w *fixture) {
 		w.unit(serviceUnit, "ActiveState", "failed")
 	}},
+	{"a service that systemd starts again and again", "units.restarting", SeverityProblem, "journalctl --user -u kyc-agentd", func(w *fixture) {
+		w.end()
+		w.unit(serviceUnit, "ActiveState", "activating")
+		w.unit(serviceUnit, "NRestarts", "41")
+	}},
 	{"a unit that systemd has not read again", "units.reload", SeverityWarning, "daemon-reload", func(w *fixture) {
 		w.unit(serviceUnit, "NeedDaemonReload", "yes")
 	}},

@@ -181,7 +181,7 @@ func (w *fixture) installSystemctl() {
 func (w *fixture) wellUnits() string {
 	return "Id=kyc-agentd.socket\nLoadState=loaded\nActiveState=active\nResult=success\nUnitFileState=enabled\nNeedDaemonReload=no\nListen=/elsewhere (Stream)\n\n" +
 		fmt.Sprintf("Id=kyc-agentd.service\nLoadState=loaded\nActiveState=active\nResult=success\nUnitFileState=static\nNeedDaemonReload=no\n"+
-			"ExecStart={ path=%s ; argv[]=%s serve ; ignore_errors=no }\nEnvironment=A=b\nDropInPaths=\nMainPID=%d\n", w.path("bin/kyc-agentd"), w.path("bin/kyc-agentd"), w.daemon.Process.Pid)
+			"ExecStart={ path=%s ; argv[]=%s serve ; ignore_errors=no }\nEnvironment=A=b\nDropInPaths=\nNRestarts=0\nMainPID=%d\n", w.path("bin/kyc-agentd"), w.path("bin/kyc-agentd"), w.daemon.Process.Pid)
 }
 
 // unit changes a property of the socket unit, or of the service unit.

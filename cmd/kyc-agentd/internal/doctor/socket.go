@@ -81,7 +81,7 @@ func (p *probe) missing(id, message string) []Finding {
 // unitListens reports whether the socket unit is active, and for this socket.
 func (p *probe) unitListens() bool {
 	u, err := p.units()
-	return err == nil && u.socket.is("ActiveState", "active") && strings.HasPrefix(u.socket["Listen"], p.opts.Socket+" (")
+	return err == nil && u.socket.is("ActiveState", "active") && p.isFor(u.socket)
 }
 
 // listening reports whether any process listens on the socket, also if it was removed.

@@ -25,6 +25,9 @@ type units struct {
 	variables string
 }
 
+// missing reports whether neither is installed.
+func (u units) missing() bool { return u.socket.missing() && u.service.missing() }
+
 // A unit has some of its properties: see systemctl(1), show.
 type unit map[string]string
 
@@ -32,7 +35,7 @@ func (u unit) missing() bool { return u["LoadState"] == "not-found" }
 
 func (u unit) is(property, value string) bool { return u[property] == value }
 
-const unitProperties = "Id,LoadState,ActiveState,Result,UnitFileState,NeedDaemonReload,ExecStart,Environment,MainPID,Listen,FragmentPath,DropInPaths"
+const unitProperties = "Id,LoadState,ActiveState,Result,UnitFileState,NeedDaemonReload,ExecStart,Environment,MainPID,NRestarts,ExecMainCode,ExecMainStatus,Listen,FragmentPath,DropInPaths"
 
 // askUnits asks systemctl. Its error says why there is no service manager to ask.
 func (p *probe) askUnits(ctx context.Context) (units, error) {
@@ -102,16 +105,11 @@ func checkUnits(_ context.Context, p *probe) []Finding {
 		return []Finding{info("units.no-manager", p.fixUnlessRunning("run `kyc-agentd serve` under the process manager of this machine"),
 			"your service manager cannot be asked (%v)", err)}
 	}
-	if u.socket.missing() && u.service.missing() {
+	if u.missing() {
 		return []Finding{p.uninstalled()}
 	}
 	found := append(u.missingPair(), append(u.unitFaults(socketUnit, u.socket), u.unitFaults(serviceUnit, u.service)...)...)
-	if path := u.service.program(); path != "" {
-		if _, err := os.Stat(path); err != nil {
-			found = append(found, problem("units.binary", "install kyc-agentd again, or correct ExecStart: systemctl --user edit --full "+serviceUnit,
-				"%s starts %s, which is not there", serviceUnit, path))
-		}
-	}
+	found = append(found, u.programFaults()...)
 	if len(found) == 0 {
 		found = u.inactive(p.answers())
 	}
@@ -119,6 +117,19 @@ func checkUnits(_ context.Context, p *probe) []Finding {
 		found = append(found, ok("units", "%s is enabled and %s", socketUnit, u.socket["ActiveState"]))
 	}
 	return found
+}
+
+// programFaults reports a program that is not there.
+func (u units) programFaults() []Finding {
+	path := u.service.program()
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		return []Finding{problem("units.binary", "install kyc-agentd again, or correct ExecStart: systemctl --user edit --full "+serviceUnit,
+			"%s starts %s, which is not there", serviceUnit, path)}
+	}
+	return nil
 }
 
 // fixUnlessRunning returns fix, or "" if an agent runs without units.
@@ -161,7 +172,10 @@ func (u units) unitFaults(name string, x unit) []Finding {
 	case x.is("ActiveState", "failed"):
 		return []Finding{problem("units.failed", "see: journalctl --user -u kyc-agentd -n 50; then run: "+
 			"systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
-			"%s has failed (%s)", name, x["Result"]).safe("kyc-agentd", "start")}
+			"%s has failed (%s)", name, x.outcome()).safe("kyc-agentd", "start")}
+	case x.restarts():
+		return []Finding{problem("units.restarting", "see: journalctl --user -u kyc-agentd -n 50; with that corrected, it starts by itself",
+			"%s ends at each start (%s), and systemd starts it again and again", name, x.outcome())}
 	case x.is("NeedDaemonReload", "yes"):
 		return []Finding{warning("units.reload", "run: systemctl --user daemon-reload",
 			"%s was changed on the disk, and systemd still has the old one", name).safe("systemctl", "--user", "daemon-reload")}

@@ -102,7 +102,7 @@ func endedAtOnce(exit int, why string) error {
 	if exit == exitUsage || exit == exitConfiguration {
 		code = agent.CodeConfiguration
 	}
-	return &agent.Error{Code: code, Op: "service", Message: "the agent ended at once: " + why}
+	return &agent.Error{Code: code, Op: Op, Message: "the agent ended at once: " + why}
 }
 
 const logName = "kyc-agentd.log"

@@ -156,6 +156,9 @@ func (o Options) lookPath(name string) string {
 	return ""
 }
 
+// Op is the Op of the errors of this package.
+const Op = "service"
+
 func failed(format string, args ...any) error {
-	return &agent.Error{Code: agent.CodeUnavailable, Op: "service", Message: fmt.Sprintf(format, args...)}
+	return &agent.Error{Code: agent.CodeUnavailable, Op: Op, Message: fmt.Sprintf(format, args...)}
 }

@@ -1,0 +1,71 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/legaltalent/kyc-agent/agent"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/ipc/socket"
+)
+
+// startAgain is for units that have failed.
+const startAgain = "systemctl --user daemon-reload && systemctl --user reset-failed " + serviceUnit + " " + socketUnit +
+	" && systemctl --user restart " + socketUnit
+
+// StartError returns why systemd cannot start the agent of the socket path, on which none has
+// answered. It returns unanswered, the error that says so, if systemd does not know either.
+//
+// A service that ends at every start is started ten times in five seconds, and then its socket is
+// closed. Where a start takes longer than half a second, that limit is never reached: the socket
+// accepts connections for ever, and each client waits until its own timeout.
+func StartError(ctx context.Context, vars config.Environ, path string, unanswered error) error {
+	p := newProbe(Options{Vars: vars, Socket: path})
+	u, err := p.askUnits(ctx)
+	if err != nil || u.missing() || !p.isFor(u.socket) || u.service.is("ActiveState", "active") {
+		return unanswered
+	}
+	for _, f := range u.credentialFaults(vars) {
+		return &agent.Error{Code: agent.CodeConfiguration, Op: "start", Message: f.Message, Hint: f.Fix}
+	}
+	for _, f := range slices.Concat(u.missingPair(), u.programFaults(), u.unitFaults(serviceUnit, u.service), u.unitFaults(socketUnit, u.socket)) {
+		if f.Severity == SeverityProblem {
+			return &agent.Error{Code: agent.CodeUnavailable, Op: "start", Message: f.Message, Hint: f.Fix, Err: unanswered}
+		}
+	}
+	return unanswered
+}
+
+// isFor reports whether the socket unit is for the probe's socket, also if it is not active. One
+// that is masked says nothing.
+func (p *probe) isFor(socketUnit unit) bool {
+	listen, standard := socketUnit["Listen"], p.opts.Socket == socket.StandardPath(p.opts.Vars.Get)
+	return strings.HasPrefix(listen, p.opts.Socket+" (") || listen == "" && standard
+}
+
+// restarts reports whether systemd starts u again and again.
+func (u unit) restarts() bool {
+	return u.is("ActiveState", "activating") && u["NRestarts"] != "" && !u.is("NRestarts", "0")
+}
+
+// outcome is how the unit ended: the exit status or the signal of a service, and its Result if that
+// says more. A status of 200 and more is systemd's own and says what failed before the program ran:
+// see systemd.exec(5).
+func (u unit) outcome() string {
+	const exited, killed, dumped = "1", "2", "3" // the codes of waitid(2)
+	end := ""
+	switch u["ExecMainCode"] {
+	case exited:
+		end = "exit status " + u["ExecMainStatus"]
+	case killed, dumped:
+		end = "signal " + u["ExecMainStatus"]
+	default:
+		return u["Result"]
+	}
+	switch u["Result"] {
+	case "exit-code", "signal", "core-dump":
+		return end
+	}
+	return u["Result"] + ", " + end
+}
