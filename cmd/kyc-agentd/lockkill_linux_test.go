@@ -44,6 +44,7 @@ func TestKillInMidLock(t *testing.T) {
 		},
 	} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel() // most of the time goes into scrypt
 			s, srv := newSignedIn(t, cognitotest.Rotation(time.Minute))
 			open := prepare(t, s)
 			p := s.start("--store", kind)
