@@ -61,6 +61,7 @@ func testMissingCredentials(s *service) {
 	s.await("the end of the socket", func() bool { return s.run("", "kyc-token", "staging").exit == 69 })
 	expect(78, missing, "kyc-agentd", "status")
 	expect(78, missing, "kyc-agentd", "log")
+	expect(78, missing, "kyc-agentd", "start")
 	expect(2, "credentials.missing", "kyc-agentd", "doctor", "--offline")
 
 	fix := regexp.MustCompile(`then run: (systemctl.*)`).FindStringSubmatch(s.run("", "kyc-agentd", "status").err)
