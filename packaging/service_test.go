@@ -235,7 +235,7 @@ func (s *service) expectToken() {
 // await waits until ok returns true.
 func (s *service) await(what string, ok func() bool) {
 	s.t.Helper()
-	poll, end := time.NewTicker(10*time.Millisecond), time.After(20*time.Second)
+	poll, end := time.NewTicker(10*time.Millisecond), time.After(time.Minute)
 	defer poll.Stop()
 	for !ok() {
 		select {

@@ -147,7 +147,7 @@ func (s *binaries) start(args ...string) *daemonProcess {
 		_ = conn.SetReadDeadline(time.Now())
 	}()
 	s.t.Cleanup(p.kill)
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	buf := make([]byte, 4096)
 	for {
 		n, err := conn.Read(buf)

@@ -235,11 +235,7 @@ func TestUnapproved(t *testing.T) {
 	p := terminaltest.New(t)
 	shell := s.at(p, "sh", "-c", `"$KYC_TOKEN" staging; echo ended $?; read end`)
 	id := s.pending().ID
-	began := time.Now()
-	p.Sees("kyc-token: staging: approve with: kyc-agentd approve " + id + "\r\nended 77")
-	if took := time.Since(began); took > 8*time.Second {
-		t.Errorf("it took %s", took)
-	}
+	p.Sees("kyc-token: staging: approve with: kyc-agentd approve " + id + "\r\nended 77") // after 8 s it would say that nobody answers
 	if exit, _, errOut := s.run("", "kyc-agentd", "approve", id); exit != exitDenied || !strings.Contains(errOut, "no terminal to ask at") {
 		t.Errorf("approve without a terminal: exit %d: %s", exit, errOut)
 	}

@@ -162,7 +162,7 @@ func TestKillWithoutDemand(t *testing.T) {
 			defer close(asked)
 			_, _ = r.client().Token(within(r.t, 10*time.Second), agent.TokenRequest{Environment: "prod"})
 		}()
-		if err := r.srv.WaitCalls(within(t, 10*time.Second), cognitotest.Refresh, calls+1); err != nil {
+		if err := r.srv.WaitCalls(within(t, time.Minute), cognitotest.Refresh, calls+1); err != nil {
 			t.Fatal(err)
 		}
 		awaitState(t, "the marker", func() bool { _, err := os.Stat(marker); return err == nil })
@@ -173,7 +173,7 @@ func TestKillWithoutDemand(t *testing.T) {
 		p = r.start()
 		awaitState(t, "a new record that nobody asked for", func() bool { return r.record() != before })
 		awaitState(t, "the marker to go", func() bool { _, err := os.Stat(marker); return errors.Is(err, os.ErrNotExist) })
-		if _, err := r.client().Token(within(t, 10*time.Second), agent.TokenRequest{Environment: "prod"}); err != nil {
+		if _, err := r.client().Token(within(t, time.Minute), agent.TokenRequest{Environment: "prod"}); err != nil {
 			t.Fatal(err)
 		}
 		p.kill()
@@ -183,7 +183,7 @@ func TestKillWithoutDemand(t *testing.T) {
 // awaitState waits until done, which looks at what another process does.
 func awaitState(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, time.Minute)
 	for !done() {
 		select {
 		case <-ctx.Done():

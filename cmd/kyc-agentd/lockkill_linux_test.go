@@ -97,7 +97,7 @@ func TestKillInMidLock(t *testing.T) {
 					}
 				}
 				for _, env := range []string{"prod", "staging"} {
-					if _, err := s.client().Token(within(t, 20*time.Second), agent.TokenRequest{Environment: env}); err != nil {
+					if _, err := s.client().Token(within(t, time.Minute), agent.TokenRequest{Environment: env}); err != nil {
 						t.Fatalf("%s is lost: %v", env, err)
 					}
 				}

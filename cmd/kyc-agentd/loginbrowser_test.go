@@ -57,7 +57,7 @@ func (s *binaries) withBrowser(domain string, redirects []string, more ...string
 	lines := bufio.NewReader(pages)
 	return func() string {
 		s.t.Helper()
-		_ = pages.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = pages.SetReadDeadline(time.Now().Add(time.Minute))
 		page, err := lines.ReadString('\n')
 		if err != nil {
 			s.t.Fatalf("no browser was started: %v", err)
@@ -99,7 +99,7 @@ func (v *backgroundVerb) want(t *testing.T, exit int, line string) {
 	t.Helper()
 	select {
 	case <-v.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("the verb does not end; it says:\n%s", v.errOut.String())
 	}
 	if code := v.ProcessState.ExitCode(); code != exit || !strings.HasSuffix(v.errOut.String(), "kyc-agentd: "+line+"\n") {
@@ -323,7 +323,7 @@ func TestLoginBrowserGivenUp(t *testing.T) {
 	}
 	u, _ := url.Parse(callback)
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", u.RequestURI(), u.Host)
-	if err := srv.WaitCalls(within(t, 20*time.Second), cognitotest.TokenEndpoint, 1); err != nil {
+	if err := srv.WaitCalls(within(t, time.Minute), cognitotest.TokenEndpoint, 1); err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
@@ -338,7 +338,7 @@ func TestLoginBrowserGivenUp(t *testing.T) {
 		_, page := visitPage(t, callback, "")
 		body <- page
 	}()
-	if err := srv.WaitCalls(within(t, 20*time.Second), cognitotest.TokenEndpoint, 2); err != nil {
+	if err := srv.WaitCalls(within(t, time.Minute), cognitotest.TokenEndpoint, 2); err != nil {
 		t.Fatal(err)
 	}
 	_ = login.Process.Signal(syscall.SIGINT)

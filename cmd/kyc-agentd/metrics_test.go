@@ -36,7 +36,7 @@ func TestMetricsOfADaemon(t *testing.T) {
 func (h *fixture) metricsWith(lines ...string) (body string) {
 	h.t.Helper()
 	missing := lines
-	for deadline := time.Now().Add(5 * time.Second); len(missing) > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); len(missing) > 0 && time.Now().Before(deadline); {
 		body = h.metrics()
 		missing = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(body, line+"\n") })
 	}

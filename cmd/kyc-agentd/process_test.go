@@ -85,7 +85,7 @@ func launch(cmd *exec.Cmd, dir string) (*running, error) {
 }
 
 func awaitReady(conn *net.UnixConn) error {
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	buf := make([]byte, 4096)
 	for {
 		n, err := conn.Read(buf)
@@ -182,7 +182,7 @@ func (h *fixture) ended(r *running) int {
 	h.t.Helper()
 	select {
 	case <-r.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		h.t.Fatal("the process does not end")
 	}
 	return r.ProcessState.ExitCode()
@@ -373,7 +373,7 @@ func TestStopFinishesTheOpenRefresh(t *testing.T) {
 // waitGone waits until no process accepts connections on a socket.
 func waitGone(t *testing.T, path string) {
 	t.Helper()
-	for poll, end := time.NewTicker(time.Millisecond), time.After(10*time.Second); ; {
+	for poll, end := time.NewTicker(time.Millisecond), time.After(time.Minute); ; {
 		conn, err := net.Dial("unix", path)
 		if err != nil {
 			return
@@ -399,7 +399,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if status := d.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v", d.ProcessState)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // after one signal it would wait 65 s for the refresh
 		t.Errorf("took %s", took)
 	}
 	if got := answer(); got.exit == exitOK || got.out != "" {

@@ -52,7 +52,7 @@ func (s *binaries) installVersion(version string) {
 
 func (s *binaries) status() agent.Status {
 	s.t.Helper()
-	st, err := s.client().Status(within(s.t, 20*time.Second))
+	st, err := s.client().Status(within(s.t, time.Minute))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func piped(t *testing.T) func(*exec.Cmd) *os.File {
 
 func (j *job) says(want string) {
 	j.h.t.Helper()
-	_ = j.out.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = j.out.SetReadDeadline(time.Now().Add(time.Minute))
 	line, err := j.lines.ReadString('\n')
 	if got := strings.TrimSpace(line); got != want {
 		j.h.t.Fatalf("the command says %q (%v), want %q", got, err, want)

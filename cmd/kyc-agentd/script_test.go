@@ -210,7 +210,7 @@ func haltDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	select {
 	case <-b.daemon.exited:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		ts.Fatalf("the daemon does not stop on %s", name)
 	}
 	if code := b.daemon.ProcessState.ExitCode(); name != "KILL" && code != 0 {
@@ -238,7 +238,7 @@ func signalDaemon(ts *testscript.TestScript, neg bool, args []string) {
 
 // happens waits until what another process does makes done true, or gives up.
 func happens(done func() bool) bool {
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	for poll := time.NewTicker(5 * time.Millisecond); ; {
 		if done() {
 			return true

@@ -156,7 +156,7 @@ var groupsOfFour = regexp.MustCompile(`.{4}\B`)
 
 // setUpApp has a user set up an authenticator app, as far as the secret for it.
 func (w *witness) setUpApp() {
-	err := w.client().Login(within(w.t, 20*time.Second), agent.LoginRequest{Environment: "prod", Username: "grace", Password: agent.NewSecret("Correct-horse-7")},
+	err := w.client().Login(within(w.t, time.Minute), agent.LoginRequest{Environment: "prod", Username: "grace", Password: agent.NewSecret("Correct-horse-7")},
 		func(_ context.Context, c agent.Challenge) (agent.Answers, error) {
 			if c.TOTPSecret != "" && c.Problem == "" {
 				w.learned = append(w.learned, c.TOTPSecret, groupsOfFour.ReplaceAllString(c.TOTPSecret, "$0 "))
@@ -216,7 +216,7 @@ func (w *witness) underFault(srv *cognitotest.Server, name string, fault cognito
 		srv.FailNext(op, 1, fault)
 	}
 	for _, action := range []agent.RecoverAction{agent.RecoverReset, agent.RecoverReset, agent.RecoverResend, agent.RecoverChange} {
-		err := w.client().Recover(within(w.t, 20*time.Second), agent.RecoverRequest{Environment: "prod", Action: action, Username: "ada", Password: presentFor(action)}, w.stranger)
+		err := w.client().Recover(within(w.t, time.Minute), agent.RecoverRequest{Environment: "prod", Action: action, Username: "ada", Password: presentFor(action)}, w.stranger)
 		w.clean(name+": "+string(action), fmt.Sprintf("%v %+v", err, err))
 	}
 	w.say(name+": all devices", "", "kyc-agentd", "logout", "prod", "--all-devices", "--yes")

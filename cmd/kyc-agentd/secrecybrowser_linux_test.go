@@ -206,7 +206,7 @@ func (w *browserWitness) crash(what string, of func(*backgroundVerb) *os.Process
 		before := w.srv.Calls(cognitotest.TokenEndpoint)
 		w.srv.FailNext(cognitotest.TokenEndpoint, 1, cognitotest.Hang())
 		go func() { _, _ = http.Get(callback) }()
-		if err := w.srv.WaitCalls(within(w.t, 20*time.Second), cognitotest.TokenEndpoint, before+1); err != nil {
+		if err := w.srv.WaitCalls(within(w.t, time.Minute), cognitotest.TokenEndpoint, before+1); err != nil {
 			w.t.Fatal(err)
 		}
 		_ = of(login).Signal(syscall.SIGABRT)

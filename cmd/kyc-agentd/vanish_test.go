@@ -73,7 +73,7 @@ func (v *vanishing) served() time.Duration {
 
 func (v *vanishing) await(what string, ok func() bool) {
 	v.t.Helper()
-	poll, end := time.NewTicker(20*time.Millisecond), time.After(20*time.Second)
+	poll, end := time.NewTicker(20*time.Millisecond), time.After(time.Minute)
 	defer poll.Stop()
 	for !ok() {
 		select {

@@ -111,7 +111,7 @@ func freeAddress(t *testing.T) string {
 
 func awaitAddress(t *testing.T, address string) {
 	t.Helper()
-	for poll, end := time.NewTicker(10*time.Millisecond), time.After(20*time.Second); ; {
+	for poll, end := time.NewTicker(10*time.Millisecond), time.After(time.Minute); ; {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_ = c.Close()
 			return

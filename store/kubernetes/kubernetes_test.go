@@ -50,7 +50,7 @@ func openSecret(t *testing.T, k *engine.Kubernetes, secret string, log *testlog.
 }
 
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -129,7 +129,7 @@ func verbs(t *testing.T, k *engine.Kubernetes) {
 			return log.String()
 		}
 		text := ""
-		for began := time.Now(); time.Since(began) < 10*time.Second && !strings.Contains(text, "the Role needs the verb "+missing); {
+		for began := time.Now(); time.Since(began) < time.Minute && !strings.Contains(text, "the Role needs the verb "+missing); {
 			text = said() // the API server notices a changed Role a moment later
 		}
 		if !strings.Contains(text, "the Role needs the verb "+missing+" for this Secret") {

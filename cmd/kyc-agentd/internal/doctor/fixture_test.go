@@ -126,7 +126,7 @@ func (w *fixture) start() {
 		_ = daemon.Process.Kill()
 		<-exited
 	})
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	for buf := make([]byte, 4096); ; {
 		n, err := conn.Read(buf)
 		if err != nil {
