@@ -257,7 +257,7 @@ func TestAutoLockBeforeSuspend(t *testing.T) {
 	f.emit("/org/freedesktop/login1", "org.freedesktop.login1.Manager.PrepareForSleep", true)
 	select {
 	case <-f.inhibitors()[0]:
-	case <-time.After(10*time.Second):
+	case <-time.After(10 * time.Second):
 		t.Fatal("the suspend still waits")
 	}
 	if st := s.status(); !st.Lock.Locked || st.Images != 1 {

@@ -29,7 +29,7 @@ func StartError(ctx context.Context, vars config.Environ, path string, unanswere
 	for _, f := range u.credentialFaults(vars) {
 		return &agent.Error{Code: agent.CodeConfiguration, Op: "start", Message: f.Message, Hint: f.Fix}
 	}
-	for _, f := range slices.Concat(u.missingPair(), u.programFaults(), u.unitFaults(serviceUnit, u.service), u.unitFaults(socketUnit, u.socket)) {
+	for _, f := range slices.Concat(u.missingPair(), u.programFaults(), u.socket.loadFaults(socketUnit), u.service.faults(serviceUnit)) {
 		if f.Severity == SeverityProblem {
 			return &agent.Error{Code: agent.CodeUnavailable, Op: "start", Message: f.Message, Hint: f.Fix, Err: unanswered}
 		}

@@ -37,6 +37,10 @@ func TestStartError(t *testing.T) {
 			w.unit(socketUnit, "Listen", "")
 			w.unit(serviceUnit, "ActiveState", "inactive")
 		}, "", agent.CodeUnavailable},
+		"the socket has failed, which systemctl explains when it is started": {func() {
+			w.unit(socketUnit, "ActiveState", "failed")
+			w.unit(serviceUnit, "ActiveState", "inactive")
+		}, "", agent.CodeUnavailable},
 		"nothing is known": {func() { w.units = "" }, "", agent.CodeUnavailable},
 		"a credential": {func() {
 			restarting()

@@ -108,7 +108,7 @@ func checkUnits(_ context.Context, p *probe) []Finding {
 	if u.missing() {
 		return []Finding{p.uninstalled()}
 	}
-	found := append(u.missingPair(), append(u.unitFaults(socketUnit, u.socket), u.unitFaults(serviceUnit, u.service)...)...)
+	found := append(u.missingPair(), append(u.socket.faults(socketUnit), u.service.faults(serviceUnit)...)...)
 	found = append(found, u.programFaults()...)
 	if len(found) == 0 {
 		found = u.inactive(p.answers())
@@ -162,21 +162,31 @@ func (u units) missingPair() (found []Finding) {
 	return found
 }
 
-func (u units) unitFaults(name string, x unit) []Finding {
+// loadFaults reports a unit that systemd does not load.
+func (u unit) loadFaults(name string) []Finding {
 	switch {
-	case x.is("LoadState", "masked"):
+	case u.is("LoadState", "masked"):
 		return []Finding{problem("units.masked", "run: systemctl --user unmask "+name, "%s is masked: it cannot be started", name)}
-	case x.is("LoadState", "bad-setting") || x.is("LoadState", "error"):
+	case u.is("LoadState", "bad-setting") || u.is("LoadState", "error"):
 		return []Finding{problem("units.broken", "run: systemctl --user status "+name+", and install kyc-agentd again",
-			"%s cannot be loaded (%s)", name, x["LoadState"])}
-	case x.is("ActiveState", "failed"):
+			"%s cannot be loaded (%s)", name, u["LoadState"])}
+	}
+	return nil
+}
+
+func (u unit) faults(name string) []Finding {
+	if found := u.loadFaults(name); len(found) > 0 {
+		return found
+	}
+	switch {
+	case u.is("ActiveState", "failed"):
 		return []Finding{problem("units.failed", "see: journalctl --user -u kyc-agentd -n 50; then run: "+
 			"systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
-			"%s has failed (%s)", name, x.outcome()).safe("kyc-agentd", "start")}
-	case x.restarts():
+			"%s has failed (%s)", name, u.outcome()).safe("kyc-agentd", "start")}
+	case u.restarts():
 		return []Finding{problem("units.restarting", "see: journalctl --user -u kyc-agentd -n 50; with that corrected, it starts by itself",
-			"%s ends at each start (%s), and systemd starts it again and again", name, x.outcome())}
-	case x.is("NeedDaemonReload", "yes"):
+			"%s ends at each start (%s), and systemd starts it again and again", name, u.outcome())}
+	case u.is("NeedDaemonReload", "yes"):
 		return []Finding{warning("units.reload", "run: systemctl --user daemon-reload",
 			"%s was changed on the disk, and systemd still has the old one", name).safe("systemctl", "--user", "daemon-reload")}
 	}
