@@ -49,23 +49,26 @@ func (u unit) restarts() bool {
 	return u.is("ActiveState", "activating") && u["NRestarts"] != "" && !u.is("NRestarts", "0")
 }
 
-// outcome is how the unit ended: the exit status or the signal of a service, and its Result if that
-// says more. A status of 200 and more is systemd's own and says what failed before the program ran:
-// see systemd.exec(5).
+// outcome is how the unit ended, in parentheses: the exit status or the signal of a service, and its
+// Result if that says more. It is "" while systemd starts the service again and has forgotten. A
+// status of 200 and more is systemd's own and says what failed before the program ran: see
+// systemd.exec(5).
 func (u unit) outcome() string {
 	const exited, killed, dumped = "1", "2", "3" // the codes of waitid(2)
-	end := ""
+	var words []string
+	switch u["Result"] {
+	case "success", "exit-code", "signal", "core-dump", "":
+	default:
+		words = append(words, u["Result"])
+	}
 	switch u["ExecMainCode"] {
 	case exited:
-		end = "exit status " + u["ExecMainStatus"]
+		words = append(words, "exit status "+u["ExecMainStatus"])
 	case killed, dumped:
-		end = "signal " + u["ExecMainStatus"]
-	default:
-		return u["Result"]
+		words = append(words, "signal "+u["ExecMainStatus"])
 	}
-	switch u["Result"] {
-	case "exit-code", "signal", "core-dump":
-		return end
+	if len(words) == 0 {
+		return ""
 	}
-	return u["Result"] + ", " + end
+	return " (" + strings.Join(words, ", ") + ")"
 }

@@ -59,6 +59,7 @@ func TestStartError(t *testing.T) {
 			restarting()
 			w.unit(serviceUnit, "Result", "signal\nExecMainCode=2\nExecMainStatus=9")
 		}, "kyc-agentd.service ends at each start (signal 9), and systemd starts it again and again", agent.CodeUnavailable},
+		"how it ended is forgotten": {restarting, "kyc-agentd.service ends at each start, and systemd starts it again and again", agent.CodeUnavailable},
 		"systemd has given up": {func() {
 			w.unit(serviceUnit, "ActiveState", "failed")
 			w.unit(serviceUnit, "Result", "exit-code\nExecMainCode=1\nExecMainStatus=203")

@@ -182,10 +182,10 @@ func (u unit) faults(name string) []Finding {
 	case u.is("ActiveState", "failed"):
 		return []Finding{problem("units.failed", "see: journalctl --user -u kyc-agentd -n 50; then run: "+
 			"systemctl --user reset-failed "+name+" && systemctl --user start "+socketUnit,
-			"%s has failed (%s)", name, u.outcome()).safe("kyc-agentd", "start")}
+			"%s has failed%s", name, u.outcome()).safe("kyc-agentd", "start")}
 	case u.restarts():
 		return []Finding{problem("units.restarting", "see: journalctl --user -u kyc-agentd -n 50; with that corrected, it starts by itself",
-			"%s ends at each start (%s), and systemd starts it again and again", name, u.outcome())}
+			"%s ends at each start%s, and systemd starts it again and again", name, u.outcome())}
 	case u.is("NeedDaemonReload", "yes"):
 		return []Finding{warning("units.reload", "run: systemctl --user daemon-reload",
 			"%s was changed on the disk, and systemd still has the old one", name).safe("systemctl", "--user", "daemon-reload")}
