@@ -16,7 +16,7 @@ import (
 	"github.com/legaltalent/kyc-agent/store/keyring/keyringtest"
 )
 
-// TestKillInMidLock kills the daemon somewhere in a lock, and somewhere in an unlock. The next one
+// TestKillInMidLock kills the daemon somewhere in a lock, and now and then somewhere in an unlock. The next one
 // has finished the lock, or is not locked; nothing is left unwrapped, and no sign-in is lost.
 func TestKillInMidLock(t *testing.T) {
 	for kind, prepare := range map[string]func(*testing.T, *binaries) (open func() store.Store){
@@ -53,7 +53,7 @@ func TestKillInMidLock(t *testing.T) {
 			s.login("staging", "ada", "Plum-stone-41")
 			usual, unlockTime := 60*time.Millisecond, time.Second
 			counts := map[string]int{}
-			for range testpeer.Rounds(4, 100) {
+			for round := range testpeer.Rounds(4, 100) {
 				s.must("kyc-token", "prod")
 				done := make(chan struct{})
 				go func() {
@@ -78,18 +78,20 @@ func TestKillInMidLock(t *testing.T) {
 						t.Errorf("%d values are left unwrapped", left)
 					}
 					p = s.start("--store", kind)
-					unlocked := make(chan struct{})
-					go func() {
-						defer close(unlocked)
-						_ = s.client().Unlock(within(t, 10*time.Second), agent.NewSecret(lockPassphrase))
-					}()
-					select {
-					case <-unlocked: // it takes long to try a passphrase
-					case <-time.After(rand.N(unlockTime)):
+					if round%4 == 0 { // scrypt of one that is killed goes on for seconds
+						unlocked := make(chan struct{})
+						go func() {
+							defer close(unlocked)
+							_ = s.client().Unlock(within(t, 10*time.Second), agent.NewSecret(lockPassphrase))
+						}()
+						select {
+						case <-unlocked:
+						case <-time.After(rand.N(unlockTime)):
+						}
+						p.kill()
+						<-unlocked
+						p = s.start("--store", kind)
 					}
-					p.kill()
-					<-unlocked
-					p = s.start("--store", kind)
 					if s.status().Lock.Locked {
 						s.unlock()
 					} else {
