@@ -56,8 +56,12 @@ func (c *cli) takesEnvironment(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// checkEnvironmentFlag refuses --env for a command that would ignore it.
-func (c *cli) checkEnvironmentFlag(cmd *cobra.Command, _ []string) error {
+// beforeVerb runs when the command line is understood. It refuses --env for a command that would
+// ignore it.
+func (c *cli) beforeVerb(cmd *cobra.Command, _ []string) error {
+	if c.catchSignals != nil {
+		c.catchSignals()
+	}
 	if c.env != "" && cmd.Annotations[ofEnvironment] == "" {
 		return usageError("leave --env out", "%s is not about an environment", cmd.Name())
 	}

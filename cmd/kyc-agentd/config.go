@@ -35,7 +35,7 @@ func (c *cli) configCommand() *cobra.Command {
 			if o.json && cmd.Name() != "show" {
 				return usageError("leave it out", "--json goes with config show")
 			}
-			return c.checkEnvironmentFlag(cmd, args) // cobra runs the nearest hook only
+			return c.beforeVerb(cmd, args) // cobra runs the nearest hook only
 		},
 	}
 	cmd.PersistentFlags().StringVar(&o.file, "config", "", "")

@@ -29,11 +29,9 @@
 package main
 
 import (
-	"context"
 	"io"
 	"log"
 	"os"
-	"syscall"
 )
 
 func main() {
@@ -42,9 +40,5 @@ func main() {
 	// No setting of a Transport prevents that, and such bytes may quote a token. An error
 	// tells a verb all that it needs to know about a request.
 	log.SetOutput(io.Discard)
-	streams := systemStdio()
-	ctx, stop := untilSignal(context.Background(), os.Interrupt, syscall.SIGTERM)
-	exit := run(ctx, os.Args[1:], streams, os.Environ())
-	stop()
-	os.Exit(exit)
+	os.Exit(run(os.Args[1:], systemStdio(), os.Environ()))
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,9 @@ type cli struct {
 	// harden is the process-wide part of serve. It cannot be taken back, so tests
 	// that run in their own process leave it out.
 	harden func() error
+	// catchSignals has Ctrl-C and SIGTERM end the context of the verb, which begins; nil leaves
+	// them alone.
+	catchSignals func()
 	// slowAfter is when a person is shown what takes long; 0 means 1 s.
 	slowAfter time.Duration
 	// watchEvery is how often `status --watch` asks; 0 means 1 s.
@@ -40,8 +44,10 @@ type cli struct {
 
 // run is the whole program: it runs one verb, prints its error, if there is one, and
 // returns the exit code.
-func run(ctx context.Context, args []string, io stdio, vars []string) int {
-	c := &cli{io: io, vars: vars, harden: daemon.Harden}
+func run(args []string, io stdio, vars []string) int {
+	ctx, catch, stop := untilCaught(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c := &cli{io: io, vars: vars, harden: daemon.Harden, catchSignals: catch}
 	return c.run(ctx, args)
 }
 
@@ -113,7 +119,7 @@ func (c *cli) bareRoot() *cobra.Command {
 		Use:               "kyc-agentd",
 		Args:              noSuchCommand,
 		RunE:              c.needsCommand,
-		PersistentPreRunE: c.checkEnvironmentFlag,
+		PersistentPreRunE: c.beforeVerb,
 		SilenceErrors:     true, // run prints them, as one line
 		SilenceUsage:      true,
 	}
