@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // testDocumentedCredentials pastes what docs/operations.md says about a server on which nobody
@@ -82,4 +83,34 @@ func testMissingCredentials(s *service) {
 	s.must("sh", "-c", fix[1])
 	s.login()
 	s.expectToken()
+}
+
+// testStartsThatFail holds that status names what fails in systemd before the program runs, and
+// nothing of the kind while the agent runs and is only silent.
+func testStartsThatFail(s *service) {
+	for lines, want := range map[string]string{
+		"WorkingDirectory=/nowhere":               serviceName + " has failed (exit status 200)",
+		"ExecStart=\nExecStart=/etc/passwd serve": serviceName + " has failed (exit status 203)",
+		"EnvironmentFile=/nowhere":                serviceName + " has failed (resources)",
+	} {
+		s.dropIn(serviceName, limitStarts+"[Service]\n"+lines+"\n")
+		s.systemctl("reset-failed", serviceName, socketName)
+		s.systemctl("restart", socketName)
+		s.await("the end of the socket", func() bool { return s.run("", "kyc-token").exit == 69 })
+		if got := s.run("", "kyc-agentd", "status"); got.exit != 69 || !strings.Contains(got.err, want) {
+			s.t.Errorf("%q: status: %+v", lines, got)
+		}
+	}
+
+	key := atHome("key")
+	s.must("kyc-agentd", "keygen", key)
+	s.dropIn(serviceName, "[Service]\nLoadCredential=kyc-agentd.key:"+key+"\n")
+	s.systemctl("reset-failed", serviceName, socketName)
+	s.systemctl("start", socketName, serviceName)
+	s.must("rm", key) // it is loaded, and not needed any more
+	s.kill(s.pid(), syscall.SIGSTOP)
+	if got := s.run("", "kyc-agentd", "status"); got.exit != 75 || !strings.Contains(got.err, "did not answer in time") {
+		s.t.Errorf("status of an agent that is stopped: %+v", got)
+	}
+	s.kill(s.pid(), syscall.SIGCONT)
 }

@@ -44,6 +44,7 @@ func testService(t *testing.T) {
 		{"the agent's own credentials", testOwnCredentials},
 		{"the documented credentials", testDocumentedCredentials},
 		{"credentials that are missing", testMissingCredentials},
+		{"starts that fail", testStartsThatFail},
 		{"the watchdog", testWatchdog},
 		{"killed again and again", testKilled},
 		{"killed under 50 clients", testCrash},
