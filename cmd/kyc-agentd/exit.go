@@ -76,7 +76,8 @@ func noAgent(err error) bool {
 }
 
 // unanswered reports whether err means that no agent has answered: none listens, or systemd does
-// and starts none, which ends only at the client's timeout or when systemd gives up.
+// and starts none, which ends only at the client's timeout or when systemd gives up, or a start of
+// one has failed.
 func unanswered(err error) bool {
 	e, ok := errors.AsType[*agent.Error](err)
 	return noAgent(err) || errors.Is(err, ipc.ErrNoAnswer) || ok && e.Op == service.Op

@@ -33,7 +33,7 @@ var floors = map[string][]string{
 	"cmd/kyc-agentd/internal/service": {"cmd/kyc-agentd/internal/config", "ipc/socket", "agent", "internal/lazyregexp", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/support": {"cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/doctor", "cmd/kyc-agentd/internal/version", "agent", "internal/lazyregexp", "internal/sanitize"},
 	"cmd/kyc-agentd/internal/doctor": {
-		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/statustext",
+		"cmd/kyc-agentd/internal/caller", "cmd/kyc-agentd/internal/config", "cmd/kyc-agentd/internal/service", "cmd/kyc-agentd/internal/statustext",
 		"ipc", "ipc/socket", "agent", "agent/cognito", "store", "store/auto", "store/file", "store/keyring", "internal/sanitize", "internal/shellquote",
 	},
 	"cmd/kyc-agentd/internal/securityreport": {"cmd/kyc-agentd/internal/statustext", "agent", "internal/sanitize"},

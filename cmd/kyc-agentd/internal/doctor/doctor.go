@@ -1,7 +1,8 @@
 // Package doctor checks, in parallel and within ten seconds, everything that can keep the
 // agent from working, and says how to fix it.
 //
-// Call [Run] and write its [Report]. To add a check, add a name and a function to checks;
+// Call [Run] and write its [Report]. [StartError] is for the error of a command that no agent has
+// answered: why systemd cannot start one. To add a check, add a name and a function to checks;
 // the files are named after what their checks look at. probe.go has what the checks
 // share: the configuration, the agent's status, and what is asked only once.
 package doctor

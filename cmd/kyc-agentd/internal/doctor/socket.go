@@ -14,6 +14,7 @@ import (
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/caller"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/service"
 	"github.com/legaltalent/kyc-agent/internal/shellquote"
 	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
@@ -81,7 +82,7 @@ func (p *probe) missing(id, message string) []Finding {
 // unitListens reports whether the socket unit is active, and for this socket.
 func (p *probe) unitListens() bool {
 	u, err := p.units()
-	return err == nil && u.socket.is("ActiveState", "active") && p.isFor(u.socket)
+	return err == nil && u.socket.is("ActiveState", "active") && service.ListensOn(u.socket["Listen"], p.opts.Socket, p.opts.Vars.Get)
 }
 
 // listening reports whether any process listens on the socket, also if it was removed.

@@ -3,11 +3,12 @@ package doctor
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/legaltalent/kyc-agent/agent"
 	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/config"
-	"github.com/legaltalent/kyc-agent/ipc/socket"
+	"github.com/legaltalent/kyc-agent/cmd/kyc-agentd/internal/service"
 )
 
 // startAgain is for units that have failed.
@@ -23,7 +24,7 @@ const startAgain = "systemctl --user daemon-reload && systemctl --user reset-fai
 func StartError(ctx context.Context, vars config.Environ, path string, unanswered error) error {
 	p := newProbe(Options{Vars: vars, Socket: path})
 	u, err := p.askUnits(ctx)
-	if err != nil || u.missing() || !p.isFor(u.socket) || u.service.is("ActiveState", "active") {
+	if err != nil || u.missing() || u.service.runs() || !service.ListensOn(u.socket["Listen"], path, vars.Get) {
 		return unanswered
 	}
 	for _, f := range u.credentialFaults(vars) {
@@ -37,16 +38,16 @@ func StartError(ctx context.Context, vars config.Environ, path string, unanswere
 	return unanswered
 }
 
-// isFor reports whether the socket unit is for the probe's socket, also if it is not active. One
-// that is masked says nothing.
-func (p *probe) isFor(socketUnit unit) bool {
-	listen, standard := socketUnit["Listen"], p.opts.Socket == socket.StandardPath(p.opts.Vars.Get)
-	return strings.HasPrefix(listen, p.opts.Socket+" (") || listen == "" && standard
+// runs reports whether the service has been started: what keeps it from a start is not why it does
+// not answer.
+func (u unit) runs() bool {
+	return slices.Contains([]string{"active", "reloading", "deactivating"}, u["ActiveState"])
 }
 
-// restarts reports whether systemd starts u again and again.
+// restarts reports whether systemd starts u again and again: one restart may be slow by itself.
 func (u unit) restarts() bool {
-	return u.is("ActiveState", "activating") && u["NRestarts"] != "" && !u.is("NRestarts", "0")
+	n, _ := strconv.Atoi(u["NRestarts"])
+	return n > 1 && u.is("ActiveState", "activating")
 }
 
 // outcome is how the unit ended, in parentheses: the exit status or the signal of a service, and its

@@ -16,7 +16,7 @@ func TestStartError(t *testing.T) {
 	unanswered := &agent.Error{Code: agent.CodeUnavailable, Message: "no agent answers", Err: io.EOF}
 	restarting := func() {
 		w.unit(serviceUnit, "ActiveState", "activating")
-		w.unit(serviceUnit, "NRestarts", "1")
+		w.unit(serviceUnit, "NRestarts", "2")
 	}
 	for name, c := range map[string]struct {
 		change func()
@@ -24,6 +24,18 @@ func TestStartError(t *testing.T) {
 		code   agent.Code
 	}{
 		"it runs": {func() { w.credential("missing") }, "", agent.CodeUnavailable},
+		"it is reloading": {func() {
+			w.unit(serviceUnit, "ActiveState", "reloading")
+			w.credential("missing")
+		}, "", agent.CodeUnavailable},
+		"it is stopping": {func() {
+			w.unit(serviceUnit, "ActiveState", "deactivating")
+			w.credential("missing")
+		}, "", agent.CodeUnavailable},
+		"it was killed, and starts slowly": {func() {
+			w.unit(serviceUnit, "ActiveState", "activating")
+			w.unit(serviceUnit, "NRestarts", "1")
+		}, "", agent.CodeUnavailable},
 		"it starts for the first time": {func() {
 			w.unit(serviceUnit, "ActiveState", "activating")
 		}, "", agent.CodeUnavailable},

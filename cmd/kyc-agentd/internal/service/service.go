@@ -88,12 +88,7 @@ const (
 
 // standard reports whether the socket is the one that service managers know.
 func (o Options) standard() bool {
-	return o.Socket == socket.Path(func(name string) string {
-		if name == "KYC_AGENT_SOCK" {
-			return ""
-		}
-		return o.Vars.Get(name)
-	})
+	return o.Socket == socket.StandardPath(o.Vars.Get)
 }
 
 // sayIfSlow tells a person why a stop takes long, until the returned function is called.

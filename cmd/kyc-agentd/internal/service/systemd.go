@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/legaltalent/kyc-agent/ipc/socket"
 )
 
 const (
@@ -43,7 +45,7 @@ func (o Options) findUnits(ctx context.Context) (*units, bool) {
 		case p["Id"] == extraUnit:
 			u.extra = active
 			continue
-		case p["Id"] == socketUnit && !o.listens(p["Listen"]):
+		case p["Id"] == socketUnit && !ListensOn(p["Listen"], o.Socket, o.Vars.Get):
 			return nil, false
 		case p["Id"] == serviceUnit:
 			u.pid, _ = strconv.Atoi(p["MainPID"])
@@ -54,10 +56,10 @@ func (o Options) findUnits(ctx context.Context) (*units, bool) {
 	return u, installed
 }
 
-// listens reports whether a socket unit is for the agent's socket. One that is masked listens
-// nowhere.
-func (o Options) listens(listen string) bool {
-	return strings.HasPrefix(listen, o.Socket+" (") || listen == "" && o.standard()
+// ListensOn reports whether a socket unit with the property Listen=listen is for the socket path,
+// also if it is not active. One that is masked says nothing, and systemd's is at the standard path.
+func ListensOn(listen, path string, getenv func(string) string) bool {
+	return strings.HasPrefix(listen, path+" (") || listen == "" && path == socket.StandardPath(getenv)
 }
 
 func (u *units) Name() string { return "systemd, " + serviceUnit }
