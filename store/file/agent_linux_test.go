@@ -49,6 +49,32 @@ func TestLockNamesOnlyAnAgentToKill(t *testing.T) {
 	}
 }
 
+// A process that was killed while it started a child leaves the lock to that, which has it until it
+// executes its program.
+func TestLockOutlivesItsProcess(t *testing.T) {
+	dir, id := newPrivateDir(t), newHybrid(t)
+	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.WriteString(itoa(dead.Process.Pid) + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("sleep", "0.3")
+	child.ExtraFiles = []*os.File{lock}
+	start(t, child)
+	_ = lock.Close()
+	open(t, dir, id)
+}
+
 // startWriter starts this binary as the writer of a store, under another name. It returns
 // the process id once the writer has the folder open.
 func startWriter(t *testing.T, name, dir, key string) (pid int) {

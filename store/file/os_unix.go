@@ -6,11 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,8 +53,7 @@ func lockFolder(root *os.Root, dir string) (*os.File, error) {
 	if err != nil {
 		return nil, explain(err, "write to", dir)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
+	if err = flock(f); err == nil {
 		writePID(f)
 		return f, nil
 	}
@@ -71,12 +70,36 @@ func writePID(f *os.File) {
 	_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 }
 
-// inUse names the process that wrote its id to f only if it is surely the one to stop: in
-// another PID namespace, such as a container with the same home, the id is another's.
-func inUse(f io.Reader, dir string) error {
-	text, _ := io.ReadAll(io.LimitReader(f, 32))
-	pid, err := strconv.Atoi(string(bytes.TrimSpace(text)))
+// releasedWithin is how long a lock may outlive its process on a busy machine. A child that the
+// process was just starting when it was killed has the lock, too, until it executes its program.
+const releasedWithin = time.Second
+
+// flock locks f. It waits for a lock that no agent is known to have.
+func flock(f *os.File) error {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Since(began) > releasedWithin || agentThatHas(f) != 0 {
+			return err
+		}
+	}
+}
+
+// agentThatHas returns the id of the agent that has locked f. It is 0 unless that is surely the
+// process to stop: in another PID namespace, such as a container with the same home, the id that
+// is written to f is another's.
+func agentThatHas(f *os.File) (pid int) {
+	text := make([]byte, 32)
+	n, _ := f.ReadAt(text, 0)
+	pid, err := strconv.Atoi(string(bytes.TrimSpace(text[:n])))
 	if err != nil || pid <= 0 || !isOwnAgent(pid) {
+		return 0
+	}
+	return pid
+}
+
+func inUse(f *os.File, dir string) error {
+	pid := agentThatHas(f)
+	if pid == 0 {
 		return refuse("%s is in use by another kyc-agentd, maybe in a container with the same home; stop that one first", dir)
 	}
 	return refuse("%s is in use by another kyc-agentd (pid %d); stop it first: kill %d", dir, pid, pid)
