@@ -67,7 +67,7 @@ func (p *process) end(sig syscall.Signal) {
 	}
 }
 
-// await calls ready until it returns nil, the process has ended, or 30 s are over.
+// await calls ready until it returns nil, the process has ended, or a minute is over.
 func (p *process) await(name string, ready func() error) error {
 	var err error
 	for began := time.Now(); time.Since(began) < 60*time.Second; {

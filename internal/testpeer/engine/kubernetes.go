@@ -83,7 +83,12 @@ func StartKubernetes(dir, bin string) (*Kubernetes, error) {
 	if err := k.Start(); err != nil {
 		return nil, err
 	}
-	return k, k.must("POST", "/api/v1/namespaces", map[string]any{"metadata": map[string]any{"name": Namespace}}, http.StatusCreated)
+	err = k.must("POST", "/api/v1/namespaces", map[string]any{"metadata": map[string]any{"name": Namespace}}, http.StatusCreated)
+	if err != nil {
+		k.Stop()
+		return nil, err
+	}
+	return k, nil
 }
 
 func (k *Kubernetes) path(name string) string { return filepath.Join(k.dir, name) }
@@ -100,8 +105,16 @@ func writeKey(path string) error {
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
 }
 
-// Start starts etcd and the API server again.
-func (k *Kubernetes) Start() (err error) {
+// Start starts etcd and the API server again. Neither runs after an error.
+func (k *Kubernetes) Start() error {
+	err := k.start()
+	if err != nil {
+		k.Stop()
+	}
+	return err
+}
+
+func (k *Kubernetes) start() (err error) {
 	etcdURL := "http://127.0.0.1:" + strconv.Itoa(k.etcdPort)
 	peerURL := "http://127.0.0.1:" + strconv.Itoa(k.peer)
 	log := filepath.Join(filepath.Dir(k.dir), "kubernetes.log")
@@ -129,7 +142,7 @@ func (k *Kubernetes) Start() (err error) {
 	})
 }
 
-// Stop ends both at once, as a crash would.
+// Stop ends those that run, at once, as a crash would.
 func (k *Kubernetes) Stop() {
 	k.apiserver.end(syscall.SIGKILL)
 	k.etcd.end(syscall.SIGKILL)
@@ -228,14 +241,8 @@ func (k *Kubernetes) callAs(token, method, path string, object any) (int, []byte
 	if err != nil {
 		return 0, nil, err
 	}
-	ca, err := os.ReadFile(k.path("certs/apiserver.crt"))
-	if err != nil {
+	if err := k.connect(); err != nil {
 		return 0, nil, err
-	}
-	if k.client == nil {
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(ca)
-		k.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	}
 	req, err := http.NewRequest(method, "https://"+k.Addr()+path, bytes.NewReader(body))
 	if err != nil {
@@ -250,6 +257,24 @@ func (k *Kubernetes) callAs(token, method, path string, object any) (int, []byte
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, data, err
+}
+
+// connect makes the client. The API server makes its certificate when it starts, and the file is
+// empty for a moment: an authority is only one that has been read whole.
+func (k *Kubernetes) connect() error {
+	if k.client != nil {
+		return nil
+	}
+	ca, err := os.ReadFile(k.path("certs/apiserver.crt"))
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return fmt.Errorf("%s has no certificate", k.path("certs/apiserver.crt"))
+	}
+	k.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	return nil
 }
 
 // Verbs are what an agent needs of the Role for its Secret.

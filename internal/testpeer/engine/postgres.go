@@ -58,6 +58,7 @@ func StartPostgres(dir string) (*Postgres, error) {
 	}
 	for _, sql := range []string{"CREATE DATABASE kyc", "CREATE ROLE agent LOGIN PASSWORD '" + PostgresPassword + "'"} {
 		if err := p.exec("postgres", sql); err != nil {
+			p.Stop()
 			return nil, err
 		}
 	}
@@ -72,18 +73,20 @@ func (p *Postgres) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Start starts the server again.
+// Start starts the server again. It does not run after an error.
 func (p *Postgres) Start() error {
 	cmd := p.command("postgres", "-D", p.data(), "-c", "listen_addresses=127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir)
 	if err := asUser(cmd, "postgres"); err != nil {
 		return err
 	}
-	process, err := start(cmd, filepath.Join(filepath.Dir(p.dir), "postgres.log"))
-	if err != nil {
+	var err error
+	if p.process, err = start(cmd, filepath.Join(filepath.Dir(p.dir), "postgres.log")); err != nil {
 		return err
 	}
-	p.process = process
-	return process.await("postgres", func() error { return p.exec("postgres", "SELECT 1") })
+	if err = p.process.await("postgres", func() error { return p.exec("postgres", "SELECT 1") }); err != nil {
+		p.Stop()
+	}
+	return err
 }
 
 // Stop ends the server at once, as a crash of its machine would.
