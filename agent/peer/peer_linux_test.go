@@ -23,9 +23,8 @@ import (
 // The variables by which this test binary becomes another program.
 const (
 	connectTo   = "KYC_TEST_CONNECT"    // connects there, and ends with its standard input
-	givesAway   = "KYC_TEST_GIVE_AWAY"  // with connectTo: sends the connection to descriptor 3, and ends
 	asOldKernel = "KYC_TEST_OLD_KERNEL" // all tests again, on a kernel of Debian 12
-	inPIDSpace  = "KYC_TEST_PID_SPACE"  // in a pid name space of its own
+	inPIDSpace  = "KYC_TEST_PID_SPACE"  // in a pid name space of its own: the path of giveaway
 )
 
 func TestMain(m *testing.M) {
@@ -40,24 +39,13 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		if os.Getenv(givesAway) != "" {
-			giveAway(c.(*net.UnixConn))
-			return
-		}
+		defer c.Close()
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 		return
 	}
-	os.Exit(m.Run())
-}
-
-func giveAway(c *net.UnixConn) {
-	f, err := c.File()
-	if err != nil {
-		panic(err)
-	}
-	if err := unix.Sendmsg(3, []byte{0}, unix.UnixRights(int(f.Fd())), nil, 0); err != nil {
-		panic(err)
-	}
+	code := m.Run()
+	testpeer.Cleanup()
+	os.Exit(code)
 }
 
 // wantMethod returns what this kernel has, which may be old without a filter.
@@ -386,7 +374,7 @@ func TestNumberReused(t *testing.T) {
 	testpeer.Root(t)
 	if os.Getenv(inPIDSpace) == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNumberReused$", "-test.v", "-test.count=1")
-		cmd.Env = append(os.Environ(), inPIDSpace+"=1")
+		cmd.Env = append(os.Environ(), inPIDSpace+"="+testpeer.Tool(t, "agent/peer/internal/giveaway"))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "--- PASS") {
@@ -463,8 +451,7 @@ func connectAndEnd(t *testing.T, ln *net.UnixListener) (conn departed, held *os.
 		t.Fatal(err)
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "pair")
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-	cmd.Env = append(os.Environ(), connectTo+"="+ln.Addr().String(), givesAway+"=1")
+	cmd := exec.CommandContext(t.Context(), os.Getenv(inPIDSpace), ln.Addr().String())
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
