@@ -14,8 +14,9 @@ override VERSION := $(or $(value VERSION),$(shell git describe --tags --always -
 FUZZTIME ?= 10s
 SOAK ?= 10m
 GRACE ?= 60s
-# What takes longest goes first, so that the rest runs beside it.
+# What takes longest goes first, so that the rest runs beside it. The soak waits most of its time.
 LONGEST := ./packaging ./cmd/kyc-agentd ./examples ./store/keyring
+LONGEST_LONG := ./soak ./cmd/kyc-agentd ./packaging
 # More flags for `go test`, such as TESTFLAGS='-run Login -v'.
 TESTFLAGS ?=
 
@@ -86,7 +87,7 @@ quick: ## the tests that take no more than a second or two, in under a minute
 test-long: ## the tests that take minutes: 500 kills, packages, booted Debians
 	@calls='testpeer[.](Long|Rounds)[(]'; files=$$(grep -rlE --include='*_test.go' "$$calls" .); \
 	tests=$$(awk -v calls="$$calls" '/^func /{split($$2, f, "("); name = f[1]} $$0 ~ calls {print name}' $$files | sort -u | paste -sd'|'); \
-	set -x; KYC_TEST_LONG=1 $(GO) test $(RACE) -timeout=40m -run="^($$tests)$$" $(TESTFLAGS) $$(dirname $$files | sort -u)
+	set -x; KYC_TEST_LONG=1 $(GO) test $(RACE) -timeout=40m -run="^($$tests)$$" $(TESTFLAGS) $(LONGEST_LONG) $$(dirname $$files | sort -u)
 
 .PHONY: integration
 integration: ## docs/integrations.md with the real tools, as a table
