@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// isOwnAgent reports whether the process pid is a kyc-agentd of this user. It reads
+// isOwnAgent reports whether the process pid is a kyc-agentd of this user. One that has ended, and
+// whose parent has not noticed yet, is none. It reads
 // /proc/PID/status, because /proc/PID of a process that hardens itself belongs to root.
 func isOwnAgent(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -17,6 +18,8 @@ func isOwnAgent(pid int) bool {
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
 		switch {
+		case name == "State" && strings.HasPrefix(value, "Z"):
+			return false
 		case name == "Name" && value == "kyc-agentd":
 			own++
 		case name == "Uid" && strings.HasPrefix(value, fmt.Sprintf("%d\t", os.Getuid())):

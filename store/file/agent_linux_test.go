@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/legaltalent/kyc-agent/internal/testpeer"
 	"github.com/legaltalent/kyc-agent/store/file"
 )
@@ -52,27 +54,40 @@ func TestLockNamesOnlyAnAgentToKill(t *testing.T) {
 // A process that was killed while it started a child leaves the lock to that, which has it until it
 // executes its program.
 func TestLockOutlivesItsProcess(t *testing.T) {
-	dir, id := newPrivateDir(t), newHybrid(t)
-	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		t.Fatal(err)
+	for name, end := range map[string]func(*exec.Cmd) error{
+		"gone": (*exec.Cmd).Wait,
+		"a zombie": func(cmd *exec.Cmd) error {
+			t.Cleanup(func() { _ = cmd.Wait() })
+			return unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dead := exec.Command(linkToSelf(t, "kyc-agentd"), "-test.run=^$")
+			if err := dead.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := end(dead); err != nil {
+				t.Fatal(err)
+			}
+			dir := newPrivateDir(t)
+			lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			if _, err := lock.WriteString(itoa(dead.Process.Pid) + "\n"); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+			child := exec.Command("sleep", "0.3")
+			child.ExtraFiles = []*os.File{lock}
+			start(t, child)
+			_ = lock.Close()
+			open(t, dir, newHybrid(t))
+		})
 	}
-	defer lock.Close()
-	dead := exec.Command("true")
-	if err := dead.Run(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock.WriteString(itoa(dead.Process.Pid) + "\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	child := exec.Command("sleep", "0.3")
-	child.ExtraFiles = []*os.File{lock}
-	start(t, child)
-	_ = lock.Close()
-	open(t, dir, id)
 }
 
 // startWriter starts this binary as the writer of a store, under another name. It returns
