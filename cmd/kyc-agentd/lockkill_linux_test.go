@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -145,13 +144,11 @@ func (s *binaries) cheapPassphrase() {
 	if err := errors.Join(err, w.Close()); err != nil {
 		s.t.Fatal(err)
 	}
-	text, err := json.Marshal(map[string]any{"v": 1, "recipient": id.Recipient().String(), "identity": sealed.Bytes()})
-	if err != nil {
+	dir := filepath.Join(s.dir, ".local/state/kyc-agent")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		s.t.Fatal(err)
 	}
-	dir := filepath.Join(s.dir, ".local/state/kyc-agent")
-	err = os.MkdirAll(dir, 0o700)
-	if err := errors.Join(err, os.WriteFile(filepath.Join(dir, lock.FileName), text, 0o600)); err != nil {
+	if err := lock.New(dir).SetPassphrase(id.Recipient().String(), sealed.Bytes()); err != nil {
 		s.t.Fatal(err)
 	}
 }
